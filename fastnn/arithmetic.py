@@ -1,0 +1,320 @@
+"""The constants and scalar formulas of the arithmetic contract; imports nothing.
+
+A formula is a function of an algebra `o` and values of its dtype. Run on `NumpyAlgebra` it computes; traced with vector
+values it becomes a kernel. The algebra has: `dtype`; values with `+ - * /`, unary `-`, ordered comparisons and an
+unordered `!=`; conditions with `& | ~`; `constant, fma, sqrt, abs, copysign, select`; `to_bits`, `from_bits`, between
+which integers have `+ - & | << >>` and wrap. A literal is rounded once to the dtype. Nothing else exists: no libm, no
+maximum, no conversion between float and integer.
+
+Every product that is added is an fma. Both sides of a select are computed, so every formula is straight-line code. NaN
+gives a NaN. The tables come from `tests/scripts/fit_polynomials.py` (`--check` compares them);
+`tests/scripts/exhaustive_float32.py` measures the errors over all float32 arguments, and `tests/test_arithmetic.py`
+holds them to their bounds.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+K_CHUNK = 256  # products that one accumulator of a GEMM takes, in ascending k, before it is added to the sum
+LANES = 16  # partial sums of a row, then folded at distances 8, 4, 2, 1
+BLOCK = 4096  # elements of a block in a sum over all parameters; block totals are added in order
+
+# A decaying optimizer slot below this becomes +0; left alone it would stay denormal for ever, which is slow.
+FLUSH_BELOW = {"float32": 2.0**-100, "float64": 2.0**-900}
+
+INFINITY = float("inf")
+NAN = float("nan")
+
+# --- layout of the formats ------------------------------------------------------------------------
+
+MANTISSA_BITS = {"float32": 23, "float64": 52}
+BIAS = {"float32": 127, "float64": 1023}
+MANTISSA_MASK = {"float32": 2**23 - 1, "float64": 2**52 - 1}
+LEAST_NORMAL = {"float32": 2.0**-126, "float64": 2.0**-1022}
+# Adding this rounds to an integer, which then stands in the low bits; small integers may be added to it exactly.
+ROUNDER = {"float32": 1.5 * 2.0**23, "float64": 1.5 * 2.0**52}
+ROUNDER_BITS = {
+    "float32": 1262485504,
+    "float64": 4843621399236968448,
+}
+
+# --- exp, expm1 -----------------------------------------------------------------------------------
+
+LOG2_E = {
+    "float32": 1.4426950216293335,
+    "float64": 1.4426950408889634,
+}
+LN2_HIGH = {
+    "float32": 0.6931471824645996,
+    "float64": 0.6931471805599453,
+}
+LN2_LOW = {
+    "float32": -1.9046542121259336e-09,
+    "float64": 2.3190468138462996e-17,
+}
+# The least argument whose exp is a normal number: -126 ln 2, -1022 ln 2, rounded up.
+EXP_BOTTOM = {
+    "float32": -87.33654022216797,
+    "float64": -708.3964185322641,
+}
+# Any argument from here up overflows, and still reduces to a scale that can be made.
+EXP_TOP = {"float32": 89.0, "float64": 710.0}
+# Below this expm1 is -1 to the last bit.
+EXPM1_BOTTOM = {"float32": -20.0, "float64": -40.0}
+# Where expm1(x), log1p(x) and x round to the same value, or nearly: the error is below half a unit in the last place.
+TINY = {"float32": 2.0**-25, "float64": 2.0**-54}
+# Above this, tanh is 1 to the last bit.
+TANH_TOP = {"float32": 10.0, "float64": 22.0}
+# (e^r - 1 - r) / r^2 on |r| <= ln(2) / 2, constant first.
+EXP = {
+    "float32": (
+        0.4999999701976776,
+        0.16666541993618011,
+        0.041667528450489044,
+        0.008366692811250687,
+        0.00138621567748487,
+    ),
+    "float64": (
+        0.5000000000000006,
+        0.166666666666666,
+        0.04166666666657362,
+        0.008333333333383519,
+        0.0013888888932399315,
+        0.00019841269731676298,
+        2.480150439420565e-05,
+        2.755739643193934e-06,
+        2.762635760774076e-07,
+        2.5057264000887157e-08,
+    ),
+}
+
+# --- log, log1p -----------------------------------------------------------------------------------
+
+SQRT_HALF_BITS = {
+    "float32": 1060439283,
+    "float64": 4604544271217802189,
+}
+# log((1 + s) / (1 - s)) = 2 s + s z P(z), z = s^2, on |s| <= (sqrt 2 - 1) / (sqrt 2 + 1), constant first.
+LOG = {
+    "float32": (
+        0.6666666269302368,
+        0.40000849962234497,
+        0.28510144352912903,
+        0.2402908056974411,
+    ),
+    "float64": (
+        0.6666666666666737,
+        0.3999999999939863,
+        0.28571428745551214,
+        0.22222198273544116,
+        0.1818357906686337,
+        0.1531368752092411,
+        0.14799487338447104,
+    ),
+}
+# A denormal argument is scaled by 2 to this power first.
+LOG_SCALE = {"float32": 25, "float64": 54}
+
+# --- erf ------------------------------------------------------------------------------------------
+
+# erf(x) = x + x P(x^2) below the split, 1 - e^Q(x) from there to the top, beyond which erf is 1 to the last bit.
+ERF_SPLIT = {
+    "float32": 0.921875,
+    "float64": 1.0,
+}
+ERF_TOP = {
+    "float32": 4.0,
+    "float64": 6.0,
+}
+ERF_SMALL = {
+    "float32": (
+        0.12837915122509003,
+        -0.3761250376701355,
+        0.11281909048557281,
+        -0.026769623160362244,
+        0.004997170064598322,
+        -0.0006009438657201827,
+    ),
+    "float64": (
+        0.12837916709551256,
+        -0.3761263890318347,
+        0.11283791670943219,
+        -0.026866170643026575,
+        0.005223977605729029,
+        -0.000854832591965114,
+        0.0001205529346521502,
+        -1.4924712509522804e-05,
+        1.6447154868122808e-06,
+        -1.6206608356867929e-07,
+        1.3712628814674872e-08,
+        -7.783072047256754e-10,
+    ),
+}
+ERF_LARGE = {
+    "float32": (
+        -0.00018689506396185607,
+        -1.127714991569519,
+        -0.6371102929115295,
+        -0.10400015860795975,
+        0.022262802347540855,
+        -0.003052988788112998,
+        0.00019701826386153698,
+    ),
+    "float64": (
+        -1.8306930220356266e-07,
+        -1.128377295012495,
+        -0.6366286474045035,
+        -0.1027467982233643,
+        0.019077253529636476,
+        0.0002818077619482937,
+        -0.0017704717951231225,
+        0.0006424519156150525,
+        -4.570153102186749e-05,
+        -6.988572202336342e-05,
+        4.4827464447104544e-05,
+        -1.6441025726192045e-05,
+        4.307041508818445e-06,
+        -8.463011329216734e-07,
+        1.2500957508577495e-07,
+        -1.35435360842187e-08,
+        1.0188167702766415e-09,
+        -4.7608465851732597e-11,
+        1.0412602596987568e-12,
+    ),
+}
+
+
+def polynomial(o: "Any", coefficients: "tuple[float, ...]", x: "Any") -> "Any":
+    """The polynomial with these coefficients, constant first, by Horner's rule in fmas."""
+    *rest, value = coefficients
+    value = o.constant(value)
+    for coefficient in reversed(rest):
+        value = o.fma(value, x, coefficient)
+    return value
+
+
+def _reduce(o: "Any", x: "Any", offset: int) -> "tuple[Any, Any]":
+    """x = n ln 2 + r with |r| <= ln(2) / 2: an integer whose low bits hold n + offset, and e^r - 1."""
+    rounder = ROUNDER[o.dtype] + offset
+    shifted = o.fma(x, LOG2_E[o.dtype], rounder)
+    n = shifted - rounder
+    r = o.fma(n, -LN2_HIGH[o.dtype], x)
+    r = o.fma(n, -LN2_LOW[o.dtype], r)
+    return o.to_bits(shifted), o.fma(polynomial(o, EXP[o.dtype], r), r * r, r)
+
+
+def exp_nonpositive(o: "Any", x: "Any") -> "Any":
+    """e^x for x <= 0: the same bits as `exp` for three quarters of the work. Softmax, sigmoid and erf need no more."""
+    shifted, q = _reduce(o, x, BIAS[o.dtype])
+    scale = o.from_bits(shifted << MANTISSA_BITS[o.dtype])
+    return o.select(x < EXP_BOTTOM[o.dtype], 0.0, o.fma(scale, q, scale))
+
+
+def exp(o: "Any", x: "Any") -> "Any":
+    """e^x; +0 where that is below the least normal number."""
+    clamped = o.select(x > EXP_TOP[o.dtype], EXP_TOP[o.dtype], x)
+    shifted, q = _reduce(o, clamped, 0)
+    # 2^n in two factors, because 2^128 is needed where e^r is below 1.
+    n = shifted - ROUNDER_BITS[o.dtype]
+    half = n >> 1
+    first = o.from_bits((half + BIAS[o.dtype]) << MANTISSA_BITS[o.dtype])
+    second = o.from_bits((n - half + BIAS[o.dtype]) << MANTISSA_BITS[o.dtype])
+    return o.select(x < EXP_BOTTOM[o.dtype], 0.0, o.fma(first, q, first) * second)
+
+
+def _half_expm1(o: "Any", x: "Any") -> "Any":
+    """(e^x - 1) / 2 for x between the bottom of expm1 and the top of exp; the half keeps 2^n finite at the top."""
+    shifted, q = _reduce(o, x, BIAS[o.dtype] - 1)
+    scale = o.from_bits(shifted << MANTISSA_BITS[o.dtype])
+    return o.fma(scale, q, scale - 0.5)
+
+
+def expm1(o: "Any", x: "Any") -> "Any":
+    """e^x - 1."""
+    clamped = o.select(x < EXPM1_BOTTOM[o.dtype], EXPM1_BOTTOM[o.dtype], x)
+    clamped = o.select(clamped > EXP_TOP[o.dtype], EXP_TOP[o.dtype], clamped)
+    half = _half_expm1(o, clamped)
+    return o.select(o.abs(x) < TINY[o.dtype], x, half + half)
+
+
+def tanh(o: "Any", x: "Any") -> "Any":
+    """The hyperbolic tangent, h / (h + 1) with h = (e^(2 |x|) - 1) / 2."""
+    size = o.abs(x)
+    size = o.select(size > TANH_TOP[o.dtype], TANH_TOP[o.dtype], size)
+    half = _half_expm1(o, size + size)
+    return o.copysign(half / (half + 1.0), x)
+
+
+def sigmoid(o: "Any", x: "Any") -> "Any":
+    """1 / (1 + e^-x); +0 where that is below the least normal number."""
+    z = exp_nonpositive(o, -o.abs(x))
+    return o.select(x < 0.0, z, 1.0) / (1.0 + z)
+
+
+def _log_normal(o: "Any", x: "Any", rounder: "Any", low: "Any") -> "Any":
+    """log(x) + low for a normal positive x, with a `rounder` that exceeds ROUNDER by the exponent x was scaled by."""
+    shift = o.to_bits(x) - SQRT_HALF_BITS[o.dtype]
+    k = o.from_bits((shift >> MANTISSA_BITS[o.dtype]) + ROUNDER_BITS[o.dtype]) - rounder
+    f = o.from_bits((shift & MANTISSA_MASK[o.dtype]) + SQRT_HALF_BITS[o.dtype]) - 1.0
+    s = f / (2.0 + f)
+    z = s * s
+    half = (0.5 * f) * f
+    rest = o.fma(z, polynomial(o, LOG[o.dtype], z), half)
+    rest = half - o.fma(s, rest, o.fma(k, LN2_LOW[o.dtype], low))
+    return o.fma(k, LN2_HIGH[o.dtype], f - rest)
+
+
+def log(o: "Any", x: "Any") -> "Any":
+    """The natural logarithm; -inf at both zeros, NaN below."""
+    scale, rounder = LOG_SCALE[o.dtype], ROUNDER[o.dtype]
+    denormal = x < LEAST_NORMAL[o.dtype]
+    y = _log_normal(
+        o, o.select(denormal, x * 2.0**scale, x), o.select(denormal, rounder + scale, o.constant(rounder)), 0.0
+    )
+    y = o.select(x < INFINITY, y, x)
+    return o.select(x > 0.0, y, o.select(x == 0.0, -INFINITY, o.constant(NAN)))
+
+
+def log1p(o: "Any", x: "Any") -> "Any":
+    """log(1 + x), with what 1 + x lost added back."""
+    u = 1.0 + x
+    y = _log_normal(o, u, ROUNDER[o.dtype], (x - (u - 1.0)) / u)
+    y = o.select(o.abs(x) < TINY[o.dtype], x, y)
+    y = o.select(x < INFINITY, y, x)
+    return o.select(x > -1.0, y, o.select(x == -1.0, -INFINITY, o.constant(NAN)))
+
+
+def erf(o: "Any", x: "Any") -> "Any":
+    """The error function."""
+    size = o.abs(x)
+    small = o.fma(polynomial(o, ERF_SMALL[o.dtype], x * x), x, x)
+    capped = o.select(size > ERF_TOP[o.dtype], ERF_TOP[o.dtype], size)
+    large = 1.0 - exp_nonpositive(o, polynomial(o, ERF_LARGE[o.dtype], capped))
+    return o.select(size < ERF_SPLIT[o.dtype], small, o.copysign(large, x))
+
+
+def power_abs(o: "Any", d: "Any", p: "Any") -> "Any":
+    """|d|^p: products for a Python number p of 1, 2, 3 or 4, else e^(p log|d|).
+
+    The error of the second grows with the result's distance from 1: about |p log|d|| units in the last place. p is a
+    Python number, fixed when the formula is traced, or a value, which always takes the second way; a p of 0 must be a
+    Python number.
+    """
+    size = o.abs(d)
+    if type(p) in (int, float):  # not a subclass: a NumPy float64 is a value, as it is to every other algebra
+        if p == 0:
+            return o.select(d != d, d, 1.0)
+        if p == 1:
+            return size
+        if p in (2, 4):
+            square = d * d
+            return square if p == 2 else square * square
+        if p == 3:
+            return (d * d) * size
+    return exp(o, p * log(o, size))
+
+
+def flush(o: "Any", s: "Any") -> "Any":
+    """A decaying slot: +0 in place of what is below 2^-100 (float32) or 2^-900 (float64)."""
+    return o.select(o.abs(s) < FLUSH_BELOW[o.dtype], 0.0, s)

@@ -1,0 +1,240 @@
+"""The Numba backend: operations and programs through one compiled worker a dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ... import config
+from ...formulas import LOSS_NAMES, ROW_METRICS
+from ...operations import OPERATIONS, Family, Operation
+from ...plan import Los, Plan, mean_outputs, padded
+from ...state import State, aligned
+from ..protocol import Array, Backend, Data, Program, Sums
+from . import call as c
+from . import jit
+from .elementwise import SOURCE_DTYPES
+from .network import FORWARD_ROWS, GRADIENT_BLOCK, LOGITS, ROW_BLOCK
+
+# A thread more must save this much arithmetic, or its barriers cost more than they give.
+FLOPS_PER_THREAD = 1_000_000
+
+_ROWS_LETTER, _COLUMNS_LETTER = "bmt", "oncip"
+
+
+class Call:
+    """A call block, and what keeps its addresses alive."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.worker = jit.worker_address(str(np.dtype(dtype)))
+        self.block = aligned(c.CALL_SIZE, np.int64)
+        self.doubles = self.block.view(np.float64)
+        self.address = int(self.block.ctypes.data)
+        self.sync = jit.sync_area()
+        self.block[c.SYNC] = self.sync.ctypes.data
+        self.kept: list[Any] = []
+
+    def run(self, mode: int, team: int = 1) -> None:
+        self.block[c.MODE] = mode
+        jit.launch(self.worker, self.address, self.sync, team)
+
+
+def _stride(array: Array) -> int:
+    """Elements between rows; a contiguous vector is one row, a column vector has a row for each element."""
+    return array.strides[0] // array.itemsize if array.ndim else 1
+
+
+def _run_operation(call: Call, row: Operation, *arguments: Any) -> None:
+    """Marshals one operation: (address, row stride) of each array, sizes, scalars."""
+    block, specs = call.block, row.arguments
+    block[c.OP_FAMILY], block[c.OP_CODE] = row.family, _code(row)
+    dims: dict[str, int] = {}
+    arrays = arguments[: len(specs)]
+    for number, (spec, array) in enumerate(zip(specs, arrays, strict=True)):
+        block[c.OP_ARRAYS + 2 * number] = array.ctypes.data
+        block[c.OP_ARRAYS + 2 * number + 1] = _stride(array)
+        dims.update(zip(spec.dims, array.shape, strict=True))
+    sizes = _sizes(row, dims)
+    block[c.OP_SIZES : c.OP_SIZES + len(sizes)] = sizes
+    scalars = arguments[len(specs) :]
+    if row.family == Family.DROPOUT:
+        rate, seed, step, layer = scalars
+        call.doubles[c.OP_SCALARS] = rate
+        block[c.OP_SCALARS + 1 : c.OP_SCALARS + 4] = seed, step, layer
+    else:
+        call.doubles[c.OP_SCALARS : c.OP_SCALARS + len(scalars)] = scalars
+    if row.family == Family.GEMM_NT:
+        call.kept = [aligned(dims["k"] * padded(dims["n"]), arrays[0].dtype)]
+        block[c.OP_SCRATCH] = call.kept[0].ctypes.data
+    call.run(c.OPERATION, team(row.flops(_Dims(dims)), sizes[0]))
+
+
+class _Dims(dict[str, int]):
+    def __missing__(self, key: str) -> int:
+        return 1
+
+
+def _code(row: Operation) -> int:
+    if row.family in (Family.CROSSENTROPY_FORWARD, Family.CROSSENTROPY_BACKWARD):
+        return row.code - LOGITS
+    return ROW_METRICS.index(row.name) if row.family == Family.METRIC else row.code
+
+
+def _sizes(row: Operation, d: dict[str, int]) -> tuple[int, ...]:
+    """(rows, columns, depth) as `worker.py` reads them."""
+    match row.family:
+        case Family.GEMM_NN | Family.GEMM_TN | Family.GEMM_NT:
+            return d["m"], d["n"], d["k"]
+        case Family.DENSE_FORWARD:
+            return d["b"], d["o"], d["i"]
+        case Family.OPTIMIZER_STEP:
+            return 1, d["p"], len(row.arguments) - 2
+        case Family.WEIGHTED_SUM | Family.ROW_SCALE:
+            return d["b"], 1
+        case _:
+            return d.get("b", 1), next(d[letter] for letter in "ocp" if letter in d)
+
+
+def team(flops: int, rows: int) -> int:
+    """How many threads the work repays."""
+    return max(1, min(config.get_num_threads(), flops // FLOPS_PER_THREAD, -(-rows // ROW_BLOCK)))
+
+
+class NumbaProgram(Program):
+    """The fused programs: one call of the worker each."""
+
+    def __init__(self, backend: Backend, plan: Plan, state: State) -> None:
+        super().__init__(backend, plan, state)
+        self._call = Call(plan.dtype)
+        self._rows = -1
+        self._data: Data | None = None
+        block = self._call.block
+        for at, table in (
+            (c.INSTRUCTIONS, plan.instructions),
+            (c.PARAMETERS, plan.parameters),
+            (c.METRICS, plan.metrics),
+            (c.LOSS, plan.loss),
+            (c.OPTIMIZER, plan.optimizer),
+            (c.CONSTANTS, plan.constants),
+            (c.THETA, state.theta),
+            (c.GRADIENT_VECTOR, state.gradient),
+            (c.SCALARS, state.scalars),
+            (c.COUNTERS, state.counters),
+        ):
+            block[at] = table.ctypes.data
+        for at, slot in zip((c.SLOT_0, c.SLOT_1), state.slots, strict=False):
+            block[at] = slot.ctypes.data
+        block[c.INSTRUCTION_COUNT], block[c.PARAMETER_COUNT] = len(plan.instructions), len(plan.parameters)
+        block[c.METRIC_COUNT], block[c.FIXED] = len(plan.metrics), plan.fixed_elements
+        block[c.FEATURES] = plan.features
+        if plan.loss.size:
+            block[c.MEAN] = mean_outputs(LOSS_NAMES[plan.loss[Los.CODE]])
+        columns = int(plan.parameters[:, 2].max(initial=1))
+        size = max(ROW_BLOCK * columns, GRADIENT_BLOCK)
+        self._scratch = aligned(size * config.get_num_threads(), plan.dtype)
+        block[c.SCRATCH], block[c.SCRATCH_SIZE] = self._scratch.ctypes.data, size
+        self._output = np.array([plan.output_unit, plan.outputs], np.int64)
+
+    def forward(self, X: Array, out: Array) -> None:
+        threads = self._team(X.shape[0], self.plan.flops_per_row)
+        self._reserve(FORWARD_ROWS * threads)
+        block = self._call.block
+        self._bind_x(X)
+        block[c.ORDER], block[c.OUT], block[c.ROWS] = 0, out.ctypes.data, X.shape[0]
+        block[c.LOSS] = self._output.ctypes.data
+        self._data = None
+        self._call.run(c.FORWARD, threads)
+        block[c.LOSS] = self.plan.loss.ctypes.data
+
+    def gradient(self, data: Data, sums: Sums) -> None:
+        self._run(c.GRADIENT, data, 0, 1, sums)
+
+    def update(self) -> None:
+        self._call.run(c.UPDATE, team(8 * self.state.theta.size, self.state.theta.size))
+
+    def run_steps(self, data: Data, first: int, last: int, sums: Sums) -> None:
+        self._run(c.RUN_STEPS, data, first, last, sums)
+
+    def score(self, data: Data, first: int, last: int, sums: Sums) -> None:
+        self._run(c.SCORE, data, first, last, sums)
+
+    def _run(self, mode: int, data: Data, first: int, last: int, sums: Sums) -> None:
+        self._reserve(data.batch_size)
+        if data is not self._data:
+            self._bind(data)
+        block = self._call.block
+        block[c.FIRST], block[c.LAST], block[c.SUMS] = first, last, sums.ctypes.data
+        work = self.plan.flops_per_row * min(data.batch_size, data.X.shape[0])
+        self._call.run(mode, self._team(data.batch_size, (1 if mode == c.SCORE else 3) * work))
+
+    def _team(self, rows: int, flops: int) -> int:
+        return min(team(flops, rows), self._scratch.size // int(self._call.block[c.SCRATCH_SIZE]))
+
+    def _reserve(self, rows: int) -> None:
+        """Buffers for a batch of `rows`; their addresses change only when they grow."""
+        state, block = self.state, self._call.block
+        state.reserve(rows)
+        if self._rows != state.rows or block[c.WORKSPACE] != state.workspace.ctypes.data:
+            self._rows = state.rows
+            values = state.rows * (1 + len(self.plan.metrics))
+            self._row_buffers = aligned(values + 2 * padded(state.rows), self.plan.dtype)
+            self._weights = self._row_buffers[values + padded(state.rows) :]
+            self._data = None
+            block[c.WORKSPACE], block[c.CAPACITY] = state.workspace.ctypes.data, state.rows
+            block[c.ROW_VALUES] = self._row_buffers.ctypes.data
+            block[c.ROW_SCALES] = self._row_buffers[values:].ctypes.data
+            block[c.ROW_WEIGHTS] = self._weights.ctypes.data
+
+    def _bind_x(self, X: Array) -> None:
+        block = self._call.block
+        block[c.X], block[c.X_CODE] = X.ctypes.data, SOURCE_DTYPES.index(str(X.dtype))
+        block[c.X_ROW], block[c.X_ELEMENT] = X.strides
+
+    def _bind(self, data: Data) -> None:
+        block = self._call.block
+        self._bind_x(data.X)
+        y = data.y
+        assert y is not None
+        block[c.Y], block[c.Y_CODE] = y.ctypes.data, SOURCE_DTYPES.index(str(y.dtype))
+        block[c.Y_ROW], block[c.Y_ELEMENT] = y.strides
+        block[c.W] = 0 if data.w is None else data.w.ctypes.data
+        block[c.ORDER] = 0 if data.order is None else data.order.ctypes.data
+        block[c.ROWS], block[c.BATCH] = data.X.shape[0], data.batch_size
+        self._weights[:] = 1
+        self._data = data
+
+
+class NumbaBackend(Backend):
+    """Compiled by Numba, cached on disk, threaded."""
+
+    name = "numba"
+
+    def operations(self, dtype: Any) -> Mapping[str, Callable[..., None]]:
+        call = Call(dtype)
+        return {name: partial(_run_operation, call, row) for name, row in OPERATIONS.items()}
+
+    def program(self, plan: Plan, state: State) -> NumbaProgram:
+        return NumbaProgram(self, plan, state)
+
+    def find_nonfinite(self, X: Array) -> int:
+        if X.dtype not in (np.float32, np.float64) or X.strides[1] != X.itemsize or not X.size:
+            return super().find_nonfinite(X)
+        call = Call(X.dtype)
+        block = call.block
+        threads = team(X.size, X.shape[0])
+        found = np.full(threads, -1, np.int64)
+        block[c.X], block[c.X_ROW], block[c.FEATURES], block[c.ROWS] = X.ctypes.data, X.strides[0], X.shape[1], X.shape[0]
+        block[c.OUT] = found.ctypes.data
+        call.run(c.FIND_NONFINITE, threads)
+        return int(min((at for at in found if at >= 0), default=-1))
+
+    def shuffle(self, order: npt.NDArray[np.int64], seed: int, epoch: int) -> None:
+        call = Call(np.float32)
+        key = np.array([seed, epoch], np.int64)
+        block = call.block
+        block[c.ORDER], block[c.ROWS], block[c.COUNTERS] = order.ctypes.data, order.size, key.ctypes.data
+        call.run(c.SHUFFLE)

@@ -1,0 +1,23 @@
+"""The call block: one vector of int64 through which Python hands a worker everything, addresses included. Doubles lie in it bit-cast."""
+
+from __future__ import annotations
+
+# What a worker does.
+OPERATION, RUN_STEPS, GRADIENT, UPDATE, SCORE, FORWARD, SHUFFLE, FIND_NONFINITE = range(8)
+
+# Entries of every call.
+MODE, SYNC = 0, 1
+
+# Entries of an operation: (address, row stride) of each array, sizes and scalars.
+OP_FAMILY, OP_CODE, OP_SIZES, OP_ARRAYS, OP_SCALARS, OP_SCRATCH = 2, 3, 4, 8, 20, 28
+
+# Entries of a program: the plan and the state, set once.
+INSTRUCTIONS, INSTRUCTION_COUNT, PARAMETERS, PARAMETER_COUNT, METRICS, METRIC_COUNT, LOSS, OPTIMIZER, CONSTANTS = range(2, 11)
+THETA, GRADIENT_VECTOR, SLOT_0, SLOT_1, SCALARS, COUNTERS, WORKSPACE, CAPACITY, FIXED = range(11, 20)
+ROW_VALUES, ROW_SCALES, ROW_WEIGHTS, SCRATCH, SCRATCH_SIZE, MEAN = range(20, 26)
+
+# Entries of the data: set once per fit; X and y with strides in bytes.
+X, X_CODE, X_ROW, X_ELEMENT, FEATURES, Y, Y_CODE, Y_ROW, Y_ELEMENT, W, ORDER, ROWS, BATCH = range(26, 39)
+FIRST, LAST, SUMS, OUT = range(39, 43)
+
+CALL_SIZE = 48

@@ -1,0 +1,90 @@
+"""GEMM over tiles: chunks of k, panels of columns; and what surrounds it: the transposing pack, sums over the batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import njit
+
+from ... import arithmetic as ar
+from .gemm_tile import ACCUMULATE, BYTES, gemm_panel_narrow, gemm_panel_wide
+from .lanes import I32, I64, LANES, Frame, Value, kernel
+from .memory import itemsize
+
+K_CHUNK = ar.K_CHUNK
+
+
+@njit(error_model="numpy")
+def gemm(zero, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags):
+    """C_mn = A_mk B_kn by the chunk rule, then `flags`: BIAS, RELU. Addresses; strides in elements. Rows gemm_nn, gemm_tn, dense_forward."""
+    size = itemsize(zero)
+    lanes = BYTES // size
+    for j in range(0, n, 2 * lanes):
+        width = min(n - j, 2 * lanes)
+        for start in range(0, max(k, 1), K_CHUNK):
+            depth = min(k - start, K_CHUNK)
+            step_flags = flags if start + depth >= k else 0
+            if start > 0:
+                step_flags |= ACCUMULATE
+            a_at, b_at = A + start * a_k * size, B + (start * ldb + j) * size
+            c_at, bias_at = C + j * size, bias + j * size
+            if width > lanes:
+                gemm_panel_wide(zero, c_at, ldc, a_at, a_row, a_k, b_at, ldb, m, width, depth, bias_at, step_flags)
+            else:
+                gemm_panel_narrow(zero, c_at, ldc, a_at, a_row, a_k, b_at, ldb, m, width, depth, bias_at, step_flags)
+
+
+def _transpose(f: Frame, dst: Any, ldd: Any, src: Any, lds: Any, rows: Any, columns: Any) -> None:
+    """dst_cr = src_rc in blocks of 16 x 16, by four rounds of exchanges between rows."""
+    builder = f.builder
+    with f.loop(rows, LANES) as r, f.loop(columns, LANES) as c:
+        row_left, column_left = builder.sub(rows, r), builder.sub(columns, c)
+        column_mask, row_mask = f.mask(column_left), f.mask(row_left)
+        block = []
+        for i in range(LANES):
+            # A row past the end reads the last one again; its lanes are masked when stored.
+            inside = builder.icmp_signed("<", I64(i), row_left)
+            row = builder.add(r, builder.select(inside, I64(i), I64(0)))
+            block.append(f.load(f.at(src, builder.add(builder.mul(row, lds), c)), column_mask).ir)
+        half = LANES // 2
+        while half:
+            low = [lane if not lane & half else LANES + lane - half for lane in range(LANES)]
+            high = [lane + half if not lane & half else LANES + lane for lane in range(LANES)]
+            for i in range(LANES):
+                if not i & half:
+                    pair = block[i], block[i + half]
+                    masks = [ir.Constant(ir.VectorType(I32, LANES), indices) for indices in (low, high)]
+                    block[i], block[i + half] = (builder.shuffle_vector(*pair, mask) for mask in masks)
+            half //= 2
+        for i in range(LANES):
+            with builder.if_then(builder.icmp_signed("<", I64(i), column_left)):
+                at = builder.add(builder.mul(builder.add(c, I64(i)), ldd), r)
+                f.store(Value(f.lanes, block[i]), f.at(dst, at), row_mask)
+
+
+# transpose(zero, dst, ldd, src, lds, rows of src, columns of src)
+transpose = kernel("transpose", 6, 0, _transpose)
+
+
+def _bias_backward(f: Frame, db: Any, dZ: Any, ld: Any, rows: Any, columns: Any) -> None:
+    """db_o = sum over the batch of dZ_bo by the GEMM rule: chunks of 256 rows from +0, then the chunks in order."""
+    builder, zero = f.builder, f.lanes.constant(0.0)
+    with f.blocks(columns) as (column, mask):
+        total, lane = f.variable(zero.ir), f.variable(zero.ir)
+        with f.loop(rows, ar.K_CHUNK) as start:
+            builder.store(zero.ir, lane)
+            end = builder.add(start, I64(ar.K_CHUNK))
+            end = builder.select(builder.icmp_signed("<", end, rows), end, rows)
+            with f.loop(end, 1, start) as row:
+                x = f.load(f.at(dZ, builder.add(builder.mul(row, ld), column)), mask)
+                builder.store((Value(f.lanes, builder.load(lane)) + x).ir, lane)
+            chunk = Value(f.lanes, builder.load(lane))
+            first = builder.icmp_signed("==", start, I64(0))
+            added = Value(f.lanes, builder.load(total)) + chunk
+            builder.store(builder.select(first, chunk.ir, added.ir), total)
+        f.store(Value(f.lanes, builder.load(total)), f.at(db, column), mask)
+
+
+# bias_backward(zero, db, dZ, ld, rows, columns)
+bias_backward = kernel("bias_backward", 5, 0, _bias_backward)

@@ -1,0 +1,166 @@
+"""The register tile of the GEMM: M_TILE x N_TILE accumulators, fed by broadcasts of A and vectors of B. One shape table a dtype and ISA."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from llvmlite import binding
+from numba.core import config
+
+from .lanes import I64, ITEMSIZE, Frame, Kernel, Lanes, Value, kernel
+
+# What a tile does beside C = A B over one chunk of k.
+ACCUMULATE = 1  # C + chunk instead of chunk
+BIAS = 2  # then + bias by columns
+RELU = 4  # then max(0, .)
+
+
+def cpu() -> tuple[str, str]:
+    """(name, features) of the CPU that Numba compiles for."""
+    name = config.CPU_NAME or binding.get_host_cpu_name()
+    features = config.CPU_FEATURES
+    return name, binding.get_host_cpu_features().flatten() if features is None else features
+
+
+def vector_bytes() -> int:
+    """The widest vector that the CPU has."""
+    enabled = set(cpu()[1].split(","))
+    if "+avx512f" in enabled:
+        return 64
+    return 32 if "+avx2" in enabled else 16
+
+
+class Tile(NamedTuple):
+    """`rows` x `vectors` accumulators."""
+
+    rows: int
+    vectors: int
+
+
+class Shape(NamedTuple):
+    """The tiles of one vector width: full ones, and the row counts that finish a matrix."""
+
+    wide: tuple[Tile, ...]  # for panels of more than one vector, most rows first
+    narrow: tuple[Tile, ...]  # for panels of one vector
+
+
+SHAPES = {
+    64: Shape((Tile(8, 2), Tile(4, 2), Tile(1, 2)), (Tile(16, 1), Tile(4, 1), Tile(1, 1))),
+    32: Shape((Tile(6, 2), Tile(2, 2), Tile(1, 2)), (Tile(8, 1), Tile(4, 1), Tile(1, 1))),
+    16: Shape((Tile(4, 2), Tile(2, 2), Tile(1, 2)), (Tile(8, 1), Tile(4, 1), Tile(1, 1))),
+}
+BYTES = vector_bytes()
+SHAPE = SHAPES[BYTES]
+
+
+def _tile(tile: Tile) -> Any:
+    """Body of one tile: C_mn (+)= A_mk B_kn for m = tile.rows, n <= tile.vectors vectors, ascending k from +0."""
+
+    def emit(
+        f: Frame, C: Any, ldc: Any, A: Any, a_row: Any, a_k: Any, B: Any, ldb: Any, n: Any, k: Any, bias: Any, flags: Any
+    ) -> None:
+        builder = f.builder
+        o = Lanes(builder, f.dtype, BYTES // ITEMSIZE[f.dtype])
+        size = I64(f.itemsize)
+        masks = []
+        for j in range(tile.vectors):
+            left = builder.sub(n, I64(j * o.width))
+            masks.append(f.mask(left, o.width))
+        zero = o.constant(0.0).ir
+        accumulators = [[f.variable(zero) for _ in range(tile.vectors)] for _ in range(tile.rows)]
+        row_bytes, k_bytes, b_bytes, c_bytes = (builder.mul(stride, size) for stride in (a_row, a_k, ldb, ldc))
+        starts = [A]
+        for _ in range(1, tile.rows):
+            starts.append(builder.add(starts[-1], row_bytes))
+
+        def column(address: Any, j: int) -> Any:
+            return builder.add(address, I64(j * o.width * f.itemsize))
+
+        def loop(masked: bool) -> None:
+            with f.loop(k) as step:
+                b_at = builder.add(B, builder.mul(step, b_bytes))
+                b = [f.load(column(b_at, j), masks[j] if masked else None, o) for j in range(tile.vectors)]
+                a_offset = builder.mul(step, k_bytes)
+                for i in range(tile.rows):
+                    a = o.splat(f.load_scalar(builder.add(starts[i], a_offset)))
+                    for j in range(tile.vectors):
+                        slot = accumulators[i][j]
+                        builder.store(o.fma(a, b[j], Value(o, builder.load(slot))).ir, slot)
+
+        full = builder.icmp_signed(">=", n, I64(tile.vectors * o.width))
+        with builder.if_else(full) as (unmasked, masked):
+            with unmasked:
+                loop(False)
+            with masked:
+                loop(True)
+
+        def has(flag: int) -> Any:
+            return builder.icmp_signed("!=", builder.and_(flags, I64(flag)), I64(0))
+
+        c_rows = [C]
+        for _ in range(1, tile.rows):
+            c_rows.append(builder.add(c_rows[-1], c_bytes))
+
+        def update(change: Any) -> None:
+            for i in range(tile.rows):
+                for j in range(tile.vectors):
+                    slot = accumulators[i][j]
+                    builder.store(change(Value(o, builder.load(slot)), i, j).ir, slot)
+
+        with builder.if_then(has(ACCUMULATE)):
+            update(lambda value, i, j: f.load(column(c_rows[i], j), masks[j], o) + value)
+        with builder.if_then(has(BIAS)):
+            biases = [f.load(column(bias, j), masks[j], o) for j in range(tile.vectors)]
+            update(lambda value, i, j: value + biases[j])
+        with builder.if_then(has(RELU)):
+            update(lambda value, i, j: o.select(0.0 > value, 0.0, value))
+        for i in range(tile.rows):
+            for j in range(tile.vectors):
+                f.store(Value(o, builder.load(accumulators[i][j])), column(c_rows[i], j), masks[j])
+
+    return emit
+
+
+def _name(tile: Tile) -> str:
+    return f"gemm_tile_{tile.rows}x{tile.vectors}"
+
+
+# Panel kernels: tiles down M over one panel of columns, calling each tile's function. Written in IR to keep the table of tiles in one place.
+def _panel(tiles: tuple[Tile, ...]) -> Any:
+    """Body: C_mn (+)= A_mk B_kn for a panel of n columns: whole tiles down m, most rows first."""
+    members = [(tile, Kernel(_name(tile), 11, 0, _tile(tile), "void")) for tile in tiles]
+
+    def emit(
+        f: Frame,
+        C: Any,
+        ldc: Any,
+        A: Any,
+        a_row: Any,
+        a_k: Any,
+        B: Any,
+        ldb: Any,
+        m: Any,
+        n: Any,
+        k: Any,
+        bias: Any,
+        flags: Any,
+    ) -> None:
+        builder = f.builder
+        done = I64(0)
+        for tile, member in members:
+            rows = builder.sub(m, done)
+            end = builder.add(done, builder.mul(builder.sdiv(rows, I64(tile.rows)), I64(tile.rows)))
+            with f.loop(end, tile.rows, done) as i:
+                c_at, a_at = f.at(C, builder.mul(i, ldc)), f.at(A, builder.mul(i, a_row))
+                builder.call(
+                    member.define(builder.module, f.dtype), [c_at, ldc, a_at, a_row, a_k, B, ldb, n, k, bias, flags]
+                )
+            done = end
+
+    return emit
+
+
+# gemm_panel_*(zero, C, ldc, A, row stride of A, k stride of A, B, ldb, m, n, k, bias, flags)
+gemm_panel_wide = kernel("gemm_panel_wide", 12, 0, _panel(SHAPE.wide))
+gemm_panel_narrow = kernel("gemm_panel_narrow", 12, 0, _panel(SHAPE.narrow))
+NARROW = {dtype: BYTES // size for dtype, size in ITEMSIZE.items()}

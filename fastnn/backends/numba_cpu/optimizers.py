@@ -1,0 +1,35 @@
+"""Optimizer kernels: one loop over a range of theta, its slots and its gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ... import formulas
+from .lanes import Frame, choose
+
+SCALARS = 4  # the most that a row of `formulas.OPTIMIZERS` has; the others ignore the rest
+
+
+def _step(optimizer: formulas.Optimizer) -> Callable[..., None]:
+    def emit(f: Frame, theta: Any, s0: Any, s1: Any, g: Any, n: Any, *scalars: Any) -> None:
+        h = [f.lanes.splat(scalar) for scalar in scalars[: len(optimizer.scalars)]]
+        slots = (s0, s1)[: len(optimizer.slots)]
+
+        def body(index: Any, mask: Any) -> None:
+            values = [f.load(f.at(slot, index), mask) for slot in slots]
+            zero = f.lanes.constant(0.0)
+            before = [*values, zero, zero][:2]
+            gradient = f.load(f.at(g, index), mask)
+            after, *new = optimizer.step(f.lanes, f.load(f.at(theta, index), mask), *before, gradient, h)
+            f.store(after, f.at(theta, index), mask)
+            for slot, value in zip(slots, new, strict=False):
+                f.store(value, f.at(slot, index), mask)
+
+        f.each(n, body)
+
+    return emit
+
+
+# optimizer_step(zero, code, theta, s0, s1, g, n, h0, h1, h2, h3)
+optimizer_step = choose("optimizer_step", 5, SCALARS, [_step(optimizer) for optimizer in formulas.OPTIMIZERS.values()])

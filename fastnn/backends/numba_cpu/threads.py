@@ -1,0 +1,152 @@
+"""Threads inside one parallel region: atomics, a barrier, enrolment, and the floating-point environment."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from typing import Any
+
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from .lanes import I32, I64
+from .memory import pointer
+
+X86 = platform.machine().lower() in ("x86_64", "amd64", "i686")
+POSIX = sys.platform != "win32"
+IEEE_DEFAULT = 0x1F80  # MXCSR: round to nearest, all exceptions masked, neither FTZ nor DAZ
+
+# Entries of the sync area, int64, each on a cache line of its own.
+COUNT, GENERATION, ARRIVED, TEAM = 0, 8, 16, 24
+SYNC_SIZE = 32
+
+SPINS = 2000  # pauses before a waiting thread yields its core
+PATIENCE = 200_000  # looks of the first thread for the others before it works alone
+
+
+@intrinsic
+def _atomic_add(typing: Any, address: Any, index: Any, value: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.atomic_rmw("add", pointer(builder, values[0], values[1], I64), values[2], "acq_rel")
+
+    return types.intp(types.intp, types.intp, types.intp), generate
+
+
+@intrinsic
+def _atomic_load(typing: Any, address: Any, index: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.load_atomic(pointer(builder, *values, I64), "acquire", 8)
+
+    return types.intp(types.intp, types.intp), generate
+
+
+@intrinsic
+def _atomic_store(typing: Any, address: Any, index: Any, value: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        builder.store_atomic(values[2], pointer(builder, values[0], values[1], I64), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, types.intp), generate
+
+
+@intrinsic
+def _relax(typing: Any) -> Any:
+    """One pause of a spinning thread."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        if X86:
+            type_ = ir.FunctionType(ir.VoidType(), [])
+            builder.call(cgutils.get_or_insert_function(builder.module, type_, "llvm.x86.sse2.pause"), [])
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
+def _yield_core(typing: Any) -> Any:
+    """sched_yield, where there is one."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        if POSIX:
+            builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(I32, []), "sched_yield"), [])
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
+def exchange_mxcsr(typing: Any, value: Any) -> Any:
+    """Sets MXCSR and gives what it was; nothing but x86 has one."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        if not X86:
+            return values[0]
+        slot = cgutils.alloca_once(builder, I32)
+        type_ = ir.FunctionType(ir.VoidType(), [slot.type])
+        for name in ("llvm.x86.sse.stmxcsr", "llvm.x86.sse.ldmxcsr"):
+            if name.endswith("stmxcsr"):
+                builder.call(cgutils.get_or_insert_function(builder.module, type_, name), [slot])
+                before = builder.load(slot)
+            else:
+                builder.store(values[0], slot)
+                builder.call(cgutils.get_or_insert_function(builder.module, type_, name), [slot])
+        return before
+
+    return types.uint32(types.uint32), generate
+
+
+@intrinsic
+def call_worker(typing: Any, function: Any, call: Any, member: Any, team: Any) -> Any:
+    """Calls a worker, void(call, member, team), by its address."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        type_ = ir.FunctionType(ir.VoidType(), [I64, I64, I64])
+        builder.call(builder.inttoptr(values[0], type_.as_pointer()), values[1:])
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, types.intp, types.intp), generate
+
+
+@njit(error_model="numpy")
+def _wait_while(sync: int, entry: int, value: int) -> int:
+    """Waits until an entry differs from a value; gives what it became."""
+    spins = 0
+    now = _atomic_load(sync, entry)
+    while now == value:
+        _relax()
+        spins += 1
+        if spins > SPINS:
+            _yield_core()
+        now = _atomic_load(sync, entry)
+    return now
+
+
+@njit(error_model="numpy")
+def barrier(sync: int, team: int) -> None:
+    """Returns when all of the team have come."""
+    if team == 1:
+        return
+    generation = _atomic_load(sync, GENERATION)
+    if _atomic_add(sync, COUNT, 1) == team - 1:
+        _atomic_store(sync, COUNT, 0)
+        _atomic_store(sync, GENERATION, generation + 1)
+    else:
+        _wait_while(sync, GENERATION, generation)
+
+
+@njit(error_model="numpy")
+def enrol(sync: int, wanted: int) -> tuple[int, int]:
+    """(this thread's number or -1, team size). Whoever comes first decides: all that were wanted, or itself alone if they don't come."""
+    member = _atomic_add(sync, ARRIVED, 1)
+    if member == 0:
+        looks = 0
+        while _atomic_load(sync, ARRIVED) < wanted and looks < PATIENCE:
+            _relax()
+            looks += 1
+            if looks > SPINS:
+                _yield_core()
+        _atomic_store(sync, TEAM, wanted if _atomic_load(sync, ARRIVED) >= wanted else 1)
+    team = _wait_while(sync, TEAM, 0)
+    return (member if member < team else -1), team

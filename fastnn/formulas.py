@@ -1,0 +1,349 @@
+"""What each operation computes, element by element, as formulas over the algebra of `arithmetic.py`.
+
+A backend traces these texts (NumPy arrays in `reference`, LLVM vectors in `numba_cpu`), so twins share one definition and the tests
+compare it with an exact value. Tables keep their order: the position of a name is its code in a `Plan`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from . import arithmetic as ar
+
+SELU_ALPHA = 1.6732632423543772
+SELU_SCALE = 1.0507009873554805
+PROBABILITY_FLOOR = 1e-7  # Keras's epsilon: probabilities are clipped to [floor, 1 - floor]
+INV_SQRT_2 = 0.7071067811865476
+INV_SQRT_2PI = 0.3989422804014327
+SQRT_2_OVER_PI = 0.7978845608028654
+GELU_CUBIC = 0.044715
+
+Formula = Callable[..., Any]
+
+
+class Activation(NamedTuple):
+    """One activation: `forward(o, z, p)`, `backward(o, d, s, p)` = d * f'(.) where s is the saved `output` or `input`."""
+
+    forward: Formula
+    backward: Formula
+    saved: str
+    parameter: str = ""
+
+
+class Loss(NamedTuple):
+    """One loss over the outputs of a row, element by element.
+
+    `accumulate(o, lane, a, y, p)` adds the element's value to a lane; `slope(o, a, y, p)` is its derivative by a. `mean` says whether
+    the row's sum is divided by the number of outputs.
+    """
+
+    accumulate: Formula
+    slope: Formula
+    mean: bool
+    parameter: str = ""
+
+
+class Optimizer(NamedTuple):
+    """One optimizer: `step(o, theta, s0, s1, g, h)` -> (theta, s0, s1), with h the step's scalars in the dtype."""
+
+    step: Formula
+    slots: tuple[str, ...]
+    scalars: tuple[str, ...]
+
+
+# --- activations ---------------------------------------------------------------------------------------------------------------------
+
+
+def relu(o, z, p):
+    return o.select(0.0 > z, 0.0, z)
+
+
+def relu_slope(o, d, s, p):
+    return o.select(s > 0.0, d, 0.0)
+
+
+def leaky_relu(o, z, p):
+    return o.select(0.0 > z, z * p, z)
+
+
+def leaky_relu_slope(o, d, s, p):
+    return o.select(0.0 > s, d * p, d)
+
+
+def elu(o, z, p):
+    return o.select(0.0 > z, p * ar.expm1(o, z), z)
+
+
+def elu_slope(o, d, s, p):
+    return o.select(0.0 > s, d * (p * ar.exp(o, s)), d)
+
+
+def selu(o, z, p):
+    return o.select(z > 0.0, SELU_SCALE * z, (SELU_SCALE * SELU_ALPHA) * ar.expm1(o, z))
+
+
+def selu_slope(o, d, s, p):
+    return o.select(s > 0.0, d * SELU_SCALE, d * (s + SELU_SCALE * SELU_ALPHA))
+
+
+def sigmoid(o, z, p):
+    return ar.sigmoid(o, z)
+
+
+def sigmoid_slope(o, d, s, p):
+    return d * (s * (1.0 - s))
+
+
+def tanh(o, z, p):
+    return ar.tanh(o, z)
+
+
+def tanh_slope(o, d, s, p):
+    return d * o.fma(-s, s, 1.0)
+
+
+def softplus(o, z, p):
+    """log(1 + e^z) without overflow: max(z, 0) + log1p(e^-|z|)."""
+    return o.select(0.0 > z, 0.0, z) + ar.log1p(o, ar.exp(o, -o.abs(z)))
+
+
+def softplus_slope(o, d, s, p):
+    return d * ar.sigmoid(o, s)
+
+
+def silu(o, z, p):
+    return z * ar.sigmoid(o, z)
+
+
+def silu_slope(o, d, s, p):
+    g = ar.sigmoid(o, s)
+    return d * o.fma(s, g * (1.0 - g), g)
+
+
+def gelu(o, z, p):
+    half = o.fma(ar.erf(o, z * INV_SQRT_2), 0.5, 0.5)
+    return z * half
+
+
+def gelu_slope(o, d, s, p):
+    half = o.fma(ar.erf(o, s * INV_SQRT_2), 0.5, 0.5)
+    density = ar.exp(o, (s * s) * -0.5) * INV_SQRT_2PI
+    return d * o.fma(s, density, half)
+
+
+def _gelu_tanh_inner(o, z):
+    return SQRT_2_OVER_PI * o.fma(GELU_CUBIC * z, z * z, z)
+
+
+def gelu_tanh(o, z, p):
+    return z * o.fma(ar.tanh(o, _gelu_tanh_inner(o, z)), 0.5, 0.5)
+
+
+def gelu_tanh_slope(o, d, s, p):
+    t = ar.tanh(o, _gelu_tanh_inner(o, s))
+    inner_slope = SQRT_2_OVER_PI * o.fma(3.0 * GELU_CUBIC * s, s, 1.0)
+    return d * o.fma((0.5 * s) * o.fma(-t, t, 1.0), inner_slope, o.fma(t, 0.5, 0.5))
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "relu": Activation(relu, relu_slope, "output"),
+    "leaky_relu": Activation(leaky_relu, leaky_relu_slope, "input", "negative_slope"),
+    "elu": Activation(elu, elu_slope, "input", "alpha"),
+    "selu": Activation(selu, selu_slope, "output"),
+    "sigmoid": Activation(sigmoid, sigmoid_slope, "output"),
+    "tanh": Activation(tanh, tanh_slope, "output"),
+    "softplus": Activation(softplus, softplus_slope, "input"),
+    "silu": Activation(silu, silu_slope, "input"),
+    "gelu": Activation(gelu, gelu_slope, "input"),
+    "gelu_tanh": Activation(gelu_tanh, gelu_tanh_slope, "input"),
+}
+
+
+# --- losses --------------------------------------------------------------------------------------------------------------------------
+
+
+def _sign(o, d):
+    return o.select(d > 0.0, 1.0, o.select(0.0 > d, -1.0, d))  # keeps 0 and NaN
+
+
+def clip(o, a, low, high):
+    a = o.select(low > a, low, a)
+    return o.select(a > high, high, a)
+
+
+def squared_error(o, lane, a, y, p):
+    d = a - y
+    return o.fma(d, d, lane)
+
+
+def squared_error_slope(o, a, y, p):
+    d = a - y
+    return d + d
+
+
+def absolute_error(o, lane, a, y, p):
+    return lane + o.abs(a - y)
+
+
+def absolute_error_slope(o, a, y, p):
+    return _sign(o, a - y)
+
+
+def cubic_error(o, lane, a, y, p):
+    d = o.abs(a - y)
+    return o.fma(d * d, d, lane)
+
+
+def cubic_error_slope(o, a, y, p):
+    d = a - y
+    return 3.0 * (d * o.abs(d))
+
+
+def quartic_error(o, lane, a, y, p):
+    d = a - y
+    return o.fma(d * d, d * d, lane)
+
+
+def quartic_error_slope(o, a, y, p):
+    d = a - y
+    return 4.0 * (d * (d * d))
+
+
+def power_error(o, lane, a, y, p):
+    return lane + ar.power_abs(o, a - y, p)
+
+
+def power_error_slope(o, a, y, p):
+    d = a - y
+    return _sign(o, d) * (p * ar.power_abs(o, d, p - 1.0))
+
+
+def huber(o, lane, a, y, p):
+    d = o.abs(a - y)
+    return lane + o.select(d > p, p * o.fma(p, -0.5, d), 0.5 * (d * d))
+
+
+def huber_slope(o, a, y, p):
+    d = a - y
+    return o.select(d > p, p, o.select(-p > d, -p, d))
+
+
+def binary_crossentropy(o, lane, a, y, p):
+    q = clip(o, a, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
+    return lane - o.fma(y, ar.log(o, q), (1.0 - y) * ar.log(o, 1.0 - q))
+
+
+def binary_crossentropy_slope(o, a, y, p):
+    q = clip(o, a, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
+    return o.select(a != q, 0.0, (q - y) / (q * (1.0 - q)))
+
+
+def kl_divergence(o, lane, a, y, p):
+    q = clip(o, a, PROBABILITY_FLOOR, 1.0)
+    t = clip(o, y, PROBABILITY_FLOOR, 1.0)
+    return o.fma(t, ar.log(o, t / q), lane)
+
+
+def kl_divergence_slope(o, a, y, p):
+    q = clip(o, a, PROBABILITY_FLOOR, 1.0)
+    t = clip(o, y, PROBABILITY_FLOOR, 1.0)
+    return o.select(a != q, 0.0, -(t / q))
+
+
+def sigmoid_crossentropy(o, lane, a, y, p):
+    """From the logit: max(z, 0) - z y + log1p(e^-|z|), finite for every finite z."""
+    positive = o.select(0.0 > a, 0.0, a)
+    return lane + (o.fma(-a, y, positive) + ar.log1p(o, ar.exp(o, -o.abs(a))))
+
+
+def sigmoid_crossentropy_slope(o, a, y, p):
+    return ar.sigmoid(o, a) - y
+
+
+LOSSES: dict[str, Loss] = {
+    "mean_squared_error": Loss(squared_error, squared_error_slope, True),
+    "mean_absolute_error": Loss(absolute_error, absolute_error_slope, True),
+    "lp3": Loss(cubic_error, cubic_error_slope, True),
+    "lp4": Loss(quartic_error, quartic_error_slope, True),
+    "lp": Loss(power_error, power_error_slope, True, "p"),
+    "huber": Loss(huber, huber_slope, True, "delta"),
+    "binary_crossentropy": Loss(binary_crossentropy, binary_crossentropy_slope, True),
+    "kl_divergence": Loss(kl_divergence, kl_divergence_slope, False),
+    "sigmoid_crossentropy": Loss(sigmoid_crossentropy, sigmoid_crossentropy_slope, True),
+}
+
+# Losses that need the whole row; each backend's softmax.py has them, after the texts in `reference/softmax.py`.
+ROW_LOSSES = (
+    "categorical_crossentropy",
+    "sparse_categorical_crossentropy",
+    "softmax_crossentropy",
+    "sparse_softmax_crossentropy",
+)
+LOSS_NAMES = (*LOSSES, *ROW_LOSSES)
+SPARSE_LOSSES = ("sparse_softmax_crossentropy", "sparse_categorical_crossentropy")
+
+# Metrics with a value per row, beside every loss above; r2_score keeps sums per output instead.
+ROW_METRICS = ("binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy")
+METRIC_NAMES = (*LOSS_NAMES, *ROW_METRICS, "r2_score")
+
+
+# --- optimizers ----------------------------------------------------------------------------------------------------------------------
+
+
+def sgd(o, theta, s0, s1, g, h):
+    (lr,) = h
+    return o.fma(-lr, g, theta), s0, s1
+
+
+def momentum(o, theta, m, s1, g, h):
+    lr, mu = h
+    m = ar.flush(o, o.fma(mu, m, -(lr * g)))
+    return theta + m, m, s1
+
+
+def nesterov(o, theta, m, s1, g, h):
+    lr, mu = h
+    step = lr * g
+    m = ar.flush(o, o.fma(mu, m, -step))
+    return theta + o.fma(mu, m, -step), m, s1
+
+
+def rmsprop(o, theta, v, s1, g, h):
+    lr, c, eps = h
+    v = ar.flush(o, o.fma(o.fma(g, g, -v), c, v))
+    return theta - (lr * g) / o.sqrt(v + eps), v, s1
+
+
+def adagrad(o, theta, v, s1, g, h):
+    lr, eps = h
+    v = o.fma(g, g, v)
+    return theta - (lr * g) / o.sqrt(v + eps), v, s1
+
+
+def adam(o, theta, m, v, g, h):
+    a, c1, c2, eps = h
+    m = ar.flush(o, o.fma(g - m, c1, m))
+    v = ar.flush(o, o.fma(o.fma(g, g, -v), c2, v))
+    return theta - (a * m) / (o.sqrt(v) + eps), m, v
+
+
+# The scalars are those of a step: `rate` is the learning rate, `adam_rate` lr sqrt(1 - b2^t) / (1 - b1^t), both float64 rounded once.
+OPTIMIZERS: dict[str, Optimizer] = {
+    "sgd": Optimizer(sgd, (), ("rate",)),
+    "momentum": Optimizer(momentum, ("momentum",), ("rate", "momentum")),
+    "nesterov": Optimizer(nesterov, ("momentum",), ("rate", "momentum")),
+    "rmsprop": Optimizer(rmsprop, ("velocity",), ("rate", "one_minus_rho", "epsilon")),
+    "adagrad": Optimizer(adagrad, ("accumulator",), ("rate", "epsilon")),
+    "adam": Optimizer(adam, ("momentum", "velocity"), ("adam_rate", "one_minus_beta_1", "one_minus_beta_2", "epsilon")),
+}
+
+
+def decay(o, theta, factor):
+    """Decoupled weight decay: theta - theta * lr * weight_decay, with factor = -(lr * weight_decay) rounded once."""
+    return o.fma(theta, factor, theta)
+
+
+def penalty_slope(o, g, w, l1, two_l2):
+    """Gradient of l1 |w| + l2 w^2 added to g; |.|'(0) = 0."""
+    return o.fma(two_l2, w, g) + l1 * o.select(w > 0.0, 1.0, o.select(0.0 > w, -1.0, 0.0))
