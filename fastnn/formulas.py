@@ -1,7 +1,7 @@
 """What each operation computes, element by element, as formulas over the algebra of `arithmetic.py`.
 
-A backend traces these texts (NumPy arrays in `reference`, LLVM vectors in `numba_cpu`), so twins share one definition and the tests
-compare it with an exact value. Tables keep their order: the position of a name is its code in a `Plan`.
+A backend traces these texts (NumPy arrays in `reference`, LLVM vectors in `numba_cpu`), so twins share one definition
+and the tests compare it with an exact value. Tables keep their order: the position of a name is its code in a `Plan`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ Formula = Callable[..., Any]
 
 
 class Activation(NamedTuple):
-    """One activation: `forward(o, z, p)`, `backward(o, d, s, p)` = d * f'(.) where s is the saved `output` or `input`."""
+    """One activation: `forward(o, z, p)`, `backward(o, d, s, p)` = d * f'(.) where s is the saved `output` or
+    `input`."""
 
     forward: Formula
     backward: Formula
@@ -34,8 +35,8 @@ class Activation(NamedTuple):
 class Loss(NamedTuple):
     """One loss over the outputs of a row, element by element.
 
-    `accumulate(o, lane, a, y, p)` adds the element's value to a lane; `slope(o, a, y, p)` is its derivative by a. `mean` says whether
-    the row's sum is divided by the number of outputs.
+    `accumulate(o, lane, a, y, p)` adds the element's value to a lane; `slope(o, a, y, p)` is its derivative by a.
+    `mean` says whether the row's sum is divided by the number of outputs.
     """
 
     accumulate: Formula
@@ -52,95 +53,95 @@ class Optimizer(NamedTuple):
     scalars: tuple[str, ...]
 
 
-# --- activations ---------------------------------------------------------------------------------------------------------------------
+# --- activations ----------------------------------------------------------------------------------------------------
 
 
-def relu(o, z, p):
-    return o.select(0.0 > z, 0.0, z)
+def relu(o: Any, z: Any, p: Any) -> Any:
+    return o.select(z < 0.0, 0.0, z)
 
 
-def relu_slope(o, d, s, p):
+def relu_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
     return o.select(s > 0.0, d, 0.0)
 
 
-def leaky_relu(o, z, p):
-    return o.select(0.0 > z, z * p, z)
+def leaky_relu(o: Any, z: Any, p: Any) -> Any:
+    return o.select(z < 0.0, z * p, z)
 
 
-def leaky_relu_slope(o, d, s, p):
-    return o.select(0.0 > s, d * p, d)
+def leaky_relu_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
+    return o.select(s < 0.0, d * p, d)
 
 
-def elu(o, z, p):
-    return o.select(0.0 > z, p * ar.expm1(o, z), z)
+def elu(o: Any, z: Any, p: Any) -> Any:
+    return o.select(z < 0.0, p * ar.expm1(o, z), z)
 
 
-def elu_slope(o, d, s, p):
-    return o.select(0.0 > s, d * (p * ar.exp(o, s)), d)
+def elu_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
+    return o.select(s < 0.0, d * (p * ar.exp_nonpositive(o, s)), d)
 
 
-def selu(o, z, p):
+def selu(o: Any, z: Any, p: Any) -> Any:
     return o.select(z > 0.0, SELU_SCALE * z, (SELU_SCALE * SELU_ALPHA) * ar.expm1(o, z))
 
 
-def selu_slope(o, d, s, p):
+def selu_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
     return o.select(s > 0.0, d * SELU_SCALE, d * (s + SELU_SCALE * SELU_ALPHA))
 
 
-def sigmoid(o, z, p):
+def sigmoid(o: Any, z: Any, p: Any) -> Any:
     return ar.sigmoid(o, z)
 
 
-def sigmoid_slope(o, d, s, p):
+def sigmoid_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
     return d * (s * (1.0 - s))
 
 
-def tanh(o, z, p):
+def tanh(o: Any, z: Any, p: Any) -> Any:
     return ar.tanh(o, z)
 
 
-def tanh_slope(o, d, s, p):
+def tanh_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
     return d * o.fma(-s, s, 1.0)
 
 
-def softplus(o, z, p):
+def softplus(o: Any, z: Any, p: Any) -> Any:
     """log(1 + e^z) without overflow: max(z, 0) + log1p(e^-|z|)."""
-    return o.select(0.0 > z, 0.0, z) + ar.log1p(o, ar.exp(o, -o.abs(z)))
+    return o.select(z < 0.0, 0.0, z) + ar.log1p(o, ar.exp_nonpositive(o, -o.abs(z)))
 
 
-def softplus_slope(o, d, s, p):
+def softplus_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
     return d * ar.sigmoid(o, s)
 
 
-def silu(o, z, p):
+def silu(o: Any, z: Any, p: Any) -> Any:
     return z * ar.sigmoid(o, z)
 
 
-def silu_slope(o, d, s, p):
+def silu_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
     g = ar.sigmoid(o, s)
     return d * o.fma(s, g * (1.0 - g), g)
 
 
-def gelu(o, z, p):
+def gelu(o: Any, z: Any, p: Any) -> Any:
     half = o.fma(ar.erf(o, z * INV_SQRT_2), 0.5, 0.5)
     return z * half
 
 
-def gelu_slope(o, d, s, p):
+def gelu_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
     half = o.fma(ar.erf(o, s * INV_SQRT_2), 0.5, 0.5)
-    density = ar.exp(o, (s * s) * -0.5) * INV_SQRT_2PI
+    density = ar.exp_nonpositive(o, (s * s) * -0.5) * INV_SQRT_2PI
     return d * o.fma(s, density, half)
 
 
-def _gelu_tanh_inner(o, z):
+def _gelu_tanh_inner(o: Any, z: Any) -> Any:
     return SQRT_2_OVER_PI * o.fma(GELU_CUBIC * z, z * z, z)
 
 
-def gelu_tanh(o, z, p):
+def gelu_tanh(o: Any, z: Any, p: Any) -> Any:
     return z * o.fma(ar.tanh(o, _gelu_tanh_inner(o, z)), 0.5, 0.5)
 
 
-def gelu_tanh_slope(o, d, s, p):
+def gelu_tanh_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
     t = ar.tanh(o, _gelu_tanh_inner(o, s))
     inner_slope = SQRT_2_OVER_PI * o.fma(3.0 * GELU_CUBIC * s, s, 1.0)
     return d * o.fma((0.5 * s) * o.fma(-t, t, 1.0), inner_slope, o.fma(t, 0.5, 0.5))
@@ -160,104 +161,104 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 
 
-# --- losses --------------------------------------------------------------------------------------------------------------------------
+# --- losses ---------------------------------------------------------------------------------------------------------
 
 
-def _sign(o, d):
-    return o.select(d > 0.0, 1.0, o.select(0.0 > d, -1.0, d))  # keeps 0 and NaN
+def _sign(o: Any, d: Any) -> Any:
+    return o.select(d > 0.0, 1.0, o.select(d < 0.0, -1.0, d))  # keeps 0 and NaN
 
 
-def clip(o, a, low, high):
+def clip(o: Any, a: Any, low: Any, high: Any) -> Any:
     a = o.select(low > a, low, a)
     return o.select(a > high, high, a)
 
 
-def squared_error(o, lane, a, y, p):
+def squared_error(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
     d = a - y
     return o.fma(d, d, lane)
 
 
-def squared_error_slope(o, a, y, p):
+def squared_error_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
     d = a - y
     return d + d
 
 
-def absolute_error(o, lane, a, y, p):
+def absolute_error(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
     return lane + o.abs(a - y)
 
 
-def absolute_error_slope(o, a, y, p):
+def absolute_error_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
     return _sign(o, a - y)
 
 
-def cubic_error(o, lane, a, y, p):
+def cubic_error(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
     d = o.abs(a - y)
     return o.fma(d * d, d, lane)
 
 
-def cubic_error_slope(o, a, y, p):
+def cubic_error_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
     d = a - y
     return 3.0 * (d * o.abs(d))
 
 
-def quartic_error(o, lane, a, y, p):
+def quartic_error(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
     d = a - y
     return o.fma(d * d, d * d, lane)
 
 
-def quartic_error_slope(o, a, y, p):
+def quartic_error_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
     d = a - y
     return 4.0 * (d * (d * d))
 
 
-def power_error(o, lane, a, y, p):
+def power_error(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
     return lane + ar.power_abs(o, a - y, p)
 
 
-def power_error_slope(o, a, y, p):
+def power_error_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
     d = a - y
     return _sign(o, d) * (p * ar.power_abs(o, d, p - 1.0))
 
 
-def huber(o, lane, a, y, p):
+def huber(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
     d = o.abs(a - y)
     return lane + o.select(d > p, p * o.fma(p, -0.5, d), 0.5 * (d * d))
 
 
-def huber_slope(o, a, y, p):
+def huber_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
     d = a - y
     return o.select(d > p, p, o.select(-p > d, -p, d))
 
 
-def binary_crossentropy(o, lane, a, y, p):
+def binary_crossentropy(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
     q = clip(o, a, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
     return lane - o.fma(y, ar.log(o, q), (1.0 - y) * ar.log(o, 1.0 - q))
 
 
-def binary_crossentropy_slope(o, a, y, p):
+def binary_crossentropy_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
     q = clip(o, a, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
     return o.select(a != q, 0.0, (q - y) / (q * (1.0 - q)))
 
 
-def kl_divergence(o, lane, a, y, p):
+def kl_divergence(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
     q = clip(o, a, PROBABILITY_FLOOR, 1.0)
     t = clip(o, y, PROBABILITY_FLOOR, 1.0)
     return o.fma(t, ar.log(o, t / q), lane)
 
 
-def kl_divergence_slope(o, a, y, p):
+def kl_divergence_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
     q = clip(o, a, PROBABILITY_FLOOR, 1.0)
     t = clip(o, y, PROBABILITY_FLOOR, 1.0)
     return o.select(a != q, 0.0, -(t / q))
 
 
-def sigmoid_crossentropy(o, lane, a, y, p):
+def sigmoid_crossentropy(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
     """From the logit: max(z, 0) - z y + log1p(e^-|z|), finite for every finite z."""
-    positive = o.select(0.0 > a, 0.0, a)
-    return lane + (o.fma(-a, y, positive) + ar.log1p(o, ar.exp(o, -o.abs(a))))
+    positive = o.select(a < 0.0, 0.0, a)
+    return lane + (o.fma(-a, y, positive) + ar.log1p(o, ar.exp_nonpositive(o, -o.abs(a))))
 
 
-def sigmoid_crossentropy_slope(o, a, y, p):
+def sigmoid_crossentropy_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
     return ar.sigmoid(o, a) - y
 
 
@@ -288,47 +289,48 @@ ROW_METRICS = ("binary_accuracy", "categorical_accuracy", "sparse_categorical_ac
 METRIC_NAMES = (*LOSS_NAMES, *ROW_METRICS, "r2_score")
 
 
-# --- optimizers ----------------------------------------------------------------------------------------------------------------------
+# --- optimizers -----------------------------------------------------------------------------------------------------
 
 
-def sgd(o, theta, s0, s1, g, h):
+def sgd(o: Any, theta: Any, s0: Any, s1: Any, g: Any, h: Any) -> tuple[Any, Any, Any]:
     (lr,) = h
     return o.fma(-lr, g, theta), s0, s1
 
 
-def momentum(o, theta, m, s1, g, h):
+def momentum(o: Any, theta: Any, m: Any, s1: Any, g: Any, h: Any) -> tuple[Any, Any, Any]:
     lr, mu = h
     m = ar.flush(o, o.fma(mu, m, -(lr * g)))
     return theta + m, m, s1
 
 
-def nesterov(o, theta, m, s1, g, h):
+def nesterov(o: Any, theta: Any, m: Any, s1: Any, g: Any, h: Any) -> tuple[Any, Any, Any]:
     lr, mu = h
     step = lr * g
     m = ar.flush(o, o.fma(mu, m, -step))
     return theta + o.fma(mu, m, -step), m, s1
 
 
-def rmsprop(o, theta, v, s1, g, h):
+def rmsprop(o: Any, theta: Any, v: Any, s1: Any, g: Any, h: Any) -> tuple[Any, Any, Any]:
     lr, c, eps = h
     v = ar.flush(o, o.fma(o.fma(g, g, -v), c, v))
     return theta - (lr * g) / o.sqrt(v + eps), v, s1
 
 
-def adagrad(o, theta, v, s1, g, h):
+def adagrad(o: Any, theta: Any, v: Any, s1: Any, g: Any, h: Any) -> tuple[Any, Any, Any]:
     lr, eps = h
     v = o.fma(g, g, v)
     return theta - (lr * g) / o.sqrt(v + eps), v, s1
 
 
-def adam(o, theta, m, v, g, h):
+def adam(o: Any, theta: Any, m: Any, v: Any, g: Any, h: Any) -> tuple[Any, Any, Any]:
     a, c1, c2, eps = h
     m = ar.flush(o, o.fma(g - m, c1, m))
     v = ar.flush(o, o.fma(o.fma(g, g, -v), c2, v))
     return theta - (a * m) / (o.sqrt(v) + eps), m, v
 
 
-# The scalars are those of a step: `rate` is the learning rate, `adam_rate` lr sqrt(1 - b2^t) / (1 - b1^t), both float64 rounded once.
+# The scalars are those of a step: `rate` is the learning rate, `adam_rate` lr sqrt(1 - b2^t) / (1 - b1^t), both
+# float64 rounded once.
 OPTIMIZERS: dict[str, Optimizer] = {
     "sgd": Optimizer(sgd, (), ("rate",)),
     "momentum": Optimizer(momentum, ("momentum",), ("rate", "momentum")),
@@ -339,11 +341,11 @@ OPTIMIZERS: dict[str, Optimizer] = {
 }
 
 
-def decay(o, theta, factor):
+def decay(o: Any, theta: Any, factor: Any) -> Any:
     """Decoupled weight decay: theta - theta * lr * weight_decay, with factor = -(lr * weight_decay) rounded once."""
     return o.fma(theta, factor, theta)
 
 
-def penalty_slope(o, g, w, l1, two_l2):
+def penalty_slope(o: Any, g: Any, w: Any, l1: Any, two_l2: Any) -> Any:
     """Gradient of l1 |w| + l2 w^2 added to g; |.|'(0) = 0."""
-    return o.fma(two_l2, w, g) + l1 * o.select(w > 0.0, 1.0, o.select(0.0 > w, -1.0, 0.0))
+    return o.fma(two_l2, w, g) + l1 * o.select(w > 0.0, 1.0, o.select(w < 0.0, -1.0, 0.0))

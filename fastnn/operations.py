@@ -1,12 +1,15 @@
-"""The operation table: one row an operation. Tests, benchmarks and documentation are made from it; every backend has every row.
+"""The operation table: one row an operation. Tests, benchmarks and documentation are made from it; every backend has
+every row.
 
-A signature names outputs, then inputs, then scalars: `"Z_bo : X_bi W_io b_o"`. The letters after the underscore are dimensions, `*`
-marks an array that is read and written. Arrays have rows of contiguous elements (the stride between rows is free), all of one dtype;
-a `total` is a float64 array. Scalars are Python numbers, computed in float64 and rounded once to the dtype.
+A signature names outputs, then inputs, then scalars: `"Z_bo : X_bi W_io b_o"`. The letters after the underscore are
+dimensions, `*` marks an array that is read and written. Arrays have rows of contiguous elements (the stride between
+rows is free), all of one dtype; a `total` is a float64 array. Scalars are Python numbers, computed in float64 and
+rounded once to the dtype.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -62,8 +65,8 @@ class Argument:
 class Operation:
     """One row of the table.
 
-    `flops(d)` counts floating-point operations from a mapping of dimension letters; `bound` is the error against the exact value, in units
-    of eps * scale as `tests/exact.py` measures it; 0 means exact.
+    `flops(d)` counts floating-point operations from a mapping of dimension letters; `bound` is the error against the
+    exact value, in units of eps * scale as `tests/exact.py` measures it; 0 means exact.
     """
 
     name: str
@@ -86,17 +89,17 @@ class Operation:
 
     def bytes(self, d: Mapping[str, int], itemsize: int) -> int:
         """Bytes moved if every array is read or written once (twice where it is updated)."""
-        total = 0
-        for argument in self.arguments:
-            size = 1
-            for letter in argument.dims:
-                size *= d.get(letter, 1)
-            total += size * (8 if argument.total else itemsize) * (2 if argument.updated else 1)
-        return total
+        return sum(
+            math.prod(d.get(letter, 1) for letter in argument.dims)
+            * (8 if argument.total else itemsize)
+            * (2 if argument.updated else 1)
+            for argument in self.arguments
+        )
 
 
 def _rows() -> list[Operation]:
     rows: list[Operation] = []
+    scalars: tuple[str, ...]
 
     def add(
         name: str,
@@ -110,19 +113,38 @@ def _rows() -> list[Operation]:
     ) -> None:
         rows.append(Operation(name, family, code, signature, scalars, flops, bound, summary))
 
-    def gemm(d: Mapping[str, int]) -> int:
-        return 2 * d["m"] * d["n"] * d["k"]
-
+    gemm = _elements("mnk", 2)
     add("gemm_nn", Family.GEMM_NN, "C_mn : A_mk B_kn", gemm, 4, "C = A B, chunks of 256 along k")
     add("gemm_tn", Family.GEMM_TN, "C_mn : A_km B_kn", gemm, 4, "C = A^T B: the gradient of weights, X^T dZ")
     add("gemm_nt", Family.GEMM_NT, "C_mn : A_mk B_nk", gemm, 4, "C = A B^T: the gradient of inputs, dZ W^T")
-    add("dense_forward", Family.DENSE_FORWARD, "Z_bo : X_bi W_io b_o", lambda d: 2 * d["b"] * d["o"] * d["i"], 4, "Z = X W + b")
-    add("bias_backward", Family.BIAS_BACKWARD, "db_o : dZ_bo", lambda d: d["b"] * d["o"], 4, "db = sum of dZ over the batch")
+    add(
+        "dense_forward",
+        Family.DENSE_FORWARD,
+        "Z_bo : X_bi W_io b_o",
+        _elements("boi", 2),
+        4,
+        "Z = X W + b",
+    )
+    add(
+        "bias_backward",
+        Family.BIAS_BACKWARD,
+        "db_o : dZ_bo",
+        _elements("bo", 1),
+        4,
+        "db = sum of dZ over the batch",
+    )
 
     for name, activation in ACTIVATIONS.items():
         scalars, code = (activation.parameter or "unused",), ACTIVATION_CODE[name]
         add(
-            f"{name}_forward", Family.ACTIVATION_FORWARD, "A_bo : Z_bo", _elements("bo", 20), 4, f"A = {name}(Z)", scalars, code
+            f"{name}_forward",
+            Family.ACTIVATION_FORWARD,
+            "A_bo : Z_bo",
+            _elements("bo", 20),
+            4,
+            f"A = {name}(Z)",
+            scalars,
+            code,
         )
         saved = "A" if activation.saved == "output" else "Z"
         add(
@@ -136,7 +158,14 @@ def _rows() -> list[Operation]:
             code,
         )
 
-    add("softmax_forward", Family.SOFTMAX_FORWARD, "P_bc : Z_bc", _elements("bc", 16), 4, "P = e^(Z - max) / sum, by rows")
+    add(
+        "softmax_forward",
+        Family.SOFTMAX_FORWARD,
+        "P_bc : Z_bc",
+        _elements("bc", 16),
+        4,
+        "P = e^(Z - max) / sum, by rows",
+    )
     add(
         "softmax_backward",
         Family.SOFTMAX_BACKWARD,
@@ -149,7 +178,14 @@ def _rows() -> list[Operation]:
     for name, loss in LOSSES.items():
         scalars, code = (loss.parameter or "unused", "keep", "add"), LOSS_CODE[name]
         add(
-            f"{name}_forward", Family.LOSS_FORWARD, "l_b : A_bc Y_bc", _elements("bc", 20), 6, f"{name} of each row", scalars, code
+            f"{name}_forward",
+            Family.LOSS_FORWARD,
+            "l_b : A_bc Y_bc",
+            _elements("bc", 20),
+            6,
+            f"{name} of each row",
+            scalars,
+            code,
         )
         add(
             f"{name}_backward",
@@ -210,7 +246,16 @@ def _rows() -> list[Operation]:
     for name in ROW_METRICS:
         targets = "y_b" if name == "sparse_categorical_accuracy" else "Y_bc"
         rounding = 1 if name == "binary_accuracy" else 0  # the mean over the outputs is rounded
-        add(name, Family.METRIC, f"r_b : A_bc {targets}", _elements("bc", 2), rounding, f"{name} of each row", (), METRIC_CODE[name])
+        add(
+            name,
+            Family.METRIC,
+            f"r_b : A_bc {targets}",
+            _elements("bc", 2),
+            rounding,
+            f"{name} of each row",
+            (),
+            METRIC_CODE[name],
+        )
     add(
         "r2_sums",
         Family.R2_SUMS,
@@ -219,9 +264,23 @@ def _rows() -> list[Operation]:
         8,
         "adds a row's share of sum y, sum y^2, sum (y - a)^2 by output, then the row count, in row order",
     )
-    add("weighted_sum", Family.WEIGHTED_SUM, "total_1* : l_b w_b", _elements("b", 2), 2, "total += w l, in row order, float64")
+    add(
+        "weighted_sum",
+        Family.WEIGHTED_SUM,
+        "total_1* : l_b w_b",
+        _elements("b", 2),
+        2,
+        "total += w l, in row order, float64",
+    )
     add("row_scale", Family.ROW_SCALE, "s_b : w_b", _elements("b", 1), 1, "s = w * factor", ("factor",))
-    add("sum_abs", Family.SUM_ABS, "total_1* : w_p", _elements("p", 1), 8, "total += sum |w|: 16 lanes in blocks of 4096, float64")
+    add(
+        "sum_abs",
+        Family.SUM_ABS,
+        "total_1* : w_p",
+        _elements("p", 1),
+        8,
+        "total += sum |w|: 16 lanes in blocks of 4096, float64",
+    )
     add("sum_squares", Family.SUM_SQUARES, "total_1* : w_p", _elements("p", 2), 8, "total += sum w^2, likewise")
     add(
         "penalty_backward",
@@ -259,12 +318,24 @@ def _rows() -> list[Operation]:
 
 def _elements(dims: str, per_element: int) -> Callable[[Mapping[str, int]], int]:
     def flops(d: Mapping[str, int]) -> int:
-        size = per_element
-        for letter in dims:
-            size *= d[letter]
-        return size
+        return per_element * math.prod(d[letter] for letter in dims)
 
     return flops
 
 
 OPERATIONS: dict[str, Operation] = {row.name: row for row in _rows()}
+
+
+def table() -> str:
+    """The operation table as Markdown, for `fastnn/README.md`: `python -m fastnn.operations` prints it."""
+    lines = ["| operation | arguments | scalars | meaning | bound |", "| --- | --- | --- | --- | --- |"]
+    for row in OPERATIONS.values():
+        scalars = ", ".join(name for name in row.scalars if name != "unused")
+        summary = row.summary.replace("|", "\\|")
+        cells = (f"`{row.name}`", f"`{row.signature.strip()}`", scalars, summary, f"{row.bound:g}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(table())

@@ -1,7 +1,7 @@
 """What a backend is: the operations of `operations.py`, and programs that run a plan.
 
-`Program` gives every program in terms of operations, so a new backend works once its operations do; a fast backend overrides
-programs with fused ones, and the tests want the same bits from both.
+`Program` gives every program in terms of operations, so a new backend works once its operations do; a fast backend
+overrides programs with fused ones, and the tests want the same bits from both.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..formulas import ACTIVATIONS, LOSS_NAMES, METRIC_NAMES, OPTIMIZERS, ROW_METRICS
-from ..plan import SUM_COUNT, SUM_LOSS, Counter, I, Kind, Los, Met, Opt, Par, Plan, Scalar, padded
+from ..plan import SUM_COUNT, SUM_LOSS, Counter, I, Kind, Los, Met, Opt, Par, Plan, Scalar, mean_outputs, padded
+from ..random import permutation
 from ..state import State
 
 Array = npt.NDArray[Any]
@@ -43,7 +44,7 @@ class Data:
     @property
     def steps(self) -> int:
         """Steps in an epoch."""
-        return -(-self.X.shape[0] // self.batch_size)
+        return int(-(-self.X.shape[0] // self.batch_size))
 
 
 class Program:
@@ -56,6 +57,7 @@ class Program:
     def __init__(self, backend: Backend, plan: Plan, state: State) -> None:
         self.backend, self.plan, self.state = backend, plan, state
         self.op = backend.operations(plan.dtype)
+        self._frozen = {int(row[Par.OFFSET]) for row in plan.parameters if not row[Par.TRAINABLE]}
 
     # programs
 
@@ -70,7 +72,11 @@ class Program:
             out[start:stop] = self._buffer(self.plan.output_unit, stop - start, self.plan.outputs)
 
     def gradient(self, data: Data, sums: Sums) -> None:
-        """Leaves the gradient of the mean loss of `data`'s first batch in `state.gradient`, penalties included; adds to `sums`."""
+        """Leaves the gradient of the mean loss of `data`'s first batch in `state.gradient`, penalties included; adds
+        to `sums`.
+
+        What is not trainable has no gradient: its entries stay 0.
+        """
         self._batch_gradient(data, 0, sums)
 
     def update(self) -> None:
@@ -101,12 +107,25 @@ class Program:
         for step in range(first, last):
             self._batch_forward(data, step, training=False, sums=sums)
 
+    # before the first step
+
+    def find_nonfinite(self, X: Array) -> int:
+        """The flat index, in C order, of the first NaN or infinity of a (n, I) array of any float dtype, or -1."""
+        with np.errstate(all="ignore"):
+            bad = ~np.isfinite(X)
+        return int(np.argmax(bad)) if bad.any() else -1
+
+    def shuffle(self, order: npt.NDArray[np.int64]) -> None:
+        """Fills `order` with the permutation of the state's seed and epoch."""
+        counters = self.state.counters
+        order[:] = permutation(int(counters[Counter.SEED]), int(counters[Counter.EPOCH]), order.size)
+
     # one batch
 
     def _batch_forward(self, data: Data, step: int, training: bool, sums: Sums) -> int:
         start = step * data.batch_size
         stop = min(start + data.batch_size, data.X.shape[0])
-        rows = stop - start
+        rows: int = stop - start
         picked: Any = slice(start, stop) if data.order is None else data.order[start:stop]
         self.state.reserve(data.batch_size)
         self._gather(data.X[picked])
@@ -257,6 +276,8 @@ class Program:
         gradient = self.state.gradient
         if row[I.GRAD_SRC] >= 0:
             self.op["gemm_nt"](self._buffer(int(row[I.GRAD_SRC]), rows, i), dZ, self._weights(row)[0])
+        if int(row[I.KERNEL]) in self._frozen:
+            return
         dW = gradient[row[I.KERNEL] : row[I.KERNEL] + i * o].reshape(i, o)
         self.op["gemm_tn"](dW, self._buffer(int(row[I.SRC]), rows, i), dZ)
         if row[I.BIAS] >= 0:
@@ -264,7 +285,7 @@ class Program:
 
     def _penalty_backward(self) -> None:
         for row in self.plan.parameters:
-            if row[Par.PENALTY] >= 0:
+            if row[Par.PENALTY] >= 0 and row[Par.TRAINABLE]:
                 l1, l2 = (float(value) for value in self.plan.constants[row[Par.PENALTY] : row[Par.PENALTY] + 2])
                 view = slice(int(row[Par.OFFSET]), int(row[Par.OFFSET] + row[Par.ROWS] * row[Par.COLUMNS]))
                 self.op["penalty_backward"](self.state.gradient[view], self.state.theta[view], l1, 2.0 * l2)
@@ -297,23 +318,9 @@ class Backend:
         """The programs of one plan and state."""
         return Program(self, plan, state)
 
-    def find_nonfinite(self, X: Array) -> int:
-        """The flat index, in C order, of the first NaN or infinity of a (n, I) array, or -1."""
-        with np.errstate(all="ignore"):
-            bad = ~np.isfinite(X)
-        return int(np.argmax(bad)) if bad.any() else -1
-
-    def shuffle(self, order: npt.NDArray[np.int64], seed: int, epoch: int) -> None:
-        """Fills `order` with the permutation of an epoch, as `random.permutation`."""
-        from ..random import permutation
-
-        order[:] = permutation(seed, epoch, order.size)
-
 
 def loss_scale(name: str, rows: int, outputs: int) -> float:
-    """What a row's gradient is multiplied by beside its weight: 1 / B, and 1 / outputs where the loss is a mean over them."""
-    from ..plan import mean_outputs
-
+    """What a row's gradient is multiplied by beside its weight: 1 / B, and 1 / outputs for a mean over them."""
     return 1.0 / rows / outputs if mean_outputs(name) else 1.0 / rows
 
 
@@ -329,7 +336,7 @@ def _constants_of(name: str) -> tuple[str, ...]:
 
 
 def _activation(row: Array) -> str:
-    return list(ACTIVATIONS)[row[I.CODE]]
+    return list(ACTIVATIONS)[int(row[I.CODE])]
 
 
 __all__ = ["Backend", "Data", "Program", "loss_scale"]

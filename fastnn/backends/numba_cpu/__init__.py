@@ -16,7 +16,7 @@ from ...plan import Los, Plan, mean_outputs, padded
 from ...state import State, aligned
 from ..protocol import Array, Backend, Data, Program, Sums
 from . import call as c
-from . import jit
+from . import team
 from .elementwise import SOURCE_DTYPES
 from .network import FORWARD_ROWS, GRADIENT_BLOCK, LOGITS, ROW_BLOCK
 
@@ -30,17 +30,17 @@ class Call:
     """A call block, and what keeps its addresses alive."""
 
     def __init__(self, dtype: Any) -> None:
-        self.worker = jit.worker_address(str(np.dtype(dtype)))
+        self.worker = team.worker_address(str(np.dtype(dtype)))
         self.block = aligned(c.CALL_SIZE, np.int64)
         self.doubles = self.block.view(np.float64)
         self.address = int(self.block.ctypes.data)
-        self.sync = jit.sync_area()
+        self.sync = team.sync_area()
         self.block[c.SYNC] = self.sync.ctypes.data
         self.kept: list[Any] = []
 
-    def run(self, mode: int, team: int = 1) -> None:
+    def run(self, mode: int, threads: int = 1) -> None:
         self.block[c.MODE] = mode
-        jit.launch(self.worker, self.address, self.sync, team)
+        team.launch(self.worker, self.address, self.sync, threads)
 
 
 def _stride(array: Array) -> int:
@@ -70,7 +70,7 @@ def _run_operation(call: Call, row: Operation, *arguments: Any) -> None:
     if row.family == Family.GEMM_NT:
         call.kept = [aligned(dims["k"] * padded(dims["n"]), arrays[0].dtype)]
         block[c.OP_SCRATCH] = call.kept[0].ctypes.data
-    call.run(c.OPERATION, team(row.flops(_Dims(dims)), sizes[0]))
+    call.run(c.OPERATION, threads_for(row.flops(_Dims(dims)), sizes[0], config.get_num_threads()))
 
 
 class _Dims(dict[str, int]):
@@ -99,9 +99,9 @@ def _sizes(row: Operation, d: dict[str, int]) -> tuple[int, ...]:
             return d.get("b", 1), next(d[letter] for letter in "ocp" if letter in d)
 
 
-def team(flops: int, rows: int) -> int:
+def threads_for(flops: int, rows: int, most: int) -> int:
     """How many threads the work repays."""
-    return max(1, min(config.get_num_threads(), flops // FLOPS_PER_THREAD, -(-rows // ROW_BLOCK)))
+    return max(1, min(most, flops // FLOPS_PER_THREAD, -(-rows // ROW_BLOCK)))
 
 
 class NumbaProgram(Program):
@@ -135,7 +135,8 @@ class NumbaProgram(Program):
             block[c.MEAN] = mean_outputs(LOSS_NAMES[plan.loss[Los.CODE]])
         columns = int(plan.parameters[:, 2].max(initial=1))
         size = max(ROW_BLOCK * columns, GRADIENT_BLOCK)
-        self._scratch = aligned(size * config.get_num_threads(), plan.dtype)
+        self._threads = config.get_num_threads()
+        self._scratch = aligned(size * self._threads, plan.dtype)
         block[c.SCRATCH], block[c.SCRATCH_SIZE] = self._scratch.ctypes.data, size
         self._output = np.array([plan.output_unit, plan.outputs], np.int64)
 
@@ -154,13 +155,32 @@ class NumbaProgram(Program):
         self._run(c.GRADIENT, data, 0, 1, sums)
 
     def update(self) -> None:
-        self._call.run(c.UPDATE, team(8 * self.state.theta.size, self.state.theta.size))
+        self._call.run(c.UPDATE, self._team(self.state.theta.size, 8 * self.state.theta.size))
 
     def run_steps(self, data: Data, first: int, last: int, sums: Sums) -> None:
         self._run(c.RUN_STEPS, data, first, last, sums)
 
     def score(self, data: Data, first: int, last: int, sums: Sums) -> None:
         self._run(c.SCORE, data, first, last, sums)
+
+    def find_nonfinite(self, X: Array) -> int:
+        if X.dtype not in (np.float32, np.float64) or X.strides[1] != X.itemsize or not X.size:
+            return super().find_nonfinite(X)
+        threads = self._team(X.shape[0], X.size)
+        found = np.full(threads, -1, np.int64)
+        block = self._call.block
+        self._bind_x(X)
+        block[c.ROWS], block[c.OUT], block[c.FEATURES] = X.shape[0], found.ctypes.data, X.shape[1]
+        self._data = None
+        self._call.run(c.FIND_NONFINITE, threads)
+        block[c.FEATURES] = self.plan.features
+        return int(min((at for at in found if at >= 0), default=-1))
+
+    def shuffle(self, order: npt.NDArray[np.int64]) -> None:
+        block = self._call.block
+        block[c.ORDER], block[c.ROWS] = order.ctypes.data, order.size
+        self._data = None
+        self._call.run(c.SHUFFLE)
 
     def _run(self, mode: int, data: Data, first: int, last: int, sums: Sums) -> None:
         self._reserve(data.batch_size)
@@ -172,7 +192,7 @@ class NumbaProgram(Program):
         self._call.run(mode, self._team(data.batch_size, (1 if mode == c.SCORE else 3) * work))
 
     def _team(self, rows: int, flops: int) -> int:
-        return min(team(flops, rows), self._scratch.size // int(self._call.block[c.SCRATCH_SIZE]))
+        return threads_for(flops, rows, self._threads)
 
     def _reserve(self, rows: int) -> None:
         """Buffers for a batch of `rows`; their addresses change only when they grow."""
@@ -219,22 +239,3 @@ class NumbaBackend(Backend):
 
     def program(self, plan: Plan, state: State) -> NumbaProgram:
         return NumbaProgram(self, plan, state)
-
-    def find_nonfinite(self, X: Array) -> int:
-        if X.dtype not in (np.float32, np.float64) or X.strides[1] != X.itemsize or not X.size:
-            return super().find_nonfinite(X)
-        call = Call(X.dtype)
-        block = call.block
-        threads = team(X.size, X.shape[0])
-        found = np.full(threads, -1, np.int64)
-        block[c.X], block[c.X_ROW], block[c.FEATURES], block[c.ROWS] = X.ctypes.data, X.strides[0], X.shape[1], X.shape[0]
-        block[c.OUT] = found.ctypes.data
-        call.run(c.FIND_NONFINITE, threads)
-        return int(min((at for at in found if at >= 0), default=-1))
-
-    def shuffle(self, order: npt.NDArray[np.int64], seed: int, epoch: int) -> None:
-        call = Call(np.float32)
-        key = np.array([seed, epoch], np.int64)
-        block = call.block
-        block[c.ORDER], block[c.ROWS], block[c.COUNTERS] = order.ctypes.data, order.size, key.ctypes.data
-        call.run(c.SHUFFLE)

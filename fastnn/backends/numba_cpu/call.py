@@ -1,4 +1,5 @@
-"""The call block: one vector of int64 through which Python hands a worker everything, addresses included. Doubles lie in it bit-cast."""
+"""The call block: one vector of int64 through which Python hands a worker everything, addresses included. Doubles lie
+in it bit-cast."""
 
 from __future__ import annotations
 
@@ -12,7 +13,9 @@ MODE, SYNC = 0, 1
 OP_FAMILY, OP_CODE, OP_SIZES, OP_ARRAYS, OP_SCALARS, OP_SCRATCH = 2, 3, 4, 8, 20, 28
 
 # Entries of a program: the plan and the state, set once.
-INSTRUCTIONS, INSTRUCTION_COUNT, PARAMETERS, PARAMETER_COUNT, METRICS, METRIC_COUNT, LOSS, OPTIMIZER, CONSTANTS = range(2, 11)
+INSTRUCTIONS, INSTRUCTION_COUNT, PARAMETERS, PARAMETER_COUNT, METRICS, METRIC_COUNT, LOSS, OPTIMIZER, CONSTANTS = range(
+    2, 11
+)
 THETA, GRADIENT_VECTOR, SLOT_0, SLOT_1, SCALARS, COUNTERS, WORKSPACE, CAPACITY, FIXED = range(11, 20)
 ROW_VALUES, ROW_SCALES, ROW_WEIGHTS, SCRATCH, SCRATCH_SIZE, MEAN = range(20, 26)
 

@@ -1,4 +1,5 @@
-"""Elementwise kernels: activations, losses' penalties, row scales, the gather with its conversions, sums over parameters."""
+"""Elementwise kernels: activations, losses' penalties, row scales, the gather with its conversions, sums over
+parameters."""
 
 from __future__ import annotations
 
@@ -51,21 +52,55 @@ decay_step = kernel("decay_step", 3, 1, map_kernel(formulas.decay, 1))
 copy = kernel("copy", 3, 0, map_kernel(lambda o, x: x, 1))
 
 
-# --- gather: rows of any real dtype into rows of the model's ---------------------------------------------------------------------------
+# --- gather: rows of any real dtype into rows of the model's --------------------------------------------------------
 
 # The position of a dtype is its code in a data call; see `NumbaProgram`.
-SOURCE_DTYPES = ("bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float16", "float32", "float64")
+SOURCE_DTYPES = (
+    "bool",
+    "uint8",
+    "int8",
+    "uint16",
+    "int16",
+    "uint32",
+    "int32",
+    "uint64",
+    "int64",
+    "float16",
+    "float32",
+    "float64",
+)
 _BITS = {"bool": 8, "float16": 16, "float32": 32, "float64": 64}
 
 
 def _source(name: str) -> tuple[Any, int]:
     bits = _BITS.get(name) or int(name.lstrip("uint"))
     if name.startswith("float"):
-        return {16: ir.HalfType(), 32: ir.FloatType(), 64: ir.DoubleType()}[bits], bits // 8
+        return {16: ir.IntType(16), 32: ir.FloatType(), 64: ir.DoubleType()}[bits], bits // 8
     return ir.IntType(bits), bits // 8
 
 
+def _widen_half(builder: Any, half: Any) -> Any:
+    """float32 from the bits of a float16, exactly; the compiler's own conversion calls a library that not every CPU's
+    code finds."""
+    vector = isinstance(half.type, ir.VectorType)
+    integer, real = (ir.VectorType(type_, LANES) if vector else type_ for type_ in (I32, ir.FloatType()))
+
+    def all_lanes(type_: Any, value: Any) -> Any:
+        return ir.Constant(type_, [value] * LANES if vector else value)
+
+    bits = builder.zext(half, integer)
+    size = builder.and_(bits, all_lanes(integer, 0x7FFF))
+    moved = builder.bitcast(builder.shl(size, all_lanes(integer, 13)), real)
+    finite = builder.bitcast(builder.fmul(moved, all_lanes(real, 2.0**112)), integer)
+    special = builder.or_(builder.bitcast(moved, integer), all_lanes(integer, 0x7F800000))
+    is_special = builder.icmp_unsigned(">=", size, all_lanes(integer, 0x7C00))
+    sign = builder.shl(builder.and_(bits, all_lanes(integer, 0x8000)), all_lanes(integer, 16))
+    return builder.bitcast(builder.or_(builder.select(is_special, special, finite), sign), real)
+
+
 def _convert(builder: Any, value: Any, name: str, target: Any, bits: int) -> Any:
+    if name == "float16":
+        value, name = _widen_half(builder, value), "float32"
     if name.startswith("float"):
         own = _BITS[name]
         if own == bits:
@@ -104,7 +139,7 @@ def _gather_row(name: str) -> Callable[..., None]:
 gather_row = choose("gather_row", 4, 0, [_gather_row(name) for name in SOURCE_DTYPES])
 
 
-def _find_nonfinite(f: Frame, src: Any, n: Any) -> Any:
+def _first_nonfinite(f: Frame, src: Any, n: Any) -> Any:
     """The index of the first element with x - x != 0, or -1: whole blocks first, then the guilty one by elements."""
     builder, lanes = f.builder, f.lanes
     found = f.variable(I64(-1))
@@ -135,11 +170,20 @@ def _find_nonfinite(f: Frame, src: Any, n: Any) -> Any:
     return builder.load(found)
 
 
-# find_nonfinite(zero, x, n) -> index or -1
-find_nonfinite = kernel("find_nonfinite", 2, 0, _find_nonfinite, result="integer")
+def _find_nonfinite(f: Frame, wide: Any, src: Any, n: Any) -> Any:
+    found = f.variable(I64(-1))
+    with f.builder.if_else(f.builder.icmp_signed("==", wide, I64(1))) as branches:
+        for branch, dtype in zip(branches, ("float64", "float32"), strict=True):
+            with branch:
+                f.builder.store(_first_nonfinite(Frame(f.builder, dtype), src, n), found)
+    return f.builder.load(found)
 
 
-# --- sums in float64 ------------------------------------------------------------------------------------------------------------------
+# find_nonfinite(zero, 1 for float64 data and 0 for float32, x, n) -> index or -1
+find_nonfinite = kernel("find_nonfinite", 3, 0, _find_nonfinite, result="integer")
+
+
+# --- sums in float64 ------------------------------------------------------------------------------------------------
 
 
 def _block_sum(accumulate: Callable[[Lanes, Value, Value], Value]) -> Callable[..., Any]:
@@ -171,7 +215,7 @@ sum_abs = kernel("sum_abs", 2, 0, _block_sum(lambda o, lane, w: lane + o.abs(w))
 sum_squares = kernel("sum_squares", 2, 0, _block_sum(lambda o, lane, w: o.fma(w, w, lane)), result="double")
 
 
-def _weighted_sum(f: Frame, total: Any, values: Any, stride: Any, weights: Any, rows: Any) -> None:
+def _weighted_sum(f: Frame, total: Any, values: Any, stride: Any, weights: Any, weight_stride: Any, rows: Any) -> None:
     """total = fma(w, l, total) in row order, float64; weights may be address 0: ones."""
     builder, double = f.builder, ir.DoubleType()
 
@@ -186,11 +230,14 @@ def _weighted_sum(f: Frame, total: Any, values: Any, stride: Any, weights: Any, 
             value = wide(f.at(values, builder.mul(index, stride)))
             builder.store(builder.fadd(builder.load(running), value), running)
         with weighted, f.loop(rows) as index:
-            value, weight = wide(f.at(values, builder.mul(index, stride))), wide(f.at(weights, index))
+            value, weight = (
+                wide(f.at(values, builder.mul(index, stride))),
+                wide(f.at(weights, builder.mul(index, weight_stride))),
+            )
             made = call_intrinsic(builder, "llvm.fma.f64", double, [weight, value, builder.load(running)])
             builder.store(made, running)
     builder.store(builder.load(running), pointer)
 
 
-# weighted_sum(zero, total address, values, stride, weights or 0, rows)
-weighted_sum = kernel("weighted_sum", 5, 0, _weighted_sum)
+# weighted_sum(zero, total address, values, stride, weights or 0, stride, rows)
+weighted_sum = kernel("weighted_sum", 6, 0, _weighted_sum)

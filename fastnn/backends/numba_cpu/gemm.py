@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import njit
 
 from ... import arithmetic as ar
 from .gemm_tile import ACCUMULATE, BYTES, gemm_panel_narrow, gemm_panel_wide
+from .jit import device
 from .lanes import I32, I64, LANES, Frame, Value, kernel
 from .memory import itemsize
 
 K_CHUNK = ar.K_CHUNK
 
 
-@njit(error_model="numpy")
+@device
 def gemm(zero, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags):
-    """C_mn = A_mk B_kn by the chunk rule, then `flags`: BIAS, RELU. Addresses; strides in elements. Rows gemm_nn, gemm_tn, dense_forward."""
+    """C_mn = A_mk B_kn by the chunk rule, then `flags`: BIAS, RELU. Addresses; strides in elements. Rows gemm_nn,
+    gemm_tn, dense_forward."""
     size = itemsize(zero)
     lanes = BYTES // size
     for j in range(0, n, 2 * lanes):

@@ -1,33 +1,22 @@
-"""The register tile of the GEMM: M_TILE x N_TILE accumulators, fed by broadcasts of A and vectors of B. One shape table a dtype and ISA."""
+"""The register tile of the GEMM: M_TILE x N_TILE accumulators, fed by broadcasts of A and vectors of B. One shape
+table a dtype and ISA."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from llvmlite import binding
-from numba.core import config
+from llvmlite import ir
+from numba.core import cgutils
 
+from ...arithmetic import K_CHUNK
+from .cpu import vector_bytes
 from .lanes import I64, ITEMSIZE, Frame, Kernel, Lanes, Value, kernel
 
 # What a tile does beside C = A B over one chunk of k.
 ACCUMULATE = 1  # C + chunk instead of chunk
 BIAS = 2  # then + bias by columns
 RELU = 4  # then max(0, .)
-
-
-def cpu() -> tuple[str, str]:
-    """(name, features) of the CPU that Numba compiles for."""
-    name = config.CPU_NAME or binding.get_host_cpu_name()
-    features = config.CPU_FEATURES
-    return name, binding.get_host_cpu_features().flatten() if features is None else features
-
-
-def vector_bytes() -> int:
-    """The widest vector that the CPU has."""
-    enabled = set(cpu()[1].split(","))
-    if "+avx512f" in enabled:
-        return 64
-    return 32 if "+avx2" in enabled else 16
+PACKED = 8  # the panel of B is padded to whole vectors
 
 
 class Tile(NamedTuple):
@@ -50,6 +39,7 @@ SHAPES = {
     16: Shape((Tile(4, 2), Tile(2, 2), Tile(1, 2)), (Tile(8, 1), Tile(4, 1), Tile(1, 1))),
 }
 BYTES = vector_bytes()
+PACK_FROM = 32  # rows of A from which a packed panel of B repays its copy
 SHAPE = SHAPES[BYTES]
 
 
@@ -57,7 +47,18 @@ def _tile(tile: Tile) -> Any:
     """Body of one tile: C_mn (+)= A_mk B_kn for m = tile.rows, n <= tile.vectors vectors, ascending k from +0."""
 
     def emit(
-        f: Frame, C: Any, ldc: Any, A: Any, a_row: Any, a_k: Any, B: Any, ldb: Any, n: Any, k: Any, bias: Any, flags: Any
+        f: Frame,
+        C: Any,
+        ldc: Any,
+        A: Any,
+        a_row: Any,
+        a_k: Any,
+        B: Any,
+        ldb: Any,
+        n: Any,
+        k: Any,
+        bias: Any,
+        flags: Any,
     ) -> None:
         builder = f.builder
         o = Lanes(builder, f.dtype, BYTES // ITEMSIZE[f.dtype])
@@ -87,7 +88,8 @@ def _tile(tile: Tile) -> Any:
                         slot = accumulators[i][j]
                         builder.store(o.fma(a, b[j], Value(o, builder.load(slot))).ir, slot)
 
-        full = builder.icmp_signed(">=", n, I64(tile.vectors * o.width))
+        packed = builder.icmp_signed("!=", builder.and_(flags, I64(PACKED)), I64(0))
+        full = builder.or_(packed, builder.icmp_signed(">=", n, I64(tile.vectors * o.width)))
         with builder.if_else(full) as (unmasked, masked):
             with unmasked:
                 loop(False)
@@ -113,7 +115,7 @@ def _tile(tile: Tile) -> Any:
             biases = [f.load(column(bias, j), masks[j], o) for j in range(tile.vectors)]
             update(lambda value, i, j: value + biases[j])
         with builder.if_then(has(RELU)):
-            update(lambda value, i, j: o.select(0.0 > value, 0.0, value))
+            update(lambda value, i, j: o.select(value < 0.0, 0.0, value))
         for i in range(tile.rows):
             for j in range(tile.vectors):
                 f.store(Value(o, builder.load(accumulators[i][j])), column(c_rows[i], j), masks[j])
@@ -125,7 +127,31 @@ def _name(tile: Tile) -> str:
     return f"gemm_tile_{tile.rows}x{tile.vectors}"
 
 
-# Panel kernels: tiles down M over one panel of columns, calling each tile's function. Written in IR to keep the table of tiles in one place.
+def _packed(f: Frame, B: Any, ldb: Any, m: Any, n: Any, k: Any, flags: Any, width: int) -> tuple[Any, Any, Any]:
+    """(B, ldb, flags) of the panel: a contiguous copy on the stack where enough rows will read it.
+
+    A panel of an unpacked matrix lies in few sets of the first cache when the row stride is a power of two.
+    """
+    builder = f.builder
+    o = Lanes(builder, f.dtype, BYTES // ITEMSIZE[f.dtype])
+    slots = cgutils.alloca_once(builder, ir.ArrayType(o.type, K_CHUNK * width // o.width))
+    slots.align = BYTES
+    copy = builder.ptrtoint(slots, I64)
+    worth = builder.icmp_signed(">=", m, I64(PACK_FROM))
+    with builder.if_then(worth):
+        masks = [f.mask(builder.sub(n, I64(j)), o.width) for j in range(0, width, o.width)]
+        with f.loop(k) as row:
+            source, target = f.at(B, builder.mul(row, ldb)), f.at(copy, builder.mul(row, I64(width)))
+            for j, mask in enumerate(masks):
+                offset = I64(j * BYTES)
+                f.store(f.load(builder.add(source, offset), mask, o), builder.add(target, offset))
+    return (
+        builder.select(worth, copy, B),
+        builder.select(worth, I64(width), ldb),
+        builder.or_(flags, builder.select(worth, I64(PACKED), I64(0))),
+    )
+
+
 def _panel(tiles: tuple[Tile, ...]) -> Any:
     """Body: C_mn (+)= A_mk B_kn for a panel of n columns: whole tiles down m, most rows first."""
     members = [(tile, Kernel(_name(tile), 11, 0, _tile(tile), "void")) for tile in tiles]
@@ -146,6 +172,8 @@ def _panel(tiles: tuple[Tile, ...]) -> Any:
         flags: Any,
     ) -> None:
         builder = f.builder
+        width = tiles[0].vectors * BYTES // f.itemsize
+        B, ldb, flags = _packed(f, B, ldb, m, n, k, flags, width)
         done = I64(0)
         for tile, member in members:
             rows = builder.sub(m, done)

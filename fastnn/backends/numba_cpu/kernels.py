@@ -1,7 +1,9 @@
-"""All kernels of a dtype as one LLVM module: compiled once, kept on disk as an object file, and named to Numba's linker."""
+"""All kernels of a dtype as one LLVM module: compiled once, kept on disk as an object file, and named to Numba's
+linker."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import tempfile
 from pathlib import Path
@@ -11,7 +13,7 @@ from llvmlite import binding, ir
 
 # The families register their kernels when they are imported.
 from . import elementwise, gemm, gemm_tile, optimizers, philox, softmax  # noqa: F401
-from .gemm_tile import cpu
+from .cpu import cpu
 from .lanes import KERNELS, SUFFIX
 
 _engines: dict[str, Any] = {}  # the code lives as long as its engine
@@ -22,7 +24,9 @@ def _target_machine() -> Any:
     binding.initialize_native_asmprinter()
     name, features = cpu()
     target = binding.Target.from_default_triple()
-    return target.create_target_machine(cpu=name, features=features, opt=3, reloc="default", codemodel="jitdefault", jit=True)
+    return target.create_target_machine(
+        cpu=name, features=features, opt=3, reloc="default", codemodel="jitdefault", jit=True
+    )
 
 
 def optimised(dtype: str, machine: Any) -> Any:
@@ -59,6 +63,8 @@ def load(dtype: str, folder: Path | None) -> None:
         code = machine.emit_object(optimised(dtype, machine))
         if path is not None:
             _write_atomically(path, code)
+    if "+fma" not in cpu()[1].split(","):
+        _name_software_fma()
     empty = binding.parse_assembly("")
     engine = binding.create_mcjit_compiler(empty, machine)
     engine.add_object_file(binding.ObjectFileRef.from_data(code))
@@ -67,6 +73,14 @@ def load(dtype: str, folder: Path | None) -> None:
         symbol = f"fnn_{kernel.name}_{SUFFIX[dtype]}"
         binding.add_symbol(symbol, engine.get_function_address(symbol))
     _engines[dtype] = engine
+
+
+def _name_software_fma() -> None:
+    """Without the instruction LLVM calls the C library's fma, which rounds once too; the linker does not find it by
+    itself."""
+    library = ctypes.CDLL(None)
+    for name in ("fma", "fmaf"):
+        binding.add_symbol(name, ctypes.cast(getattr(library, name), ctypes.c_void_p).value)
 
 
 def _write_atomically(path: Path, code: bytes) -> None:

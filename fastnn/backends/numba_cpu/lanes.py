@@ -1,8 +1,9 @@
 """The algebra of `arithmetic.py` over LLVM vectors, and the frame in which kernels are written.
 
-A kernel is one LLVM function, registered by `kernel(...)` with an `emit(f, ...)` that writes its body; Numba code calls it like a function
-of addresses, sizes and scalars. `kernels.py` compiles them all, once: Numba would optimise a body again in every caller that it is linked to. Vectors are explicit, so nothing depends on a vectoriser, and a formula of `formulas.py`
-is traced into the body as it stands.
+A kernel is one LLVM function, registered by `kernel(...)` with an `emit(f, ...)` that writes its body; Numba code
+calls it like a function of addresses, sizes and scalars. `kernels.py` compiles them all, once: Numba would optimise a
+body again in every caller that it is linked to. Vectors are explicit, so nothing depends on a vectoriser, and a
+formula of `formulas.py` is traced into the body as it stands.
 """
 
 from __future__ import annotations
@@ -152,7 +153,9 @@ class Lanes:
 
     def _call(self, name: str, *values: Any) -> Value:
         arguments = [self.coerce(value) for value in values]
-        return Value(self, call_intrinsic(self.builder, f"{name}.v{self.width}{SUFFIX[self.dtype]}", self.type, arguments))
+        return Value(
+            self, call_intrinsic(self.builder, f"{name}.v{self.width}{SUFFIX[self.dtype]}", self.type, arguments)
+        )
 
     def fma(self, a: Any, b: Any, c: Any) -> Value:
         return self._call("llvm.fma", a, b, c)
@@ -167,7 +170,7 @@ class Lanes:
         return self._call("llvm.copysign", magnitude, sign)
 
     def select(self, condition: Value, a: Any, b: Any) -> Value:
-        if isinstance(a, Value) and not a.is_float or isinstance(b, Value) and not b.is_float:
+        if (isinstance(a, Value) and not a.is_float) or (isinstance(b, Value) and not b.is_float):
             a, b = (v if isinstance(v, Value) else self.integer(v) for v in (a, b))
         return Value(self, self.builder.select(condition.ir, self.coerce(a), self.coerce(b)))
 
@@ -289,7 +292,8 @@ class Frame:
 class Kernel:
     """The definition of a kernel: `define` writes its function into a module once, `call` is what Numba code calls.
 
-    A call is `k(zero, i0, ..., s0, ...)`: `zero` tells the dtype, integers are addresses (bytes) and sizes, scalars have the dtype.
+    A call is `k(zero, i0, ..., s0, ...)`: `zero` tells the dtype, integers are addresses (bytes) and sizes, scalars
+    have the dtype.
     """
 
     def __init__(self, name: str, integers: int, scalars: int, emit: Callable[..., Any], result: str) -> None:
@@ -347,7 +351,8 @@ def kernel(name: str, integers: int, scalars: int, emit: Callable[..., Any], res
 
 
 def choose(name: str, integers: int, scalars: int, emits: Sequence[Callable[..., Any]]) -> Any:
-    """A kernel whose first integer chooses among bodies that share the other arguments; each body is a function of its own."""
+    """A kernel whose first integer chooses among bodies that share the other arguments; each body is a function of
+    its own."""
     members = [Kernel(f"{name}_{code}", integers, scalars, emit, "void") for code, emit in enumerate(emits)]
 
     def emit(f: Frame, code: Any, *arguments: Any) -> None:

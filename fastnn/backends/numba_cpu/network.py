@@ -1,8 +1,10 @@
-"""The worker: one compiled program that runs any plan. Every thread of a team runs it; `call` is the block of `call.py`.
+"""The worker: one compiled program that runs any plan. Every thread of a team runs it; `call` is the block of
+`call.py`.
 
-A step has two phases with a barrier after each. In the row phase a thread takes its rows of the batch from the gather through the forward
-pass and the loss to the gradients of all activations. In the parameter phase it takes its rows of every W: their gradient, which stays in
-cache, the optimizer, and the transposed copy that the next step's row phase reads.
+A step has two phases with a barrier after each. In the row phase a thread takes its rows of the batch from the gather
+through the forward pass and the loss to the gradients of all activations. In the parameter phase it takes its rows of
+every W: their gradient, which stays in cache, the optimizer, and the transposed copy that the next step's row phase
+reads.
 """
 
 from __future__ import annotations
@@ -10,7 +12,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from ...formulas import LOSS_NAMES, METRIC_NAMES, OPTIMIZERS, ROW_METRICS
 from ...plan import Counter, I, Kind, Los, Met, Opt, Par, Scalar
@@ -29,6 +30,7 @@ from .elementwise import (
 )
 from .gemm import bias_backward, gemm, transpose
 from .gemm_tile import BIAS, RELU
+from .jit import device
 from .memory import double_at, integer_at, itemsize, real, set_double, set_integer
 from .optimizers import optimizer_step
 from .philox import dropout_row
@@ -46,11 +48,15 @@ from .threads import barrier
 
 # Numba reads plain integers from globals; these are the columns of plan.py.
 DENSE, ACTIVATION, SOFTMAX, DROPOUT = (int(kind) for kind in Kind)
-I_KIND, I_CODE, I_SRC, I_DST, I_INPUTS, I_OUTPUTS, I_KERNEL, I_BIAS, I_CONSTANT, I_LAYER = (int(i) for i in list(I)[:10])
+I_KIND, I_CODE, I_SRC, I_DST, I_INPUTS, I_OUTPUTS, I_KERNEL, I_BIAS, I_CONSTANT, I_LAYER = (
+    int(i) for i in list(I)[:10]
+)
 I_GRAD_SRC, I_GRAD_DST, I_SAVED, I_TRANSPOSED, I_FUSED, I_WIDTH = (int(i) for i in list(I)[10:])
 P_OFFSET, P_ROWS, P_COLUMNS, P_TRAINABLE, P_DECAY, P_PENALTY, P_INSTRUCTION, P_IS_BIAS, P_WIDTH = (int(i) for i in Par)
 M_CODE, M_SLOT, M_SLOTS, M_CONSTANT, M_WIDTH = (int(i) for i in Met)
-L_CODE, L_INPUT, L_PREDICTION, L_PROBABILITY, L_GRADIENT, L_OUTPUTS, L_TARGET, L_TARGETS, L_CONSTANT = (int(i) for i in list(Los)[:9])
+L_CODE, L_INPUT, L_PREDICTION, L_PROBABILITY, L_GRADIENT, L_OUTPUTS, L_TARGET, L_TARGETS, L_CONSTANT = (
+    int(i) for i in list(Los)[:9]
+)
 O_CODE, O_SLOTS, O_CONSTANT, O_HAS_DECAY = (int(i) for i in list(Opt)[:4])
 LEARNING_RATE, BETA_1_POWER, BETA_2_POWER = (int(i) for i in list(Scalar)[:3])
 STEP, EPOCH, SEED = (int(i) for i in list(Counter)[:3])
@@ -65,12 +71,12 @@ FORWARD_ROWS = 64  # rows of a thread's block in inference
 GRADIENT_BLOCK = 16384  # elements of a gradient that stay in cache between dW and the optimizer
 
 
-@njit(error_model="numpy")
+@device
 def padded(width):
     return (width + 15) & -16
 
 
-@njit(error_model="numpy")
+@device
 def share(n, unit, member, team):
     """[first, last) of a member's part of n, in whole units."""
     units = (n + unit - 1) // unit
@@ -78,26 +84,26 @@ def share(n, unit, member, team):
     return min(first, n), min(last, n)
 
 
-@njit(error_model="numpy")
+@device
 def buffer(zero, call, unit, width, row):
     """The address of a row of a workspace buffer."""
     at = integer_at(call, c.FIXED) + unit * integer_at(call, c.CAPACITY) + row * padded(width)
     return integer_at(call, c.WORKSPACE) + at * itemsize(zero)
 
 
-@njit(error_model="numpy")
+@device
 def constant(call, index):
     return double_at(integer_at(call, c.CONSTANTS), index)
 
 
-@njit(error_model="numpy")
+@device
 def dropout_scalars(rate):
     """(threshold, scale): an element is kept iff its 32 bits are at least the threshold."""
     threshold = np.floor(rate * 4294967296.0 + 0.5)
     return int(min(threshold, 4294967295.0)), 1.0 / (1.0 - rate)
 
 
-@njit(error_model="numpy")
+@device
 def dropout_rows(zero, dst, ldd, src, lds, first, last, width, rate, seed, step, layer):
     """Rows first..last - 1 of a dropout; addresses are those of row `first`."""
     threshold, scale = dropout_scalars(rate)
@@ -118,7 +124,7 @@ def dropout_rows(zero, dst, ldd, src, lds, first, last, width, rate, seed, step,
         )
 
 
-@njit(error_model="numpy")
+@device
 def gather(zero, call, first, last, batch_start, with_targets):
     """Rows first..last - 1 of the batch into the workspace, converted."""
     order = integer_at(call, c.ORDER)
@@ -129,7 +135,14 @@ def gather(zero, call, first, last, batch_start, with_targets):
         if order != 0:
             source = integer_at(order, source)
         x = integer_at(call, c.X) + source * integer_at(call, c.X_ROW)
-        gather_row(zero, integer_at(call, c.X_CODE), buffer(zero, call, 0, features, row), x, features, integer_at(call, c.X_ELEMENT))
+        gather_row(
+            zero,
+            integer_at(call, c.X_CODE),
+            buffer(zero, call, 0, features, row),
+            x,
+            features,
+            integer_at(call, c.X_ELEMENT),
+        )
         if with_targets:
             targets = integer_at(loss, L_TARGETS)
             y = integer_at(call, c.Y) + source * integer_at(call, c.Y_ROW)
@@ -140,7 +153,7 @@ def gather(zero, call, first, last, batch_start, with_targets):
                 copy(zero, weights + row * itemsize(zero), integer_at(call, c.W) + source * itemsize(zero), 1)
 
 
-@njit(error_model="numpy")
+@device
 def forward(zero, call, first, last, training, with_loss):
     """The instructions in order, for rows first..last - 1."""
     rows = last - first
@@ -172,7 +185,21 @@ def forward(zero, call, first, last, training, with_loss):
                 flags |= RELU
                 number += 1
             W = theta + integer_at(at, I_KERNEL) * itemsize(zero)
-            gemm(zero, dst, ld_dst, src, ld_src, 1, W, outputs, rows, outputs, inputs, theta + bias * itemsize(zero), flags)
+            gemm(
+                zero,
+                dst,
+                ld_dst,
+                src,
+                ld_src,
+                1,
+                W,
+                outputs,
+                rows,
+                outputs,
+                inputs,
+                theta + bias * itemsize(zero),
+                flags,
+            )
         elif kind == ACTIVATION:
             activation_forward(zero, integer_at(at, I_CODE), dst, src, rows * ld_dst, p)
         elif kind == SOFTMAX:
@@ -182,12 +209,14 @@ def forward(zero, call, first, last, training, with_loss):
             counters = integer_at(call, c.COUNTERS)
             rate = constant(call, integer_at(at, I_CONSTANT))
             seed, step = integer_at(counters, SEED), integer_at(counters, STEP)
-            dropout_rows(zero, dst, ld_dst, src, ld_src, first, last, outputs, rate, seed, step, integer_at(at, I_LAYER))
+            dropout_rows(
+                zero, dst, ld_dst, src, ld_src, first, last, outputs, rate, seed, step, integer_at(at, I_LAYER)
+            )
         else:
             copy(zero, dst, src, rows * ld_dst)
 
 
-@njit(error_model="numpy")
+@device
 def losses(zero, call, first, last, batch_rows):
     """Values of the loss and of the metrics for rows first..last - 1."""
     rows, size = last - first, itemsize(zero)
@@ -197,13 +226,31 @@ def losses(zero, call, first, last, batch_rows):
     target = buffer(zero, call, integer_at(loss, L_TARGET), targets, first)
     ld, ld_target = padded(outputs), padded(targets)
     at = integer_at(loss, L_CONSTANT)
-    parameter, keep, add = real(zero, constant(call, at)), real(zero, constant(call, at + 1)), real(zero, constant(call, at + 2))
+    parameter, keep, add = (
+        real(zero, constant(call, at)),
+        real(zero, constant(call, at + 1)),
+        real(zero, constant(call, at + 2)),
+    )
     values = integer_at(call, c.ROW_VALUES) + first * size
     capacity = integer_at(call, c.CAPACITY)
     if code >= LOGITS:
         probability = buffer(zero, call, integer_at(loss, L_PROBABILITY), outputs, first)
         crossentropy_forward(
-            zero, code - LOGITS, values, 1, probability, ld, inputs, ld, target, ld_target, rows, outputs, parameter, keep, add
+            zero,
+            code - LOGITS,
+            values,
+            1,
+            probability,
+            ld,
+            inputs,
+            ld,
+            target,
+            ld_target,
+            rows,
+            outputs,
+            parameter,
+            keep,
+            add,
         )
     else:
         loss_forward(zero, code, values, 1, inputs, ld, target, ld_target, rows, outputs, parameter, keep, add)
@@ -223,7 +270,7 @@ def losses(zero, call, first, last, batch_rows):
         loss_forward(zero, code, values, 1, prediction, ld, target, ld_target, rows, outputs, parameter, keep, add)
 
 
-@njit(error_model="numpy")
+@device
 def backward(zero, call, first, last, batch_rows):
     """Gradients of the loss and of every activation for rows first..last - 1."""
     rows, size = last - first, itemsize(zero)
@@ -234,7 +281,11 @@ def backward(zero, call, first, last, batch_rows):
     gradient = buffer(zero, call, integer_at(loss, L_GRADIENT), outputs, first)
     ld, ld_target = padded(outputs), padded(targets)
     at = integer_at(loss, L_CONSTANT)
-    parameter, keep, add = real(zero, constant(call, at)), real(zero, constant(call, at + 1)), real(zero, constant(call, at + 2))
+    parameter, keep, add = (
+        real(zero, constant(call, at)),
+        real(zero, constant(call, at + 1)),
+        real(zero, constant(call, at + 2)),
+    )
     scales = integer_at(call, c.ROW_SCALES) + first * size
     factor = 1.0 / batch_rows
     if integer_at(call, c.MEAN) == 1:
@@ -244,10 +295,26 @@ def backward(zero, call, first, last, batch_rows):
     if code >= LOGITS:
         probability = buffer(zero, call, integer_at(loss, L_PROBABILITY), outputs, first)
         crossentropy_backward(
-            zero, code - LOGITS, gradient, ld, probability, ld, target, ld_target, scales, 1, rows, outputs, parameter, keep, add
+            zero,
+            code - LOGITS,
+            gradient,
+            ld,
+            probability,
+            ld,
+            target,
+            ld_target,
+            scales,
+            1,
+            rows,
+            outputs,
+            parameter,
+            keep,
+            add,
         )
     else:
-        loss_backward(zero, code, gradient, ld, inputs, ld, target, ld_target, scales, 1, rows, outputs, parameter, keep, add)
+        loss_backward(
+            zero, code, gradient, ld, inputs, ld, target, ld_target, scales, 1, rows, outputs, parameter, keep, add
+        )
     for number in range(integer_at(call, c.INSTRUCTION_COUNT) - 1, -1, -1):
         at = integer_at(call, c.INSTRUCTIONS) + number * I_WIDTH * 8
         if integer_at(at, I_GRAD_SRC) < 0:
@@ -272,10 +339,12 @@ def backward(zero, call, first, last, batch_rows):
             counters = integer_at(call, c.COUNTERS)
             rate = constant(call, integer_at(at, I_CONSTANT))
             seed, step = integer_at(counters, SEED), integer_at(counters, STEP)
-            dropout_rows(zero, d_src, ld_src, d_dst, ld_dst, first, last, outputs_, rate, seed, step, integer_at(at, I_LAYER))
+            dropout_rows(
+                zero, d_src, ld_src, d_dst, ld_dst, first, last, outputs_, rate, seed, step, integer_at(at, I_LAYER)
+            )
 
 
-@njit(error_model="numpy")
+@device
 def penalty(zero, call):
     """l1 sum |w| + l2 sum w^2 over the regularised parameters."""
     total = 0.0
@@ -290,7 +359,7 @@ def penalty(zero, call):
     return total
 
 
-@njit(error_model="numpy")
+@device
 def add_sums(zero, call, rows, penalty_value):
     """The batch's losses and metrics, in row order, into the sums. One thread."""
     sums, size = integer_at(call, c.SUMS), itemsize(zero)
@@ -298,7 +367,7 @@ def add_sums(zero, call, rows, penalty_value):
     values = integer_at(call, c.ROW_VALUES)
     weights = integer_at(call, c.ROW_WEIGHTS) if integer_at(call, c.W) != 0 else 0
     set_double(scratch, 0, 0.0)
-    weighted_sum(zero, scratch, values, 1, weights, rows)
+    weighted_sum(zero, scratch, values, 1, weights, 1, rows)
     set_double(sums, SUM_LOSS, double_at(sums, SUM_LOSS) + (double_at(scratch, 0) + rows * penalty_value))
     set_double(sums, SUM_COUNT, double_at(sums, SUM_COUNT) + rows)
     loss = integer_at(call, c.LOSS)
@@ -313,11 +382,11 @@ def add_sums(zero, call, rows, penalty_value):
             r2_sums(zero, sums + slot * 8, prediction, padded(outputs), target, padded(targets), rows, outputs)
         else:
             set_double(scratch, 0, 0.0)
-            weighted_sum(zero, scratch, values, 1, 0, rows)
+            weighted_sum(zero, scratch, values, 1, 0, 1, rows)
             set_double(sums, slot, double_at(sums, slot) + double_at(scratch, 0))
 
 
-@njit(error_model="numpy")
+@device
 def transpose_rows(zero, call, instruction, first, last):
     """Copies rows first..last - 1 of a W into the columns of its transposed."""
     at = integer_at(instruction, I_TRANSPOSED)
@@ -328,7 +397,7 @@ def transpose_rows(zero, call, instruction, first, last):
         transpose(zero, dst, padded(inputs), W, outputs, last - first, outputs)
 
 
-@njit(error_model="numpy")
+@device
 def transpose_all(zero, call, member, team):
     for number in range(integer_at(call, c.INSTRUCTION_COUNT)):
         at = integer_at(call, c.INSTRUCTIONS) + number * I_WIDTH * 8
@@ -337,7 +406,7 @@ def transpose_all(zero, call, member, team):
             transpose_rows(zero, call, at, first, last)
 
 
-@njit(error_model="numpy")
+@device
 def step_scalars(call):
     """(beta powers after this step, the four scalars of its optimizer), float64."""
     scalars, at = integer_at(call, c.SCALARS), integer_at(integer_at(call, c.OPTIMIZER), O_CONSTANT)
@@ -348,7 +417,14 @@ def step_scalars(call):
         power_1 *= constant(call, at)
         power_2 *= constant(call, at + 1)
         adam_rate = rate * math.sqrt(1.0 - power_2) / (1.0 - power_1)
-        return power_1, power_2, adam_rate, 1.0 - constant(call, at), 1.0 - constant(call, at + 1), constant(call, at + 2)
+        return (
+            power_1,
+            power_2,
+            adam_rate,
+            1.0 - constant(call, at),
+            1.0 - constant(call, at + 1),
+            constant(call, at + 2),
+        )
     if code == SGD:
         return power_1, power_2, rate, 0.0, 0.0, 0.0
     second = constant(call, at)
@@ -357,7 +433,7 @@ def step_scalars(call):
     return power_1, power_2, rate, second, 0.0, 0.0
 
 
-@njit(error_model="numpy")
+@device
 def decay_factor(call):
     """-(learning rate * weight decay); the weight decay follows the optimizer's other constants."""
     optimizer = integer_at(call, c.OPTIMIZER)
@@ -374,7 +450,7 @@ def decay_factor(call):
     return -(double_at(integer_at(call, c.SCALARS), LEARNING_RATE) * constant(call, at + count))
 
 
-@njit(error_model="numpy")
+@device
 def update_range(zero, call, offset, n, gradient, decay, h0, h1, h2, h3):
     """The optimizer on n parameters from `offset`, with their gradient at an address."""
     theta = integer_at(call, c.THETA) + offset * itemsize(zero)
@@ -382,12 +458,15 @@ def update_range(zero, call, offset, n, gradient, decay, h0, h1, h2, h3):
         decay_step(zero, theta, theta, n, real(zero, decay))
     s0, s1 = integer_at(call, c.SLOT_0) + offset * itemsize(zero), integer_at(call, c.SLOT_1) + offset * itemsize(zero)
     code = integer_at(integer_at(call, c.OPTIMIZER), O_CODE)
-    optimizer_step(zero, code, theta, s0, s1, gradient, n, real(zero, h0), real(zero, h1), real(zero, h2), real(zero, h3))
+    optimizer_step(
+        zero, code, theta, s0, s1, gradient, n, real(zero, h0), real(zero, h1), real(zero, h2), real(zero, h3)
+    )
 
 
-@njit(error_model="numpy")
+@device
 def parameter_phase(zero, call, member, team, batch_rows, updating, decay, h0, h1, h2, h3):
-    """A member's share of every gradient; with `updating` the optimizer follows at once, else it is left in the gradient vector."""
+    """A member's share of every gradient; with `updating` the optimizer follows at once, else it is left in the
+    gradient vector."""
     size = itemsize(zero)
     for number in range(integer_at(call, c.PARAMETER_COUNT)):
         row = integer_at(call, c.PARAMETERS) + number * P_WIDTH * 8
@@ -414,7 +493,19 @@ def parameter_phase(zero, call, member, team, batch_rows, updating, decay, h0, h
                 bias_backward(zero, gradient, dZ, padded(columns), batch_rows, columns)
             else:
                 gemm(
-                    zero, gradient, columns, X + start * size, 1, padded(inputs), dZ, padded(columns), rows, columns, batch_rows, 0, 0
+                    zero,
+                    gradient,
+                    columns,
+                    X + start * size,
+                    1,
+                    padded(inputs),
+                    dZ,
+                    padded(columns),
+                    rows,
+                    columns,
+                    batch_rows,
+                    0,
+                    0,
                 )
             if at >= 0:
                 theta = integer_at(call, c.THETA) + place * size
@@ -426,7 +517,7 @@ def parameter_phase(zero, call, member, team, batch_rows, updating, decay, h0, h
                     transpose_rows(zero, call, instruction, start, start + rows)
 
 
-@njit(error_model="numpy")
+@device
 def steps(zero, call, member, team, training, updating):
     """Steps FIRST..LAST - 1 of the epoch: training with or without the update, or scoring."""
     sync = integer_at(call, c.SYNC)
@@ -459,7 +550,7 @@ def steps(zero, call, member, team, training, updating):
         barrier(sync, team)
 
 
-@njit(error_model="numpy")
+@device
 def finish_step(call, power_1, power_2):
     scalars, counters = integer_at(call, c.SCALARS), integer_at(call, c.COUNTERS)
     set_double(scalars, BETA_1_POWER, power_1)
@@ -467,7 +558,7 @@ def finish_step(call, power_1, power_2):
     set_integer(counters, STEP, integer_at(counters, STEP) + 1)
 
 
-@njit(error_model="numpy")
+@device
 def update(zero, call, member, team):
     """The optimizer from the gradient vector."""
     power_1, power_2, h0, h1, h2, h3 = step_scalars(call)
@@ -486,7 +577,7 @@ def update(zero, call, member, team):
         finish_step(call, power_1, power_2)
 
 
-@njit(error_model="numpy")
+@device
 def predict(zero, call, member, team):
     """Predictions of all rows: each member takes its share in blocks, in its own rows of the workspace."""
     n, size = integer_at(call, c.ROWS), itemsize(zero)

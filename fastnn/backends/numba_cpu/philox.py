@@ -22,7 +22,9 @@ def _philox(builder: Any, counter: list[Any], key: list[Any]) -> list[Any]:
 
     def product(x: Any, multiplier: int) -> tuple[Any, Any]:
         full = builder.mul(builder.zext(x, _WIDE), ir.Constant(_WIDE, [multiplier] * LANES))
-        return builder.trunc(builder.lshr(full, ir.Constant(_WIDE, [32] * LANES)), _NARROW), builder.trunc(full, _NARROW)
+        return builder.trunc(builder.lshr(full, ir.Constant(_WIDE, [32] * LANES)), _NARROW), builder.trunc(
+            full, _NARROW
+        )
 
     for number in range(ROUNDS):
         high_0, low_0 = product(counter[0], MULTIPLIERS[0])
@@ -69,7 +71,8 @@ def _dropout(
                 f.store(f.lanes.select(kept, x * factor, zero), f.at(dst, index), mask)
 
 
-# dropout_row(zero, A, Z, n, first element, seed, step, layer, threshold, scale): one row; the first element is a multiple of 64
+# dropout_row(zero, A, Z, n, first element, seed, step, layer, threshold, scale): one row; the first element is a
+# multiple of 64
 dropout_row = kernel("dropout_row", 8, 1, _dropout)
 
 

@@ -1,4 +1,5 @@
-"""Kernels that need a whole row: softmax, the losses, the accuracies. Rows of up to 16 elements stay in one register."""
+"""Kernels that need a whole row: softmax, the losses, the accuracies. Rows of up to 16 elements stay in one
+register."""
 
 from __future__ import annotations
 
@@ -155,7 +156,7 @@ softmax_forward = kernel("softmax_forward", 6, 0, _rows(2, _softmax_forward))
 softmax_backward = kernel("softmax_backward", 8, 0, _rows(3, _softmax_backward))
 
 
-# --- targets --------------------------------------------------------------------------------------------------------------------------
+# --- targets --------------------------------------------------------------------------------------------------------
 
 
 def _dense_target(row: Row, Y: Any, keep: Value, add: Value) -> Callable[[Any, Any], Value]:
@@ -167,7 +168,7 @@ def _sparse_target(row: Row, Y: Any, keep: Value, add: Value) -> Callable[[Any, 
     return lambda index, mask: row.o.select(row.columns(index) == label, 1.0, 0.0)
 
 
-# --- crossentropy from logits -----------------------------------------------------------------------------------------------------------
+# --- crossentropy from logits ---------------------------------------------------------------------------------------
 
 
 def _crossentropy_forward(sparse: bool) -> Callable[..., None]:
@@ -178,7 +179,9 @@ def _crossentropy_forward(sparse: bool) -> Callable[..., None]:
         target = (_sparse_target if sparse else _dense_target)(row, Y, keep, add)
         m, total = _exponentials(row, P, Z)
         one = Lanes(row.f.builder, o.dtype, 1)
-        log_total = o.splat(row.f.builder.extract_element(ar.log(one, one.splat(total)).ir, ir.Constant(ir.IntType(32), 0)))
+        log_total = o.splat(
+            row.f.builder.extract_element(ar.log(one, one.splat(total)).ir, ir.Constant(ir.IntType(32), 0))
+        )
 
         def step(index: Any, mask: Any, lane: Value) -> Value:
             y = target(index, mask)
@@ -207,13 +210,18 @@ def _crossentropy_backward(sparse: bool) -> Callable[..., None]:
     return body
 
 
-# crossentropy_forward(zero, sparse, l, ld, P, ld, Z, ld, Y, ld, rows, C, unused, keep, add): softmax and loss from logits
-crossentropy_forward = _choose_rows("crossentropy_forward", 4, 3, [_crossentropy_forward(False), _crossentropy_forward(True)])
+# crossentropy_forward(zero, sparse, l, ld, P, ld, Z, ld, Y, ld, rows, C, unused, keep, add): softmax and loss from
+# logits
+crossentropy_forward = _choose_rows(
+    "crossentropy_forward", 4, 3, [_crossentropy_forward(False), _crossentropy_forward(True)]
+)
 # crossentropy_backward(zero, sparse, dZ, ld, P, ld, Y, ld, s, stride, rows, C, unused, keep, add)
-crossentropy_backward = _choose_rows("crossentropy_backward", 4, 3, [_crossentropy_backward(False), _crossentropy_backward(True)])
+crossentropy_backward = _choose_rows(
+    "crossentropy_backward", 4, 3, [_crossentropy_backward(False), _crossentropy_backward(True)]
+)
 
 
-# --- losses of predictions --------------------------------------------------------------------------------------------------------------
+# --- losses of predictions ------------------------------------------------------------------------------------------
 
 
 def _mean(row: Row, value: Any) -> Any:
@@ -308,7 +316,7 @@ loss_forward = _choose_rows("loss_forward", 3, 3, _FORWARD)
 loss_backward = _choose_rows("loss_backward", 4, 3, _BACKWARD)
 
 
-# --- metrics ----------------------------------------------------------------------------------------------------------------------------
+# --- metrics --------------------------------------------------------------------------------------------------------
 
 
 def _argmax(row: Row, address: Any) -> Any:
@@ -382,4 +390,3 @@ def _r2_sums(f: Frame, sums: Any, A: Any, ldA: Any, Y: Any, ldY: Any, rows: Any,
 
 # r2_sums(zero, sums, A, ldA, Y, ldY, rows, C)
 r2_sums = kernel("r2_sums", 7, 0, _r2_sums)
-

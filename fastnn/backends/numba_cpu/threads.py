@@ -7,10 +7,11 @@ import sys
 from typing import Any
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from .jit import device
 from .lanes import I32, I64
 from .memory import pointer
 
@@ -109,7 +110,7 @@ def call_worker(typing: Any, function: Any, call: Any, member: Any, team: Any) -
     return types.void(types.intp, types.intp, types.intp, types.intp), generate
 
 
-@njit(error_model="numpy")
+@device
 def _wait_while(sync: int, entry: int, value: int) -> int:
     """Waits until an entry differs from a value; gives what it became."""
     spins = 0
@@ -123,7 +124,7 @@ def _wait_while(sync: int, entry: int, value: int) -> int:
     return now
 
 
-@njit(error_model="numpy")
+@device
 def barrier(sync: int, team: int) -> None:
     """Returns when all of the team have come."""
     if team == 1:
@@ -136,9 +137,10 @@ def barrier(sync: int, team: int) -> None:
         _wait_while(sync, GENERATION, generation)
 
 
-@njit(error_model="numpy")
+@device
 def enrol(sync: int, wanted: int) -> tuple[int, int]:
-    """(this thread's number or -1, team size). Whoever comes first decides: all that were wanted, or itself alone if they don't come."""
+    """(this thread's number or -1, team size). Whoever comes first decides: all that were wanted, or itself alone if
+    they don't come."""
     member = _atomic_add(sync, ARRIVED, 1)
     if member == 0:
         looks = 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from ...operations import Family
 from . import call as c
@@ -20,8 +19,9 @@ from .elementwise import (
 )
 from .gemm import bias_backward, gemm, transpose
 from .gemm_tile import BIAS
+from .jit import device
 from .memory import double_at, integer_at, itemsize, real, set_double, set_integer
-from .network import ROW_BLOCK, dropout_rows, padded, predict, share, steps, update
+from .network import EPOCH, ROW_BLOCK, SEED, dropout_rows, padded, predict, share, steps, update
 from .optimizers import optimizer_step
 from .philox import shuffle
 from .softmax import (
@@ -36,28 +36,32 @@ from .softmax import (
 )
 from .threads import barrier
 
-GEMM_NN, GEMM_TN, GEMM_NT, DENSE_FORWARD, BIAS_BACKWARD, ACTIVATION_FORWARD, ACTIVATION_BACKWARD = (int(f) for f in list(Family)[:7])
+GEMM_NN, GEMM_TN, GEMM_NT, DENSE_FORWARD, BIAS_BACKWARD, ACTIVATION_FORWARD, ACTIVATION_BACKWARD = (
+    int(f) for f in list(Family)[:7]
+)
 SOFTMAX_FORWARD, SOFTMAX_BACKWARD, LOSS_FORWARD, LOSS_BACKWARD = (int(f) for f in list(Family)[7:11])
-CROSSENTROPY_FORWARD, CROSSENTROPY_BACKWARD, METRIC, R2_SUMS, WEIGHTED_SUM, ROW_SCALE = (int(f) for f in list(Family)[11:17])
+CROSSENTROPY_FORWARD, CROSSENTROPY_BACKWARD, METRIC, R2_SUMS, WEIGHTED_SUM, ROW_SCALE = (
+    int(f) for f in list(Family)[11:17]
+)
 SUM_ABS, SUM_SQUARES, PENALTY_BACKWARD, DECAY_STEP, OPTIMIZER_STEP, DROPOUT = (int(f) for f in list(Family)[17:])
 
 
-@njit(error_model="numpy")
+@device
 def address(call, number):
     return integer_at(call, c.OP_ARRAYS + 2 * number)
 
 
-@njit(error_model="numpy")
+@device
 def stride(call, number):
     return integer_at(call, c.OP_ARRAYS + 2 * number + 1)
 
 
-@njit(error_model="numpy")
+@device
 def scalar(zero, call, number):
     return real(zero, double_at(call, c.OP_SCALARS + number))
 
 
-@njit(error_model="numpy")
+@device
 def operate_gemm(zero, call, family, member, team):
     """The GEMM rows: m, n, k are the sizes; a member takes rows of C."""
     size = itemsize(zero)
@@ -78,12 +82,27 @@ def operate_gemm(zero, call, family, member, team):
         B, ldb = scratch, ld
     first, last = share(m, ROW_BLOCK, member, team)
     if last > first:
-        gemm(zero, C + first * ldc * size, ldc, A + first * a_row * size, a_row, a_k, B, ldb, last - first, n, k, bias, flags)
+        gemm(
+            zero,
+            C + first * ldc * size,
+            ldc,
+            A + first * a_row * size,
+            a_row,
+            a_k,
+            B,
+            ldb,
+            last - first,
+            n,
+            k,
+            bias,
+            flags,
+        )
 
 
-@njit(error_model="numpy")
+@device
 def operate_rows(zero, call, family, member, team):
-    """Operations on rows (b, o) or on (p,): one row of p elements. Every row apart, since a stride may lie between them."""
+    """Operations on rows (b, o) or on (p,): one row of p elements. Every row apart, since a stride may lie between
+    them."""
     size, code = itemsize(zero), integer_at(call, c.OP_CODE)
     n = integer_at(call, c.OP_SIZES + 1)
     first, last = share(integer_at(call, c.OP_SIZES), 1, member, team)
@@ -98,13 +117,25 @@ def operate_rows(zero, call, family, member, team):
             activation_backward(zero, code, a, b, d, n, s0)
         elif family == PENALTY_BACKWARD:
             penalty_backward(zero, a, a, b, n, s0, scalar(zero, call, 1))
+        elif family == ROW_SCALE:
+            row_scale(zero, a, b, n, s0)
         elif family == DECAY_STEP:
             decay_step(zero, a, a, n, s0)
         elif family == OPTIMIZER_STEP:
             slots = integer_at(call, c.OP_SIZES + 2)
             gradient = address(call, 1 + slots)
             optimizer_step(
-                zero, code, a, b, d, gradient, n, s0, scalar(zero, call, 1), scalar(zero, call, 2), scalar(zero, call, 3)
+                zero,
+                code,
+                a,
+                b,
+                d,
+                gradient,
+                n,
+                s0,
+                scalar(zero, call, 1),
+                scalar(zero, call, 2),
+                scalar(zero, call, 3),
             )
     if family == DROPOUT and last > first:
         rate = double_at(call, c.OP_SCALARS)
@@ -118,7 +149,7 @@ def operate_rows(zero, call, family, member, team):
         dropout_rows(zero, a, stride(call, 0), b, stride(call, 1), first, last, n, rate, seed, step, layer)
 
 
-@njit(error_model="numpy")
+@device
 def operate_losses(zero, call, family, member, team):
     """Operations on rows (b, c) that need the whole row."""
     size, code = itemsize(zero), integer_at(call, c.OP_CODE)
@@ -144,7 +175,7 @@ def operate_losses(zero, call, family, member, team):
         accuracy(zero, code, a0, l0, a1, l1, a2, l2, rows, n)
 
 
-@njit(error_model="numpy")
+@device
 def operate_sums(zero, call, family):
     """Sums, whose order is fixed: one thread."""
     b, n = integer_at(call, c.OP_SIZES), integer_at(call, c.OP_SIZES + 1)
@@ -154,28 +185,19 @@ def operate_sums(zero, call, family):
     elif family == R2_SUMS:
         r2_sums(zero, total, address(call, 1), stride(call, 1), address(call, 2), stride(call, 2), b, n)
     elif family == WEIGHTED_SUM:
-        weighted_sum(zero, total, address(call, 1), stride(call, 1), address(call, 2), b)
-    elif family == ROW_SCALE:
-        row_scale(zero, total, address(call, 1), b, scalar(zero, call, 0))
+        weighted_sum(zero, total, address(call, 1), stride(call, 1), address(call, 2), stride(call, 2), b)
     elif family == SUM_ABS:
         set_double(total, 0, double_at(total, 0) + sum_abs(zero, address(call, 1), n))
     else:
         set_double(total, 0, double_at(total, 0) + sum_squares(zero, address(call, 1), n))
 
 
-@njit(error_model="numpy")
+@device
 def operate(zero, call, member, team):
     family = integer_at(call, c.OP_FAMILY)
     if family <= DENSE_FORWARD:
         operate_gemm(zero, call, family, member, team)
-    elif (
-        family == BIAS_BACKWARD
-        or family == R2_SUMS
-        or family == WEIGHTED_SUM
-        or family == ROW_SCALE
-        or family == SUM_ABS
-        or family == SUM_SQUARES
-    ):
+    elif family in (BIAS_BACKWARD, R2_SUMS, WEIGHTED_SUM, SUM_ABS, SUM_SQUARES):
         if member == 0:
             operate_sums(zero, call, family)
     elif SOFTMAX_FORWARD <= family <= METRIC:
@@ -184,7 +206,7 @@ def operate(zero, call, member, team):
         operate_rows(zero, call, family, member, team)
 
 
-@njit(error_model="numpy")
+@device
 def scan(zero, call, member, team):
     """FIND_NONFINITE over rows of X: each member leaves in OUT[member] the first bad flat index of its rows, or -1."""
     features, row_bytes = integer_at(call, c.FEATURES), integer_at(call, c.X_ROW)
@@ -192,21 +214,22 @@ def scan(zero, call, member, team):
     n = integer_at(call, c.ROWS)
     first, last = share(n, 1, member, team)
     base = integer_at(call, c.X)
-    if row_bytes == features * itemsize(zero) and last > first:
-        at = find_nonfinite(zero, base + first * row_bytes, (last - first) * features)
+    wide = integer_at(call, c.X_ELEMENT) // 8  # X is float32 or float64, whatever the model is
+    if row_bytes == features * integer_at(call, c.X_ELEMENT) and last > first:
+        at = find_nonfinite(zero, wide, base + first * row_bytes, (last - first) * features)
         if at >= 0:
             found = first * features + at
     else:
         row = first
         while row < last and found < 0:
-            at = find_nonfinite(zero, base + row * row_bytes, features)
+            at = find_nonfinite(zero, wide, base + row * row_bytes, features)
             if at >= 0:
                 found = row * features + at
             row += 1
     set_integer(integer_at(call, c.OUT), member, found)
 
 
-@njit(error_model="numpy")
+@device
 def work(zero, call, member, team):
     """What MODE says."""
     mode = integer_at(call, c.MODE)
@@ -221,7 +244,8 @@ def work(zero, call, member, team):
     elif mode == c.SHUFFLE:
         if member == 0:
             counters = integer_at(call, c.COUNTERS)
-            shuffle(zero, integer_at(call, c.ORDER), integer_at(call, c.ROWS), integer_at(counters, 0), integer_at(counters, 1))
+            seed, epoch = integer_at(counters, SEED), integer_at(counters, EPOCH)
+            shuffle(zero, integer_at(call, c.ORDER), integer_at(call, c.ROWS), seed, epoch)
     elif mode == c.FIND_NONFINITE:
         scan(zero, call, member, team)
 

@@ -1,0 +1,81 @@
+"""How a team of threads is started on a worker: one parallel region a call, never more than one at a time."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+from numba import prange
+
+from ...state import aligned
+from . import jit
+from .threads import IEEE_DEFAULT, SYNC_SIZE, call_worker, enrol, exchange_mxcsr
+
+_compiling = threading.Lock()
+_workers: dict[str, Any] = {}
+
+
+def worker_address(dtype: str) -> int:
+    """The address of the compiled worker for a dtype; compiled, or read from disk, once."""
+    with _compiling:
+        if dtype not in _workers:
+            if not jit.on_disk(f"worker.work_{dtype}"):
+                print(f"fastnn: compiling {dtype} kernels for this machine (once)", file=sys.stderr, flush=True)
+            from . import kernels, worker
+
+            kernels.load(dtype, jit.cache_folder())
+            _workers[dtype] = jit.callback(getattr(worker, f"work_{dtype}"))
+        return int(_workers[dtype].address)
+
+
+def _alone(function, call):
+    """The worker on this thread, in the IEEE default environment."""
+    before = exchange_mxcsr(np.uint32(IEEE_DEFAULT))
+    call_worker(function, call, 0, 1)
+    exchange_mxcsr(before)
+
+
+def _together(function, call, sync, wanted):
+    """The worker on a team of threads: one parallel region, in which those that came share the work."""
+    for _ in prange(wanted):
+        member, team = enrol(sync, wanted)
+        if member >= 0:
+            before = exchange_mxcsr(np.uint32(IEEE_DEFAULT))
+            call_worker(function, call, member, team)
+            exchange_mxcsr(before)
+
+
+@cache
+def _launchers() -> tuple[Any, Any]:
+    return jit.entry(_alone), jit.entry(_together, parallel=True)
+
+
+_region = threading.Lock()
+_home = os.getpid()
+
+
+def launch(function: int, call: int, sync: np.ndarray[Any, Any], team: int) -> None:
+    """Runs a worker on a call block with a team of up to `team` threads; fewer change nothing but the time.
+
+    A forked child has lost the threading layer's threads, and `workqueue` allows one region at a time: there it runs
+    on one thread.
+    """
+    alone, together = _launchers()
+    if team > 1 and os.getpid() == _home and _region.acquire(blocking=False):
+        try:
+            sync[:] = 0
+            together(function, call, sync.ctypes.data, min(team, numba.get_num_threads()))
+        finally:
+            _region.release()
+    else:
+        alone(function, call)
+
+
+def sync_area() -> np.ndarray[Any, Any]:
+    """A sync area for `launch`, aligned."""
+    return aligned(SYNC_SIZE, np.int64)

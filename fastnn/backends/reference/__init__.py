@@ -1,0 +1,26 @@
+"""The contract executed plainly in NumPy: the same bits as every other backend, and no speed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..protocol import Backend
+from . import elementwise, gemm, optimizers, softmax
+from .algebra import NumpyAlgebra
+from .environment import guarded
+
+
+class ReferenceBackend(Backend):
+    """Every operation by the formulas of `formulas.py` over arrays; programs are those of `protocol.Program`."""
+
+    name = "reference"
+
+    def operations(self, dtype: Any) -> Mapping[str, Callable[..., None]]:
+        """The operations by name, for arrays of one dtype."""
+        o = NumpyAlgebra(dtype)
+        families = (gemm, elementwise, softmax, optimizers)
+        return {name: guarded(run) for family in families for name, run in family.operations(o).items()}
+
+
+__all__ = ["ReferenceBackend"]

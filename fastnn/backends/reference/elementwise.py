@@ -1,0 +1,94 @@
+"""Activations, losses and metrics made of one formula an element, dropout, and the sums over rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ...formulas import ACTIVATIONS, LOSSES, Loss
+from ...random import Purpose, bits32, dropout_threshold
+from .algebra import Array, NumpyAlgebra
+from .softmax import row_fold, row_sum
+
+Operation = Callable[..., None]
+
+DROPOUT_ROW = 64  # the random numbers of a row start at a multiple of this
+
+
+def operations(o: NumpyAlgebra) -> dict[str, Operation]:
+    """The rows of activations, elementwise losses, dropout, binary_accuracy, and the sums over the rows of a batch."""
+    table: dict[str, Operation] = {}
+    for name, activation in ACTIVATIONS.items():
+        table[f"{name}_forward"] = _activation_forward(o, activation.forward)
+        table[f"{name}_backward"] = _activation_backward(o, activation.backward)
+    for name, loss in LOSSES.items():
+        table[f"{name}_forward"] = _loss_forward(o, loss)
+        table[f"{name}_backward"] = _loss_backward(o, loss)
+
+    def binary_accuracy(r_b: Array, A_bc: Array, Y_bc: Array) -> None:
+        right = o.select(o.select(A_bc > 0.5, 1.0, 0.0) == Y_bc, 1.0, 0.0)
+        r_b[...] = row_sum(o, right) * o.constant(1.0 / A_bc.shape[1])
+
+    def dropout(A_bo: Array, Z_bo: Array, rate: float, seed: int, step: int, layer: int) -> None:
+        rows, columns = Z_bo.shape
+        stride = -(-columns // DROPOUT_ROW) * DROPOUT_ROW
+        bits = bits32(seed, Purpose.DROPOUT, step, layer, rows * stride).reshape(rows, stride)[:, :columns]
+        A_bo[...] = o.select(bits >= dropout_threshold(rate), Z_bo * o.constant(1.0 / (1.0 - rate)), 0.0)
+
+    def row_scale(s_b: Array, w_b: Array, factor: float) -> None:
+        s_b[...] = w_b * o.constant(factor)
+
+    wide = NumpyAlgebra("float64")
+
+    def weighted_sum(total_1: Array, l_b: Array, w_b: Array) -> None:
+        for loss, weight in zip(wide.value(l_b), wide.value(w_b), strict=True):
+            total_1[0] = wide.fma(weight, loss, total_1[0])
+
+    def r2_sums(total_t: Array, A_bc: Array, Y_bc: Array) -> None:
+        columns = A_bc.shape[1]
+        sy, syy, see = (total_t[n * columns : (n + 1) * columns] for n in range(3))
+        for a, y in zip(wide.value(A_bc), wide.value(Y_bc), strict=True):
+            sy[...] = sy + y
+            syy[...] = wide.fma(y, y, syy)
+            d = y - a
+            see[...] = wide.fma(d, d, see)
+            total_t[3 * columns] += 1.0
+
+    table |= {
+        "binary_accuracy": binary_accuracy,
+        "dropout": dropout,
+        "row_scale": row_scale,
+        "weighted_sum": weighted_sum,
+        "r2_sums": r2_sums,
+    }
+    return table
+
+
+def _activation_forward(o: NumpyAlgebra, formula: Callable[..., Any]) -> Operation:
+    def forward(A_bo: Array, Z_bo: Array, p: float) -> None:
+        A_bo[...] = formula(o, Z_bo, o.constant(p))
+
+    return forward
+
+
+def _activation_backward(o: NumpyAlgebra, formula: Callable[..., Any]) -> Operation:
+    def backward(dZ_bo: Array, dA_bo: Array, saved_bo: Array, p: float) -> None:
+        dZ_bo[...] = formula(o, dA_bo, saved_bo, o.constant(p))
+
+    return backward
+
+
+def _loss_forward(o: NumpyAlgebra, loss: Loss) -> Operation:
+    def forward(l_b: Array, A_bc: Array, Y_bc: Array, p: float, keep: float, add: float) -> None:
+        parameter = o.constant(p)
+        total = row_fold(o, lambda a, y, lane: loss.accumulate(o, lane, a, y, parameter), A_bc, o.fma(Y_bc, keep, add))
+        l_b[...] = total * o.constant(1.0 / A_bc.shape[1]) if loss.mean else total
+
+    return forward
+
+
+def _loss_backward(o: NumpyAlgebra, loss: Loss) -> Operation:
+    def backward(dA_bc: Array, A_bc: Array, Y_bc: Array, s_b: Array, p: float, keep: float, add: float) -> None:
+        dA_bc[...] = loss.slope(o, A_bc, o.fma(Y_bc, keep, add), o.constant(p)) * s_b[:, None]
+
+    return backward

@@ -1,0 +1,51 @@
+"""Matrix products, with K in chunks of 256; dense layers are made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ...arithmetic import K_CHUNK
+from .algebra import Array, NumpyAlgebra
+
+Operation = Callable[..., None]
+
+
+def operations(o: NumpyAlgebra) -> dict[str, Operation]:
+    """The rows of the families GEMM_NN, GEMM_TN, GEMM_NT, DENSE_FORWARD and BIAS_BACKWARD."""
+
+    def gemm_nn(C_mn: Array, A_mk: Array, B_kn: Array) -> None:
+        C_mn[...] = product(o, A_mk, B_kn)
+
+    def gemm_tn(C_mn: Array, A_km: Array, B_kn: Array) -> None:
+        C_mn[...] = product(o, A_km.T, B_kn)
+
+    def gemm_nt(C_mn: Array, A_mk: Array, B_nk: Array) -> None:
+        C_mn[...] = product(o, A_mk, B_nk.T)
+
+    def dense_forward(Z_bo: Array, X_bi: Array, W_io: Array, b_o: Array) -> None:
+        Z_bo[...] = product(o, X_bi, W_io) + b_o
+
+    def bias_backward(db_o: Array, dZ_bo: Array) -> None:
+        ones = o.constant(1.0)[None, None].repeat(dZ_bo.shape[0], axis=1)
+        db_o[...] = product(o, ones, dZ_bo)[0]
+
+    return {
+        "gemm_nn": gemm_nn,
+        "gemm_tn": gemm_tn,
+        "gemm_nt": gemm_nt,
+        "dense_forward": dense_forward,
+        "bias_backward": bias_backward,
+    }
+
+
+def product(o: NumpyAlgebra, A_mk: Array, B_kn: Array) -> Array:
+    """A B: each chunk accumulates from +0 by fma in ascending k, and chunks add up in order."""
+    (m, k), n = A_mk.shape, B_kn.shape[1]
+    zero = o.value([[0.0]]).repeat(m, axis=0).repeat(n, axis=1)
+    total = zero
+    for start in range(0, k, K_CHUNK):
+        chunk = zero
+        for index in range(start, min(start + K_CHUNK, k)):
+            chunk = o.fma(A_mk[:, index, None], B_kn[None, index], chunk)
+        total = total + chunk if start else chunk
+    return total

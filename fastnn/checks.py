@@ -1,0 +1,280 @@
+"""The only checks of arrays: what comes in is named where it is wrong, and never copied where it is right."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import losses
+from .errors import ArgumentError, ArgumentTypeError
+from .plan import Plan
+
+if TYPE_CHECKING:
+    from .layers import Layer, Shape
+
+Array = npt.NDArray[Any]
+Scan = Callable[[Array], int]
+
+_CURES = {
+    "O": "convert its columns to numbers",
+    "U": "convert the text to numbers",
+    "S": "convert the text to numbers",
+    "c": "use its .real and .imag as columns",
+    "M": "convert the dates to numbers",
+    "m": "convert the times to numbers",
+    "V": "give plain numbers",
+    "T": "convert the text to numbers",
+}
+
+_SMALL = 4096  # elements
+
+
+def numeric(value: Any, name: str) -> Array:
+    """`value` as an array of real numbers in the machine's byte order, without a copy where it is one.
+
+    Args:
+        value: an array, nested lists, or a data frame or series (anything with `to_numpy`).
+        name: what to call it: "X".
+
+    Raises:
+        ArgumentTypeError: it does not hold real numbers.
+    """
+    array = value
+    if type(value) is not np.ndarray:
+        if value is None:
+            raise ArgumentTypeError(f"{name} is None, expected an array")
+        if hasattr(value, "toarray"):
+            raise ArgumentTypeError(f"{name} is a sparse {type(value).__name__}, expected an array; use .toarray()")
+        if hasattr(value, "to_numpy"):
+            array = _from_frame(value, name)
+        elif isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+            raise ArgumentTypeError(f"{name} has masked elements; fill them first, for example with .filled(0)")
+        try:
+            array = np.asarray(array)
+        except (ValueError, TypeError) as error:
+            raise ArgumentTypeError(f"{name} does not make an array: {error}") from None
+    kind = array.dtype.kind
+    if kind not in "fiub":
+        cure = _CURES.get(kind, "give plain numbers")
+        raise ArgumentTypeError(f"{name} has dtype {array.dtype}, expected real numbers; {cure}")
+    if not array.dtype.isnative or array.dtype.itemsize > 8 or not array.flags.aligned:
+        array = array.astype(np.float64 if array.dtype.itemsize > 8 else array.dtype.newbyteorder("="))
+    return np.asarray(array)
+
+
+def _from_frame(value: Any, name: str) -> Any:
+    """A data frame or a series as an array; columns of different kinds are brought together, text is named."""
+    array = np.asarray(value.to_numpy())
+    if array.dtype.kind != "O":
+        return array
+    if getattr(value, "columns", None) is None:
+        return _column(value, name)
+    columns = [_column(value[label], f"{name}, column {label!r}") for label in value.columns]
+    return np.column_stack(columns)
+
+
+def _column(series: Any, name: str) -> Array:
+    array = np.asarray(series.to_numpy())
+    if array.dtype.kind == "O":
+        try:
+            array = np.asarray(series.to_numpy(dtype=np.float64, na_value=np.nan))
+        except (TypeError, ValueError):
+            first = next((item for item in array if not isinstance(item, int | float)), None)
+            raise ArgumentTypeError(
+                f"{name} holds {type(first).__name__} such as {first!r}, expected numbers; convert or drop it"
+            ) from None
+    if array.dtype.kind not in "fiub":
+        raise ArgumentTypeError(f"{name} has dtype {array.dtype}, expected numbers; convert or drop it")
+    return array
+
+
+class Checks:
+    """The checks of one built model.
+
+    Args:
+        layers, shape: the model's layers and the shape of one row of X.
+        plan: its plan. loss: what it was compiled with, or None. scan: `Program.find_nonfinite`.
+    """
+
+    def __init__(self, layers: Sequence[Layer], shape: Shape, plan: Plan, loss: losses.Loss | None, scan: Scan):
+        self.shape, self.features, self.outputs = shape, plan.features, plan.outputs
+        self.dtype = plan.dtype
+        self.loss = loss
+        self.loss_name = loss.spec_name if loss else ""
+        self.sparse, self.binary = plan.sparse, isinstance(loss, losses.BinaryCrossentropy)
+        self.scan = scan
+        self.where = f'{type(layers[0]).__name__} 0 "{layers[0].name}"' if layers else "Sequential"
+
+    def X(self, value: Any, name: str = "X", finite: bool = True) -> Array:
+        """X as (n, features), a view where it can be one.
+
+        Raises:
+            ArgumentError: another shape, no rows, or NaN or infinity where `finite`.
+            ArgumentTypeError: not real numbers.
+        """
+        X = numeric(value, name)
+        if X.ndim != 2 or X.shape[1] != self.features or len(self.shape) != 1:
+            X = self._rows(X, name)
+        if X.shape[0] == 0:
+            raise ArgumentError(f"{self.where}: {name} has no rows, its shape is {X.shape}")
+        if finite and X.dtype.kind == "f":
+            self._finite(X, name, self.shape, value)
+        return X
+
+    def _rows(self, X: Array, name: str) -> Array:
+        if X.shape[1:] == self.shape:
+            return X.reshape(X.shape[0], self.features)
+        if X.ndim == 1 and self.shape == (1,):
+            return X[:, None]
+        expected = ("B", *self.shape)
+        text = f"{self.where}: {name} has shape {X.shape}, expected ({', '.join(map(str, expected))})"
+        if X.shape == self.shape:
+            raise ArgumentError(f"{text}; for one row give {_code(name)}[None]")
+        if X.ndim == 0:
+            raise ArgumentError(f"{text}; give an array of rows")
+        what = f"{self.features} features" if len(self.shape) == 1 else f"rows of shape {self.shape}"
+        if X.ndim != len(expected) and math.prod(X.shape[1:]) == self.features:
+            raise ArgumentError(f"{text}; reshape it: {_code(name)}.reshape(-1, {', '.join(map(str, self.shape))})")
+        raise ArgumentError(f"{text}; the model was built for {what}")
+
+    def _finite(self, array: Array, name: str, shape: Shape, given: Any) -> None:
+        """Raises where a float array (n, I) holds NaN or infinity."""
+        if array.size <= _SMALL and np.isfinite(array).all():  # cheaper than a call of compiled code
+            return
+        flat = self.scan(array)
+        if flat < 0:
+            return
+        row, column = divmod(int(flat), array.shape[1])
+        value = array[row, column]
+        labels = getattr(given, "columns", None)
+        place = f"row {row}"
+        if len(shape) > 1:
+            place += f", element {tuple(int(i) for i in np.unravel_index(column, shape))}"
+        elif array.shape[1] > 1 or name.endswith("X"):
+            place += f", column {column}" + (f" ({labels[column]!r})" if labels is not None else "")
+        raise ArgumentError(f"{name} is {value} at {place}; remove such rows or fill them in first")
+
+    def y(self, value: Any, rows: int, name: str = "y", X_name: str = "X") -> Array:
+        """y as (n, 1) class numbers or (n, outputs) targets, a view.
+
+        Raises:
+            ArgumentError: another shape or length, NaN or infinity, labels out of range.
+            ArgumentTypeError: not real numbers.
+        """
+        if value is None:
+            raise ArgumentTypeError(f"{name} is missing: {self.where}: the loss needs targets")
+        y = numeric(value, name)
+        if y.ndim == 0 or y.shape[0] != rows:
+            came = "is one number" if y.ndim == 0 else f"has {y.shape[0]:,} rows"
+            raise ArgumentError(f"{name} {came}, {X_name} has {rows:,} rows; expected as many")
+        width = 1 if self.sparse else self.outputs
+        if y.ndim == 1 and width == 1:
+            y = y[:, None]
+        if y.ndim != 2 or y.shape[1] != width:
+            raise ArgumentError(self._wrong_width(y, name, width))
+        if y.dtype.kind == "f":
+            self._finite(y, name, (width,), value)
+        if self.sparse:
+            self._labels(y, name)
+        elif self.binary:
+            self._binary(y, name)
+        return y
+
+    def _wrong_width(self, y: Array, name: str, width: int) -> str:
+        loss = type(self.loss).__name__
+        expected = "(n,) or (n, 1)" if width == 1 else f"(n, {width})"
+        text = f"{name} has shape {y.shape}, expected {expected} for {loss} with {self.outputs} outputs"
+        if self.sparse and y.ndim == 2:
+            return (
+                f'{text}; one-hot targets go with loss="categorical_crossentropy", or give {_code(name)}.argmax(axis=1)'
+            )
+        if isinstance(self.loss, losses.CategoricalCrossentropy) and (y.ndim == 1 or y.shape[1:] == (1,)):
+            return (
+                f'{text}; class numbers go with loss="sparse_categorical_crossentropy", or give '
+                f"to_categorical({_code(name)}, {width})"
+            )
+        if y.ndim > 2:
+            return f"{text}; reshape it: {_code(name)}.reshape(len({_code(name)}), -1)"
+        columns = y.shape[1] if y.ndim == 2 else 1
+        return f"{text}; the last layer needs {columns} unit{'s' if columns != 1 else ''} for such targets"
+
+    def _labels(self, y: Array, name: str) -> None:
+        low, high = y.min(), y.max()
+        if y.dtype.kind == "f":
+            fractional = np.floor(y) != y
+            if fractional.any():
+                row = int(np.argmax(fractional[:, 0]))
+                raise ArgumentError(f"{name} is {y[row, 0]} at row {row}, expected whole class numbers from 0")
+        if low >= 0 and high < self.outputs:
+            return
+        bad = (y[:, 0] < 0) | (y[:, 0] >= self.outputs)
+        row = int(np.argmax(bad))
+        text = f"{name} is {y[row, 0]:g} at row {row}, expected class numbers 0 to {self.outputs - 1}"
+        if low >= 1 and high == self.outputs:
+            raise ArgumentError(f"{text}; the labels run from {low:g} to {high:g}: subtract 1")
+        if low >= 0:
+            raise ArgumentError(f"{text}; labels up to {high:g} need {int(high) + 1} units in the last layer")
+        raise ArgumentError(f"{text}; number the classes from 0, for example with numpy.unique(y, return_inverse=True)")
+
+    def _binary(self, y: Array, name: str) -> None:
+        low, high = y.min(), y.max()
+        if low >= 0 and high <= 1:
+            return
+        row, column = (int(i) for i in np.unravel_index(int(np.argmax((y < 0) | (y > 1))), y.shape))
+        text = f"{name} is {y[row, column]:g} at row {row}, expected targets in [0, 1]"
+        if low == -1 and high <= 1:
+            raise ArgumentError(f"{text}; -1 and +1 become 0 and 1 by ({_code(name)} + 1) / 2")
+        if low >= 1 and high == 2:
+            raise ArgumentError(f"{text}; the labels are 1 and 2: subtract 1")
+        raise ArgumentError(f"{text}; BinaryCrossentropy is for yes/no targets")
+
+    def weights(
+        self, sample_weight: Any, class_weight: Any, y: Array, rows: int, name: str = "sample_weight"
+    ) -> Array | None:
+        """The weight of each row, (n,) of the model's dtype, or None.
+
+        Raises:
+            ArgumentError: both are given, another length, NaN or infinity.
+            ArgumentTypeError: not real numbers, or no dict.
+        """
+        if class_weight is not None:
+            if sample_weight is not None:
+                raise ArgumentError("sample_weight and class_weight cannot be used together; multiply them into one")
+            return self._class_weights(class_weight, y)
+        if sample_weight is None:
+            return None
+        w = numeric(sample_weight, name)
+        if w.shape not in ((rows,), (rows, 1)):
+            raise ArgumentError(f"{name} has shape {w.shape}, expected ({rows},): one weight for each row of X")
+        w = w.reshape(rows)
+        if not np.isfinite(w).all():
+            row = int(np.argmin(np.isfinite(w)))
+            raise ArgumentError(f"{name} is {w[row]} at row {row}, expected finite weights")
+        if not w.any():
+            warnings.warn(f"{name} is 0 in every row: nothing will be learned", UserWarning, stacklevel=4)
+        return np.ascontiguousarray(w, self.dtype)
+
+    def _class_weights(self, class_weight: Any, y: Array) -> Array:
+        if not isinstance(class_weight, Mapping):
+            raise ArgumentTypeError(f"class_weight is {class_weight!r}, expected a dict such as {{0: 1.0, 1: 5.0}}")
+        labels = y.argmax(axis=1) if y.shape[1] > 1 else np.rint(np.asarray(y[:, 0], np.float64)).astype(np.int64)
+        w = np.ones(labels.size, self.dtype)
+        for label, weight in class_weight.items():
+            try:
+                weight, label = float(weight), int(label)
+            except (TypeError, ValueError):
+                raise ArgumentTypeError(f"class_weight[{label!r}] is {weight!r}, expected class: weight") from None
+            if not math.isfinite(weight):
+                raise ArgumentError(f"class_weight[{label!r}] is {weight!r}, expected a finite weight")
+            w[labels == label] = weight
+        return w
+
+
+def _code(name: str) -> str:
+    """What an array is called in code: y for "validation y"."""
+    return name.rpartition(" ")[2]

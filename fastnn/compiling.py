@@ -1,0 +1,175 @@
+"""From a model and the arguments of `compile` to a plan, its state, and the programs that run them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import backends, losses, metrics, optimizers
+from .checks import Checks
+from .errors import ArgumentError, ArgumentTypeError
+from .losses import Loss
+from .lowering import Lowering
+from .metrics import Metric
+from .optimizers import Optimizer
+from .plan import SUM_COUNT, SUM_LOSS, Counter, Met, Plan, Scalar
+from .state import State
+
+if TYPE_CHECKING:
+    from .backends.protocol import Backend, Program
+    from .layers import Layer, Shape
+
+Sums = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What `compile` was told."""
+
+    optimizer: Optimizer
+    loss: Loss
+    metrics: tuple[Metric, ...]
+    backend: Backend
+
+
+def recipe(optimizer: Any, loss: Any, given_metrics: Any, backend: Any) -> Recipe:
+    """The objects that the arguments of `compile` stand for.
+
+    Raises:
+        ArgumentError, ArgumentTypeError, BackendError: what one of them cannot be.
+    """
+    if isinstance(loss, Mapping):
+        raise ArgumentTypeError(
+            "compile: loss is a dict, expected one loss; models of several outputs are not supported"
+        )
+    return Recipe(optimizers.get(optimizer), losses.get(loss), tuple(_metrics(given_metrics)), backends.get(backend))
+
+
+def _metrics(given: Any) -> list[Metric]:
+    if given is None:
+        return []
+    if isinstance(given, Mapping):
+        raise ArgumentTypeError('compile: metrics is a dict, expected a list such as ["accuracy"]')
+    if not isinstance(given, list | tuple):
+        given = [given]
+    if len(given) == 1 and isinstance(given[0], list | tuple):
+        given = given[0]
+    found = [metrics.get(identifier) for identifier in given]
+    names = [metric.name for metric in found]
+    for name in names:
+        if names.count(name) > 1 or name == "loss":
+            raise ArgumentError(f'compile: two metrics are called "{name}"; give one of them another name')
+    return found
+
+
+class Scores:
+    """Turns the sums of a program into logs."""
+
+    def __init__(self, plan: Plan, found: Sequence[Metric]) -> None:
+        self.names = ["loss", *(metric.name for metric in found)]
+        self._size = plan.sums
+        self._slots = [
+            (metric, slice(int(row[Met.SLOT]), int(row[Met.SLOT] + row[Met.SLOTS])))
+            for metric, row in zip(found, plan.metrics, strict=True)
+        ]
+
+    def sums(self) -> Sums:
+        """Zeros for a program to add to."""
+        return np.zeros(self._size)
+
+    def logs(self, sums: Sums, prefix: str = "") -> dict[str, float]:
+        """The loss and the metrics of the rows that `sums` counts, plain floats."""
+        count = float(sums[SUM_COUNT])
+        logs = {f"{prefix}loss": float(sums[SUM_LOSS]) / count}
+        for metric, slots in self._slots:
+            logs[prefix + metric.name] = metric.result(sums[slots], count)
+        return logs
+
+
+@dataclass
+class Engine:
+    """A plan and its state on one backend: what a built model runs."""
+
+    plan: Plan
+    state: State
+    backend: Backend
+    checks: Checks
+    scores: Scores
+    ran: bool = field(default=False)
+
+    @cached_property
+    def program(self) -> Program:
+        """The backend's programs, made when first needed: a backend may load compiled code for it."""
+        return self.backend.program(self.plan, self.state)
+
+
+def lower(layers: Sequence[Layer], shape: Shape, dtype: str, told: Recipe | None = None) -> tuple[Plan, list[Metric]]:
+    """The plan of layers for rows of `shape`, and the metrics with "accuracy" made definite."""
+    builder = Lowering(dtype, int(np.prod(shape)))
+    for layer in layers:
+        layer.lower(builder, told.optimizer.decays if told else lambda path: True)
+        builder.next_layer()
+    if told is None:
+        return builder.finish(), []
+    sparse = isinstance(told.loss, losses.SparseCategoricalCrossentropy)
+    outputs = _outputs(layers, shape)
+    found = [metric.resolve(outputs, sparse) for metric in told.metrics]
+    for metric in found:
+        if metric.sparse is not sparse:
+            raise ArgumentError(_other_targets(metric, told.loss, sparse, outputs))
+    specs = tuple(metric.spec() for metric in found)
+    return builder.finish(told.loss.spec(), specs, told.optimizer.spec()), found
+
+
+def engine(layers: Sequence[Layer], shape: Shape, dtype: str, seed: int, told: Recipe | None) -> Engine:
+    """A new engine; its weights are zeros."""
+    plan, found = lower(layers, shape, dtype, told)
+    state = State(plan, seed)
+    backend = told.backend if told else backends.get()
+    checks = Checks(layers, shape, plan, told.loss if told else None, lambda X: made.program.find_nonfinite(X))
+    made = Engine(plan, state, backend, checks, Scores(plan, found))
+    return made
+
+
+def carry_over(old: Engine, new: Engine, optimizer: bool) -> None:
+    """Gives `new` the weights and the epochs of `old`, and the optimizer's state too where it is the same one."""
+    new.state.theta = old.state.theta
+    new.state.counters[Counter.EPOCH] = old.state.counters[Counter.EPOCH]
+    if optimizer and old.plan.slots == new.plan.slots:
+        new.state.slots = old.state.slots
+        new.state.counters[Counter.STEP] = old.state.counters[Counter.STEP]
+        for entry in (Scalar.BETA_1_POWER, Scalar.BETA_2_POWER):
+            new.state.scalars[entry] = old.state.scalars[entry]
+
+
+def float64_copy(layers: Sequence[Layer], old: Engine, told: Recipe, backend: Backend) -> Engine:
+    """An engine of the same layers, weights and counters, in float64 on `backend`."""
+    new = engine(layers, old.checks.shape, "float64", 0, replace(told, backend=backend))
+    for of_old, of_new in zip(old.plan.layout.parameters, new.plan.layout.parameters, strict=True):
+        new.plan.layout.view(new.state.theta, of_new)[...] = old.plan.layout.view(old.state.theta, of_old)
+    new.state.counters[:] = old.state.counters
+    return new
+
+
+def _outputs(layers: Sequence[Layer], shape: Shape) -> int:
+    for layer in layers:
+        shape = layer.output_shape(shape, layer.name)
+    return int(np.prod(shape))
+
+
+def _other_targets(metric: Metric, loss: Loss, sparse: bool, outputs: int) -> str:
+    name = type(metric).__name__
+    if sparse:
+        return (
+            f'compile: metric "{metric.name}" ({name}) reads targets of shape (n, {outputs}), but '
+            f"{type(loss).__name__} takes class numbers; use its sparse form, or one-hot targets for both"
+        )
+    return (
+        f'compile: metric "{metric.name}" ({name}) reads class numbers, but {type(loss).__name__} takes targets of '
+        f'shape (n, {outputs}); use "accuracy", which fits every loss'
+    )

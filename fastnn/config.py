@@ -1,0 +1,160 @@
+"""A user's settings: FASTNN_* variables and their setters, read when a model is built or compiled.
+
+FASTNN_BACKEND: the backend that `compile(backend="auto")` takes. FASTNN_NUM_THREADS: threads of each model.
+FASTNN_DATA: a folder of data sets.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from .declaration import whole
+from .errors import ArgumentError
+
+DTYPES = ("float32", "float64")
+
+
+class _Settings:
+    """What the setters below were given."""
+
+    def __init__(self) -> None:
+        self.floatx = "float32"
+        self.threads: int | None = None
+        self.seed: int | None = None
+        self.models = itertools.count()
+
+
+_settings = _Settings()
+
+
+def dtype_name(where: str, dtype: Any) -> str:
+    """ "float32" or "float64".
+
+    Raises:
+        ArgumentError: any other dtype.
+    """
+    name = getattr(dtype, "name", None) or getattr(dtype, "__name__", None) or str(dtype)
+    if name not in DTYPES:
+        raise ArgumentError(f'{where}: dtype is {dtype!r}, expected "float32" or "float64"')
+    return str(name)
+
+
+def floatx() -> str:
+    """The dtype of layers that do not name one: "float32" unless set."""
+    return _settings.floatx
+
+
+def set_floatx(value: Any) -> None:
+    """Sets the dtype of layers made from now on.
+
+    Args:
+        value: "float32" or "float64".
+
+    Raises:
+        ArgumentError: any other value.
+    """
+    _settings.floatx = dtype_name("set_floatx", value)
+
+
+def epsilon() -> float:
+    """The small number that probabilities are clipped with."""
+    return 1e-7
+
+
+def set_num_threads(threads: int | None) -> None:
+    """Sets the threads of models that are compiled from now on; None goes back to FASTNN_NUM_THREADS or the cores.
+
+    Raises:
+        ArgumentError: below 1. ArgumentTypeError: not a whole number.
+    """
+    _settings.threads = None if threads is None else whole("set_num_threads", "threads", threads)
+
+
+def get_num_threads() -> int:
+    """The threads that a model compiled now may use.
+
+    Raises:
+        ArgumentError: FASTNN_NUM_THREADS is not a whole number of at least 1.
+    """
+    if _settings.threads is not None:
+        return _settings.threads
+    text = os.environ.get("FASTNN_NUM_THREADS", "").strip()
+    if not text:
+        return available_cores()
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentError(f"FASTNN_NUM_THREADS is {text!r}, expected a whole number of at least 1")
+    return int(text)
+
+
+def available_cores() -> int:
+    """The cores that this process may use, by affinity and cgroup quota."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(1, min(cores, _cgroup_cores(cores)))
+
+
+@cache
+def _cgroup_cores(cores: int) -> int:
+    """The smallest quota of this process's cgroup and its parents, rounded up to whole cores; `cores` without one."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return cores
+    best = cores
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        root = Path("/sys/fs/cgroup") if not controllers else Path("/sys/fs/cgroup/cpu")
+        folder = root / path.lstrip("/")
+        for place in (folder, *folder.parents):
+            best = min(best, _quota(place, cores))
+            if place == root:
+                break
+    return best
+
+
+def _quota(folder: Path, cores: int) -> int:
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text().split()
+        else:
+            quota = (folder / "cpu.cfs_quota_us").read_text().strip()
+            period = (folder / "cpu.cfs_period_us").read_text().strip()
+        return cores if quota in ("max", "-1") else max(1, -(-int(quota) // int(period)))
+    except (OSError, ValueError, ZeroDivisionError):
+        return cores
+
+
+def default_backend() -> str:
+    """The name in FASTNN_BACKEND, or "auto"."""
+    return os.environ.get("FASTNN_BACKEND", "").strip() or "auto"
+
+
+def data_folder() -> Path | None:
+    """The folder in FASTNN_DATA."""
+    text = os.environ.get("FASTNN_DATA", "").strip()
+    return Path(text) if text else None
+
+
+def set_seed(seed: int | None) -> None:
+    """Makes the seeds of models made from now on a function of `seed`; None draws them from the system again."""
+    _settings.seed = seed
+    _settings.models = itertools.count()
+
+
+def next_seed() -> int:
+    """The seed of one more model."""
+    if _settings.seed is None:
+        import secrets
+
+        return secrets.randbits(63)
+    from . import random
+
+    number = next(_settings.models)
+    bits = random.bits64(_settings.seed, random.Purpose.SEED_SPLIT, number, 0, 1)
+    return int(bits[0] >> 1)

@@ -1,0 +1,159 @@
+"""What all declarations share: configs, look-up by name, and refusing the arguments of Keras that are not supported."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from typing import Any, ClassVar, Self
+
+from .errors import ArgumentError, ArgumentTypeError, nearest
+
+# What older scripts call an argument that is still there.
+RENAMED = {
+    "lr": "learning_rate",
+    "nb_epoch": "epochs",
+    "output_dim": "units",
+    "init": "kernel_initializer",
+    "bias": "use_bias",
+    "W_regularizer": "kernel_regularizer",
+    "b_regularizer": "bias_regularizer",
+    "p": "rate",
+    "beta1": "beta_1",
+    "beta2": "beta_2",
+    "betas": "beta_1 and beta_2",
+    "eps": "epsilon",
+    "decay": "weight_decay",
+    "alpha": "negative_slope",
+    "metric": "metrics",
+    "epoch": "epochs",
+    "batch": "batch_size",
+}
+
+
+def names(text: str) -> frozenset[str]:
+    """The words of a text."""
+    return frozenset(text.split())
+
+
+class Declaration:
+    """Names and hyper-parameters without arrays; `fields` names the arguments of `__init__`, kept as attributes."""
+
+    fields: ClassVar[tuple[str, ...]] = ()
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal object."""
+        return {name: getattr(self, name) for name in self.fields}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """The object that `config` describes."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
+        return f"{type(self).__name__}({arguments})"
+
+
+def serialize(declaration: Any) -> Any:
+    """A declaration as plain data: its class's name and its config."""
+    if declaration is None or isinstance(declaration, str):
+        return declaration
+    return {"class_name": type(declaration).__name__, "config": declaration.get_config()}
+
+
+def find(
+    kind: str,
+    identifier: Any,
+    base: type,
+    known: Mapping[str, Any],
+    unsupported: Collection[str] = (),
+) -> Any:
+    """The object that a name, a config, a class or an object stands for.
+
+    Args:
+        kind: what it is, for messages: "optimizer".
+        identifier: a name of `known`, a dict with class_name and config, a subclass of `base`, or an instance.
+        base: the class that every result has.
+        known: the names there are, with the class or the object each stands for.
+        unsupported: names that Keras knows and fastnn does not have.
+
+    Raises:
+        ArgumentError: an unknown or unsupported name. ArgumentTypeError: none of these types.
+    """
+    if isinstance(identifier, base):
+        return identifier
+    if isinstance(identifier, type) and issubclass(identifier, base):
+        return identifier()
+    config: Mapping[str, Any] = {}
+    if isinstance(identifier, Mapping) and set(identifier) >= {"class_name", "config"}:
+        identifier, config = identifier["class_name"], identifier["config"]
+    listed = ", ".join(sorted(name for name in known if name.islower()))
+    if not isinstance(identifier, str):
+        raise ArgumentTypeError(
+            f"{kind}: expected a name or a fastnn {kind} object, got {_describe(identifier)}; known names: {listed}"
+        )
+    found = known.get(identifier, known.get(identifier.lower()))
+    if found is None:
+        if identifier in unsupported or identifier.lower() in unsupported:
+            raise ArgumentError(f'{kind}: "{identifier}" of Keras is not supported; known: {listed}')
+        raise ArgumentError(f'{kind}: unknown name "{identifier}"{nearest(identifier, known)}')
+    if not isinstance(found, type):
+        return found
+    return found.from_config(config) if config else found()  # type: ignore[attr-defined]
+
+
+def refuse(where: str, given: Mapping[str, Any], defaults: Mapping[str, Any], known: Collection[str]) -> None:
+    """Raises for arguments that Keras has and fastnn lacks, unless they have their default, and for unknown ones."""
+    for name, value in given.items():
+        if name in defaults:
+            default = defaults[name]
+            if value is default or (type(value) is type(default) and value == default):
+                continue
+            raise ArgumentError(
+                f"{where}: {name}={value!r} is not supported; leave it out (its default is {default!r})"
+            )
+        if RENAMED.get(name, "").split(" ")[0] in known:
+            raise ArgumentError(f'{where}: unknown argument "{name}"; it is called {RENAMED[name]}')
+        raise ArgumentError(f'{where}: unknown argument "{name}"{nearest(name, known)}')
+
+
+def number(
+    where: str, name: str, value: Any, low: float = -math.inf, high: float = math.inf, ends: str = "[]"
+) -> float:
+    """`value` as a finite float within the bounds; `ends` is "[]", "[)" or "(]" or "()"."""
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        raise ArgumentTypeError(f"{where}: {name} is {_describe(value)}, expected a number") from None
+    above = result >= low if ends[0] == "[" else result > low
+    below = result <= high if ends[1] == "]" else result < high
+    if not (above and below and math.isfinite(result)):
+        raise ArgumentError(f"{where}: {name} is {value!r}, expected a number {_range(low, high, ends)}")
+    return result
+
+
+def whole(where: str, name: str, value: Any, low: int = 1) -> int:
+    """`value` as an int of at least `low`."""
+    try:
+        result = value.__index__()
+    except AttributeError:
+        if isinstance(value, float) and value.is_integer():
+            result = int(value)
+        else:
+            raise ArgumentTypeError(f"{where}: {name} is {_describe(value)}, expected a whole number") from None
+    if isinstance(value, bool) or result < low:
+        raise ArgumentError(f"{where}: {name} is {value!r}, expected a whole number of at least {low}")
+    return int(result)
+
+
+def _range(low: float, high: float, ends: str) -> str:
+    if low == -math.inf and high == math.inf:
+        return "that is finite"
+    if high == math.inf:
+        return f"{'>=' if ends[0] == '[' else '>'} {low:g}"
+    return f"in {ends[0]}{low:g}, {high:g}{ends[1]}"
+
+
+def _describe(value: Any) -> str:
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"

@@ -1,0 +1,45 @@
+"""The exceptions and warnings that fastnn raises: each says where, what was expected, what came, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class FastnnError(Exception):
+    """Base class of every error that fastnn raises on purpose."""
+
+
+class ArgumentError(FastnnError, ValueError):
+    """An argument of the right type has a value that cannot be used."""
+
+
+class ArgumentTypeError(FastnnError, TypeError):
+    """An argument has a type that cannot be used."""
+
+
+class BackendError(FastnnError, RuntimeError):
+    """A backend is unknown, not available, or failed."""
+
+
+class NotBuiltError(FastnnError, RuntimeError):
+    """A model is used before it knows its input shape, or before it was compiled."""
+
+
+class FileError(FastnnError, ValueError):
+    """A file is not what it should be."""
+
+
+class ModelAdvice(UserWarning):
+    """A model that runs but probably is not what its author meant."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint such as `; did you mean "relu"?`, or the list of known names where none is near."""
+    from difflib import get_close_matches
+
+    names = sorted(known)
+    lower = {candidate.lower(): candidate for candidate in names}  # capitals sort first, so that small letters win
+    matches = get_close_matches(name.lower(), lower, n=1)
+    if matches:
+        return f'; did you mean "{lower[matches[0]]}"?'
+    return f"; known: {', '.join(names)}"

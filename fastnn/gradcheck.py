@@ -1,0 +1,124 @@
+"""Compares the gradient of a model with central differences of its loss, in float64."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import backends, compiling, training
+from .backends.protocol import Data
+from .declaration import number, whole
+from .errors import ArgumentError
+from .plan import SUM_COUNT, SUM_LOSS
+
+if TYPE_CHECKING:
+    from .compiling import Engine
+    from .models import Sequential
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `check` found.
+
+    Attributes:
+        errors: "layer/parameter" -> the largest error of its gradient, relative to the parameter's largest slope.
+        tolerance: what was allowed.
+    """
+
+    errors: dict[str, float]
+    tolerance: float
+
+    @property
+    def worst(self) -> float:
+        """The largest of the errors."""
+        return max(self.errors.values(), default=0.0)
+
+    @property
+    def passed(self) -> bool:
+        """Whether all errors are within the tolerance."""
+        return self.worst <= self.tolerance
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+
+def check(
+    model: Sequential,
+    x: Any,
+    y: Any,
+    sample_weight: Any = None,
+    *,
+    step: float = 1e-5,
+    tolerance: float = 1e-6,
+    elements: int = 200,
+    backend: Any = None,
+) -> Result:
+    """Checks the gradient of the mean loss of one batch, dropout and penalties included; the model is unchanged.
+
+    Kinks (relu at 0) within a step of a row make an error that is no mistake: choose other rows.
+
+    Math: dL/dw against (L(w + h) - L(w - h)) / 2h; error = max |difference| / max |slope| for each parameter.
+
+    Args:
+        model: a compiled model; a float32 one is checked as a float64 copy.
+        x, y, sample_weight: one batch, as for `fit`.
+        step: h, times max(1, |w|).
+        tolerance: the largest error that passes.
+        elements: how many elements of each parameter are tried, evenly spread; 0 is all.
+        backend: another one than the model's.
+
+    Returns:
+        A `Result`, true if the check passed.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: as for `fit`. NotBuiltError: the model is not compiled.
+    """
+    step = number("gradcheck", "step", step, 0.0, ends="()")
+    elements = whole("gradcheck", "elements", elements, 0)
+    old = model.trainable_engine(x)
+    told = model.recipe
+    assert told is not None  # or trainable_engine would have raised
+    engine = compiling.float64_copy(model.layers, old, told, backends.get(backend) if backend else old.backend)
+    rows = training.rows_of(engine, x, y, sample_weight, None)
+    data = rows.data(rows.X.shape[0])
+    _loss(engine, data)
+    gradient = engine.state.gradient.copy()
+    if not np.isfinite(gradient).all():
+        raise ArgumentError("gradcheck: the gradient is not finite; choose other rows or weights")
+    errors = {}
+    for parameter in engine.plan.layout.parameters:
+        stride = max(1, parameter.size // elements) if elements else 1
+        picked = range(parameter.offset, parameter.offset + parameter.size, stride)
+        slopes = np.array([_difference(engine, data, index, step) for index in picked])
+        found = gradient[picked.start : picked.stop : stride]
+        scale = max(float(np.abs(slopes).max()), float(np.abs(found).max()), 1e-8)
+        errors[f"{parameter.layer}/{parameter.name}"] = float(np.abs(slopes - found).max()) / scale
+    return Result(errors, tolerance)
+
+
+def _loss(engine: Engine, data: Data) -> float:
+    """The mean loss of the batch in training mode; leaves its gradient in the state."""
+    sums = engine.scores.sums()
+    engine.program.gradient(data, sums)
+    return float(sums[SUM_LOSS] / sums[SUM_COUNT])
+
+
+def _difference(engine: Engine, data: Data, index: int, step: float) -> float:
+    theta = engine.state.theta
+    value = float(theta[index])
+    h = step * max(1.0, abs(value))
+    above, below = value + h, value - h
+    theta[index] = above
+    high = _loss(engine, data)
+    theta[index] = below
+    low = _loss(engine, data)
+    theta[index] = value
+    return (high - low) / (above - below)
+
+
+__all__ = ["Result", "check"]

@@ -1,0 +1,294 @@
+"""How weights begin: distributions as Keras's, with the numbers of `random.py`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from . import random
+from .declaration import Declaration, find, names, number, whole
+from .errors import ArgumentError
+
+Array = npt.NDArray[Any]
+
+# Of a normal distribution cut at 2 standard deviations.
+TRUNCATED_SD = 0.87962566103423978
+
+
+class Initializer(Declaration):
+    """Base class.
+
+    Attributes:
+        seed: None takes the model's seed; with a number of its own it gives the same values wherever it is used.
+    """
+
+    seed: int | None = None
+
+    def __call__(
+        self, shape: tuple[int, ...], dtype: Any = "float32", *, seed: int = 0, layer: int = 0, number: int = 0
+    ) -> Array:
+        """Values for one parameter.
+
+        Args:
+            shape: (I, O) of a kernel, (O,) of a bias.
+            dtype: "float32" or "float64".
+            seed, layer, number: key the random numbers: the model's seed, the layer, the parameter in the layer.
+
+        Returns:
+            An array of the shape and dtype.
+        """
+        if self.seed is not None:
+            seed, layer, number = self.seed, 0, 0
+        values = self._values(shape, _Draw(seed, layer, number, math.prod(shape)))
+        return np.asarray(values, dtype).reshape(shape)
+
+    def _values(self, shape: tuple[int, ...], draw: _Draw) -> Array:
+        raise NotImplementedError
+
+
+class _Draw:
+    """The random numbers of one parameter, in float64 so that both dtypes start alike."""
+
+    def __init__(self, seed: int, layer: int, number: int, n: int) -> None:
+        self._key = (seed, random.Purpose.WEIGHTS, number, layer, n)
+
+    @property
+    def size(self) -> int:
+        return self._key[-1]
+
+    def uniform(self, low: float, high: float) -> Array:
+        return low + (high - low) * random.uniform(*self._key)
+
+    def normal(self, mean: float, sd: float) -> Array:
+        return mean + sd * random.normal(*self._key)
+
+    def truncated_normal(self, mean: float, sd: float) -> Array:
+        return mean + sd * random.truncated_normal(*self._key)
+
+
+class Zeros(Initializer):
+    """All 0."""
+
+    def _values(self, shape: tuple[int, ...], draw: _Draw) -> Array:
+        return np.zeros(draw.size)
+
+
+class Ones(Initializer):
+    """All 1."""
+
+    def _values(self, shape: tuple[int, ...], draw: _Draw) -> Array:
+        return np.ones(draw.size)
+
+
+class Constant(Initializer):
+    """All one value.
+
+    Args:
+        value: a finite number.
+
+    Raises:
+        ArgumentError: not finite.
+    """
+
+    fields = ("value",)
+
+    def __init__(self, value: float = 0.0) -> None:
+        self.value = number("Constant", "value", value)
+
+    def _values(self, shape: tuple[int, ...], draw: _Draw) -> Array:
+        return np.full(draw.size, self.value)
+
+
+class RandomNormal(Initializer):
+    """Normal numbers.
+
+    Args:
+        mean, stddev: of the distribution; stddev at least 0.
+        seed: see `Initializer`.
+
+    Raises:
+        ArgumentError: a number out of range.
+    """
+
+    fields = ("mean", "stddev", "seed")
+
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
+        where = type(self).__name__
+        self.mean = number(where, "mean", mean)
+        self.stddev = number(where, "stddev", stddev, 0.0)
+        self.seed = _seed(where, seed)
+
+    def _values(self, shape: tuple[int, ...], draw: _Draw) -> Array:
+        return draw.normal(self.mean, self.stddev)
+
+
+class TruncatedNormal(RandomNormal):
+    """Normal numbers of which those beyond 2 standard deviations are drawn again.
+
+    Args:
+        mean, stddev: of the distribution before it is cut; stddev at least 0.
+        seed: see `Initializer`.
+
+    Raises:
+        ArgumentError: a number out of range.
+    """
+
+    def _values(self, shape: tuple[int, ...], draw: _Draw) -> Array:
+        return draw.truncated_normal(self.mean, self.stddev)
+
+
+class RandomUniform(Initializer):
+    """Uniform numbers in [minval, maxval).
+
+    Args:
+        minval, maxval: the ends, minval <= maxval.
+        seed: see `Initializer`.
+
+    Raises:
+        ArgumentError: a number out of range.
+    """
+
+    fields = ("minval", "maxval", "seed")
+
+    def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None) -> None:
+        self.minval = number("RandomUniform", "minval", minval)
+        self.maxval = number("RandomUniform", "maxval", maxval, self.minval)
+        self.seed = _seed("RandomUniform", seed)
+
+    def _values(self, shape: tuple[int, ...], draw: _Draw) -> Array:
+        return draw.uniform(self.minval, self.maxval)
+
+
+class VarianceScaling(Initializer):
+    """Numbers whose variance is scale / fan.
+
+    Math: sd = sqrt(scale / fan); "uniform" has ends +-sqrt(3) sd; "truncated_normal" is drawn with sd / 0.8796.
+
+    Args:
+        scale: positive.
+        mode: fan is "fan_in" = I, "fan_out" = O or "fan_avg" = (I + O) / 2.
+        distribution: "truncated_normal" (= "normal"), "untruncated_normal" or "uniform".
+        seed: see `Initializer`.
+
+    Raises:
+        ArgumentError: a scale that is not positive, an unknown mode or distribution.
+    """
+
+    fields: ClassVar[tuple[str, ...]] = ("scale", "mode", "distribution", "seed")
+    modes: ClassVar[tuple[str, ...]] = ("fan_in", "fan_out", "fan_avg")
+    distributions: ClassVar[tuple[str, ...]] = ("truncated_normal", "normal", "untruncated_normal", "uniform")
+
+    def __init__(
+        self,
+        scale: float = 1.0,
+        mode: str = "fan_in",
+        distribution: str = "truncated_normal",
+        seed: int | None = None,
+    ) -> None:
+        self.scale = number("VarianceScaling", "scale", scale, 0.0, ends="()")
+        for name, value, known in (("mode", mode, self.modes), ("distribution", distribution, self.distributions)):
+            if value not in known:
+                raise ArgumentError(f"VarianceScaling: {name} is {value!r}, expected one of {', '.join(known)}")
+        self.mode = mode
+        self.distribution = distribution
+        self.seed = _seed("VarianceScaling", seed)
+
+    def _values(self, shape: tuple[int, ...], draw: _Draw) -> Array:
+        fan_in, fan_out = (shape[0], shape[-1]) if len(shape) > 1 else (math.prod(shape),) * 2
+        fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
+        sd = math.sqrt(self.scale / max(1.0, fan))
+        if self.distribution == "uniform":
+            return draw.uniform(-math.sqrt(3.0) * sd, math.sqrt(3.0) * sd)
+        if self.distribution == "untruncated_normal":
+            return draw.normal(0.0, sd)
+        return draw.truncated_normal(0.0, sd / TRUNCATED_SD)
+
+
+class _Scaled(VarianceScaling):
+    fields: ClassVar[tuple[str, ...]] = ("seed",)
+    law: ClassVar[tuple[float, str, str]]
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(*self.law, seed=seed)
+
+
+class GlorotUniform(_Scaled):
+    """Uniform, variance 2 / (I + O). Source: X. Glorot, Y. Bengio, AISTATS 2010."""
+
+    law = (1.0, "fan_avg", "uniform")
+
+
+class GlorotNormal(_Scaled):
+    """Truncated normal, variance 2 / (I + O). Source: X. Glorot, Y. Bengio, AISTATS 2010."""
+
+    law = (1.0, "fan_avg", "truncated_normal")
+
+
+class HeUniform(_Scaled):
+    """Uniform, variance 2 / I. Source: K. He, X. Zhang, S. Ren, J. Sun, ICCV 2015."""
+
+    law = (2.0, "fan_in", "uniform")
+
+
+class HeNormal(_Scaled):
+    """Truncated normal, variance 2 / I. Source: K. He, X. Zhang, S. Ren, J. Sun, ICCV 2015."""
+
+    law = (2.0, "fan_in", "truncated_normal")
+
+
+class LecunUniform(_Scaled):
+    """Uniform, variance 1 / I. Source: Y. LeCun et al., Efficient BackProp, 1998."""
+
+    law = (1.0, "fan_in", "uniform")
+
+
+class LecunNormal(_Scaled):
+    """Truncated normal, variance 1 / I. Source: Y. LeCun et al., Efficient BackProp, 1998."""
+
+    law = (1.0, "fan_in", "truncated_normal")
+
+
+_SNAKE: dict[str, type[Initializer]] = {
+    "zeros": Zeros,
+    "ones": Ones,
+    "constant": Constant,
+    "random_normal": RandomNormal,
+    "random_uniform": RandomUniform,
+    "truncated_normal": TruncatedNormal,
+    "variance_scaling": VarianceScaling,
+    "glorot_uniform": GlorotUniform,
+    "glorot_normal": GlorotNormal,
+    "he_uniform": HeUniform,
+    "he_normal": HeNormal,
+    "lecun_uniform": LecunUniform,
+    "lecun_normal": LecunNormal,
+}
+NAMES: dict[str, type[Initializer]] = {
+    **_SNAKE,
+    **{initializer.__name__: initializer for initializer in _SNAKE.values()},
+    "zero": Zeros,
+    "one": Ones,
+    "normal": RandomNormal,
+    "uniform": RandomUniform,
+}
+UNSUPPORTED = names("identity Identity orthogonal Orthogonal OrthogonalInitializer IdentityInitializer")
+
+
+def get(identifier: Any) -> Initializer:
+    """The initializer that a name, a config, a class or an `Initializer` stands for.
+
+    Raises:
+        ArgumentError: an unknown name. ArgumentTypeError: anything else.
+    """
+    result: Initializer = find("initializer", identifier, Initializer, NAMES, UNSUPPORTED)
+    return result
+
+
+def _seed(where: str, seed: Any) -> int | None:
+    return None if seed is None else whole(where, "seed", seed, 0)
+
+
+__all__ = [*sorted(initializer.__name__ for initializer in _SNAKE.values()), "Initializer", "get"]

@@ -1,0 +1,96 @@
+"""Penalties on weights that are added to the loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .declaration import Declaration, find, names, number
+from .lowering import Penalty
+
+
+class Regularizer(Declaration):
+    """Base class: l1 sum|w| + l2 sum(w^2)."""
+
+    l1 = 0.0
+    l2 = 0.0
+
+    def penalty(self) -> Penalty:
+        """What `Lowering.dense` takes."""
+        return Penalty(self.l1, self.l2)
+
+
+class L1(Regularizer):
+    """Math: l1 sum|w|, with abs'(0) = 0.
+
+    Args:
+        l1: the factor, at least 0.
+
+    Raises:
+        ArgumentError: a negative factor.
+    """
+
+    fields = ("l1",)
+
+    def __init__(self, l1: float = 0.01) -> None:
+        self.l1 = number("L1", "l1", l1, 0.0)
+
+
+class L2(Regularizer):
+    """Math: l2 sum(w^2).
+
+    Args:
+        l2: the factor, at least 0.
+
+    Raises:
+        ArgumentError: a negative factor.
+    """
+
+    fields = ("l2",)
+
+    def __init__(self, l2: float = 0.01) -> None:
+        self.l2 = number("L2", "l2", l2, 0.0)
+
+
+class L1L2(Regularizer):
+    """Math: l1 sum|w| + l2 sum(w^2).
+
+    Args:
+        l1, l2: the factors, at least 0.
+
+    Raises:
+        ArgumentError: a negative factor.
+    """
+
+    fields = ("l1", "l2")
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
+        self.l1 = number("L1L2", "l1", l1, 0.0)
+        self.l2 = number("L1L2", "l2", l2, 0.0)
+
+
+l1, l2, l1_l2 = L1, L2, L1L2
+
+NAMES: dict[str, type[Regularizer]] = {
+    "L1": L1,
+    "L2": L2,
+    "L1L2": L1L2,
+    "l1": L1,
+    "l2": L2,
+    "l1l2": L1L2,
+}
+UNSUPPORTED = names("OrthogonalRegularizer orthogonal_regularizer")
+
+
+def get(identifier: Any) -> Regularizer | None:
+    """The regularizer that a name, a config or a `Regularizer` stands for; None is none.
+
+    Raises:
+        ArgumentError: an unknown name. ArgumentTypeError: a function or anything else.
+    """
+    if identifier is None:
+        return None
+    result: Regularizer = find("regularizer", identifier, Regularizer, NAMES, UNSUPPORTED)
+    return result
+
+
+__all__ = ["L1", "L1L2", "L2", "Regularizer", "get", "l1", "l1_l2", "l2"]

@@ -1,0 +1,331 @@
+"""The fit loop: epochs, shuffles, validation, slices of steps. Policy only; programs do the work."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .backends.protocol import Data, Program
+from .callbacks import CallbackList, History
+from .declaration import number, whole
+from .errors import ArgumentError, ArgumentTypeError
+from .plan import Counter
+from .progress import Progress, verbosity
+
+if TYPE_CHECKING:
+    from .compiling import Engine
+    from .models import Sequential
+
+Array = npt.NDArray[Any]
+Logs = dict[str, float]
+
+SLICE_SECONDS = 0.05  # between two looks at Ctrl-C, progress and callbacks
+BATCH = 32
+QUIET_SECONDS = 1.0  # predict shows nothing before
+
+
+class Pace:
+    """How many steps make a slice, by the time of those before."""
+
+    def __init__(self) -> None:
+        self.steps = 1
+
+    def measured(self, steps: int, seconds: float) -> None:
+        """`steps` took `seconds`; a slice grows at most eightfold, since the first may be slow or fast by chance."""
+        wanted = int(steps * SLICE_SECONDS / max(seconds, 1e-9))
+        self.steps = max(1, min(wanted, 8 * max(self.steps, steps)))
+
+
+class Interrupts:
+    """Holds Ctrl-C back while a slice runs, so that the model stays at the last finished step.
+
+    Only in the main thread, where Python delivers it; a second Ctrl-C is not held back.
+    """
+
+    def __init__(self) -> None:
+        self._held = False
+        self._pending: Any = None
+        self._previous: Any = None
+
+    def __enter__(self) -> Interrupts:
+        if threading.current_thread() is threading.main_thread():
+            previous = signal.getsignal(signal.SIGINT)
+            if callable(previous):
+                self._previous = previous
+                signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+
+    def _handle(self, number: int, frame: Any) -> None:
+        if self._held and self._pending is None:
+            self._pending = (number, frame)
+        else:
+            self._previous(number, frame)
+
+    def run(self, held: bool, work: Callable[[], None]) -> None:
+        """Calls `work`; a Ctrl-C during it takes effect after it."""
+        self._held = held
+        try:
+            work()
+        finally:
+            self._held = False
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            self._previous(*pending)
+
+
+@dataclass
+class Rows:
+    """Checked arrays of a fit or an evaluation."""
+
+    X: Array
+    y: Array
+    w: Array | None
+
+    def data(self, batch_size: int, order: npt.NDArray[np.int64] | None = None) -> Data:
+        """What programs take; a batch is never larger than the data."""
+        return Data(self.X, self.y, self.w, order, min(batch_size, self.X.shape[0]))
+
+
+def fit(
+    model: Sequential,
+    x: Any,
+    y: Any,
+    batch_size: int | None,
+    epochs: int,
+    verbose: Any,
+    callbacks: Any,
+    validation_split: float,
+    validation_data: Any,
+    shuffle: Any,
+    class_weight: Any,
+    sample_weight: Any,
+    initial_epoch: int,
+    validation_batch_size: int | None,
+    validation_freq: Any,
+) -> History:
+    """Trains the model; see `Sequential.fit`."""
+    where = "fit"
+    batch = BATCH if batch_size is None else whole(where, "batch_size", batch_size)
+    validation_batch = (
+        batch if validation_batch_size is None else whole(where, "validation_batch_size", validation_batch_size)
+    )
+    epochs, initial_epoch = whole(where, "epochs", epochs, 0), whole(where, "initial_epoch", initial_epoch, 0)
+    verbose = verbosity(where, verbose)
+    if not isinstance(shuffle, bool | np.bool_):
+        raise ArgumentError(f"fit: shuffle is {shuffle!r}, expected True or False")
+    engine = model.trainable_engine(x)
+    train, validation = _rows_of_fit(engine, x, y, sample_weight, class_weight, validation_split, validation_data)
+    validates = _validates(validation_freq) if validation is not None else lambda epoch: False
+
+    rows = train.X.shape[0]
+    order = np.arange(rows, dtype=np.int64) if shuffle else None
+    data = train.data(batch, order)
+    history = History()
+    hooks = CallbackList(callbacks, model, verbose=verbose, epochs=epochs, steps=data.steps)
+    hooks.callbacks.append(history)
+    history.set_model(model)
+    by_batch = hooks.overrides("train")
+    progress = Progress(verbose, epochs) if verbose else None
+    model.history, model.stop_training = history, False
+    counters, pace, sums = engine.state.counters, Pace(), engine.scores.sums()
+    logs: Logs = {}
+    with Interrupts() as interrupts:
+        try:
+            hooks.on_train_begin()
+            for epoch in range(initial_epoch, epochs):
+                hooks.on_epoch_begin(epoch)
+                if progress:
+                    progress.begin(data.steps, rows, epoch)
+                if order is not None:
+                    engine.program.shuffle(order)
+                sums[:] = 0.0
+                for done in _slices(engine, data, sums, pace, hooks if by_batch else None, interrupts):
+                    if progress:
+                        progress.advance(done, lambda: engine.scores.logs(sums))
+                    if model.stop_training:
+                        break
+                counters[Counter.EPOCH] += 1
+                logs = engine.scores.logs(sums)
+                if validation is not None and validates(epoch):
+                    logs |= score(engine, validation.data(validation_batch), hooks, "val_")
+                if progress:
+                    progress.end(logs)
+                hooks.on_epoch_end(epoch, logs=logs)
+                if model.stop_training:
+                    break
+            hooks.on_train_end(logs=logs)
+        finally:
+            if progress:
+                progress.close()
+    return history
+
+
+def _slices(
+    engine: Engine, data: Data, sums: Array, pace: Pace, hooks: CallbackList | None, interrupts: Interrupts
+) -> Iterator[int]:
+    """Runs an epoch and gives the number of finished steps after each slice; with hooks a slice is a step."""
+    program = engine.program
+    interpreted = type(program).run_steps is Program.run_steps
+    first = 0
+    while first < data.steps:
+        last = min(first + (1 if hooks else pace.steps), data.steps)
+        if hooks:
+            hooks.on_train_batch_begin(first)
+        start = time.perf_counter()
+        # A compiled program's first slice may compile for seconds, and Ctrl-C must not wait for that.
+        interrupts.run(engine.ran or interpreted, lambda: program.run_steps(data, first, last, sums))  # noqa: B023
+        engine.ran = True
+        pace.measured(last - first, time.perf_counter() - start)
+        if hooks:
+            hooks.on_train_batch_end(first, logs=engine.scores.logs(sums))
+        first = last
+        yield first
+
+
+def score(engine: Engine, data: Data, hooks: CallbackList, prefix: str = "", progress: Progress | None = None) -> Logs:
+    """The loss and metrics of data in inference mode."""
+    hooks.on_test_begin()
+    sums, pace, first, steps = engine.scores.sums(), Pace(), 0, data.steps
+    by_batch = hooks.overrides("test")
+    while first < steps:
+        last = min(first + (1 if by_batch else pace.steps), steps)
+        if by_batch:
+            hooks.on_test_batch_begin(first)
+        start = time.perf_counter()
+        engine.program.score(data, first, last, sums)
+        pace.measured(last - first, time.perf_counter() - start)
+        if by_batch:
+            hooks.on_test_batch_end(first, logs=engine.scores.logs(sums))
+        first = last
+        if progress:
+            progress.advance(first, lambda: engine.scores.logs(sums))
+    logs = engine.scores.logs(sums)
+    hooks.on_test_end(logs=logs)
+    return {prefix + name: value for name, value in logs.items()}
+
+
+def evaluate(
+    model: Sequential, x: Any, y: Any, batch_size: int | None, verbose: Any, sample_weight: Any, callbacks: Any
+) -> Logs:
+    """The loss and metrics of x and y; see `Sequential.evaluate`."""
+    batch = BATCH if batch_size is None else whole("evaluate", "batch_size", batch_size)
+    verbose = verbosity("evaluate", verbose)
+    engine = model.trainable_engine(x)
+    data = rows_of(engine, x, y, sample_weight, None).data(batch)
+    hooks = CallbackList(callbacks, model, verbose=verbose, steps=data.steps)
+    progress = Progress(verbose) if verbose else None
+    if not progress:
+        return score(engine, data, hooks)
+    progress.begin(data.steps, data.X.shape[0])
+    try:
+        logs = score(engine, data, hooks, progress=progress)
+        progress.end(logs)
+    finally:
+        progress.close()
+    return logs
+
+
+def predict(model: Sequential, x: Any, batch_size: int | None, verbose: Any, callbacks: Any) -> Array:
+    """The predictions of x; see `Sequential.predict`."""
+    batch = BATCH if batch_size is None else whole("predict", "batch_size", batch_size)
+    verbose = verbosity("predict", verbose)
+    engine = model.predicting_engine(x)
+    X = engine.checks.X(x, finite=False)
+    rows = X.shape[0]
+    out = np.empty((rows, engine.plan.outputs), engine.plan.dtype)
+    steps = -(-rows // batch)
+    hooks = CallbackList(callbacks, model, verbose=verbose, steps=steps)
+    by_batch = hooks.overrides("predict")
+    progress = Progress(verbose, live_after=QUIET_SECONDS) if verbose else None
+    hooks.on_predict_begin()
+    begun = time.perf_counter()
+    if progress:
+        progress.begin(steps, rows)
+    try:
+        _predict_slices(engine.program, X, out, batch, hooks if by_batch else None, progress)
+        if progress and time.perf_counter() - begun > QUIET_SECONDS:
+            progress.end({})
+    finally:
+        if progress:
+            progress.close()
+    hooks.on_predict_end()
+    return out
+
+
+def _predict_slices(
+    program: Program, X: Array, out: Array, batch: int, hooks: CallbackList | None, progress: Progress | None
+) -> None:
+    rows, first, pace = X.shape[0], 0, Pace()
+    pace.steps = -(-256 // batch)
+    while first < rows:
+        last = min(first + batch * (1 if hooks else pace.steps), rows)
+        number = first // batch
+        if hooks:
+            hooks.on_predict_batch_begin(number)
+        start = time.perf_counter()
+        program.forward(X[first:last], out[first:last])
+        pace.measured(-(-(last - first) // batch), time.perf_counter() - start)
+        if hooks:
+            hooks.on_predict_batch_end(number, logs={"outputs": out[first:last]})
+        first = last
+        if progress:
+            progress.advance(-(-first // batch), dict)
+
+
+def rows_of(
+    engine: Engine, x: Any, y: Any, sample_weight: Any, class_weight: Any, prefix: str = "", finite: bool = True
+) -> Rows:
+    """Checks X, y and weights; `prefix` names where they come from."""
+    checks = engine.checks
+    X = checks.X(x, f"{prefix}X", finite)
+    targets = checks.y(y, X.shape[0], f"{prefix}y", f"{prefix}X")
+    if sample_weight is None and class_weight is None:
+        return Rows(X, targets, None)
+    return Rows(X, targets, checks.weights(sample_weight, class_weight, targets, X.shape[0], f"{prefix}sample_weight"))
+
+
+def _rows_of_fit(
+    engine: Engine, x: Any, y: Any, sample_weight: Any, class_weight: Any, split: Any, validation_data: Any
+) -> tuple[Rows, Rows | None]:
+    """The rows to train on, and those to validate on: those given, or the last ones."""
+    split = number("fit", "validation_split", split, 0.0, 1.0, "[)")
+    rows = rows_of(engine, x, y, sample_weight, class_weight)
+    if validation_data is not None:
+        if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
+            raise ArgumentTypeError("fit: validation_data is not (X, y) or (X, y, sample_weight)")
+        given = (*validation_data, None)[:3]
+        return rows, rows_of(engine, given[0], given[1], given[2], None, "validation ")
+    if split == 0.0:
+        return rows, None
+    n = rows.X.shape[0]
+    cut = math.floor(n * (1.0 - split))
+    if not 0 < cut < n:
+        raise ArgumentError(
+            f"fit: validation_split={split:g} of {n} rows leaves {cut} to train on and {n - cut} to validate on; "
+            "expected at least one of each"
+        )
+    w = rows.w
+    train = Rows(rows.X[:cut], rows.y[:cut], None if w is None else w[:cut])
+    held = replace(rows, X=rows.X[cut:], y=rows.y[cut:], w=None if w is None or class_weight is not None else w[cut:])
+    return train, held
+
+
+def _validates(frequency: Any) -> Callable[[int], bool]:
+    """Whether an epoch is validated, from `validation_freq`: every so many epochs, or the epochs listed (from 1)."""
+    if isinstance(frequency, list | tuple | set):
+        listed = {whole("fit", "validation_freq", epoch) for epoch in frequency}
+        return lambda epoch: epoch + 1 in listed
+    every = whole("fit", "validation_freq", frequency)
+    return lambda epoch: (epoch + 1) % every == 0

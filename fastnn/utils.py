@@ -1,0 +1,85 @@
+"""Keras's utilities for arrays and seeds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import config
+from .checks import numeric
+from .declaration import whole
+from .errors import ArgumentError
+
+
+def to_categorical(x: Any, num_classes: int | None = None) -> npt.NDArray[np.float64]:
+    """One-hot rows of class numbers.
+
+    Args:
+        x: class numbers from 0, of any shape; a last dimension of 1 is dropped.
+        num_classes: C; by default the largest class number + 1.
+
+    Returns:
+        (..., C) float64.
+
+    Raises:
+        ArgumentError: class numbers that are not whole or not in 0..C-1. ArgumentTypeError: not real numbers.
+    """
+    given = numeric(x, "to_categorical: x")
+    if given.ndim > 1 and given.shape[-1] == 1:
+        given = given[..., 0]
+    labels = given.astype(np.int64)
+    if (labels != given).any():
+        raise ArgumentError("to_categorical: x has fractions, expected whole class numbers")
+    top = int(labels.max(initial=-1))
+    classes = top + 1 if num_classes is None else whole("to_categorical", "num_classes", num_classes)
+    if labels.min(initial=0) < 0 or top >= classes:
+        raise ArgumentError(
+            f"to_categorical: x runs from {labels.min()} to {top}, expected class numbers 0 to {classes - 1}"
+        )
+    rows = np.zeros((labels.size, classes))
+    rows[np.arange(labels.size), labels.reshape(-1)] = 1.0
+    return rows.reshape(*labels.shape, classes)
+
+
+def set_random_seed(seed: int) -> None:
+    """Makes the models built from now on, `random` and NumPy's global generator functions of `seed`.
+
+    Args:
+        seed: a whole number in [0, 2**32).
+
+    Raises:
+        ArgumentError: out of range. ArgumentTypeError: not a whole number.
+    """
+    import random
+
+    seed = whole("set_random_seed", "seed", seed, 0)
+    if seed >= 2**32:
+        raise ArgumentError(f"set_random_seed: seed is {seed}, expected a whole number below 2**32")
+    random.seed(seed)
+    np.random.seed(seed)
+    config.set_seed(seed)
+
+
+def normalize(x: Any, axis: int = -1, order: float = 2) -> npt.NDArray[np.float64]:
+    """Divides vectors by their norm; zero vectors stay.
+
+    Math: x / (sum |x|^order)^(1 / order).
+
+    Args:
+        x: real numbers. axis: that of the vectors. order: of the norm.
+
+    Returns:
+        An array of the shape of x.
+
+    Raises:
+        ArgumentTypeError: not real numbers.
+    """
+    array = np.atleast_1d(np.asarray(numeric(x, "normalize: x"), np.float64))
+    norms = np.linalg.norm(array, order, axis, keepdims=True)
+    norms[norms == 0] = 1.0
+    return np.asarray(array / norms)
+
+
+__all__ = ["normalize", "set_random_seed", "to_categorical"]

@@ -1,0 +1,22 @@
+"""Every run of hypothesis tries the same examples, and a runner's threads hold for its whole test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from support import Runner, load, threads
+
+settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
+settings.load_profile("fixed")
+
+
+@pytest.fixture
+def runner(request: pytest.FixtureRequest) -> Iterator[Runner]:
+    """A backend and its number of threads; parametrize with `indirect`."""
+    name, number = request.param
+    load(name)
+    with threads((name, number)):
+        yield name, number

@@ -1,0 +1,96 @@
+"""Ten steps of networks that use every activation, loss and optimizer: their sums, theta and slots as digests.
+
+`python golden_run.py BACKEND THREADS DTYPE` prints a line for each network, so that runs in other processes, on other
+instruction sets, can be compared with this one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn.backends.protocol import Backend, Data
+from fastnn.formulas import ACTIVATIONS
+from fastnn.lowering import LossSpec, Lowering, MetricSpec, OptimizerSpec, Penalty
+from fastnn.plan import Scalar
+from fastnn.state import State
+
+ROWS, FEATURES, OUTPUTS, BATCH = 75, 21, 5, 16
+
+LOSSES = (
+    LossSpec("sparse_categorical_crossentropy", from_logits=True),
+    LossSpec("mean_squared_error"),
+    LossSpec("categorical_crossentropy", from_logits=True, label_smoothing=0.1),
+    LossSpec("binary_crossentropy", from_logits=True),
+    LossSpec("mean_absolute_error"),
+    LossSpec("huber", parameter=1.0),
+    LossSpec("lp", parameter=1.5),
+    LossSpec("lp3"),
+    LossSpec("lp4"),
+    LossSpec("kl_divergence"),
+)
+OPTIMIZERS = (
+    OptimizerSpec("adam", (0.9, 0.999, 1e-7)),
+    OptimizerSpec("sgd"),
+    OptimizerSpec("momentum", (0.9,)),
+    OptimizerSpec("nesterov", (0.9,)),
+    OptimizerSpec("rmsprop", (0.9, 1e-7)),
+    OptimizerSpec("adagrad", (1e-7,), initial_accumulator=0.1),
+    OptimizerSpec("adam", (0.9, 0.999, 1e-7), weight_decay=0.004),
+)
+
+
+def digests(backend: Backend, dtype: str) -> dict[str, str]:
+    """A digest of the sums, theta and slots after two epochs of five steps, by network."""
+    found = {}
+    for number, activation in enumerate(ACTIVATIONS):
+        loss, optimizer = LOSSES[number % len(LOSSES)], OPTIMIZERS[number % len(OPTIMIZERS)]
+        lowering = Lowering(dtype, FEATURES)
+        for layer, units in enumerate((37, 19, OUTPUTS)):
+            penalty = Penalty(1e-3, 1e-2) if layer == 0 else Penalty()
+            lowering.dense(f"dense_{layer}", units, True, kernel_penalty=penalty)
+            lowering.next_layer()
+            if units != OUTPUTS:
+                lowering.activation(activation, 0.25)
+                lowering.dropout(0.25 if number % 2 else 0.0)
+                lowering.next_layer()
+        if loss.name == "kl_divergence":
+            lowering.activation("softmax")
+        plan = lowering.finish(
+            loss, (MetricSpec("mean_squared_error"),) if loss.name.startswith("m") else (), optimizer
+        )
+        state = State(plan, seed=7)
+        state.scalars[Scalar.LEARNING_RATE] = 0.01
+        state.theta[:] = np.sin(np.arange(state.theta.size) * 0.7) * 0.2
+        X = np.cos(np.arange(ROWS * FEATURES) * 1.3).reshape(ROWS, FEATURES)
+        y = (np.arange(ROWS) * 7 % OUTPUTS)[:, None] if plan.sparse else _distributions()
+        order = np.arange(ROWS)[::-1].copy()
+        weights = (1.0 + np.sin(np.arange(ROWS))).astype(dtype)
+        data, sums = Data(X, y, weights, order, BATCH), np.zeros(plan.sums)
+        program = backend.program(plan, state)
+        for _ in range(2):
+            program.run_steps(data, 0, data.steps, sums)
+        digest = hashlib.sha256(sums.tobytes())
+        for vector in (state.theta, *state.slots):
+            digest.update(vector.tobytes())
+        found[f"{activation} {loss.name} {optimizer.name}"] = digest.hexdigest()
+    return found
+
+
+def _distributions() -> npt.NDArray[np.float64]:
+    y: npt.NDArray[np.float64] = 1.0 + np.sin(np.arange(ROWS * OUTPUTS).reshape(ROWS, OUTPUTS) * 0.9)
+    y /= y.sum(axis=1, keepdims=True)
+    return y
+
+
+if __name__ == "__main__":
+    from support import load, threads
+
+    name, number, dtype = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    backend = load(name)
+    with threads((name, number)):
+        print(json.dumps(digests(backend, dtype)))

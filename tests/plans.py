@@ -1,0 +1,214 @@
+"""Small models as plans, with data: every activation, loss and optimizer, and what else a plan can hold."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastnn.backends.protocol import Data
+from fastnn.formulas import ACTIVATIONS
+from fastnn.lowering import LossSpec, Lowering, MetricSpec, OptimizerSpec, Penalty
+from fastnn.plan import Plan, Scalar
+from fastnn.state import State
+from support import Array
+
+Layer = tuple[Any, ...]  # ("dense", units, options) | ("activation", name, parameter) | ("dropout", rate)
+
+MSE = LossSpec("mean_squared_error")
+SGD = OptimizerSpec("sgd")
+ADAM = OptimizerSpec("adam", (0.9, 0.999, 1e-7))
+PARAMETERS = {"leaky_relu": 0.2, "elu": 0.8}
+
+
+class Model(NamedTuple):
+    """What a test trains: layers, loss, metrics, optimizer, and the shape of its data."""
+
+    name: str
+    layers: tuple[Layer, ...]
+    loss: LossSpec = MSE
+    metrics: tuple[MetricSpec, ...] = ()
+    optimizer: OptimizerSpec = SGD
+    features: int = 5
+    rows: int = 39
+    batch: int = 17
+    weighted: bool = False
+    ordered: bool = False
+    ends: str = ""  # "huge" or "special" values in X
+
+    def plan(self, dtype: Any) -> Plan:
+        """The model lowered."""
+        lowering = Lowering(dtype, self.features)
+        for layer in self.layers:
+            kind, value = layer[:2]
+            if kind == "dense":
+                options = dict(layer[2]) if len(layer) > 2 else {}
+                lowering.dense(f"dense_{value}", value, options.pop("use_bias", True), **options)
+            elif kind == "activation":
+                lowering.activation(value, PARAMETERS.get(value, 0.0))
+            else:
+                lowering.dropout(value)
+            lowering.next_layer()
+        return lowering.finish(self.loss, self.metrics, self.optimizer)
+
+    def state(self, plan: Plan) -> State:
+        """Its state, with the same weights in every run."""
+        state = State(plan, seed=2**33 + 11)
+        random = self._random()
+        for parameter in plan.layout.parameters:
+            scale = 1.0 / np.sqrt(parameter.shape[0]) if parameter.name == "kernel" else 0.3
+            plan.layout.view(state.theta, parameter)[...] = scale * random.standard_normal(parameter.shape)
+        state.scalars[Scalar.LEARNING_RATE] = 0.02
+        return state
+
+    def data(self, plan: Plan, order: Array | None = None) -> Data:
+        """Its data, in the plan's dtype but for y, which is float64."""
+        random = self._random()
+        X = random.standard_normal((self.rows, self.features)).astype(plan.dtype)
+        if self.ends:
+            X[::3] *= 1e4
+        if self.ends == "special":
+            X[1, 0], X[2, 1], X[4, 2], X[5, 3] = np.nan, np.inf, -np.inf, np.finfo(plan.dtype).smallest_subnormal
+        w = random.uniform(-0.5, 2.0, self.rows).astype(plan.dtype) if self.weighted else None
+        return Data(X, self._targets(random, plan), w, order, min(self.batch, self.rows))
+
+    def _targets(self, random: np.random.RandomState, plan: Plan) -> Array:
+        shape, name = (self.rows, plan.outputs), self.loss.name
+        classes = random.randint(0, plan.outputs, self.rows)
+        if name.startswith("sparse"):
+            return classes[:, None].astype(np.float64)
+        if name == "categorical_crossentropy":
+            return np.eye(plan.outputs)[classes]
+        if name == "binary_crossentropy":
+            return random.randint(0, 2, shape).astype(np.float64)
+        if name == "kl_divergence":
+            shares = random.uniform(0.1, 1.0, shape)
+            return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+        return random.standard_normal(shape)
+
+    def _random(self) -> np.random.RandomState:
+        return np.random.RandomState(zlib.crc32(self.name.encode()))
+
+
+def _hidden(name: str) -> tuple[Layer, ...]:
+    return ("dense", 7), ("activation", name), ("dense", 3)
+
+
+def _activations() -> Iterator[Model]:
+    for name in (*ACTIVATIONS, "softmax"):
+        yield Model(name, _hidden(name))
+    yield Model(
+        "activation first", (("activation", "tanh"), ("dense", 4), ("activation", "relu"), ("activation", "sigmoid"))
+    )
+
+
+def _losses() -> Iterator[Model]:
+    linear: tuple[Layer, ...] = (("dense", 3),)
+    softmax: tuple[Layer, ...] = (("dense", 4), ("activation", "softmax"))
+    sigmoid: tuple[Layer, ...] = (("dense", 3), ("activation", "sigmoid"))
+    for name, parameter in (("mean_absolute_error", 0.0), ("lp3", 3.0), ("lp4", 4.0), ("lp", 2.3), ("huber", 0.5)):
+        yield Model(name, linear, LossSpec(name, parameter=parameter))
+    yield Model("kl", softmax, LossSpec("kl_divergence"))
+    for loss, fused, apart in (
+        ("binary_crossentropy", sigmoid, softmax),
+        ("categorical_crossentropy", softmax, sigmoid),
+        ("sparse_categorical_crossentropy", softmax, sigmoid),
+    ):
+        smoothing = 0.0 if loss.startswith("sparse") else 0.1
+        yield Model(f"{loss} fused", fused, LossSpec(loss))
+        yield Model(f"{loss} apart", apart, LossSpec(loss, label_smoothing=smoothing))
+        yield Model(
+            f"{loss} logits", linear, LossSpec(loss, from_logits=True, label_smoothing=smoothing), weighted=True
+        )
+
+
+def _optimizers() -> Iterator[Model]:
+    layers: tuple[Layer, ...] = (("dense", 6, {"bias_decay": False}), ("activation", "tanh"), ("dense", 2))
+    for spec in (
+        OptimizerSpec("momentum", (0.9,)),
+        OptimizerSpec("nesterov", (0.9,), weight_decay=0.01),
+        OptimizerSpec("rmsprop", (0.9, 1e-7)),
+        OptimizerSpec("adagrad", (1e-7,), initial_accumulator=0.1),
+        ADAM,
+        OptimizerSpec("adam", (0.9, 0.999, 1e-7), weight_decay=0.004),
+    ):
+        yield Model(f"{spec.name} decay {spec.weight_decay}", layers, optimizer=spec)
+    yield Model("sgd decay", layers, optimizer=OptimizerSpec("sgd", weight_decay=0.1))
+
+
+def _others() -> Iterator[Model]:
+    classes = LossSpec("sparse_categorical_crossentropy")
+    both, none = Penalty(0.01, 0.02), {"use_bias": False}
+    yield Model("dropout", (("dropout", 0.2), ("dense", 9), ("activation", "relu"), ("dropout", 0.5), ("dense", 3)))
+    yield Model(
+        "dropout last", (("dense", 6), ("dropout", 0.3), ("activation", "tanh"), ("dropout", 0.4)), ordered=True
+    )
+    yield Model(
+        "penalties",
+        (("dense", 6, {"kernel_penalty": both}), ("activation", "elu"), ("dense", 2, {"bias_penalty": both})),
+        weighted=True,
+    )
+    yield Model("no bias", (("dense", 6, none), ("activation", "gelu"), ("dense", 3, none)), optimizer=ADAM)
+    yield Model("frozen", (("dense", 6, {"trainable": False}), ("activation", "relu"), ("dense", 3)), optimizer=ADAM)
+    yield Model("frozen last", (("dense", 6), ("dense", 3, {"trainable": False, "kernel_penalty": both})))
+    yield Model("one at a time", _hidden("tanh"), batch=1, rows=10, weighted=True)
+    yield Model("one unit", (("dense", 1),), batch=39, ordered=True, metrics=(MetricSpec("r2_score"),))
+    yield Model(
+        "regression metrics",
+        _hidden("silu"),
+        metrics=(MetricSpec("mean_absolute_error"), MetricSpec("r2_score"), MetricSpec("huber", 0.5)),
+        ordered=True,
+        weighted=True,
+    )
+    yield Model(
+        "classes, all at once",
+        (("dense", 17), ("activation", "relu"), ("dropout", 0.25), ("dense", 10), ("activation", "softmax")),
+        classes,
+        (MetricSpec("sparse_categorical_accuracy"), MetricSpec("sparse_categorical_crossentropy")),
+        ADAM,
+        weighted=True,
+        ordered=True,
+    )
+    yield Model(
+        "labels",
+        (("dense", 3), ("activation", "sigmoid")),
+        LossSpec("binary_crossentropy", label_smoothing=0.2),
+        (MetricSpec("binary_accuracy"), MetricSpec("mean_squared_error"), MetricSpec("categorical_accuracy")),
+        ordered=True,
+    )
+    yield Model(
+        "wide",
+        (
+            ("dense", 70),
+            ("activation", "relu"),
+            ("dense", 33),
+            ("activation", "tanh"),
+            ("dense", 18),
+            ("activation", "softmax"),
+        ),
+        classes,
+        (MetricSpec("sparse_categorical_accuracy"),),
+        ADAM,
+        features=300,
+        rows=75,
+        batch=40,
+        ordered=True,
+    )
+
+
+MODELS = {model.name: model for models in (_activations, _losses, _optimizers, _others) for model in models()}
+
+_CLASSES: tuple[Layer, ...] = (("dense", 17), ("activation", "relu"), ("dense", 10), ("activation", "softmax"))
+_LABELS: tuple[Layer, ...] = (("dense", 17), ("activation", "gelu"), ("dense", 3), ("activation", "sigmoid"))
+# Logits of thousands, with which training stays finite; and NaN and infinities, with which it does not.
+ENDS = {
+    model.name: model
+    for model in (
+        Model("huge classes", _CLASSES, LossSpec("sparse_categorical_crossentropy"), ends="huge"),
+        Model("huge labels", _LABELS, LossSpec("binary_crossentropy"), ends="huge"),
+        Model("special classes", _CLASSES, LossSpec("categorical_crossentropy"), optimizer=ADAM, ends="special"),
+        Model("special labels", _LABELS, LossSpec("binary_crossentropy"), (MetricSpec("r2_score"),), ends="special"),
+    )
+}

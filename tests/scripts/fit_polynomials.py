@@ -1,0 +1,154 @@
+"""Make the constants and polynomial tables of ``fastnn/arithmetic.py`` (needs mpmath; about 2 s).
+
+Every polynomial is a weighted least-squares fit on Chebyshev nodes in 60 digits, which is within a small factor of
+minimax. The coefficients are rounded to the dtype one by one, constant first, and the rest refitted after each
+rounding.
+
+    python tests/scripts/fit_polynomials.py            print the tables, with each fit's largest weighted error
+    python tests/scripts/fit_polynomials.py --check    compare them with fastnn.arithmetic; exit code 1 if they differ
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import mpmath
+from mpmath import mp, mpf
+
+mp.dps = 60
+LN2 = mp.log(2)
+BITS = {"float32": (23, 127, "f", "i"), "float64": (52, 1023, "d", "q")}
+# Degrees are the least whose fit error stays below a quarter of a unit in the last place of the result.
+EXP_DEGREE = {"float32": 4, "float64": 9}
+LOG_DEGREE = {"float32": 3, "float64": 6}
+ERF_SMALL_DEGREE = {"float32": 5, "float64": 11}
+ERF_LARGE_DEGREE = {"float32": 6, "float64": 18}
+ERF_SPLIT = {"float32": 0.921875, "float64": 1.0}
+ERF_TOP = {"float32": 4.0, "float64": 6.0}
+
+
+def rounded(value: Any, dtype: str) -> float:
+    """The value of the dtype nearest to an mpmath number."""
+    with mp.workprec(BITS[dtype][0] + 1):
+        return float(+mpf(value))
+
+
+def bits(value: float, dtype: str) -> int:
+    """The bit pattern of a value, as a signed integer."""
+    return int(struct.unpack("<" + BITS[dtype][3], struct.pack("<" + BITS[dtype][2], value))[0])
+
+
+def above(value: Any, dtype: str) -> float:
+    """The least value of the dtype that is not below a negative number."""
+    near = rounded(value, dtype)
+    if mpf(near) >= value:
+        return near
+    _, _, real, integer = BITS[dtype]
+    return float(struct.unpack("<" + real, struct.pack("<" + integer, bits(near, dtype) - 1))[0])
+
+
+def fit(
+    function: Callable[[Any], Any],
+    weight: Callable[[Any], Any],
+    low: float,
+    high: float,
+    degree: int,
+    dtype: str,
+) -> tuple[tuple[float, ...], float]:
+    """Coefficients, constant first, and the largest weighted error on a fine grid."""
+
+    def chebyshev(count: int) -> list[Any]:
+        middle, half = (mpf(low) + mpf(high)) / 2, (mpf(high) - mpf(low)) / 2
+        return [middle + half * mp.cos(mp.pi * (2 * i + 1) / (2 * count)) for i in range(count)]
+
+    nodes = chebyshev(4 * degree + 8)
+    weights = [weight(x) for x in nodes]
+    values = [function(x) for x in nodes]
+    done: list[float] = []
+    for first in range(degree + 1):
+        count = degree + 1 - first
+        rows = mpmath.matrix(len(nodes), count)
+        right = mpmath.matrix(len(nodes), 1)
+        for i, x in enumerate(nodes):
+            right[i] = weights[i] * (values[i] - mp.polyval(done[::-1], x))
+            for j in range(count):
+                rows[i, j] = weights[i] * x ** (first + j)
+        solution = mp.lu_solve(rows.T * rows, rows.T * right)
+        done.append(rounded(solution[0], dtype))
+    error = max(abs(weight(x) * (function(x) - mp.polyval(done[::-1], x))) for x in chebyshev(997))
+    return tuple(done), float(error)
+
+
+def exp_rest(r: Any) -> Any:
+    return (mp.expm1(r) - r) / r**2
+
+
+def log_rest(z: Any) -> Any:
+    s = mp.sqrt(z)
+    return (2 * mp.atanh(s) / s - 2) / z
+
+
+def erf_rest(y: Any) -> Any:
+    x = mp.sqrt(y)
+    return mp.erf(x) / x - 1
+
+
+def log_erfc(t: Any) -> Any:
+    return mp.log(mp.erfc(t))
+
+
+def tables() -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, float]]]:
+    """All tables by name and dtype, and the errors of the fits."""
+    made: dict[str, dict[str, Any]] = {}
+    errors: dict[str, dict[str, float]] = {}
+
+    def put(name: str, dtype: str, value: Any, error: float | None = None) -> None:
+        made.setdefault(name, {})[dtype] = value
+        if error is not None:
+            errors.setdefault(name, {})[dtype] = error
+
+    for dtype, (mantissa, bias, _, _) in BITS.items():
+        high = rounded(LN2, dtype)
+        put("LN2_HIGH", dtype, high)
+        put("LN2_LOW", dtype, rounded(LN2 - mpf(high), dtype))
+        put("LOG2_E", dtype, rounded(1 / LN2, dtype))
+        put("EXP_BOTTOM", dtype, above(LN2 * (1 - bias), dtype))
+        put("SQRT_HALF_BITS", dtype, bits(rounded(mp.sqrt(mpf(1) / 2), dtype), dtype))
+        put("ROUNDER_BITS", dtype, bits(1.5 * 2.0**mantissa, dtype))
+        # A hair beyond ln(2)/2 and (sqrt(2) - 1)/(sqrt(2) + 1): the reductions round.
+        reach = float(LN2 / 2) * 1.001
+        put("EXP", dtype, *fit(exp_rest, lambda r: r**2 / mp.expm1(r), -reach, reach, EXP_DEGREE[dtype], dtype))
+        reach = float((mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)) ** 2 * 1.001
+        put("LOG", dtype, *fit(log_rest, lambda z: z / 2, 0.0, reach, LOG_DEGREE[dtype], dtype))
+        split, top = ERF_SPLIT[dtype], ERF_TOP[dtype]
+        put("ERF_SPLIT", dtype, split)
+        put("ERF_TOP", dtype, top)
+        put("ERF_SMALL", dtype, *fit(erf_rest, lambda y: mpf(1), 0.0, split**2, ERF_SMALL_DEGREE[dtype], dtype))
+        put(
+            "ERF_LARGE",
+            dtype,
+            *fit(log_erfc, lambda t: mp.erfc(t) / mp.erf(t), split, top, ERF_LARGE_DEGREE[dtype], dtype),
+        )
+    return made, errors
+
+
+def main() -> int:
+    made, errors = tables()
+    if sys.argv[1:] == ["--check"]:
+        from fastnn import arithmetic
+
+        wrong = [name for name, table in made.items() if getattr(arithmetic, name) != table]
+        print("different: " + ", ".join(wrong) if wrong else f"{len(made)} tables agree")
+        return 1 if wrong else 0
+    for name, table in made.items():
+        for dtype, error in errors.get(name, {}).items():
+            print(f"# {name} {dtype}: weighted error 2^{float(mp.log(error, 2)):.1f}")
+        print(f"{name} = {table!r}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

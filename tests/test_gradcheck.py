@@ -1,0 +1,74 @@
+"""The public gradient checker: it passes right gradients, fails wrong ones, and leaves the model alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastnn import formulas, gradcheck, layers
+from fastnn.backends.protocol import Program
+from fastnn.errors import ArgumentError, NotBuiltError
+from nets import blobs, classifier, every_backend, net, wave
+
+
+@every_backend
+@pytest.mark.parametrize("activation", [*formulas.ACTIVATIONS, "softmax", "linear"])
+def test_activations(activation: str, backend: str) -> None:
+    model = net(layers.Dense(5, activation), layers.Activation("tanh"), layers.Dense(2), backend=backend)
+    result = gradcheck.check(model, wave(6, 4), wave(6, 2))
+    assert result, result
+    assert result.worst < 1e-7
+    assert list(result.errors) == ["dense/kernel", "dense/bias", "dense_1/kernel", "dense_1/bias"]
+
+
+@every_backend
+def test_dropout_penalties_and_weights(backend: str) -> None:
+    model = net(
+        layers.Dense(6, "tanh", kernel_regularizer="l1", bias_regularizer="l2"),
+        layers.Dropout(0.4),
+        layers.Dense(2, use_bias=False),
+        backend=backend,
+        loss="huber",
+    )
+    assert gradcheck.check(model, wave(6, 4), wave(6, 2), sample_weight=wave(6, phase=1.0), elements=0)
+
+
+def test_the_model_is_unchanged() -> None:
+    X, y = blobs()
+    model = classifier()
+    model.fit(X, y, verbose=0)
+    weights = model.get_weights()
+    assert gradcheck.check(model, X[:5], y[:5], backend="reference")
+    assert all((a == b).all() for a, b in zip(weights, model.get_weights(), strict=True))
+    assert model.dtype == "float32"
+    assert model.optimizer is not None and model.optimizer.iterations == 2
+    model.optimizer.learning_rate = 0.0
+    model.fit(X, y, verbose=0)
+    assert model.optimizer.iterations == 4
+    assert all((a == b).all() for a, b in zip(weights, model.get_weights(), strict=True))
+
+
+def test_a_wrong_gradient_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    backward = Program._backward
+
+    def wrong(self: Any, rows: int) -> None:
+        backward(self, rows)
+        self.state.gradient[1] *= 1.001
+
+    monkeypatch.setattr(Program, "_backward", wrong)
+    result = gradcheck.check(classifier(), *blobs(6))
+    assert not result
+    assert result.errors["dense/kernel"] > result.tolerance > result.errors["dense/bias"]
+
+
+def test_wrong_arguments() -> None:
+    model = net()
+    with pytest.raises(ArgumentError, match="step is 0"):
+        gradcheck.check(model, wave(2, 4), np.ones(2), step=0)
+    with pytest.raises(ArgumentError, match="X has shape"):
+        gradcheck.check(model, wave(2, 3), np.ones(2))
+    model.add(layers.Dense(1))
+    with pytest.raises(NotBuiltError, match="not compiled"):
+        gradcheck.check(model, wave(2, 4), np.ones(2))

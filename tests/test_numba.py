@@ -1,0 +1,234 @@
+"""What the Numba backend promises beside its bits: packed code, a cache that follows its sources, threads that never
+hang."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn.backends.protocol import Data
+from fastnn.formulas import ACTIVATIONS, OPTIMIZERS
+from fastnn.lowering import LossSpec, Lowering, OptimizerSpec
+from fastnn.plan import Plan, Scalar
+from fastnn.state import State
+from support import DTYPES, load, threads
+
+X86 = platform.machine() == "x86_64"
+ROWS = 96
+X = np.cos(np.arange(ROWS * 40) * 1.7).reshape(ROWS, 40).astype(np.float32)
+START = (np.sin(np.arange(8192)) * 0.2).astype(np.float32)
+
+
+def plan(dtype: str = "float32") -> Plan:
+    lowering = Lowering(dtype, 40)
+    for units in (48, 32, 10):
+        lowering.dense(f"dense_{units}", units, True)
+        lowering.activation("softmax" if units == 10 else "gelu")
+        lowering.next_layer()
+    return lowering.finish(LossSpec("sparse_categorical_crossentropy"), (), OptimizerSpec("adam", (0.9, 0.999, 1e-7)))
+
+
+def train(epochs: int = 3) -> bytes:
+    """theta after a few epochs on the Numba backend."""
+    lowered = plan()
+    state = State(lowered)
+    state.theta[:] = START[: state.theta.size]
+    state.scalars[Scalar.LEARNING_RATE] = 0.01
+    data = Data(X, (np.arange(ROWS) % 10)[:, None], None, None, 32)
+    program = load("numba").program(lowered, state)
+    for _ in range(epochs):
+        program.run_steps(data, 0, data.steps, np.zeros(lowered.sums))
+    return state.theta.tobytes()
+
+
+@pytest.fixture(scope="module")
+def alone() -> bytes:
+    load("numba")
+    with threads(("numba", 1)):
+        return train()
+
+
+def child(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A program of this test file's functions in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", f"from test_numba import *\nload('numba')\n{code}"],
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)]),
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+# --- packed code ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not X86, reason="reads x86-64 assembly")
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_elementwise_kernels_are_packed(dtype: str) -> None:
+    """Every body of the families has vector arithmetic, and outside the gather no scalar arithmetic at all."""
+    load("numba")
+    from fastnn.backends.numba_cpu import kernels
+
+    suffix, packed = ("f32", "ps") if dtype == "float32" else ("f64", "pd")
+    bodies = dict(re.findall(rf"^fnn_(\w+)_{suffix}:(.*?)^\.Lfunc_end", kernels.assembly(dtype), re.M | re.S))
+    mapped = r"(activation_forward|activation_backward|optimizer_step)_\d+|penalty_backward|decay_step|row_scale"
+    names = [name for name in bodies if re.fullmatch(mapped, name)]
+    assert len(names) == 2 * len(ACTIVATIONS) + len(OPTIMIZERS) + 3
+    for name in names:
+        arithmetic = re.findall(
+            r"\bv?(?:f?n?m(?:add|sub)\d*|add|sub|mul|div|sqrt|max|min|cmp\w*|and\w*)([ps][sd])\b", bodies[name]
+        )
+        assert set(arithmetic) == {packed}, (name, set(arithmetic))
+
+
+# --- the cache ------------------------------------------------------------------------------------------------------
+
+
+def test_cache_follows_every_source(tmp_path: Path) -> None:
+    """Editing a formula in a copied package changes what its kernels compute, although no kernel file was touched."""
+    load("numba")
+    package = tmp_path / "fastnn"
+    shutil.copytree(Path(fastnn.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import numpy as np, fastnn.backends.numba_cpu as n\n"
+        "a = np.empty((1, 3), np.float32)\n"
+        "n.NumbaBackend().operations('float32')['relu_forward'](a, np.array([[-1, 0, 2]], np.float32), 0.0)\n"
+        "print(a.tolist(), n.__file__.startswith(sys.argv[1]))"
+    )
+
+    def run() -> tuple[str, str]:
+        made = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path)],
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        return made.stdout.strip(), made.stderr.strip()
+
+    first = run()
+    assert first[0] == "[[0.0, 0.0, 2.0]] True" and first[1].count("compiling") == 1
+    assert run() == (first[0], "")
+    formulas = package / "formulas.py"
+    text = formulas.read_text()
+    edited = text.replace("return o.select(z < 0.0, 0.0, z)", "return o.select(z < 0.0, 7.0, z)", 1)
+    assert edited != text
+    formulas.write_text(edited)
+    assert run()[0] == "[[7.0, 0.0, 2.0]] True"
+
+
+def test_without_a_cache_folder(tmp_path: Path) -> None:
+    """No folder to write to: it says so once, and works."""
+    load("numba")
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    code = (
+        "import warnings; warnings.simplefilter('always'); train(); load('numba').operations('float32'); print('done')"
+    )
+    run = child(code, NUMBA_CACHE_DIR=str(blocked / "cache"))
+    assert run.stdout.strip() == "done", run.stderr
+    assert run.stderr.count("no folder to keep compiled kernels in") == 1
+
+
+# --- threads --------------------------------------------------------------------------------------------------------
+
+
+def test_two_threads_change_nothing(alone: bytes) -> None:
+    with threads(("numba", 2)):
+        assert train() == alone
+
+
+def test_too_few_threads_come(alone: bytes) -> None:
+    """A team whose second member never comes works on one thread: enrolment, not a deadlock."""
+    import numba
+
+    before = numba.get_num_threads()
+    from fastnn.backends.numba_cpu import team
+
+    numba.set_num_threads(1)
+    try:
+        lone = team.sync_area()
+        worker, call = team.worker_address("float32"), np.zeros(48, np.int64)
+        call[0] = 99  # a mode that does nothing
+        team._launchers()[1](worker, call.ctypes.data, lone.ctypes.data, 2)
+        assert lone[24] == 1
+        with threads(("numba", 2)):
+            assert train() == alone
+    finally:
+        numba.set_num_threads(before)
+
+
+def test_models_in_threads_side_by_side(alone: bytes) -> None:
+    results: list[bytes] = []
+    with threads(("numba", 2)):
+        workers = [threading.Thread(target=lambda: results.append(train(20))) for _ in range(3)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(timeout=120)
+        assert not any(worker.is_alive() for worker in workers)
+        assert len(results) == 3 and len(set(results)) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_trains(alone: bytes) -> None:
+    """The child has none of the parent's threads: it runs on one, to the same bits."""
+    code = (
+        "import os\n"
+        "with threads(('numba', 2)):\n"
+        "    parent = train()\n"
+        "    pid = os.fork()\n"
+        "    if pid == 0:\n"
+        "        os._exit(0 if train() == parent else 3)\n"
+        "    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))"
+    )
+    run = child(code)
+    assert run.stdout.strip() == "0", run.stderr
+
+
+def test_the_workqueue_layer(alone: bytes) -> None:
+    """Without OpenMP: two models at once, no abort."""
+    code = (
+        "import threading\n"
+        "out = []\n"
+        "with threads(('numba', 2)):\n"
+        "    made = [threading.Thread(target=lambda: out.append(train(20))) for _ in range(2)]\n"
+        "    [t.start() for t in made]; [t.join(60) for t in made]\n"
+        "    import numba; print(numba.threading_layer(), len(out), out[0] == out[1], train().hex())"
+    )
+    run = child(code, NUMBA_THREADING_LAYER="workqueue")
+    assert run.stdout.split() == ["workqueue", "2", "True", alone.hex()], run.stderr
+
+
+@pytest.mark.skipif(not X86, reason="MXCSR")
+def test_a_caller_with_flush_to_zero(alone: bytes) -> None:
+    """Another library may have set FTZ, DAZ or another rounding: the bits stay, and the caller's setting too."""
+    from fastnn.backends.numba_cpu import jit
+    from fastnn.backends.numba_cpu.threads import exchange_mxcsr
+
+    load("numba")
+    exchange = jit.entry(lambda value: exchange_mxcsr(np.uint32(value)))
+    odd = 0x1F80 | 0x8040 | 0x4000  # FTZ, DAZ, rounding up
+    before = exchange(odd)
+    try:
+        made = train()
+        left = exchange(odd)
+    finally:
+        exchange(before)
+    assert made == alone
+    assert left & 0xFFC0 == odd

@@ -1,0 +1,229 @@
+"""Every operation: the reference lies within its row's bound of the exact value, the other backends have its bits."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import math
+import platform
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cases import Case, Guarded, cases, guarded
+from exact import exact
+from fastnn.operations import OPERATIONS, Family, Operation
+from support import DTYPES, RUNNERS, TWINS, Array, Runner, assert_same_bits, load, runner_name
+
+Operations = Mapping[str, Callable[..., None]]
+
+IN_PLACE = (
+    Family.ACTIVATION_FORWARD, Family.ACTIVATION_BACKWARD, Family.SOFTMAX_FORWARD, Family.SOFTMAX_BACKWARD,
+    Family.LOSS_BACKWARD, Family.CROSSENTROPY_BACKWARD, Family.DROPOUT, Family.ROW_SCALE,
+)  # fmt: skip
+
+
+@functools.cache
+def operations(runner: Runner, dtype: str) -> Operations:
+    return load(runner[0]).operations(dtype)
+
+
+def call(table: Operations, operation: Operation, buffers: Mapping[str, Guarded], scalars: tuple[float, ...]) -> None:
+    table[operation.name](*(buffers[argument.name].view for argument in operation.arguments), *scalars)
+
+
+def outputs(operation: Operation, buffers: Mapping[str, Guarded]) -> dict[str, Array]:
+    return {argument.name: buffers[argument.name].view for argument in operation.arguments if argument.output}
+
+
+@functools.cache
+def reference(name: str, dtype: str) -> list[tuple[Case, dict[str, Array]]]:
+    """The cases of an operation with the reference's results, computed once for all twins."""
+    operation, table = OPERATIONS[name], operations(RUNNERS[0], dtype)
+    results = []
+    for case in cases(operation):
+        buffers = guarded(operation, case, dtype)
+        call(table, operation, buffers, case.scalars)
+        results.append((case, {key: value.copy() for key, value in outputs(operation, buffers).items()}))
+    return results
+
+
+def check_buffers(operation: Operation, buffers: Mapping[str, Guarded], where: str) -> None:
+    for argument in operation.arguments:
+        buffer = buffers[argument.name]
+        assert buffer.guards_intact(), f"{where}: wrote outside {argument.name}"
+        assert argument.output or buffer.unchanged(), f"{where}: changed its input {argument.name}"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("runner", RUNNERS, indirect=True, ids=runner_name)
+def test_no_twin_is_missing(runner: Runner, dtype: str) -> None:
+    assert set(operations(runner, dtype)) == set(OPERATIONS)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_reference_is_right(name: str, dtype: str) -> None:
+    """Within the row's bound of the exact value, guards and inputs untouched."""
+    operation, table = OPERATIONS[name], operations(RUNNERS[0], dtype)
+    for case in cases(operation):
+        where = f"{name} {dtype} {case}"
+        buffers = guarded(operation, case, dtype)
+        before = {key: buffer.view.copy() for key, buffer in buffers.items()}
+        call(table, operation, buffers, case.scalars)
+        check_buffers(operation, buffers, where)
+        if case.values == "plain":
+            check_bound(
+                operation, outputs(operation, buffers), exact(operation, before, case.scalars, dtype), dtype, where
+            )
+
+
+def check_bound(
+    operation: Operation, got: dict[str, Array], expected: dict[str, tuple[Array, Array]], dtype: str, where: str
+) -> None:
+    """An absolute error of a few least normal numbers is allowed beside the bound: below them results may become 0."""
+    for name, value in got.items():
+        right, scale = expected[name]
+        limits = np.finfo(value.dtype)
+        error = np.abs(value.astype(right.dtype) - right)
+        allowed = operation.bound * limits.eps * scale + (16 * limits.tiny if operation.bound else 0)
+        assert (error <= allowed).all(), f"{where}: {name} is off by {worst(error, scale, limits.eps)} eps of its scale"
+
+
+def worst(error: Array, scale: Array, eps: float) -> float:
+    """The greatest error in units of eps times scale; NaN where a result is."""
+    with np.errstate(all="ignore"):
+        return float(np.max(np.where(error == 0, 0, error / (eps * scale)), initial=0.0))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("runner", TWINS, indirect=True, ids=runner_name)
+def test_twin_has_the_bits_of_the_reference(name: str, dtype: str, runner: Runner) -> None:
+    operation, table = OPERATIONS[name], operations(runner, dtype)
+    for case, expected in reference(name, dtype):
+        where = f"{runner_name(runner)} {name} {dtype} {case}"
+        buffers = guarded(operation, case, dtype)
+        call(table, operation, buffers, case.scalars)
+        check_buffers(operation, buffers, where)
+        for key, value in outputs(operation, buffers).items():
+            assert_same_bits(value, expected[key], f"{where}: {key}")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.family in IN_PLACE])
+@pytest.mark.parametrize("runner", RUNNERS, indirect=True, ids=runner_name)
+def test_output_may_be_the_first_input(name: str, dtype: str, runner: Runner) -> None:
+    operation, table = OPERATIONS[name], operations(runner, dtype)
+    target, source = operation.arguments[0], operation.arguments[1]
+    for case, expected in reference(name, dtype)[1::5]:
+        buffers = guarded(operation, case, dtype)
+        buffers[target.name] = buffers[source.name]
+        call(table, operation, buffers, case.scalars)
+        where = f"{runner_name(runner)} {name} {dtype} {case} in place"
+        assert buffers[target.name].guards_intact(), where
+        assert_same_bits(buffers[target.name].view, expected[target.name], where)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("runner", RUNNERS, indirect=True, ids=runner_name)
+class TestEnds:
+    """Values at the ends of the range."""
+
+    def test_huge_logits(self, runner: Runner, dtype: str) -> None:
+        """Logits of +-1e4 give the loss that they should, and finite gradients."""
+        table = operations(runner, dtype)
+        Z = np.array([[1e4, -1e4, 0.0], [-1e4, -1e4, 1e4], [0.0, 0.0, 0.0]], dtype)
+        Y = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1]], dtype)
+        y, s = np.array([0, 1, 2], dtype), np.ones(3, dtype)
+        for name, target in (("softmax_crossentropy", Y), ("sparse_softmax_crossentropy", y)):
+            l, P, dZ = np.full(3, np.nan, dtype), np.full((3, 3), np.nan, dtype), np.full((3, 3), np.nan, dtype)  # noqa: E741
+            table[f"{name}_forward"](l, P, Z, target, 0.0, 1.0, 0.0)
+            table[f"{name}_backward"](dZ, P, target, s, 0.0, 1.0, 0.0)
+            np.testing.assert_allclose(l, [0.0, 2e4, math.log(3.0)], rtol=1e-6)
+            np.testing.assert_allclose(dZ, P - Y, rtol=1e-6)
+            np.testing.assert_allclose(3 * P, [[3, 0, 0], [0, 0, 3], [1, 1, 1]], rtol=1e-6)
+        l, dZ = np.full(3, np.nan, dtype), np.full((3, 3), np.nan, dtype)  # noqa: E741
+        table["sigmoid_crossentropy_forward"](l, Z, Y, 0.0, 1.0, 0.0)
+        table["sigmoid_crossentropy_backward"](dZ, Z, Y, s, 0.0, 1.0, 0.0)
+        np.testing.assert_allclose(l, [math.log(2.0) / 3, 2e4 / 3, math.log(2.0)], rtol=1e-6)
+        np.testing.assert_allclose(2 * dZ, [[0, 0, 1], [0, -2, 2], [1, 1, -1]], rtol=1e-6)
+
+    def test_nan_stays_in_its_row(self, runner: Runner, dtype: str) -> None:
+        table = operations(runner, dtype)
+        Z = np.linspace(-2, 2, 60).reshape(3, 20).astype(dtype)
+        hurt = Z.copy()
+        hurt[1, 7] = np.nan
+        for name in [
+            name
+            for name, row in OPERATIONS.items()
+            if row.family in (Family.ACTIVATION_FORWARD, Family.SOFTMAX_FORWARD)
+        ]:
+            scalars = (0.3,) * len(OPERATIONS[name].scalars)
+            clean, got = np.empty_like(Z), np.empty_like(Z)
+            table[name](clean, Z, *scalars)
+            table[name](got, hurt, *scalars)
+            assert np.isnan(got[1, 7]), name
+            assert_same_bits(got[::2], clean[::2], name)
+
+    def test_empty_sums_are_plus_zero(self, runner: Runner, dtype: str) -> None:
+        table = operations(runner, dtype)
+        C = np.full((2, 3), np.nan, dtype)
+        table["gemm_nn"](C, np.empty((2, 0), dtype), np.empty((0, 3), dtype))
+        assert_same_bits(C, np.zeros((2, 3), dtype), "K = 0")
+        db = np.full(3, np.nan, dtype)
+        table["bias_backward"](db, np.empty((0, 3), dtype))
+        assert_same_bits(db, np.zeros(3, dtype), "B = 0")
+
+    @pytest.mark.skipif(
+        platform.system() != "Linux" or platform.machine() != "x86_64",
+        reason="knows the layout of fenv_t of glibc x86-64 only",
+    )
+    def test_denormals_are_kept_whatever_the_caller_set(self, runner: Runner, dtype: str) -> None:
+        """Flush-to-zero, denormals-are-zero and rounding upward in the caller change nothing and are there after."""
+        table = operations(runner, dtype)
+        small = np.full((2, 3), 64 * np.finfo(dtype).smallest_subnormal, dtype)
+        Z, s, C = np.empty_like(small), np.empty(2, dtype), np.empty((2, 2), dtype)
+        halves = np.full((3, 2), 0.5, dtype)
+        libm = ctypes.CDLL("libm.so.6")
+        saved, unusual = ctypes.create_string_buffer(32), ctypes.create_string_buffer(32)
+        libm.fegetenv(saved)
+        control = int.from_bytes(saved.raw[28:32], "little") | 0x8040 | 0x4000
+        libm.fesetenv(saved.raw[:28] + control.to_bytes(4, "little"))
+        try:
+            table["leaky_relu_forward"](Z, -small, 0.5)
+            table["row_scale"](s, small[:, 0], 0.5)
+            table["gemm_nn"](C, small, halves)
+            libm.fegetenv(unusual)
+        finally:
+            libm.fesetenv(saved)
+        assert int.from_bytes(unusual.raw[28:32], "little") & 0xFFC0 == control & 0xFFC0
+        least = np.finfo(dtype).smallest_subnormal
+        np.testing.assert_array_equal(Z, np.full_like(Z, -32 * least))
+        np.testing.assert_array_equal(s, np.full_like(s, 32 * least))
+        np.testing.assert_array_equal(C, np.full_like(C, 96 * least))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("runner", RUNNERS, indirect=True, ids=runner_name)
+def test_chunks_of_256(runner: Runner, dtype: str) -> None:
+    """Sums run within chunks of 256, then over chunks: 1 is lost beside 2 / eps unless it waits in a later chunk."""
+    table = operations(runner, dtype)
+    large = 2.0 / np.finfo(dtype).eps
+
+    def total(k: int, ones: tuple[int, ...]) -> Any:
+        A = np.zeros((1, k), dtype)
+        A[0, 0], A[0, list(ones)] = large, 1.0
+        C = np.empty((1, 1), dtype)
+        table["gemm_nn"](C, A, np.ones((k, 1), dtype))
+        db = np.empty(1, dtype)
+        table["bias_backward"](db, np.ascontiguousarray(A.T))
+        assert db[0] == C[0, 0]
+        return C[0, 0] - np.array(large, dtype)
+
+    assert total(256, (254, 255)) == 0.0
+    assert total(257, (255, 256)) == 0.0
+    assert total(258, (256, 257)) == 2.0
+    assert total(514, (511, 512)) == 0.0

@@ -1,0 +1,278 @@
+"""Programs: ten steps of any plan have the same bits fused and unfused, on every backend, with 1 and 2 threads."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fastnn.backends.protocol import Backend, Data, Program
+from fastnn.formulas import ACTIVATIONS
+from fastnn.lowering import LossSpec, MetricSpec, OptimizerSpec
+from fastnn.plan import SUM_LOSS, Counter, Plan
+from fastnn.state import State
+from plans import ADAM, ENDS, MODELS, MSE, SGD, Model
+from support import DTYPES, RUNNERS, TWINS, Array, Runner, assert_same_bits, load, runner_name
+
+STEPS = 10
+ALL = MODELS | ENDS
+Trace = dict[str, Array]
+
+
+def trace(backend: Backend, model: Model, dtype: str, fused: bool = True) -> Trace:
+    """What every program of a model gives, and the state after ten steps of training."""
+    plan = model.plan(dtype)
+    state = model.state(plan)
+    program = backend.program(plan, state) if fused else Program(backend, plan, state)
+    data = model.data(plan)
+    result: Trace = {"predictions before": predictions(program, plan, data)}
+    sums = np.zeros(plan.sums)
+    program.gradient(data, sums)
+    result |= {"sums of gradient": sums, "gradient": state.gradient.copy()}
+    taken = 0
+    while taken < STEPS:
+        if model.ordered:
+            order = np.empty(model.rows, np.int64)
+            state.counters[Counter.EPOCH] = taken
+            program.shuffle(order)
+            data = replace(data, order=order)
+        last = min(data.steps, STEPS - taken)
+        sums = np.zeros(plan.sums)
+        if data.steps == last > 1:  # in two slices
+            program.run_steps(data, 0, 1, sums)
+            program.run_steps(data, 1, last, sums)
+        else:
+            program.run_steps(data, 0, last, sums)
+        result[f"sums after {taken}"] = sums
+        taken += last
+    sums = np.zeros(plan.sums)
+    program.score(data, 0, data.steps, sums)
+    result |= {"score": sums, "theta": state.theta, "scalars": state.scalars, "counters": state.counters.astype(float)}
+    result |= {f"slot {number}": slot for number, slot in enumerate(state.slots)}
+    result["predictions"] = predictions(program, plan, data)
+    return result
+
+
+def predictions(program: Program, plan: Plan, data: Data) -> Array:
+    out = np.full((data.X.shape[0], plan.outputs), np.nan, plan.dtype)
+    program.forward(data.X, out)
+    return out
+
+
+@functools.cache
+def reference(name: str, dtype: str) -> Trace:
+    return trace(load("reference"), ALL[name], dtype)
+
+
+def assert_same(got: Trace, expected: Trace, where: str) -> None:
+    assert got.keys() == expected.keys()
+    for key, value in got.items():
+        assert_same_bits(value, expected[key], f"{where}: {key}")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [name for name, model in ALL.items() if model.ends != "special"])
+def test_reference_trains(name: str, dtype: str) -> None:
+    """Everything is finite, and the steps changed the weights."""
+    result = reference(name, dtype)
+    for key, value in result.items():
+        assert np.isfinite(value).all(), key
+    assert (result["predictions"] != result["predictions before"]).any()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("runner", TWINS, indirect=True, ids=runner_name)
+class TestTwins:
+    """A backend against the reference."""
+
+    def test_fused(self, name: str, dtype: str, runner: Runner) -> None:
+        where = f"{runner_name(runner)} {name} {dtype}"
+        assert_same(trace(load(runner[0]), ALL[name], dtype), reference(name, dtype), where)
+
+    def test_unfused(self, name: str, dtype: str, runner: Runner) -> None:
+        where = f"{runner_name(runner)} {name} {dtype} unfused"
+        got = trace(load(runner[0]), ALL[name], dtype, fused=False)
+        assert_same(got, reference(name, dtype), where)
+
+
+@st.composite
+def models(draw: st.DrawFn) -> Model:
+    """Any small model."""
+    layers: list[tuple[Any, ...]] = []
+    penalties = st.sampled_from([(0.0, 0.0), (0.01, 0.0), (0.0, 0.02)])
+    for _ in range(draw(st.integers(1, 3))):
+        options = {
+            "use_bias": draw(st.booleans()),
+            "kernel_penalty": draw(penalties),
+            "trainable": draw(st.sampled_from([True, True, False])),
+        }
+        layers.append(("dense", draw(st.integers(1, 40)), options))
+        if draw(st.booleans()):
+            layers.append(("activation", draw(st.sampled_from([*ACTIVATIONS, "softmax"]))))
+        if draw(st.booleans()):
+            layers.append(("dropout", draw(st.sampled_from([0.1, 0.5]))))
+    sparse = draw(st.booleans())
+    loss = LossSpec("sparse_categorical_crossentropy", from_logits=True) if sparse else MSE
+    metrics = (MetricSpec("sparse_categorical_accuracy"),) if sparse else (MetricSpec("r2_score"),)
+    return Model(
+        "any",
+        tuple(layers),
+        loss,
+        draw(st.sampled_from([(), metrics])),
+        draw(st.sampled_from([SGD, ADAM, OptimizerSpec("nesterov", (0.8,), weight_decay=0.01)])),
+        features=draw(st.integers(1, 40)),
+        rows=draw(st.integers(1, 40)),
+        batch=draw(st.integers(1, 40)),
+        weighted=draw(st.booleans()),
+        ordered=draw(st.booleans()),
+    )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("runner", TWINS, indirect=True, ids=runner_name)
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(model=models())
+def test_any_model(model: Model, dtype: str, runner: Runner) -> None:
+    backend = load(runner[0])
+    expected = trace(load("reference"), model, dtype)
+    assert_same(trace(backend, model, dtype), expected, f"{model} fused")
+    assert_same(trace(backend, model, dtype, fused=False), expected, f"{model} unfused")
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("runner", RUNNERS[:2], indirect=True, ids=runner_name)
+def test_gradient_is_the_slope(name: str, runner: Runner) -> None:
+    """The gradient along some directions and single weights, by central differences in float64."""
+    model = MODELS[name]
+    plan = model.plan("float64")
+    state = model.state(plan)
+    program = load(runner[0]).program(plan, state)
+    data = model.data(plan)
+    start = state.theta.copy()
+    mean_loss(program, data)
+    gradient = state.gradient.copy()
+    trainable = [parameter for parameter in plan.layout.parameters if parameter.trainable]
+    random = np.random.RandomState(1)
+    width = 1e-5
+    for number in range(8):
+        direction = np.zeros_like(start)
+        for parameter in trainable:
+            view = plan.layout.view(direction, parameter)
+            view[...] = random.standard_normal(view.shape) * (number < 3)
+        if number >= 3:
+            parameter = trainable[number % len(trainable)]
+            plan.layout.view(direction, parameter).flat[random.randint(parameter.size)] = 1.0
+        direction /= np.linalg.norm(direction)
+        sides = []
+        for side in (width, -width):
+            state.theta[:] = start + side * direction
+            sides.append(mean_loss(program, data))
+        slope = (sides[0] - sides[1]) / (2 * width)
+        assert abs(slope - gradient @ direction) <= 1e-7 * max(1.0, np.abs(gradient).max()), f"direction {number}"
+    for parameter in plan.layout.parameters:
+        assert parameter.trainable or not plan.layout.view(gradient, parameter).any()
+
+
+def mean_loss(program: Program, data: Data) -> float:
+    """The mean loss of the first batch as training sees it, dropout and penalties included."""
+    sums = np.zeros(program.plan.sums)
+    program.gradient(data, sums)
+    total = float(sums[SUM_LOSS])
+    return total / min(data.batch_size, len(data.X))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("runner", RUNNERS, indirect=True, ids=runner_name)
+class TestPrograms:
+    """What programs promise beside their results."""
+
+    def test_gradient_and_update_are_a_step(self, runner: Runner, dtype: str) -> None:
+        model = MODELS["classes, all at once"]
+        plan = model.plan(dtype)
+        states = [model.state(plan) for _ in range(2)]
+        programs = [load(runner[0]).program(plan, state) for state in states]
+        data, sums = replace(model.data(plan), batch_size=model.rows), np.zeros((2, plan.sums))
+        for _ in range(3):
+            programs[0].run_steps(data, 0, 1, sums[0])
+            programs[1].gradient(data, sums[1])
+            programs[1].update()
+        assert_same_bits(states[0].theta, states[1].theta, "theta")
+        assert_same_bits(sums[0], sums[1], "sums")
+
+    def test_a_row_does_not_depend_on_the_others(self, runner: Runner, dtype: str) -> None:
+        model = MODELS["wide"]
+        plan = model.plan(dtype)
+        program = load(runner[0]).program(plan, model.state(plan))
+        data = model.data(plan)
+        together = predictions(program, plan, data)
+        for rows in (slice(0, 1), slice(7, 8), slice(3, 20), slice(0, 0)):
+            alone = predictions(program, plan, replace(data, X=data.X[rows]))
+            assert_same_bits(alone, together[rows], f"rows {rows}")
+
+    def test_training_does_not_touch_its_data(self, runner: Runner, dtype: str) -> None:
+        model = MODELS["classes, all at once"]
+        plan = model.plan(dtype)
+        data = model.data(plan, np.arange(model.rows)[::-1].copy())
+        kept = [array for array in (data.X, data.y, data.w, data.order) if array is not None]
+        before = [array.copy() for array in kept]
+        load(runner[0]).program(plan, model.state(plan)).run_steps(data, 0, data.steps, np.zeros(plan.sums))
+        for array, old in zip(kept, before, strict=True):
+            np.testing.assert_array_equal(array, old)
+
+    @pytest.mark.parametrize("layout", ["C", "F", "strided", "reversed"])
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "bool",
+            "uint8",
+            "int8",
+            "uint16",
+            "int16",
+            "uint32",
+            "int32",
+            "uint64",
+            "int64",
+            "float16",
+            "float32",
+            "float64",
+        ],
+    )
+    def test_data_of_any_dtype(self, runner: Runner, dtype: str, source: str, layout: str) -> None:
+        """X and y are converted as they are gathered: as astype does, from any strides."""
+        model = MODELS["relu"]
+        plan = model.plan(dtype)
+        values = np.random.RandomState(3).uniform(-100, 100, (10, 8))
+        if source.startswith("u"):
+            values = np.abs(values)
+        whole = values.astype(source)
+        wanted = Data(whole[:, :5].astype(dtype), whole[:, 5:].astype(dtype), None, None, 4)
+        given_ = replace(wanted, X=arranged(whole[:, :5], layout), y=arranged(whole[:, 5:], layout))
+        states: list[State] = []
+        for data in (wanted, given_):
+            states.append(model.state(plan))
+            program = load(runner[0]).program(plan, states[-1])
+            program.run_steps(data, 0, 3, np.zeros(plan.sums))
+        assert_same_bits(states[1].theta, states[0].theta, f"{source} {layout}")
+        out = np.empty((2, 10, 3), dtype)
+        program.forward(wanted.X, out[0])
+        program.forward(given_.X, out[1])
+        assert_same_bits(out[1], out[0], f"{source} {layout}")
+
+
+def arranged(values: Array, layout: str) -> Array:
+    """The same values with other strides."""
+    if layout == "C":
+        return np.ascontiguousarray(values)
+    if layout == "F":
+        return np.asfortranarray(values)
+    if layout == "reversed":
+        return np.ascontiguousarray(values[::-1, ::-1])[::-1, ::-1]
+    wide = np.zeros((values.shape[0] * 2, values.shape[1] * 3), values.dtype)
+    wide[::2, ::3] = values
+    return wide[::2, ::3]
