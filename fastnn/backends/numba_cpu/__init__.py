@@ -18,7 +18,7 @@ from ..protocol import Array, Backend, Data, Program, Sums
 from . import call as c
 from . import team
 from .elementwise import SOURCE_DTYPES
-from .network import FORWARD_ROWS, GRADIENT_BLOCK, LOGITS, ROW_BLOCK
+from .network import FORWARD_ROWS, GRADIENT_BLOCK, GRADIENT_ROWS, LOGITS, ROW_BLOCK
 
 # A thread more must save this much arithmetic, or its barriers cost more than they give.
 FLOPS_PER_THREAD = 1_000_000
@@ -134,7 +134,7 @@ class NumbaProgram(Program):
         if plan.loss.size:
             block[c.MEAN] = mean_outputs(LOSS_NAMES[plan.loss[Los.CODE]])
         columns = int(plan.parameters[:, 2].max(initial=1))
-        size = max(ROW_BLOCK * columns, GRADIENT_BLOCK)
+        size = max(GRADIENT_ROWS * columns, GRADIENT_BLOCK)
         self._threads = config.get_num_threads()
         self._scratch = aligned(size * self._threads, plan.dtype)
         block[c.SCRATCH], block[c.SCRATCH_SIZE] = self._scratch.ctypes.data, size

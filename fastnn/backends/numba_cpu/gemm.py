@@ -7,7 +7,15 @@ from typing import Any
 from llvmlite import ir
 
 from ... import arithmetic as ar
-from .gemm_tile import ACCUMULATE, BYTES, gemm_panel_narrow, gemm_panel_wide
+from .gemm_tile import (
+    ACCUMULATE,
+    BYTES,
+    PACK_ROWS,
+    PACK_STRIDE,
+    gemm_panel_narrow,
+    gemm_panel_packed,
+    gemm_panel_wide,
+)
 from .jit import device
 from .lanes import I32, I64, LANES, Frame, Value, kernel
 from .memory import itemsize
@@ -30,7 +38,9 @@ def gemm(zero, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags):
                 step_flags |= ACCUMULATE
             a_at, b_at = A + start * a_k * size, B + (start * ldb + j) * size
             c_at, bias_at = C + j * size, bias + j * size
-            if width > lanes:
+            if width > lanes and m >= PACK_ROWS and ldb >= PACK_STRIDE:
+                gemm_panel_packed(zero, c_at, ldc, a_at, a_row, a_k, b_at, ldb, m, width, depth, bias_at, step_flags)
+            elif width > lanes:
                 gemm_panel_wide(zero, c_at, ldc, a_at, a_row, a_k, b_at, ldb, m, width, depth, bias_at, step_flags)
             else:
                 gemm_panel_narrow(zero, c_at, ldc, a_at, a_row, a_k, b_at, ldb, m, width, depth, bias_at, step_flags)

@@ -39,7 +39,7 @@ SHAPES = {
     16: Shape((Tile(4, 2), Tile(2, 2), Tile(1, 2)), (Tile(8, 1), Tile(4, 1), Tile(1, 1))),
 }
 BYTES = vector_bytes()
-PACK_FROM = 32  # rows of A from which a packed panel of B repays its copy
+PACK_ROWS, PACK_STRIDE = 48, 256  # rows of A, and row stride of B, from which a packed panel repays its copy
 SHAPE = SHAPES[BYTES]
 
 
@@ -127,32 +127,26 @@ def _name(tile: Tile) -> str:
     return f"gemm_tile_{tile.rows}x{tile.vectors}"
 
 
-def _packed(f: Frame, B: Any, ldb: Any, m: Any, n: Any, k: Any, flags: Any, width: int) -> tuple[Any, Any, Any]:
-    """(B, ldb, flags) of the panel: a contiguous copy on the stack where enough rows will read it.
+def _pack(f: Frame, B: Any, ldb: Any, n: Any, k: Any, width: int) -> Any:
+    """The address of a contiguous copy of a panel of B, on the stack, its rows padded with zeros to whole vectors.
 
-    A panel of an unpacked matrix lies in few sets of the first cache when the row stride is a power of two.
+    An unpacked panel lies in few sets of the first cache when the row stride is near a power of two.
     """
     builder = f.builder
     o = Lanes(builder, f.dtype, BYTES // ITEMSIZE[f.dtype])
     slots = cgutils.alloca_once(builder, ir.ArrayType(o.type, K_CHUNK * width // o.width))
     slots.align = BYTES
     copy = builder.ptrtoint(slots, I64)
-    worth = builder.icmp_signed(">=", m, I64(PACK_FROM))
-    with builder.if_then(worth):
-        masks = [f.mask(builder.sub(n, I64(j)), o.width) for j in range(0, width, o.width)]
-        with f.loop(k) as row:
-            source, target = f.at(B, builder.mul(row, ldb)), f.at(copy, builder.mul(row, I64(width)))
-            for j, mask in enumerate(masks):
-                offset = I64(j * BYTES)
-                f.store(f.load(builder.add(source, offset), mask, o), builder.add(target, offset))
-    return (
-        builder.select(worth, copy, B),
-        builder.select(worth, I64(width), ldb),
-        builder.or_(flags, builder.select(worth, I64(PACKED), I64(0))),
-    )
+    masks = [f.mask(builder.sub(n, I64(j)), o.width) for j in range(0, width, o.width)]
+    with f.loop(k) as row:
+        source, target = f.at(B, builder.mul(row, ldb)), f.at(copy, builder.mul(row, I64(width)))
+        for j, mask in enumerate(masks):
+            offset = I64(j * BYTES)
+            f.store(f.load(builder.add(source, offset), mask, o), builder.add(target, offset))
+    return copy
 
 
-def _panel(tiles: tuple[Tile, ...]) -> Any:
+def _panel(tiles: tuple[Tile, ...], packed: bool = False) -> Any:
     """Body: C_mn (+)= A_mk B_kn for a panel of n columns: whole tiles down m, most rows first."""
     members = [(tile, Kernel(_name(tile), 11, 0, _tile(tile), "void")) for tile in tiles]
 
@@ -173,7 +167,8 @@ def _panel(tiles: tuple[Tile, ...]) -> Any:
     ) -> None:
         builder = f.builder
         width = tiles[0].vectors * BYTES // f.itemsize
-        B, ldb, flags = _packed(f, B, ldb, m, n, k, flags, width)
+        if packed:
+            B, ldb, flags = _pack(f, B, ldb, n, k, width), I64(width), builder.or_(flags, I64(PACKED))
         done = I64(0)
         for tile, member in members:
             rows = builder.sub(m, done)
@@ -190,5 +185,6 @@ def _panel(tiles: tuple[Tile, ...]) -> Any:
 
 # gemm_panel_*(zero, C, ldc, A, row stride of A, k stride of A, B, ldb, m, n, k, bias, flags)
 gemm_panel_wide = kernel("gemm_panel_wide", 12, 0, _panel(SHAPE.wide))
+gemm_panel_packed = kernel("gemm_panel_packed", 12, 0, _panel(SHAPE.wide, packed=True))
 gemm_panel_narrow = kernel("gemm_panel_narrow", 12, 0, _panel(SHAPE.narrow))
 NARROW = {dtype: BYTES // size for dtype, size in ITEMSIZE.items()}

@@ -68,7 +68,8 @@ RELU_CODE = 0
 ADAM, RMSPROP, SGD = (list(OPTIMIZERS).index(name) for name in ("adam", "rmsprop", "sgd"))
 ROW_BLOCK = 16  # rows that a thread takes at least
 FORWARD_ROWS = 64  # rows of a thread's block in inference
-GRADIENT_BLOCK = 16384  # elements of a gradient that stay in cache between dW and the optimizer
+GRADIENT_ROWS = 64  # rows of a W at least, so that a packed panel of dZ repays its copy
+GRADIENT_BLOCK = 32768  # elements of a gradient that stay in cache between dW and the optimizer
 
 
 @device
@@ -478,7 +479,7 @@ def parameter_phase(zero, call, member, team, batch_rows, updating, decay, h0, h
         at = integer_at(row, P_PENALTY)
         here = decay if integer_at(row, P_DECAY) == 1 else 0.0
         is_bias = integer_at(row, P_IS_BIAS) == 1
-        height = 1 if is_bias else max(ROW_BLOCK, GRADIENT_BLOCK // columns // ROW_BLOCK * ROW_BLOCK)
+        height = 1 if is_bias else max(GRADIENT_ROWS, GRADIENT_BLOCK // columns // ROW_BLOCK * ROW_BLOCK)
         first, last = share(integer_at(row, P_ROWS), 1 if is_bias else ROW_BLOCK, member, team)
         inputs = integer_at(instruction, I_INPUTS)
         X = buffer(zero, call, integer_at(instruction, I_SRC), inputs, 0)
