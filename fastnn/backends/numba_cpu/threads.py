@@ -24,7 +24,7 @@ COUNT, GENERATION, ARRIVED, TEAM = 0, 8, 16, 24
 SYNC_SIZE = 32
 
 SPINS = 2000  # pauses before a waiting thread yields its core
-PATIENCE = 200_000  # looks of the first thread for the others before it works alone
+PATIENCE = 4000  # looks of the first thread for the others, about a millisecond, before it works alone
 
 
 @intrinsic
