@@ -1,7 +1,7 @@
-"""Every row of the operation table, on every backend that is there: `pytest benches/bench_operations.py --benchmark-group-by=param:name`.
+"""Every row of the operation table, on every backend that is there: `pytest benches/bench_operations.py`.
 
-GFLOP/s and GB/s stand in the columns of `--benchmark-json` and in `extra_info`; compilation happens before the clock starts.
-`--benchmark-only -k "gemm and numba"` picks; FASTNN_NUM_THREADS sets the threads.
+GFLOP/s and GB/s stand in `extra_info`, and so in `--benchmark-json`; compilation happens before the clock starts.
+`-k "gemm and float32"` picks rows; FASTNN_NUM_THREADS sets the threads.
 """
 
 from __future__ import annotations
