@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,13 @@ def aligned(size: int, dtype: Any) -> npt.NDArray[Any]:
     return block[start : start + size * dtype.itemsize].view(dtype)
 
 
+def aligned_copy(vector: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A copy of a vector whose first element lies on a cache line."""
+    copy = aligned(vector.size, vector.dtype)
+    copy[:] = vector
+    return copy
+
+
 class State:
     """Buffers of one model: theta, its gradient, the optimizer's slots, the workspace, scalars and counters.
 
@@ -29,6 +37,7 @@ class State:
         scalars: float64, see `plan.Scalar`. counters: int64, see `plan.Counter`.
         workspace: vector of at least `plan.fixed_elements + rows * plan.row_elements` elements.
         rows: the batch that the workspace holds.
+        lock: held by a program while it uses the buffers, which all programs of a state share.
     """
 
     def __init__(self, plan: Plan, seed: int = 0) -> None:
@@ -40,9 +49,23 @@ class State:
         self.scalars = np.zeros(Scalar.WIDTH, np.float64)
         self.counters = np.zeros(Counter.WIDTH, np.int64)
         self.counters[Counter.SEED] = seed
-        self.rows = 0
-        self.workspace = aligned(0, plan.dtype)
+        self._start()
         self.reset_optimizer()
+
+    def _start(self) -> None:
+        self.lock = threading.RLock()
+        self.rows = 0
+        self.workspace = aligned(0, self.plan.dtype)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("lock", "rows", "workspace")}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        """A copy has aligned vectors, a lock and a workspace of its own."""
+        vars(self).update(kept)
+        self.theta, self.gradient = aligned_copy(self.theta), aligned_copy(self.gradient)
+        self.slots = tuple(aligned_copy(slot) for slot in self.slots)
+        self._start()
 
     def reset_optimizer(self) -> None:
         """Slots, beta powers and the step count as before the first step."""

@@ -3,6 +3,7 @@ hang."""
 
 from __future__ import annotations
 
+import copy
 import os
 import platform
 import re
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -183,6 +185,115 @@ def test_models_in_threads_side_by_side(alone: bytes) -> None:
             worker.join(timeout=120)
         assert not any(worker.is_alive() for worker in workers)
         assert len(results) == 3 and len(set(results)) == 1
+
+
+def test_one_program_in_many_threads(alone: bytes) -> None:
+    """Predictions of one program from four threads, beside training: each has the buffers to itself."""
+    lowered = plan()
+    state = State(lowered)
+    state.theta[:] = START[: state.theta.size]
+    program = load("numba").program(lowered, state)
+    expected = np.empty((ROWS, 10), np.float32)
+    program.forward(X, expected)
+    wrong: list[int] = []
+
+    def predict(first: int) -> None:
+        out = np.empty((ROWS - first, 10), np.float32)
+        for _ in range(200):
+            out[:] = np.nan
+            program.forward(X[first:], out)
+            if not np.array_equal(out, expected[first:]):
+                wrong.append(first)
+
+    workers = [threading.Thread(target=predict, args=(first,)) for first in (0, 10, 50, 90)]
+    for worker in workers:
+        worker.start()
+    data, sums = Data(X, (np.arange(ROWS) % 10)[:, None], None, None, 32), np.zeros(lowered.sums)
+    for _ in range(100):
+        program.score(data, 0, data.steps, sums)
+    for worker in workers:
+        worker.join(timeout=120)
+    assert not wrong and not any(worker.is_alive() for worker in workers)
+
+
+@pytest.mark.parametrize("program", ["forward", "score", "find_nonfinite"])
+def test_ctrl_c_at_any_line(program: str, alone: bytes) -> None:
+    """An interrupt between any two lines of a call leaves a program that still works."""
+    lowered = plan()
+    backend = load("numba")
+    data, sums = Data(X, (np.arange(ROWS) % 10)[:, None], None, None, 32), np.zeros(lowered.sums)
+    out = np.empty((ROWS, 10), np.float32)
+    state = State(lowered)
+    state.theta[:] = START[: state.theta.size]
+    calls = {
+        "forward": lambda made: made.forward(X, out),
+        "score": lambda made: made.score(data, 0, data.steps, sums),
+        "find_nonfinite": lambda made: made.find_nonfinite(np.repeat(X, 3, axis=1)),
+    }
+    backend.program(lowered, state).forward(X, out)
+    expected, stop = out.copy(), 1
+    while stop:
+        made, seen = backend.program(lowered, state), 0
+
+        def interrupt(frame: Any, event: str, argument: Any, last: int = stop) -> Any:
+            nonlocal seen
+            if "numba_cpu" in frame.f_code.co_filename and event == "line":
+                seen += 1
+                if seen == last:
+                    raise KeyboardInterrupt
+            return interrupt
+
+        sys.settrace(interrupt)
+        try:
+            calls[program](made)
+            stop = 0
+        except KeyboardInterrupt:
+            stop += 1
+        finally:
+            sys.settrace(None)
+        out[:] = np.nan
+        made.forward(X, out)
+        assert np.array_equal(out, expected)
+        before = sums.copy()
+        made.score(data, 0, data.steps, sums)
+        assert np.isfinite(sums - before).all()
+
+
+def test_programs_are_not_copied() -> None:
+    """A copy would hold the addresses of the original's buffers."""
+    lowered = plan()
+    with pytest.raises(TypeError, match="addresses"):
+        copy.deepcopy(load("numba").program(lowered, State(lowered)))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_that_imports_fastnn() -> None:
+    """The parent used Numba's threads and never fastnn: the child, who comes late, must not touch them."""
+    code = (
+        "import multiprocessing, numba, numpy as np\n"
+        "@numba.njit(parallel=True)\n"
+        "def fill(a):\n"
+        "    for i in numba.prange(a.size):\n"
+        "        a[i] = i\n"
+        "def late():\n"
+        "    from test_numba import load, threads, train\n"
+        "    load('numba')\n"
+        "    with threads(('numba', 2)):\n"
+        "        train()\n"
+        "if __name__ == '__main__':\n"
+        "    fill(np.zeros(1000))\n"
+        "    child = multiprocessing.get_context('fork').Process(target=late)\n"
+        "    child.start(); child.join(120)\n"
+        "    print(child.exitcode)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert run.stdout.strip() == "0", run.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -47,8 +48,24 @@ class Data:
         return int(-(-self.X.shape[0] // self.batch_size))
 
 
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def exclusive(method: Method) -> Method:
+    """A program's method that has the state's buffers to itself."""
+
+    @wraps(method)
+    def locked(self: Program, *arguments: Any) -> Any:
+        with self.state.lock:
+            return method(self, *arguments)
+
+    return cast(Method, locked)
+
+
 class Program:
     """A plan and its state on one backend, in terms of operations. Pointers and views are taken once, in `__init__`.
+
+    Programs hold addresses: they cannot be copied or pickled, only made again from a plan and a state.
 
     Raises:
         Nothing: arguments were checked by `checks.py`.
@@ -59,8 +76,12 @@ class Program:
         self.op = backend.operations(plan.dtype)
         self._frozen = {int(row[Par.OFFSET]) for row in plan.parameters if not row[Par.TRAINABLE]}
 
+    def __reduce__(self) -> Any:
+        raise TypeError("a program holds addresses; make another one with Backend.program")
+
     # programs
 
+    @exclusive
     def forward(self, X: Array, out: Array) -> None:
         """Predictions (n, outputs) of the rows of X, in inference mode."""
         rows = max(1, min(X.shape[0], 256))
@@ -71,6 +92,7 @@ class Program:
             self._forward(stop - start, training=False, with_loss=False)
             out[start:stop] = self._buffer(self.plan.output_unit, stop - start, self.plan.outputs)
 
+    @exclusive
     def gradient(self, data: Data, sums: Sums) -> None:
         """Leaves the gradient of the mean loss of `data`'s first batch in `state.gradient`, penalties included; adds
         to `sums`.
@@ -79,6 +101,7 @@ class Program:
         """
         self._batch_gradient(data, 0, sums)
 
+    @exclusive
     def update(self) -> None:
         """One optimizer step from `state.gradient` and `state.scalars`."""
         plan, state = self.plan, self.state
@@ -96,12 +119,14 @@ class Program:
             self.op[f"{name}_step"](theta, *(slot[view] for slot in state.slots), state.gradient[view], *scalars)
         state.counters[Counter.STEP] += 1
 
+    @exclusive
     def run_steps(self, data: Data, first: int, last: int, sums: Sums) -> None:
         """Trains on steps first..last - 1 of the epoch and adds their losses and metrics to `sums`."""
         for step in range(first, last):
             self._batch_gradient(data, step, sums)
             self.update()
 
+    @exclusive
     def score(self, data: Data, first: int, last: int, sums: Sums) -> None:
         """Adds the losses and metrics of steps first..last - 1, in inference mode, to `sums`."""
         for step in range(first, last):
@@ -109,12 +134,14 @@ class Program:
 
     # before the first step
 
+    @exclusive
     def find_nonfinite(self, X: Array) -> int:
         """The flat index, in C order, of the first NaN or infinity of a (n, I) array of any float dtype, or -1."""
         with np.errstate(all="ignore"):
             bad = ~np.isfinite(X)
         return int(np.argmax(bad)) if bad.any() else -1
 
+    @exclusive
     def shuffle(self, order: npt.NDArray[np.int64]) -> None:
         """Fills `order` with the permutation of the state's seed and epoch."""
         counters = self.state.counters
@@ -235,11 +262,11 @@ class Program:
                 continue
             l1, l2 = (float(value) for value in self.plan.constants[row[Par.PENALTY] : row[Par.PENALTY] + 2])
             w = self.state.theta[row[Par.OFFSET] : row[Par.OFFSET] + row[Par.ROWS] * row[Par.COLUMNS]]
-            total = np.zeros(2)
-            self.op["sum_abs"](total[:1], w)
-            self.op["sum_squares"](total[1:], w)
-            penalty += l1 * float(total[0])
-            penalty += l2 * float(total[1])
+            for factor, operation in ((l1, "sum_abs"), (l2, "sum_squares")):
+                if factor != 0.0:
+                    total = np.zeros(1)
+                    self.op[operation](total, w)
+                    penalty += factor * float(total[0])
         return penalty
 
     def _backward(self, rows: int) -> None:
@@ -337,6 +364,3 @@ def _constants_of(name: str) -> tuple[str, ...]:
 
 def _activation(row: Array) -> str:
     return list(ACTIVATIONS)[int(row[I.CODE])]
-
-
-__all__ = ["Backend", "Data", "Program", "loss_scale"]

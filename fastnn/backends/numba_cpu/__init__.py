@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -14,16 +16,15 @@ from ...formulas import LOSS_NAMES, ROW_METRICS
 from ...operations import OPERATIONS, Family, Operation
 from ...plan import Los, Plan, mean_outputs, padded
 from ...state import State, aligned
-from ..protocol import Array, Backend, Data, Program, Sums
+from ..protocol import Array, Backend, Data, Program, Sums, exclusive
 from . import call as c
 from . import team
 from .elementwise import SOURCE_DTYPES
-from .network import FORWARD_ROWS, GRADIENT_BLOCK, GRADIENT_ROWS, LOGITS, ROW_BLOCK
+from .network import FORWARD_ROWS, GRADIENT_BLOCK, GRADIENT_ROWS, ROW_BLOCK
+from .table import LOGITS
 
 # A thread more must save this much arithmetic, or its barriers cost more than they give.
 FLOPS_PER_THREAD = 1_000_000
-
-_ROWS_LETTER, _COLUMNS_LETTER = "bmt", "oncip"
 
 
 class Call:
@@ -36,7 +37,10 @@ class Call:
         self.address = int(self.block.ctypes.data)
         self.sync = team.sync_area()
         self.block[c.SYNC] = self.sync.ctypes.data
-        self.kept: list[Any] = []
+        self.lock = threading.Lock()
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a call block holds addresses and cannot be copied")
 
     def run(self, mode: int, threads: int = 1) -> None:
         self.block[c.MODE] = mode
@@ -49,7 +53,13 @@ def _stride(array: Array) -> int:
 
 
 def _run_operation(call: Call, row: Operation, *arguments: Any) -> None:
-    """Marshals one operation: (address, row stride) of each array, sizes, scalars."""
+    """One operation; the call block is shared by all operations of a dtype."""
+    with call.lock:
+        _marshal(call, row, arguments)
+
+
+def _marshal(call: Call, row: Operation, arguments: tuple[Any, ...]) -> None:
+    """Fills the call block: (address, row stride) of each array, sizes, scalars; and runs it."""
     block, specs = call.block, row.arguments
     block[c.OP_FAMILY], block[c.OP_CODE] = row.family, _code(row)
     dims: dict[str, int] = {}
@@ -68,8 +78,8 @@ def _run_operation(call: Call, row: Operation, *arguments: Any) -> None:
     else:
         call.doubles[c.OP_SCALARS : c.OP_SCALARS + len(scalars)] = scalars
     if row.family == Family.GEMM_NT:
-        call.kept = [aligned(dims["k"] * padded(dims["n"]), arrays[0].dtype)]
-        block[c.OP_SCRATCH] = call.kept[0].ctypes.data
+        transposed = aligned(dims["k"] * padded(dims["n"]), arrays[0].dtype)
+        block[c.OP_SCRATCH] = transposed.ctypes.data
     call.run(c.OPERATION, threads_for(row.flops(_Dims(dims)), sizes[0], config.get_num_threads()))
 
 
@@ -110,7 +120,6 @@ class NumbaProgram(Program):
     def __init__(self, backend: Backend, plan: Plan, state: State) -> None:
         super().__init__(backend, plan, state)
         self._call = Call(plan.dtype)
-        self._rows = -1
         self._data: Data | None = None
         block = self._call.block
         for at, table in (
@@ -130,56 +139,58 @@ class NumbaProgram(Program):
             block[at] = slot.ctypes.data
         block[c.INSTRUCTION_COUNT], block[c.PARAMETER_COUNT] = len(plan.instructions), len(plan.parameters)
         block[c.METRIC_COUNT], block[c.FIXED] = len(plan.metrics), plan.fixed_elements
-        block[c.FEATURES] = plan.features
+        block[c.FEATURES], block[c.OUTPUT_UNIT], block[c.OUTPUTS] = plan.features, plan.output_unit, plan.outputs
         if plan.loss.size:
             block[c.MEAN] = mean_outputs(LOSS_NAMES[plan.loss[Los.CODE]])
         columns = int(plan.parameters[:, 2].max(initial=1))
         size = max(GRADIENT_ROWS * columns, GRADIENT_BLOCK)
-        self._threads = config.get_num_threads()
+        self._threads = min(config.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
         self._scratch = aligned(size * self._threads, plan.dtype)
         block[c.SCRATCH], block[c.SCRATCH_SIZE] = self._scratch.ctypes.data, size
-        self._output = np.array([plan.output_unit, plan.outputs], np.int64)
 
+    @exclusive
     def forward(self, X: Array, out: Array) -> None:
-        threads = self._team(X.shape[0], self.plan.flops_per_row)
+        threads = self._team(X.shape[0], self.plan.flops_per_row * X.shape[0])
         self._reserve(FORWARD_ROWS * threads)
         block = self._call.block
         self._bind_x(X)
         block[c.ORDER], block[c.OUT], block[c.ROWS] = 0, out.ctypes.data, X.shape[0]
-        block[c.LOSS] = self._output.ctypes.data
-        self._data = None
         self._call.run(c.FORWARD, threads)
-        block[c.LOSS] = self.plan.loss.ctypes.data
 
+    @exclusive
     def gradient(self, data: Data, sums: Sums) -> None:
         self._run(c.GRADIENT, data, 0, 1, sums)
 
+    @exclusive
     def update(self) -> None:
         self._call.run(c.UPDATE, self._team(self.state.theta.size, 8 * self.state.theta.size))
 
+    @exclusive
     def run_steps(self, data: Data, first: int, last: int, sums: Sums) -> None:
         self._run(c.RUN_STEPS, data, first, last, sums)
 
+    @exclusive
     def score(self, data: Data, first: int, last: int, sums: Sums) -> None:
         self._run(c.SCORE, data, first, last, sums)
 
+    @exclusive
     def find_nonfinite(self, X: Array) -> int:
         if X.dtype not in (np.float32, np.float64) or X.strides[1] != X.itemsize or not X.size:
             return super().find_nonfinite(X)
         threads = self._team(X.shape[0], X.size)
         found = np.full(threads, -1, np.int64)
         block = self._call.block
-        self._bind_x(X)
-        block[c.ROWS], block[c.OUT], block[c.FEATURES] = X.shape[0], found.ctypes.data, X.shape[1]
-        self._data = None
+        block[c.SCAN], block[c.SCAN_ROW], block[c.SCAN_ITEMSIZE] = X.ctypes.data, X.strides[0], X.itemsize
+        block[c.SCAN_ROWS], block[c.SCAN_COLUMNS] = X.shape
+        block[c.FOUND] = found.ctypes.data
         self._call.run(c.FIND_NONFINITE, threads)
-        block[c.FEATURES] = self.plan.features
         return int(min((at for at in found if at >= 0), default=-1))
 
+    @exclusive
     def shuffle(self, order: npt.NDArray[np.int64]) -> None:
         block = self._call.block
-        block[c.ORDER], block[c.ROWS] = order.ctypes.data, order.size
         self._data = None
+        block[c.ORDER], block[c.ROWS] = order.ctypes.data, order.size
         self._call.run(c.SHUFFLE)
 
     def _run(self, mode: int, data: Data, first: int, last: int, sums: Sums) -> None:
@@ -198,18 +209,19 @@ class NumbaProgram(Program):
         """Buffers for a batch of `rows`; their addresses change only when they grow."""
         state, block = self.state, self._call.block
         state.reserve(rows)
-        if self._rows != state.rows or block[c.WORKSPACE] != state.workspace.ctypes.data:
-            self._rows = state.rows
+        if block[c.WORKSPACE] != state.workspace.ctypes.data:
             values = state.rows * (1 + len(self.plan.metrics))
             self._row_buffers = aligned(values + 2 * padded(state.rows), self.plan.dtype)
             self._weights = self._row_buffers[values + padded(state.rows) :]
             self._data = None
-            block[c.WORKSPACE], block[c.CAPACITY] = state.workspace.ctypes.data, state.rows
             block[c.ROW_VALUES] = self._row_buffers.ctypes.data
             block[c.ROW_SCALES] = self._row_buffers[values:].ctypes.data
             block[c.ROW_WEIGHTS] = self._weights.ctypes.data
+            # Last, because a Ctrl-C may come between any two lines: until then the next call does all of this again.
+            block[c.CAPACITY], block[c.WORKSPACE] = state.rows, state.workspace.ctypes.data
 
     def _bind_x(self, X: Array) -> None:
+        self._data = None  # what is bound is that of no data until all of it is
         block = self._call.block
         block[c.X], block[c.X_CODE] = X.ctypes.data, SOURCE_DTYPES.index(str(X.dtype))
         block[c.X_ROW], block[c.X_ELEMENT] = X.strides

@@ -21,6 +21,14 @@ ROW_VALUES, ROW_SCALES, ROW_WEIGHTS, SCRATCH, SCRATCH_SIZE, MEAN = range(20, 26)
 
 # Entries of the data: set once per fit; X and y with strides in bytes.
 X, X_CODE, X_ROW, X_ELEMENT, FEATURES, Y, Y_CODE, Y_ROW, Y_ELEMENT, W, ORDER, ROWS, BATCH = range(26, 39)
-FIRST, LAST, SUMS, OUT = range(39, 43)
+FIRST, LAST, SUMS = range(39, 42)
 
-CALL_SIZE = 48
+# Entries of a forward call: where predictions lie, set once, and where they go.
+OUTPUT_UNIT, OUTPUTS, OUT = range(42, 45)
+
+# Entries of a scan: a matrix of float32 or float64 with contiguous rows, and an int64 for each member's find.
+SCAN, SCAN_ROW, SCAN_ROWS, SCAN_COLUMNS, SCAN_ITEMSIZE, FOUND = range(45, 51)
+
+TOTAL = 51  # a double for the worker's own use
+
+CALL_SIZE = 56

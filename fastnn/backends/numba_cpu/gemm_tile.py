@@ -39,7 +39,8 @@ SHAPES = {
     16: Shape((Tile(4, 2), Tile(2, 2), Tile(1, 2)), (Tile(8, 1), Tile(4, 1), Tile(1, 1))),
 }
 BYTES = vector_bytes()
-PACK_ROWS, PACK_STRIDE = 48, 256  # rows of A, and row stride of B, from which a packed panel repays its copy
+# Rows of A, and row stride of B, from which a packed panel repays its copy: the decision list has the figures.
+PACK_ROWS, PACK_STRIDE = 48, 256
 SHAPE = SHAPES[BYTES]
 
 
@@ -187,4 +188,3 @@ def _panel(tiles: tuple[Tile, ...], packed: bool = False) -> Any:
 gemm_panel_wide = kernel("gemm_panel_wide", 12, 0, _panel(SHAPE.wide))
 gemm_panel_packed = kernel("gemm_panel_packed", 12, 0, _panel(SHAPE.wide, packed=True))
 gemm_panel_narrow = kernel("gemm_panel_narrow", 12, 0, _panel(SHAPE.narrow))
-NARROW = {dtype: BYTES // size for dtype, size in ITEMSIZE.items()}

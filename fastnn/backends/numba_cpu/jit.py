@@ -70,7 +70,7 @@ def cache_folder() -> Path | None:
         "fastnn: no folder to keep compiled kernels in (looked at NUMBA_CACHE_DIR, XDG_CACHE_HOME and ~/.cache); "
         "they are compiled anew in every process",
         RuntimeWarning,
-        stacklevel=2,
+        stacklevel=3,
     )
     return None
 

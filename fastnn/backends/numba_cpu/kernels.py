@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +57,9 @@ def load(dtype: str, folder: Path | None) -> None:
         return
     machine = _target_machine()
     path = folder / f"kernels_{SUFFIX[dtype]}.o" if folder is not None else None
-    code = path.read_bytes() if path is not None and path.exists() else b""
-    if not code:
-        code = machine.emit_object(optimised(dtype, machine))
-        if path is not None:
-            _write_atomically(path, code)
+    code = _read(path) or machine.emit_object(optimised(dtype, machine))
+    if path is not None and not path.exists():
+        _write_atomically(path, code)
     if "+fma" not in cpu()[1].split(","):
         _name_software_fma()
     empty = binding.parse_assembly("")
@@ -83,9 +80,19 @@ def _name_software_fma() -> None:
         binding.add_symbol(name, ctypes.cast(getattr(library, name), ctypes.c_void_p).value)
 
 
+def _read(path: Path | None) -> bytes:
+    """What is kept at a path; nothing where it cannot be read."""
+    try:
+        return path.read_bytes() if path is not None else b""
+    except OSError:
+        return b""
+
+
 def _write_atomically(path: Path, code: bytes) -> None:
-    """Another process may read or write the same file now."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(code)
-    os.replace(name, path)
+    """Keeps code at a path, if it can: another process may read or write the same file now, or the disk be full."""
+    draft = path.with_suffix(f".{os.getpid()}")
+    try:
+        draft.write_bytes(code)
+        os.replace(draft, path)
+    except OSError:
+        draft.unlink(missing_ok=True)

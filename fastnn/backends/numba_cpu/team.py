@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
 import threading
@@ -11,6 +12,7 @@ from typing import Any
 import numba
 import numpy as np
 from numba import prange
+from numba.np.ufunc import parallel
 
 from ...state import aligned
 from . import jit
@@ -25,7 +27,8 @@ def worker_address(dtype: str) -> int:
     with _compiling:
         if dtype not in _workers:
             if not jit.on_disk(f"worker.work_{dtype}"):
-                print(f"fastnn: compiling {dtype} kernels for this machine (once)", file=sys.stderr, flush=True)
+                once = " (once)" if jit.cache_folder() is not None else ""
+                print(f"fastnn: compiling {dtype} kernels for this machine{once}", file=sys.stderr, flush=True)
             from . import kernels, worker
 
             kernels.load(dtype, jit.cache_folder())
@@ -55,8 +58,13 @@ def _launchers() -> tuple[Any, Any]:
     return jit.entry(_alone), jit.entry(_together, parallel=True)
 
 
+def _inherited() -> bool:
+    """Whether this process may be a fork whose parent used Numba's threads before fastnn came; they are gone."""
+    return parallel._is_initialized and multiprocessing.parent_process() is not None
+
+
 _region = threading.Lock()
-_home = os.getpid()
+_home = -1 if _inherited() else os.getpid()
 
 
 def launch(function: int, call: int, sync: np.ndarray[Any, Any], team: int) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from ...operations import Family
 from . import call as c
+from . import table as t
 from .elementwise import (
     activation_backward,
     activation_forward,
@@ -21,9 +22,10 @@ from .gemm import bias_backward, gemm, transpose
 from .gemm_tile import BIAS
 from .jit import device
 from .memory import double_at, integer_at, itemsize, real, set_double, set_integer
-from .network import EPOCH, ROW_BLOCK, SEED, dropout_rows, padded, predict, share, steps, update
+from .network import ROW_BLOCK, predict, steps, update
 from .optimizers import optimizer_step
 from .philox import shuffle
+from .rows import dropout_rows, padded, share
 from .softmax import (
     accuracy,
     crossentropy_backward,
@@ -208,25 +210,19 @@ def operate(zero, call, member, team):
 
 @device
 def scan(zero, call, member, team):
-    """FIND_NONFINITE over rows of X: each member leaves in OUT[member] the first bad flat index of its rows, or -1."""
-    features, row_bytes = integer_at(call, c.FEATURES), integer_at(call, c.X_ROW)
-    found = -1
-    n = integer_at(call, c.ROWS)
-    first, last = share(n, 1, member, team)
-    base = integer_at(call, c.X)
-    wide = integer_at(call, c.X_ELEMENT) // 8  # X is float32 or float64, whatever the model is
-    if row_bytes == features * integer_at(call, c.X_ELEMENT) and last > first:
-        at = find_nonfinite(zero, wide, base + first * row_bytes, (last - first) * features)
+    """FIND_NONFINITE: each member leaves in FOUND[member] the first bad flat index of its rows, or -1."""
+    columns, row_bytes = integer_at(call, c.SCAN_COLUMNS), integer_at(call, c.SCAN_ROW)
+    itemsize = integer_at(call, c.SCAN_ITEMSIZE)
+    first, last = share(integer_at(call, c.SCAN_ROWS), 1, member, team)
+    base, found, row = integer_at(call, c.SCAN), -1, first
+    # Rows that lie one behind another are one long row.
+    height = last - first if row_bytes == columns * itemsize else 1
+    while row < last and found < 0:
+        at = find_nonfinite(zero, itemsize // 8, base + row * row_bytes, height * columns)
         if at >= 0:
-            found = first * features + at
-    else:
-        row = first
-        while row < last and found < 0:
-            at = find_nonfinite(zero, wide, base + row * row_bytes, features)
-            if at >= 0:
-                found = row * features + at
-            row += 1
-    set_integer(integer_at(call, c.OUT), member, found)
+            found = row * columns + at
+        row += height
+    set_integer(integer_at(call, c.FOUND), member, found)
 
 
 @device
@@ -244,7 +240,7 @@ def work(zero, call, member, team):
     elif mode == c.SHUFFLE:
         if member == 0:
             counters = integer_at(call, c.COUNTERS)
-            seed, epoch = integer_at(counters, SEED), integer_at(counters, EPOCH)
+            seed, epoch = integer_at(counters, t.SEED), integer_at(counters, t.EPOCH)
             shuffle(zero, integer_at(call, c.ORDER), integer_at(call, c.ROWS), seed, epoch)
     elif mode == c.FIND_NONFINITE:
         scan(zero, call, member, team)

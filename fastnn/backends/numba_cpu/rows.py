@@ -1,0 +1,296 @@
+"""The row phase of a step: gather, forward, losses and backward for some rows of a batch, which no other row enters."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import call as c
+from . import table as t
+from .elementwise import activation_backward, activation_forward, copy, gather_row, row_scale
+from .gemm import gemm
+from .gemm_tile import BIAS, RELU
+from .jit import device
+from .memory import double_at, integer_at, itemsize, real
+from .philox import dropout_row
+from .softmax import (
+    accuracy,
+    crossentropy_backward,
+    crossentropy_forward,
+    loss_backward,
+    loss_forward,
+    softmax_backward,
+    softmax_forward,
+)
+
+
+@device
+def padded(width):
+    return (width + 15) & -16
+
+
+@device
+def share(n, unit, member, team):
+    """[first, last) of a member's part of n, in whole units."""
+    units = (n + unit - 1) // unit
+    first, last = units * member // team * unit, units * (member + 1) // team * unit
+    return min(first, n), min(last, n)
+
+
+@device
+def buffer(zero, call, unit, width, row):
+    """The address of a row of a workspace buffer."""
+    at = integer_at(call, c.FIXED) + unit * integer_at(call, c.CAPACITY) + row * padded(width)
+    return integer_at(call, c.WORKSPACE) + at * itemsize(zero)
+
+
+@device
+def constant(call, index):
+    return double_at(integer_at(call, c.CONSTANTS), index)
+
+
+@device
+def dropout_scalars(rate):
+    """(threshold, scale): an element is kept iff its 32 bits are at least the threshold."""
+    threshold = np.floor(rate * 4294967296.0 + 0.5)
+    return int(min(threshold, 4294967295.0)), 1.0 / (1.0 - rate)
+
+
+@device
+def dropout_rows(zero, dst, ldd, src, lds, first, last, width, rate, seed, step, layer):
+    """Rows first..last - 1 of a dropout; addresses are those of row `first`."""
+    threshold, scale = dropout_scalars(rate)
+    stride = (width + 63) & -64
+    for row in range(first, last):
+        at = row - first
+        dropout_row(
+            zero,
+            dst + at * ldd * itemsize(zero),
+            src + at * lds * itemsize(zero),
+            width,
+            row * stride,
+            seed,
+            step,
+            layer,
+            threshold,
+            real(zero, scale),
+        )
+
+
+@device
+def gather(zero, call, first, last, batch_start, with_targets):
+    """Rows first..last - 1 of the batch into the workspace, converted."""
+    order = integer_at(call, c.ORDER)
+    features = integer_at(call, c.FEATURES)
+    loss = integer_at(call, c.LOSS)
+    for row in range(first, last):
+        source = batch_start + row
+        if order != 0:
+            source = integer_at(order, source)
+        x = integer_at(call, c.X) + source * integer_at(call, c.X_ROW)
+        gather_row(
+            zero,
+            integer_at(call, c.X_CODE),
+            buffer(zero, call, 0, features, row),
+            x,
+            features,
+            integer_at(call, c.X_ELEMENT),
+        )
+        if with_targets:
+            targets = integer_at(loss, t.L_TARGETS)
+            y = integer_at(call, c.Y) + source * integer_at(call, c.Y_ROW)
+            at = buffer(zero, call, integer_at(loss, t.L_TARGET), targets, row)
+            gather_row(zero, integer_at(call, c.Y_CODE), at, y, targets, integer_at(call, c.Y_ELEMENT))
+            if integer_at(call, c.W) != 0:
+                weights = integer_at(call, c.ROW_WEIGHTS)
+                copy(zero, weights + row * itemsize(zero), integer_at(call, c.W) + source * itemsize(zero), 1)
+
+
+@device
+def forward(zero, call, first, last, training, with_loss):
+    """The instructions in order, for rows first..last - 1."""
+    rows = last - first
+    theta = integer_at(call, c.THETA)
+    count = integer_at(call, c.INSTRUCTION_COUNT)
+    number = 0
+    while number < count:
+        at = integer_at(call, c.INSTRUCTIONS) + number * t.I_WIDTH * 8
+        kind = integer_at(at, t.I_KIND)
+        inputs, outputs = integer_at(at, t.I_INPUTS), integer_at(at, t.I_OUTPUTS)
+        src = buffer(zero, call, integer_at(at, t.I_SRC), inputs, first)
+        dst = buffer(zero, call, integer_at(at, t.I_DST), outputs, first)
+        ld_src, ld_dst = padded(inputs), padded(outputs)
+        p = zero
+        if integer_at(at, t.I_CONSTANT) >= 0:
+            p = real(zero, constant(call, integer_at(at, t.I_CONSTANT)))
+        number += 1
+        if kind == t.DENSE:
+            flags, bias = 0, integer_at(at, t.I_BIAS)
+            if bias >= 0:
+                flags = BIAS
+            following = at + t.I_WIDTH * 8
+            if (
+                number < count
+                and integer_at(following, t.I_KIND) == t.ACTIVATION
+                and integer_at(following, t.I_CODE) == t.RELU_CODE
+                and integer_at(following, t.I_DST) == integer_at(at, t.I_DST)
+            ):
+                flags |= RELU
+                number += 1
+            W = theta + integer_at(at, t.I_KERNEL) * itemsize(zero)
+            gemm(
+                zero,
+                dst,
+                ld_dst,
+                src,
+                ld_src,
+                1,
+                W,
+                outputs,
+                rows,
+                outputs,
+                inputs,
+                theta + bias * itemsize(zero),
+                flags,
+            )
+        elif kind == t.ACTIVATION:
+            activation_forward(zero, integer_at(at, t.I_CODE), dst, src, rows * ld_dst, p)
+        elif kind == t.SOFTMAX:
+            if not (with_loss and integer_at(at, t.I_FUSED) == 1):
+                softmax_forward(zero, dst, ld_dst, src, ld_src, rows, outputs)
+        elif training:
+            counters = integer_at(call, c.COUNTERS)
+            rate = constant(call, integer_at(at, t.I_CONSTANT))
+            seed, step = integer_at(counters, t.SEED), integer_at(counters, t.STEP)
+            dropout_rows(
+                zero, dst, ld_dst, src, ld_src, first, last, outputs, rate, seed, step, integer_at(at, t.I_LAYER)
+            )
+        else:
+            copy(zero, dst, src, rows * ld_dst)
+
+
+@device
+def losses(zero, call, first, last, batch_rows):
+    """Values of the loss and of the metrics for rows first..last - 1."""
+    rows, size = last - first, itemsize(zero)
+    loss = integer_at(call, c.LOSS)
+    code, outputs, targets = integer_at(loss, t.L_CODE), integer_at(loss, t.L_OUTPUTS), integer_at(loss, t.L_TARGETS)
+    inputs = buffer(zero, call, integer_at(loss, t.L_INPUT), outputs, first)
+    target = buffer(zero, call, integer_at(loss, t.L_TARGET), targets, first)
+    ld, ld_target = padded(outputs), padded(targets)
+    at = integer_at(loss, t.L_CONSTANT)
+    parameter, keep, add = (
+        real(zero, constant(call, at)),
+        real(zero, constant(call, at + 1)),
+        real(zero, constant(call, at + 2)),
+    )
+    values = integer_at(call, c.ROW_VALUES) + first * size
+    capacity = integer_at(call, c.CAPACITY)
+    if code >= t.LOGITS:
+        probability = buffer(zero, call, integer_at(loss, t.L_PROBABILITY), outputs, first)
+        crossentropy_forward(
+            zero,
+            code - t.LOGITS,
+            values,
+            1,
+            probability,
+            ld,
+            inputs,
+            ld,
+            target,
+            ld_target,
+            rows,
+            outputs,
+            parameter,
+            keep,
+            add,
+        )
+    else:
+        loss_forward(zero, code, values, 1, inputs, ld, target, ld_target, rows, outputs, parameter, keep, add)
+    prediction = buffer(zero, call, integer_at(loss, t.L_PREDICTION), outputs, first)
+    for number in range(integer_at(call, c.METRIC_COUNT)):
+        metric = integer_at(call, c.METRICS) + number * t.M_WIDTH * 8
+        code = integer_at(metric, t.M_CODE)
+        values += capacity * size
+        if code == t.R2_SCORE:
+            continue
+        if code >= t.ACCURACY:
+            accuracy(zero, code - t.ACCURACY, values, 1, prediction, ld, target, ld_target, rows, outputs)
+            continue
+        at = integer_at(metric, t.M_CONSTANT)
+        parameter = real(zero, constant(call, at))
+        keep, add = real(zero, constant(call, at + 1)), real(zero, constant(call, at + 2))
+        loss_forward(zero, code, values, 1, prediction, ld, target, ld_target, rows, outputs, parameter, keep, add)
+
+
+@device
+def backward(zero, call, first, last, batch_rows):
+    """Gradients of the loss and of every activation for rows first..last - 1."""
+    rows, size = last - first, itemsize(zero)
+    loss = integer_at(call, c.LOSS)
+    code, outputs, targets = integer_at(loss, t.L_CODE), integer_at(loss, t.L_OUTPUTS), integer_at(loss, t.L_TARGETS)
+    inputs = buffer(zero, call, integer_at(loss, t.L_INPUT), outputs, first)
+    target = buffer(zero, call, integer_at(loss, t.L_TARGET), targets, first)
+    gradient = buffer(zero, call, integer_at(loss, t.L_GRADIENT), outputs, first)
+    ld, ld_target = padded(outputs), padded(targets)
+    at = integer_at(loss, t.L_CONSTANT)
+    parameter, keep, add = (
+        real(zero, constant(call, at)),
+        real(zero, constant(call, at + 1)),
+        real(zero, constant(call, at + 2)),
+    )
+    scales = integer_at(call, c.ROW_SCALES) + first * size
+    factor = 1.0 / batch_rows
+    if integer_at(call, c.MEAN) == 1:
+        factor = factor / outputs
+    weights = integer_at(call, c.ROW_WEIGHTS) + first * size  # ones where there are no weights
+    row_scale(zero, scales, weights, rows, real(zero, factor))
+    if code >= t.LOGITS:
+        probability = buffer(zero, call, integer_at(loss, t.L_PROBABILITY), outputs, first)
+        crossentropy_backward(
+            zero,
+            code - t.LOGITS,
+            gradient,
+            ld,
+            probability,
+            ld,
+            target,
+            ld_target,
+            scales,
+            1,
+            rows,
+            outputs,
+            parameter,
+            keep,
+            add,
+        )
+    else:
+        loss_backward(
+            zero, code, gradient, ld, inputs, ld, target, ld_target, scales, 1, rows, outputs, parameter, keep, add
+        )
+    for number in range(integer_at(call, c.INSTRUCTION_COUNT) - 1, -1, -1):
+        at = integer_at(call, c.INSTRUCTIONS) + number * t.I_WIDTH * 8
+        if integer_at(at, t.I_GRAD_SRC) < 0:
+            continue
+        inputs_, outputs_ = integer_at(at, t.I_INPUTS), integer_at(at, t.I_OUTPUTS)
+        d_dst = buffer(zero, call, integer_at(at, t.I_GRAD_DST), outputs_, first)
+        d_src = buffer(zero, call, integer_at(at, t.I_GRAD_SRC), inputs_, first)
+        ld_src, ld_dst = padded(inputs_), padded(outputs_)
+        saved = buffer(zero, call, integer_at(at, t.I_SAVED), outputs_, first)
+        kind = integer_at(at, t.I_KIND)
+        if kind == t.DENSE:
+            transposed = integer_at(call, c.WORKSPACE) + integer_at(at, t.I_TRANSPOSED) * size
+            gemm(zero, d_src, ld_src, d_dst, ld_dst, 1, transposed, ld_src, rows, inputs_, outputs_, 0, 0)
+        elif kind == t.ACTIVATION:
+            p = zero
+            if integer_at(at, t.I_CONSTANT) >= 0:
+                p = real(zero, constant(call, integer_at(at, t.I_CONSTANT)))
+            activation_backward(zero, integer_at(at, t.I_CODE), d_src, d_dst, saved, rows * ld_dst, p)
+        elif kind == t.SOFTMAX:
+            softmax_backward(zero, d_src, ld_src, d_dst, ld_dst, saved, ld_dst, rows, outputs_)
+        else:
+            counters = integer_at(call, c.COUNTERS)
+            rate = constant(call, integer_at(at, t.I_CONSTANT))
+            seed, step = integer_at(counters, t.SEED), integer_at(counters, t.STEP)
+            dropout_rows(
+                zero, d_src, ld_src, d_dst, ld_dst, first, last, outputs_, rate, seed, step, integer_at(at, t.I_LAYER)
+            )
