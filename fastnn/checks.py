@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from . import losses
 from .errors import ArgumentError, ArgumentTypeError
-from .plan import Plan
+from .plan import Plan, largest
 
 if TYPE_CHECKING:
     from .layers import Layer, Shape
@@ -98,16 +98,21 @@ class Checks:
 
     Args:
         layers, shape: the model's layers and the shape of one row of X.
-        plan: its plan. loss: what it was compiled with, or None. scan: `Program.find_nonfinite`.
+        plan: its plan. loss: what it was compiled with, or None.
+
+    Attributes:
+        scan: `Program.find_nonfinite`; who makes the checks sets it.
     """
 
-    def __init__(self, layers: Sequence[Layer], shape: Shape, plan: Plan, loss: losses.Loss | None, scan: Scan):
+    scan: Scan
+
+    def __init__(self, layers: Sequence[Layer], shape: Shape, plan: Plan, loss: losses.Loss | None) -> None:
         self.shape, self.features, self.outputs = shape, plan.features, plan.outputs
         self.dtype = plan.dtype
         self.loss = loss
         self.loss_name = loss.spec_name if loss else ""
         self.sparse, self.binary = plan.sparse, isinstance(loss, losses.BinaryCrossentropy)
-        self.scan = scan
+        self._largest = float(np.finfo(plan.dtype).max)
         self.where = f'{type(layers[0]).__name__} 0 "{layers[0].name}"' if layers else "Sequential"
 
     def X(self, value: Any, name: str = "X", finite: bool = True) -> Array:
@@ -143,9 +148,9 @@ class Checks:
         raise ArgumentError(f"{text}; the model was built for {what}")
 
     def _finite(self, array: Array, name: str, shape: Shape, given: Any) -> None:
-        """Raises where a float array (n, I) holds NaN or infinity."""
-        if array.size <= _SMALL and np.isfinite(array).all():  # cheaper than a call of compiled code
-            return
+        """Raises where a float array (n, I) holds NaN or infinity, or what is infinity in the model's dtype."""
+        if array.size <= _SMALL and (np.abs(array) <= largest(array.dtype, self.dtype)).all():
+            return  # cheaper than a call of compiled code
         flat = self.scan(array)
         if flat < 0:
             return
@@ -157,6 +162,8 @@ class Checks:
             place += f", element {tuple(int(i) for i in np.unravel_index(column, shape))}"
         elif array.shape[1] > 1 or name.endswith("X"):
             place += f", column {column}" + (f" ({labels[column]!r})" if labels is not None else "")
+        if np.isfinite(value):
+            raise ArgumentError(f"{name} is {value:g} at {place}, which does not fit {self.dtype}; scale it down")
         raise ArgumentError(f"{name} is {value} at {place}; remove such rows or fill them in first")
 
     def y(self, value: Any, rows: int, name: str = "y", X_name: str = "X") -> Array:
@@ -251,13 +258,17 @@ class Checks:
         w = numeric(sample_weight, name)
         if w.shape not in ((rows,), (rows, 1)):
             raise ArgumentError(f"{name} has shape {w.shape}, expected ({rows},): one weight for each row of X")
-        w = w.reshape(rows)
+        given = w.reshape(rows)
+        with np.errstate(over="ignore"):
+            w = np.ascontiguousarray(given, self.dtype)
         if not np.isfinite(w).all():
             row = int(np.argmin(np.isfinite(w)))
-            raise ArgumentError(f"{name} is {w[row]} at row {row}, expected finite weights")
+            if np.isfinite(given[row]):
+                raise ArgumentError(f"{name} is {given[row]:g} at row {row}, which does not fit {self.dtype}")
+            raise ArgumentError(f"{name} is {given[row]} at row {row}, expected finite weights")
         if not w.any():
             warnings.warn(f"{name} is 0 in every row: nothing will be learned", UserWarning, stacklevel=4)
-        return np.ascontiguousarray(w, self.dtype)
+        return w
 
     def _class_weights(self, class_weight: Any, y: Array) -> Array:
         if not isinstance(class_weight, Mapping):
@@ -271,6 +282,8 @@ class Checks:
                 raise ArgumentTypeError(f"class_weight[{label!r}] is {weight!r}, expected class: weight") from None
             if not math.isfinite(weight):
                 raise ArgumentError(f"class_weight[{label!r}] is {weight!r}, expected a finite weight")
+            if abs(weight) > self._largest:
+                raise ArgumentError(f"class_weight[{label!r}] is {weight:g}, which does not fit {self.dtype}")
             w[labels == label] = weight
         return w
 

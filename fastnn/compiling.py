@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .backends.protocol import Backend, Program
     from .layers import Layer, Shape
 
+Array = npt.NDArray[Any]
 Sums = npt.NDArray[np.float64]
 
 
@@ -32,7 +33,7 @@ class Recipe:
     """What `compile` was told."""
 
     optimizer: Optimizer
-    loss: Loss
+    loss: Loss | None
     metrics: tuple[Metric, ...]
     backend: Backend
 
@@ -47,7 +48,11 @@ def recipe(optimizer: Any, loss: Any, given_metrics: Any, backend: Any) -> Recip
         raise ArgumentTypeError(
             "compile: loss is a dict, expected one loss; models of several outputs are not supported"
         )
-    return Recipe(optimizers.get(optimizer), losses.get(loss), tuple(_metrics(given_metrics)), backends.get(backend))
+    found = tuple(_metrics(given_metrics))
+    if loss is None and found:
+        raise ArgumentError('compile: loss is missing, and metrics need one; give one such as loss="mse"')
+    given_loss = None if loss is None else losses.get(loss)  # without one, the model can predict
+    return Recipe(optimizers.get(optimizer), given_loss, found, backends.get(backend))
 
 
 def _metrics(given: Any) -> list[Metric]:
@@ -107,6 +112,17 @@ class Engine:
         """The backend's programs, made when first needed: a backend may load compiled code for it."""
         return self.backend.program(self.plan, self.state)
 
+    def __post_init__(self) -> None:
+        self.checks.scan = self.find_nonfinite
+
+    def find_nonfinite(self, X: Array) -> int:
+        """`Program.find_nonfinite`, of a program that is made for it if need be."""
+        return self.program.find_nonfinite(X)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy makes a program of its own, since programs hold addresses."""
+        return {name: value for name, value in vars(self).items() if name != "program"} | {"ran": False}
+
 
 def lower(layers: Sequence[Layer], shape: Shape, dtype: str, told: Recipe | None = None) -> tuple[Plan, list[Metric]]:
     """The plan of layers for rows of `shape`, and the metrics with "accuracy" made definite."""
@@ -116,6 +132,8 @@ def lower(layers: Sequence[Layer], shape: Shape, dtype: str, told: Recipe | None
         builder.next_layer()
     if told is None:
         return builder.finish(), []
+    if told.loss is None:
+        return builder.finish(optimizer=told.optimizer.spec()), []
     sparse = isinstance(told.loss, losses.SparseCategoricalCrossentropy)
     outputs = _outputs(layers, shape)
     found = [metric.resolve(outputs, sparse) for metric in told.metrics]
@@ -131,9 +149,7 @@ def engine(layers: Sequence[Layer], shape: Shape, dtype: str, seed: int, told: R
     plan, found = lower(layers, shape, dtype, told)
     state = State(plan, seed)
     backend = told.backend if told else backends.get()
-    checks = Checks(layers, shape, plan, told.loss if told else None, lambda X: made.program.find_nonfinite(X))
-    made = Engine(plan, state, backend, checks, Scores(plan, found))
-    return made
+    return Engine(plan, state, backend, Checks(layers, shape, plan, told.loss if told else None), Scores(plan, found))
 
 
 def carry_over(old: Engine, new: Engine, optimizer: bool) -> None:

@@ -1,7 +1,6 @@
 """A user's settings: FASTNN_* variables and their setters, read when a model is built or compiled.
 
 FASTNN_BACKEND: the backend that `compile(backend="auto")` takes. FASTNN_NUM_THREADS: threads of each model.
-FASTNN_DATA: a folder of data sets.
 """
 
 from __future__ import annotations
@@ -133,12 +132,6 @@ def _quota(folder: Path, cores: int) -> int:
 def default_backend() -> str:
     """The name in FASTNN_BACKEND, or "auto"."""
     return os.environ.get("FASTNN_BACKEND", "").strip() or "auto"
-
-
-def data_folder() -> Path | None:
-    """The folder in FASTNN_DATA."""
-    text = os.environ.get("FASTNN_DATA", "").strip()
-    return Path(text) if text else None
 
 
 def set_seed(seed: int | None) -> None:

@@ -146,6 +146,17 @@ def whole(where: str, name: str, value: Any, low: int = 1) -> int:
     return int(result)
 
 
+def flag(where: str, name: str, value: Any) -> bool:
+    """`value` as a bool, from a bool, 0 or 1.
+
+    Raises:
+        ArgumentError: anything else.
+    """
+    if getattr(value, "shape", ()) != () or value not in (0, 1):
+        raise ArgumentError(f"{where}: {name} is {value!r}, expected True or False")
+    return bool(value)
+
+
 def _range(low: float, high: float, ends: str) -> str:
     if low == -math.inf and high == math.inf:
         return "that is finite"

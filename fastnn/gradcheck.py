@@ -26,7 +26,8 @@ class Result:
     """What `check` found.
 
     Attributes:
-        errors: "layer/parameter" -> the largest error of its gradient, relative to the parameter's largest slope.
+        errors: "layer/parameter" -> the largest error of its gradient, relative to the parameter's largest slope; what
+            is not trainable has none.
         tolerance: what was allowed.
     """
 
@@ -91,7 +92,7 @@ def check(
     if not np.isfinite(gradient).all():
         raise ArgumentError("gradcheck: the gradient is not finite; choose other rows or weights")
     errors = {}
-    for parameter in engine.plan.layout.parameters:
+    for parameter in (p for p in engine.plan.layout.parameters if p.trainable):
         stride = max(1, parameter.size // elements) if elements else 1
         picked = range(parameter.offset, parameter.offset + parameter.size, stride)
         slopes = np.array([_difference(engine, data, index, step) for index in picked])

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from . import random
+from . import normals, random
 from .declaration import Declaration, find, names, number, whole
 from .errors import ArgumentError
 
@@ -63,10 +63,10 @@ class _Draw:
         return low + (high - low) * random.uniform(*self._key)
 
     def normal(self, mean: float, sd: float) -> Array:
-        return mean + sd * random.normal(*self._key)
+        return mean + sd * normals.normal(*self._key)
 
     def truncated_normal(self, mean: float, sd: float) -> Array:
-        return mean + sd * random.truncated_normal(*self._key)
+        return mean + sd * normals.truncated_normal(*self._key)
 
 
 class Zeros(Initializer):

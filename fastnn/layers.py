@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy.typing as npt
 
 from . import activations, config, declaration, initializers, regularizers
-from .declaration import Declaration, names, number, refuse, whole
+from .declaration import Declaration, flag, names, number, refuse, whole
 from .errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from .lowering import Lowering, Penalty
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Shape = tuple[int, ...]
 Array = npt.NDArray[Any]
 
-_KERAS = {"trainable": True, "autocast": True, "activity_regularizer": None, "batch_size": None, "weights": None}
+_KERAS = {"autocast": True, "activity_regularizer": None, "batch_size": None, "weights": None}
 
 
 def shape_of(where: str, shape: Any) -> Shape:
@@ -79,10 +79,11 @@ class Layer(Declaration):
     Attributes:
         name: unique in its model, such as "dense" and "dense_1" unless given.
         dtype: "float32" or "float64".
+        trainable: whether training changes its parameters; a change takes effect when the model is compiled again.
         input_shape: the shape of one row on the first layer of a model, where it was given; else None.
     """
 
-    def __init__(self, name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
+    def __init__(self, name: str | None = None, dtype: Any = None, trainable: Any = True, **kwargs: Any) -> None:
         where = type(self).__name__
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
             raise ArgumentError(f"{where}: name is {name!r}, expected text without a slash")
@@ -91,9 +92,22 @@ class Layer(Declaration):
         self.named = name is not None
         self.name = name or _snake(where)
         self.dtype = config.floatx() if dtype is None else config.dtype_name(where, dtype)
+        self.trainable = trainable
         self._model: Stack | None = None
 
-    trainable = True
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes its parameters."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: Any) -> None:
+        self._trainable = flag(type(self).__name__, "trainable", value)
+
+    @property
+    def trains(self) -> bool:
+        """Whether it and its model are trainable."""
+        return self._trainable and (self._model is None or self._model.trainable)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal layer, without weights."""
@@ -128,14 +142,20 @@ class Layer(Declaration):
             view.setflags(write=False)
         return views
 
-    trainable_weights = weights
-    trainable_variables = weights
     variables = weights
 
     @property
+    def trainable_weights(self) -> list[Array]:
+        """`weights`, or [] where it or its model is not trainable."""
+        return self.weights if self.trains else []
+
+    @property
     def non_trainable_weights(self) -> list[Array]:
-        """What is not trained: nothing."""
-        return []
+        """`weights` where it or its model is not trainable, else []."""
+        return [] if self.trains else self.weights
+
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
 
     def get_weights(self) -> list[Array]:
         """Copies of its parameters."""
@@ -168,8 +188,8 @@ class Dense(Layer):
         activation: f, a name or an `activations.Activation`; None is linear.
         use_bias: whether there is b.
         kernel_initializer, bias_initializer: how W and b begin.
-        kernel_regularizer, bias_regularizer: penalties on them.
-        name, dtype: see `Layer`. input_shape or input_dim: on the first layer, the shape of one row of X.
+        kernel_regularizer, bias_regularizer: penalties on them; without effect where the layer is not trainable.
+        name, dtype, trainable: see `Layer`. input_shape or input_dim: on the first layer, the shape of one row of X.
 
     Raises:
         ArgumentError: an argument out of range, unknown or unsupported.
@@ -185,6 +205,7 @@ class Dense(Layer):
         "bias_regularizer",
         "name",
         "dtype",
+        "trainable",
     )
     unsupported: ClassVar[dict[str, Any]] = {
         "kernel_constraint": None,
@@ -237,8 +258,9 @@ class Dense(Layer):
             self.name,
             self.units,
             self.use_bias,
-            kernel_penalty=_penalty(self.kernel_regularizer),
-            bias_penalty=_penalty(self.bias_regularizer),
+            kernel_penalty=_penalty(self.kernel_regularizer if self.trains else None),
+            bias_penalty=_penalty(self.bias_regularizer if self.trains else None),
+            trainable=self.trains,
             kernel_decay=decays(f"{self.name}/kernel"),
             bias_decay=decays(f"{self.name}/bias"),
         )
@@ -266,13 +288,13 @@ class Activation(Layer):
 
     Args:
         activation: f, a name or an `activations.Activation`.
-        name, dtype: see `Layer`.
+        name, dtype, trainable: see `Layer`.
 
     Raises:
         ArgumentError: an unknown activation or argument.
     """
 
-    fields = ("activation", "name", "dtype")
+    fields = ("activation", "name", "dtype", "trainable")
 
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -294,7 +316,7 @@ class Dropout(Layer):
 
     Args:
         rate: the share that is zeroed, in [0, 1).
-        name, dtype: see `Layer`.
+        name, dtype, trainable: see `Layer`.
 
     Raises:
         ArgumentError: a rate out of range, an unknown or an unsupported argument.
@@ -302,7 +324,7 @@ class Dropout(Layer):
     Source: N. Srivastava et al., "Dropout", JMLR 15, 2014.
     """
 
-    fields = ("rate", "name", "dtype")
+    fields = ("rate", "name", "dtype", "trainable")
     unsupported: ClassVar[dict[str, Any]] = {"noise_shape": None, "seed": None}
 
     def __init__(self, rate: float, **kwargs: Any) -> None:
@@ -320,13 +342,13 @@ class Flatten(Layer):
     """Makes each row one-dimensional, its elements in C order.
 
     Args:
-        name, dtype: see `Layer`.
+        name, dtype, trainable: see `Layer`.
 
     Raises:
         ArgumentError: an unknown or an unsupported argument.
     """
 
-    fields = ("name", "dtype")
+    fields = ("name", "dtype", "trainable")
 
     def __init__(self, **kwargs: Any) -> None:
         refuse("Flatten", {"data_format": kwargs.pop("data_format", None)}, {"data_format": None}, self.fields)

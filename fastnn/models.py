@@ -15,7 +15,6 @@ from .backends.protocol import Data
 from .compiling import Recipe
 from .declaration import refuse
 from .errors import ArgumentError, ModelAdvice
-from .saving import load_model
 from .stack import Stack
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ class Sequential(Stack):
 
     Args:
         layers: an `Input` and layers, or layers alone: then the first X fixes the input shape.
-        name: what `summary` calls it.
+        trainable: whether training changes weights at all. name: what `summary` calls it.
 
     Raises:
         ArgumentError: layers that do not fit. ArgumentTypeError: what is not a layer.
@@ -66,7 +65,8 @@ class Sequential(Stack):
         """Says how to train; weights stay as they are.
 
         Args:
-            optimizer: a name or an `optimizers.Optimizer`. loss: a name or a `losses.Loss`.
+            optimizer: a name or an `optimizers.Optimizer`.
+            loss: a name or a `losses.Loss`; None for a model that only predicts.
             metrics: a name, a metric, or a list of them.
             backend: "auto", "numba", "c", "cuda" or "reference".
             run_eagerly, steps_per_execution, jit_compile: accepted, without effect.
@@ -99,6 +99,8 @@ class Sequential(Stack):
     def _advise(self, recipe: Recipe) -> None:
         from .advice import advice
 
+        if recipe.loss is None:
+            return
         for text in advice(self._layers, recipe.loss, recipe.metrics):
             warnings.warn(text, ModelAdvice, stacklevel=3)
 
@@ -269,7 +271,7 @@ class Sequential(Stack):
         return self._on_batch(x, y, sample_weight, None, return_dict, train=False)
 
     def _on_batch(self, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool, train: bool) -> Any:
-        engine = self._engine if self._recipe is not None and self._engine else self.trainable_engine(x)
+        engine = self.trainable_engine(x)
         rows = training.rows_of(engine, x, y, sample_weight, class_weight)
         sums = engine.scores.sums()
         data = Data(rows.X, rows.y, rows.w, None, rows.X.shape[0])
@@ -292,6 +294,7 @@ class Sequential(Stack):
         """Name, input shape and layers, without weights."""
         return {
             "name": self.name,
+            "trainable": self.trainable,
             "input_shape": list(self._shapes[0]) if self._shapes else None,
             "layers": [{"class_name": type(layer).__name__, "config": layer.get_config()} for layer in self._layers],
         }
@@ -309,6 +312,23 @@ class Sequential(Stack):
             OSError: it cannot be written.
         """
         saving.save(self, filepath, overwrite)
+
+
+def load_model(filepath: str | os.PathLike[str], *, compile: bool = True, backend: Any = "auto") -> Sequential:
+    """A model from a file that `Sequential.save` wrote, as it was: weights, optimizer, counters and seed.
+
+    Args:
+        filepath: the file.
+        compile: whether to compile it as it was compiled; without, it can only predict.
+        backend: see `Sequential.compile`.
+
+    Returns:
+        The model.
+
+    Raises:
+        FileError: not such a file, or a damaged one. OSError: it cannot be read.
+    """
+    return saving.load(Sequential, filepath, compile, backend)
 
 
 def _result(logs: dict[str, float], return_dict: bool) -> Any:

@@ -123,6 +123,11 @@ class Optimizer(Declaration):
         """Whether it is free, or drives the model of `state`."""
         return self._state is None or self._state is state
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy drives no model until it is bound, and begins at this learning rate."""
+        state = {name: value for name, value in vars(self).items() if name != "_state"}
+        return state | {"_rate": self.learning_rate}
+
     def _step(self) -> tuple[str, tuple[float, ...]]:
         raise NotImplementedError
 

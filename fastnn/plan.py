@@ -193,6 +193,12 @@ class Plan:
         return int(2 * (dense[:, I.INPUTS] * dense[:, I.OUTPUTS]).sum())
 
 
+def largest(source: np.dtype[Any], target: np.dtype[Any]) -> np.floating[Any]:
+    """The largest number of a float dtype that is finite in another one too."""
+    most: np.floating[Any] = source.type(min(float(np.finfo(source).max), float(np.finfo(target).max)))
+    return most
+
+
 def mean_outputs(loss_name: str) -> bool:
     """Whether a row's loss is divided by the number of outputs."""
     return loss_name in LOSSES and LOSSES[loss_name].mean

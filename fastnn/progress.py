@@ -93,7 +93,7 @@ def verbosity(where: str, verbose: Any) -> int:
     """
     if verbose == "auto":
         return 1
-    if isinstance(verbose, int | str) and verbose in (0, 1, 2):
+    if isinstance(verbose, int) and verbose in (0, 1, 2):
         return int(verbose)
     raise ArgumentError(f'{where}: verbose is {verbose!r}, expected "auto", 0, 1 or 2')
 

@@ -6,8 +6,8 @@ import json
 import os
 import secrets
 import warnings
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,26 +46,12 @@ def save(model: Sequential, filepath: str | os.PathLike[str], overwrite: bool) -
     write_atomically(path, to_bytes(tensors, {"format": FORMAT, "fastnn": json.dumps(description)}))
 
 
-def load_model(filepath: str | os.PathLike[str], *, compile: bool = True, backend: Any = "auto") -> Sequential:
-    """A model from a file that `Sequential.save` wrote, as it was: weights, optimizer, counters and seed.
-
-    Args:
-        filepath: the file.
-        compile: whether to compile it as it was compiled; without, it can only predict.
-        backend: see `Sequential.compile`.
-
-    Returns:
-        The model.
-
-    Raises:
-        FileError: not such a file, or a damaged one. OSError: it cannot be read.
-    """
-    from .models import Sequential
-
+def load(cls: type[Sequential], filepath: str | os.PathLike[str], compile: bool, backend: Any) -> Sequential:
+    """A model of a file; see `models.load_model`."""
     path = Path(filepath)
     tensors, description = _read(path)
     try:
-        model = model_from_config(Sequential, description["model"]["config"])
+        model = model_from_config(cls, description["model"]["config"])
         told = description["compile"]
         if told is not None and compile:
             _compile(model, told, backend)
@@ -96,7 +82,7 @@ def model_from_config(cls: type[Sequential], config: Mapping[str, Any]) -> Seque
     Raises:
         ArgumentError: an unknown layer, or arguments that it does not take.
     """
-    model = cls(name=config["name"])
+    model = cls(name=config["name"], trainable=config.get("trainable", True))
     if config["input_shape"] is not None:
         model.add(layer_module.Input(config["input_shape"]))
     for entry in config["layers"]:
@@ -108,24 +94,56 @@ def model_from_config(cls: type[Sequential], config: Mapping[str, Any]) -> Seque
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file of which a reader, or a crash, sees the old content or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
-    if hasattr(os, "O_DIRECTORY"):
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    """Writes a file of which a reader, or a crash, sees the old content or the new one, never a part.
+
+    Raises:
+        OSError: it cannot be written; it names `path`.
+    """
+    with _naming(path):
+        temporary = _temporary(path)
         try:
-            os.fsync(folder)  # the rename itself
-        finally:
-            os.close(folder)
+            with open(temporary, "xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
+        if hasattr(os, "O_DIRECTORY"):
+            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)  # the rename itself
+            finally:
+                os.close(folder)
+
+
+def require_writable(path: Path) -> None:
+    """Tries to make a file beside `path`, which `write_atomically` will do, and removes it.
+
+    Raises:
+        OSError: it cannot be made; it names `path`.
+    """
+    with _naming(path):
+        temporary = _temporary(path)
+        open(temporary, "xb").close()
+        temporary.unlink()
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """An OSError of the system names `path`, not the temporary file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise type(error)(error.errno, error.strerror, str(path)) from None
 
 
 def _views(engine: Engine, compiled: bool) -> dict[str, Array]:
@@ -158,7 +176,8 @@ def _compile(model: Sequential, told: Mapping[str, Any], backend: Any) -> None:
     optimizer.exclude_from_weight_decay(var_names=told["optimizer"]["excluded"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the advice was given when it was made
-        model.compile(optimizer, losses.get(told["loss"]), [metrics.get(m) for m in told["metrics"]], backend=backend)
+        loss = None if told["loss"] is None else losses.get(told["loss"])
+        model.compile(optimizer, loss, [metrics.get(m) for m in told["metrics"]], backend=backend)
 
 
 def _read(path: Path) -> tuple[dict[str, Array], Any]:
@@ -179,4 +198,4 @@ def _read(path: Path) -> tuple[dict[str, Array], Any]:
         raise FileError(f"{path}: not a file of a fastnn model, or damaged: {error}") from None
 
 
-__all__ = ["load_model", "save"]
+__all__ = ["load", "save"]

@@ -9,8 +9,9 @@ from typing import Any
 import numpy.typing as npt
 
 from . import compiling, config
+from .checks import numeric
 from .compiling import Engine, Recipe
-from .declaration import refuse
+from .declaration import flag
 from .errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from .layers import Input, Layer, Shape
 from .plan import Counter
@@ -23,14 +24,14 @@ class Stack:
 
     Args:
         layers: an `Input` and layers, or layers alone: then the first X fixes the input shape.
-        name: what `summary` calls it.
+        trainable: whether training changes weights at all. name: what `summary` calls it.
 
     Raises:
         ArgumentError: layers that do not fit. ArgumentTypeError: what is not a layer.
     """
 
     def __init__(self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None) -> None:
-        refuse("Sequential", {"trainable": trainable}, {"trainable": True}, ("layers", "name"))
+        self._trainable = flag("Sequential", "trainable", trainable)
         self.name = name or "sequential"
         self._layers: list[Layer] = []
         self._shapes: list[Shape] = []  # of one row: what goes in, then what comes out of each layer
@@ -41,6 +42,11 @@ class Stack:
             raise ArgumentTypeError(f"Sequential: layers is {layers!r}, expected a list of layers")
         for layer in layers or ():
             self.add(layer)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if self._recipe is not None and self._engine is not None:
+            self._recipe.optimizer.bind(self._engine.state)
 
     # layers
 
@@ -242,8 +248,6 @@ class Stack:
         if self._engine is not None:
             return self._engine
         if not self.built:
-            from .checks import numeric
-
             shape = numeric(x, "X").shape
             self._build(shape[1:] if len(shape) > 1 else (1,))
         return self.engine()
@@ -252,10 +256,12 @@ class Stack:
         """The engine of a compiled model.
 
         Raises:
-            NotBuiltError: it was not compiled.
+            NotBuiltError: it was not compiled. ArgumentError: it was compiled without a loss.
         """
         if self._recipe is None:
             raise NotBuiltError('the model is not compiled; call compile(optimizer="adam", loss=...) first')
+        if self._recipe.loss is None:
+            raise ArgumentError('the model was compiled without a loss; give one such as compile(loss="mse") first')
         return self.predicting_engine(x)
 
     # weights
@@ -272,8 +278,6 @@ class Stack:
         Raises:
             ArgumentError, ArgumentTypeError: another number, another shape, no real numbers.
         """
-        from .checks import numeric
-
         if not isinstance(values, list | tuple) or len(values) != len(views):
             count = len(values) if isinstance(values, list | tuple) else type(values).__name__
             raise ArgumentError(f"{where}: got {count}, expected a list of {len(views)} arrays")
@@ -289,9 +293,31 @@ class Stack:
         """Read-only views of all parameters; [] before the input shape is known."""
         return [view for layer in self._layers for view in layer.weights]
 
-    trainable_weights = weights
-    trainable_variables = weights
     variables = weights
+
+    @property
+    def trainable_weights(self) -> list[Array]:
+        """`weights` of the layers that are trainable."""
+        return [view for layer in self._layers for view in layer.trainable_weights]
+
+    @property
+    def non_trainable_weights(self) -> list[Array]:
+        """`weights` of the layers that are not trainable."""
+        return [view for layer in self._layers for view in layer.non_trainable_weights]
+
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes weights at all; setting it sets all layers, and needs another `compile`."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: Any) -> None:
+        self._trainable = flag("Sequential", "trainable", value)
+        for layer in self._layers:
+            layer.trainable = self._trainable
 
     def get_weights(self) -> list[Array]:
         """Copies of all parameters, layer by layer; [] before the input shape is known."""

@@ -17,11 +17,12 @@ def text(name: str, layers: Sequence[Layer], shapes: Sequence[Shape]) -> str:
         shapes: of one row, what goes in and what comes out of each layer; [] before they are known.
     """
     rows = [("Layer (type)", "Output shape", "Parameters")]
-    total = 0
+    total = frozen = 0
     for index, layer in enumerate(layers):
         known = len(shapes) > index + 1
         sizes = [math.prod(shape) for _, shape, _ in layer.parameters(shapes[index])] if known else []
         total += sum(sizes)
+        frozen += 0 if layer.trains else sum(sizes)
         shape = f"({', '.join(('None', *map(str, shapes[index + 1])))})" if known else "?"
         rows.append((f"{layer.name} ({type(layer).__name__})", shape, f"{sum(sizes):,}" if known else "?"))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
@@ -30,7 +31,10 @@ def text(name: str, layers: Sequence[Layer], shapes: Sequence[Shape]) -> str:
     known = len(shapes) == len(layers) + 1
     itemsize = 8 if any(layer.dtype == "float64" for layer in layers if layer.parameters((1,))) else 4
     count = f"{total:,} ({_bytes(total * itemsize)})" if known else "? until the first data"
-    return "\n".join([f'Model "{name}"', rule, lines[0], rule, *lines[1:], rule, f"Parameters: {count}"])
+    counts = [f"Parameters: {count}"]
+    if frozen:
+        counts += [f"Trainable: {total - frozen:,}", f"Not trainable: {frozen:,}"]
+    return "\n".join([f'Model "{name}"', rule, lines[0], rule, *lines[1:], rule, *counts])
 
 
 def _bytes(count: int) -> str:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from .backends.protocol import Data, Program
 from .callbacks import CallbackList, History
-from .declaration import number, whole
+from .declaration import flag, number, whole
 from .errors import ArgumentError, ArgumentTypeError
 from .plan import Counter
 from .progress import Progress, verbosity
@@ -123,8 +123,7 @@ def fit(
     )
     epochs, initial_epoch = whole(where, "epochs", epochs, 0), whole(where, "initial_epoch", initial_epoch, 0)
     verbose = verbosity(where, verbose)
-    if not isinstance(shuffle, bool | np.bool_):
-        raise ArgumentError(f"fit: shuffle is {shuffle!r}, expected True or False")
+    shuffle = flag(where, "shuffle", shuffle)
     engine = model.trainable_engine(x)
     train, validation = _rows_of_fit(engine, x, y, sample_weight, class_weight, validation_split, validation_data)
     validates = _validates(validation_freq) if validation is not None else lambda epoch: False

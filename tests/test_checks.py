@@ -161,6 +161,41 @@ def test_wrong_weights(weights: dict[str, Any], message: str, backend: str) -> N
         assert isinstance(caught.value, ValueError | TypeError)
 
 
+LARGE: list[tuple[str, dict[str, Any], str]] = [
+    ("X", {}, "X is 1e[+]39 at row 7, column 2, which does not fit float32"),
+    ("y", {}, "y is 1e[+]39 at row 7, which does not fit float32"),
+    ("w", {}, "sample_weight is 1e[+]39 at row 7, which does not fit float32"),
+    ("", {"class_weight": {1: 1e39}}, r"class_weight\[1\] is 1e[+]39, which does not fit float32"),
+]
+
+
+@every_backend
+@pytest.mark.parametrize(("which", "more", "message"), LARGE)
+@pytest.mark.parametrize("rows", [20, 3000])
+def test_what_is_infinite_in_float32(which: str, more: dict[str, Any], message: str, rows: int, backend: str) -> None:
+    x, y, w = np.zeros((rows, 4)), np.zeros(rows), np.ones(rows)
+    {"X": x[:, 2], "y": y, "w": w}.get(which, np.zeros(rows))[7] = -1e39 if which == "y" else 1e39
+    if not more:
+        more = {"sample_weight": w}
+    model = net(backend=backend)
+    with pytest.raises(FastnnError, match=message.replace("is 1e", "is -1e") if which == "y" else message):
+        model.fit(x, y, verbose=0, **more)
+    if which in ("X", "y"):
+        with pytest.raises(FastnnError, match="which does not fit float32"):
+            model.evaluate(x, y, verbose=0)
+        x[2, 1] = np.nan
+        with pytest.raises(FastnnError, match="X is nan at row 2, column 1"):
+            model.fit(x, y, verbose=0)
+
+
+def test_what_just_fits_float32() -> None:
+    largest = float(np.finfo(np.float32).max)
+    model = net(layers.Dense(1, kernel_initializer="zeros"))
+    assert model.fit(np.full((20, 4), -largest), np.zeros(20), sample_weight=np.zeros(20) + 1e-39, verbose=0)
+    wide = net(layers.Dense(1, dtype="float64"))
+    assert wide.fit(X * 1e39, Y, sample_weight=np.full(20, 1e39), verbose=0)
+
+
 def test_weights_of_zero_are_a_warning() -> None:
     with pytest.warns(UserWarning, match="sample_weight is 0 in every row"):
         classifier().fit(X, Y, sample_weight=np.zeros(20), verbose=0)

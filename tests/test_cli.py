@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +132,11 @@ WRONG_FILES: list[tuple[dict[str, Any], str]] = [
     ({"X": X4, "y": Y4 - 1}, "class numbers in y run from -1 to 0, expected from 0"),
     ({"X": X4, "y": Y4 * 12345}, "integers up to 12,345"),
     ({"X": X4, "y": np.stack([Y4, Y4], 1)}, "expected one class number a row"),
-    ({"X": np.where(np.arange(8).reshape(4, 2) == 5, np.nan, 0), "y": Y4}, "column 1 of X holds nan"),
+    ({"X": np.where(np.arange(8).reshape(4, 2) == 5, np.nan, 0), "y": Y4}, "X holds nan in row 2, column 1"),
+    ({"X": X4, "y": np.array([0, 1, np.nan, 1])}, "y holds nan in row 2; remove or fill"),
+    ({"X": X4, "y": np.array([0, 1, 1e39, 1])}, "y holds 1e+39 in row 2; scale it down"),
+    ({"X": np.array([[0.0], [0], [0], [1e308]]) * [[1, 1]], "y": Y4}, "values in column 0 of X are too large"),
+    ({"x_train": X4, "y_train": Y4, "x_test": X4 + np.inf, "y_test": Y4}, "x_test holds inf in row 0, column 0"),
     ({"X": np.array([[{}], [{}]]), "y": Y4[:2]}, "cannot be read"),
 ]
 
@@ -216,6 +222,93 @@ def test_ctrl_c(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
     monkeypatch.setattr(fastnn.Sequential, "fit", interrupted)
     code, _, err = run(capsys, "train", "digits")
     assert (code, err) == (130, "fastnn: stopped by Ctrl-C\n")
+
+
+# what goes wrong
+
+
+def test_a_training_that_diverges_saves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez("line.npz", X=blobs()[0], y=blobs()[0].sum(axis=1))
+    options = ("--optimizer", "sgd", "--lr", "1e30", "--epochs", "50", "--backend", "reference")
+    code, out, err = run(capsys, "train", "line.npz", *options)
+    assert code == 1 and err.count("\n") == 1
+    assert re.match(r"fastnn train: the training diverged: the loss is (nan|inf) after epoch \d;.* --lr", err)
+    assert "saved" not in out and not list(Path().glob("*.safetensors"))
+
+
+def test_out_is_tried_before_the_training(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fastnn.Sequential, "fit", lambda *arguments, **options: pytest.fail("trained"))
+    for length in (240, 250):  # too long with what a temporary file adds to it, and by itself
+        name = f"{'n' * length}.safetensors"
+        code, out, err = run(capsys, "train", "digits", "--out", name)
+        assert (code, out) == (2, "")
+        assert err == f"fastnn train: --out {name}: cannot be written: File name too long\n"
+
+
+def test_out_leaves_nothing_behind(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "train", "digits", "--activation", "rlu")[0] == 2
+    assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (OSError(28, "No space left on device", "a.npz"), 2, "fastnn train: a.npz: No space left on device\n"),
+        (OSError("odd\nfailure"), 2, "fastnn train: odd failure\n"),
+        (MemoryError("Unable to allocate 8 EiB"), 2, "fastnn train: not enough memory: Unable to allocate 8 EiB\n"),
+        (MemoryError(), 2, "fastnn train: not enough memory: use smaller data or layers\n"),
+        (BrokenPipeError(32, "Broken pipe"), 141, ""),
+    ],
+)
+def test_errors_of_the_system_are_one_line(
+    error: Exception, code: int, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(fastnn.Sequential, "save", fail)
+    got, _, err = run(capsys, "train", "digits", "--epochs", "1", "--layers", "0", "--backend", "reference")
+    assert (got, err) == (code, message)
+
+
+def test_a_file_that_cannot_be_opened(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse(file: Any, *arguments: Any) -> None:
+        raise PermissionError(13, "Permission denied", str(file))
+
+    np.savez("t.npz", X=X4, y=Y4)
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(FastnnError, match=r"t.npz: cannot be read: Permission denied"):
+        data.load("t.npz", 0)
+
+
+def test_arrays_larger_than_the_memory(capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez("t.npz", X=X4, y=Y4)
+    with zipfile.ZipFile("t.npz", "w") as file:
+        for name in ("X.npy", "y.npy"):
+            with file.open(name, "w") as member:
+                header = {"descr": "<f8", "fortran_order": False, "shape": (2**50, 3)}
+                np.lib.format.write_array_header_1_0(member, header)
+    code, _, err = run(capsys, "train", "t.npz")
+    assert code == 2 and err.count("\n") == 1
+    assert err.startswith("fastnn train: t.npz: not enough memory: ")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes break otherwise elsewhere")
+def test_a_reader_that_goes_away() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    code = "import sys; from fastnn.cli import main; sys.exit(main(['info']))"
+    done = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_the_threads_that_ran(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("numba")
+    monkeypatch.setenv("FASTNN_NUM_THREADS", "4096")
+    code, out, _ = run(capsys, "train", "digits", "--epochs", "1", "--layers", "0", "--backend", "numba")
+    threads = fastnn.config.available_cores()
+    assert code == 0 and f" · numba, {threads} thread{'s' if threads > 1 else ''} · " in out
 
 
 # info

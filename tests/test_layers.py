@@ -25,7 +25,7 @@ from nets import every_backend, net, wave
         (lambda: layers.Dense(3, kernel_initializer="orthogonal"), "of Keras is not supported"),
         (lambda: layers.Dense(3, init="zeros"), "it is called kernel_initializer"),
         (lambda: layers.Dense(3, kernel_constraint="max_norm"), "kernel_constraint='max_norm' is not supported"),
-        (lambda: layers.Dense(3, trainable=False), "trainable=False is not supported"),
+        (lambda: layers.Dense(3, trainable="no"), "trainable is 'no', expected True or False"),
         (lambda: layers.Dense(3, colour="red"), 'unknown argument "colour"'),
         (lambda: layers.Dense(3, dtype="float16"), 'expected "float32" or "float64"'),
         (lambda: layers.Dense(3, name="a/b"), "without a slash"),

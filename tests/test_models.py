@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -193,6 +194,27 @@ def test_predict_before_compile(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(model.predict(X, verbose=0), X @ W + b, rtol=1e-5, atol=1e-6)
     with pytest.raises(NotBuiltError, match="not compiled"):
         model.fit(X, X[:, :2])
+
+
+@every_backend
+def test_compile_without_a_loss(backend: str, tmp_path: Path) -> None:
+    X, y = blobs()
+    arguments: list[dict[str, Any]] = [{}, {"loss": None, "optimizer": "adam"}]
+    for told in arguments:
+        model = fastnn.Sequential([fastnn.Input((4,)), layers.Dense(3, "softmax")])
+        model.compile(backend=load(backend), **told)
+        assert model.compiled and model.loss is None
+        expected = model.predict(X, verbose=0)
+        for call in (model.fit, model.evaluate, model.train_on_batch, model.test_on_batch):
+            with pytest.raises(ArgumentError, match="compiled without a loss"):
+                call(X, y)
+        model.save(tmp_path / "model")
+        again = fastnn.load_model(tmp_path / "model", backend=load(backend))
+        assert again.compiled and (again.predict(X, verbose=0) == expected).all()
+        model.compile("adam", "sparse_categorical_crossentropy", backend=load(backend))
+        assert model.fit(X, y, verbose=0)
+    with pytest.raises(ArgumentError, match="loss is missing, and metrics need one"):
+        model.compile(metrics=["acc"])
 
 
 def test_float64_model() -> None:

@@ -9,7 +9,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from fastnn import random
+from fastnn import normals, random
 from fastnn.random import Purpose
 
 
@@ -57,8 +57,8 @@ def test_element_layout() -> None:
 def test_known_numbers() -> None:
     """These are in people's models: they must never change."""
     assert random.bits32(1, Purpose.WEIGHTS, 0, 0, 4).tolist() == KNOWN_BITS
-    assert [v.hex() for v in random.normal(1, Purpose.WEIGHTS, 0, 0, 3).tolist()] == KNOWN_NORMALS
-    assert [v.hex() for v in random.truncated_normal(1, Purpose.WEIGHTS, 0, 0, 3).tolist()] == KNOWN_TRUNCATED
+    assert [v.hex() for v in normals.normal(1, Purpose.WEIGHTS, 0, 0, 3).tolist()] == KNOWN_NORMALS
+    assert [v.hex() for v in normals.truncated_normal(1, Purpose.WEIGHTS, 0, 0, 3).tolist()] == KNOWN_TRUNCATED
     assert random.permutation(1, 0, 8).tolist() == KNOWN_ORDER
 
 
@@ -72,7 +72,7 @@ KNOWN_ORDER: list[int] = [7, 0, 2, 4, 5, 3, 1, 6]
 @pytest.mark.parametrize("n", [0, 1, 17, 64, 300])
 def test_any_slice_gives_the_same_numbers(start: int, n: int) -> None:
     where: tuple[int, int, int, int] = (9, Purpose.WEIGHTS, 4, 2)
-    for draw in (random.bits32, random.bits64, random.uniform, random.normal, random.truncated_normal):
+    for draw in (random.bits32, random.bits64, random.uniform, normals.normal, normals.truncated_normal):
         whole = draw(*where, 1400)
         part = draw(*where, n, start=start)
         assert part.shape == (n,)
@@ -123,7 +123,7 @@ def test_each_bit_is_even() -> None:
 
 def test_normal_moments() -> None:
     n = 200_000
-    x = random.normal(13, Purpose.WEIGHTS, 0, 0, n)
+    x = normals.normal(13, Purpose.WEIGHTS, 0, 0, n)
     for power, moment, variance in ((1, 0.0, 1.0), (2, 1.0, 2.0), (3, 0.0, 15.0), (4, 3.0, 96.0)):
         assert abs(float((x**power).mean()) - moment) < 4.0 * math.sqrt(variance / n), power
 
@@ -134,13 +134,13 @@ def test_normal_is_the_inverse_of_the_distribution_function() -> None:
     q = np.concatenate([q, -q])
     with mpmath.workdps(40):
         exact = [float(mpmath.sqrt(2) * mpmath.erfinv(2 * mpmath.mpf(v))) for v in q.tolist()]
-    np.testing.assert_allclose(random._quantiles(q), exact, rtol=2e-15, atol=0.0)
-    np.testing.assert_array_equal(random._quantiles(-q), -random._quantiles(q))
+    np.testing.assert_allclose(normals._quantiles(q), exact, rtol=2e-15, atol=0.0)
+    np.testing.assert_array_equal(normals._quantiles(-q), -normals._quantiles(q))
 
 
 def test_truncated_normal() -> None:
     n = 200_000
-    x = random.truncated_normal(14, Purpose.WEIGHTS, 0, 0, n)
+    x = normals.truncated_normal(14, Purpose.WEIGHTS, 0, 0, n)
     assert np.abs(x).max() <= 2.0
     assert np.abs(x).max() > 1.999
     assert abs(float(x.mean())) < 4.0 * 0.88 / math.sqrt(n)

@@ -113,6 +113,15 @@ def test_saving_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         fastnn.Sequential([layers.Dense(1)]).save(path)
 
 
+def test_errors_name_the_file_and_not_a_temporary_one(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "absent" / "model", tmp_path / ("n" * 250), tmp_path / "folder"):
+        with pytest.raises(OSError) as caught:
+            classifier().save(path)
+        assert caught.value.filename == str(path) and ".tmp" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
 @pytest.fixture
 def parts(tmp_path: Path) -> tuple[Path, dict[str, Any], dict[str, str]]:
     """A good file, its tensors and its metadata."""

@@ -57,10 +57,11 @@ def test_gradient_descent(batch_size: int, backend: str) -> None:
 
 
 @every_backend
-def test_shuffle_is_the_permutation_of_the_epoch(backend: str) -> None:
+@pytest.mark.parametrize("shuffle", [True, 1, np.True_])
+def test_shuffle_is_the_permutation_of_the_epoch(shuffle: Any, backend: str) -> None:
     model = linear(backend)
     W, b = model.get_weights()
-    model.fit(X, Y, batch_size=5, epochs=2, verbose=0)
+    model.fit(X, Y, batch_size=5, epochs=2, shuffle=shuffle, verbose=0)
     for epoch in range(2):
         order = random.permutation(model.seed, epoch, N)
         W, b, _ = descend(W, b, [order[i : i + 5] for i in range(0, N, 5)], 0.1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -13,6 +14,7 @@ from . import info, train
 
 WRONG_INPUT = 2
 INTERRUPTED = 130
+BROKEN_PIPE = 141
 
 
 class _UsageError(Exception):
@@ -44,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments after the program's name; `sys.argv[1:]` if None.
 
     Returns:
-        The exit code: 0; 2 for wrong input, after one line on stderr; 130 after Ctrl-C.
+        The exit code: 0; 1 for a training that diverged and 2 for wrong input, files that cannot be read or written and
+        too little memory, after one line on stderr; 130 after Ctrl-C; 141, silent, where nobody reads stdout any more.
 
     Raises:
         SystemExit: for `--help` and `--version`, with code 0.
@@ -52,14 +55,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = _parser().parse_args(argv)
         code: int = args.run(args)
+        sys.stdout.flush()
     except _UsageError as error:
         return _wrong(str(error))
     except FastnnError as error:
-        return _wrong(f"fastnn {args.command}: {' '.join(str(error).split())}")
+        return _wrong(f"fastnn {args.command}: {_line(error)}")
+    except BrokenPipeError:
+        _silence()
+        return BROKEN_PIPE
+    except OSError as error:
+        named = error.filename is not None and error.strerror
+        return _wrong(f"fastnn {args.command}: {f'{error.filename}: {error.strerror}' if named else _line(error)}")
+    except MemoryError as error:
+        return _wrong(f"fastnn {args.command}: not enough memory: {_line(error) or 'use smaller data or layers'}")
     except KeyboardInterrupt:
         print("fastnn: stopped by Ctrl-C", file=sys.stderr)
         return INTERRUPTED
     return code
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def _silence() -> None:
+    """What is still buffered goes nowhere, or the interpreter would complain of it when it ends."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # no descriptor behind it: nothing to complain of
+        return
 
 
 def _wrong(line: str) -> int:

@@ -73,25 +73,33 @@ def load(data: str, seed: int) -> Table:
         return _table("digits", _split(X, y, seed), pixels=True)
     path = Path(data)
     name = path.stem
-    arrays = _read(path)
+    try:
+        return _load(name, _read(path), seed)
+    except MemoryError as error:
+        raise FastnnError(f"{path}: not enough memory: {error}") from None
+
+
+def _load(name: str, arrays: dict[str, Array], seed: int) -> Table:
+    keys = list(arrays)
     if len(arrays) == 4:
-        parts = _pair(name, *arrays[:2]) + _pair(name, *arrays[2:])
+        parts = _pair(name, arrays, *keys[:2]) + _pair(name, arrays, *keys[2:])
         return _table(name, parts, pixels=parts[0].dtype == np.uint8)
-    X, y = _pair(name, *arrays)
+    X, y = _pair(name, arrays, *keys)
     return _table(name, _split(X, y, seed), pixels=X.dtype == np.uint8)
 
 
-def _read(path: Path) -> list[Array]:
-    """X and y, or X, y, X_test and y_test where the file has its own test rows."""
+def _read(path: Path) -> dict[str, Array]:
+    """X and y, or X, y, X_test and y_test where the file has its own test rows, by their names in it."""
     if not path.is_file():
         raise FastnnError(f'{path}: no such file; DATA is "digits" or the path of an .npz file')
-    if not zipfile.is_zipfile(path):
-        raise FastnnError(f"{path}: not an .npz file; write one with numpy.savez(path, X=X, y=y)")
     try:
+        with open(path, "rb") as content:
+            if not zipfile.is_zipfile(content):
+                raise FastnnError(f"{path}: not an .npz file; write one with numpy.savez(path, X=X, y=y)")
         with np.load(path, allow_pickle=False) as file:
             for keys in NAMES:
                 if set(keys) <= set(file.files):
-                    arrays = [file[key] for key in keys]
+                    arrays = {key: file[key] for key in keys}
                     break
             else:
                 found = ", ".join(sorted(file.files)) or "nothing"
@@ -99,14 +107,16 @@ def _read(path: Path) -> list[Array]:
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         if isinstance(error, FastnnError):
             raise
-        raise FastnnError(f"{path}: cannot be read: {error}") from None
-    if not all(isinstance(array, np.ndarray) for array in arrays):
+        text = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise FastnnError(f"{path}: cannot be read: {text}") from None
+    if not all(isinstance(array, np.ndarray) for array in arrays.values()):
         raise FastnnError(f"{path}: a member is not a NumPy array; write the file with numpy.savez")
     return arrays
 
 
-def _pair(name: str, X: Array, y: Array) -> tuple[Array, Array]:
+def _pair(name: str, arrays: dict[str, Array], X_key: str, y_key: str) -> tuple[Array, Array]:
     """X as (n, columns), y as (n,) or (n, targets), or an error that says what does not fit."""
+    X, y = arrays[X_key], arrays[y_key]
     if X.ndim < 2 or X.dtype.kind not in "biuf":
         raise FastnnError(f"{name}: X is {X.dtype} of shape {X.shape}, expected numbers of shape (rows, columns)")
     if y.dtype.kind not in "biuf" or y.ndim not in (1, 2):
@@ -120,7 +130,23 @@ def _pair(name: str, X: Array, y: Array) -> tuple[Array, Array]:
         raise FastnnError(
             f"{name}: y holds integers of shape {y.shape}; expected one class number a row, shape (rows,)"
         )
-    return X.reshape(len(X), -1), y
+    X = X.reshape(len(X), -1)
+    _finite(name, X_key, X)
+    _finite(name, y_key, y[:, None] if y.ndim == 1 else y, float(np.finfo(np.float32).max))
+    return X, y
+
+
+def _finite(name: str, key: str, array: Array, largest: float = np.inf) -> None:
+    """Raises where an array (n, columns) holds NaN, infinity or more than `largest`, naming the file's row."""
+    if array.dtype.kind != "f":
+        return
+    bad = ~np.isfinite(array) | (np.abs(array) > largest)
+    if bad.any():
+        row, column = np.unravel_index(int(np.argmax(bad)), bad.shape)
+        place = f"row {row}, column {column}" if array.shape[1] > 1 else f"row {row}"
+        value = array[row, column]
+        cure = "scale it down" if np.isfinite(value) else "remove or fill such rows first"
+        raise FastnnError(f"{name}: {key} holds {value} in {place}; {cure}")
 
 
 def _split(X: Array, y: Array, seed: int) -> tuple[Array, Array, Array, Array]:
@@ -158,13 +184,11 @@ def _pixels(X: Array, X_test: Array) -> tuple[Array, Array]:
 
 
 def _standardised(name: str, X: Array, X_test: Array) -> tuple[Array, Array]:
-    for rows in (X, X_test):
-        bad = np.argwhere(~np.isfinite(rows))
-        if len(bad):
-            row, column = bad[0]
-            raise FastnnError(f"{name}: column {column} of X holds {rows[row, column]}; remove or fill such rows first")
-    mean = X.mean(axis=0, dtype=np.float64)
-    sd = X.std(axis=0, dtype=np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = X.mean(axis=0, dtype=np.float64)
+        sd = X.std(axis=0, dtype=np.float64)
+    if not np.isfinite(sd).all():
+        raise FastnnError(f"{name}: the values in column {int(np.argmin(np.isfinite(sd)))} of X are too large to scale")
     sd[sd == 0] = 1.0
     return ((X - mean) / sd).astype(np.float32), ((X_test - mean) / sd).astype(np.float32)
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import fastnn
 
+from .. import config, saving
 from ..callbacks import Callback
 from ..errors import FastnnError
 from . import data
 
+DIVERGED = 1
 HELP = "train a dense network on a data set, test it on rows it has not seen, and save it"
 EPILOG = """\
 DATA is one of
@@ -70,20 +74,32 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train as the options say and print one last line with the result."""
     out = args.out or Path(f"{Path(args.data).stem}.safetensors")
-    if not out.parent.is_dir() or out.is_dir():
-        raise FastnnError(f"--out {out}: expected a file in a folder that exists")
+    try:
+        if not out.parent.is_dir() or out.is_dir():
+            raise FastnnError(f"--out {out}: expected a file in a folder that exists")
+        saving.require_writable(out)
+    except OSError as error:
+        raise FastnnError(f"--out {out}: cannot be written: {error.strerror}") from None
     table = data.load(args.data, args.seed)
     fastnn.utils.set_random_seed(args.seed)
     model = _model(table, args)
     print(table.describe(), flush=True)
 
     clock = _EpochClock()
-    model.fit(table.X, table.y, epochs=args.epochs, batch_size=args.batch, callbacks=[clock])
+    losses = model.fit(table.X, table.y, epochs=args.epochs, batch_size=args.batch, callbacks=[clock]).history["loss"]
     scores = model.evaluate(table.X_test, table.y_test, batch_size=1024, verbose=0, return_dict=True)
+    diverged = next((loss for loss in (losses[-1], scores["loss"]) if not math.isfinite(loss)), None)
+    if diverged is not None:
+        print(
+            f"fastnn train: the training diverged: the loss is {diverged} after epoch {len(losses)}; nothing "
+            "was saved; try a smaller --lr",
+            file=sys.stderr,
+        )
+        return DIVERGED
     model.save(out)
     # The median epoch: the first one may hold compilation.
     rate = len(table.X) / statistics.median(clock.seconds)
-    threads = 1 if model.backend == "reference" else fastnn.get_num_threads()
+    threads = 1 if model.backend == "reference" else min(fastnn.get_num_threads(), config.available_cores())
     parts = [
         "test " + " · ".join(f"{name} {scores[key]:.4g}" for name, key in _reported(table)),
         f"{rate:,.0f} samples/s",
@@ -116,6 +132,8 @@ def _model(table: data.Table, args: argparse.Namespace) -> fastnn.Sequential:
 
 
 class _EpochClock(Callback):
+    """Takes the time of each epoch, and ends a training whose loss is no longer finite."""
+
     def __init__(self) -> None:
         super().__init__()
         self.start = 0.0
@@ -126,6 +144,7 @@ class _EpochClock(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.seconds.append(time.perf_counter() - self.start)
+        self.model.stop_training = not math.isfinite((logs or {})["loss"])
 
 
 def _widths(text: str) -> tuple[int, ...]:

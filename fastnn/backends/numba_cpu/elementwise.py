@@ -6,11 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 
 from ... import arithmetic as ar
 from ... import formulas
-from .lanes import FLOATS, I32, I64, LANES, Frame, Lanes, Value, call_intrinsic, choose, kernel
+from ...plan import largest
+from .lanes import FLOATS, I32, I64, LANES, SUFFIX, Frame, Lanes, Value, call_intrinsic, choose, kernel
 
 
 def map_kernel(formula: Callable[..., Value], sources: int) -> Callable[..., None]:
@@ -139,8 +141,8 @@ def _gather_row(name: str) -> Callable[..., None]:
 gather_row = choose("gather_row", 4, 0, [_gather_row(name) for name in SOURCE_DTYPES])
 
 
-def _first_nonfinite(f: Frame, src: Any, n: Any) -> Any:
-    """The index of the first element with x - x != 0, or -1: whole blocks first, then the guilty one by elements."""
+def _first_above(f: Frame, src: Any, n: Any, limit: float) -> Any:
+    """The index of the first element with |x| > limit or NaN, or -1: whole blocks first, then the guilty one."""
     builder, lanes = f.builder, f.lanes
     found = f.variable(I64(-1))
     stop = builder.append_basic_block("stop")
@@ -148,7 +150,8 @@ def _first_nonfinite(f: Frame, src: Any, n: Any) -> Any:
     def search(start: Any, end: Any) -> None:
         with f.loop(end, 1, start) as index:
             x = f.load_scalar(f.at(src, index))
-            bad = builder.fcmp_unordered("!=", builder.fsub(x, x), ir.Constant(x.type, 0.0))
+            size = call_intrinsic(builder, f"llvm.fabs.{SUFFIX[f.dtype]}", x.type, [x])
+            bad = builder.fcmp_unordered(">", size, ir.Constant(x.type, limit))
             with builder.if_then(bad):
                 builder.store(index, found)
                 builder.branch(stop)
@@ -161,7 +164,7 @@ def _first_nonfinite(f: Frame, src: Any, n: Any) -> Any:
         any_bad = ir.Constant(ir.VectorType(ir.IntType(1), LANES), [0] * LANES)
         for part in range(8):
             x = f.load(f.at(src, builder.add(index, I64(part * LANES))))
-            any_bad = builder.or_(any_bad, (x - x != lanes.constant(0.0)).ir)
+            any_bad = builder.or_(any_bad, (~(lanes.abs(x) <= limit)).ir)
         with builder.if_then(builder.icmp_unsigned("!=", builder.bitcast(any_bad, bits), bits(0)), likely=False):
             search(index, builder.add(index, I64(step)))
     search(whole, n)
@@ -175,7 +178,8 @@ def _find_nonfinite(f: Frame, wide: Any, src: Any, n: Any) -> Any:
     with f.builder.if_else(f.builder.icmp_signed("==", wide, I64(1))) as branches:
         for branch, dtype in zip(branches, ("float64", "float32"), strict=True):
             with branch:
-                f.builder.store(_first_nonfinite(Frame(f.builder, dtype), src, n), found)
+                limit = float(largest(np.dtype(dtype), np.dtype(f.dtype)))
+                f.builder.store(_first_above(Frame(f.builder, dtype), src, n, limit), found)
     return f.builder.load(found)
 
 
