@@ -23,8 +23,9 @@ DTYPES = ("float32", "float64")
 CLASSES = {
     "reference": ("fastnn.backends.reference", "ReferenceBackend"),
     "numba": ("fastnn.backends.numba_cpu", "NumbaBackend"),
+    "c": ("fastnn.backends.c", "CBackend"),
 }
-RUNNERS: tuple[Runner, ...] = (("reference", 1), ("numba", 1), ("numba", 2))
+RUNNERS: tuple[Runner, ...] = (("reference", 1), ("numba", 1), ("numba", 2), ("c", 1), ("c", 2))
 TWINS = tuple(runner for runner in RUNNERS if runner[0] != "reference")
 
 
@@ -44,9 +45,9 @@ def load(name: str) -> Backend:
 def threads(runner: Runner) -> Iterator[None]:
     """What runs inside uses the runner's threads, however small the work."""
     config.set_num_threads(runner[1])
-    module = sys.modules.get("fastnn.backends.numba_cpu")
+    module = sys.modules.get(CLASSES[runner[0]][0])
     with pytest.MonkeyPatch.context() as patch:
-        if module is not None and runner[1] > 1:
+        if hasattr(module, "FLOPS_PER_THREAD") and runner[1] > 1:
             patch.setattr(module, "FLOPS_PER_THREAD", 1)
         yield
     config.set_num_threads(None)

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 # Where each class is, and the module that it cannot do without.
 _PLACES = {
     "numba": ("fastnn.backends.numba_cpu", "NumbaBackend", "numba"),
+    "c": ("fastnn.backends.c", "CBackend", "the C library"),
     "reference": ("fastnn.backends.reference", "ReferenceBackend", "numpy"),
 }
 _NOT_BUILT = {
-    "c": "not built: this version has no C library",
     "cuda": "not built: this version has no CUDA kernels",
 }
-_AUTO = ("numba", "reference")
+_AUTO = ("numba", "c", "reference")
 
 _reasons: dict[str, str] = {}
 
@@ -67,8 +67,8 @@ def _choose() -> str:
         if not _reason(name):
             return name
     warnings.warn(
-        f'the backend "numba" is not available ({_reason("numba")}); training runs on "reference", which is right but '
-        'slow; install Numba with: pip install "numba>=0.68"',
+        f'the backends "numba" ({_reason("numba")}) and "c" ({_reason("c")}) are not available; training runs on '
+        '"reference", which is right but slow; install Numba with: pip install "numba>=0.68"',
         RuntimeWarning,
         stacklevel=3,
     )
@@ -91,7 +91,8 @@ def _reason(name: str) -> str:
         except ModuleNotFoundError as error:
             _reasons[name] = f"{error.name} is not installed"
         except Exception as error:  # a broken installation may fail in any way, and is a reason, not a crash
-            _reasons[name] = f"{_PLACES[name][2]} cannot be imported: {error}"
+            text = str(error)
+            _reasons[name] = text if text.startswith("not built") else f"{_PLACES[name][2]} cannot be imported: {text}"
         else:
             _reasons[name] = ""
     return _reasons[name]

@@ -16,7 +16,22 @@ import numpy as np
 import numpy.typing as npt
 
 from ..formulas import ACTIVATIONS, LOSS_NAMES, METRIC_NAMES, OPTIMIZERS, ROW_METRICS
-from ..plan import SUM_COUNT, SUM_LOSS, Counter, I, Kind, Los, Met, Opt, Par, Plan, Scalar, largest, mean_outputs, padded
+from ..plan import (
+    SUM_COUNT,
+    SUM_LOSS,
+    Counter,
+    I,
+    Kind,
+    Los,
+    Met,
+    Opt,
+    Par,
+    Plan,
+    Scalar,
+    largest,
+    mean_outputs,
+    padded,
+)
 from ..random import permutation
 from ..state import State
 
@@ -136,10 +151,7 @@ class Program:
 
     @exclusive
     def find_nonfinite(self, X: Array) -> int:
-        """The flat index, in C order, of the first element of a (n, I) float array that is not finite in the plan's dtype.
-
-        -1 where there is none.
-        """
+        """The first element of a (n, I) float array that is not finite in the plan's dtype: its flat index, or -1."""
         with np.errstate(all="ignore"):
             bad = ~(np.abs(X) <= largest(X.dtype, self.plan.dtype))
         return int(np.argmax(bad)) if bad.any() else -1

@@ -1,0 +1,274 @@
+/* fastnn.h: the whole C interface of fastnn, dense neural networks with the same bits on every backend.
+ *
+ * Sizes: b batch, i fan-in, o fan-out, c classes, p parameters, m n k of a GEMM. `ld...` is the stride between rows in
+ * elements; the elements of a row are contiguous. Arguments are outputs, inputs, sizes, scalars. Every function gives a
+ * status, never prints, never ends the process and allocates nothing. `threads` is how many it may use; the bits do not
+ * depend on it. Functions may run side by side on different data.
+ *
+ * Codes and the columns of the plan's tables are those of fastnn/plan.py; csrc/generate.py writes them to constants.h.
+ */
+#ifndef FASTNN_H
+#define FASTNN_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* declarations: what stands between these two lines is what the Python binding reads */
+
+/* What every function gives. */
+#define FNN_OK 0
+#define FNN_NULL 1 /* a pointer is NULL that is needed */
+#define FNN_BAD_SIZE 2 /* a size is negative, or more than the buffers hold */
+#define FNN_BAD_CODE 3 /* no such activation, loss, metric, optimizer or dtype */
+#define FNN_BAD_LEVEL 4 /* no such instruction set, or not on this processor */
+
+/* Dtypes of fnn_data's x and y. */
+#define FNN_BOOL 0
+#define FNN_UINT8 1
+#define FNN_INT8 2
+#define FNN_UINT16 3
+#define FNN_INT16 4
+#define FNN_UINT32 5
+#define FNN_INT32 6
+#define FNN_UINT64 7
+#define FNN_INT64 8
+#define FNN_FLOAT16 9
+#define FNN_FLOAT32 10
+#define FNN_FLOAT64 11
+
+#define FNN_ROW_BLOCK 16 /* rows that a thread takes at least */
+#define FNN_FORWARD_ROWS 64 /* rows of a thread's block in inference */
+#define FNN_GRADIENT_ROWS 64 /* rows of a W at least whose gradient stays in cache between dW and the optimizer */
+#define FNN_GRADIENT_BLOCK 32768 /* elements of such a gradient */
+
+/* A plan and its state. Reals are of the dtype of the function that is called. */
+typedef struct fnn_program {
+    const int64_t *instructions; /* (instruction_count, FNN_I_WIDTH) */
+    int64_t instruction_count;
+    const int64_t *parameters; /* (parameter_count, FNN_PAR_WIDTH) */
+    int64_t parameter_count;
+    const int64_t *metrics; /* (metric_count, FNN_MET_WIDTH) */
+    int64_t metric_count;
+    const int64_t *loss; /* (FNN_LOS_WIDTH), or NULL: a model that only predicts */
+    const int64_t *optimizer; /* (FNN_OPT_WIDTH), or NULL: never updated */
+    const double *constants;
+    int64_t features, outputs, output_unit; /* widths of a row of x and of the predictions, and where those lie */
+    int64_t fixed_elements; /* of the workspace, beside its rows */
+    void *theta, *gradient; /* reals (p) */
+    void *slot_0, *slot_1; /* reals (p), or NULL where the optimizer has none */
+    double *scalars; /* (FNN_SCALAR_WIDTH) */
+    int64_t *counters; /* (FNN_COUNTER_WIDTH) */
+    void *workspace; /* reals (fixed_elements + capacity * row elements) */
+    int64_t capacity; /* rows of a batch that the workspace and the vectors below hold */
+    void *row_values; /* reals (1 + metric_count, capacity) */
+    void *row_scales; /* reals (capacity) */
+    void *row_weights; /* reals (capacity): ones, unless data has weights */
+    void *scratch; /* reals (scratch_threads, scratch_size) */
+    int64_t scratch_size; /* max(FNN_GRADIENT_BLOCK, FNN_GRADIENT_ROWS * the most columns of a parameter) */
+    int64_t scratch_threads;
+} fnn_program;
+
+/* What is trained or predicted on; strides are in bytes. */
+typedef struct fnn_data {
+    const void *x; /* (rows, features) of dtype x_code */
+    int64_t x_row, x_element;
+    const void *y; /* (rows, targets) of dtype y_code; NULL to predict */
+    int64_t y_row, y_element;
+    const void *w; /* reals (rows), or NULL: ones */
+    const int64_t *order; /* (rows): the epoch's order, each below the number of rows; NULL: 0, 1, 2 ... */
+    int64_t rows, batch;
+    int32_t x_code, y_code;
+} fnn_data;
+
+/* "avx512", "avx2" or "portable": the instruction set in use. At first the best that the processor has, or the one that
+ * the environment's FASTNN_CPU names. */
+const char *fnn_level(void);
+
+/* Uses another instruction set; NULL: the best. Not while other functions run. */
+int fnn_set_level(const char *name);
+
+/* Runs `member(context)` on `threads` threads and returns when all have ended; fewer that come change only the time. */
+typedef void (*fnn_region)(void (*member)(void *), void *context, int32_t threads);
+
+/* How threads are started; NULL: never more than one. fnn_openmp_region of openmp.c is one. */
+int fnn_set_region(fnn_region region);
+
+/* order (n) = the permutation of an epoch. */
+int fnn_shuffle(int64_t *order, int64_t n, int64_t seed, int64_t epoch);
+
+/* found (threads) = the first flat index of each thread's rows of x (b, i) with a NaN or an infinity, or -1; the stride
+ * between rows is in bytes. */
+int fnn_find_nonfinite_f32(int64_t *found, const void *x_bi, int64_t row_bytes, int64_t b, int64_t i, int32_t threads);
+int fnn_find_nonfinite_f64(int64_t *found, const void *x_bi, int64_t row_bytes, int64_t b, int64_t i, int32_t threads);
+
+/* --- operations: the rows of fastnn/operations.py --- */
+
+/* C (m, n) = A (m, k) B (k, n), chunks of 256 along k. */
+int fnn_gemm_nn_f32(float *C_mn, int64_t ldc, const float *A_mk, int64_t lda, const float *B_kn, int64_t ldb,
+        int64_t m, int64_t n, int64_t k, int32_t threads);
+int fnn_gemm_nn_f64(double *C_mn, int64_t ldc, const double *A_mk, int64_t lda, const double *B_kn, int64_t ldb,
+        int64_t m, int64_t n, int64_t k, int32_t threads);
+
+/* C (m, n) = A^T B, A (k, m), B (k, n). */
+int fnn_gemm_tn_f32(float *C_mn, int64_t ldc, const float *A_km, int64_t lda, const float *B_kn, int64_t ldb,
+        int64_t m, int64_t n, int64_t k, int32_t threads);
+int fnn_gemm_tn_f64(double *C_mn, int64_t ldc, const double *A_km, int64_t lda, const double *B_kn, int64_t ldb,
+        int64_t m, int64_t n, int64_t k, int32_t threads);
+
+/* C (m, n) = A B^T, A (m, k), B (n, k); scratch (k, n rounded up to 16). */
+int fnn_gemm_nt_f32(float *C_mn, int64_t ldc, const float *A_mk, int64_t lda, const float *B_nk, int64_t ldb,
+        int64_t m, int64_t n, int64_t k, float *scratch, int32_t threads);
+int fnn_gemm_nt_f64(double *C_mn, int64_t ldc, const double *A_mk, int64_t lda, const double *B_nk, int64_t ldb,
+        int64_t m, int64_t n, int64_t k, double *scratch, int32_t threads);
+
+/* Z (b, o) = X (b, i) W (i, o) + b (o). */
+int fnn_dense_forward_f32(float *Z_bo, int64_t ldz, const float *X_bi, int64_t ldx, const float *W_io, int64_t ldw,
+        const float *b_o, int64_t b, int64_t o, int64_t i, int32_t threads);
+int fnn_dense_forward_f64(double *Z_bo, int64_t ldz, const double *X_bi, int64_t ldx, const double *W_io, int64_t ldw,
+        const double *b_o, int64_t b, int64_t o, int64_t i, int32_t threads);
+
+/* db (o) = the sum of dZ (b, o) over b. */
+int fnn_bias_backward_f32(float *db_o, const float *dZ_bo, int64_t ldz, int64_t b, int64_t o, int32_t threads);
+int fnn_bias_backward_f64(double *db_o, const double *dZ_bo, int64_t ldz, int64_t b, int64_t o, int32_t threads);
+
+/* A (b, o) = f(Z (b, o)); code: FNN_ACTIVATION_*, p: its parameter. */
+int fnn_activation_forward_f32(float *A_bo, int64_t lda, const float *Z_bo, int64_t ldz, int64_t b, int64_t o,
+        int32_t code, double p, int32_t threads);
+int fnn_activation_forward_f64(double *A_bo, int64_t lda, const double *Z_bo, int64_t ldz, int64_t b, int64_t o,
+        int32_t code, double p, int32_t threads);
+
+/* dZ (b, o) = dA (b, o) f' from the saved S (b, o): A or Z, as the activation's row says. */
+int fnn_activation_backward_f32(float *dZ_bo, int64_t ldz, const float *dA_bo, int64_t lda, const float *S_bo,
+        int64_t lds, int64_t b, int64_t o, int32_t code, double p, int32_t threads);
+int fnn_activation_backward_f64(double *dZ_bo, int64_t ldz, const double *dA_bo, int64_t lda, const double *S_bo,
+        int64_t lds, int64_t b, int64_t o, int32_t code, double p, int32_t threads);
+
+/* P (b, c) = e^(Z - max) / sum by rows, Z (b, c). */
+int fnn_softmax_forward_f32(float *P_bc, int64_t ldp, const float *Z_bc, int64_t ldz, int64_t b, int64_t c,
+        int32_t threads);
+int fnn_softmax_forward_f64(double *P_bc, int64_t ldp, const double *Z_bc, int64_t ldz, int64_t b, int64_t c,
+        int32_t threads);
+
+/* dZ (b, c) = P (dP - sum(dP P)) by rows, dP (b, c), P (b, c). */
+int fnn_softmax_backward_f32(float *dZ_bc, int64_t ldz, const float *dP_bc, int64_t ld_dp, const float *P_bc,
+        int64_t ldp, int64_t b, int64_t c, int32_t threads);
+int fnn_softmax_backward_f64(double *dZ_bc, int64_t ldz, const double *dP_bc, int64_t ld_dp, const double *P_bc,
+        int64_t ldp, int64_t b, int64_t c, int32_t threads);
+
+/* l (b) of A (b, c) against Y (b, c), or y (b, 1) where code is sparse; y' = y keep + add. */
+int fnn_loss_forward_f32(float *l_b, int64_t ldl, const float *A_bc, int64_t lda, const float *Y_bc, int64_t ldy,
+        int64_t b, int64_t c, int32_t code, double p, double keep, double add, int32_t threads);
+int fnn_loss_forward_f64(double *l_b, int64_t ldl, const double *A_bc, int64_t lda, const double *Y_bc, int64_t ldy,
+        int64_t b, int64_t c, int32_t code, double p, double keep, double add, int32_t threads);
+
+/* dA (b, c) = its gradient by A, times s (b). */
+int fnn_loss_backward_f32(float *dA_bc, int64_t ldd, const float *A_bc, int64_t lda, const float *Y_bc, int64_t ldy,
+        const float *s_b, int64_t lds, int64_t b, int64_t c, int32_t code, double p, double keep, double add,
+        int32_t threads);
+int fnn_loss_backward_f64(double *dA_bc, int64_t ldd, const double *A_bc, int64_t lda, const double *Y_bc,
+        int64_t ldy, const double *s_b, int64_t lds, int64_t b, int64_t c, int32_t code, double p, double keep, double add,
+        int32_t threads);
+
+/* l (b) and P (b, c) = softmax(Z) from logits Z (b, c) against Y (b, c) or y (b, 1); P is not Z. */
+int fnn_crossentropy_forward_f32(float *l_b, int64_t ldl, float *P_bc, int64_t ldp, const float *Z_bc, int64_t ldz,
+        const float *Y_bc, int64_t ldy, int64_t b, int64_t c, int32_t code, double keep, double add, int32_t threads);
+int fnn_crossentropy_forward_f64(double *l_b, int64_t ldl, double *P_bc, int64_t ldp, const double *Z_bc, int64_t ldz,
+        const double *Y_bc, int64_t ldy, int64_t b, int64_t c, int32_t code, double keep, double add,
+        int32_t threads);
+
+/* dZ (b, c) = (P sum(Y) - Y) s, P (b, c), s (b). */
+int fnn_crossentropy_backward_f32(float *dZ_bc, int64_t ldz, const float *P_bc, int64_t ldp, const float *Y_bc,
+        int64_t ldy, const float *s_b, int64_t lds, int64_t b, int64_t c, int32_t code, double keep, double add,
+        int32_t threads);
+int fnn_crossentropy_backward_f64(double *dZ_bc, int64_t ldz, const double *P_bc, int64_t ldp, const double *Y_bc,
+        int64_t ldy, const double *s_b, int64_t lds, int64_t b, int64_t c, int32_t code, double keep, double add,
+        int32_t threads);
+
+/* r (b) of A (b, c) against Y (b, c) or y (b, 1); code: FNN_METRIC_*_accuracy. */
+int fnn_metric_f32(float *r_b, int64_t ldr, const float *A_bc, int64_t lda, const float *Y_bc, int64_t ldy, int64_t b,
+        int64_t c, int32_t code, int32_t threads);
+int fnn_metric_f64(double *r_b, int64_t ldr, const double *A_bc, int64_t lda, const double *Y_bc, int64_t ldy,
+        int64_t b, int64_t c, int32_t code, int32_t threads);
+
+/* total (3 c + 1) += sum y, sum y^2, sum (y - a)^2 by output, then the row count; A (b, c), Y (b, c). */
+int fnn_r2_sums_f32(double *total, const float *A_bc, int64_t lda, const float *Y_bc, int64_t ldy, int64_t b,
+        int64_t c, int32_t threads);
+int fnn_r2_sums_f64(double *total, const double *A_bc, int64_t lda, const double *Y_bc, int64_t ldy, int64_t b,
+        int64_t c, int32_t threads);
+
+/* total (1) += w l in row order, l (b), w (b). */
+int fnn_weighted_sum_f32(double *total, const float *l_b, int64_t ldl, const float *w_b, int64_t ldw, int64_t b,
+        int32_t threads);
+int fnn_weighted_sum_f64(double *total, const double *l_b, int64_t ldl, const double *w_b, int64_t ldw, int64_t b,
+        int32_t threads);
+
+/* s (b) = w (b) factor. */
+int fnn_row_scale_f32(float *s_b, int64_t lds, const float *w_b, int64_t ldw, int64_t b, double factor,
+        int32_t threads);
+int fnn_row_scale_f64(double *s_b, int64_t lds, const double *w_b, int64_t ldw, int64_t b, double factor,
+        int32_t threads);
+
+/* total (1) += sum |w|, w (p). */
+int fnn_sum_abs_f32(double *total, const float *w_p, int64_t p, int32_t threads);
+int fnn_sum_abs_f64(double *total, const double *w_p, int64_t p, int32_t threads);
+
+/* total (1) += sum w^2, w (p). */
+int fnn_sum_squares_f32(double *total, const float *w_p, int64_t p, int32_t threads);
+int fnn_sum_squares_f64(double *total, const double *w_p, int64_t p, int32_t threads);
+
+/* g (p) += two_l2 w + l1 sign(w), w (p). */
+int fnn_penalty_backward_f32(float *g_p, const float *w_p, int64_t p, double l1, double two_l2, int32_t threads);
+int fnn_penalty_backward_f64(double *g_p, const double *w_p, int64_t p, double l1, double two_l2, int32_t threads);
+
+/* theta (p) += factor theta. */
+int fnn_decay_step_f32(float *theta_p, int64_t p, double factor, int32_t threads);
+int fnn_decay_step_f64(double *theta_p, int64_t p, double factor, int32_t threads);
+
+/* theta (p) and slots m (p), v (p) (or NULL) by gradient g (p); code: FNN_OPTIMIZER_*, h0 ... h3: its scalars. */
+int fnn_optimizer_step_f32(float *theta_p, float *m_p, float *v_p, const float *g_p, int64_t p, int32_t code,
+        double h0, double h1, double h2, double h3, int32_t threads);
+int fnn_optimizer_step_f64(double *theta_p, double *m_p, double *v_p, const double *g_p, int64_t p, int32_t code,
+        double h0, double h1, double h2, double h3, int32_t threads);
+
+/* A (b, o) = keep ? Z / (1 - rate) : 0, Z (b, o). */
+int fnn_dropout_f32(float *A_bo, int64_t lda, const float *Z_bo, int64_t ldz, int64_t b, int64_t o, double rate,
+        int64_t seed, int64_t step, int64_t layer, int32_t threads);
+int fnn_dropout_f64(double *A_bo, int64_t lda, const double *Z_bo, int64_t ldz, int64_t b, int64_t o, double rate,
+        int64_t seed, int64_t step, int64_t layer, int32_t threads);
+
+/* --- programs: a plan's steps; every thread of the team needs its part of program->scratch --- */
+
+/* trains on steps first ... last - 1 of the epoch; sums (plan's sums) += losses and metrics. */
+int fnn_run_steps_f32(const fnn_program *program, const fnn_data *data, int64_t first, int64_t last, double *sums,
+        int32_t threads);
+int fnn_run_steps_f64(const fnn_program *program, const fnn_data *data, int64_t first, int64_t last, double *sums,
+        int32_t threads);
+
+/* leaves the gradient of the first batch's mean loss in program->gradient; sums += its loss and metrics. */
+int fnn_gradient_f32(const fnn_program *program, const fnn_data *data, double *sums, int32_t threads);
+int fnn_gradient_f64(const fnn_program *program, const fnn_data *data, double *sums, int32_t threads);
+
+/* one optimizer step from program->gradient. */
+int fnn_update_f32(const fnn_program *program, int32_t threads);
+int fnn_update_f64(const fnn_program *program, int32_t threads);
+
+/* sums += losses and metrics of steps first ... last - 1, in inference mode. */
+int fnn_score_f32(const fnn_program *program, const fnn_data *data, int64_t first, int64_t last, double *sums,
+        int32_t threads);
+int fnn_score_f64(const fnn_program *program, const fnn_data *data, int64_t first, int64_t last, double *sums,
+        int32_t threads);
+
+/* out (rows, outputs) = predictions of data->x; needs capacity FNN_FORWARD_ROWS * threads. */
+int fnn_forward_f32(const fnn_program *program, const fnn_data *data, float *out, int32_t threads);
+int fnn_forward_f64(const fnn_program *program, const fnn_data *data, double *out, int32_t threads);
+
+/* end of declarations */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

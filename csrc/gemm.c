@@ -1,0 +1,251 @@
+/* GEMM by register tiles over chunks of k and panels of columns; the transposing copy; sums over the batch.
+ *
+ * C_mn (+)= A_mk B_kn, every accumulator from +0 by fma in ascending k, chunks of FNN_K_CHUNK added in order.
+ */
+#ifndef FNN_LEVEL
+
+#include "internal.h"
+#define FNN_FILE "gemm.c"
+#include "levels.h"
+
+#else
+
+/* Rows of the tiles: panels of two vectors, panels of one. */
+#undef WIDE_ROWS
+#undef WIDE_REST
+#undef NARROW_ROWS
+#if FNN_LEVEL == FNN_AVX512
+#define WIDE_ROWS 8
+#define WIDE_REST 4
+#define NARROW_ROWS 16
+#elif FNN_LEVEL == FNN_AVX2
+#define WIDE_ROWS 6
+#define WIDE_REST 2
+#define NARROW_ROWS 8
+#else
+#define WIDE_ROWS 4
+#define WIDE_REST 2
+#define NARROW_ROWS 8
+#endif
+/* Rows of A, and row stride of B, from which a packed panel of B repays its copy. */
+#define PACK_ROWS 48
+#define PACK_STRIDE 256
+
+/* `rows` x `vectors` accumulators; `full` if every column is there to be read: constants after inlining. */
+INLINE void FN(tile)(const int rows, const int vectors, const bool full, real *C, int64_t ldc, const real *A,
+                     int64_t a_row, int64_t a_k, const real *B, int64_t ldb, int64_t n, int64_t k, const real *bias,
+                     int flags)
+{
+    V sum[NARROW_ROWS][2];
+    /* Every fourth row has a pointer: the others are reached by offsets that fit in registers. */
+    const real *start[(NARROW_ROWS + 3) / 4];
+    FNN_UNROLL
+    for (int i = 0; i < rows; i++) {
+        FNN_UNROLL
+        for (int j = 0; j < vectors; j++) {
+            sum[i][j] = SPLAT((real)0);
+        }
+    }
+    FNN_UNROLL
+    for (int i = 0; i < rows; i += 4) {
+        start[i / 4] = A + i * a_row;
+    }
+    for (int64_t step = 0; step < k; step++) {
+        V b[2];
+        FNN_UNROLL
+        for (int j = 0; j < vectors; j++) {
+            b[j] = full ? LOAD(B + j * W) : LOAD_FIRST(B + j * W, n > j * W ? n - j * W : 0);
+        }
+        B += ldb;
+        FNN_UNROLL
+        for (int i = 0; i < rows; i++) {
+            const V a = SPLAT(start[i / 4][i % 4 * a_row]);
+            FNN_UNROLL
+            for (int j = 0; j < vectors; j++) {
+                sum[i][j] = FMA(a, b[j], sum[i][j]);
+            }
+        }
+        FNN_UNROLL
+        for (int i = 0; i < rows; i += 4) {
+            start[i / 4] += a_k;
+        }
+    }
+    FNN_UNROLL
+    for (int j = 0; j < vectors; j++) {
+        const int64_t left = n > j * W ? n - j * W : 0;
+        const V b = (flags & FNN_BIAS) ? LOAD_FIRST(bias + j * W, left) : SPLAT((real)0);
+        FNN_UNROLL
+        for (int i = 0; i < rows; i++) {
+            real *c = C + i * ldc + j * W;
+            V value = sum[i][j];
+            if (flags & FNN_ACCUMULATE) {
+                value = LOAD_FIRST(c, left) + value;
+            }
+            if (flags & FNN_BIAS) {
+                value = value + b;
+            }
+            if (flags & FNN_RELU) {
+                value = SELECT(LT(value, SPLAT((real)0)), SPLAT((real)0), value);
+            }
+            STORE_FIRST(c, value, left);
+        }
+    }
+}
+
+KERNEL static void FN(tile_wide)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B,
+                                 int64_t ldb, int64_t n, int64_t k, const real *bias, int flags)
+{
+    if ((flags & FNN_PACKED) || n >= 2 * W) {
+        FN(tile)(WIDE_ROWS, 2, true, C, ldc, A, a_row, a_k, B, ldb, n, k, bias, flags);
+    } else {
+        FN(tile)(WIDE_ROWS, 2, false, C, ldc, A, a_row, a_k, B, ldb, n, k, bias, flags);
+    }
+}
+
+KERNEL static void FN(tile_rest)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B,
+                                 int64_t ldb, int64_t n, int64_t k, const real *bias, int flags)
+{
+    FN(tile)(WIDE_REST, 2, false, C, ldc, A, a_row, a_k, B, ldb, n, k, bias, flags);
+}
+
+KERNEL static void FN(tile_row)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B,
+                                int64_t ldb, int64_t n, int64_t k, const real *bias, int flags)
+{
+    FN(tile)(1, 2, false, C, ldc, A, a_row, a_k, B, ldb, n, k, bias, flags);
+}
+
+KERNEL static void FN(tile_narrow)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B,
+                                   int64_t ldb, int64_t n, int64_t k, const real *bias, int flags)
+{
+    if (n >= W) {
+        FN(tile)(NARROW_ROWS, 1, true, C, ldc, A, a_row, a_k, B, ldb, n, k, bias, flags);
+    } else {
+        FN(tile)(NARROW_ROWS, 1, false, C, ldc, A, a_row, a_k, B, ldb, n, k, bias, flags);
+    }
+}
+
+KERNEL static void FN(tile_narrow_rest)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k,
+                                        const real *B, int64_t ldb, int64_t n, int64_t k, const real *bias, int flags)
+{
+    FN(tile)(4, 1, false, C, ldc, A, a_row, a_k, B, ldb, n, k, bias, flags);
+}
+
+KERNEL static void FN(tile_narrow_row)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B,
+                                       int64_t ldb, int64_t n, int64_t k, const real *bias, int flags)
+{
+    FN(tile)(1, 1, false, C, ldc, A, a_row, a_k, B, ldb, n, k, bias, flags);
+}
+
+/* A panel of more than W and at most 2 W columns. */
+INLINE void FN(panel_wide)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B, int64_t ldb,
+                           int64_t m, int64_t n, int64_t k, const real *bias, int flags)
+{
+    int64_t i = 0;
+    for (; i + WIDE_ROWS <= m; i += WIDE_ROWS) {
+        FN(tile_wide)(C + i * ldc, ldc, A + i * a_row, a_row, a_k, B, ldb, n, k, bias, flags);
+    }
+    for (; i + WIDE_REST <= m; i += WIDE_REST) {
+        FN(tile_rest)(C + i * ldc, ldc, A + i * a_row, a_row, a_k, B, ldb, n, k, bias, flags);
+    }
+    for (; i < m; i++) {
+        FN(tile_row)(C + i * ldc, ldc, A + i * a_row, a_row, a_k, B, ldb, n, k, bias, flags);
+    }
+}
+
+/* The same, from a contiguous copy of the panel whose rows are padded to whole vectors: unpacked, it lies in few sets
+ * of the first cache when the row stride is near a power of two. */
+KERNEL static void FN(panel_packed)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B,
+                                    int64_t ldb, int64_t m, int64_t n, int64_t k, const real *bias, int flags)
+{
+    _Alignas(64) real copy[FNN_K_CHUNK * 2 * W];
+    for (int64_t row = 0; row < k; row++) {
+        STORE(copy + row * 2 * W, LOAD(B + row * ldb));
+        STORE(copy + row * 2 * W + W, LOAD_FIRST(B + row * ldb + W, n - W));
+    }
+    FN(panel_wide)(C, ldc, A, a_row, a_k, copy, 2 * W, m, n, k, bias, flags | FNN_PACKED);
+}
+
+INLINE void FN(panel_narrow)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B,
+                             int64_t ldb, int64_t m, int64_t n, int64_t k, const real *bias, int flags)
+{
+    int64_t i = 0;
+    for (; i + NARROW_ROWS <= m; i += NARROW_ROWS) {
+        FN(tile_narrow)(C + i * ldc, ldc, A + i * a_row, a_row, a_k, B, ldb, n, k, bias, flags);
+    }
+    for (; i + 4 <= m; i += 4) {
+        FN(tile_narrow_rest)(C + i * ldc, ldc, A + i * a_row, a_row, a_k, B, ldb, n, k, bias, flags);
+    }
+    for (; i < m; i++) {
+        FN(tile_narrow_row)(C + i * ldc, ldc, A + i * a_row, a_row, a_k, B, ldb, n, k, bias, flags);
+    }
+}
+
+KERNEL void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B, int64_t ldb,
+                     int64_t m, int64_t n, int64_t k, const real *bias, int flags)
+{
+    for (int64_t j = 0; j < n; j += 2 * W) {
+        const int64_t width = fnn_least(n - j, 2 * W);
+        const real *bias_at = (flags & FNN_BIAS) ? bias + j : bias;
+        int64_t start = 0;
+        do {
+            const int64_t depth = fnn_least(k - start, FNN_K_CHUNK);
+            const int step_flags = (start + depth >= k ? flags : 0) | (start > 0 ? FNN_ACCUMULATE : 0);
+            const real *a_at = A + start * a_k, *b_at = B + start * ldb + j;
+            if (width > W && m >= PACK_ROWS && ldb >= PACK_STRIDE) {
+                FN(panel_packed)(C + j, ldc, a_at, a_row, a_k, b_at, ldb, m, width, depth, bias_at, step_flags);
+            } else if (width > W) {
+                FN(panel_wide)(C + j, ldc, a_at, a_row, a_k, b_at, ldb, m, width, depth, bias_at, step_flags);
+            } else {
+                FN(panel_narrow)(C + j, ldc, a_at, a_row, a_k, b_at, ldb, m, width, depth, bias_at, step_flags);
+            }
+            start += FNN_K_CHUNK;
+        } while (start < k);
+    }
+}
+
+/* dst_cr = src_rc, in blocks that stay in the first cache. */
+KERNEL void FN(transpose)(real *dst, int64_t ldd, const real *src, int64_t lds, int64_t rows, int64_t columns)
+{
+    for (int64_t c = 0; c < columns; c += FNN_LANES) {
+        const int64_t c_end = fnn_least(c + FNN_LANES, columns);
+        for (int64_t r = 0; r < rows; r += W) {
+            const int64_t left = rows - r;
+            for (int64_t column = c; column < c_end; column++) {
+                const real *from = src + r * lds + column;
+                real *to = dst + column * ldd + r;
+                if (left >= W) {
+                    V v = {0};
+                    FNN_UNROLL
+                    for (int64_t i = 0; i < W; i++) {
+                        v[i] = from[i * lds];
+                    }
+                    STORE(to, v);
+                } else {
+                    for (int64_t i = 0; i < left; i++) {
+                        to[i] = from[i * lds];
+                    }
+                }
+            }
+        }
+    }
+}
+
+/* db_o = the sum over the batch of dZ_bo by the rule of the GEMM. */
+KERNEL void FN(bias_backward)(real *db, const real *dZ, int64_t ld, int64_t rows, int64_t columns)
+{
+    for (int64_t c = 0; c < columns; c += W) {
+        const int64_t left = columns - c;
+        V total = SPLAT((real)0);
+        for (int64_t start = 0; start < rows; start += FNN_K_CHUNK) {
+            const int64_t end = fnn_least(start + FNN_K_CHUNK, rows);
+            V chunk = SPLAT((real)0);
+            for (int64_t row = start; row < end; row++) {
+                chunk = chunk + LOAD_FIRST(dZ + row * ld + c, left);
+            }
+            total = start == 0 ? chunk : total + chunk;
+        }
+        STORE_FIRST(db + c, total, left);
+    }
+}
+
+#endif

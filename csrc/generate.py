@@ -1,0 +1,319 @@
+"""Writes the C headers that come from the package's own texts: the constants, and the formulas as vector functions.
+
+`python csrc/generate.py FOLDER` writes `constants.h`, `activations.h`, `losses.h`, `optimizers.h`, `formulas_f32.h` and
+`formulas_f64.h` there. `arithmetic.py` and `formulas.py` are run over an algebra that prints C; enumerations and plain
+numbers are read from the syntax of the other files, so that building needs nothing but Python.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import struct
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).resolve().parents[1] / "fastnn"
+SUFFIX = {"float32": "f32", "float64": "f64"}
+INTEGER_BITS = {"float32": 32, "float64": 64}
+
+# (file, class, prefix of its C names)
+ENUMS = (
+    ("plan.py", "Kind", "KIND"),
+    ("plan.py", "I", "I"),
+    ("plan.py", "Par", "PAR"),
+    ("plan.py", "Met", "MET"),
+    ("plan.py", "Los", "LOS"),
+    ("plan.py", "Opt", "OPT"),
+    ("plan.py", "Scalar", "SCALAR"),
+    ("plan.py", "Counter", "COUNTER"),
+    ("operations.py", "Family", "FAMILY"),
+    ("random.py", "Purpose", "PURPOSE"),
+)
+# (file, name)
+NUMBERS = (
+    ("plan.py", "ROW_PAD"),
+    ("plan.py", "SUM_LOSS"),
+    ("plan.py", "SUM_COUNT"),
+    ("random.py", "ROUNDS"),
+    ("random.py", "MULTIPLIERS"),
+    ("random.py", "WEYL"),
+    ("arithmetic.py", "K_CHUNK"),
+    ("arithmetic.py", "LANES"),
+    ("arithmetic.py", "BLOCK"),
+)
+
+
+class Value:
+    """A float, an integer or a condition in a trace: the name of a C variable."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, algebra: CAlgebra, kind: str, text: str) -> None:
+        self.algebra, self.kind, self.text = algebra, kind, text
+
+    def _binary(self, operator: str, other: Any, swap: bool = False) -> Value:
+        a, b = self.text, self.algebra.operand(self.kind, other)
+        return self.algebra.assign(self.kind, f"{b} {operator} {a}" if swap else f"{a} {operator} {b}")
+
+    def __add__(self, other: Any) -> Value:
+        return self._binary("+", other)
+
+    def __radd__(self, other: Any) -> Value:
+        return self._binary("+", other, swap=True)
+
+    def __sub__(self, other: Any) -> Value:
+        return self._binary("-", other)
+
+    def __rsub__(self, other: Any) -> Value:
+        return self._binary("-", other, swap=True)
+
+    def __mul__(self, other: Any) -> Value:
+        return self._binary("*", other)
+
+    def __rmul__(self, other: Any) -> Value:
+        return self._binary("*", other, swap=True)
+
+    def __truediv__(self, other: Any) -> Value:
+        return self._binary("/", other)
+
+    def __rtruediv__(self, other: Any) -> Value:
+        return self._binary("/", other, swap=True)
+
+    def __neg__(self) -> Value:
+        return self.algebra.assign(self.kind, f"-{self.text}")
+
+    def __and__(self, other: Any) -> Value:
+        if self.kind == "M":
+            return self.algebra.assign("M", f"M_AND({self.text}, {other.text})")
+        return self._binary("&", other)
+
+    def __or__(self, other: Any) -> Value:
+        if self.kind == "M":
+            return self.algebra.assign("M", f"M_OR({self.text}, {other.text})")
+        return self._binary("|", other)
+
+    def __invert__(self) -> Value:
+        return self.algebra.assign("M", f"M_NOT({self.text})")
+
+    def __lshift__(self, bits: int) -> Value:
+        return self.algebra.assign("VU", f"{self.text} << {bits}")
+
+    def __rshift__(self, bits: int) -> Value:
+        return self.algebra.assign("VU", f"(VU)((VI){self.text} >> {bits})")
+
+    def _compare(self, name: str, other: Any) -> Value:
+        return self.algebra.assign("M", f"{name}({self.text}, {self.algebra.operand('V', other)})")
+
+    def __lt__(self, other: Any) -> Value:
+        return self._compare("LT", other)
+
+    def __le__(self, other: Any) -> Value:
+        return self._compare("LE", other)
+
+    def __gt__(self, other: Any) -> Value:
+        return self._compare("GT", other)
+
+    def __ge__(self, other: Any) -> Value:
+        return self._compare("GE", other)
+
+    def __eq__(self, other: object) -> Value:  # type: ignore[override]
+        return self._compare("EQ", other)
+
+    def __ne__(self, other: object) -> Value:  # type: ignore[override]
+        return self._compare("NE", other)
+
+
+class CAlgebra:
+    """The algebra of `arithmetic.py`; each operation appends a C statement to `lines`."""
+
+    def __init__(self, dtype: str) -> None:
+        self.dtype = dtype
+        self.lines: list[str] = []
+
+    def assign(self, kind: str, expression: str) -> Value:
+        """A new variable."""
+        name = f"t{len(self.lines)}"
+        self.lines.append(f"const {kind} {name} = {expression};")
+        return Value(self, kind, name)
+
+    def operand(self, kind: str, value: Any) -> str:
+        """The C text of a value, or of a Python number as a constant of this kind."""
+        if isinstance(value, Value):
+            return value.text
+        if kind == "V":
+            return f"SPLAT({literal(value, self.dtype)})"
+        bits = INTEGER_BITS[self.dtype]
+        return f"(uint{bits}_t){int(value) % 2**bits}U{'LL' if bits == 64 else ''}"
+
+    def _call(self, name: str, *values: Any) -> Value:
+        return self.assign("V", f"{name}({', '.join(self.operand('V', value) for value in values)})")
+
+    def constant(self, value: float) -> Value:
+        return self.assign("V", f"SPLAT({literal(value, self.dtype)})")
+
+    def fma(self, a: Any, b: Any, c: Any) -> Value:
+        return self._call("FMA", a, b, c)
+
+    def sqrt(self, a: Any) -> Value:
+        return self._call("SQRT", a)
+
+    def abs(self, a: Any) -> Value:
+        return self._call("ABS", a)
+
+    def copysign(self, magnitude: Any, sign: Any) -> Value:
+        return self._call("COPYSIGN", magnitude, sign)
+
+    def select(self, condition: Value, a: Any, b: Any) -> Value:
+        return self.assign("V", f"SELECT({condition.text}, {self.operand('V', a)}, {self.operand('V', b)})")
+
+    def to_bits(self, a: Value) -> Value:
+        return self.assign("VU", f"(VU){a.text}")
+
+    def from_bits(self, a: Value) -> Value:
+        return self.assign("V", f"(V){a.text}")
+
+
+def literal(value: float, dtype: str) -> str:
+    """A C literal of a number rounded once to the dtype."""
+    suffix = "f" if dtype == "float32" else ""
+    value = float(value)
+    if value != value:
+        return f'__builtin_nan{suffix}("")'
+    if value in (float("inf"), -float("inf")):
+        return f"{'-' if value < 0 else ''}__builtin_inf{suffix}()"
+    if dtype == "float32":
+        (value,) = struct.unpack("f", struct.pack("f", value))
+    return f"{value.hex()}{suffix}"
+
+
+def function(dtype: str, name: str, arguments: tuple[str, ...], formula: Callable[..., Any]) -> str:
+    """A C function of vectors; `formula(o, *values)` gives its result."""
+    o = CAlgebra(dtype)
+    result = formula(o, *(Value(o, "V", argument) for argument in arguments))
+    parameters = ", ".join(f"V {argument}" for argument in arguments)
+    unused = [f"(void){argument};" for argument in arguments]
+    body = "\n    ".join([*unused, *o.lines, f"return {o.operand('V', result)};"])
+    return f"INLINE V FN({name})({parameters})\n{{\n    {body}\n}}\n"
+
+
+def step_function(dtype: str, name: str, optimizer: Any) -> str:
+    """A C function that changes theta and the slots in place."""
+    o = CAlgebra(dtype)
+    theta, s0, s1 = (Value(o, "V", f"*{argument}") for argument in ("theta", "s0", "s1"))
+    scalars = tuple(Value(o, "V", f"h[{number}]") for number in range(len(optimizer.scalars)))
+    after = optimizer.step(o, theta, s0, s1, Value(o, "V", "g"), scalars)
+    stores = [
+        f"*{target} = {value.text};"
+        for target, value in zip(("theta", "s0", "s1"), after, strict=True)
+        if value.text != f"*{target}"
+    ]
+    body = "\n    ".join(["(void)s0;", "(void)s1;", *o.lines, *stores])
+    return f"INLINE void FN({name}_step)(V *theta, V *s0, V *s1, V g, const V *h)\n{{\n    {body}\n}}\n"
+
+
+def formulas(dtype: str, ar: Any, fo: Any) -> str:
+    """All formulas of a dtype."""
+    made = [
+        function(dtype, "exp_nonpositive", ("x",), ar.exp_nonpositive),
+        function(dtype, "log", ("x",), ar.log),
+        function(
+            dtype,
+            "clip_probability",
+            ("a",),
+            lambda o, a: fo.clip(o, a, fo.PROBABILITY_FLOOR, 1.0 - fo.PROBABILITY_FLOOR),
+        ),
+        function(dtype, "decay", ("theta", "factor"), fo.decay),
+        function(dtype, "penalty_slope", ("g", "w", "l1", "two_l2"), fo.penalty_slope),
+    ]
+    for name, activation in fo.ACTIVATIONS.items():
+        made.append(function(dtype, f"{name}_forward", ("z", "p"), activation.forward))
+        made.append(function(dtype, f"{name}_backward", ("d", "s", "p"), activation.backward))
+    for name, loss in fo.LOSSES.items():
+        made.append(function(dtype, f"{name}_accumulate", ("lane", "a", "y", "p"), loss.accumulate))
+        made.append(function(dtype, f"{name}_slope", ("a", "y", "p"), loss.slope))
+    made += [step_function(dtype, name, optimizer) for name, optimizer in fo.OPTIMIZERS.items()]
+    return "\n".join(made)
+
+
+def _syntax(file: str) -> list[ast.stmt]:
+    return ast.parse((PACKAGE / file).read_text(encoding="utf-8")).body
+
+
+def enum_members(file: str, name: str) -> dict[str, int]:
+    """The members of an IntEnum, from its text."""
+    (found,) = (node for node in _syntax(file) if isinstance(node, ast.ClassDef) and node.name == name)
+    return {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in found.body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
+
+
+def number(file: str, name: str) -> Any:
+    """A module's plain number, or tuple of them, from its text."""
+    for node in _syntax(file):
+        if not isinstance(node, ast.Assign):
+            continue
+        target = node.targets[0]
+        if isinstance(target, ast.Name) and target.id == name:
+            return ast.literal_eval(node.value)
+        if isinstance(target, ast.Tuple):
+            names = [element.id for element in target.elts if isinstance(element, ast.Name)]
+            if name in names:
+                return ast.literal_eval(node.value)[names.index(name)]
+    raise LookupError(f"{file} has no {name}")
+
+
+def constants(fo: Any) -> str:
+    """Columns of the plan's tables, codes, and the contract's numbers."""
+    values: dict[str, int] = {}
+    for file, name, prefix in ENUMS:
+        values |= {f"{prefix}_{member}": value for member, value in enum_members(file, name).items()}
+    for file, name in NUMBERS:
+        found = number(file, name)
+        values |= {f"{name}_{n}": v for n, v in enumerate(found)} if isinstance(found, tuple) else {name: found}
+    groups = {
+        "ACTIVATION": fo.ACTIVATIONS,
+        "LOSS": fo.LOSS_NAMES,
+        "METRIC": fo.METRIC_NAMES,
+        "OPTIMIZER": fo.OPTIMIZERS,
+    }
+    for prefix, names in groups.items():
+        values |= {f"{prefix}_{name}": code for code, name in enumerate(names)}
+        values[f"{prefix}_COUNT"] = len(names)
+    lines = [
+        f"#define FNN_{name} {value}{'U' if name.startswith(('MULT', 'WEYL')) else ''}"
+        for name, value in values.items()
+    ]
+    return "\n".join(["#ifndef FNN_CONSTANTS_H", "#define FNN_CONSTANTS_H", *lines, "#endif", ""])
+
+
+def write(folder: Path) -> None:
+    """Writes the headers, each only where it changed."""
+    root = types.ModuleType("fastnn_sources")
+    root.__path__ = [str(PACKAGE)]
+    sys.modules[root.__name__] = root
+    ar, fo = (importlib.import_module(f"{root.__name__}.{name}") for name in ("arithmetic", "formulas"))
+    texts = {
+        "constants.h": constants(fo),
+        "activations.h": "".join(f"FNN_ITEM({name})\n" for name in fo.ACTIVATIONS),
+        "losses.h": "".join(f"FNN_ITEM({name}, {int(loss.mean)})\n" for name, loss in fo.LOSSES.items()),
+        "optimizers.h": "".join(
+            f"FNN_ITEM({name}, {len(optimizer.slots)})\n" for name, optimizer in fo.OPTIMIZERS.items()
+        ),
+        **{f"formulas_{suffix}.h": formulas(dtype, ar, fo) for dtype, suffix in SUFFIX.items()},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        text = f"/* Made by csrc/generate.py. */\n{text}"
+        path = folder / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

@@ -1,0 +1,110 @@
+/* What the families share: calls, teams of threads, and the helpers that know no dtype. Nothing here is public. */
+#ifndef FNN_INTERNAL_H
+#define FNN_INTERNAL_H
+
+#include <float.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "constants.h"
+#include "fastnn.h"
+
+#ifdef __FAST_MATH__
+#error "fast-math changes results: the contract wants IEEE arithmetic"
+#endif
+#if FLT_EVAL_METHOD != 0
+#error "every operation must round to its own type (on 32-bit x86: -msse2 -mfpmath=sse)"
+#endif
+#ifndef __SIZEOF_INT128__
+#error "needs a compiler with 128-bit integers and vector extensions: gcc or clang for a 64-bit machine"
+#endif
+
+#if defined(__x86_64__)
+#define FNN_X86 1
+#else
+#define FNN_X86 0
+#endif
+
+#define FNN_CAT_(a, b, c) a##b##c
+#define FNN_CAT(a, b, c) FNN_CAT_(a, b, c)
+#if defined(__clang__)
+#define FNN_UNROLL _Pragma("unroll")
+#else
+#define FNN_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+/* Codes of crossentropies from logits start here; metrics without a loss of their name start there. */
+#define FNN_LOGITS FNN_LOSS_softmax_crossentropy
+#define FNN_ACCURACY FNN_METRIC_binary_accuracy
+
+/* What a GEMM does beside C = A B. */
+enum { FNN_ACCUMULATE = 1, FNN_BIAS = 2, FNN_RELU = 4, FNN_PACKED = 8 };
+
+/* Where a team's threads meet; one a region, on the stack of the thread that starts it. */
+typedef struct fnn_sync {
+    _Alignas(64) atomic_int_fast64_t count;
+    _Alignas(64) atomic_int_fast64_t generation;
+    _Alignas(64) atomic_int_fast64_t arrived;
+    _Alignas(64) atomic_int_fast64_t team;
+} fnn_sync;
+
+/* What every thread of a team runs: its number, and how many there are. */
+typedef void fnn_worker(void *context, fnn_sync *sync, int64_t member, int64_t team);
+
+void fnn_launch(fnn_worker *worker, void *context, int32_t threads);
+void fnn_barrier(fnn_sync *sync, int64_t team);
+double fnn_fma_exact(double a, double b, double c);
+
+/* An operation of the table: array n has its address and row stride in elements; m rows, n columns, k depth. */
+typedef struct fnn_call {
+    int32_t family;
+    int32_t code;
+    char *array[6];
+    int64_t ld[6];
+    int64_t m, n, k;
+    double scalar[4];
+    int64_t seed, step, layer;
+    char *scratch;
+} fnn_call;
+
+enum { FNN_MODE_STEPS, FNN_MODE_GRADIENT, FNN_MODE_SCORE, FNN_MODE_UPDATE, FNN_MODE_FORWARD };
+
+/* One program running; `x` is what FORWARD reads instead of the data's. */
+typedef struct fnn_run {
+    int32_t mode;
+    const fnn_program *program;
+    const fnn_data *data;
+    int64_t first, last;
+    double *sums;
+    char *out;
+} fnn_run;
+
+/* find_nonfinite: each member leaves the first bad flat index of its rows, or -1. */
+typedef struct fnn_scan {
+    const char *x;
+    int64_t row_bytes, rows, columns;
+    int64_t *found;
+} fnn_scan;
+
+static inline int64_t fnn_least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline int64_t fnn_padded(int64_t width)
+{
+    return (width + FNN_ROW_PAD - 1) / FNN_ROW_PAD * FNN_ROW_PAD;
+}
+
+/* [*first, *last) of a member's part of n, in whole units. */
+static inline void fnn_share(int64_t n, int64_t unit, int64_t member, int64_t team, int64_t *first, int64_t *last)
+{
+    const int64_t units = (n + unit - 1) / unit;
+    *first = fnn_least(units * member / team * unit, n);
+    *last = fnn_least(units * (member + 1) / team * unit, n);
+}
+
+#endif

@@ -1,0 +1,325 @@
+"""The C backend: the functions of `csrc/fastnn.h`, with the bits of every other backend."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ... import config
+from ...errors import BackendError
+from ...operations import OPERATIONS, Family, Operation
+from ...plan import Plan, padded
+from ...state import State, aligned
+from ..protocol import Array, Backend, Data, Program, Sums, exclusive
+
+try:
+    from ._fastnn import ffi, lib  # type: ignore[import-not-found]
+except ModuleNotFoundError as error:
+    if error.name != f"{__name__}._fastnn":
+        raise
+    raise ImportError(
+        "not built: no C compiler found when fastnn was installed; install gcc or clang and then fastnn again"
+    ) from error
+
+# A thread more must save this much arithmetic, or its barriers cost more than they give.
+FLOPS_PER_THREAD = 1_000_000
+
+LEVELS = ("avx512", "avx2", "portable")
+SUFFIX = {"float32": "f32", "float64": "f64"}
+SOURCE_DTYPES = {
+    name: getattr(lib, f"FNN_{name.upper()}")
+    for name in (
+        "bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float16", "float32",
+        "float64",
+    )
+}  # fmt: skip
+_STATUS = {
+    lib.FNN_NULL: "a buffer is missing",
+    lib.FNN_BAD_SIZE: "a size is negative, or more than the buffers hold",
+    lib.FNN_BAD_CODE: "unknown code of an activation, loss, metric, optimizer or dtype",
+    lib.FNN_BAD_LEVEL: "unknown instruction set, or not on this processor",
+}
+# Families whose functions take the operation's code after the sizes.
+_CODED = (
+    Family.ACTIVATION_FORWARD,
+    Family.ACTIVATION_BACKWARD,
+    Family.LOSS_FORWARD,
+    Family.LOSS_BACKWARD,
+    Family.CROSSENTROPY_FORWARD,
+    Family.CROSSENTROPY_BACKWARD,
+    Family.METRIC,
+    Family.OPTIMIZER_STEP,
+)
+
+
+def _start_threads() -> bool:
+    """Lets the library start threads; without OpenMP's runtime it runs on one."""
+    try:
+        from ._openmp import ffi as openmp_ffi  # type: ignore[import-not-found]
+        from ._openmp import lib as openmp
+    except ImportError:
+        return False
+    address = int(openmp_ffi.cast("intptr_t", openmp_ffi.addressof(openmp, "fnn_openmp_region")))
+    lib.fnn_set_region(ffi.cast("fnn_region", address))
+    return True
+
+
+threaded = _start_threads()
+
+
+def level() -> str:
+    """The instruction set in use: "avx512", "avx2" or "portable"."""
+    return str(ffi.string(lib.fnn_level()).decode())
+
+
+def _check(status: int, where: str) -> None:
+    if status:
+        raise BackendError(f"c: {where}: {_STATUS[status]}")
+
+
+def threads_for(flops: int, rows: int, most: int) -> int:
+    """How many threads the work repays."""
+    return int(max(1, min(most, flops // FLOPS_PER_THREAD, -(-rows // lib.FNN_ROW_BLOCK))))
+
+
+def _address(array: Array) -> Any:
+    return ffi.cast("void *", array.ctypes.data)
+
+
+# --- operations -----------------------------------------------------------------------------------------------------
+
+
+class _Dims(dict[str, int]):
+    """Sizes by letter; a letter that no array has is 1."""
+
+    def __missing__(self, key: str) -> int:
+        return 1
+
+
+def _sizes(row: Operation, d: Mapping[str, int]) -> tuple[int, ...]:
+    """The sizes in the order of the function's arguments, rows first where there are any."""
+    match row.family:
+        case Family.GEMM_NN | Family.GEMM_TN | Family.GEMM_NT:
+            return d["m"], d["n"], d["k"]
+        case Family.DENSE_FORWARD:
+            return d["b"], d["o"], d["i"]
+        case Family.WEIGHTED_SUM | Family.ROW_SCALE:
+            return (d["b"],)
+        case _:
+            columns = next(d[letter] for letter in "ocp" if letter in d)
+            return (d["b"], columns) if "b" in d else (columns,)
+
+
+def _scalars(row: Operation, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The scalars of the function's arguments, its code first."""
+    if row.family == Family.OPTIMIZER_STEP:
+        values = (*values, 0.0, 0.0, 0.0, 0.0)[:4]
+    elif row.family in (Family.CROSSENTROPY_FORWARD, Family.CROSSENTROPY_BACKWARD):
+        values = values[1:]  # they have no parameter
+    return (row.code, *values) if row.family in _CODED else values
+
+
+def _run_operation(function: Any, row: Operation, *arguments: Any) -> None:
+    specs = row.arguments
+    dims = _Dims()
+    given: list[Any] = []
+    for spec, array in zip(specs, arguments[: len(specs)], strict=True):
+        given.append(_address(array))
+        dims.update(zip(spec.dims, array.shape, strict=True))
+        if not spec.total and (len(spec.dims) == 2 or spec.dims == "b"):
+            given.append(array.strides[0] // array.itemsize)
+    if row.family == Family.OPTIMIZER_STEP:  # theta, the slots, the gradient
+        given[-1:-1] = [ffi.NULL] * (4 - len(given))
+    sizes = _sizes(row, dims)
+    given.extend(sizes)
+    if row.family == Family.GEMM_NT:
+        scratch = aligned(max(1, dims["k"] * padded(dims["n"])), arguments[0].dtype)
+        given.append(_address(scratch))
+    given.extend(_scalars(row, arguments[len(specs) :]))
+    threads = threads_for(row.flops(dims), sizes[0] if len(sizes) > 1 or "b" in dims else 1, config.get_num_threads())
+    _check(function(*given, threads), row.name)
+
+
+# --- programs -------------------------------------------------------------------------------------------------------
+
+
+class CProgram(Program):
+    """The fused programs: one call of the library each."""
+
+    def __init__(self, backend: Backend, plan: Plan, state: State) -> None:
+        super().__init__(backend, plan, state)
+        suffix = SUFFIX[plan.dtype.name]
+        self._functions = {
+            name: getattr(lib, f"fnn_{name}_{suffix}")
+            for name in ("run_steps", "gradient", "update", "score", "forward")
+        }
+        self._program = program = ffi.new("fnn_program *")
+        self._c_data = ffi.new("fnn_data *")
+        self._predicted = ffi.new("fnn_data *")
+        self._data: Data | None = None
+        for name, table in (
+            ("instructions", plan.instructions),
+            ("parameters", plan.parameters),
+            ("metrics", plan.metrics),
+            ("loss", plan.loss),
+            ("optimizer", plan.optimizer),
+            ("constants", plan.constants),
+            ("theta", state.theta),
+            ("gradient", state.gradient),
+            ("scalars", state.scalars),
+            ("counters", state.counters),
+        ):
+            kind = {"scalars": "double *", "constants": "double *", "theta": "void *", "gradient": "void *"}
+            if table.size or name not in ("loss", "optimizer"):
+                setattr(program, name, ffi.cast(kind.get(name, "int64_t *"), table.ctypes.data))
+        for name, slot in zip(("slot_0", "slot_1"), state.slots, strict=False):
+            setattr(program, name, _address(slot))
+        program.instruction_count, program.parameter_count = len(plan.instructions), len(plan.parameters)
+        program.metric_count = len(plan.metrics)
+        program.features, program.outputs, program.output_unit = plan.features, plan.outputs, plan.output_unit
+        program.fixed_elements = plan.fixed_elements
+        columns = int(plan.parameters[:, 2].max(initial=1))
+        size = max(lib.FNN_GRADIENT_ROWS * columns, lib.FNN_GRADIENT_BLOCK)
+        self._threads = min(config.get_num_threads(), os.cpu_count() or 1)
+        self._scratch = aligned(size * self._threads, plan.dtype)
+        program.scratch, program.scratch_size = _address(self._scratch), size
+        program.scratch_threads = self._threads
+
+    @exclusive
+    def forward(self, X: Array, out: Array) -> None:
+        threads = self._team(X.shape[0], self.plan.flops_per_row * X.shape[0])
+        self._reserve(lib.FNN_FORWARD_ROWS * threads)
+        self._bind_x(self._predicted, X)
+        _check(self._functions["forward"](self._program, self._predicted, _address_as(out), threads), "forward")
+
+    @exclusive
+    def gradient(self, data: Data, sums: Sums) -> None:
+        self._bind(data)
+        team = self._data_team(data, 3)
+        _check(self._functions["gradient"](self._program, self._c_data, _doubles(sums), team), "gradient")
+
+    @exclusive
+    def update(self) -> None:
+        team = self._team(self.state.theta.size, 8 * self.state.theta.size)
+        _check(self._functions["update"](self._program, team), "update")
+
+    @exclusive
+    def run_steps(self, data: Data, first: int, last: int, sums: Sums) -> None:
+        self._bind(data)
+        team = self._data_team(data, 3)
+        _check(
+            self._functions["run_steps"](self._program, self._c_data, first, last, _doubles(sums), team), "run_steps"
+        )
+
+    @exclusive
+    def score(self, data: Data, first: int, last: int, sums: Sums) -> None:
+        self._bind(data)
+        team = self._data_team(data, 1)
+        _check(self._functions["score"](self._program, self._c_data, first, last, _doubles(sums), team), "score")
+
+    @exclusive
+    def find_nonfinite(self, X: Array) -> int:
+        scanned = X.dtype in (np.float32, np.float64) and X.itemsize <= self.plan.dtype.itemsize
+        if not scanned or X.strides[1] != X.itemsize or not X.size:
+            return super().find_nonfinite(X)
+        threads = self._team(X.shape[0], X.size)
+        found = np.full(threads, -1, np.int64)
+        find = getattr(lib, f"fnn_find_nonfinite_{SUFFIX[X.dtype.name]}")
+        status = find(ffi.cast("int64_t *", found.ctypes.data), _address(X), X.strides[0], *X.shape, threads)
+        _check(status, "find_nonfinite")
+        return int(min((at for at in found if at >= 0), default=-1))
+
+    @exclusive
+    def shuffle(self, order: npt.NDArray[np.int64]) -> None:
+        _, epoch, seed = (int(counter) for counter in self.state.counters)
+        _check(lib.fnn_shuffle(ffi.cast("int64_t *", order.ctypes.data), order.size, seed, epoch), "shuffle")
+
+    def _team(self, rows: int, flops: int) -> int:
+        return threads_for(flops, rows, self._threads)
+
+    def _data_team(self, data: Data, passes: int) -> int:
+        work = self.plan.flops_per_row * min(data.batch_size, data.X.shape[0])
+        return self._team(data.batch_size, passes * work)
+
+    def _reserve(self, rows: int) -> None:
+        """Buffers for a batch of `rows`; their addresses change only when they grow."""
+        state, program = self.state, self._program
+        state.reserve(rows)
+        if program.workspace != _address(state.workspace):
+            values = state.rows * (1 + len(self.plan.metrics))
+            self._row_buffers = aligned(values + 2 * padded(state.rows), self.plan.dtype)
+            self._row_weights = self._row_buffers[values + padded(state.rows) :]
+            self._data = None
+            program.row_values = _address(self._row_buffers)
+            program.row_scales = _address(self._row_buffers[values:])
+            program.row_weights = _address(self._row_weights)
+            # Last, because a Ctrl-C may come between any two lines: until then the next call does all of this again.
+            program.capacity = state.rows
+            program.workspace = _address(state.workspace)
+
+    def _bind_x(self, c_data: Any, X: Array) -> None:
+        c_data.x, c_data.x_code, c_data.rows = _address(X), SOURCE_DTYPES[X.dtype.name], X.shape[0]
+        c_data.x_row, c_data.x_element = X.strides
+
+    def _bind(self, data: Data) -> None:
+        """Takes the addresses of the data, once as long as it stays the same object."""
+        self._reserve(data.batch_size)
+        if data is self._data:
+            return
+        self._data = None
+        c_data, y = self._c_data, data.y
+        assert y is not None
+        self._bind_x(c_data, data.X)
+        c_data.y, c_data.y_code = _address(y), SOURCE_DTYPES[y.dtype.name]
+        c_data.y_row, c_data.y_element = y.strides
+        c_data.w = ffi.NULL if data.w is None else _address(data.w)
+        c_data.order = ffi.NULL if data.order is None else ffi.cast("int64_t *", data.order.ctypes.data)
+        c_data.batch = data.batch_size
+        self._row_weights[:] = 1
+        self._data = data
+
+
+def _doubles(sums: Sums) -> Any:
+    return ffi.cast("double *", sums.ctypes.data)
+
+
+def _address_as(out: Array) -> Any:
+    return ffi.cast("float *" if out.itemsize == 4 else "double *", out.ctypes.data)
+
+
+class CBackend(Backend):
+    """Compiled when fastnn was installed, for every instruction set; FASTNN_CPU forces one.
+
+    Raises:
+        BackendError: FASTNN_CPU names no instruction set, or one that this processor lacks.
+    """
+
+    name = "c"
+
+    def __init__(self) -> None:
+        wanted = os.environ.get("FASTNN_CPU", "").strip()
+        if wanted and level() != wanted:
+            known = ", ".join(LEVELS)
+            _check(lib.fnn_set_level(wanted.encode()), f"FASTNN_CPU is {wanted!r}, expected one of {known}")
+
+    def operations(self, dtype: Any) -> Mapping[str, Callable[..., None]]:
+        suffix = SUFFIX[np.dtype(dtype).name]
+        return {
+            name: partial(_run_operation, getattr(lib, f"fnn_{_function(row)}_{suffix}"), row)
+            for name, row in OPERATIONS.items()
+        }
+
+    def program(self, plan: Plan, state: State) -> CProgram:
+        return CProgram(self, plan, state)
+
+
+def _function(row: Operation) -> str:
+    return row.family.name.lower()
+
+
+__all__ = ["CBackend", "ffi", "level", "lib", "threaded"]

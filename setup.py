@@ -1,0 +1,8 @@
+"""The extension modules, which pyproject.toml cannot declare; everything else is there."""
+
+from setuptools import setup
+
+setup(
+    cffi_modules=["csrc/build.py:library", "csrc/build.py:openmp"],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+)

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Trains the network of tests/c/smoke.c on every instruction set with two threads: under AddressSanitizer and
+# UndefinedBehaviorSanitizer, then under ThreadSanitizer (with POSIX threads, since OpenMP's runtime is not instrumented).
+# CC chooses the compiler. Prints a line for each run, and fails where a sanitizer finds something.
+#
+# The whole test suite under AddressSanitizer: build the extension with
+#   CFLAGS="-fsanitize=address,undefined -g" python setup.py build_ext --inplace --force
+# and run LD_PRELOAD=$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 FASTNN_REQUIRE=c pytest -k "c-".
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+python3 "$root/csrc/generate.py" "$scratch/generated"
+
+sources=()
+for source in "$root"/csrc/*.c; do
+    [ "$(basename "$source")" = openmp.c ] || sources+=("$source")
+done
+for sanitizers in address,undefined thread; do
+    "${CC:-cc}" -std=c11 -O1 -g -ffp-contract=off -fno-math-errno -DFNN_PTHREADS -fsanitize=$sanitizers \
+        -fno-sanitize-recover=all -I"$root/csrc" -I"$scratch/generated" \
+        "$root/tests/c/smoke.c" "${sources[@]}" -pthread -lm -o "$scratch/smoke"
+    for level in avx512 avx2 portable; do
+        printf '%s: ' "$sanitizers"
+        # Without random addresses: ThreadSanitizer's map has no room for some.
+        FASTNN_CPU=$level setarch -R "$scratch/smoke" 2
+    done
+done

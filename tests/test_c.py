@@ -1,0 +1,252 @@
+"""What the C backend promises beside its bits: every instruction set, threads, a caller's environment, a header that
+serves without Python, and texts for what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+import threading
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastnn.backends.protocol import Data
+from fastnn.errors import BackendError
+from fastnn.lowering import LossSpec, Lowering, OptimizerSpec
+from fastnn.plan import Plan, Scalar
+from fastnn.state import State
+from golden_run import digests
+from support import DTYPES, load, threads
+
+X86 = platform.machine() == "x86_64"
+HERE = Path(__file__).parent
+SOURCES = HERE.parent / "csrc"
+COMPILER = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
+LEVELS = ("avx512", "avx2", "portable") if X86 else ("portable",)
+ROWS = 96
+X = np.cos(np.arange(ROWS * 40) * 1.7).reshape(ROWS, 40).astype(np.float32)
+START = (np.sin(np.arange(8192)) * 0.2).astype(np.float32)
+
+
+def plan() -> Plan:
+    lowering = Lowering("float32", 40)
+    for units in (48, 32, 10):
+        lowering.dense(f"dense_{units}", units, True)
+        lowering.activation("softmax" if units == 10 else "gelu")
+        lowering.next_layer()
+    return lowering.finish(LossSpec("sparse_categorical_crossentropy"), (), OptimizerSpec("adam", (0.9, 0.999, 1e-7)))
+
+
+def train(epochs: int = 3) -> bytes:
+    """theta after a few epochs on the C backend."""
+    lowered = plan()
+    state = State(lowered)
+    state.theta[:] = START[: state.theta.size]
+    state.scalars[Scalar.LEARNING_RATE] = 0.01
+    data = Data(X, (np.arange(ROWS) % 10)[:, None], None, None, 32)
+    program = load("c").program(lowered, state)
+    for _ in range(epochs):
+        program.run_steps(data, 0, data.steps, np.zeros(lowered.sums))
+    return state.theta.tobytes()
+
+
+@pytest.fixture(scope="module")
+def alone() -> bytes:
+    load("c")
+    with threads(("c", 1)):
+        return train()
+
+
+def child(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Python in a process of its own, with this folder's modules."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, sys.path)]), **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+# --- instruction sets -----------------------------------------------------------------------------------------------
+
+
+@cache
+def supported() -> set[str]:
+    """The instruction sets of this processor."""
+    load("c")
+    from fastnn.backends.c import ffi, lib
+
+    before = lib.fnn_level()
+    found = {level for level in LEVELS if lib.fnn_set_level(level.encode()) == lib.FNN_OK}
+    assert lib.fnn_set_level(ffi.string(before)) == lib.FNN_OK
+    return found
+
+
+@cache
+def expected(dtype: str) -> dict[str, str]:
+    return digests(load("reference"), dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("level", LEVELS)
+def test_instruction_sets_agree(level: str, dtype: str) -> None:
+    if level not in supported():
+        pytest.skip(f"this processor has no {level}")
+    run = child(str(HERE / "golden_run.py"), "c", "2", dtype, FASTNN_CPU=level)
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout) == expected(dtype)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", LEVELS[1:])
+def test_operations_on_every_instruction_set(level: str) -> None:
+    """The conformance tests of operations and programs, forced to one instruction set."""
+    if level not in supported():
+        pytest.skip(f"this processor has no {level}")
+    files = (str(HERE / "test_operations.py"), str(HERE / "test_programs.py"))
+    run = child("-m", "pytest", "-q", "-p", "no:cacheprovider", *files, "-k", "c-2 and not any_model", FASTNN_CPU=level)
+    assert run.returncode == 0, run.stdout[-4000:]
+
+
+def test_the_forced_instruction_set_is_used() -> None:
+    load("c")
+    code = "from fastnn.backends import c; c.CBackend(); print(c.level())"
+    for level in supported():
+        assert child("-c", code, FASTNN_CPU=level).stdout.strip() == level
+
+
+def test_an_unknown_instruction_set() -> None:
+    load("c")
+    run = child("-c", "from fastnn.backends import c; c.CBackend()", FASTNN_CPU="sse9")
+    assert "c: FASTNN_CPU is 'sse9', expected one of avx512, avx2, portable: unknown instruction set" in run.stderr
+
+
+# --- threads --------------------------------------------------------------------------------------------------------
+
+
+def test_two_threads_change_nothing(alone: bytes) -> None:
+    with threads(("c", 2)):
+        assert train() == alone
+
+
+def test_models_in_threads_side_by_side(alone: bytes) -> None:
+    results: list[bytes] = []
+    with threads(("c", 2)):
+        workers = [threading.Thread(target=lambda: results.append(train())) for _ in range(3)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(timeout=120)
+        assert results == [alone] * 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_trains() -> None:
+    """The child has none of the parent's threads: it runs on one, to the same bits."""
+    load("c")
+    code = (
+        "import os\n"
+        "from test_c import *\n"
+        "with threads(('c', 2)):\n"
+        "    parent = train()\n"
+        "    pid = os.fork()\n"
+        "    if pid == 0:\n"
+        "        os._exit(0 if train() == parent else 3)\n"
+        "    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))"
+    )
+    run = child("-c", code)
+    assert run.stdout.strip() == "0", run.stderr
+
+
+def test_without_an_openmp_runtime(alone: bytes) -> None:
+    """A machine without libgomp: one thread, the same bits."""
+    code = (
+        "import sys; sys.modules['fastnn.backends.c._openmp'] = None\n"
+        "from test_c import *\n"
+        "load('c')\n"
+        "from fastnn.backends import c\n"
+        "with threads(('c', 2)):\n"
+        "    print(c.threaded, train().hex())"
+    )
+    run = child("-c", code)
+    assert run.stdout.split() == ["False", alone.hex()], run.stderr
+
+
+# --- what it refuses ------------------------------------------------------------------------------------------------
+
+
+def test_not_built() -> None:
+    code = "import sys; sys.modules['fastnn.backends.c._fastnn'] = None\nimport fastnn.backends.c"
+    assert "ImportError: not built: no C compiler found" in child("-c", code).stderr
+
+
+def test_a_refusal_says_where_and_why() -> None:
+    load("c")
+    from fastnn.backends import c
+
+    with pytest.raises(BackendError, match="c: gemm_nn: a size is negative"):
+        c._check(c.lib.fnn_gemm_nn_f32(*[c.ffi.NULL, 0] * 3, -1, 1, 1, 1), "gemm_nn")
+    assert c.lib.fnn_gemm_nn_f32(*[c.ffi.NULL, 0] * 3, 1, 1, 1, 1) == c.lib.FNN_NULL
+    assert c.lib.fnn_activation_forward_f64(*[c.ffi.NULL, 0] * 2, 1, 1, 99, 0.0, 1) == c.lib.FNN_BAD_CODE
+    assert c.lib.fnn_update_f32(c.ffi.NULL, 1) == c.lib.FNN_NULL
+    program = load("c").program(plan(), State(plan()))
+    data = Data(X, np.zeros((ROWS, 1)), None, None, 32)
+    with pytest.raises(BackendError, match="c: run_steps: a size is negative, or more than the buffers hold"):
+        program.run_steps(data, 0, data.steps + 1, np.zeros(2))
+
+
+# --- the header alone -----------------------------------------------------------------------------------------------
+
+
+def compiled(tmp_path: Path, *files: Path, flags: tuple[str, ...] = ()) -> Path:
+    """A program made of C files and the constants that the package's texts give."""
+    if COMPILER is None or not SOURCES.exists():
+        pytest.skip("needs a C compiler and the checkout")
+    generated, made = tmp_path / "generated", tmp_path / "program"
+    subprocess.run([sys.executable, SOURCES / "generate.py", generated], check=True, timeout=60)
+    strict = ("-std=c11", "-O1", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wextra", "-Wconversion", "-Werror")
+    command = [*COMPILER.split(), *strict, *flags, f"-I{SOURCES}", f"-I{generated}", *map(str, files)]
+    run = subprocess.run([*command, "-lm", "-o", made], capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr[-4000:]
+    return made
+
+
+def test_a_network_trains_without_python(tmp_path: Path) -> None:
+    """tests/c/smoke.c learns XOR through fastnn.h, to the same loss on every instruction set and number of threads."""
+    sources = [path for path in SOURCES.glob("*.c") if path.name != "openmp.c"]
+    program = compiled(tmp_path, HERE / "c" / "smoke.c", *sources, flags=("-DFNN_PTHREADS", "-pthread"))
+    said = set()
+    for level in LEVELS:
+        for count in ("1", "2"):
+            run = subprocess.run(
+                [program, count], env={**os.environ, "FASTNN_CPU": level}, capture_output=True, text=True, timeout=60
+            )
+            assert run.returncode == 0, run
+            said.add(run.stdout.partition(" ")[2])
+    assert len(said) == 1
+
+
+@pytest.mark.skipif(not X86, reason="compares with an instruction of x86-64")
+def test_software_fma(tmp_path: Path) -> None:
+    """5 million hard cases against the processor's own."""
+    program = compiled(tmp_path, HERE / "c" / "fma.c", SOURCES / "fma.c", flags=("-O2",))
+    run = subprocess.run([program], capture_output=True, text=True, timeout=60)
+    if run.returncode == 77:
+        pytest.skip("this processor has no fma")
+    assert run.returncode == 0, run.stdout
+
+
+def test_the_extension_is_abi3() -> None:
+    load("c")
+    from fastnn.backends.c import _fastnn
+
+    if sysconfig.get_config_var("SOABI"):
+        assert ".abi3." in Path(str(_fastnn.__file__)).name or sys.platform == "win32"
