@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 
 from support import Runner, load, threads
+
+# Child processes import the installed package, not the checkout that they are started in.
+os.environ["PYTHONSAFEPATH"] = "1"
 
 settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
 settings.load_profile("fixed")

@@ -71,9 +71,10 @@ def test_wide_networks_agree_with_their_operations(widths: tuple[int, ...], runn
 def test_instruction_sets_agree(level: str, dtype: str) -> None:
     load("numba")
     name, features = LEVELS[level]
+    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
     run = subprocess.run(
         [sys.executable, Path(__file__).with_name("golden_run.py"), "numba", "2", dtype],
-        env={**os.environ, "NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features},
+        env={**os.environ, "NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features, "PYTHONPATH": path},
         capture_output=True,
         text=True,
         timeout=300,
