@@ -20,37 +20,16 @@ import pytest
 import fastnn
 from fastnn.backends.protocol import Data
 from fastnn.formulas import ACTIVATIONS, OPTIMIZERS
-from fastnn.lowering import LossSpec, Lowering, OptimizerSpec
-from fastnn.plan import Plan, Scalar
 from fastnn.state import State
+from small_run import ROWS, START, X, plan, trained
 from support import DTYPES, load, threads
 
 X86 = platform.machine() == "x86_64"
-ROWS = 96
-X = np.cos(np.arange(ROWS * 40) * 1.7).reshape(ROWS, 40).astype(np.float32)
-START = (np.sin(np.arange(8192)) * 0.2).astype(np.float32)
-
-
-def plan(dtype: str = "float32") -> Plan:
-    lowering = Lowering(dtype, 40)
-    for units in (48, 32, 10):
-        lowering.dense(f"dense_{units}", units, True)
-        lowering.activation("softmax" if units == 10 else "gelu")
-        lowering.next_layer()
-    return lowering.finish(LossSpec("sparse_categorical_crossentropy"), (), OptimizerSpec("adam", (0.9, 0.999, 1e-7)))
 
 
 def train(epochs: int = 3) -> bytes:
     """theta after a few epochs on the Numba backend."""
-    lowered = plan()
-    state = State(lowered)
-    state.theta[:] = START[: state.theta.size]
-    state.scalars[Scalar.LEARNING_RATE] = 0.01
-    data = Data(X, (np.arange(ROWS) % 10)[:, None], None, None, 32)
-    program = load("numba").program(lowered, state)
-    for _ in range(epochs):
-        program.run_steps(data, 0, data.steps, np.zeros(lowered.sums))
-    return state.theta.tobytes()
+    return trained("numba", epochs)
 
 
 @pytest.fixture(scope="module")

@@ -80,12 +80,7 @@ def _marshal(call: Call, row: Operation, arguments: tuple[Any, ...]) -> None:
     if row.family == Family.GEMM_NT:
         transposed = aligned(dims["k"] * padded(dims["n"]), arrays[0].dtype)
         block[c.OP_SCRATCH] = transposed.ctypes.data
-    call.run(c.OPERATION, threads_for(row.flops(_Dims(dims)), sizes[0], config.get_num_threads()))
-
-
-class _Dims(dict[str, int]):
-    def __missing__(self, key: str) -> int:
-        return 1
+    call.run(c.OPERATION, threads_for(row.flops(dims), sizes[0], config.get_num_threads()))
 
 
 def _code(row: Operation) -> int:

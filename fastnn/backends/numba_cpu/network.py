@@ -223,7 +223,7 @@ def steps(zero, call, member, team, training, updating):
         if last > first:
             gather(zero, call, first, last, start, True)
             forward(zero, call, first, last, training, True)
-            losses(zero, call, first, last, batch_rows)
+            losses(zero, call, first, last)
             if training:
                 backward(zero, call, first, last, batch_rows)
         barrier(sync, team)

@@ -169,7 +169,13 @@ def forward(zero, call, first, last, training, with_loss):
 
 
 @device
-def losses(zero, call, first, last, batch_rows):
+def loss_scalars(zero, call, at):
+    """(parameter, keep, add) of a loss, from index `at` of the constants."""
+    return real(zero, constant(call, at)), real(zero, constant(call, at + 1)), real(zero, constant(call, at + 2))
+
+
+@device
+def losses(zero, call, first, last):
     """Values of the loss and of the metrics for rows first..last - 1."""
     rows, size = last - first, itemsize(zero)
     loss = integer_at(call, c.LOSS)
@@ -177,12 +183,7 @@ def losses(zero, call, first, last, batch_rows):
     inputs = buffer(zero, call, integer_at(loss, t.L_INPUT), outputs, first)
     target = buffer(zero, call, integer_at(loss, t.L_TARGET), targets, first)
     ld, ld_target = padded(outputs), padded(targets)
-    at = integer_at(loss, t.L_CONSTANT)
-    parameter, keep, add = (
-        real(zero, constant(call, at)),
-        real(zero, constant(call, at + 1)),
-        real(zero, constant(call, at + 2)),
-    )
+    parameter, keep, add = loss_scalars(zero, call, integer_at(loss, t.L_CONSTANT))
     values = integer_at(call, c.ROW_VALUES) + first * size
     capacity = integer_at(call, c.CAPACITY)
     if code >= t.LOGITS:
@@ -216,9 +217,7 @@ def losses(zero, call, first, last, batch_rows):
         if code >= t.ACCURACY:
             accuracy(zero, code - t.ACCURACY, values, 1, prediction, ld, target, ld_target, rows, outputs)
             continue
-        at = integer_at(metric, t.M_CONSTANT)
-        parameter = real(zero, constant(call, at))
-        keep, add = real(zero, constant(call, at + 1)), real(zero, constant(call, at + 2))
+        parameter, keep, add = loss_scalars(zero, call, integer_at(metric, t.M_CONSTANT))
         loss_forward(zero, code, values, 1, prediction, ld, target, ld_target, rows, outputs, parameter, keep, add)
 
 
@@ -232,12 +231,7 @@ def backward(zero, call, first, last, batch_rows):
     target = buffer(zero, call, integer_at(loss, t.L_TARGET), targets, first)
     gradient = buffer(zero, call, integer_at(loss, t.L_GRADIENT), outputs, first)
     ld, ld_target = padded(outputs), padded(targets)
-    at = integer_at(loss, t.L_CONSTANT)
-    parameter, keep, add = (
-        real(zero, constant(call, at)),
-        real(zero, constant(call, at + 1)),
-        real(zero, constant(call, at + 2)),
-    )
+    parameter, keep, add = loss_scalars(zero, call, integer_at(loss, t.L_CONSTANT))
     scales = integer_at(call, c.ROW_SCALES) + first * size
     factor = 1.0 / batch_rows
     if integer_at(call, c.MEAN) == 1:
