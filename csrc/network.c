@@ -309,7 +309,7 @@ INLINE void FN(parameter_phase)(const fnn_program *program, int64_t member, int6
         }
         const int64_t *instruction = program->instructions + row[FNN_PAR_INSTRUCTION] * FNN_I_WIDTH;
         const int64_t columns = row[FNN_PAR_COLUMNS], inputs = instruction[FNN_I_INPUTS];
-        const bool is_bias = row[FNN_PAR_IS_BIAS] != 0;
+        const bool is_bias = row[FNN_PAR_ROLE] != 0;
         const real *dZ = FN(buffer)(program, instruction[FNN_I_GRAD_DST], columns, 0);
         const real *X = FN(buffer)(program, instruction[FNN_I_SRC], inputs, 0);
         const int64_t block = FNN_GRADIENT_BLOCK / columns / FNN_ROW_BLOCK * FNN_ROW_BLOCK;

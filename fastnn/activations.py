@@ -1,10 +1,12 @@
-"""Activations by name; what they compute is in `formulas.py` and each backend's `softmax.py`."""
+"""Activations by name, and of arrays; what they compute is in `formulas.py` and each backend's `softmax.py`."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from .declaration import Declaration, find, names, number
+from . import eager
+from .arrays import Array
+from .declaration import Declaration, absent, find, flag, names, number, refuse
 from .errors import ArgumentError
 from .formulas import ACTIVATIONS
 
@@ -13,7 +15,8 @@ DEFAULTS = {"leaky_relu": 0.2, "elu": 1.0}
 
 
 class Activation(Declaration):
-    """A name of `formulas.ACTIVATIONS`, "softmax" or "linear", with its parameter: a slope, an alpha.
+    """A name of `formulas.ACTIVATIONS`, "softmax" or "linear", with its parameter: a slope, an alpha; and a function of
+    arrays.
 
     Args:
         name: which one.
@@ -37,11 +40,26 @@ class Activation(Declaration):
         """The arguments that make an equal object."""
         return {"name": self.name, "parameter": self.parameter if self.name in DEFAULTS else None}
 
+    def __repr__(self) -> str:
+        return f"Activation({self.name!r}{'' if self.plain else f', {self.parameter!r}'})"
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Activation) and other.get_config() == self.get_config()
 
     def __hash__(self) -> int:
         return hash((self.name, self.parameter))
+
+    def __call__(self, x: Any) -> Array:
+        """The activation of an array of any shape; float64 stays float64, other dtypes become `config.floatx()`.
+
+        Raises:
+            ArgumentTypeError: not real numbers.
+        """
+        return eager.activate(self.name, self.parameter, x)
+
+    @property
+    def __name__(self) -> str:
+        return self.name
 
     @property
     def plain(self) -> bool:
@@ -49,18 +67,58 @@ class Activation(Declaration):
         return self.parameter == DEFAULTS.get(self.name, 0.0)
 
 
+class _Relu(Activation):
+    def __call__(
+        self, x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
+    ) -> Array:
+        """max(x, 0), or negative_slope * x below 0; max_value and threshold are not supported."""
+        refuse(
+            "relu",
+            {"max_value": max_value, "threshold": number("relu", "threshold", threshold)},
+            {"max_value": None, "threshold": 0.0},
+            ("x",),
+        )
+        slope = number("relu", "negative_slope", negative_slope)
+        return eager.activate("leaky_relu", slope, x) if slope else eager.activate("relu", 0.0, x)
+
+
+class _LeakyRelu(Activation):
+    def __call__(self, x: Any, negative_slope: float | None = None) -> Array:
+        """x, or negative_slope (0.2) times x below 0."""
+        slope = self.parameter if negative_slope is None else number("leaky_relu", "negative_slope", negative_slope)
+        return eager.activate("leaky_relu", slope, x)
+
+
+class _Elu(Activation):
+    def __call__(self, x: Any, alpha: float | None = None) -> Array:
+        """x, or alpha (1) times e^x - 1 below 0."""
+        return eager.activate("elu", self.parameter if alpha is None else number("elu", "alpha", alpha), x)
+
+
+class _Gelu(Activation):
+    def __call__(self, x: Any, approximate: bool = False) -> Array:
+        """x times the normal distribution function of x, or its approximation by tanh."""
+        return eager.activate("gelu_tanh" if flag("gelu", "approximate", approximate) else "gelu", 0.0, x)
+
+
+class _Softmax(Activation):
+    def __call__(self, x: Any, axis: int = -1) -> Array:
+        """e^x over its sum along an axis."""
+        return eager.activate("softmax", 0.0, x, axis)
+
+
 linear = identity = Activation("linear")
 sigmoid = Activation("sigmoid")
 tanh = Activation("tanh")
-relu = Activation("relu")
-leaky_relu = Activation("leaky_relu")
-elu = Activation("elu")
+relu = _Relu("relu")
+leaky_relu = _LeakyRelu("leaky_relu")
+elu = _Elu("elu")
 selu = Activation("selu")
 softplus = Activation("softplus")
 silu = swish = Activation("silu")
-gelu = Activation("gelu")
+gelu = _Gelu("gelu")
 gelu_tanh = Activation("gelu_tanh")
-softmax = Activation("softmax")
+softmax = _Softmax("softmax")
 
 NAMES = {
     activation.name: activation
@@ -74,13 +132,14 @@ UNSUPPORTED = names(
 
 
 def get(identifier: Any) -> Activation:
-    """The activation that a name, a config or an `Activation` stands for; None is linear.
+    """The activation that a name, a config, an `Activation` or an activation layer stands for; None is linear.
 
     Raises:
-        ArgumentError: an unknown name. ArgumentTypeError: a function or anything else.
+        ArgumentError: an unknown name. ArgumentTypeError: a function of your own, or anything else.
     """
     if identifier is None:
         return linear
+    identifier = getattr(identifier, "as_activation", identifier)  # a layer such as LeakyReLU()
     if isinstance(identifier, dict) and identifier.get("class_name") == "Activation":
         return Activation.from_config(identifier["config"])
     result: Activation = find("activation", identifier, Activation, NAMES, UNSUPPORTED)
@@ -92,10 +151,21 @@ def serialize(activation: Activation) -> Any:
     return activation.name if activation.plain else {"class_name": "Activation", "config": activation.get_config()}
 
 
+def deserialize(config: Any) -> Activation:
+    """The activation of what `serialize` gave; as `get`."""
+    return get(config)
+
+
+def __getattr__(name: str) -> Any:
+    raise absent(__name__, name, UNSUPPORTED, NAMES)
+
+
 __all__ = [
     "Activation",
+    "deserialize",
     "elu",
     "gelu",
+    "gelu_tanh",
     "get",
     "identity",
     "leaky_relu",

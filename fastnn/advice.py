@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .layers import Activation, Dense, Layer
+from .layers import Activation, BatchNormalization, Dense, Layer, LayerNormalization, Normalization, Rescaling
 from .losses import BinaryCrossentropy, CategoricalCrossentropy, Loss, SparseCategoricalCrossentropy
 from .metrics import Metric
+
+# What moves and scales outputs, so that they are no longer those of an activation before it.
+_MAPS = (BatchNormalization, LayerNormalization, Normalization, Rescaling)
 
 Rule = Callable[[str, int | None, Loss], str | None]
 
@@ -35,7 +38,7 @@ def sigmoid_over_classes(last: str, units: int | None, loss: Loss) -> str | None
 
 def not_probabilities(last: str, units: int | None, loss: Loss) -> str | None:
     """A cross-entropy reads probabilities."""
-    if last not in ("relu", "tanh") or not _crossentropy(loss) or _from_logits(loss):
+    if last in ("softmax", "sigmoid", "linear") or not _crossentropy(loss) or _from_logits(loss):
         return None
     cure = "softmax" if _over_classes(loss) else "sigmoid"
     return f'the last activation is {last}, but {type(loss).__name__} wants probabilities; use "{cure}"'
@@ -73,7 +76,7 @@ RULES: tuple[Rule, ...] = (sigmoid_over_classes, not_probabilities, logits_unsai
 
 
 def linear_twice(layers: Sequence[Layer]) -> str | None:
-    """Two linear maps in a row are one."""
+    """Two linear maps in a row are one, also with a linear one between them: BatchNormalization, as it predicts."""
     before: Dense | None = None
     for layer in layers:
         if isinstance(layer, Dense):
@@ -83,7 +86,7 @@ def linear_twice(layers: Sequence[Layer]) -> str | None:
                     f'one linear map; give "{before.name}" an activation such as "relu"'
                 )
             before = layer if layer.activation.name == "linear" else None
-        elif isinstance(layer, Activation) and layer.activation.name != "linear":
+        elif isinstance(layer, LayerNormalization) or _activation(layer) != "linear":
             before = None
     return None
 
@@ -110,11 +113,17 @@ def advice(layers: Sequence[Layer], loss: Loss, metrics: Sequence[Metric]) -> li
 
 
 def _last(layers: Sequence[Layer]) -> tuple[str, int | None]:
-    """The last activation's name, and the units of the last Dense layer."""
-    name = "linear"
+    """The last activation, "linear" where another map follows it, and the units of the last Dense layer."""
+    name = ""
     for layer in reversed(layers):
-        if isinstance(layer, Activation) and name == "linear":
-            name = layer.activation.name
-        elif isinstance(layer, Dense):
-            return (layer.activation.name if name == "linear" else name), layer.units
-    return name, None
+        if isinstance(layer, Dense):
+            return name or layer.activation.name, layer.units
+        if not name and _activation(layer) != "linear":
+            name = _activation(layer)
+        elif not name and isinstance(layer, _MAPS):
+            name = "linear"
+    return name or "linear", None
+
+
+def _activation(layer: Layer) -> str:
+    return layer.activation.name if isinstance(layer, Activation) else "linear"

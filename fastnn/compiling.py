@@ -36,9 +36,27 @@ class Recipe:
     loss: Loss | None
     metrics: tuple[Metric, ...]
     backend: Backend
+    weighted_metrics: tuple[Metric, ...] = ()
+
+    @property
+    def all_metrics(self) -> tuple[Metric, ...]:
+        """The metrics, then the weighted ones."""
+        return (*self.metrics, *self.weighted_metrics)
+
+    @property
+    def keys(self) -> list[str]:
+        """What the logs call `all_metrics`: a second "mae" is "mae_1", a weighted one beside it "weighted_mae"."""
+        seen: dict[str, int] = {}
+        keys = []
+        for number, metric in enumerate(self.all_metrics):
+            weighted = number >= len(self.metrics) and metric.name in seen
+            name = f"weighted_{metric.name}" if weighted else metric.name
+            seen[name] = seen.get(name, 0) + 1
+            keys.append(name if seen[name] == 1 else f"{name}_{seen[name] - 1}")
+        return keys
 
 
-def recipe(optimizer: Any, loss: Any, given_metrics: Any, backend: Any) -> Recipe:
+def recipe(optimizer: Any, loss: Any, given_metrics: Any, backend: Any, weighted_metrics: Any = None) -> Recipe:
     """The objects that the arguments of `compile` stand for.
 
     Raises:
@@ -48,52 +66,60 @@ def recipe(optimizer: Any, loss: Any, given_metrics: Any, backend: Any) -> Recip
         raise ArgumentTypeError(
             "compile: loss is a dict, expected one loss; models of several outputs are not supported"
         )
-    found = tuple(_metrics(given_metrics))
-    if loss is None and found:
+    found, weighted = _metrics("metrics", given_metrics), _metrics("weighted_metrics", weighted_metrics)
+    if loss is None and (found or weighted):
         raise ArgumentError('compile: loss is missing, and metrics need one; give one such as loss="mse"')
     given_loss = None if loss is None else losses.get(loss)  # without one, the model can predict
-    return Recipe(optimizers.get(optimizer), given_loss, found, backends.get(backend))
+    if given_loss is not None and given_loss.reduction != losses.MEAN:
+        raise ArgumentError(f"compile: {given_loss!r}: a model trains on the mean over the batch; leave reduction out")
+    made = Recipe(optimizers.get(optimizer), given_loss, found, backends.get(backend), weighted)
+    for name in (keys := made.keys):
+        if keys.count(name) > 1 or name == "loss":
+            raise ArgumentError(f'compile: two results are called "{name}"; give the metric another name')
+    return made
 
 
-def _metrics(given: Any) -> list[Metric]:
+def _metrics(argument: str, given: Any) -> tuple[Metric, ...]:
     if given is None:
-        return []
-    if isinstance(given, Mapping):
-        raise ArgumentTypeError('compile: metrics is a dict, expected a list such as ["accuracy"]')
-    if not isinstance(given, list | tuple):
-        given = [given]
-    if len(given) == 1 and isinstance(given[0], list | tuple):
-        given = given[0]
-    found = [metrics.get(identifier) for identifier in given]
-    names = [metric.name for metric in found]
-    for name in names:
-        if names.count(name) > 1 or name == "loss":
-            raise ArgumentError(f'compile: two metrics are called "{name}"; give one of them another name')
-    return found
+        return ()
+    if isinstance(given, Mapping) and "class_name" not in given:
+        raise ArgumentTypeError(f'compile: {argument} is a dict, expected a list such as ["accuracy"]')
+    if isinstance(given, list | tuple):  # flat or nested, as for the outputs of a model with several
+        return tuple(metric for entry in given for metric in _metrics(argument, entry))
+    return (metrics.get(given),)
 
 
 class Scores:
     """Turns the sums of a program into logs."""
 
-    def __init__(self, plan: Plan, found: Sequence[Metric]) -> None:
-        self.names = ["loss", *(metric.name for metric in found)]
+    def __init__(self, plan: Plan, found: Sequence[Metric], keys: Sequence[str]) -> None:
+        self._names = ["loss", *keys]
         self._size = plan.sums
-        self._slots = [
-            (metric, slice(int(row[Met.SLOT]), int(row[Met.SLOT] + row[Met.SLOTS])))
-            for metric, row in zip(found, plan.metrics, strict=True)
+        slots = [
+            (key, metric, slice(int(row[Met.SLOT]), int(row[Met.SLOT] + row[Met.SLOTS])), bool(row[Met.WEIGHTED]))
+            for key, metric, row in zip(keys, found, plan.metrics, strict=True)
         ]
+        self._slots = sorted([("loss", None, slice(0), False), *slots], key=lambda slot: slot[0])
 
     def sums(self) -> Sums:
         """Zeros for a program to add to."""
         return np.zeros(self._size)
 
     def logs(self, sums: Sums, prefix: str = "") -> dict[str, float]:
-        """The loss and the metrics of the rows that `sums` counts, plain floats."""
-        count = float(sums[SUM_COUNT])
-        logs = {f"{prefix}loss": float(sums[SUM_LOSS]) / count}
-        for metric, slots in self._slots:
-            logs[prefix + metric.name] = metric.result(sums[slots], count)
+        """The loss and the metrics of the rows that `sums` counts, plain floats, sorted by key as Keras does."""
+        rows = float(sums[SUM_COUNT])
+        logs = {}
+        for key, metric, slots, weighted in self._slots:
+            if metric is None:
+                logs[prefix + key] = float(sums[SUM_LOSS]) / rows
+                continue
+            totals = sums[slots]
+            logs[prefix + key] = metric.value(totals, float(totals[-1]) if weighted else rows)
         return logs
+
+    def ordered(self, logs: Mapping[str, float]) -> list[float]:
+        """The values of `logs` as `evaluate` lists them: the loss, then the metrics as `compile` was given them."""
+        return [logs[name] for name in self._names]
 
 
 @dataclass
@@ -136,11 +162,12 @@ def lower(layers: Sequence[Layer], shape: Shape, dtype: str, told: Recipe | None
         return builder.finish(optimizer=told.optimizer.spec()), []
     sparse = isinstance(told.loss, losses.SparseCategoricalCrossentropy)
     outputs = _outputs(layers, shape)
-    found = [metric.resolve(outputs, sparse) for metric in told.metrics]
+    found = [metric.resolve(outputs, sparse) for metric in told.all_metrics]
     for metric in found:
         if metric.sparse is not sparse:
             raise ArgumentError(_other_targets(metric, told.loss, sparse, outputs))
-    specs = tuple(metric.spec() for metric in found)
+    unweighted = len(told.metrics)
+    specs = tuple(metric.spec()._replace(weighted=n >= unweighted) for n, metric in enumerate(found))
     return builder.finish(told.loss.spec(), specs, told.optimizer.spec()), found
 
 
@@ -148,13 +175,14 @@ def engine(layers: Sequence[Layer], shape: Shape, dtype: str, seed: int, told: R
     """A new engine; its weights are zeros."""
     plan, found = lower(layers, shape, dtype, told)
     state = State(plan, seed)
-    backend = told.backend if told else backends.get()
-    return Engine(plan, state, backend, Checks(layers, shape, plan, told.loss if told else None), Scores(plan, found))
+    backend = told.backend if told else backends.get(None, dtype, plan.layout.size)
+    checks = Checks(layers, shape, plan, told.loss if told else None)
+    return Engine(plan, state, backend, checks, Scores(plan, found, told.keys if told else ()))
 
 
 def carry_over(old: Engine, new: Engine, optimizer: bool) -> None:
     """Gives `new` the weights and the epochs of `old`, and the optimizer's state too where it is the same one."""
-    new.state.theta = old.state.theta
+    new.state.theta, new.state.statistics = old.state.theta, old.state.statistics
     new.state.counters[Counter.EPOCH] = old.state.counters[Counter.EPOCH]
     if optimizer and old.plan.slots == new.plan.slots:
         new.state.slots = old.state.slots
@@ -167,7 +195,7 @@ def float64_copy(layers: Sequence[Layer], old: Engine, told: Recipe, backend: Ba
     """An engine of the same layers, weights and counters, in float64 on `backend`."""
     new = engine(layers, old.checks.shape, "float64", 0, replace(told, backend=backend))
     for of_old, of_new in zip(old.plan.layout.parameters, new.plan.layout.parameters, strict=True):
-        new.plan.layout.view(new.state.theta, of_new)[...] = old.plan.layout.view(old.state.theta, of_old)
+        new.state.view(of_new)[...] = old.state.view(of_old)
     new.state.counters[:] = old.state.counters
     return new
 

@@ -1,6 +1,7 @@
 """A user's settings: FASTNN_* variables and their setters, read when a model is built or compiled.
 
 FASTNN_BACKEND: the backend that `compile(backend="auto")` takes. FASTNN_NUM_THREADS: threads of each model.
+FASTNN_DATA: where data sets are looked for first.
 """
 
 from __future__ import annotations
@@ -132,6 +133,21 @@ def _quota(folder: Path, cores: int) -> int:
 def default_backend() -> str:
     """The name in FASTNN_BACKEND, or "auto"."""
     return os.environ.get("FASTNN_BACKEND", "").strip() or "auto"
+
+
+def data_folder() -> Path | None:
+    """The folder in FASTNN_DATA, or None."""
+    text = os.environ.get("FASTNN_DATA", "").strip()
+    return Path(text) if text else None
+
+
+def cache_folder() -> Path | None:
+    """The user's cache of fastnn, whether it exists or not: in XDG_CACHE_HOME or ~/.cache; None without a home."""
+    chosen = os.environ.get("XDG_CACHE_HOME", "").strip()
+    try:
+        return (Path(chosen) if chosen else Path.home() / ".cache") / "fastnn"
+    except RuntimeError:
+        return None
 
 
 def set_seed(seed: int | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, ClassVar, Self
 
 from .errors import ArgumentError, ArgumentTypeError, nearest
@@ -22,7 +22,6 @@ RENAMED = {
     "beta2": "beta_2",
     "betas": "beta_1 and beta_2",
     "eps": "epsilon",
-    "decay": "weight_decay",
     "alpha": "negative_slope",
     "metric": "metrics",
     "epoch": "epochs",
@@ -87,11 +86,14 @@ def find(
     config: Mapping[str, Any] = {}
     if isinstance(identifier, Mapping) and set(identifier) >= {"class_name", "config"}:
         identifier, config = identifier["class_name"], identifier["config"]
+        if not isinstance(config, Mapping):
+            raise ArgumentTypeError(f"{kind}: its config is {_describe(config)}, expected a dict")
     listed = ", ".join(sorted(name for name in known if name.islower()))
     if not isinstance(identifier, str):
-        raise ArgumentTypeError(
-            f"{kind}: expected a name or a fastnn {kind} object, got {_describe(identifier)}; known names: {listed}"
-        )
+        text = f"{kind}: expected a name or a fastnn {kind} object, got {_describe(identifier)}"
+        if callable(identifier):
+            text += "; Python code cannot run inside compiled steps"
+        raise ArgumentTypeError(f"{text}; known names: {listed}")
     found = known.get(identifier, known.get(identifier.lower()))
     if found is None:
         if identifier in unsupported or identifier.lower() in unsupported:
@@ -100,6 +102,27 @@ def find(
     if not isinstance(found, type):
         return found
     return found.from_config(config) if config else found()  # type: ignore[attr-defined]
+
+
+def compiled(kind: str, found: Any, classes: Collection[type]) -> None:
+    """Raises for an object of a class that somebody else wrote, which compiled steps would not call.
+
+    Raises:
+        ArgumentTypeError: its class is not one of `classes`.
+    """
+    if type(found) not in classes:
+        raise ArgumentTypeError(
+            f"{kind}: {type(found).__name__} is a class of your own; Python code cannot run inside compiled steps; "
+            f"known: {', '.join(known.__name__ for known in classes)}"
+        )
+
+
+def absent(module: str, name: str, unsupported: Collection[str], known: Iterable[str]) -> AttributeError:
+    """What a module's `__getattr__` raises: that Keras has the name and fastnn does not, or that nobody has it."""
+    if name in unsupported:
+        short = module.removeprefix("fastnn.")
+        return AttributeError(f"{short}.{name} of Keras is not supported; there are {', '.join(known)}")
+    return AttributeError(f"module {module!r} has no attribute {name!r}")
 
 
 def refuse(where: str, given: Mapping[str, Any], defaults: Mapping[str, Any], known: Collection[str]) -> None:
@@ -144,6 +167,13 @@ def whole(where: str, name: str, value: Any, low: int = 1) -> int:
     if isinstance(value, bool) or result < low:
         raise ArgumentError(f"{where}: {name} is {value!r}, expected a whole number of at least {low}")
     return int(result)
+
+
+def label(where: str, value: Any, default: str) -> str:
+    """`value` as a name, or the default where it is None or empty."""
+    if value is not None and not isinstance(value, str):
+        raise ArgumentTypeError(f"{where}: name is {_describe(value)}, expected a text")
+    return value or default
 
 
 def flag(where: str, name: str, value: Any) -> bool:

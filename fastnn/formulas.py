@@ -349,3 +349,41 @@ def decay(o: Any, theta: Any, factor: Any) -> Any:
 def penalty_slope(o: Any, g: Any, w: Any, l1: Any, two_l2: Any) -> Any:
     """Gradient of l1 |w| + l2 w^2 added to g; |.|'(0) = 0."""
     return o.fma(two_l2, w, g) + l1 * o.select(w > 0.0, 1.0, o.select(w < 0.0, -1.0, 0.0))
+
+
+# --- normalization --------------------------------------------------------------------------------------------------
+
+
+def affine(o: Any, z: Any, scale: Any, offset: Any) -> Any:
+    return o.fma(z, scale, offset)
+
+
+def moving_average(o: Any, m: Any, x: Any, rate: Any) -> Any:
+    return o.fma(x - m, rate, m)
+
+
+def inverse_deviation(o: Any, v: Any, epsilon: Any) -> Any:
+    return 1.0 / o.sqrt(v + epsilon)
+
+
+def inverse_deviation_floor(o: Any, v: Any, epsilon: Any) -> Any:
+    s = o.sqrt(v)
+    return 1.0 / o.select(epsilon > s, epsilon, s)
+
+
+def standardized(o: Any, z: Any, mean: Any, inv: Any) -> Any:
+    return (z - mean) * inv
+
+
+def standardize_slope(o: Any, d: Any, inv: Any, gamma: Any) -> Any:
+    return d * (inv * gamma)
+
+
+def batch_norm_slope(o: Any, d: Any, n: Any, inv: Any, gamma: Any, db: Any, dg: Any, inverse_b: Any) -> Any:
+    """inv gamma (d - mean of d - n mean of d n), from the sums db of d and dg of d n over the batch."""
+    return (inv * gamma) * o.fma(-n, dg * inverse_b, o.fma(-db, inverse_b, d))
+
+
+def layer_norm_slope(o: Any, d: Any, n: Any, inv: Any, gamma: Any, m1: Any, m2: Any) -> Any:
+    """inv (g - m1 - n m2) with g = d gamma, from the means m1 of g and m2 of g n over the row."""
+    return inv * o.fma(-n, m2, o.fma(d, gamma, -m1))

@@ -251,6 +251,14 @@ class LecunNormal(_Scaled):
     law = (1.0, "fan_in", "truncated_normal")
 
 
+# Keras has each class under a second name too.
+zeros, ones, constant = Zeros, Ones, Constant
+random_normal, random_uniform, truncated_normal = RandomNormal, RandomUniform, TruncatedNormal
+variance_scaling = VarianceScaling
+glorot_uniform, glorot_normal = GlorotUniform, GlorotNormal
+he_uniform, he_normal = HeUniform, HeNormal
+lecun_uniform, lecun_normal = LecunUniform, LecunNormal
+
 _SNAKE: dict[str, type[Initializer]] = {
     "zeros": Zeros,
     "ones": Ones,
@@ -274,7 +282,15 @@ NAMES: dict[str, type[Initializer]] = {
     "normal": RandomNormal,
     "uniform": RandomUniform,
 }
-UNSUPPORTED = names("identity Identity orthogonal Orthogonal OrthogonalInitializer IdentityInitializer")
+UNSUPPORTED = names(
+    "identity Identity IdentityInitializer orthogonal Orthogonal OrthogonalInitializer stft STFT STFTInitializer"
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in UNSUPPORTED:
+        raise AttributeError(f"initializers.{name} of Keras is not supported; there are {', '.join(_SNAKE)}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def get(identifier: Any) -> Initializer:
@@ -291,4 +307,4 @@ def _seed(where: str, seed: Any) -> int | None:
     return None if seed is None else whole(where, "seed", seed, 0)
 
 
-__all__ = [*sorted(initializer.__name__ for initializer in _SNAKE.values()), "Initializer", "get"]
+__all__ = [*sorted(initializer.__name__ for initializer in _SNAKE.values()), *_SNAKE, "Initializer", "get"]

@@ -11,19 +11,25 @@ import numpy.typing as npt
 from .formulas import ACTIVATIONS, OPTIMIZERS, SPARSE_LOSSES
 from .plan import (
     ACTIVATION_CODE,
+    DEVIATION_CODE,
     LOSS_CODE,
     METRIC_CODE,
     OPTIMIZER_CODE,
     PARAMETER_ALIGN,
     SUM_METRICS,
+    Batch,
+    Clip,
+    Hidden,
     I,
     Kind,
     Los,
     Met,
+    Opt,
     Par,
     Parameter,
     ParameterLayout,
     Plan,
+    Role,
     Table,
     padded,
 )
@@ -50,24 +56,28 @@ class LossSpec(NamedTuple):
 
 
 class MetricSpec(NamedTuple):
-    """A metric for `Lowering.finish`: a name of `formulas.METRIC_NAMES`, and the loss's parameters where it is one."""
+    """A metric for `Lowering.finish`: a name of `formulas.METRIC_NAMES`, the loss's parameters where it is one, and
+    whether rows count by their weights."""
 
     name: str
     parameter: float = 0.0
     label_smoothing: float = 0.0
+    weighted: bool = False
 
 
 class OptimizerSpec(NamedTuple):
     """An optimizer for `Lowering.finish`: a name of `formulas.OPTIMIZERS` and its fixed hyper-parameters.
 
     `constants` by optimizer: sgd (); momentum, nesterov (mu,); rmsprop (rho, epsilon); adagrad (epsilon,); adam
-    (beta_1, beta_2, epsilon).
+    (beta_1, beta_2, epsilon). `clip`: "", or "value", "norm" or "global_norm" for gradients of at most `limit`.
     """
 
     name: str
     constants: tuple[float, ...] = ()
     weight_decay: float = 0.0
     initial_accumulator: float = 0.0
+    clip: str = ""
+    limit: float = 0.0
 
 
 class Lowering:
@@ -82,7 +92,9 @@ class Lowering:
         self._constants: list[float] = []
         self._units = 0
         self._theta = 0
+        self._statistics = 0
         self._fixed = 0
+        self._hidden: list[Hidden] = []
         self._width = features
         self._at = self._buffer(features)
         self._layer = 0
@@ -111,22 +123,28 @@ class Lowering:
     ) -> int:
         offset = self._theta
         self._parameters.append(Parameter(layer, name, shape, offset, trainable))
-        size = math.prod(shape)
-        self._theta += -(-size // PARAMETER_ALIGN) * PARAMETER_ALIGN
+        self._theta += _with_gap(math.prod(shape))
         constant = self._constant(*penalty) if any(penalty) else -1
         rows = shape[0] if len(shape) > 1 else 1
-        self._rows.append(
-            [
-                offset,
-                rows,
-                shape[-1],
-                int(trainable),
-                int(decay),
-                constant,
-                len(self._instructions),
-                int(len(shape) == 1),
-            ]
-        )
+        number = len(self._instructions)
+        self._rows.append([offset, rows, shape[-1], int(trainable), int(decay), constant, number, _ROLES[name]])
+        return offset
+
+    def _statistic(self, layer: str, name: str) -> int:
+        offset = self._statistics
+        self._parameters.append(Parameter(layer, name, (self._width,), offset, False, "statistics"))
+        self._statistics += _with_gap(self._width)
+        return offset
+
+    def _hide(self, value: float) -> int:
+        offset = self._theta
+        self._hidden.append(Hidden(offset, self._width, value))
+        self._theta += _with_gap(self._width)
+        return offset
+
+    def _scratch(self, elements: int) -> int:
+        offset = self._fixed
+        self._fixed += elements
         return offset
 
     def next_layer(self) -> None:
@@ -159,7 +177,7 @@ class Lowering:
             return
         saved = ACTIVATIONS[name].saved
         # In place where the derivative reads the output; the input of the network is never overwritten (dW reads it).
-        in_place = saved == "output" and bool(self._instructions) and self._instructions[-1][I.KIND] == Kind.DENSE
+        in_place = saved == "output" and bool(self._instructions) and self._instructions[-1][I.KIND] in _OVERWRITABLE
         source = self._at
         dst = source if in_place else self._buffer(self._width)
         constant = self._constant(parameter) if ACTIVATIONS[name].parameter else -1
@@ -176,6 +194,74 @@ class Lowering:
         """A = keep ? A / (1 - rate) : 0 in training."""
         if rate > 0.0:
             self._emit(Kind.DROPOUT, self._buffer(self._width), self._width, CONSTANT=self._constant(rate))
+
+    def affine(self, scale: float, offset: float) -> None:
+        """A = Z * scale + offset."""
+        constant = self._constant(scale, offset)
+        self._emit(Kind.AFFINE, self._buffer(self._width), self._width, CONSTANT=constant)
+
+    def standardize(self, layer: str, epsilon: float) -> None:
+        """A = (Z - mean) / max(sqrt(variance), epsilon), of statistics that training does not change."""
+        gamma, beta, constant = self._hide(1.0), self._hide(0.0), self._constant(epsilon)
+        code, kept = DEVIATION_CODE["inverse_deviation_floor"], self._kept(layer, "mean", "variance")
+        self._normalize(Kind.STANDARDIZE, gamma, beta, constant, CODE=code, **kept)
+
+    def batch_norm(
+        self,
+        layer: str,
+        momentum: float,
+        epsilon: float,
+        *,
+        scale: bool = True,
+        center: bool = True,
+        gamma_penalty: Penalty = NO_PENALTY,
+        beta_penalty: Penalty = NO_PENALTY,
+        trainable: bool = True,
+        gamma_decay: bool = True,
+        beta_decay: bool = True,
+    ) -> None:
+        """A = (Z - mean) / sqrt(variance + epsilon) * gamma + beta: of the batch in training, of its moving averages
+        otherwise, and always if the layer is not trainable."""
+        gamma = self._parameter_or(1.0, scale, layer, "gamma", trainable, gamma_penalty, gamma_decay)
+        beta = self._parameter_or(0.0, center, layer, "beta", trainable, beta_penalty, beta_decay)
+        kind, constant = Kind.BATCH_NORM if trainable else Kind.STANDARDIZE, self._constant(epsilon, 1.0 - momentum)
+        code, kept = DEVIATION_CODE["inverse_deviation"], self._kept(layer, "moving_mean", "moving_variance")
+        self._normalize(kind, gamma, beta, constant, CODE=code, **kept)
+
+    def layer_norm(
+        self,
+        layer: str,
+        epsilon: float,
+        *,
+        scale: bool = True,
+        center: bool = True,
+        gamma_penalty: Penalty = NO_PENALTY,
+        beta_penalty: Penalty = NO_PENALTY,
+        trainable: bool = True,
+        gamma_decay: bool = True,
+        beta_decay: bool = True,
+    ) -> None:
+        """A = (Z - mean) / sqrt(variance + epsilon) * gamma + beta, of each row."""
+        gamma = self._parameter_or(1.0, scale, layer, "gamma", trainable, gamma_penalty, gamma_decay)
+        beta = self._parameter_or(0.0, center, layer, "beta", trainable, beta_penalty, beta_decay)
+        self._normalize(Kind.LAYER_NORM, gamma, beta, self._constant(epsilon), INVERSE=self._buffer(1))
+
+    def _parameter_or(
+        self, constant: float, wanted: bool, layer: str, name: str, trainable: bool, penalty: Penalty, decay: bool
+    ) -> int:
+        if not wanted:
+            return self._hide(constant)
+        return self._parameter(layer, name, (self._width,), trainable, penalty, decay)
+
+    def _normalize(self, kind: Kind, gamma: int, beta: int, constant: int, **columns: int) -> None:
+        dst = self._buffer(self._width)
+        saved = dst if kind == Kind.STANDARDIZE else self._buffer(self._width)
+        self._emit(kind, dst, self._width, KERNEL=gamma, BIAS=beta, CONSTANT=constant, SAVED=saved, **columns)
+
+    def _kept(self, layer: str, mean: str, variance: str) -> dict[str, int]:
+        """The columns of a normalization by statistics of the state."""
+        offsets = {"MEAN": self._statistic(layer, mean), "VARIANCE": self._statistic(layer, variance)}
+        return offsets | {"STATISTICS": self._scratch(Batch.WIDTH * padded(self._width))}
 
     def finish(
         self, loss: LossSpec | None = None, metrics: tuple[MetricSpec, ...] = (), optimizer: OptimizerSpec | None = None
@@ -194,7 +280,8 @@ class Lowering:
             loss=_frozen(np.array(loss_row, np.int64)),
             optimizer=_frozen(np.array(optimizer_row, np.int64)),
             constants=_frozen(np.array(self._constants, np.float64)),
-            layout=ParameterLayout(tuple(self._parameters), self._theta),
+            layout=ParameterLayout(tuple(self._parameters), self._theta, self._statistics),
+            hidden=tuple(self._hidden),
             features=self.features,
             outputs=self._width,
             output_unit=self._at,
@@ -222,7 +309,7 @@ class Lowering:
                 source, probability = last[I.SRC], last[I.DST]
                 last[I.FUSED] = 1
             if fused or spec.from_logits:
-                name = _FROM_LOGITS[name]
+                name = FROM_LOGITS[name]
         target_width = 1 if name in SPARSE_LOSSES else self._width
         row = [-1] * Los.WIDTH
         row[Los.CODE], row[Los.INPUT], row[Los.PREDICTION] = LOSS_CODE[name], source, prediction
@@ -230,7 +317,7 @@ class Lowering:
         row[Los.TARGET] = self._buffer(target_width)
         row[Los.GRADIENT] = self._buffer(self._width)
         row[Los.PROBABILITY] = probability if probability >= 0 else row[Los.GRADIENT]
-        row[Los.CONSTANT] = self._constant(*_smoothing(spec.parameter, spec.label_smoothing, name, self._width))
+        row[Los.CONSTANT] = self._constant(*smoothing(spec.parameter, spec.label_smoothing, name, self._width))
         return row
 
     def _lower_gradients(self, loss_row: list[int]) -> None:
@@ -238,28 +325,29 @@ class Lowering:
         if not loss_row:
             return
         gradient = loss_row[Los.GRADIENT]
-        first_dense = next(
-            (n for n, row in enumerate(self._instructions) if row[I.KIND] == Kind.DENSE), len(self._instructions)
-        )
-        for number in range(len(self._instructions) - 1, first_dense - 1, -1):
+        first = next((n for n, row in enumerate(self._instructions) if row[I.KIND] in _OWN_GRADIENT), None)
+        if first is None:
+            return
+        for number in range(len(self._instructions) - 1, first - 1, -1):
             row = self._instructions[number]
             if row[I.FUSED]:
                 continue
             row[I.GRAD_DST] = gradient
-            if number == first_dense:
+            if number == first:
                 continue
-            if row[I.KIND] == Kind.DENSE:
+            if row[I.KIND] in _OWN_GRADIENT:
                 gradient = self._buffer(row[I.INPUTS])
-                row[I.TRANSPOSED] = self._fixed
-                self._fixed += row[I.OUTPUTS] * padded(row[I.INPUTS])
+            if row[I.KIND] == Kind.DENSE:
+                row[I.TRANSPOSED] = self._scratch(row[I.OUTPUTS] * padded(row[I.INPUTS]))
             row[I.GRAD_SRC] = gradient
 
     def _lower_metrics(self, metrics: tuple[MetricSpec, ...]) -> tuple[list[list[int]], int]:
         rows, slot = [], SUM_METRICS
         for spec in metrics:
-            slots = 3 * self._width + 1 if spec.name == "r2_score" else 1
-            constant = self._constant(*_smoothing(spec.parameter, spec.label_smoothing, spec.name, self._width))
-            rows.append([METRIC_CODE[spec.name], slot, slots, constant])
+            # r2_score's last slot is the sum of the weights as it is.
+            slots = 3 * self._width + 1 if spec.name == "r2_score" else 1 + int(spec.weighted)
+            constant = self._constant(*smoothing(spec.parameter, spec.label_smoothing, spec.name, self._width))
+            rows.append([METRIC_CODE[spec.name], slot, slots, constant, int(spec.weighted)])
             slot += slots
         return rows, slot
 
@@ -267,11 +355,22 @@ class Lowering:
         if spec is None:
             return [], 0
         slots = len(OPTIMIZERS[spec.name].slots)
-        constant = self._constant(*spec.constants, spec.weight_decay)
-        return [OPTIMIZER_CODE[spec.name], slots, constant, int(spec.weight_decay != 0.0)], slots
+        row = [-1] * Opt.WIDTH
+        row[Opt.CODE], row[Opt.SLOTS] = OPTIMIZER_CODE[spec.name], slots
+        row[Opt.CONSTANT] = self._constant(*spec.constants, spec.weight_decay)
+        row[Opt.HAS_DECAY], row[Opt.CLIP] = int(spec.weight_decay != 0.0), _CLIPS[spec.clip]
+        if spec.clip:
+            row[Opt.CLIP_CONSTANT] = self._constant(spec.limit)
+        return row, slots
 
 
-_FROM_LOGITS = {
+_ROLES = {"kernel": Role.KERNEL, "bias": Role.BIAS, "beta": Role.BIAS, "gamma": Role.SCALE}
+_CLIPS = {"": Clip.NONE, "value": Clip.VALUE, "norm": Clip.NORM, "global_norm": Clip.GLOBAL_NORM}
+# Their gradients read dst's gradient after src's is known, so src's has a buffer of its own.
+_OWN_GRADIENT = (Kind.DENSE, Kind.BATCH_NORM, Kind.LAYER_NORM)
+# No derivative reads their dst, so an activation may overwrite it.
+_OVERWRITABLE = (*_OWN_GRADIENT, Kind.AFFINE, Kind.STANDARDIZE)
+FROM_LOGITS = {
     "categorical_crossentropy": "softmax_crossentropy",
     "sparse_categorical_crossentropy": "sparse_softmax_crossentropy",
     "binary_crossentropy": "sigmoid_crossentropy",
@@ -285,10 +384,14 @@ def _fused_activation(loss: str) -> str | None:
     return "sigmoid" if loss == "binary_crossentropy" else None
 
 
-def _smoothing(parameter: float, smoothing: float, name: str, outputs: int) -> tuple[float, float, float]:
+def smoothing(parameter: float, smoothing: float, name: str, outputs: int) -> tuple[float, float, float]:
     """(parameter, keep, add): binary targets move to 1/2, categorical ones to 1/C."""
     share = 0.5 if name in ("binary_crossentropy", "sigmoid_crossentropy") else 1.0 / outputs
     return parameter, 1.0 - smoothing, smoothing * share
+
+
+def _with_gap(size: int) -> int:
+    return -(-size // PARAMETER_ALIGN) * PARAMETER_ALIGN
 
 
 def _table(rows: list[list[int]], width: int) -> Table:

@@ -23,6 +23,7 @@ PARAMETER_ALIGN = 16  # elements; the gaps of theta stay zero
 ACTIVATION_CODE = {name: code for code, name in enumerate(ACTIVATIONS)}
 LOSS_CODE = {name: code for code, name in enumerate(LOSS_NAMES)}
 METRIC_CODE = {name: code for code, name in enumerate(METRIC_NAMES)}
+DEVIATION_CODE = {"inverse_deviation": 0, "inverse_deviation_floor": 1}
 OPTIMIZER_CODE = {name: code for code, name in enumerate(OPTIMIZERS)}
 
 Table = npt.NDArray[np.int64]
@@ -40,27 +41,55 @@ class Kind(IntEnum):
     ACTIVATION = 1  # dst = f(src)
     SOFTMAX = 2  # dst = softmax(src) by rows
     DROPOUT = 3  # dst = src * mask in training, src otherwise
+    AFFINE = 4  # dst = src * scale + offset, two numbers
+    STANDARDIZE = 5  # dst = (src - mean) * inv * gamma + beta, of the statistics that the state keeps
+    BATCH_NORM = 6  # the same of the batch's own statistics in training, of the kept ones otherwise
+    LAYER_NORM = 7  # the same of each row's own statistics
 
 
 class I(IntEnum):  # noqa: E742 - one letter, because it indexes every table access
     """Columns of an instruction."""
 
     KIND = 0
-    CODE = 1  # ACTIVATION: its code
+    CODE = 1  # ACTIVATION: its code; STANDARDIZE, BATCH_NORM: that of their inverse deviation
     SRC = 2  # unit of the source buffer
     DST = 3  # unit of the destination buffer (may be SRC: in place)
     INPUTS = 4  # width of the source
     OUTPUTS = 5  # width of the destination
-    KERNEL = 6  # offset of W in theta; -1
-    BIAS = 7  # offset of b in theta; -1
-    CONSTANT = 8  # index of its constant; -1
+    KERNEL = 6  # offset of W in theta, or of gamma; -1
+    BIAS = 7  # offset of b in theta, or of beta; -1
+    CONSTANT = 8  # index of its constants; -1. AFFINE: scale, offset; a normalization: epsilon, BATCH_NORM 1 - momentum
     LAYER = 9  # number of the layer, keys dropout
     GRAD_SRC = 10  # unit of the gradient of src; -1 where nobody needs it
     GRAD_DST = 11  # unit of the gradient of dst; -1 where the loss skips over this instruction (fused)
-    SAVED = 12  # unit of the buffer that the derivative reads
+    SAVED = 12  # unit of the buffer that the derivative reads: of BATCH_NORM and LAYER_NORM, dst before gamma and beta
     TRANSPOSED = 13  # unit (elements, not rows) of W^T in the scratch area; -1
     FUSED = 14  # 1: the loss computes this instruction's dst
-    WIDTH = 15
+    MEAN = 15  # offset of the mean in the statistics; -1
+    VARIANCE = 16  # offset of the variance in the statistics; -1
+    STATISTICS = 17  # elements into the scratch area, see Batch; -1
+    INVERSE = 18  # LAYER_NORM: unit of a buffer of width 1, the rows' inverse deviations; -1
+    WIDTH = 19
+
+
+class Batch(IntEnum):
+    """The vectors of padded(OUTPUTS) elements at STATISTICS; STANDARDIZE, and BATCH_NORM out of training, use only
+    INVERSE."""
+
+    MEAN = 0
+    VARIANCE = 1
+    INVERSE = 2  # 1 / deviation
+    BETA_GRADIENT = 3
+    GAMMA_GRADIENT = 4
+    WIDTH = 5
+
+
+class Role(IntEnum):
+    """What a parameter's gradient is made of, from its instruction's dA."""
+
+    KERNEL = 0  # X^T dA
+    BIAS = 1  # bias or beta: the sum of dA
+    SCALE = 2  # gamma: the sum of dA N
 
 
 class Par(IntEnum):
@@ -73,7 +102,7 @@ class Par(IntEnum):
     DECAY = 4  # 1: decoupled weight decay applies
     PENALTY = 5  # index of (l1, l2) in the constants; -1
     INSTRUCTION = 6  # the instruction that produces its gradient
-    IS_BIAS = 7
+    ROLE = 7
     WIDTH = 8
 
 
@@ -84,7 +113,8 @@ class Met(IntEnum):
     SLOT = 1  # first slot of the sums
     SLOTS = 2
     CONSTANT = 3  # index of (parameter, keep, add); -1
-    WIDTH = 4
+    WEIGHTED = 4  # 1: rows count by their weights, whose sum is in the last slot
+    WIDTH = 5
 
 
 class Los(IntEnum):
@@ -109,7 +139,18 @@ class Opt(IntEnum):
     SLOTS = 1
     CONSTANT = 2  # index of its constants, in the order of OptimizerSpec.constants
     HAS_DECAY = 3
-    WIDTH = 4
+    CLIP = 4
+    CLIP_CONSTANT = 5  # index of the limit; -1
+    WIDTH = 6
+
+
+class Clip(IntEnum):
+    """How an optimizer limits gradients."""
+
+    NONE = 0
+    VALUE = 1  # each element
+    NORM = 2  # the norm of each parameter's
+    GLOBAL_NORM = 3  # the norm of them all
 
 
 class Scalar(IntEnum):
@@ -134,29 +175,43 @@ SUM_LOSS, SUM_COUNT, SUM_METRICS = 0, 1, 2  # the first entries of a vector of s
 
 
 class Parameter(NamedTuple):
-    """One tensor of theta."""
+    """One tensor of the state."""
 
     layer: str
-    name: str  # "kernel" | "bias"
+    name: str  # "kernel" | "bias" | "gamma" | "beta" | "moving_mean" | "moving_variance" | "mean" | "variance"
     shape: tuple[int, ...]
     offset: int
     trainable: bool
+    vector: str = "theta"  # | "statistics"
 
     @property
     def size(self) -> int:
         return math.prod(self.shape)
 
 
+class Hidden(NamedTuple):
+    """A constant in theta that is nobody's parameter: the gamma or beta of a layer without one."""
+
+    offset: int
+    size: int
+    value: float
+
+
 @dataclass(frozen=True)
 class ParameterLayout:
-    """Names, shapes and offsets of the views of theta; `size` counts the gaps too."""
+    """Names, shapes and offsets of the views of theta and of the statistics; the sizes count the gaps too."""
 
     parameters: tuple[Parameter, ...]
     size: int
+    statistics_size: int
 
-    def view(self, theta: npt.NDArray[Any], parameter: Parameter) -> npt.NDArray[Any]:
-        """The view of one parameter in a vector of this layout."""
-        return theta[parameter.offset : parameter.offset + parameter.size].reshape(parameter.shape)
+    def of(self, vector: str) -> tuple[Parameter, ...]:
+        """The parameters in "theta", which optimizers keep slots for, or in "statistics"."""
+        return tuple(parameter for parameter in self.parameters if parameter.vector == vector)
+
+    def view(self, vector: npt.NDArray[Any], parameter: Parameter) -> npt.NDArray[Any]:
+        """The view of one parameter in an array laid out as its vector is."""
+        return vector[parameter.offset : parameter.offset + parameter.size].reshape(parameter.shape)
 
 
 @dataclass(frozen=True)
@@ -172,11 +227,12 @@ class Plan:
     optimizer: Table
     constants: npt.NDArray[np.float64]
     layout: ParameterLayout
+    hidden: tuple[Hidden, ...]
     features: int
     outputs: int
     output_unit: int  # where predictions lie
     row_elements: int  # workspace elements a row takes
-    fixed_elements: int  # workspace elements beside the rows: transposed weights
+    fixed_elements: int  # workspace elements beside the rows: transposed weights, statistics of a batch
     sums: int
     slots: int
     initial_slots: tuple[float, ...]

@@ -53,8 +53,9 @@ class Progress:
         """The epoch is over: its line stays."""
         seconds = time.perf_counter() - self._start
         self.close()
-        rate = f"{self._rows / max(self._busy or seconds, 1e-9):,.0f} samples/s"  # validation does not count
-        parts = [*self._head(self._steps), *_values(logs), rate, _duration(seconds)]
+        rows = self._rows * self._done / self._steps  # fewer than all where a callback ended it
+        rate = f"{rows / max(self._busy or seconds, 1e-9):,.0f} samples/s"  # validation does not count
+        parts = [*self._head(self._done), *_values(logs), rate, _duration(seconds)]
         print(" · ".join(parts), flush=True)
 
     def close(self) -> None:

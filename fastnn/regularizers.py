@@ -81,6 +81,12 @@ NAMES: dict[str, type[Regularizer]] = {
 UNSUPPORTED = names("OrthogonalRegularizer orthogonal_regularizer")
 
 
+def __getattr__(name: str) -> Any:
+    if name in UNSUPPORTED:
+        raise AttributeError(f"regularizers.{name} of Keras is not supported; there are L1, L2 and L1L2")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def get(identifier: Any) -> Regularizer | None:
     """The regularizer that a name, a config or a `Regularizer` stands for; None is none.
 

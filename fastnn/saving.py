@@ -1,163 +1,110 @@
-"""Models as safetensors files: tensors, and the architecture as JSON in the metadata. Never pickle, never eval."""
+"""What of a model is in a file: weights, optimizer, counters, seed, architecture; `tensors.py` is the file itself."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
-import secrets
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from . import layers as layer_module
-from . import losses, metrics, optimizers
+from . import backends, compiling, losses, metrics, optimizers, tensors
+from .cloning import model_from_config
 from .declaration import serialize
-from .errors import ArgumentError, FastnnError, FileError
+from .errors import ArgumentError, ArgumentTypeError, FileError
+from .files import write_atomically
 from .formulas import OPTIMIZERS
-from .plan import Counter, Opt
+from .plan import Counter, Opt, Parameter, Scalar
+from .tensors import TensorFile
 
 if TYPE_CHECKING:
     from .compiling import Engine
     from .models import Sequential
 
 Array = npt.NDArray[Any]
+Names = Sequence[Sequence[str]]  # of each parameter in the order of the layout: its layer's and its own
 
-FORMAT = "fastnn-1"
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+STATE = {"optimizer/scalars": FLOATS[1:], "state/counters": (np.dtype(np.int64),)}
 
 
 def save(model: Sequential, filepath: str | os.PathLike[str], overwrite: bool) -> None:
     """Writes a model; see `Sequential.save`."""
-    path = Path(filepath)
-    if not overwrite and path.exists():
-        raise ArgumentError(f"save: {path} is there already; give another name, or overwrite=True")
-    from safetensors.numpy import save as to_bytes
-
-    engine = model.engine()
+    path = _free_path("save", filepath, overwrite)
     description = {
         "model": {"class_name": "Sequential", "config": model.get_config()},
         "compile": _compile_config(model),
+        "metadata": _checked_metadata(model.metadata),
     }
-    tensors = {name: np.ascontiguousarray(view) for name, view in _views(engine, model.compiled).items()}
-    write_atomically(path, to_bytes(tensors, {"format": FORMAT, "fastnn": json.dumps(description)}))
+    _write(path, model, description)
+
+
+def save_weights(model: Sequential, filepath: str | os.PathLike[str], overwrite: bool) -> None:
+    """Writes what a model has learned; see `Sequential.save_weights`."""
+    _write(_free_path("save_weights", filepath, overwrite), model, {})
 
 
 def load(cls: type[Sequential], filepath: str | os.PathLike[str], compile: bool, backend: Any) -> Sequential:
     """A model of a file; see `models.load_model`."""
-    path = Path(filepath)
-    tensors, description = _read(path)
-    try:
-        model = model_from_config(cls, description["model"]["config"])
-        told = description["compile"]
-        if told is not None and compile:
-            _compile(model, told, backend)
-        engine = model.engine()
-    except (KeyError, TypeError, AttributeError, FastnnError) as error:
-        raise FileError(f"{path}: its description of the model is not valid: {error}") from None
-    views = _views(engine, model.compiled)
-    for name, view in views.items():
-        tensor = tensors.get(name)
-        if tensor is None:
-            raise FileError(f'{path}: the tensor "{name}" is missing')
-        if tensor.shape != view.shape or tensor.dtype != view.dtype:
-            raise FileError(
-                f'{path}: the tensor "{name}" is {tensor.dtype} {tensor.shape}, expected {view.dtype} {view.shape}'
-            )
-    extra = sorted(name for name in set(tensors) - set(views) if not (name.startswith("optimizer/") and not compile))
-    if extra:
-        raise FileError(f'{path}: the tensor "{extra[0]}" has no place in the model')
-    for name, view in views.items():
-        view[...] = tensors[name]
+    path = _path("load_model", filepath)
+    backends.get(backend)  # a name that cannot be is refused before the file is blamed
+    with tensors.opened(path) as file:
+        if "model" not in file.description:
+            raise FileError(f"{path}: it holds weights alone; build the model as it was, then call load_weights")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # the advice was given when it was made
+                model = _built(cls, file, backend if compile else None)
+                engine = model.engine()
+        except FileError:
+            raise
+        except Exception as error:  # a description may be made up: whatever it leads to is the fault of the file
+            raise FileError(f"{path}: its description of the model is not valid: {error}") from error
+        views = _views(engine, model.compiled)
+        for name in file.shapes:
+            if name not in views and (compile or not name.startswith("optimizer/")):
+                raise FileError(f'{path}: the tensor "{name}" has no place in the model')
+        _fill(file, views)
     model.seed = int(engine.state.counters[Counter.SEED])
     return model
 
 
-def model_from_config(cls: type[Sequential], config: Mapping[str, Any]) -> Sequential:
-    """A model of the layers of `Sequential.get_config()`.
-
-    Raises:
-        ArgumentError: an unknown layer, or arguments that it does not take.
-    """
-    model = cls(name=config["name"], trainable=config.get("trainable", True))
-    if config["input_shape"] is not None:
-        model.add(layer_module.Input(config["input_shape"]))
-    for entry in config["layers"]:
-        kind = layer_module.CLASSES.get(entry["class_name"])
-        if kind is None:
-            raise ArgumentError(f'unknown layer "{entry["class_name"]}"')
-        model.add(kind.from_config(entry["config"]))
-    return model
+def load_weights(model: Sequential, filepath: str | os.PathLike[str]) -> None:
+    """Reads a file into a model; see `Sequential.load_weights`."""
+    path = _path("load_weights", filepath)
+    engine = model.engine()
+    with tensors.opened(path) as file:
+        names = _matched(file, engine.plan.layout.parameters)
+        views = _views(engine, model.compiled, names)
+        if not _same_optimizer(model, file):
+            views = {name: view for name, view in views.items() if name.startswith("weights/")}
+        with engine.state.lock:  # another thread may use it
+            _fill(file, views)
+    model.seed = int(engine.state.counters[Counter.SEED])
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file of which a reader, or a crash, sees the old content or the new one, never a part.
-
-    Raises:
-        OSError: it cannot be written; it names `path`.
-    """
-    with _naming(path):
-        temporary = _temporary(path)
-        try:
-            with open(temporary, "xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink()
-            raise
-        if hasattr(os, "O_DIRECTORY"):
-            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)  # the rename itself
-            finally:
-                os.close(folder)
+# writing
 
 
-def require_writable(path: Path) -> None:
-    """Tries to make a file beside `path`, which `write_atomically` will do, and removes it.
-
-    Raises:
-        OSError: it cannot be made; it names `path`.
-    """
-    with _naming(path):
-        temporary = _temporary(path)
-        open(temporary, "xb").close()
-        temporary.unlink()
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """An OSError of the system names `path`, not the temporary file."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None:
-            raise
-        raise type(error)(error.errno, error.strerror, str(path)) from None
-
-
-def _views(engine: Engine, compiled: bool) -> dict[str, Array]:
-    """Every array of the state by its name in a file."""
-    plan, state = engine.plan, engine.state
-    views = {f"weights/{p.layer}/{p.name}": plan.layout.view(state.theta, p) for p in plan.layout.parameters}
-    if compiled:
-        slots = list(OPTIMIZERS.values())[plan.optimizer[Opt.CODE]].slots
-        for slot, vector in zip(slots, state.slots, strict=True):
-            for p in plan.layout.parameters:
-                views[f"optimizer/{slot}/{p.layer}/{p.name}"] = plan.layout.view(vector, p)
-        views["optimizer/scalars"] = state.scalars
-    views["state/counters"] = state.counters
-    return views
+def _write(path: Path, model: Sequential, description: Mapping[str, Any]) -> None:
+    engine = model.engine()
+    known = {
+        "parameters": [[p.layer, p.name] for p in engine.plan.layout.parameters],
+        "optimizer": _optimizer(model),
+    }
+    with engine.state.lock:  # another thread may train it
+        content = tensors.content(_views(engine, model.compiled), {**description, **known})
+    write_atomically(path, content)
+    if path.suffix in (".keras", ".h5", ".hdf5"):
+        warnings.warn(
+            f"files have fastnn's own format under any name: Keras cannot read what is written as {path.suffix}",
+            stacklevel=4,
+        )
 
 
 def _compile_config(model: Sequential) -> dict[str, Any] | None:
@@ -168,34 +115,151 @@ def _compile_config(model: Sequential) -> dict[str, Any] | None:
         "optimizer": {**serialize(told.optimizer), "excluded": list(told.optimizer.excluded)},
         "loss": serialize(told.loss),
         "metrics": [serialize(metric) for metric in told.metrics],
+        "weighted_metrics": [serialize(metric) for metric in told.weighted_metrics],
     }
 
 
-def _compile(model: Sequential, told: Mapping[str, Any], backend: Any) -> None:
-    optimizer = optimizers.get({key: told["optimizer"][key] for key in ("class_name", "config")})
-    optimizer.exclude_from_weight_decay(var_names=told["optimizer"]["excluded"])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the advice was given when it was made
+def _checked_metadata(metadata: Any) -> dict[str, Any]:
+    if not isinstance(metadata, dict):
+        raise ArgumentTypeError(f"save: model.metadata is {metadata!r}, expected a dict")
+    for key, value in metadata.items():
+        try:
+            if not isinstance(key, str) or json.loads(json.dumps(value, allow_nan=False)) != value:
+                raise TypeError("it does not come back as it is")
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ArgumentTypeError(
+                f"save: model.metadata[{key!r}] is no JSON value: {error}; give text, finite numbers, lists and dicts "
+                "with text as keys"
+            ) from None
+    return metadata
+
+
+# reading
+
+
+def _built(cls: type[Sequential], file: TensorFile, backend: Any) -> Sequential:
+    """The model of a file, compiled where a backend is given; nothing of its size exists before its tensors match."""
+    description = file.description
+    model = model_from_config(cls, description["model"]["config"])
+    model.metadata = description.get("metadata", {})
+    if not isinstance(model.metadata, dict):
+        raise TypeError(f"metadata is {model.metadata!r}, expected an object")
+    shape = model.input_shape_of(model.layers[0])
+    plan, _ = compiling.lower(model.layers, shape, model.dtype)  # shapes without arrays
+    for p in plan.layout.parameters:
+        file.require(f"weights/{p.layer}/{p.name}", p.shape, np.dtype(model.dtype))
+    told = description["compile"]
+    if told is not None and backend is not None:
+        optimizer = optimizers.get({key: told["optimizer"][key] for key in ("class_name", "config")})
+        optimizer.exclude_from_weight_decay(var_names=told["optimizer"]["excluded"])
         loss = None if told["loss"] is None else losses.get(told["loss"])
-        model.compile(optimizer, loss, [metrics.get(m) for m in told["metrics"]], backend=backend)
+        of_rows, weighted = ([metrics.get(m) for m in told.get(key, ())] for key in ("metrics", "weighted_metrics"))
+        model.compile(optimizer, loss, of_rows, weighted_metrics=weighted, backend=backend)
+    return model
 
 
-def _read(path: Path) -> tuple[dict[str, Array], Any]:
-    from safetensors import SafetensorError, safe_open
+def _matched(file: TensorFile, wanted: Sequence[Parameter]) -> Names:
+    """The names in a file of the parameters of a model, which correspond by their order.
 
-    if not path.is_file():
-        raise FileError(f"{path}: there is no such file")
-    try:
-        with safe_open(path, "numpy") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise FileError(f"{path}: not a file of a fastnn model")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
-        return tensors, json.loads(metadata["fastnn"])
-    except (SafetensorError, KeyError, ValueError) as error:
-        if isinstance(error, FastnnError):
-            raise
-        raise FileError(f"{path}: not a file of a fastnn model, or damaged: {error}") from None
+    Raises:
+        FileError: another number of them, or another kind or shape.
+    """
+    names = file.description.get("parameters")
+    if not isinstance(names, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in names):
+        raise FileError(f"{file.path}: its description does not name its weights")
+    advice = "build the model as the one that was saved"
+    for pair, p in zip(names, wanted, strict=False):
+        name = "weights/{}/{}".format(*pair)
+        there = file.shapes.get(name, ("", None))[1]
+        if pair[1] != p.name or there != p.shape:
+            raise FileError(
+                f'{file.path}: "{pair[0]}/{pair[1]}" has shape {there}, but in its place the model has '
+                f'"{p.layer}/{p.name}" of shape {p.shape}; {advice}'
+            )
+        file.require(name, p.shape, *FLOATS)
+    if len(names) != len(wanted):
+        first = "/".join(map(str, names[len(wanted)] if len(names) > len(wanted) else wanted[len(names)][:2]))
+        more = "the model has no place for" if len(names) > len(wanted) else "it does not hold"
+        raise FileError(f'{file.path}: {more} "{first}"; {advice}')
+    return names
 
 
-__all__ = ["load", "save"]
+def _same_optimizer(model: Sequential, file: TensorFile) -> bool:
+    """Whether a file has the state of the kind of optimizer that the model is compiled with."""
+    kept, here = file.description.get("optimizer"), _optimizer(model)
+    if kept is None or here is None:
+        return False
+    if kept != here:
+        warnings.warn(
+            f"{file.path}: its optimizer is {kept}, the model is compiled with {here}; the weights alone are read",
+            stacklevel=4,
+        )
+    return bool(kept == here)
+
+
+def _fill(file: TensorFile, views: Mapping[str, Array]) -> None:
+    """Reads tensors into views: all of them, or none where one is wrong.
+
+    Raises:
+        FileError: a tensor is missing, has another shape or dtype, or holds what it cannot hold.
+    """
+    found = {}
+    for name, view in views.items():
+        file.require(name, view.shape, *(STATE.get(name) or FLOATS))
+        with np.errstate(over="ignore"):
+            found[name] = file.read(name).astype(view.dtype, copy=False)
+        if name.startswith("weights/") and not np.isfinite(found[name]).all():
+            raise FileError(f'{file.path}: the tensor "{name}" holds numbers that are not finite in {view.dtype}')
+    _check_state(file, found)
+    for name, view in views.items():
+        view[...] = found[name]
+
+
+def _check_state(file: TensorFile, found: Mapping[str, Array]) -> None:
+    scalars = found.get("optimizer/scalars")
+    if scalars is not None:
+        powers = scalars[[Scalar.BETA_1_POWER, Scalar.BETA_2_POWER]]
+        if not (0.0 <= scalars[Scalar.LEARNING_RATE] < math.inf and (powers >= 0.0).all() and (powers <= 1.0).all()):
+            raise FileError(f'{file.path}: the tensor "optimizer/scalars" is {scalars.tolist()}')
+    if "state/counters" in found and (found["state/counters"] < 0).any():
+        raise FileError(f'{file.path}: the tensor "state/counters" is {found["state/counters"].tolist()}')
+
+
+# both
+
+
+def _optimizer(model: Sequential) -> str | None:
+    """The name of the optimizer's formula, which decides what state it has; None where the model is not compiled."""
+    return list(OPTIMIZERS)[model.engine().plan.optimizer[Opt.CODE]] if model.compiled else None
+
+
+def _views(engine: Engine, compiled: bool, names: Names | None = None) -> dict[str, Array]:
+    """Every array of the state by its name in a file whose parameters are called `names`."""
+    plan, state = engine.plan, engine.state
+    parameters = plan.layout.parameters
+    paths = {p: "{}/{}".format(*pair) for p, pair in zip(parameters, names or [p[:2] for p in parameters], strict=True)}
+    views = {f"weights/{paths[p]}": state.view(p) for p in parameters}
+    if compiled:
+        slots = list(OPTIMIZERS.values())[plan.optimizer[Opt.CODE]].slots
+        for slot, vector in zip(slots, state.slots, strict=True):
+            for p in plan.layout.of("theta"):
+                views[f"optimizer/{slot}/{paths[p]}"] = plan.layout.view(vector, p)
+        views["optimizer/scalars"] = state.scalars
+    views["state/counters"] = state.counters
+    return views
+
+
+def _path(where: str, filepath: Any) -> Path:
+    if not isinstance(filepath, str | os.PathLike) or "\0" in str(filepath):
+        raise ArgumentTypeError(f"{where}: filepath is {filepath!r}, expected the path of a file")
+    return Path(filepath)
+
+
+def _free_path(where: str, filepath: Any, overwrite: bool) -> Path:
+    path = _path(where, filepath)
+    if not overwrite and path.exists():
+        raise ArgumentError(f"{where}: {path} is there already; give another name, or overwrite=True")
+    return path
+
+
+__all__ = ["load", "load_weights", "save", "save_weights"]

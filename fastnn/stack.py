@@ -9,7 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from . import compiling, config
-from .checks import numeric
+from .arrays import numeric
 from .compiling import Engine, Recipe
 from .declaration import flag
 from .errors import ArgumentError, ArgumentTypeError, NotBuiltError
@@ -70,6 +70,10 @@ class Stack:
         if not isinstance(layer, Layer):
             kind = "another model" if isinstance(layer, Stack) else repr(layer)
             raise ArgumentTypeError(f"Sequential: expected a layer such as layers.Dense(10), got {kind}")
+        if hasattr(layer, "call") or type(layer).lower is Layer.lower:
+            raise ArgumentTypeError(
+                f"Sequential: {type(layer).__name__} is not a layer of fastnn.layers, and only those run compiled"
+            )
         if layer._model is not None:
             raise ArgumentError(f'Sequential: the layer "{layer.name}" is part of a model already; make a new one')
         name = self._free_name(layer)
@@ -168,6 +172,10 @@ class Stack:
         self._require_built("output_shape")
         return (None, *self._shapes[-1])
 
+    def input_shape_of(self, layer: Layer) -> Shape:
+        """The shape of one row that goes into a layer of a built model."""
+        return self._shapes[self._layers.index(layer)]
+
     def build(self, input_shape: Any = None) -> None:
         """Fixes the input shape.
 
@@ -239,9 +247,9 @@ class Stack:
     def _initialize(self, engine: Engine) -> None:
         layout = iter(engine.plan.layout.parameters)
         for index, layer in enumerate(self._layers):
-            for number, (_, shape, initializer) in enumerate(layer.parameters(self._shapes[index])):
-                view = engine.plan.layout.view(engine.state.theta, next(layout))
-                view[...] = initializer(shape, self.dtype, seed=self._seed, layer=index, number=number)
+            for number, weight in enumerate(layer.parameters(self._shapes[index])):
+                view = engine.state.view(next(layout))
+                view[...] = weight.initializer(weight.shape, self.dtype, seed=self._seed, layer=index, number=number)
 
     def predicting_engine(self, x: Any) -> Engine:
         """The engine; a model without an input shape takes that of x."""
@@ -269,8 +277,7 @@ class Stack:
     def parameters_of(self, layer: Layer) -> list[Array]:
         """Views of the parameters of one layer."""
         engine = self.engine()
-        layout = engine.plan.layout
-        return [layout.view(engine.state.theta, p) for p in layout.parameters if p.layer == layer.name]
+        return [engine.state.view(p) for p in engine.plan.layout.parameters if p.layer == layer.name]
 
     def assign(self, views: Sequence[Array], values: Sequence[Any], where: str) -> None:
         """Writes arrays into views, after checking all of them.
@@ -335,10 +342,5 @@ class Stack:
     def count_params(self) -> int:
         """How many numbers the parameters hold."""
         self._require_built("count_params")
-        return sum(math.prod(shape) for _, shapes in self._parameter_shapes() for shape in shapes)
-
-    def _parameter_shapes(self) -> list[tuple[Layer, list[Shape]]]:
-        return [
-            (layer, [shape for _, shape, _ in layer.parameters(self._shapes[index])])
-            for index, layer in enumerate(self._layers)
-        ]
+        shapes = [weight.shape for layer in self._layers for weight in layer.parameters(self.input_shape_of(layer))]
+        return sum(map(math.prod, shapes))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .plan import Counter, Plan, Scalar
+from .plan import Counter, Parameter, Plan, Scalar
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
@@ -29,10 +29,11 @@ def aligned_copy(vector: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 class State:
-    """Buffers of one model: theta, its gradient, the optimizer's slots, the workspace, scalars and counters.
+    """Buffers of one model: theta, its gradient, statistics, optimizer slots, the workspace, scalars and counters.
 
     Attributes:
         theta, gradient: (P,) of the plan's dtype, in the order of `plan.layout`.
+        statistics: (S,) of the plan's dtype: means and variances, which no optimizer changes.
         slots: tuple of (P,) vectors, one for each slot of the optimizer.
         scalars: float64, see `plan.Scalar`. counters: int64, see `plan.Counter`.
         workspace: vector of at least `plan.fixed_elements + rows * plan.row_elements` elements.
@@ -44,7 +45,10 @@ class State:
         size = plan.layout.size
         self.plan = plan
         self.theta = aligned(size, plan.dtype)
+        for constant in plan.hidden:
+            self.theta[constant.offset : constant.offset + constant.size] = constant.value
         self.gradient = aligned(size, plan.dtype)
+        self.statistics = aligned(plan.layout.statistics_size, plan.dtype)
         self.slots: tuple[npt.NDArray[Any], ...] = tuple(aligned(size, plan.dtype) for _ in range(plan.slots))
         self.scalars = np.zeros(Scalar.WIDTH, np.float64)
         self.counters = np.zeros(Counter.WIDTH, np.int64)
@@ -64,14 +68,20 @@ class State:
         """A copy has aligned vectors, a lock and a workspace of its own."""
         vars(self).update(kept)
         self.theta, self.gradient = aligned_copy(self.theta), aligned_copy(self.gradient)
+        self.statistics = aligned_copy(self.statistics)
         self.slots = tuple(aligned_copy(slot) for slot in self.slots)
         self._start()
+
+    def view(self, parameter: Parameter) -> npt.NDArray[Any]:
+        """The view of one parameter."""
+        vector = self.theta if parameter.vector == "theta" else self.statistics
+        return self.plan.layout.view(vector, parameter)
 
     def reset_optimizer(self) -> None:
         """Slots, beta powers and the step count as before the first step."""
         for slot, initial in zip(self.slots, self.plan.initial_slots, strict=True):
             slot[:] = 0
-            for parameter in self.plan.layout.parameters:
+            for parameter in self.plan.layout.of("theta"):
                 self.plan.layout.view(slot, parameter)[...] = initial
         self.scalars[Scalar.BETA_1_POWER] = 1.0
         self.scalars[Scalar.BETA_2_POWER] = 1.0

@@ -17,23 +17,23 @@ def text(name: str, layers: Sequence[Layer], shapes: Sequence[Shape]) -> str:
         shapes: of one row, what goes in and what comes out of each layer; [] before they are known.
     """
     rows = [("Layer (type)", "Output shape", "Parameters")]
-    total = frozen = 0
+    total = trained = 0
     for index, layer in enumerate(layers):
         known = len(shapes) > index + 1
-        sizes = [math.prod(shape) for _, shape, _ in layer.parameters(shapes[index])] if known else []
-        total += sum(sizes)
-        frozen += 0 if layer.trains else sum(sizes)
+        weights = layer.parameters(shapes[index]) if known else []
+        size = sum(math.prod(weight.shape) for weight in weights)
+        total += size
+        trained += sum(math.prod(weight.shape) for weight in weights if layer.trains and not weight.statistic)
         shape = f"({', '.join(('None', *map(str, shapes[index + 1])))})" if known else "?"
-        rows.append((f"{layer.name} ({type(layer).__name__})", shape, f"{sum(sizes):,}" if known else "?"))
+        rows.append((f"{layer.name} ({type(layer).__name__})", shape, f"{size:,}" if known else "?"))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = [f"{a:{widths[0]}}  {b:{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
     rule = "-" * (sum(widths) + 4)
-    known = len(shapes) == len(layers) + 1
     itemsize = 8 if any(layer.dtype == "float64" for layer in layers if layer.parameters((1,))) else 4
-    count = f"{total:,} ({_bytes(total * itemsize)})" if known else "? until the first data"
-    counts = [f"Parameters: {count}"]
-    if frozen:
-        counts += [f"Trainable: {total - frozen:,}", f"Not trainable: {frozen:,}"]
+    counts = ["Total params: ? until the first data"]
+    if len(shapes) == len(layers) + 1:
+        parts = {"Total": total, "Trainable": trained, "Non-trainable": total - trained}
+        counts = [f"{part} params: {count:,} ({_bytes(count * itemsize)})" for part, count in parts.items()]
     return "\n".join([f'Model "{name}"', rule, lines[0], rule, *lines[1:], rule, *counts])
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +17,7 @@ from .declaration import flag, number, whole
 from .errors import ArgumentError, ArgumentTypeError
 from .plan import Counter
 from .progress import Progress, verbosity
+from .slices import Interrupts, Pace, Steps
 
 if TYPE_CHECKING:
     from .compiling import Engine
@@ -27,62 +26,8 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 Logs = dict[str, float]
 
-SLICE_SECONDS = 0.05  # between two looks at Ctrl-C, progress and callbacks
 BATCH = 32
 QUIET_SECONDS = 1.0  # predict shows nothing before
-
-
-class Pace:
-    """How many steps make a slice, by the time of those before."""
-
-    def __init__(self) -> None:
-        self.steps = 1
-
-    def measured(self, steps: int, seconds: float) -> None:
-        """`steps` took `seconds`; a slice grows at most eightfold, since the first may be slow or fast by chance."""
-        wanted = int(steps * SLICE_SECONDS / max(seconds, 1e-9))
-        self.steps = max(1, min(wanted, 8 * max(self.steps, steps)))
-
-
-class Interrupts:
-    """Holds Ctrl-C back while a slice runs, so that the model stays at the last finished step.
-
-    Only in the main thread, where Python delivers it; a second Ctrl-C is not held back.
-    """
-
-    def __init__(self) -> None:
-        self._held = False
-        self._pending: Any = None
-        self._previous: Any = None
-
-    def __enter__(self) -> Interrupts:
-        if threading.current_thread() is threading.main_thread():
-            previous = signal.getsignal(signal.SIGINT)
-            if callable(previous):
-                self._previous = previous
-                signal.signal(signal.SIGINT, self._handle)
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-
-    def _handle(self, number: int, frame: Any) -> None:
-        if self._held and self._pending is None:
-            self._pending = (number, frame)
-        else:
-            self._previous(number, frame)
-
-    def run(self, held: bool, work: Callable[[], None]) -> None:
-        """Calls `work`; a Ctrl-C during it takes effect after it."""
-        self._held = held
-        try:
-            work()
-        finally:
-            self._held = False
-        if self._pending is not None:
-            pending, self._pending = self._pending, None
-            self._previous(*pending)
 
 
 @dataclass
@@ -96,6 +41,14 @@ class Rows:
     def data(self, batch_size: int, order: npt.NDArray[np.int64] | None = None) -> Data:
         """What programs take; a batch is never larger than the data."""
         return Data(self.X, self.y, self.w, order, min(batch_size, self.X.shape[0]))
+
+    def part(self, first: int, last: int) -> Rows:
+        """The rows first..last - 1, as views."""
+        return Rows(self.X[first:last], self.y[first:last], None if self.w is None else self.w[first:last])
+
+    def limited(self, where: str, name: str, steps: Any, batch_size: int) -> Rows:
+        """The rows of the first so many batches; all of them where `steps` is None."""
+        return self if steps is None else self.part(0, whole(where, name, steps) * batch_size)
 
 
 def fit(
@@ -112,11 +65,14 @@ def fit(
     class_weight: Any,
     sample_weight: Any,
     initial_epoch: int,
+    steps_per_epoch: int | None,
+    validation_steps: int | None,
     validation_batch_size: int | None,
     validation_freq: Any,
 ) -> History:
     """Trains the model; see `Sequential.fit`."""
     where = "fit"
+    require_rows(where, x)
     batch = BATCH if batch_size is None else whole(where, "batch_size", batch_size)
     validation_batch = (
         batch if validation_batch_size is None else whole(where, "validation_batch_size", validation_batch_size)
@@ -126,21 +82,27 @@ def fit(
     shuffle = flag(where, "shuffle", shuffle)
     engine = model.trainable_engine(x)
     train, validation = _rows_of_fit(engine, x, y, sample_weight, class_weight, validation_split, validation_data)
+    if validation is not None:
+        validation = validation.limited(where, "validation_steps", validation_steps, validation_batch)
     validates = _validates(validation_freq) if validation is not None else lambda epoch: False
 
     rows = train.X.shape[0]
     order = np.arange(rows, dtype=np.int64) if shuffle else None
     data = train.data(batch, order)
-    history = History()
-    hooks = CallbackList(callbacks, model, verbose=verbose, epochs=epochs, steps=data.steps)
-    hooks.callbacks.append(history)
-    history.set_model(model)
-    by_batch = hooks.overrides("train")
+    if steps_per_epoch is not None and steps_per_epoch != data.steps:
+        raise ArgumentError(
+            f"fit: steps_per_epoch={steps_per_epoch!r} is not supported: an epoch trains on each row once, and "
+            f"{rows:,} rows at batch_size={batch} make {data.steps:,} steps; leave it out"
+        )
+    hooks = CallbackList(callbacks, True, model=model, verbose=verbose, epochs=epochs, steps=data.steps)
+    history, optimizer = hooks.history, model.optimizer
+    assert history is not None and optimizer is not None
     progress = Progress(verbose, epochs) if verbose else None
     model.history, model.stop_training = history, False
-    counters, pace, sums = engine.state.counters, Pace(), engine.scores.sums()
+    counters, sums = engine.state.counters, engine.scores.sums()
     logs: Logs = {}
     with Interrupts() as interrupts:
+        steps = Steps(engine, optimizer, hooks, interrupts)
         try:
             hooks.on_train_begin()
             for epoch in range(initial_epoch, epochs):
@@ -150,7 +112,7 @@ def fit(
                 if order is not None:
                     engine.program.shuffle(order)
                 sums[:] = 0.0
-                for done in _slices(engine, data, sums, pace, hooks if by_batch else None, interrupts):
+                for done in steps.epoch(data, sums):
                     if progress:
                         progress.advance(done, lambda: engine.scores.logs(sums))
                     if model.stop_training:
@@ -159,6 +121,7 @@ def fit(
                 logs = engine.scores.logs(sums)
                 if validation is not None and validates(epoch):
                     logs |= score(engine, validation.data(validation_batch), hooks, "val_")
+                    logs = dict(sorted(logs.items()))
                 if progress:
                     progress.end(logs)
                 hooks.on_epoch_end(epoch, logs=logs)
@@ -171,33 +134,11 @@ def fit(
     return history
 
 
-def _slices(
-    engine: Engine, data: Data, sums: Array, pace: Pace, hooks: CallbackList | None, interrupts: Interrupts
-) -> Iterator[int]:
-    """Runs an epoch and gives the number of finished steps after each slice; with hooks a slice is a step."""
-    program = engine.program
-    interpreted = type(program).run_steps is Program.run_steps
-    first = 0
-    while first < data.steps:
-        last = min(first + (1 if hooks else pace.steps), data.steps)
-        if hooks:
-            hooks.on_train_batch_begin(first)
-        start = time.perf_counter()
-        # A compiled program's first slice may compile for seconds, and Ctrl-C must not wait for that.
-        interrupts.run(engine.ran or interpreted, lambda: program.run_steps(data, first, last, sums))  # noqa: B023
-        engine.ran = True
-        pace.measured(last - first, time.perf_counter() - start)
-        if hooks:
-            hooks.on_train_batch_end(first, logs=engine.scores.logs(sums))
-        first = last
-        yield first
-
-
 def score(engine: Engine, data: Data, hooks: CallbackList, prefix: str = "", progress: Progress | None = None) -> Logs:
     """The loss and metrics of data in inference mode."""
     hooks.on_test_begin()
     sums, pace, first, steps = engine.scores.sums(), Pace(), 0, data.steps
-    by_batch = hooks.overrides("test")
+    by_batch = hooks.looks_at_batches("test")
     while first < steps:
         last = min(first + (1 if by_batch else pace.steps), steps)
         if by_batch:
@@ -216,14 +157,22 @@ def score(engine: Engine, data: Data, hooks: CallbackList, prefix: str = "", pro
 
 
 def evaluate(
-    model: Sequential, x: Any, y: Any, batch_size: int | None, verbose: Any, sample_weight: Any, callbacks: Any
+    model: Sequential,
+    x: Any,
+    y: Any,
+    batch_size: int | None,
+    verbose: Any,
+    sample_weight: Any,
+    steps: int | None,
+    callbacks: Any,
 ) -> Logs:
     """The loss and metrics of x and y; see `Sequential.evaluate`."""
+    require_rows("evaluate", x)
     batch = BATCH if batch_size is None else whole("evaluate", "batch_size", batch_size)
     verbose = verbosity("evaluate", verbose)
     engine = model.trainable_engine(x)
-    data = rows_of(engine, x, y, sample_weight, None).data(batch)
-    hooks = CallbackList(callbacks, model, verbose=verbose, steps=data.steps)
+    data = rows_of(engine, x, y, sample_weight, None).limited("evaluate", "steps", steps, batch).data(batch)
+    hooks = CallbackList(callbacks, model=model, verbose=verbose, epochs=1, steps=data.steps)
     progress = Progress(verbose) if verbose else None
     if not progress:
         return score(engine, data, hooks)
@@ -236,17 +185,22 @@ def evaluate(
     return logs
 
 
-def predict(model: Sequential, x: Any, batch_size: int | None, verbose: Any, callbacks: Any) -> Array:
-    """The predictions of x; see `Sequential.predict`."""
+def predict(
+    model: Sequential, x: Any, batch_size: int | None, verbose: Any, limit: int | None, callbacks: Any
+) -> Array:
+    """The predictions of x, of `limit` batches where that is given; see `Sequential.predict`."""
+    require_rows("predict", x)
     batch = BATCH if batch_size is None else whole("predict", "batch_size", batch_size)
     verbose = verbosity("predict", verbose)
     engine = model.predicting_engine(x)
     X = engine.checks.X(x, finite=False)
+    if limit is not None:
+        X = X[: whole("predict", "steps", limit) * batch]
     rows = X.shape[0]
     out = np.empty((rows, engine.plan.outputs), engine.plan.dtype)
     steps = -(-rows // batch)
-    hooks = CallbackList(callbacks, model, verbose=verbose, steps=steps)
-    by_batch = hooks.overrides("predict")
+    hooks = CallbackList(callbacks, model=model, verbose=verbose, epochs=1, steps=steps)
+    by_batch = hooks.looks_at_batches("predict")
     progress = Progress(verbose, live_after=QUIET_SECONDS) if verbose else None
     hooks.on_predict_begin()
     begun = time.perf_counter()
@@ -283,6 +237,25 @@ def _predict_slices(
             progress.advance(-(-first // batch), dict)
 
 
+def require_rows(where: str, x: Any) -> None:
+    """Raises for what gives its rows batch by batch: generators, data sets, loaders.
+
+    Raises:
+        ArgumentTypeError: such a thing, or nothing.
+    """
+    if isinstance(x, np.ndarray):
+        return
+    if x is None:
+        raise ArgumentTypeError(f"{where}: x is missing; give an array of rows")
+    if isinstance(x, list | tuple | str | bytes | Mapping) or hasattr(x, "__array__") or hasattr(x, "toarray"):
+        return  # an array, or what is refused as none
+    if hasattr(x, "__next__") or hasattr(x, "__iter__") or hasattr(x, "__getitem__"):
+        raise ArgumentTypeError(
+            f"{where}: x is a {type(x).__module__}.{type(x).__name__}, which gives its rows batch by batch; that is "
+            "not supported: give arrays of all rows, or call train_on_batch for each batch"
+        )
+
+
 def rows_of(
     engine: Engine, x: Any, y: Any, sample_weight: Any, class_weight: Any, prefix: str = "", finite: bool = True
 ) -> Rows:
@@ -315,10 +288,8 @@ def _rows_of_fit(
             f"fit: validation_split={split:g} of {n} rows leaves {cut} to train on and {n - cut} to validate on; "
             "expected at least one of each"
         )
-    w = rows.w
-    train = Rows(rows.X[:cut], rows.y[:cut], None if w is None else w[:cut])
-    held = replace(rows, X=rows.X[cut:], y=rows.y[cut:], w=None if w is None or class_weight is not None else w[cut:])
-    return train, held
+    held = rows.part(cut, n)
+    return rows.part(0, cut), held if class_weight is None else replace(held, w=None)
 
 
 def _validates(frequency: Any) -> Callable[[int], bool]:

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from . import config
-from .checks import numeric
-from .declaration import whole
+from .arrays import numeric
+from .declaration import names, whole
 from .errors import ArgumentError
 
 
@@ -80,6 +80,23 @@ def normalize(x: Any, axis: int = -1, order: float = 2) -> npt.NDArray[np.float6
     norms = np.linalg.norm(array, order, axis, keepdims=True)
     norms[norms == 0] = 1.0
     return np.asarray(array / norms)
+
+
+UNSUPPORTED = names(
+    "Config CustomObjectScope FeatureSpace Progbar PyDataset Sequence array_to_img audio_dataset_from_directory "
+    "bounding_boxes custom_object_scope deserialize_keras_object disable_interactive_logging "
+    "enable_interactive_logging get_custom_objects get_file get_registered_name get_registered_object "
+    "get_source_inputs image_dataset_from_directory img_to_array is_interactive_logging_enabled is_keras_tensor "
+    "legacy load_img model_to_dot pack_x_y_sample_weight pad_sequences plot_model register_keras_serializable "
+    "save_img serialize_keras_object split_dataset standardize_dtype text_dataset_from_directory "
+    "timeseries_dataset_from_array unpack_x_y_sample_weight"
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in UNSUPPORTED:
+        raise AttributeError(f"utils.{name} of Keras is not supported; there are {', '.join(__all__)}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 __all__ = ["normalize", "set_random_seed", "to_categorical"]

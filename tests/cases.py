@@ -29,11 +29,17 @@ GRIDS = (
 )  # fmt: skip
 VECTORS = (0, 1, 2, 3, 15, 16, 17, 31, 33, 257, 4095, 4096, 4097, 12289)
 
+# What normalizes Z, whose mean may be far from 0.
+NORMALIZED = (
+    Family.BATCH_MOMENTS, Family.STANDARDIZE_FORWARD, Family.BATCH_NORM_FORWARD, Family.LAYER_NORM_FORWARD,
+)  # fmt: skip
+
 SPECIAL = (np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0)
 
 
 class Case(NamedTuple):
-    """One call: sizes, scalars, and the kind of values ("plain", or "special": NaN, infinities, zeros, denormals)."""
+    """One call: sizes, scalars, and the kind of values ("plain"; "offset": normalized inputs far from 0 beside their
+    deviation; "special": NaN, infinities, zeros, denormals)."""
 
     sizes: dict[str, int]
     scalars: tuple[float, ...]
@@ -44,13 +50,14 @@ class Case(NamedTuple):
 
 
 def cases(operation: Operation) -> Iterator[Case]:
-    """The cases of an operation: all shapes with plain values, and two shapes with special ones."""
+    """The cases of an operation: all shapes with plain values, and two shapes with others."""
     shapes = list(_shapes(operation))
-    choices = _scalars(operation)
-    for number, sizes in enumerate(shapes):
-        yield Case(sizes, choices[number % len(choices)], "plain")
-    for number in (len(shapes) // 2, len(shapes) // 2 + 1):
-        yield Case(shapes[number], choices[number % len(choices)], "special")
+    kinds = ("offset", "special") if operation.family in NORMALIZED else ("special",)
+    middle = (len(shapes) // 2, len(shapes) // 2 + 1)
+    numbered = [(number, "plain") for number in range(len(shapes))] + [(n, kind) for kind in kinds for n in middle]
+    for number, kind in numbered:
+        choices = _scalars(operation, shapes[number])
+        yield Case(shapes[number], choices[number % len(choices)], kind)
 
 
 def _shapes(operation: Operation) -> Iterator[dict[str, int]]:
@@ -64,13 +71,13 @@ def _shapes(operation: Operation) -> Iterator[dict[str, int]]:
         yield from ({"b": b, columns: c, "t": 3 * c + 1} for b, c in GRIDS)
         if columns == "o":
             yield {"b": 5, columns: 0}
-        if operation.family == Family.BIAS_BACKWARD:
+        if operation.family in (Family.BIAS_BACKWARD, Family.BATCH_MOMENTS, Family.SCALE_BACKWARD):
             yield from ({"b": 255 + b, columns: 18} for b in (0, 1, 2, 258))
     else:
         yield from (dict.fromkeys("bp", size) for size in VECTORS if "p" in letters or size < 300)
 
 
-def _scalars(operation: Operation) -> list[tuple[float, ...]]:
+def _scalars(operation: Operation, sizes: dict[str, int]) -> list[tuple[float, ...]]:
     """Values for the scalars of a row."""
     name, family = operation.name, operation.family
     if family in (Family.LOSS_FORWARD, Family.LOSS_BACKWARD, Family.CROSSENTROPY_FORWARD, Family.CROSSENTROPY_BACKWARD):
@@ -82,7 +89,8 @@ def _scalars(operation: Operation) -> list[tuple[float, ...]]:
     values = {
         "unused": 0.0, "negative_slope": 0.3, "alpha": 0.7, "factor": -0.0123, "l1": 0.01, "two_l2": 0.02, "rate": 0.1,
         "momentum": 0.9, "one_minus_rho": 0.1, "adam_rate": 0.01, "one_minus_beta_1": 0.1, "one_minus_beta_2": 0.001,
-        "epsilon": 1e-7,
+        "epsilon": 1e-7 if family == Family.OPTIMIZER_STEP else 0.5 if name.endswith("floor") else 1e-3, "scale": 0.37, "offset": -1.3, "limit": 0.75,
+        "inverse_b": 1 / max(1, sizes.get("b", 1)), "inverse_o": 1 / max(1, sizes.get("o", 1)),
     }  # fmt: skip
     return [tuple(values[scalar] for scalar in operation.scalars)]
 
@@ -97,6 +105,8 @@ def arrays(operation: Operation, case: Case, dtype: Any) -> dict[str, Array]:
         shape = tuple(case.sizes[letter] if letter != "1" else 1 for letter in argument.dims)
         kind = np.dtype(np.float64 if argument.total else dtype)
         values = np.asarray(_values(operation, argument, random, shape, case.sizes)).astype(kind)
+        if case.values == "offset" and argument.name in ("Z", "mean"):
+            values = (values + kind.type(1000)).astype(kind)
         if case.values == "special" and not (argument.total or argument.name == "v"):
             values = _with_specials(random, values)
         result[argument.name] = values
@@ -113,7 +123,7 @@ def _values(
     name = argument.name
     normal: Array = random.standard_normal(shape)
     probabilities: Array = np.asarray(1 / (1 + np.exp(-3 * normal)))
-    if name == "v" or (operation.name.startswith(("rmsprop", "adagrad")) and name == "m"):
+    if name in ("v", "var", "inv") or (operation.name.startswith(("rmsprop", "adagrad")) and name == "m"):
         return np.square(normal)
     if name == "y":
         return random.randint(0, sizes["c"], shape)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from exact_norms import NORMALIZATIONS
 from fastnn.operations import Family, Operation
 from fastnn.random import Purpose, bits32
 
@@ -35,6 +36,8 @@ def exact(operation: Operation, arrays: Mapping[str, Array], scalars: tuple[floa
             results = OPTIMIZERS[operation.name.removesuffix("_step")](*old, *values, *scalars)
         elif operation.family == Family.DROPOUT:
             results = [_dropout(values[0], scalars)]
+        elif operation.name in NORMALIZATIONS:
+            results = NORMALIZATIONS[operation.name](*old, *values, *scalars, np.finfo(dtype).eps)
         else:
             results = _single(operation, old + values, scalars, np.dtype(dtype))
     names = [argument.name for argument in operation.arguments if argument.output]
@@ -80,11 +83,10 @@ def _weighted_sum(total: Array, l: Array, w: Array) -> Pair:  # noqa: E741 - the
     return total + (l * w).sum(), np.abs(total) + np.abs(l * w).sum()
 
 
-def _r2_sums(total: Array, A: Array, Y: Array) -> Pair:
-    rows = np.full(1, Y.shape[0], Y.dtype)
-    parts = [Y, Y * Y, (Y - A) ** 2]
-    value = np.concatenate([part.sum(axis=0) for part in parts] + [rows])
-    scale = np.concatenate([np.abs(part).sum(axis=0) for part in parts] + [rows])
+def _r2_sums(total: Array, A: Array, Y: Array, w: Array) -> Pair:
+    parts = [w[:, None] * part for part in (Y, Y * Y, (Y - A) ** 2)] + [w[:, None]]
+    value = np.concatenate([part.sum(axis=0) for part in parts])
+    scale = np.concatenate([np.abs(part).sum(axis=0) for part in parts])
     return total + value, np.abs(total) + scale
 
 
@@ -117,6 +119,10 @@ PLAIN: dict[str, Callable[..., Pair]] = {
     "sum_abs": lambda total, w: (total + np.abs(w).sum(), np.abs(total) + np.abs(w).sum()),
     "sum_squares": lambda total, w: (total + (w * w).sum(), np.abs(total) + (w * w).sum()),
     "penalty_backward": _penalty,
+    "affine": lambda Z, scale, offset: (Z * scale + offset, np.abs(Z * scale) + abs(offset)),
+    "scale_backward": lambda dA, N: ((dA * N).sum(axis=0), np.abs(dA * N).sum(axis=0)),
+    "clip_value": lambda g, limit: (np.clip(g, -limit, limit), np.abs(g)),
+    "gradient_scale": lambda g, factor: (g * factor, np.abs(g * factor)),
     "decay_step": lambda theta, factor: (theta * (1 + factor), np.abs(theta) * (1 + abs(factor))),
 }
 

@@ -1,4 +1,5 @@
-"""Ten steps of networks that use every activation, loss and optimizer: their sums, theta and slots as digests.
+"""Ten steps of networks that use every activation, loss, optimizer, normalization and clip: digests of their sums,
+theta, statistics and slots.
 
 `python golden_run.py BACKEND THREADS DTYPE` prints a line for each network, so that runs in other processes, on other
 instruction sets, can be compared with this one.
@@ -35,50 +36,66 @@ LOSSES = (
 )
 OPTIMIZERS = (
     OptimizerSpec("adam", (0.9, 0.999, 1e-7)),
-    OptimizerSpec("sgd"),
+    OptimizerSpec("sgd", clip="value", limit=0.02),
     OptimizerSpec("momentum", (0.9,)),
-    OptimizerSpec("nesterov", (0.9,)),
+    OptimizerSpec("nesterov", (0.9,), clip="norm", limit=0.1),
     OptimizerSpec("rmsprop", (0.9, 1e-7)),
     OptimizerSpec("adagrad", (1e-7,), initial_accumulator=0.1),
-    OptimizerSpec("adam", (0.9, 0.999, 1e-7), weight_decay=0.004),
+    OptimizerSpec("adam", (0.9, 0.999, 1e-7), weight_decay=0.004, clip="global_norm", limit=0.2),
 )
+NORMALIZATIONS = ("", "batch_norm", "layer_norm", "standardize")
 
 
 def digests(backend: Backend, dtype: str) -> dict[str, str]:
-    """A digest of the sums, theta and slots after two epochs of five steps, by network."""
+    """A digest of the sums, theta, statistics and slots after two epochs of five steps, by network."""
     found = {}
     for number, activation in enumerate(ACTIVATIONS):
         loss, optimizer = LOSSES[number % len(LOSSES)], OPTIMIZERS[number % len(OPTIMIZERS)]
+        normalization = NORMALIZATIONS[number % len(NORMALIZATIONS)]
         lowering = Lowering(dtype, FEATURES)
+        lowering.affine(0.8, 0.1)
         for layer, units in enumerate((37, 19, OUTPUTS)):
             penalty = Penalty(1e-3, 1e-2) if layer == 0 else Penalty()
             lowering.dense(f"dense_{layer}", units, True, kernel_penalty=penalty)
             lowering.next_layer()
             if units != OUTPUTS:
+                _normalize(lowering, normalization, f"norm_{layer}")
                 lowering.activation(activation, 0.25)
                 lowering.dropout(0.25 if number % 2 else 0.0)
                 lowering.next_layer()
         if loss.name == "kl_divergence":
             lowering.activation("softmax")
         plan = lowering.finish(
-            loss, (MetricSpec("mean_squared_error"),) if loss.name.startswith("m") else (), optimizer
+            loss, (MetricSpec("mean_squared_error", weighted=True),) if loss.name.startswith("m") else (), optimizer
         )
         state = State(plan, seed=7)
         state.scalars[Scalar.LEARNING_RATE] = 0.01
-        state.theta[:] = np.sin(np.arange(state.theta.size) * 0.7) * 0.2
+        for parameter in plan.layout.parameters:
+            wave = np.sin(np.arange(parameter.offset, parameter.offset + parameter.size) * 0.7) * 0.2
+            around = 1.0 if parameter.name == "gamma" or "variance" in parameter.name else 0.0
+            state.view(parameter)[...] = around + wave.reshape(parameter.shape)
         X = np.cos(np.arange(ROWS * FEATURES) * 1.3).reshape(ROWS, FEATURES)
         y = (np.arange(ROWS) * 7 % OUTPUTS)[:, None] if plan.sparse else _distributions()
         order = np.arange(ROWS)[::-1].copy()
         weights = (1.0 + np.sin(np.arange(ROWS))).astype(dtype)
         data, sums = Data(X, y, weights, order, BATCH), np.zeros(plan.sums)
         program = backend.program(plan, state)
-        for _ in range(2):
-            program.run_steps(data, 0, data.steps, sums)
+        program.run_steps(data, 0, data.steps, sums)
+        program.run_steps(data, 0, data.steps, sums, rates=np.array([0.01, 0.009, 0.008, 0.02, 0.0]), stop=True)
         digest = hashlib.sha256(sums.tobytes())
-        for vector in (state.theta, *state.slots):
+        for vector in (state.theta, state.statistics, *state.slots):
             digest.update(vector.tobytes())
-        found[f"{activation} {loss.name} {optimizer.name}"] = digest.hexdigest()
+        found[f"{activation} {normalization} {loss.name} {optimizer.name} {optimizer.clip}"] = digest.hexdigest()
     return found
+
+
+def _normalize(lowering: Lowering, name: str, layer: str) -> None:
+    if name == "batch_norm":
+        lowering.batch_norm(layer, 0.9, 1e-3, scale=layer == "norm_0")
+    elif name == "layer_norm":
+        lowering.layer_norm(layer, 1e-3, center=layer == "norm_0")
+    elif name == "standardize":
+        lowering.standardize(layer, 1e-7)
 
 
 def _distributions() -> npt.NDArray[np.float64]:

@@ -15,7 +15,9 @@ from fastnn.plan import Plan, Scalar
 from fastnn.state import State
 from support import Array
 
-Layer = tuple[Any, ...]  # ("dense", units, options) | ("activation", name, parameter) | ("dropout", rate)
+# ("dense", units, options) | ("activation", name) | ("dropout", rate) | ("affine", scale, offset) | ("standardize",) |
+# ("batch_norm", options) | ("layer_norm", options)
+Layer = tuple[Any, ...]
 
 MSE = LossSpec("mean_squared_error")
 SGD = OptimizerSpec("sgd")
@@ -37,19 +39,28 @@ class Model(NamedTuple):
     weighted: bool = False
     ordered: bool = False
     ends: str = ""  # "huge" or "special" values in X
+    scheduled: bool = False  # steps have learning rates of their own
 
     def plan(self, dtype: Any) -> Plan:
         """The model lowered."""
         lowering = Lowering(dtype, self.features)
-        for layer in self.layers:
-            kind, value = layer[:2]
-            if kind == "dense":
-                options = dict(layer[2]) if len(layer) > 2 else {}
-                lowering.dense(f"dense_{value}", value, options.pop("use_bias", True), **options)
-            elif kind == "activation":
-                lowering.activation(value, PARAMETERS.get(value, 0.0))
-            else:
-                lowering.dropout(value)
+        for number, (kind, *values) in enumerate(self.layers):
+            name, options = f"{kind}_{number}", dict(values.pop()) if values and isinstance(values[-1], dict) else {}
+            match kind:
+                case "dense":
+                    lowering.dense(name, values[0], options.pop("use_bias", True), **options)
+                case "activation":
+                    lowering.activation(values[0], PARAMETERS.get(values[0], 0.0))
+                case "dropout":
+                    lowering.dropout(values[0])
+                case "affine":
+                    lowering.affine(*values)
+                case "standardize":
+                    lowering.standardize(name, 0.8)  # above some of the deviations
+                case "batch_norm":
+                    lowering.batch_norm(name, 0.9, 1e-3, **options)
+                case "layer_norm":
+                    lowering.layer_norm(name, 1e-3, **options)
             lowering.next_layer()
         return lowering.finish(self.loss, self.metrics, self.optimizer)
 
@@ -59,7 +70,10 @@ class Model(NamedTuple):
         random = self._random()
         for parameter in plan.layout.parameters:
             scale = 1.0 / np.sqrt(parameter.shape[0]) if parameter.name == "kernel" else 0.3
-            plan.layout.view(state.theta, parameter)[...] = scale * random.standard_normal(parameter.shape)
+            values = scale * random.standard_normal(parameter.shape)
+            if parameter.name == "gamma" or "variance" in parameter.name:
+                values = np.abs(1.0 + values)
+            state.view(parameter)[...] = values
         state.scalars[Scalar.LEARNING_RATE] = 0.02
         return state
 
@@ -138,6 +152,100 @@ def _optimizers() -> Iterator[Model]:
     yield Model("sgd decay", layers, optimizer=OptimizerSpec("sgd", weight_decay=0.1))
 
 
+def _normalizations() -> Iterator[Model]:
+    classes = LossSpec("sparse_categorical_crossentropy")
+    both, no_bias, frozen = Penalty(0.01, 0.02), {"use_bias": False}, {"trainable": False}
+    for kind in ("batch_norm", "layer_norm"):
+        yield Model(
+            kind,
+            (("dense", 7, no_bias), (kind, {}), ("activation", "relu"), ("dense", 3)),
+            optimizer=ADAM,
+            ordered=True,
+        )
+        yield Model(f"{kind} first", ((kind, {"center": False, "gamma_penalty": both}), ("dense", 3)), weighted=True)
+        yield Model(
+            f"{kind} last",
+            (("dense", 6), ("activation", "tanh"), ("dense", 4), (kind, {"scale": False}), ("activation", "softmax")),
+            classes,
+            (MetricSpec("sparse_categorical_accuracy"),),
+            ADAM,
+            weighted=True,
+            ordered=True,
+        )
+        yield Model(f"{kind} alone", ((kind, {"beta_decay": False}),), optimizer=OptimizerSpec("sgd", weight_decay=0.1))
+        yield Model(
+            f"{kind} frozen", (("dense", 6), (kind, frozen), ("activation", "sigmoid"), ("dense", 2), (kind, frozen))
+        )
+        yield Model(
+            f"{kind} twice",
+            (
+                ("dense", 9), (kind, {}), (kind, {"scale": False, "center": False}), ("activation", "gelu"),
+                ("dropout", 0.3), ("dense", 5), ("activation", "selu"), (kind, {}), ("affine", 0.5, 0.1), ("dense", 3),
+            ),
+            ordered=True,
+            scheduled=True,
+        )  # fmt: skip
+        yield Model(f"{kind} one at a time", (("dense", 4), (kind, {}), ("dense", 2)), batch=1, rows=10)
+        yield Model(
+            f"{kind} wide",
+            (("dense", 70), (kind, {}), ("activation", "relu"), ("dense", 18), (kind, {}), ("dense", 5)),
+            classes._replace(from_logits=True),
+            optimizer=ADAM,
+            features=20,
+            rows=400,
+            batch=290,
+            ordered=True,
+        )
+    yield Model(
+        "standardize",
+        (
+            ("affine", 1 / 255, -0.5),
+            ("standardize",),
+            ("dense", 6),
+            ("standardize",),
+            ("activation", "tanh"),
+            ("dense", 2),
+        ),
+    )
+    yield Model(
+        "all norms", (("batch_norm", {}), ("standardize",), ("layer_norm", {}), ("affine", -2.0, 1.0), ("dense", 2))
+    )
+
+
+def _clips() -> Iterator[Model]:
+    layers: tuple[Layer, ...] = (
+        ("dense", 6, {"kernel_penalty": Penalty(0.01, 0.02)}), ("batch_norm", {"scale": False}), ("activation", "tanh"),
+        ("dense", 4, {"trainable": False}), ("dense", 2),
+    )  # fmt: skip
+    for clip, limit in (("value", 0.05), ("norm", 0.2), ("global_norm", 0.3)):
+        yield Model(clip, layers, optimizer=OptimizerSpec("sgd", clip=clip, limit=limit), scheduled=True)
+        adam = ADAM._replace(weight_decay=0.01, clip=clip, limit=limit)
+        yield Model(f"{clip} adam", _hidden("relu"), optimizer=adam, weighted=True, ordered=True)
+        yield Model(f"{clip} out of reach", _hidden("silu"), optimizer=SGD._replace(clip=clip, limit=1e6))
+
+
+def _weighted_metrics() -> Iterator[Model]:
+    yield Model(
+        "weighted metrics",
+        _hidden("tanh"),
+        metrics=tuple(
+            MetricSpec(name, 0.5, weighted=weighted)
+            for name in ("mean_absolute_error", "r2_score", "huber")
+            for weighted in (True, False)
+        ),
+        weighted=True,
+        ordered=True,
+    )
+    yield Model(
+        "weighted accuracy",
+        (("dense", 10), ("activation", "softmax")),
+        LossSpec("sparse_categorical_crossentropy"),
+        (MetricSpec("sparse_categorical_accuracy", weighted=True),),
+        weighted=True,
+    )
+    yield Model("weighted metrics, no weights", _hidden("elu"), metrics=(MetricSpec("r2_score", weighted=True),))
+
+
 def _others() -> Iterator[Model]:
     classes = LossSpec("sparse_categorical_crossentropy")
     both, none = Penalty(0.01, 0.02), {"use_bias": False}
@@ -198,7 +306,8 @@ def _others() -> Iterator[Model]:
     )
 
 
-MODELS = {model.name: model for models in (_activations, _losses, _optimizers, _others) for model in models()}
+_GROUPS = (_activations, _losses, _optimizers, _normalizations, _clips, _weighted_metrics, _others)
+MODELS = {model.name: model for models in _GROUPS for model in models()}
 
 _CLASSES: tuple[Layer, ...] = (("dense", 17), ("activation", "relu"), ("dense", 10), ("activation", "softmax"))
 _LABELS: tuple[Layer, ...] = (("dense", 17), ("activation", "gelu"), ("dense", 3), ("activation", "sigmoid"))
@@ -209,6 +318,9 @@ ENDS = {
         Model("huge classes", _CLASSES, LossSpec("sparse_categorical_crossentropy"), ends="huge"),
         Model("huge labels", _LABELS, LossSpec("binary_crossentropy"), ends="huge"),
         Model("special classes", _CLASSES, LossSpec("categorical_crossentropy"), optimizer=ADAM, ends="special"),
+        Model("huge norms", (("dense", 8), ("batch_norm", {}), ("dense", 5), ("layer_norm", {})), ends="huge"),
+        Model("special norms", (("dense", 8), ("layer_norm", {}), ("dense", 5), ("batch_norm", {})), ends="special"),
+        Model("special clip", _hidden("tanh"), optimizer=ADAM._replace(clip="norm", limit=0.1), ends="special"),
         Model("special labels", _LABELS, LossSpec("binary_crossentropy"), (MetricSpec("r2_score"),), ends="special"),
     )
 }

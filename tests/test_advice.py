@@ -43,6 +43,17 @@ WARNS: list[tuple[Any, Any, str]] = [
     (lambda: [layers.Dense(5), layers.Dense(3)], "mse", '"dense" and "dense_1" follow each other'),
     (lambda: [layers.Dense(5), layers.Dropout(0.1), layers.Dense(3)], "mse", "one linear map"),
     (lambda: [layers.Dense(5), layers.Activation("linear"), layers.Dense(3)], "mse", "one linear map"),
+    # What predicts as a linear map does not help, though BatchNormalization is none in training.
+    (lambda: [layers.Dense(5), layers.BatchNormalization(), layers.Dense(3)], "mse", "one linear map"),
+    (lambda: [layers.Dense(5), layers.Rescaling(2.0), layers.Flatten(), layers.Dense(3)], "mse", "one linear map"),
+    (lambda: [layers.Dense(5), layers.Normalization(), layers.Reshape((5,)), layers.Dense(3)], "mse", "one linear map"),
+    (lambda: dense("leaky_relu"), SPARSE, "the last activation is leaky_relu"),
+    (lambda: [*dense(None), layers.ReLU()], CATEGORICAL, 'the last activation is relu.*use "softmax"'),
+    (lambda: [*dense(None), layers.ELU(0.5)], SPARSE, "the last activation is elu"),
+    (lambda: [*dense(None), layers.Softmax()], LOGITS[SPARSE], "the last activation is softmax.*has from_logits=True"),
+    (lambda: [*dense(None, 1), layers.Softmax()], "mse", "the softmax of one unit is always 1"),
+    (lambda: [*dense("softmax"), layers.Rescaling(2.0)], SPARSE, "the last layer is linear"),
+    (lambda: [*dense("sigmoid", 1), layers.BatchNormalization()], BINARY, "the last layer is linear"),
 ]
 
 SILENT: list[tuple[Any, Any]] = [
@@ -60,6 +71,14 @@ SILENT: list[tuple[Any, Any]] = [
     (lambda: dense("softmax"), "kl_divergence"),
     (lambda: [layers.Dense(5, "relu"), layers.Dense(3)], "mse"),
     (lambda: [layers.Dense(5), layers.Activation("relu"), layers.Dense(3)], "mse"),
+    (lambda: [layers.Dense(5), layers.BatchNormalization(), layers.ReLU(), layers.Dense(3)], "mse"),
+    (lambda: [layers.Dense(5), layers.LayerNormalization(), layers.Dense(3)], "mse"),  # divides by a row's deviation
+    (lambda: [layers.Dense(5), layers.LeakyReLU(), layers.Dense(3)], "mse"),
+    (lambda: [layers.Normalization(), layers.Dense(3)], "mse"),
+    (lambda: [*dense(None), layers.Softmax()], SPARSE),
+    (lambda: [*dense("softmax"), layers.Dropout(0.1), layers.Flatten(), layers.Reshape((3,))], SPARSE),
+    (lambda: [*dense("relu"), layers.Rescaling(2.0)], "mse"),
+    (lambda: [*dense("softmax"), layers.BatchNormalization()], LOGITS[SPARSE]),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Callbacks: the order of events, logs, History, LambdaCallback, EarlyStopping."""
+"""Callbacks: the order of events, their logs, lists of callbacks, History, LambdaCallback, TerminateOnNaN."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import fastnn
-from fastnn import callbacks, layers, optimizers
-from fastnn.errors import ArgumentError, ArgumentTypeError
+from fastnn import callbacks, layers
+from fastnn.errors import ArgumentError, ArgumentTypeError, FastnnError
+from fastnn.slices import Pace
 from nets import every_backend, net, wave
 
 X, Y = wave(10, 4), wave(10)
@@ -99,6 +99,7 @@ def test_events_of_batches(backend: str) -> None:
     model.predict(X, batch_size=5, callbacks=[record], verbose=0)
     assert " ".join(record.events) == "predict[ ]pbatch0 ]pbatch1 ]predict"
     assert record.logs[-2]["outputs"].shape == (5, 1)
+    assert record.params == {"verbose": 0, "epochs": 1, "steps": 2}
 
 
 @every_backend
@@ -164,57 +165,71 @@ def test_history_is_plain_floats() -> None:
     assert all(type(value) is float for values in history.history.values() for value in values)
 
 
-def scripted(values: list[float], **arguments: Any) -> tuple[fastnn.Sequential, callbacks.EarlyStopping, int]:
-    """A fit whose val_loss is `values`, and whose bias counts the epochs."""
-
-    class Script(callbacks.Callback):
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            logs[arguments.get("monitor", "val_loss")] = values[epoch]
-            self.model.set_weights([np.zeros((4, 1)), [epoch]])
-
-    model, stopping = net(optimizer=optimizers.SGD(0.0)), callbacks.EarlyStopping(**arguments)
-    history = model.fit(X, Y, epochs=len(values), verbose=0, callbacks=[Script(), stopping])
-    return model, stopping, len(history.epoch)
+@every_backend
+@pytest.mark.parametrize("watched", [False, True])
+@pytest.mark.parametrize("pace", [1, 100])
+def test_terminate_on_nan(
+    pace: int, watched: bool, backend: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights are those after the first step whose loss is not finite, wherever a slice ends."""
+    monkeypatch.setattr(Pace, "measured", lambda self, steps, seconds: setattr(self, "steps", pace))
+    y = Y.copy()
+    y[5] = 1e30  # its square is infinity in float32
+    model, same = net(backend=backend), net(backend=backend)
+    record = [RecordBatches()] if watched else []
+    given = [*record, callbacks.TerminateOnNaN()]
+    history = model.fit(X, y, batch_size=1, epochs=3, shuffle=False, verbose=0, callbacks=given)
+    for row in range(6):
+        same.train_on_batch(X[row : row + 1], y[row : row + 1])
+    assert all((a == b).all() for a, b in zip(model.get_weights(), same.get_weights(), strict=True))
+    assert model.optimizer is not None and model.optimizer.iterations == 6
+    assert history.epoch == [0] and history.history["loss"] == [np.inf]
+    assert capsys.readouterr().out == "Batch 5: the loss is inf, the training ends\n"
+    for each in record:
+        assert each.events[-3:] == ["]batch5", "]epoch0", "]train"]
 
 
 @pytest.mark.parametrize(
-    ("values", "arguments", "epochs", "best"),
+    ("make", "message"),
     [
-        ([3, 2, 1, 2, 3, 4], {}, 4, 2),
-        ([3, 2, 1, 2, 3, 4], {"patience": 2}, 5, 2),
-        ([3, 2, 1.9, 1.8, 0], {"min_delta": 0.5, "patience": 1}, 3, 1),
-        ([1, 2, 3, 2], {"mode": "max"}, 4, 2),
-        ([1, 2, 3, 2, 1], {"monitor": "val_accuracy"}, 4, 2),
-        ([1, 2, 3, 2, 1], {"monitor": "r2_score"}, 4, 2),
-        ([5, 4, 4.5, 4.5], {"baseline": 1.0, "patience": 2}, 3, 1),
-        ([1, 3, 2, 2], {"start_from_epoch": 2}, 4, 2),
-        ([4, 3, 2, 1], {}, 4, 3),
+        (lambda: callbacks.EarlyStopping(mode="least"), "mode is 'least'"),
+        (lambda: callbacks.EarlyStopping(patience=-1), "patience is -1"),
+        (lambda: callbacks.EarlyStopping(monitor=3), "monitor is 3"),  # type: ignore[arg-type]
+        (lambda: callbacks.EarlyStopping(min_delta=float("nan")), "min_delta is nan"),
+        (lambda: callbacks.EarlyStopping(patients=1), 'unknown argument "patients"; did you mean "patience"'),
+        (lambda: callbacks.ReduceLROnPlateau(factor=1.0), "factor is 1.0"),
+        (lambda: callbacks.ReduceLROnPlateau(min_lr=-1), "min_lr is -1"),
+        (lambda: callbacks.ReduceLROnPlateau(wait=1), 'unknown argument "wait"'),
+        (lambda: callbacks.ModelCheckpoint("a", save_freq="batch"), "save_freq is 'batch'"),
+        (lambda: callbacks.ModelCheckpoint("a", save_freq=0), "save_freq is 0"),
+        (lambda: callbacks.ModelCheckpoint("a", period=2), 'unknown argument "period"'),
+        (lambda: callbacks.CallbackList(add_progbar=True), "add_progbar=True is not supported"),
+        (lambda: net().fit(X, Y, callbacks=[callbacks.History]), "give an object, not its class"),
     ],
 )
-def test_early_stopping(values: list[float], arguments: dict[str, Any], epochs: int, best: int) -> None:
-    model, stopping, ran = scripted(values, restore_best_weights=True, **arguments)
-    assert (ran, stopping.best_epoch) == (epochs, best)
-    assert model.get_weights()[1] == best  # also where it did not stop
+def test_wrong_arguments(make: Any, message: str) -> None:
+    with pytest.raises(FastnnError, match=message) as caught:
+        make()
+    assert isinstance(caught.value, ValueError | TypeError)
 
 
-def test_early_stopping_without_restoring() -> None:
-    model, stopping, ran = scripted([3, 1, 2, 2])
-    assert ran == 3 and stopping.stopped_epoch == 2
-    assert model.get_weights()[1] == 2
+def test_lists_of_callbacks() -> None:
+    first, second, own = Record(), Record(), callbacks.History()
+    history = net().fit(X, Y, verbose=0, callbacks=[first, [second, own]])
+    assert first.events == second.events and history is own
+    several = callbacks.CallbackList([first])
+    several.append(second)
+    assert net().fit(X, Y, verbose=0, callbacks=several).epoch == [0]
+    assert first.events == second.events and len(first.events) == 8
+    assert isinstance(callbacks.CallbackList(None, add_history=True).history, callbacks.History)
 
 
-def test_early_stopping_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
-    scripted([3, 1, 2, 2], verbose=1, restore_best_weights=True)
-    assert capsys.readouterr().out == "Epoch 3: early stopping\nRestoring the weights of the best epoch: 2\n"
-
-
-def test_early_stopping_on_what_is_not_there() -> None:
-    with pytest.warns(UserWarning, match='no "val_loss" in the results; there are: loss'):
-        net().fit(X, Y, verbose=0, callbacks=callbacks.EarlyStopping())
-    with pytest.raises(ArgumentError, match="mode is 'least'"):
-        callbacks.EarlyStopping(mode="least")
-    with pytest.raises(ArgumentError, match="patience is -1"):
-        callbacks.EarlyStopping(patience=-1)
+@pytest.mark.parametrize("name", sorted(callbacks.UNSUPPORTED))
+def test_what_keras_has_and_we_lack(name: str) -> None:
+    with pytest.raises(AttributeError, match=f"callbacks.{name} of Keras is not supported"):
+        getattr(callbacks, name)
+    with pytest.raises(AttributeError, match="has no attribute 'Lunch'"):
+        callbacks.Lunch  # noqa: B018
 
 
 def test_validation_freq() -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -64,6 +62,24 @@ def test_cores_by_affinity() -> None:
         os.sched_setaffinity(0, mine)
 
 
+def test_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("FASTNN_DATA", raising=False)
+    assert config.data_folder() is None
+    monkeypatch.setenv("FASTNN_DATA", str(tmp_path))
+    assert config.data_folder() == tmp_path
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert config.cache_folder() == tmp_path / "cache" / "fastnn"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    assert config.cache_folder() == tmp_path / ".cache" / "fastnn"
+
+    def homeless() -> Path:
+        raise RuntimeError("no home")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    assert config.cache_folder() is None
+
+
 def test_floatx() -> None:
     assert config.floatx() == "float32"
     try:
@@ -120,7 +136,6 @@ def test_get_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     one = load("reference")
     assert backends.get(one) is one
     load("numba")
-    assert backends.get().name == backends.get("auto").name == "numba"
     monkeypatch.setenv("FASTNN_BACKEND", "reference")
     assert backends.get().name == "reference"
     assert backends.get("numba").name == "numba"
@@ -131,41 +146,6 @@ def test_get_backend(monkeypatch: pytest.MonkeyPatch) -> None:
         backends.get("cuda")
     with pytest.raises(ArgumentTypeError):
         backends.get(3)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("error", "reason"),
-    [
-        (ModuleNotFoundError("x", name="numba"), "numba is not installed"),
-        (OSError("bad ELF"), "cannot be imported: bad ELF"),
-    ],
-)
-def test_auto_without_numba(error: Exception, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("FASTNN_BACKEND", raising=False)
-    monkeypatch.setattr(backends, "_reasons", {})
-    importer = importlib.import_module
-
-    def broken(name: str, *arguments: Any) -> Any:
-        if "numba" in name or (name.endswith(("backends.c", ".c")) and not c):
-            raise error
-        return importer(name, *arguments)
-
-    c = not backends.available()["c"]
-    monkeypatch.setattr(backends, "_reasons", {})
-    monkeypatch.setattr(importlib, "import_module", broken)
-    assert reason in backends.available()["numba"]
-    model = fastnn.Sequential([layers.Dense(1, input_dim=2)])
-    if c:
-        model.compile("sgd", "mse")
-        assert model.backend == "c"
-        c = False
-        monkeypatch.setattr(backends, "_reasons", {})
-    with pytest.warns(RuntimeWarning, match=f"{reason}.*install Numba") as caught:
-        model.compile("sgd", "mse")
-    assert len(caught) == 1
-    assert model.backend == "reference"
-    with pytest.raises(BackendError, match=reason):
-        model.compile("sgd", "mse", backend="numba")
 
 
 def test_two_backends_side_by_side() -> None:

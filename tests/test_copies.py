@@ -80,3 +80,9 @@ def test_a_copy_of_an_optimizer_is_free(copied: Callable[[Any], Any]) -> None:
     assert other.get_config() == optimizer.get_config() and other.learning_rate == 0.25
     assert other.excluded == ("bias",)
     net(optimizer=other)
+
+
+def test_pickles_name_layers_by_their_public_place() -> None:
+    assert pickle.loads(b"cfastnn.layers\nDense\n.") is layers.Dense
+    layer = layers.BatchNormalization(momentum=0.5)
+    assert pickle.loads(pickle.dumps(layer)).get_config() == layer.get_config()

@@ -40,14 +40,30 @@ def test_backends_agree(runner: Runner, dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("runner", TWINS, ids=runner_name, indirect=True)
-@pytest.mark.parametrize("widths", [(600, 300, 300, 17), (7, 1100, 3), (2, 40000, 2)], ids=str)
-def test_wide_networks_agree_with_their_operations(widths: tuple[int, ...], runner: Runner, dtype: str) -> None:
+@pytest.mark.parametrize(
+    ("widths", "norm"),
+    [
+        ((600, 300, 300, 17), ""),
+        ((7, 1100, 3), ""),
+        ((2, 40000, 2), ""),
+        ((7, 1100, 3), "batch"),
+        ((7, 1100, 3), "layer"),
+    ],
+    ids=str,
+)
+def test_wide_networks_agree_with_their_operations(
+    widths: tuple[int, ...], norm: str, runner: Runner, dtype: str
+) -> None:
     """Several blocks of a gradient, packed panels, and two chunks of rows in dW: what small networks never reach."""
     backend = load(runner[0])
     rows, batch = 330, 300
     lowering = Lowering(dtype, widths[0])
     for number, units in enumerate(widths[1:]):
         lowering.dense(f"dense_{number}", units, True)
+        if norm == "batch":
+            lowering.batch_norm(f"norm_{number}", 0.9, 1e-3)
+        elif norm == "layer":
+            lowering.layer_norm(f"norm_{number}", 1e-3)
         lowering.activation("softmax" if number == len(widths) - 2 else "tanh")
         lowering.next_layer()
     plan = lowering.finish(LossSpec("sparse_categorical_crossentropy"), (), OptimizerSpec("adam", (0.9, 0.999, 1e-7)))
@@ -60,7 +76,7 @@ def test_wide_networks_agree_with_their_operations(widths: tuple[int, ...], runn
         state.theta[:] = np.sin(np.arange(state.theta.size) * 0.7) * 0.1
         sums = np.zeros(plan.sums)
         make(plan, state).run_steps(data, 0, data.steps, sums)
-        results.append((sums, state.theta))
+        results.append((sums, state.theta, state.statistics))
     for fused, unfused in zip(*results, strict=True):
         assert_same_bits(fused, unfused, str(widths))
 

@@ -35,6 +35,30 @@ def test_dropout_penalties_and_weights(backend: str) -> None:
     assert gradcheck.check(model, wave(6, 4), wave(6, 2), sample_weight=wave(6, phase=1.0), elements=0)
 
 
+@every_backend
+@pytest.mark.parametrize("trainable", [True, False])
+@pytest.mark.parametrize("kind", [layers.BatchNormalization, layers.LayerNormalization])
+def test_normalizations(kind: type[layers.Layer], trainable: bool, backend: str) -> None:
+    """In training mode: the slopes go through the mean and the variance; what is kept of the batches is no weight."""
+    model = net(
+        layers.Rescaling(0.5, 0.1),
+        kind(gamma_regularizer="l2"),
+        layers.Dense(5, "tanh"),
+        kind(beta_initializer="random_normal", scale=False, trainable=trainable),
+        layers.Dense(2),
+        backend=backend,
+    )
+    before = model.get_weights()
+    result = gradcheck.check(model, 3.0 + wave(6, 4), wave(6, 2), sample_weight=1.5 + wave(6, phase=1.0))
+    assert result, result
+    first, second = (layer.name for layer in model.layers if isinstance(layer, kind))
+    assert {f"{first}/gamma", f"{first}/beta"} < set(result.errors)
+    assert (f"{second}/beta" in result.errors) == trainable
+    assert not any("moving" in name for name in result.errors)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
 def test_the_model_is_unchanged() -> None:
     X, y = blobs()
     model = classifier()

@@ -30,7 +30,12 @@ def array(name: str, dtype: str) -> Any:
 
 
 def made(module: Any, spec: Any) -> Any:
-    return spec if isinstance(spec, str) else getattr(module, spec[0])(**spec[1])
+    if isinstance(spec, str):
+        return spec
+    config = dict(spec[1])
+    if isinstance(config.get("learning_rate"), list):
+        config["learning_rate"] = made(module.schedules, config["learning_rate"])
+    return getattr(module, spec[0])(**config)
 
 
 def layer(spec: list[Any]) -> Any:
@@ -39,10 +44,20 @@ def layer(spec: list[Any]) -> Any:
     return getattr(fastnn.layers, kind)(**config)
 
 
+def learned(model: fastnn.Sequential) -> list[fastnn.layers.Layer]:
+    """The layers but Normalization, which in Keras has no weights, or one more."""
+    return [layer for layer in model.layers if not isinstance(layer, fastnn.layers.Normalization)]
+
+
 def trained(case: dict[str, Any], dtype: str, backend: Backend) -> tuple[Any, dict[str, list[float]]]:
     X, y = array(case["X"], dtype), array(case["y"], dtype)
     model = fastnn.Sequential([fastnn.Input(X.shape[1:]), *map(layer, case["layers"])])
-    model.set_weights([np.array(w, dtype) for w in case["start"]])
+    if "adapt" in case:
+        first: Any = model.layers[0]
+        first.adapt(array(case["adapt"], dtype))
+    start = iter(case["start"])
+    for at in learned(model):
+        at.set_weights([np.array(next(start), dtype) for _ in at.weights])
     with warnings.catch_warnings():
         # One case trains cross-entropy on sigmoid outputs on purpose.
         warnings.simplefilter("ignore", fastnn.ModelAdvice)
@@ -50,6 +65,7 @@ def trained(case: dict[str, Any], dtype: str, backend: Backend) -> tuple[Any, di
             optimizer=made(fastnn.optimizers, case["optimizer"]),
             loss=made(fastnn.losses, case["loss"]),
             metrics=case["metrics"],
+            weighted_metrics=[made(fastnn.metrics, metric) for metric in case["weighted_metrics"]],
             backend=backend,
         )
     fit = dict(case.get("fit", {}))
@@ -79,14 +95,17 @@ def test_same_as_keras(case: dict[str, Any], dtype: str, backend: str) -> None:
             np.array(got), np.array(keras), rtol=RELATIVE[dtype], atol=ABSOLUTE[dtype], err_msg=where
         )
 
-    assert set(history) == set(golden["history"])
+    assert list(history) == list(golden["history"])
     for key, values in golden["history"].items():
         compare(key, history[key], values)
-    for i, (mine, keras) in enumerate(zip(model.get_weights(), golden["weights"], strict=True)):
+    weights = [weight for layer in learned(model) for weight in layer.weights]
+    for i, (mine, keras) in enumerate(zip(weights, golden["weights"], strict=True)):
         assert mine.dtype == dtype
         compare(f"weights {i}", mine, keras)
+    for moment, keras in zip(("mean", "variance"), golden["moments"], strict=False):
+        compare(moment, getattr(model.layers[0], moment).ravel(), np.broadcast_to(keras, X.shape[1]))
     scores = model.evaluate(X, y, batch_size=GOLDEN["batch_size"], verbose=0, return_dict=True)
-    assert set(scores) == set(golden["evaluate"])
+    assert list(scores) == list(golden["evaluate"])
     for key, value in golden["evaluate"].items():
         compare(key, scores[key], value)
     compare("predict", model.predict(X, verbose=0), golden["predict"])

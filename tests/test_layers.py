@@ -8,9 +8,21 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import activations, initializers, layers, regularizers
-from fastnn.errors import ArgumentError, ArgumentTypeError, FastnnError
-from nets import every_backend, net, wave
+from fastnn import activations, initializers, layers, regularizers, utils
+from fastnn.errors import ArgumentError, ArgumentTypeError, FastnnError, NotBuiltError
+from nets import Array, every_backend, net, wave
+
+
+class Own(layers.Layer):
+    """As Keras lets people write them."""
+
+    def call(self, inputs: Any) -> Any:
+        return inputs
+
+
+class OwnDense(layers.Dense):
+    def call(self, inputs: Any) -> Any:
+        return inputs
 
 
 @pytest.mark.parametrize(
@@ -32,6 +44,26 @@ from nets import every_backend, net, wave
         (lambda: layers.Dense(3, input_shape=(None,)), "sizes that vary"),
         (lambda: layers.Dropout(1.0), r"rate is 1.0, expected a number in \[0, 1\)"),
         (lambda: layers.Dropout(0.5, seed=1), "seed=1 is not supported"),
+        (lambda: layers.ReLU(max_value=6.0), "max_value=6.0 is not supported"),
+        (lambda: layers.ReLU(6.0), "max_value=6.0 is not supported"),
+        (lambda: layers.ReLU(threshold=0.5), "threshold=0.5 is not supported"),
+        (lambda: layers.ReLU(negative_slope=-1), "negative_slope is -1, expected a number >= 0"),
+        (lambda: layers.LeakyReLU(-0.1), "negative_slope is -0.1, expected a number >= 0"),
+        (lambda: layers.LeakyReLU(None), "negative_slope is NoneType None"),  # type: ignore[arg-type]
+        (lambda: layers.ELU("a"), "alpha is str 'a'"),  # type: ignore[arg-type]
+        (lambda: layers.Reshape(4), "target_shape is 4, expected a tuple such as"),
+        (lambda: layers.Reshape(()), r"target_shape is \(\), expected a tuple such as"),
+        (lambda: layers.Reshape((0, 2)), "target_shape is 0, expected a whole number of at least 1"),
+        (lambda: layers.Reshape((-1, -1)), r"target_shape is \(-1, -1\), expected one -1 at most"),
+        (
+            lambda: fastnn.Sequential([fastnn.Input((4,)), layers.Reshape((3, 2))]),
+            r'Reshape 0 "reshape": .* shape \(4,\), 4 elements, which do not make \(3, 2\)',
+        ),
+        (lambda: fastnn.Sequential([fastnn.Input((4,)), layers.Reshape((3, -1))]), r"do not make \(3, -1\)"),
+        (lambda: layers.Dense(2)(fastnn.Input((4,))), r"functional API .* is not supported; .* Sequential\(\["),
+        (lambda: layers.Dense(2)(layers.Dense(3)), "layers are not called on Input or on each other"),
+        (lambda: fastnn.Sequential([Own()]), "Own is not a layer of fastnn.layers"),
+        (lambda: fastnn.Sequential([OwnDense(3)]), "OwnDense is not a layer of fastnn.layers"),
         (lambda: fastnn.Input(64), "expected a tuple such as"),
         (lambda: fastnn.Input(()), "at least one size"),
         (lambda: fastnn.Input((0,)), "shape is 0"),
@@ -61,12 +93,28 @@ def test_what_keras_has_and_is_not_here() -> None:
         _ = layers.Danse
     with pytest.raises(AttributeError, match="use Sequential"):
         _ = fastnn.Model
+    with pytest.raises(AttributeError, match=r"utils\.plot_model of Keras is not supported"):
+        _ = utils.plot_model
+    with pytest.raises(AttributeError, match=r"initializers\.Orthogonal of Keras is not supported"):
+        _ = initializers.Orthogonal
+    with pytest.raises(AttributeError, match=r"regularizers\.OrthogonalRegularizer of Keras is not supported"):
+        _ = regularizers.OrthogonalRegularizer
+    for module in (utils, initializers, regularizers):
+        with pytest.raises(AttributeError, match="has no attribute 'danse'"):
+            _ = module.danse
+
+
+def test_no_name_is_both_there_and_refused() -> None:
+    for module in (layers, utils, initializers, regularizers):
+        assert not module.UNSUPPORTED & set(vars(module))
+        assert set(module.__all__) <= set(vars(module))
 
 
 def test_defaults_of_unsupported_arguments_are_accepted() -> None:
     layers.Dense(3, kernel_constraint=None, trainable=True, activity_regularizer=None, lora_rank=None)
     layers.Dropout(0.5, noise_shape=None, seed=None)
     layers.Flatten(data_format=None)
+    assert layers.ReLU(max_value=None, threshold=0).activation.name == "relu"
 
 
 REFERENCE: dict[str, Any] = {
@@ -104,6 +152,96 @@ def test_activation_with_a_parameter(backend: str) -> None:
     assert model.predict([[-2.0, 0, 1, 2]], verbose=0).tolist() == [[-1.0, 0, 1, 2]]
     assert activations.get(activations.serialize(slope)) == slope
     assert activations.get(activations.serialize(activations.relu)) is activations.relu
+
+
+ALONE: list[tuple[layers.Activation, Any]] = [
+    (layers.ReLU(dtype="float64"), REFERENCE["relu"]),
+    (layers.ReLU(negative_slope=0.5, dtype="float64"), lambda z: np.where(z < 0, 0.5 * z, z)),
+    (layers.LeakyReLU(dtype="float64"), lambda z: np.where(z < 0, 0.3 * z, z)),
+    (layers.LeakyReLU(0.1, dtype="float64"), lambda z: np.where(z < 0, 0.1 * z, z)),
+    (layers.ELU(dtype="float64"), REFERENCE["elu"]),
+    (layers.ELU(0.5, dtype="float64"), lambda z: np.where(z < 0, 0.5 * np.expm1(z), z)),
+    (layers.Softmax(dtype="float64"), REFERENCE["softmax"]),
+]
+
+
+@every_backend
+@pytest.mark.parametrize(("layer", "function"), ALONE, ids=lambda value: repr(value)[:40])
+def test_activation_layers(layer: layers.Activation, function: Any, backend: str) -> None:
+    z = 3.0 * wave(6, 4)
+    model = net(type(layer).from_config(layer.get_config()), backend=backend)
+    np.testing.assert_allclose(model.predict(z, verbose=0), function(z), rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(layer(z), function(z), rtol=1e-13, atol=1e-15)
+
+
+def test_the_old_name_of_a_slope() -> None:
+    with pytest.warns(UserWarning, match="LeakyReLU: alpha is called negative_slope now") as caught:
+        layer = layers.LeakyReLU(alpha=0.1)
+    assert layer.negative_slope == 0.1 and layer.get_config()["negative_slope"] == 0.1
+    assert caught[0].filename == __file__
+    assert [layers.LeakyReLU().name, layers.ReLU().name, layers.ELU().name] == ["leaky_re_lu", "re_lu", "elu"]
+
+
+@every_backend
+def test_reshape(backend: str) -> None:
+    stack = (layers.Reshape((2, -1), input_shape=(4,)), layers.Reshape((4, 1)), layers.Reshape([-1]), layers.Dense(3))
+    model = net(*stack, backend=backend)
+    plain = net(layers.Dense(3), backend=backend)
+    plain.set_weights(model.get_weights())
+    X = wave(5, 4)
+    assert (model.predict(X, verbose=0) == plain.predict(X, verbose=0)).all()
+    assert [model.input_shape_of(layer) for layer in model.layers] == [(4,), (2, 2), (4, 1), (4,)]
+
+
+def test_layers_are_functions_of_arrays() -> None:
+    X = wave(5, 4)
+    model = net(layers.Dense(6, "tanh"), layers.BatchNormalization(), layers.Dense(3, "softmax"), layers.Dropout(0.5))
+    model.fit(X, wave(5, 3), verbose=0)
+    found: Array = X
+    for layer in model.layers:
+        found = layer(found, training=False)
+        assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, model.predict(X, verbose=0))
+    image = wave(5, 2, 3)
+    assert (layers.Flatten(dtype="float64")(image) == image.reshape(5, 6)).all()
+    assert (layers.Reshape((3, -1), dtype="float64")(image) == image.reshape(5, 3, 2)).all()
+
+
+@pytest.mark.parametrize(
+    ("layer", "function"),
+    [
+        (layers.ReLU(dtype="float64"), REFERENCE["relu"]),
+        (layers.Activation("tanh", dtype="float64"), np.tanh),
+        (layers.Rescaling(2.0, 1.0, dtype="float64"), lambda z: 2 * z + 1),
+        (layers.Dropout(0.5, dtype="float64"), lambda z: z),
+    ],
+)
+def test_what_works_point_by_point_takes_any_rank(layer: layers.Layer, function: Any) -> None:
+    for z in (wave(6), wave(2, 3), wave(2, 3, 2), np.array(-0.5)):
+        got = layer(z)
+        assert got.shape == z.shape
+        np.testing.assert_allclose(got, function(z), rtol=1e-13)
+    assert layers.Softmax()([1.0, 2.0, 1.0]).shape == (3,)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: layers.Dense(2)(np.ones((3, 4))), 'Dense "dense": it has no weights before its model knows'),
+        (lambda: layers.Normalization()(np.ones((3, 4))), r"has no mean and variance yet; call adapt\(data\) first"),
+        (lambda: net().layers[0](np.ones((3, 5))), r"x has rows of shape \(5,\), the model was built for \(4,\)"),
+        (lambda: net().layers[0](np.ones(4)), r"x has shape \(4,\), expected \(B, ...\) with at least one row"),
+        (lambda: net().layers[0](np.ones((0, 4))), r"x has shape \(0, 4\), expected"),
+        (lambda: net().layers[0](np.ones((3, 4)), training=True), "training=True is not supported; fit a model"),
+        (lambda: layers.Flatten()("text"), "expected real numbers"),
+        (lambda: layers.Softmax()(np.ones((2, 3, 4))), r"softmax of rows of shape \(3, 4\)"),
+        (lambda: layers.Reshape((3, 3))(np.ones((2, 4))), "which do not make"),
+    ],
+)
+def test_wrong_calls(call: Any, message: str) -> None:
+    with pytest.raises(FastnnError, match=message) as caught:
+        call()
+    assert isinstance(caught.value, ValueError | TypeError | NotBuiltError)
 
 
 @every_backend
@@ -158,6 +296,12 @@ def test_initializer_seeds() -> None:
 def test_both_dtypes_start_alike() -> None:
     initializer = initializers.HeNormal()
     assert (initializer((5, 4), "float64", seed=1).astype(np.float32) == initializer((5, 4), "float32", seed=1)).all()
+
+
+def test_initializers_have_two_names() -> None:
+    assert initializers.he_normal is initializers.HeNormal and initializers.glorot_uniform().get_config() == {
+        "seed": None
+    }
 
 
 def test_types_of_arguments() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -78,9 +79,11 @@ def test_values(backend: str) -> None:
         "smooth": -(s * np.log(p) + (1 - s) * np.log(1 - p)).mean(),
     }
     logs = model.evaluate(p, y, batch_size=5, verbose=0, return_dict=True)
-    assert list(logs) == list(expected) == model.metrics_names
+    assert list(logs) == sorted(expected)
     assert logs == pytest.approx(expected, rel=1e-11)
     assert all(type(value) is float for value in logs.values())
+    assert model.metrics_names == list(expected)
+    assert model.evaluate(p, y, batch_size=5, verbose=0) == [logs[name] for name in expected]
 
 
 @every_backend
@@ -138,11 +141,20 @@ def test_keys() -> None:
         ({"metrics": ["acuracy"]}, 'unknown name "acuracy"; did you mean "accuracy"'),
         ({"metrics": ["auc"]}, '"auc" of Keras is not supported'),
         ({"metrics": {"a": "mse"}}, "metrics is a dict"),
-        ({"metrics": [lambda a, b: 0]}, "expected a name or a fastnn metric object"),
-        ({"metrics": ["mae", "mae"]}, 'two metrics are called "mae"'),
-        ({"weighted_metrics": ["mae"]}, r"weighted_metrics=\['mae'\] is not supported"),
+        ({"metrics": [lambda a, b: 0]}, "expected a name or a fastnn metric object.*Python code cannot run inside"),
+        ({"metrics": ["mae", "mae", metrics.MeanSquaredError("mae_1")]}, 'two results are called "mae_1"'),
+        ({"metrics": [metrics.MeanSquaredError("loss")]}, 'two results are called "loss"'),
+        ({"metrics": [np.ones(2)]}, "expected a name or a fastnn metric object, got ndarray"),
+        ({"metrics": [{"class_name": "R2Score", "config": 3}]}, "its config is int 3, expected a dict"),
+        ({"weighted_metrics": {"a": "mse"}}, "weighted_metrics is a dict"),
+        ({"weighted_metrics": ["mse"], "loss": None}, "loss is missing, and metrics need one"),
+        ({"weighted_metrics": ["sparse_categorical_accuracy"]}, "reads class numbers"),
         ({"metrics": ["sparse_categorical_accuracy"]}, "reads class numbers"),
-        ({"metrics": [losses.BinaryCrossentropy(from_logits=True)]}, "is not supported as a metric"),
+        ({"metrics": [losses.CategoricalCrossentropy(from_logits=True)]}, "from logits is not supported"),
+        (
+            {"metrics": [metrics.BinaryAccuracy(threshold=0.3)]},
+            r"BinaryAccuracy\(threshold=0.3\) is not supported in a model",
+        ),
         ({"metrics": ["mse"], "loss": "sparse_categorical_crossentropy"}, "use its sparse form"),
     ],
 )
@@ -151,11 +163,143 @@ def test_wrong_arguments(arguments: dict[str, Any], message: str) -> None:
         net(layers.Dense(C, "softmax"), **arguments)
 
 
-def test_unsupported_arguments_of_metrics() -> None:
-    with pytest.raises(ArgumentError, match="threshold"):
-        metrics.BinaryAccuracy(threshold=0.3)
-    metrics.BinaryAccuracy(threshold=0.5)
-    with pytest.raises(ArgumentError, match="from_logits"):
-        metrics.CategoricalCrossentropy(from_logits=True)
-    assert isinstance(metrics.get({"class_name": "R2Score", "config": {"name": "fit"}}), metrics.R2Score)
-    assert fastnn.metrics.get("mse").name == "mse"
+def test_arguments_of_metrics() -> None:
+    with pytest.raises(ArgumentError, match="num_regressors=1 is not supported"):
+        metrics.R2Score(num_regressors=1)
+    with pytest.raises(TypeError, match="R2Score: name is int 5, expected a text"):
+        metrics.R2Score(name=5)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="class_aggregation is None"):
+        metrics.R2Score(None)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="ignore_class=0 is not supported"):
+        metrics.SparseCategoricalCrossentropy(ignore_class=0)
+    with pytest.raises(AttributeError, match=r"metrics.AUC of Keras is not supported; there are Accuracy, "):
+        metrics.AUC  # noqa: B018
+    for metric in (
+        metrics.R2Score("variance_weighted_average", name="fit"),
+        metrics.BinaryAccuracy("right", threshold=0.25),
+        metrics.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
+        metrics.LossMetric(losses.Huber(0.5), "robust"),
+    ):
+        again = metrics.deserialize(json.loads(json.dumps(metrics.serialize(metric))))
+        assert type(again) is type(metric) and again.get_config() == metric.get_config()
+    assert metrics.get("mse").name == "mse"
+    assert metrics.get(losses.huber).name == "huber"
+    assert metrics.get(metrics.binary_accuracy).name == "binary_accuracy"
+
+
+def test_a_metric_of_your_own_is_refused() -> None:
+    class Mine(metrics.MeanSquaredError):
+        def result(self) -> float:
+            return 0.0
+
+    with pytest.raises(TypeError, match="metric: Mine is a class of your own"):
+        net(metrics=[Mine()])
+
+
+@every_backend
+def test_crossentropy_from_logits(backend: str) -> None:
+    y = (wave(N, phase=1.0) > 0).astype(float)
+    told: dict[str, Any] = {"loss": losses.BinaryCrossentropy(from_logits=True), "backend": backend}
+    smooth = metrics.BinaryCrossentropy(from_logits=True, label_smoothing=0.2)
+    model = net(
+        layers.Dense(1, dtype="float64"), metrics=["mae", losses.BinaryCrossentropy(from_logits=True), smooth], **told
+    )
+    z = model.predict(X, verbose=0)[:, 0]
+    q = 1 / (1 + np.exp(-z))
+    loss, _, crossentropy, smoothed = model.evaluate(X, y, verbose=0)
+    assert crossentropy == pytest.approx(loss, rel=1e-12)
+    s = y * 0.8 + 0.1
+    assert smoothed == pytest.approx(-(s * np.log(q) + (1 - s) * np.log(1 - q)).mean(), rel=1e-12)
+
+
+# weighted metrics
+
+
+@every_backend
+@pytest.mark.parametrize("negative", [False, True])
+def test_weighted_metrics_divide_by_the_sum_of_weights(negative: bool, backend: str) -> None:
+    p, y = wave(N, C), wave(N, C, phase=1.0)
+    w = np.arange(N) % 4 + 0.5 - (2.0 if negative else 0.0)
+    told = ["mse", "mae", "rmse", "r2_score", metrics.R2Score("variance_weighted_average", name="r2_by_variance")]
+    model = net(
+        layers.Activation("linear", dtype="float64"),
+        features=C,
+        metrics=["mse", "r2_score"],
+        weighted_metrics=told,
+        backend=backend,
+    )
+    rows = ((p - y) ** 2).mean(axis=1)
+    errors = (w[:, None] * (y - p) ** 2).sum(axis=0)
+    mean = (w[:, None] * y).sum(axis=0) / w.sum()
+    spread = (w[:, None] * (y - mean) ** 2).sum(axis=0)
+    mse = (w * rows).sum() / w.sum()
+    expected = {
+        "loss": (w * rows).mean(),
+        "mse": rows.mean(),
+        "r2_score": (1 - ((y - p) ** 2).sum(axis=0) / ((y - y.mean(axis=0)) ** 2).sum(axis=0)).mean(),
+        "weighted_mse": mse,
+        "mae": (w * np.abs(p - y).mean(axis=1)).sum() / w.sum(),
+        "rmse": np.sqrt(mse) if mse >= 0 else mse,
+        "weighted_r2_score": (1 - errors / spread).mean(),
+        "r2_by_variance": ((1 - errors / spread) * spread).sum() / spread.sum(),
+    }
+    assert model.metrics_names == list(expected)
+    logs = model.evaluate(p, y, batch_size=5, sample_weight=w, verbose=0, return_dict=True)
+    assert list(logs) == sorted(expected)
+    assert logs == pytest.approx(expected, rel=1e-9)
+    assert model.evaluate(p, y, batch_size=5, sample_weight=w, verbose=0) == [logs[name] for name in expected]
+    assert model.test_on_batch(p, y, sample_weight=w, return_dict=True) == pytest.approx(expected, rel=1e-9)
+    assert model.train_on_batch(p, y, sample_weight=w) == pytest.approx(list(expected.values()), rel=1e-9)
+    plain = model.evaluate(p, y, verbose=0, return_dict=True)
+    assert plain["weighted_mse"] == pytest.approx(rows.mean(), rel=1e-12) == plain["mse"]
+    assert (
+        model.evaluate(p, y, sample_weight=np.r_[1.0, -1.0, np.zeros(N - 2)], verbose=0, return_dict=True)["mae"] == 0.0
+    )
+
+
+@every_backend
+def test_weighted_metrics_in_fit(backend: str) -> None:
+    """class_weight weighs them too; validation has weights of its own; keys are sorted as Keras's are."""
+    w = {0: 1.0, 1: 3.0, 2: 0.5}
+    rows = np.array([w[int(label)] for label in LABELS])
+    model = net(
+        layers.Dense(C, "softmax"),
+        loss="sparse_categorical_crossentropy",
+        optimizer=fastnn.optimizers.SGD(0.0),
+        metrics=["acc"],
+        weighted_metrics=["acc", "sparse_categorical_crossentropy"],
+        backend=backend,
+    )
+    right = model.predict(X, verbose=0).argmax(axis=1) == LABELS
+    told = {"batch_size": 4, "verbose": 0}
+    history = model.fit(X, LABELS, class_weight=w, validation_data=(X, LABELS, rows[::-1]), **told).history
+    assert list(history) == [
+        "acc",
+        "loss",
+        "sparse_categorical_crossentropy",
+        "val_acc",
+        "val_loss",
+        "val_sparse_categorical_crossentropy",
+        "val_weighted_acc",
+        "weighted_acc",
+    ]
+    assert history["acc"] == [pytest.approx(right.mean())]
+    assert history["weighted_acc"] == [pytest.approx((rows * right).sum() / rows.sum())]
+    assert history["val_weighted_acc"] == [pytest.approx((rows[::-1] * right).sum() / rows.sum())]
+    by_weight = history["loss"][0] * N / rows.sum()  # the loss is divided by the rows
+    assert history["sparse_categorical_crossentropy"] == [pytest.approx(by_weight, rel=1e-5)]
+    again = model.fit(X, LABELS, sample_weight=rows, **told).history
+    assert again["weighted_acc"] == history["weighted_acc"]
+
+
+def test_keys_are_those_of_keras() -> None:
+    def keys(**told: Any) -> list[str]:
+        return net(**told).metrics_names[1:]
+
+    assert keys(weighted_metrics=["mse"]) == ["mse"]
+    assert keys(metrics=["mae"], weighted_metrics=["mse"]) == ["mae", "mse"]
+    assert keys(metrics=["mae", "mse"], weighted_metrics="mse") == ["mae", "mse", "weighted_mse"]
+    assert keys(metrics=["mae"], weighted_metrics=["mae", "mae"]) == ["mae", "weighted_mae", "weighted_mae_1"]
+    assert keys(metrics=["mae", "mae", "mae"]) == ["mae", "mae_1", "mae_2"]
+    assert keys(metrics=[["mae"], "mse"]) == ["mae", "mse"]
+    assert keys(metrics=[losses.mse, metrics.mse]) == ["mean_squared_error", "mean_squared_error_1"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -244,7 +245,7 @@ def test_summary(capsys: pytest.CaptureFixture[str]) -> None:
     )
     assert model.summary() is None  # type: ignore[func-returns-value]
     out = capsys.readouterr().out
-    for text in ("flatten (Flatten)", "(None, 64)", "2,080", "dropout (Dropout)", "(None, 10)", "Parameters: 2,410"):
+    for text in ("flatten (Flatten)", "(None, 64)", "2,080", "dropout (Dropout)", "(None, 10)", "Total params: 2,410"):
         assert text in out
 
 
@@ -282,3 +283,29 @@ def test_get_config_round_trip() -> None:
     assert again.get_config() == model.get_config()
     assert again.name == "small"
     assert (again.get_weights()[0] == model.get_weights()[0]).all()
+
+
+def test_names_of_the_module() -> None:
+    assert fastnn.models.Sequential is fastnn.Sequential and fastnn.models.load_model is fastnn.load_model
+    for name in ("Model", "Functional"):
+        with pytest.raises(AttributeError, match=f"models.{name}: functional and subclassed models are not supported"):
+            getattr(fastnn.models, name)
+    with pytest.raises(AttributeError, match="has no attribute 'Lunch'"):
+        fastnn.models.Lunch  # noqa: B018
+
+
+def test_what_compile_was_told() -> None:
+    model = fastnn.Sequential([fastnn.Input((4,)), layers.Dense(2)])
+    assert (model.loss, model.optimizer, model.metrics, model.metrics_names) == (None, None, [], [])
+    model.compile("sgd", "mse", metrics=["mae"], weighted_metrics=["mae"], backend=load("reference"))
+    assert isinstance(model.loss, fastnn.losses.MeanSquaredError)
+    assert [type(metric) for metric in model.metrics] == [fastnn.metrics.MeanAbsoluteError] * 2
+    assert model.metrics_names == ["loss", "mae", "weighted_mae"]
+
+
+def test_metadata_is_copied() -> None:
+    model = net()
+    assert model.metadata == {}
+    model.metadata["columns"] = ["a", "b"]
+    other = pickle.loads(pickle.dumps(model))
+    assert other.metadata == model.metadata and other.metadata is not model.metadata

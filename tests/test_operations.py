@@ -21,7 +21,8 @@ Operations = Mapping[str, Callable[..., None]]
 
 IN_PLACE = (
     Family.ACTIVATION_FORWARD, Family.ACTIVATION_BACKWARD, Family.SOFTMAX_FORWARD, Family.SOFTMAX_BACKWARD,
-    Family.LOSS_BACKWARD, Family.CROSSENTROPY_BACKWARD, Family.DROPOUT, Family.ROW_SCALE,
+    Family.LOSS_BACKWARD, Family.CROSSENTROPY_BACKWARD, Family.DROPOUT, Family.ROW_SCALE, Family.AFFINE,
+    Family.STANDARDIZE_BACKWARD,
 )  # fmt: skip
 
 
@@ -74,7 +75,7 @@ def test_reference_is_right(name: str, dtype: str) -> None:
         before = {key: buffer.view.copy() for key, buffer in buffers.items()}
         call(table, operation, buffers, case.scalars)
         check_buffers(operation, buffers, where)
-        if case.values == "plain":
+        if case.values != "special":
             check_bound(
                 operation, outputs(operation, buffers), exact(operation, before, case.scalars, dtype), dtype, where
             )
@@ -168,6 +169,46 @@ class TestEnds:
             assert np.isnan(got[1, 7]), name
             assert_same_bits(got[::2], clean[::2], name)
 
+    def test_nan_stays_in_its_row_or_column(self, runner: Runner, dtype: str) -> None:
+        """Rows are normalized apart from each other, and columns of a batch are."""
+        table = operations(runner, dtype)
+        Z = np.linspace(-2, 2, 60).reshape(3, 20).astype(dtype)
+        hurt = Z.copy()
+        hurt[1, 7] = np.nan
+        found: list[list[Array]] = []
+        for values in (Z, hurt):
+            A, N, inv = np.empty_like(Z), np.empty_like(Z), np.empty(3, dtype)
+            mean, variance = np.empty(20, dtype), np.empty(20, dtype)
+            table["layer_norm_forward"](A, N, inv, values, np.ones(20, dtype), np.zeros(20, dtype), 1e-3, 1 / 20)
+            table["batch_moments"](mean, variance, values, 1 / 3)
+            found.append([A, N, inv, mean, variance])
+        for clean, got in zip(found[0][:3], found[1][:3], strict=True):
+            assert np.isnan(got[1]).all()
+            assert_same_bits(got[::2], clean[::2], "rows")
+        for clean, got in zip(found[0][3:], found[1][3:], strict=True):
+            assert np.flatnonzero(np.isnan(got)).tolist() == [7]
+            assert_same_bits(np.delete(got, 7), np.delete(clean, 7), "columns")
+
+    def test_variance_far_from_zero(self, runner: Runner, dtype: str) -> None:
+        """A mean of 2 / sqrt(eps) beside deviations of 1, where mean(z^2) - mean^2 has no digit left."""
+        table = operations(runner, dtype)
+        offset = np.float64(2.0 ** (12 if dtype == "float32" else 27))
+        Z = (offset + np.where(np.arange(300)[:, None] % 2, 1.0, -1.0)).astype(dtype)
+        mean, variance = np.empty(1, dtype), np.empty(1, dtype)
+        table["batch_moments"](mean, variance, Z, 1 / 300)
+        np.testing.assert_allclose(variance, [1.0], rtol=1e-5)
+        rows = np.ascontiguousarray(Z.T)
+        A, N, inv = np.empty_like(rows), np.empty_like(rows), np.empty(1, dtype)
+        table["layer_norm_forward"](A, N, inv, rows, np.ones(300, dtype), np.zeros(300, dtype), 0.0, 1 / 300)
+        np.testing.assert_allclose(inv, [1.0], rtol=1e-5)
+        np.testing.assert_allclose(A, rows - offset, atol=1e-2)
+
+    def test_gradients_that_are_not_finite(self, runner: Runner, dtype: str) -> None:
+        """Clipping limits infinities and keeps NaN."""
+        g = np.array([np.nan, np.inf, -np.inf, 0.5, -3.0], dtype)
+        operations(runner, dtype)["clip_value"](g, 2.0)
+        np.testing.assert_array_equal(g, np.array([np.nan, 2.0, -2.0, 0.5, -2.0], dtype))
+
     def test_empty_sums_are_plus_zero(self, runner: Runner, dtype: str) -> None:
         table = operations(runner, dtype)
         C = np.full((2, 3), np.nan, dtype)
@@ -220,7 +261,10 @@ def test_chunks_of_256(runner: Runner, dtype: str) -> None:
         table["gemm_nn"](C, A, np.ones((k, 1), dtype))
         db = np.empty(1, dtype)
         table["bias_backward"](db, np.ascontiguousarray(A.T))
-        assert db[0] == C[0, 0]
+        dg, mean, variance = np.empty(1, dtype), np.empty(1, dtype), np.empty(1, dtype)
+        table["scale_backward"](dg, np.ascontiguousarray(A.T), np.ones((k, 1), dtype))
+        table["batch_moments"](mean, variance, np.ascontiguousarray(A.T), 1.0)
+        assert db[0] == dg[0] == mean[0] == C[0, 0]
         return C[0, 0] - np.array(large, dtype)
 
     assert total(256, (254, 255)) == 0.0

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
 from fastnn import compiling, layers, losses, optimizers, regularizers
 from fastnn.formulas import LOSS_NAMES, METRIC_NAMES
 from fastnn.lowering import LossSpec, Lowering, MetricSpec, OptimizerSpec
-from fastnn.plan import I, Kind, Los, Met, Par, Plan, padded
+from fastnn.plan import Batch, Clip, Hidden, I, Kind, Los, Met, Opt, Par, Plan, Role, padded
+from fastnn.state import ALIGNMENT, State
 from nets import net
 
 
@@ -26,6 +29,7 @@ def test_layout() -> None:
     assert [p.shape for p in plan.layout.parameters] == [(5, 7), (7,), (7, 3)]
     assert [p.offset for p in plan.layout.parameters] == [0, 48, 64]
     assert plan.layout.size == 96
+    assert plan.layout.statistics_size == 0 and not plan.hidden
     theta = np.arange(plan.layout.size)
     assert plan.layout.view(theta, plan.layout.parameters[1]).tolist() == list(range(48, 55))
 
@@ -94,7 +98,148 @@ def test_penalties_and_decay() -> None:
     assert (plan.parameters[:, Par.PENALTY] >= 0).tolist() == [True, False]
     at = plan.parameters[0, Par.PENALTY]
     assert plan.constants[at : at + 2].tolist() == [0.1, 0.2]
-    assert plan.parameters[:, Par.IS_BIAS].tolist() == [0, 1]
+    assert plan.parameters[:, Par.ROLE].tolist() == [0, 1]
+
+
+def norms(trainable: bool = True) -> Plan:
+    builder = Lowering("float32", 5)
+    builder.affine(0.5, -1.0)
+    builder.standardize("scaled", 1e-7)
+    builder.dense("dense", 7, use_bias=False)
+    builder.batch_norm("batch", 0.75, 1e-3, scale=False, trainable=trainable)
+    builder.activation("relu")
+    builder.layer_norm("layer", 1e-5, center=False, trainable=trainable)
+    builder.dense("last", 2, use_bias=True)
+    return builder.finish(LossSpec("mean_squared_error"), (), OptimizerSpec("momentum", (0.9,)))
+
+
+def test_normalizations_have_their_parameters() -> None:
+    plan = norms()
+    names = [f"{p.layer}/{p.name}" for p in plan.layout.parameters]
+    assert names == [
+        "scaled/mean", "scaled/variance", "dense/kernel", "batch/beta", "batch/moving_mean", "batch/moving_variance",
+        "layer/gamma", "last/kernel", "last/bias",
+    ]  # fmt: skip
+    theta = [p.name for p in plan.layout.of("theta")]
+    assert theta == ["kernel", "beta", "gamma", "kernel", "bias"]
+    assert [p.shape for p in plan.layout.of("statistics")] == [(5,), (5,), (7,), (7,)]
+    assert not any(p.trainable for p in plan.layout.of("statistics"))
+    assert plan.layout.statistics_size == 4 * 16
+    assert plan.parameters[:, Par.ROLE].tolist() == [Role.KERNEL, Role.BIAS, Role.SCALE, Role.KERNEL, Role.BIAS]
+    assert plan.parameters[:, Par.INSTRUCTION].tolist() == [2, 3, 5, 6, 6]
+
+
+def test_normalizations_have_their_columns() -> None:
+    plan = norms()
+    kinds = [Kind.AFFINE, Kind.STANDARDIZE, Kind.DENSE, Kind.BATCH_NORM, Kind.ACTIVATION, Kind.LAYER_NORM, Kind.DENSE]
+    assert plan.instructions[:, I.KIND].tolist() == kinds
+    affine, standardize, _, batch, _, layer, _ = plan.instructions
+    constants = [plan.constants[row[I.CONSTANT] :].tolist() for row in (affine, standardize, batch, layer)]
+    assert [found[:count] for found, count in zip(constants, (2, 1, 2, 1), strict=True)] == [
+        [0.5, -1.0], [1e-7], [1e-3, 0.25], [1e-5],
+    ]  # fmt: skip
+    assert (standardize[I.CODE], batch[I.CODE]) == (1, 0)
+    assert plan.instructions[:, I.MEAN].tolist() == [-1, 0, -1, 32, -1, -1, -1]
+    assert plan.instructions[:, I.VARIANCE].tolist() == [-1, 16, -1, 48, -1, -1, -1]
+    assert (plan.instructions[:, I.STATISTICS] >= 0).tolist() == [False, True, False, True, False, False, False]
+    assert (plan.instructions[:, I.INVERSE] >= 0).tolist() == [False] * 5 + [True, False]
+    assert (batch[I.SAVED] != batch[I.DST]) and (layer[I.SAVED] != layer[I.DST])
+    # Statistics of a batch and transposed weights lie apart.
+    transposed = 2 * padded(7)
+    assert plan.fixed_elements == Batch.WIDTH * (padded(5) + padded(7)) + transposed
+
+
+def test_missing_gamma_and_beta_are_hidden_constants() -> None:
+    plan = norms()
+    _, standardize, _, batch, _, layer, _ = plan.instructions
+    assert plan.hidden == (
+        Hidden(standardize[I.KERNEL], 5, 1.0), Hidden(standardize[I.BIAS], 5, 0.0), Hidden(batch[I.KERNEL], 7, 1.0),
+        Hidden(layer[I.BIAS], 7, 0.0),
+    )  # fmt: skip
+    state = State(plan)
+    for offset, size, value in plan.hidden:
+        assert (state.theta[offset : offset + size] == value).all()
+        assert not any(offset <= p.offset < offset + size for p in plan.layout.of("theta"))
+    assert state.theta.sum() == 5 + 7  # nothing else is written
+
+
+def test_an_activation_lies_over_a_normalization() -> None:
+    plan = norms()
+    activation = plan.instructions[4]
+    assert activation[I.SRC] == activation[I.DST] == plan.instructions[3, I.DST]
+
+
+def test_gradients_of_normalizations() -> None:
+    """Those that dgamma and dbeta read are kept: the input's gradient has a buffer of its own."""
+    plan = norms()
+    assert (plan.instructions[:, I.GRAD_DST] >= 0).tolist() == [False, False, True, True, True, True, True]
+    assert plan.instructions[2, I.GRAD_SRC] == -1
+    for number in (3, 5, 6):
+        row = plan.instructions[number]
+        assert row[I.GRAD_SRC] != row[I.GRAD_DST]
+        assert row[I.GRAD_SRC] == plan.instructions[number - 1, I.GRAD_DST]
+    builder = Lowering("float32", 5)
+    builder.batch_norm("batch", 0.9, 1e-3)
+    builder.affine(2.0, 1.0)
+    plan = builder.finish(LossSpec("mean_squared_error"), (), OptimizerSpec("sgd"))
+    assert plan.instructions[0, I.GRAD_SRC] == -1
+    assert plan.instructions[0, I.GRAD_DST] == plan.instructions[1, I.GRAD_SRC] == plan.instructions[1, I.GRAD_DST]
+
+
+def test_what_is_not_trainable_is_standardized() -> None:
+    """The layout is the same, so that weights carry over."""
+    plan, frozen = norms(), norms(trainable=False)
+    assert frozen.instructions[3, I.KIND] == Kind.STANDARDIZE
+    assert frozen.instructions[3, I.CODE] == 0
+    assert frozen.instructions[5, I.KIND] == Kind.LAYER_NORM
+    assert [p._replace(trainable=True) for p in frozen.layout.of("theta")] == list(plan.layout.of("theta"))
+    assert frozen.layout.of("statistics") == plan.layout.of("statistics")
+    assert frozen.hidden == plan.hidden
+    assert frozen.parameters[:, Par.TRAINABLE].tolist() == [1, 0, 0, 1, 1]
+
+
+def test_views_of_a_state() -> None:
+    plan = norms()
+    state = State(plan)
+    for number, parameter in enumerate(plan.layout.parameters):
+        state.view(parameter)[...] = number + 10
+    for number, parameter in enumerate(plan.layout.parameters):
+        assert (state.view(parameter) == number + 10).all()
+        assert state.view(parameter).base is not None
+    assert state.statistics.max() == 15 and state.theta.max() == 18
+    assert state.slots[0].size == state.theta.size
+    copied = copy.deepcopy(state)
+    state.statistics[:] = 0
+    assert copied.statistics.max() == 15
+    assert copied.statistics.ctypes.data % ALIGNMENT == 0
+
+
+def test_weighted_metrics_have_a_slot_more() -> None:
+    builder = Lowering("float32", 3)
+    builder.dense("dense", 2, True)
+    specs = tuple(
+        MetricSpec(name, weighted=weighted)
+        for weighted in (True, False)
+        for name in ("mean_absolute_error", "r2_score")
+    )
+    plan = builder.finish(LossSpec("mean_squared_error"), specs, OptimizerSpec("sgd"))
+    assert plan.metrics[:, Met.WEIGHTED].tolist() == [1, 1, 0, 0]
+    assert plan.metrics[:, Met.SLOTS].tolist() == [2, 7, 1, 7]
+    assert plan.metrics[:, Met.SLOT].tolist() == [2, 4, 11, 12]
+    assert plan.sums == 19
+
+
+@pytest.mark.parametrize(
+    ("name", "clip"), [("", Clip.NONE), ("value", Clip.VALUE), ("norm", Clip.NORM), ("global_norm", Clip.GLOBAL_NORM)]
+)
+def test_clips(name: str, clip: Clip) -> None:
+    builder = Lowering("float32", 3)
+    builder.dense("dense", 2, True)
+    spec = OptimizerSpec("momentum", (0.9,), weight_decay=0.1, clip=name, limit=2.5)
+    plan = builder.finish(LossSpec("mean_squared_error"), (), spec)
+    assert plan.optimizer[Opt.CLIP] == clip
+    at = plan.optimizer[Opt.CLIP_CONSTANT]
+    assert plan.constants[at] == 2.5 if name else at == -1
 
 
 def test_tables_are_read_only() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fastnn import progress
-from fastnn.callbacks import Callback
+from fastnn.callbacks import Callback, LambdaCallback
 from fastnn.errors import ArgumentError
 from fastnn.progress import Progress
 from nets import every_backend, net, wave
@@ -43,6 +43,14 @@ def test_plain_lines(verbose: Any, backend: str, capsys: pytest.CaptureFixture[s
     assert re.fullmatch(rf"1/1 steps · loss {value} · mae {value} · [\d,]+ samples/s · \d+ ms\n", line), line
     model.predict(X, verbose=verbose)
     assert capsys.readouterr().out == ""
+
+
+def test_a_training_that_a_callback_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    model = net()
+    stop = LambdaCallback(on_train_batch_end=lambda batch, logs: setattr(model, "stop_training", batch == 1))
+    model.fit(X, Y, batch_size=2, epochs=3, callbacks=stop)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("Epoch 1/3 · 2/5 steps · loss ")
 
 
 def test_silent(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,54 +2,90 @@
 
 from __future__ import annotations
 
-import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
 
 import fastnn
-from fastnn import layers, losses, metrics, optimizers, saving
-from fastnn.errors import ArgumentError, FileError, NotBuiltError
-from nets import blobs, classifier, every_backend, net
+from fastnn import layers, losses, metrics, models, optimizers
+from fastnn.callbacks import Callback
+from fastnn.errors import ArgumentError, ArgumentTypeError, BackendError, FileError, NotBuiltError
+from fastnn.optimizers.schedules import CosineDecay, ExponentialDecay, PiecewiseConstantDecay
+from nets import Array, blobs, classifier, every_backend, net
 from support import load
 
 X, Y = blobs()
 
 OPTIMIZERS: dict[str, Any] = {
-    "sgd": lambda: optimizers.SGD(),
-    "momentum": lambda: optimizers.SGD(0.05, momentum=0.9),
-    "rmsprop": lambda: optimizers.RMSprop(),
-    "adagrad": lambda: optimizers.Adagrad(0.1),
-    "adam": lambda: optimizers.Adam(),
+    "sgd": lambda: optimizers.SGD(ExponentialDecay(0.1, 3, 0.5, staircase=True)),
+    "momentum": lambda: optimizers.SGD(0.05, momentum=0.9, clipnorm=0.5),
+    "rmsprop": lambda: optimizers.RMSprop(clipvalue=0.01),
+    "adagrad": lambda: optimizers.Adagrad(PiecewiseConstantDecay([5], [0.1, 0.01])),
+    "adam": lambda: optimizers.Adam(CosineDecay(0.01, 8, warmup_target=0.1, warmup_steps=3), global_clipnorm=0.5),
     "adamw": lambda: optimizers.AdamW(weight_decay=0.1),
 }
 
 
-@every_backend
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_stop_save_load_resume(name: str, backend: str, tmp_path: Path) -> None:
-    def model() -> fastnn.Sequential:
-        stack = (layers.Dense(6, "relu"), layers.Dropout(0.3), layers.Dense(3, "softmax"))
-        told = {"optimizer": OPTIMIZERS[name](), "loss": "sparse_categorical_crossentropy", "metrics": ["acc"]}
-        return net(*stack, backend=backend, **told)
+def demanding(name: str, backend: str, seed: int = 1) -> fastnn.Sequential:
+    """A model whose training depends on all that a state holds."""
+    stack = (
+        layers.Dense(6, "relu"),
+        layers.BatchNormalization(momentum=0.9),
+        layers.Dropout(0.3),
+        layers.Dense(3, "softmax"),
+    )
+    told = {"optimizer": OPTIMIZERS[name](), "loss": "sparse_categorical_crossentropy", "metrics": ["acc"]}
+    return net(*stack, backend=backend, seed=seed, weighted_metrics=["acc"], **told)
 
-    whole, part = model(), model()
-    a = whole.fit(X, Y, epochs=4, verbose=0).history
-    part.fit(X, Y, epochs=2, verbose=0)
-    assert part.optimizer is not None
-    part.save(tmp_path / "part")
-    again = fastnn.load_model(tmp_path / "part", backend=load(backend))
-    b = again.fit(X, Y, initial_epoch=2, epochs=4, verbose=0).history
-    assert {key: values[2:] for key, values in a.items()} == b
-    assert all((p == q).all() for p, q in zip(whole.get_weights(), again.get_weights(), strict=True))
-    assert again.optimizer is not None and whole.optimizer is not None
-    assert again.optimizer.iterations == whole.optimizer.iterations
-    assert again.optimizer.get_config() == whole.optimizer.get_config()
-    assert again.seed == whole.seed
+
+def all_of(model: fastnn.Sequential) -> list[Array]:
+    """All that a training goes on from."""
+    state = model.engine().state
+    return [state.theta, state.statistics, *state.slots, state.scalars, state.counters]
+
+
+def same(a: list[Array], b: list[Array]) -> bool:
+    return all((p == q).all() for p, q in zip(a, b, strict=True))
+
+
+@every_backend
+@pytest.mark.parametrize("way", ["save", "save_weights"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_stop_save_load_resume(name: str, way: str, backend: str, tmp_path: Path) -> None:
+    whole, part = demanding(name, backend), demanding(name, backend)
+    a = whole.fit(X, Y, batch_size=16, epochs=4, verbose=0).history
+    part.fit(X, Y, batch_size=16, epochs=2, verbose=0)
+    if way == "save":
+        part.save(tmp_path / "part")
+        again = fastnn.load_model(tmp_path / "part", backend=load(backend))
+    else:
+        part.save_weights(tmp_path / "part")
+        again = demanding(name, backend, seed=2)
+        again.load_weights(tmp_path / "part")
+    assert same(all_of(again), all_of(part)) and again.seed == part.seed
+    for model in (part, again):
+        b = model.fit(X, Y, batch_size=16, initial_epoch=2, epochs=4, verbose=0).history
+        assert {key: values[2:] for key, values in a.items()} == b
+        assert same(all_of(model), all_of(whole))
+        assert model.optimizer is not None and whole.optimizer is not None
+        assert model.optimizer.get_config() == whole.optimizer.get_config()
+        assert model.optimizer.learning_rate == whole.optimizer.learning_rate
+
+
+@every_backend
+def test_resume_in_the_middle_of_an_epoch(backend: str, tmp_path: Path) -> None:
+    """Batches one by one, with a file between any two of them."""
+    model, again = demanding("adam", backend), demanding("adam", backend)
+    for first in range(0, 60, 20):
+        batch = X[first : first + 20], Y[first : first + 20]
+        again.save(tmp_path / "model")
+        again = fastnn.load_model(tmp_path / "model", backend=load(backend))
+        assert model.train_on_batch(*batch) == again.train_on_batch(*batch)
+    assert same(all_of(model), all_of(again))
 
 
 def test_everything_comes_back(tmp_path: Path) -> None:
@@ -63,17 +99,20 @@ def test_everything_comes_back(tmp_path: Path) -> None:
         optimizer=optimizer,
         loss=losses.CategoricalCrossentropy(label_smoothing=0.1),
         metrics=["acc", metrics.R2Score(), losses.Huber(delta=0.5)],
+        weighted_metrics=["acc"],
     )
+    model.metadata = {"classes": ["a", "b", "c"], "columns": {"first": [0, 1.5, None]}}
     model.fit(X, np.eye(3)[Y], verbose=0)
     assert model.optimizer is not None
     model.optimizer.learning_rate = 0.125
     model.save(tmp_path / "model.safetensors")
     again = fastnn.models.load_model(str(tmp_path / "model.safetensors"), backend=load("reference"))
     assert again.get_config() == model.get_config()
-    assert again.dtype == "float64"
+    assert again.dtype == "float64" and again.metadata == model.metadata
     assert again.optimizer is not None and again.optimizer.learning_rate == 0.125
     assert again.optimizer.excluded == ("bias",)
-    assert again.metrics_names == model.metrics_names == ["loss", "acc", "r2_score", "huber_loss"]
+    assert again.metrics_names == model.metrics_names
+    assert again.metrics_names == ["loss", "acc", "r2_score", "huber_loss", "weighted_acc"]
     assert again.evaluate(X, np.eye(3)[Y], verbose=0) == model.evaluate(X, np.eye(3)[Y], verbose=0)
 
 
@@ -122,59 +161,177 @@ def test_errors_name_the_file_and_not_a_temporary_one(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
-@pytest.fixture
-def parts(tmp_path: Path) -> tuple[Path, dict[str, Any], dict[str, str]]:
-    """A good file, its tensors and its metadata."""
-    path = tmp_path / "model"
+def test_normalization_comes_back(tmp_path: Path) -> None:
+    normal = layers.Normalization()
+    normal.adapt(X)
+    model = net(normal, layers.LayerNormalization(), layers.Dense(3))
+    model.save(tmp_path / "model")
+    again = fastnn.load_model(tmp_path / "model", backend="reference")
+    assert same(again.get_weights(), model.get_weights())
+    assert (again.predict(X, verbose=0) == model.predict(X, verbose=0)).all()
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.h5", "model.hdf5"])
+def test_a_note_for_names_of_keras(name: str, tmp_path: Path) -> None:
     model = classifier()
-    model.save(path)
-    description = {"model": {"class_name": "Sequential", "config": model.get_config()}}
-    told = saving._compile_config(model)
-    return path, load_file(path), {"format": saving.FORMAT, "fastnn": json.dumps({**description, "compile": told})}
+    with pytest.warns(UserWarning, match="fastnn's own format under any name: Keras cannot read"):
+        model.save(tmp_path / name)
+    assert same(fastnn.load_model(tmp_path / name, backend="reference").get_weights(), model.get_weights())
+    with pytest.warns(UserWarning, match="Keras cannot read"):
+        model.save_weights(tmp_path / name)
+    model.load_weights(tmp_path / name)
 
 
-def test_the_parts_make_a_good_file(parts: tuple[Path, dict[str, Any], dict[str, str]]) -> None:
-    path, tensors, metadata = parts
-    save_file(tensors, path, metadata)
-    fastnn.load_model(path, backend="reference")
+def test_metadata_that_is_no_json(tmp_path: Path) -> None:
+    model = classifier()
+    deep: list[Any] = []
+    for _ in range(10_000):
+        deep = [deep]
+    for value in (np.zeros(2), float("nan"), {1: 2}, (1, 2), {"a": {3}}, deep):
+        model.metadata = {"good": 1, "bad": value}
+        with pytest.raises(ArgumentTypeError, match=r"model.metadata\['bad'\] is no JSON value"):
+            model.save(tmp_path / "model")
+    model.metadata = []  # type: ignore[assignment]
+    with pytest.raises(ArgumentTypeError, match="expected a dict"):
+        model.save(tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_of_a_model_that_is_not_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTNN_BACKEND", "reference")
+    trained = demanding("adam", "reference")
+    trained.fit(X, Y, verbose=0)
+    trained.save_weights(tmp_path / "weights")
+    bare = models.clone_model(trained)
+    bare.load_weights(tmp_path / "weights")
+    assert same(bare.get_weights(), trained.get_weights())
+    bare.save_weights(tmp_path / "bare")
+    other = demanding("adam", "reference", seed=3)
+    before = other.seed
+    other.load_weights(tmp_path / "bare")
+    assert same(other.get_weights(), trained.get_weights())
+    assert other.optimizer is not None and other.optimizer.iterations == 0 and other.seed == before
+
+
+def test_weights_of_a_whole_model(tmp_path: Path) -> None:
+    """And of layers with other names: what counts is their order."""
+    saved = classifier()
+    saved.fit(X, Y, verbose=0)
+    saved.save(tmp_path / "model")
+    model = net(layers.Dense(8, "tanh", name="body"), layers.Dense(3, name="head"), optimizer="adam")
+    model.load_weights(tmp_path / "model")
+    assert same(all_of(model), all_of(saved))
+    wide = classifier(dtype="float64")
+    wide.load_weights(tmp_path / "model")
+    assert same(all_of(wide), all_of(saved)) and wide.dtype == "float64"
+    wide.set_weights([1e300 * np.ones_like(w) for w in wide.get_weights()])
+    wide.save_weights(tmp_path / "wide")
+    with pytest.raises(FileError, match='"weights/dense/kernel" holds numbers that are not finite in float32'):
+        model.load_weights(tmp_path / "wide")
+    assert same(all_of(model), all_of(saved))
+
+
+def test_weights_of_another_optimizer(tmp_path: Path) -> None:
+    saved = classifier(optimizer="rmsprop")
+    saved.fit(X, Y, verbose=0)
+    saved.save_weights(tmp_path / "weights")
+    for optimizer in ("adam", "sgd"):
+        model = classifier(optimizer=optimizer)
+        with pytest.warns(UserWarning, match="its optimizer is rmsprop, the model is compiled with "):
+            model.load_weights(tmp_path / "weights")
+        assert same(model.get_weights(), saved.get_weights())
+        assert model.optimizer is not None and model.optimizer.iterations == 0
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("make", "message"),
     [
-        (lambda t, m: t.pop("weights/dense/bias"), 'the tensor "weights/dense/bias" is missing'),
-        (lambda t, m: t.pop("optimizer/momentum/dense/bias"), 'the tensor "optimizer/momentum/dense/bias" is missing'),
         (
-            lambda t, m: t.update({"weights/dense/bias": np.zeros(9, np.float32)}),
-            r"is float32 \(9,\), expected float32 \(8,\)",
+            lambda: (layers.Dense(8, "relu"), layers.Dense(4)),
+            r'"dense_1/kernel" has shape \(8, 3\), .* "dense_1/kernel" of shape \(8, 4',
         ),
-        (lambda t, m: t.update({"weights/dense/bias": np.zeros(8)}), r"is float64 \(8,\), expected float32"),
-        (lambda t, m: t.update(extra=np.zeros(1)), 'the tensor "extra" has no place'),
-        (lambda t, m: m.pop("format"), "not a file of a fastnn model"),
-        (lambda t, m: m.pop("fastnn"), "not a file of a fastnn model"),
-        (lambda t, m: m.update(fastnn="{"), "not a file of a fastnn model"),
-        (lambda t, m: m.update(fastnn="[]"), "description of the model is not valid"),
-        (lambda t, m: m.update(fastnn=m["fastnn"].replace('"Dense"', '"Danse"')), 'unknown layer "Danse"'),
-        (lambda t, m: m.update(fastnn=m["fastnn"].replace('"units": 8', '"units": -8')), "units is -8"),
-        (lambda t, m: m.update(fastnn=m["fastnn"].replace('"Adam"', '"Eve"')), 'unknown name "Eve"'),
+        (
+            lambda: (layers.Dense(8, "relu", use_bias=False), layers.Dense(3)),
+            r'"dense/bias" .* "dense_1/kernel" of shape \(8, 3\)',
+        ),
+        (lambda: (layers.Dense(8),), 'the model has no place for "dense_1/kernel"'),
+        (
+            lambda: (layers.Dense(8, "relu"), layers.Dense(3, "relu"), layers.Dense(3)),
+            'it does not hold "dense_2/kernel"',
+        ),
+        (
+            lambda: (layers.Dense(8, "relu"), layers.BatchNormalization(), layers.Dense(3)),
+            '"batch_normalization/gamma"',
+        ),
     ],
 )
-def test_damaged_files(change: Any, message: str, parts: tuple[Path, dict[str, Any], dict[str, str]]) -> None:
-    path, tensors, metadata = parts
-    change(tensors, metadata)
-    save_file(tensors, path, metadata)
-    with pytest.raises(FileError, match=message) as caught:
-        fastnn.load_model(path, backend="reference")
-    assert str(path) in str(caught.value)
+def test_weights_of_other_layers(make: Any, message: str, tmp_path: Path) -> None:
+    classifier().save_weights(tmp_path / "weights")
+    model = net(*make())
+    before = [array.copy() for array in all_of(model)]
+    with pytest.raises(FileError, match=message):
+        model.load_weights(tmp_path / "weights")
+    assert same(all_of(model), before)
 
 
-def test_what_is_no_file_of_ours(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    with pytest.raises(FileError, match="no such file"):
-        fastnn.load_model(path)
-    classifier().save(path)
-    content = path.read_bytes()
-    for wrong in (b"", b"hello", content[:100], content[:-1], b"\xff" * 8 + content):
-        path.write_bytes(wrong)
-        with pytest.raises(FileError, match="not a file of a fastnn model, or damaged"):
-            fastnn.load_model(path)
+def test_saving_and_loading_during_a_training(tmp_path: Path) -> None:
+    class Reload(Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            self.model.save_weights(tmp_path / "weights")
+            self.model.set_weights([0 * w for w in self.model.get_weights()])
+            self.model.load_weights(tmp_path / "weights")
+
+    model, plain = classifier(), classifier()
+    a = model.fit(X, Y, epochs=2, verbose=0, callbacks=Reload()).history
+    assert a == plain.fit(X, Y, epochs=2, verbose=0).history
+
+
+@every_backend
+def test_saving_while_another_thread_trains(backend: str, tmp_path: Path) -> None:
+    """Files hold what the model was between two steps: here every step adds the rate to every weight."""
+    rate = 2.0**-10
+    model = net(
+        layers.Dense(1, use_bias=False, kernel_initializer="zeros"),
+        features=256,
+        backend=backend,
+        optimizer=optimizers.SGD(rate),
+        loss="mae",
+    )
+    data = np.ones((64, 256)), np.full(64, 1e6)
+    training = threading.Thread(target=model.fit, args=data, kwargs={"batch_size": 8, "epochs": 20, "verbose": 0})
+    training.start()
+    while training.is_alive():
+        model.save(tmp_path / "model")
+        again = fastnn.load_model(tmp_path / "model", backend=load(backend))
+        assert again.optimizer is not None
+        assert (again.get_weights()[0] == again.optimizer.iterations * rate).all()
+    training.join()
+
+
+def test_arguments(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    model = classifier()
+    models.save_model(model, path)
+    model.save_weights(tmp_path / "weights")
+    ways: list[Any] = [model.save, model.save_weights, model.load_weights, fastnn.load_model]
+    for where in ways:
+        for wrong in (3, None, "a\0b"):
+            with pytest.raises(ArgumentTypeError, match="filepath is "):
+                where(wrong)
+    with pytest.raises(ArgumentError, match="is there already"):
+        model.save_weights(path, overwrite=False)
+    with pytest.raises(ArgumentError, match="skip_mismatch=True is not supported"):
+        model.load_weights(path, skip_mismatch=True)
+    with pytest.raises(ArgumentError, match=r"custom_objects=.* is not supported"):
+        fastnn.load_model(path, custom_objects={"a": 1})
+    with pytest.raises(ArgumentError, match='unknown argument "save_format"'):
+        model.save(path, save_format="h5")
+    with pytest.raises(ArgumentTypeError, match="expected a Sequential"):
+        models.save_model(path, path)
+    with pytest.raises((ArgumentError, BackendError), match="abacus"):
+        fastnn.load_model(path, backend="abacus")
+    with pytest.raises(NotBuiltError, match="input shape"):
+        fastnn.Sequential([layers.Dense(1)]).load_weights(path)
+    with pytest.raises(FileError, match="it holds weights alone; build the model"):
+        fastnn.load_model(tmp_path / "weights")
+    assert fastnn.load_model(path, custom_objects={}, safe_mode=False, backend="reference")

@@ -89,8 +89,9 @@ def test_configs_summary_and_files(tmp_path: Any) -> None:
     assert model.get_config()["layers"][0]["config"]["trainable"] is False
     lines: list[str] = []
     model.summary(print_fn=lines.append)
-    assert "Parameters: 64 " in lines[0]
-    assert lines[0].endswith("\nTrainable: 39\nNot trainable: 25")
+    assert lines[0].endswith(
+        "\nTotal params: 64 (256 B)\nTrainable params: 39 (156 B)\nNon-trainable params: 25 (100 B)"
+    )
     model.save(tmp_path / "model")
     assert moved(fastnn.load_model(tmp_path / "model", backend=load("reference"))) == [False, True, True]
     config = model.get_config()

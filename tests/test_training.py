@@ -15,8 +15,7 @@ import pytest
 import fastnn
 from fastnn import layers, optimizers, random
 from fastnn.backends.protocol import Program
-from fastnn.errors import ArgumentError
-from fastnn.training import Pace
+from fastnn.slices import Pace
 from nets import Array, blobs, classifier, every_backend, net, wave
 from support import load
 
@@ -240,45 +239,6 @@ def test_no_epochs(backend: str) -> None:
     before = weights_of(model)
     history = model.fit(X, Y, epochs=2, initial_epoch=2, verbose=0)
     assert history.history == {} and (weights_of(model) == before).all()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"batch_size": 0}, "batch_size is 0"),
-        ({"batch_size": 2.5}, "batch_size is float 2.5"),
-        ({"epochs": -1}, "epochs is -1"),
-        ({"verbose": 3}, "verbose is 3"),
-        ({"shuffle": "batch"}, "shuffle is 'batch'"),
-        ({"validation_split": 1.0}, "validation_split is 1.0"),
-        ({"validation_split": 0.99}, "at least one of each"),
-        ({"validation_data": (X,)}, "validation_data is not"),
-        ({"validation_freq": 0}, "validation_freq is 0"),
-        ({"callbacks": [3]}, "not a fastnn.callbacks.Callback"),
-        ({"steps_per_epoch": 3}, "steps_per_epoch=3 is not supported"),
-        ({"nb_epoch": 3}, "it is called epochs"),
-        ({"workers": 4}, 'unknown argument "workers"'),
-    ],
-)
-def test_wrong_arguments(arguments: dict[str, Any], message: str) -> None:
-    model = linear("reference")
-    if "validation_freq" in arguments:
-        arguments = {**arguments, "validation_split": 0.5}
-    before = weights_of(model)
-    with pytest.raises(fastnn.FastnnError, match=message) as caught:
-        model.fit(X, Y, **{"verbose": 0, **arguments})
-    assert isinstance(caught.value, ValueError | TypeError)
-    assert (weights_of(model) == before).all()
-
-
-def test_unknown_arguments_of_evaluate_and_predict() -> None:
-    model = linear("reference")
-    with pytest.raises(ArgumentError, match="steps=3 is not supported"):
-        model.evaluate(X, Y, steps=3)
-    with pytest.raises(ArgumentError, match="steps=3 is not supported"):
-        model.predict(X, steps=3)
-    with pytest.raises(ArgumentError, match="training=True is not supported"):
-        model(X, training=True)
 
 
 class _Stop(fastnn.callbacks.Callback):

@@ -1,29 +1,45 @@
-"""The backends by name, and which one `auto` takes."""
+"""The backends by name, and which one `auto` takes.
+
+`auto` takes C, which starts at once; or Numba where `fastnn warmup` has compiled it and measured it faster for this
+kind of work; or whichever of the two there is.
+"""
 
 from __future__ import annotations
 
 import importlib
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .. import config
 from ..errors import ArgumentTypeError, BackendError, nearest
+from . import kept
 
 if TYPE_CHECKING:
     from .protocol import Backend
 
-# Where each class is, and the module that it cannot do without.
-_PLACES = {
-    "numba": ("fastnn.backends.numba_cpu", "NumbaBackend", "numba"),
-    "c": ("fastnn.backends.c", "CBackend", "the C library"),
-    "reference": ("fastnn.backends.reference", "ReferenceBackend", "numpy"),
+_PLACES = {  # where each class is
+    "numba": ("fastnn.backends.numba_cpu", "NumbaBackend"),
+    "c": ("fastnn.backends.c", "CBackend"),
+    "reference": ("fastnn.backends.reference", "ReferenceBackend"),
 }
 _NOT_BUILT = {
     "cuda": "not built: this version has no CUDA kernels",
 }
-_AUTO = ("numba", "c", "reference")
+_OLDEST_NUMBA = (0, 68)
+
+# Numba is loaded in 0.4 s, so it must be this much faster than C to be ahead after ten seconds.
+LOADING = 0.04
+
+LARGE = 30_000  # parameters, from which on a network counts as large work
 
 _reasons: dict[str, str] = {}
+
+
+class Choice(NamedTuple):
+    """A backend's name, and why `auto` takes it."""
+
+    name: str
+    why: str
 
 
 def available() -> dict[str, str]:
@@ -31,12 +47,13 @@ def available() -> dict[str, str]:
     return {name: _reason(name) for name in ("numba", "c", "cuda", "reference")}
 
 
-def get(name: str | Backend | None = None) -> Backend:
+def get(name: str | Backend | None = None, dtype: str | None = None, parameters: int | None = None) -> Backend:
     """A backend by name.
 
     Args:
-        name: "numba", "c", "cuda", "reference" or "auto"; None or "auto" is what FASTNN_BACKEND names, else the fastest
-            one that is available; a backend is returned as it is.
+        name: "numba", "c", "cuda", "reference" or "auto"; None or "auto" is what FASTNN_BACKEND names, else `choice`;
+            a backend is returned as it is.
+        dtype, parameters: of the model, see `choice`.
 
     Raises:
         BackendError: unknown, or not available.
@@ -51,7 +68,9 @@ def get(name: str | Backend | None = None) -> Backend:
     if name is None or name == "auto":
         name, source = config.default_backend(), "FASTNN_BACKEND"
     if name == "auto":
-        name = _choose()
+        name, why = choice(dtype, parameters)
+        if name == "reference":
+            warnings.warn(why, RuntimeWarning, stacklevel=2)
     if name not in _PLACES and name not in _NOT_BUILT:
         raise BackendError(f'{source}: unknown name "{name}"{nearest(name, ("auto", *_PLACES, *_NOT_BUILT))}')
     reason = _reason(name)
@@ -62,21 +81,45 @@ def get(name: str | Backend | None = None) -> Backend:
     return backend
 
 
-def _choose() -> str:
-    for name in _AUTO[:-1]:
-        if not _reason(name):
-            return name
-    warnings.warn(
-        f'the backends "numba" ({_reason("numba")}) and "c" ({_reason("c")}) are not available; training runs on '
-        '"reference", which is right but slow; install Numba with: pip install "numba>=0.68"',
-        RuntimeWarning,
-        stacklevel=3,
-    )
-    return _AUTO[-1]
+def choice(dtype: str | None = None, parameters: int | None = None, threads: int | None = None) -> Choice:
+    """What `auto` takes for a model; the same all through a process.
+
+    Args:
+        dtype: "float32" or "float64"; None is `config.floatx()`. parameters: how many the model has, None if not known
+            yet, which counts as large. threads: None is `config.get_num_threads()`.
+    """
+    dtype = dtype or config.floatx()
+    if _reason("c"):
+        if not _reason("numba"):
+            return Choice("numba", f"c is not available ({_reason('c')})")
+        return Choice(
+            "reference",
+            f'the backends "numba" ({_reason("numba")}) and "c" ({_reason("c")}) are not available; training runs on '
+            '"reference", which is right but slow; install Numba with: pip install "numba>=0.68"',
+        )
+    if (_reasons.get("numba") or not kept.key()) and _reason("numba"):  # what would load Numba is asked last
+        return Choice("c", f"numba is not available ({_reason('numba')})")
+    if not kept.compiled(dtype):
+        return Choice("c", f"numba has no {dtype} kernels on disk yet; `fastnn warmup` compiles and measures them")
+    speed = kept.speeds_on_disk().get(kind(dtype, parameters, threads))
+    if speed is None:
+        return Choice("c", "it has not been measured against numba here; `fastnn warmup` does that")
+    if speed <= 1.0 + LOADING:
+        return Choice("c", f"numba trains {speed:.2f} times as fast here, which does not repay its loading")
+    if _reason("numba"):
+        return Choice("c", f"numba is not available ({_reason('numba')})")
+    return Choice("numba", f"it trains {speed:.2f} times as fast as c here")
+
+
+def kind(dtype: str, parameters: int | None, threads: int | None = None) -> str:
+    """The kind of work that a model is, by which speeds are kept."""
+    threads = threads or config.get_num_threads()
+    size = "large" if parameters is None or parameters >= LARGE else "small"
+    return f"{dtype}, {size} networks, {'one thread' if threads == 1 else 'several threads'}"
 
 
 def _load(name: str) -> type[Backend]:
-    module, attribute, _ = _PLACES[name]
+    module, attribute = _PLACES[name]
     found: type[Backend] = getattr(importlib.import_module(module), attribute)
     return found
 
@@ -87,15 +130,30 @@ def _reason(name: str) -> str:
         return _NOT_BUILT[name]
     if name not in _reasons:
         try:
+            if name == "numba":
+                _require_usable_numba()
             _load(name)
         except ModuleNotFoundError as error:
-            _reasons[name] = f"{error.name} is not installed"
+            _reasons[name] = "not installed" if error.name == name else f"{error.name} is not installed"
         except Exception as error:  # a broken installation may fail in any way, and is a reason, not a crash
-            text = str(error)
-            _reasons[name] = text if text.startswith("not built") else f"{_PLACES[name][2]} cannot be imported: {text}"
+            text = " ".join(str(error).split())
+            _reasons[name] = text if text.startswith("not built") else f"cannot be used: {text}"
         else:
             _reasons[name] = ""
     return _reasons[name]
 
 
-__all__ = ["available", "get"]
+def _require_usable_numba() -> None:
+    """Raises what is wrong with the installed Numba, before its modules are used."""
+    import numba
+
+    found = tuple(int(part) for part in numba.__version__.split(".")[:2])
+    if found < _OLDEST_NUMBA:
+        raise ImportError(f"it is version {numba.__version__}, expected 0.68 or later")
+    if numba.config.THREADING_LAYER != "default":  # of the layers that are on by default one can always be loaded
+        from numba.np.ufunc import parallel
+
+        parallel._launch_threads()
+
+
+__all__ = ["Choice", "available", "choice", "get", "kind"]

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from .. import __version__
 from ..errors import FastnnError
-from . import info, train
+from . import info, predict, train, warmup
 
 WRONG_INPUT = 2
 INTERRUPTED = 130
@@ -34,8 +34,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fastnn {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    info.add_parser(commands)
-    train.add_parser(commands)
+    for command in (train, predict, info, warmup):
+        command.add_parser(commands)
     return parser
 
 

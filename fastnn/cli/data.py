@@ -1,9 +1,9 @@
-"""Reading what `fastnn train` is given: digits, an MNIST archive, or arrays X and y."""
+"""What `fastnn train` trains on: rows read, targets told apart, rows held out, missing values filled."""
 
 from __future__ import annotations
 
-import zipfile
-import zlib
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,186 +12,249 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import random
-from ..datasets import load_digits
 from ..errors import FastnnError
-
-HELD_OUT = 0.2
-MOST_CLASSES = 10_000
-NAMES = (
-    ("x_train", "y_train", "x_test", "y_test"),
-    ("X_train", "y_train", "X_test", "y_test"),
-    ("x_train", "y_train"),
-    ("X_train", "y_train"),
-    ("X", "y"),
-)
+from . import arrays, frames
+from .options import count
+from .schema import Column, Schema
 
 Array = NDArray[Any]
+
+HELD_OUT = 0.2
+VALIDATION = 0.1
+MOST_CLASSES = 10_000
+_LARGEST_DEVIATION = 1e18  # its square, a weight of the model, is a float32
+_SMALLEST_DEVIATION = 1e-6  # layers.Normalization divides by 1e-7 at least
+_RESOLUTION = 2.0**-17  # a deviation of so small a part of the mean is below 1 % exact in float32
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows to train on and rows held out, scaled and ready for `fit`."""
+    """Rows to train on, to stop by and to test on, with numbers for all values and for all targets."""
 
     name: str
+    schema: Schema
+    scaling: str
+    """What the model does to its inputs: "pixels", "columns", or "" where they are ready."""
     X: Array
     y: Array
     X_test: Array
     y_test: Array
-    classes: int
-    """0 for regression."""
+    X_val: Array | None = None
+    y_val: Array | None = None
 
     @property
     def outputs(self) -> int:
         """Units of the last layer."""
-        return self.classes or (self.y.shape[1] if self.y.ndim == 2 else 1)
+        if self.schema.classes is not None:
+            return len(self.schema.classes)
+        return int(self.y.shape[1]) if self.y.ndim == 2 else 1
 
     def describe(self) -> str:
-        """One line: what was read."""
-        target = f"{self.classes:,} classes" if self.classes else f"regression on {_count(self.outputs, 'target')}"
-        columns = _count(self.X.shape[1], "column")
-        return f"{self.name}: {len(self.X):,} rows to train on, {len(self.X_test):,} held out · {columns} · {target}"
+        """Two lines: what was read, and what the rows are for."""
+        inputs = int(np.prod(self.X.shape[1:]))
+        columns = len(self.schema.columns) or inputs
+        became = f" ({count(inputs, 'input')})" if inputs != columns else ""
+        classes = self.schema.classes
+        kind = "a quantity" if self.outputs == 1 else f"{self.outputs} quantities"
+        if classes is not None:
+            kind = f"{len(classes):,} classes"
+        rows = f"{count(len(self.X), 'row')} to train on, {len(self.X_test):,} held out to test"
+        validation = "" if self.X_val is None else f", {len(self.X_val):,} to stop by"
+        target = f'target "{self.schema.target}": {kind}'
+        return f"{self.name}: {count(columns, 'column')}{became}; {target}\n{rows}{validation}"
+
+    def notes(self) -> list[str]:
+        """What a user should know of columns that float32 hardly tells apart."""
+        if self.scaling != "columns":
+            return []
+        mean, deviation = _moments(self.X)
+        places = _first_inputs(self.schema.columns, len(mean))
+        faint = [
+            f'"{name}" ({mean[i]:.6g}, give or take {deviation[i]:.2g})'
+            for i, name in places.items()
+            if 0 < deviation[i] < max(_SMALLEST_DEVIATION, abs(mean[i]) * _RESOLUTION)
+        ]
+        if not faint:
+            return []
+        return [
+            f"float32 hardly sees the differences in {frames.some(faint)}; subtract the mean in the file, and scale"
+        ]
 
 
-def load(data: str, seed: int) -> Table:
-    """Read `data`, hold out a fifth of its rows by `seed` (or the file's own test rows), and scale the columns.
-
-    Math:
-        pixels (uint8): X / 255; other columns: (X - mean) / sd with the mean and sd of the training rows.
+def load(
+    data: str,
+    seed: int = 0,
+    *,
+    target: str | None = None,
+    drop: Sequence[str] = (),
+    task: str | None = None,
+    impute: bool = False,
+    validation: bool = False,
+) -> Table:
+    """Read `data` and hold out a fifth of its rows by `seed`, unless it has test rows of its own.
 
     Args:
-        data: "digits", or the path of an .npz file.
+        data: a name of `arrays.SETS`, or the path of an .npz or .csv file.
         seed: which rows are held out.
+        target: the column or array to predict. drop: columns to leave out.
+        task: "classes" or "regression"; None: floats are regression, all else is classes.
+        impute: whether a missing value becomes the mean of its column's training rows; else it is an error.
+        validation: whether a tenth of the training rows is put aside too.
 
     Returns:
-        The table; X float32 (n, columns); y int64 (n,) for classes, float32 for regression.
+        The table; y is int64 (n,) for classes, else float32.
 
     Raises:
-        FastnnError: no such file, no such arrays, or arrays that do not fit together.
+        FastnnError: no such file, no such columns, or rows that do not fit together.
     """
-    if data == "digits":
-        X, y = load_digits()
-        return _table("digits", _split(X, y, seed), pixels=True)
-    path = Path(data)
-    name = path.stem
     try:
-        return _load(name, _read(path), seed)
+        if arrays.is_table(data):
+            name, columns, parts = _of_table(Path(data), target, drop)
+        else:
+            if drop:
+                raise FastnnError(f"{data}: --drop is for .csv files; leave columns out when you write the .npz file")
+            name, parts = arrays.train(data, target)
+            columns = ()
     except MemoryError as error:
-        raise FastnnError(f"{path}: not enough memory: {error}") from None
+        raise FastnnError(f"{data}: not enough memory: {error}") from None
+    scaling = "pixels" if parts[0].dtype == np.uint8 else "" if data == "digits" else "columns"
+    classes, parts[1::2] = _targets(f"{data}: {name}", parts[1::2], task)
+    if not impute:
+        require_complete(data, parts[0::2], columns, "; fill them with --impute mean, or remove such rows")
+    rows = _split(data, parts, seed, validation)
+    if scaling == "columns":
+        _require_scalable(data, rows[0], columns)
+    fill = _fill(data, rows[0], columns) if impute else None
+    if fill is not None:
+        for X in rows[0::2]:
+            fill_missing(X, fill)
+    return Table(Path(data).stem, Schema(name, columns, classes, fill), scaling, *rows)
 
 
-def _load(name: str, arrays: dict[str, Array], seed: int) -> Table:
-    keys = list(arrays)
-    if len(arrays) == 4:
-        parts = _pair(name, arrays, *keys[:2]) + _pair(name, arrays, *keys[2:])
-        return _table(name, parts, pixels=parts[0].dtype == np.uint8)
-    X, y = _pair(name, arrays, *keys)
-    return _table(name, _split(X, y, seed), pixels=X.dtype == np.uint8)
-
-
-def _read(path: Path) -> dict[str, Array]:
-    """X and y, or X, y, X_test and y_test where the file has its own test rows, by their names in it."""
-    if not path.is_file():
-        raise FastnnError(f'{path}: no such file; DATA is "digits" or the path of an .npz file')
-    try:
-        with open(path, "rb") as content:
-            if not zipfile.is_zipfile(content):
-                raise FastnnError(f"{path}: not an .npz file; write one with numpy.savez(path, X=X, y=y)")
-        with np.load(path, allow_pickle=False) as file:
-            for keys in NAMES:
-                if set(keys) <= set(file.files):
-                    arrays = {key: file[key] for key in keys}
-                    break
-            else:
-                found = ", ".join(sorted(file.files)) or "nothing"
-                raise FastnnError(f"{path}: expected arrays X and y, or x_train and y_train; found {found}")
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        if isinstance(error, FastnnError):
-            raise
-        text = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise FastnnError(f"{path}: cannot be read: {text}") from None
-    if not all(isinstance(array, np.ndarray) for array in arrays.values()):
-        raise FastnnError(f"{path}: a member is not a NumPy array; write the file with numpy.savez")
-    return arrays
-
-
-def _pair(name: str, arrays: dict[str, Array], X_key: str, y_key: str) -> tuple[Array, Array]:
-    """X as (n, columns), y as (n,) or (n, targets), or an error that says what does not fit."""
-    X, y = arrays[X_key], arrays[y_key]
-    if X.ndim < 2 or X.dtype.kind not in "biuf":
-        raise FastnnError(f"{name}: X is {X.dtype} of shape {X.shape}, expected numbers of shape (rows, columns)")
-    if y.dtype.kind not in "biuf" or y.ndim not in (1, 2):
-        raise FastnnError(f"{name}: y is {y.dtype} of shape {y.shape}, expected numbers of shape (rows,)")
-    if len(X) != len(y):
-        raise FastnnError(f"{name}: X has {len(X):,} rows and y has {len(y):,}; expected as many")
-    if len(X) < 2 or X.size == 0 or y.size == 0:
-        raise FastnnError(f"{name}: X has shape {X.shape}, y {y.shape}; expected at least 2 rows and 1 column")
-    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
-    if y.dtype.kind != "f" and y.ndim == 2:
+def _of_table(path: Path, target: str | None, drop: Sequence[str]) -> tuple[str, tuple[Column, ...], list[Array]]:
+    """The target's name, the columns, and X, y of a .csv file."""
+    frame = frames.read(path)
+    if target is None:
+        names = ", ".join(map(str, frame.columns))
+        raise FastnnError(f"{path}: which column to predict? name it with --target; there are: {names}")
+    dropped = [name for text in drop for name in ([text] if text in frame.columns else text.split(","))]
+    frames.require(path, frame, [target, *dropped])
+    y = frame[target]
+    frame = frame.drop(columns=[*dropped, target])
+    if not len(frame.columns) or len(frame) < 2:
         raise FastnnError(
-            f"{name}: y holds integers of shape {y.shape}; expected one class number a row, shape (rows,)"
+            f"{path}: {count(len(frame), 'row')} and {count(len(frame.columns), 'column')} beside the target; expected "
+            "at least 2 rows and 1 column"
         )
-    X = X.reshape(len(X), -1)
-    _finite(name, X_key, X)
-    _finite(name, y_key, y[:, None] if y.ndim == 1 else y, float(np.finfo(np.float32).max))
-    return X, y
+    missing = int(y.isna().sum())
+    if missing:
+        raise FastnnError(f'{path}: the target "{target}" is missing in {count(missing, "row")}; remove them')
+    columns = frames.columns_of(path, frame)
+    texts = y.dtype.kind not in "iuf"
+    return target, columns, [frames.encode(path, frame, columns), y.to_numpy(str if texts else y.dtype)]
 
 
-def _finite(name: str, key: str, array: Array, largest: float = np.inf) -> None:
-    """Raises where an array (n, columns) holds NaN, infinity or more than `largest`, naming the file's row."""
-    if array.dtype.kind != "f":
-        return
-    bad = ~np.isfinite(array) | (np.abs(array) > largest)
-    if bad.any():
-        row, column = np.unravel_index(int(np.argmax(bad)), bad.shape)
-        place = f"row {row}, column {column}" if array.shape[1] > 1 else f"row {row}"
-        value = array[row, column]
-        cure = "scale it down" if np.isfinite(value) else "remove or fill such rows first"
-        raise FastnnError(f"{name}: {key} holds {value} in {place}; {cure}")
+def _targets(what: str, ys: list[Array], task: str | None) -> tuple[tuple[str | int, ...] | None, list[Array]]:
+    """The classes, and each y as their numbers; or None, and each y as float32."""
+    kind = ys[0].dtype.kind
+    if any((y.dtype.kind == "U") != (kind == "U") or (y.dtype.kind == "f") != (kind == "f") for y in ys):
+        raise FastnnError(f"{what} is {ys[0].dtype}, of the test rows {ys[1].dtype}; expected the same")
+    if task == "regression" or (task is None and kind == "f"):
+        if kind == "U":
+            raise FastnnError(f"{what} holds texts; expected numbers for --task regression")
+        for y in ys:
+            arrays.require_finite(what, y, nan=False)
+        return None, [y.astype(np.float32) for y in ys]
+    for y in ys:
+        if y.ndim != 1:
+            raise FastnnError(f"{what} has shape {y.shape}; expected one class a row, shape (rows,)")
+        if kind == "f" and not ((y == np.rint(y)) & (np.abs(y) < 2.0**53)).all():
+            raise FastnnError(
+                f"{what} holds fractions, NaN or too large numbers; expected whole ones for --task classes"
+            )
+    values = np.unique(np.concatenate([y.astype(np.int64) if kind == "f" else y for y in ys]))
+    rows = sum(map(len, ys))
+    if len(values) < 2:
+        raise FastnnError(f"{what} is {values.tolist()[0]!r} in all rows; expected at least 2 classes")
+    if frames.too_many(len(values), rows, MOST_CLASSES):
+        what = (
+            f"{what} holds {len(values):,} different {'texts' if kind == 'U' else 'integers'} in {count(rows, 'row')}"
+        )
+        cure = "expected classes that occur many times" if kind == "U" else "if it is a quantity, say --task regression"
+        raise FastnnError(f"{what}; {cure}")
+    return tuple(values.tolist()), [np.searchsorted(values, y).astype(np.int64) for y in ys]
 
 
-def _split(X: Array, y: Array, seed: int) -> tuple[Array, Array, Array, Array]:
+def _split(data: str, parts: Sequence[Array], seed: int, validation: bool) -> list[Array]:
+    """X and y, X_test and y_test, and with `validation` X_val and y_val."""
+    X, y = parts[:2]
+    held = 0 if len(parts) == 4 else max(1, round(len(X) * HELD_OUT))
+    checked = max(1, round((len(X) - held) * VALIDATION)) if validation else 0
+    if held + checked >= len(X):
+        raise FastnnError(f"{data}: {count(len(X), 'row')}; expected at least {held + checked + 1}")
+    if not held + checked:
+        return [*parts]
     order = random.permutation(seed, 0, len(X), random.Purpose.HOLD_OUT)
-    held = max(1, round(len(X) * HELD_OUT))
-    return X[order[held:]], y[order[held:]], X[order[:held]], y[order[:held]]
+    test, val, train = order[:held], order[held : held + checked], order[held + checked :]
+    rows = [X[train], y[train], *(parts[2:] or (X[test], y[test]))]
+    return [*rows, X[val], y[val]] if validation else rows
 
 
-def _table(name: str, parts: tuple[Array, Array, Array, Array], pixels: bool) -> Table:
-    X, y, X_test, y_test = parts
-    if X.shape[1] != X_test.shape[1]:
-        raise FastnnError(f"{name}: {X.shape[1]} columns to train on, {X_test.shape[1]} to test on; expected as many")
-    classes = 0 if y.dtype.kind == "f" else _classes(name, y, y_test)
-    target = np.int64 if classes else np.float32
-    X, X_test = _pixels(X, X_test) if pixels else _standardised(name, X, X_test)
-    return Table(name, X, y.astype(target), X_test, y_test.astype(target), classes)
+def _first_inputs(columns: Sequence[Column], width: int) -> dict[int, str]:
+    """The first input of each column, and what to call the column."""
+    if not columns:
+        return {place: f"column {place}" for place in range(width)}
+    places, place = {}, 0
+    for column in columns:
+        places[place] = column.name
+        place += column.width
+    return places
 
 
-def _classes(name: str, y: Array, y_test: Array) -> int:
-    low = min(int(y.min()), int(y_test.min()))
-    high = max(int(y.max()), int(y_test.max()))
-    if low != 0:
-        cure = f"; subtract {low}" if low > 0 else ""
-        raise FastnnError(f"{name}: class numbers in y run from {low} to {high}, expected from 0{cure}")
-    if high >= MOST_CLASSES:
-        raise FastnnError(
-            f"{name}: y holds integers up to {high:,}; store it as floats if it is a quantity, not a class"
-        )
-    return max(high + 1, 2)
+def require_complete(data: str, Xs: Sequence[Array], columns: Sequence[Column], cure: str) -> None:
+    """Raises where values are missing (NaN), with how many of them in which columns.
+
+    Args:
+        data: the file. Xs: arrays (n, ...) of the same columns. columns: what they are called; () without names.
+        cure: what to do, the end of the text.
+    """
+    if Xs[0].dtype.kind != "f":
+        return
+    counts = np.sum([np.isnan(arrays.flattened(X)).sum(axis=0) for X in Xs], axis=0)
+    if counts.any():
+        names = _first_inputs(columns, len(counts))
+        missing = [f'{counts[place]:,} in "{name}"' for place, name in names.items() if counts[place]]
+        raise FastnnError(f"{data}: missing values: {frames.some(missing)}{cure}")
 
 
-def _pixels(X: Array, X_test: Array) -> tuple[Array, Array]:
-    scale = np.float32(255 if X.dtype == np.uint8 else 1)
-    return X.astype(np.float32) / scale, X_test.astype(np.float32) / scale
+def _fill(data: str, X: Array, columns: Sequence[Column]) -> tuple[float, ...]:
+    """The mean of each input over the rows where it is known: of a category the share of rows that have it."""
+    flat = arrays.flattened(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of an input that is missing everywhere
+        mean = np.asarray(np.nanmean(flat, axis=0, dtype=np.float64))
+    for place, name in _first_inputs(columns, flat.shape[1]).items():
+        if np.isnan(mean[place]):
+            raise FastnnError(f'{data}: "{name}" has no value in any training row; leave it out')
+    return tuple(mean.tolist())
 
 
-def _standardised(name: str, X: Array, X_test: Array) -> tuple[Array, Array]:
+def fill_missing(X: Array, fill: Sequence[float]) -> None:
+    """Writes the means in place of NaN."""
+    if X.dtype.kind == "f":
+        flat = arrays.flattened(X)
+        np.copyto(flat, np.asarray(fill, X.dtype), where=np.isnan(flat))
+
+
+def _moments(X: Array) -> tuple[Array, Array]:
+    """Mean and standard deviation of each input, float64."""
+    flat = arrays.flattened(X)
     with np.errstate(over="ignore", invalid="ignore"):
-        mean = X.mean(axis=0, dtype=np.float64)
-        sd = X.std(axis=0, dtype=np.float64)
-    if not np.isfinite(sd).all():
-        raise FastnnError(f"{name}: the values in column {int(np.argmin(np.isfinite(sd)))} of X are too large to scale")
-    sd[sd == 0] = 1.0
-    return ((X - mean) / sd).astype(np.float32), ((X_test - mean) / sd).astype(np.float32)
+        return flat.mean(axis=0, dtype=np.float64), flat.std(axis=0, dtype=np.float64)
 
 
-def _count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+def _require_scalable(data: str, X: Array, columns: Sequence[Column]) -> None:
+    largest = np.fmax.reduce(np.abs(arrays.flattened(X)), axis=0)
+    for place, name in _first_inputs(columns, len(largest)).items():
+        if largest[place] > _LARGEST_DEVIATION:
+            raise FastnnError(f'{data}: the values in "{name}" are too large to scale: up to {largest[place]:.3g}')

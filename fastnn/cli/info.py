@@ -1,16 +1,15 @@
-"""`fastnn info`: what this installation is and what it can use here."""
+"""`fastnn info`: what this installation is and what it can use here; `fastnn info MODEL`: what is in a file."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import platform
-from importlib import metadata
 from typing import Any
 
-import fastnn
+from . import options
 
-HELP = "show the version, the processor, the threads, and each backend with why it is or is not available"
+HELP = "show the version, the processor, the threads, each backend with why it is not available, and what is in a model"
 
 # What decides which kernels run and how fast; the rest of a processor's list is noise here.
 FEATURES = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512dq", "avx512vl", "avx512bw", "neon")
@@ -19,40 +18,105 @@ FEATURES = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512dq", "avx512vl", "
 def add_parser(commands: Any) -> None:
     """Add this subcommand to argparse's `commands`."""
     parser = commands.add_parser("info", help=HELP, description=HELP)
+    parser.add_argument(
+        "model",
+        nargs="?",
+        metavar="MODEL",
+        help="a file that `fastnn train` or `model.save` wrote: says what is in it instead",
+    )
+    options.add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the report."""
-    backends = fastnn.backends.available()
-    threads = f"{fastnn.get_num_threads()} of {os.cpu_count()} logical cores"
+    if args.model is not None:
+        from . import contents
+
+        return contents.run(args)
+    import fastnn
+
+    from .. import config
+
+    reasons = fastnn.backends.available()
+    report: dict[str, Any] = {
+        "fastnn": fastnn.__version__,
+        "versions": _versions(),
+        "machine": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "processor": _processor(),
+        "threads": fastnn.get_num_threads(),
+        "backends": {name: reason or "available" + _details(name) for name, reason in reasons.items()},
+        "available": [name for name, reason in reasons.items() if not reason],
+        "auto": _auto(config.default_backend()),
+    }
+    if args.json:
+        options.print_json(report)
+        return 0
     rows = [
-        ("fastnn", f"{fastnn.__version__}, {_versions()}"),
-        ("machine", f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"),
-        ("processor", _processor()),
-        ("threads", threads if backends["numba"] else f"{threads}, layer {_threading_layer()}"),
+        ("fastnn", f"{report['fastnn']}, {', '.join(report['versions'])}"),
+        ("machine", report["machine"]),
+        ("processor", report["processor"]),
+        ("threads", f"{report['threads']} of {os.cpu_count()} logical cores"),
+        *_listed("backends", report["backends"]),
+        *_listed("auto", report["auto"]),
     ]
-    for name, reason in backends.items():
-        rows.append((f"backend {name}", f"not available: {reason}" if reason else "available"))
     for name, text in rows:
-        print(f"{name:18} {text}")
+        print(f"{name:12}{text}")
     return 0
 
 
-def _versions() -> str:
+def _listed(name: str, texts: dict[str, str]) -> list[tuple[str, str]]:
+    return [("" if number else name, f"{key}: {text}") for number, (key, text) in enumerate(texts.items())]
+
+
+def _details(name: str) -> str:
+    """How an available backend runs here."""
+    if name == "numba":
+        return f", threads by {_threading_layer()}"
+    if name == "c":
+        from ..backends import c
+
+        return f", {c.level()}, {'threads by OpenMP' if c.threaded else 'one thread: OpenMP has no runtime here'}"
+    return ""
+
+
+def _auto(wanted: str) -> dict[str, str]:
+    """What `auto` takes and why: one entry if it is always the same, else one for each kind of network."""
+    from ..backends import LARGE, choice
+    from ..config import DTYPES
+
+    if wanted != "auto":
+        return {wanted: "FASTNN_BACKEND names it"}
+    kinds = {(dtype, size): choice(dtype, size) for dtype in DTYPES for size in (0, LARGE)}
+    if len(set(kinds.values())) == 1:
+        return dict([kinds[DTYPES[0], 0]])
+    found = {}
+    for dtype in DTYPES:
+        small, large = kinds[dtype, 0], kinds[dtype, LARGE]
+        if small == large:
+            found[dtype] = f"{small.name}: {small.why}"
+        else:
+            found[f"{dtype}, small networks"] = f"{small.name}: {small.why}"
+            found[f"{dtype}, networks of {LARGE:,} parameters or more"] = f"{large.name}: {large.why}"
+    return found
+
+
+def _versions() -> list[str]:
+    from importlib import metadata
+
     found = []
     for name in ("numpy", "numba", "llvmlite"):
         try:
             found.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
             found.append(f"no {name}")
-    return ", ".join(found)
+    return found
 
 
 def _processor() -> str:
     try:
         import llvmlite.binding as llvm
-    except ImportError:
+    except Exception:  # a broken installation may fail in any way
         return platform.processor() or platform.machine()
     features = llvm.get_host_cpu_features()
     names = " ".join(name for name in FEATURES if features.get(name))

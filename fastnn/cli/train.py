@@ -1,39 +1,59 @@
-"""`fastnn train DATA`: read, hold out, scale, train, test, save."""
+"""`fastnn train DATA`: read, hold out, train, test, save."""
 
 from __future__ import annotations
 
 import argparse
 import math
-import statistics
 import sys
 import time
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import fastnn
+from . import options
 
-from .. import config, saving
-from ..callbacks import Callback
-from ..errors import FastnnError
-from . import data
+if TYPE_CHECKING:
+    import fastnn
+
+    from .data import Table
 
 DIVERGED = 1
-HELP = "train a dense network on a data set, test it on rows it has not seen, and save it"
+_REPORTED = (("accuracy", "accuracy"), ("r2", "r2_score"), ("mae", "mae"))  # in the text, and in the logs
+HELP = "train a network on a table or on arrays, test it on other rows, and save it"
 EPILOG = """\
 DATA is one of
-  digits         1,797 handwritten digits of 8 x 8 pixels, which come with fastnn
-  mnist.npz      an archive with x_train and y_train (or X_train), and x_test and y_test if it has its own test rows
-  any .npz file  with X (rows, columns) and y (rows,), written by numpy.savez("name.npz", X=X, y=y)
+  digits        1,797 handwritten digits of 8 x 8 pixels, which come with fastnn
+  mnist, fashion_mnist
+                70,000 digits or pieces of clothing of 28 x 28 pixels, fetched
+                once; FASTNN_DATA names a folder that has them already
+  FILE.csv      a table whose first line names the columns; --target says which
+                one to predict. Needs pandas: pip install ".[data]"
+  FILE.npz      arrays X (rows, columns) and y (rows,), written by numpy.savez,
+                or x_train, y_train, x_test and y_test
 
-What happens to it: integers in y are class numbers from 0 (cross-entropy, accuracy); floats are quantities (mean
-squared error, R squared). A fifth of the rows, chosen by --seed, is held out for the test, unless the file has its
-own test rows. uint8 columns are pixels and are divided by 255; all others are standardised with the mean and standard
-deviation of the training rows, so the saved network expects standardised columns too.
+The target
+  Integers and texts are classes (cross-entropy, accuracy), floats are
+  quantities (mean squared error, R squared); --task says otherwise. The file of
+  the network keeps the names of the classes. A quantity is learnt in standard
+  deviations from its mean, as the loss shows it, and predicted in its own unit.
+
+The columns
+  Numbers are standardised by the mean and deviation of the training rows,
+  inside the network (uint8 arrays are pixels and divided by 255). Each text of
+  a text column becomes an input that is 1 or 0. So `fastnn predict` takes a
+  table like the one trained on, as it is. A missing value (an empty field, NA,
+  NaN, null) is an error, or with --impute mean the mean of its column. Columns
+  without a name, such as row numbers, are left out.
+
+The rows
+  A fifth, chosen by --seed, is held out for the test, unless the file has test
+  rows of its own. --patience puts a tenth of the others aside, to stop by.
 
 examples
   fastnn train digits
-  fastnn train mnist.npz --layers 256,128 --epochs 10 --batch 128
-  fastnn train flights.npz --layers 64,64 --optimizer adamw --lr 0.002 --out flights.safetensors
+  fastnn train iris.csv --target species --out iris.safetensors
+  fastnn train houses.csv --target price --drop id --impute mean --patience 5
+  fastnn train mnist --layers 256,128 --dropout 0.2 --epochs 10 --batch 128
 """
 
 
@@ -42,51 +62,89 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "train", help=HELP, description=HELP, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", metavar="DATA", help="digits, or the path of an .npz file (see below)")
-    parser.add_argument(
-        "--layers", type=_widths, default=(128,), metavar="N,N", help="units of each hidden layer (128); 0 for none"
+    parser.add_argument("data", metavar="DATA", help="digits, mnist, or the path of a .csv or .npz file (see below)")
+    rows = parser.add_argument_group("what to learn")
+    rows.add_argument("--target", metavar="COLUMN", help="the column (.csv) or array (.npz: y) to predict")
+    rows.add_argument(
+        "--drop",
+        action="append",
+        default=[],
+        metavar="A,B",
+        help="columns to leave out, such as names and row numbers",
     )
-    parser.add_argument(
-        "--activation", default="relu", metavar="NAME", help="of the hidden layers: relu, tanh, ... (relu)"
+    rows.add_argument(
+        "--task", choices=("classes", "regression"), help="what the target is (floats: regression, all else: classes)"
     )
-    parser.add_argument("--epochs", type=_positive, default=20, metavar="N", help="passes over the training rows (20)")
-    parser.add_argument("--batch", type=_positive, default=32, metavar="N", help="rows for each update (32)")
-    parser.add_argument(
+    rows.add_argument("--impute", choices=("mean",), help="fill missing values instead of refusing them")
+    network = parser.add_argument_group("the network")
+    network.add_argument(
+        "--layers", type=options.widths, default=(128,), metavar="N,N", help="units of each hidden layer (128); 0: none"
+    )
+    network.add_argument(
+        "--activation", default="relu", metavar="NAME", help="of the hidden layers: relu, tanh, gelu ... (relu)"
+    )
+    network.add_argument(
+        "--dropout",
+        type=options.share,
+        default=0.0,
+        metavar="X",
+        help="the share of each hidden layer that is left out, against overfitting (0)",
+    )
+    training = parser.add_argument_group("the training")
+    training.add_argument(
         "--optimizer", default="adam", metavar="NAME", help="sgd, rmsprop, adagrad, adam or adamw (adam)"
     )
-    parser.add_argument("--lr", type=_rate, default=None, metavar="X", help="learning rate (the optimizer's default)")
-    parser.add_argument(
-        "--backend", default=None, metavar="NAME", help="which one computes; `fastnn info` lists them (auto)"
+    training.add_argument("--lr", type=options.rate, metavar="X", help="learning rate (the optimizer's own)")
+    training.add_argument("--batch", type=options.positive, default=32, metavar="N", help="rows for each update (32)")
+    training.add_argument(
+        "--epochs", type=options.positive, default=20, metavar="N", help="passes over the training rows, at most (20)"
     )
-    parser.add_argument(
+    training.add_argument(
+        "--patience",
+        type=options.positive,
+        metavar="N",
+        help="stop after N epochs without progress on rows put aside, and go back to the best epoch (never stop)",
+    )
+    training.add_argument(
         "--seed",
-        type=_seed,
+        type=options.seed,
         default=0,
         metavar="N",
         help="of the held-out rows, weights and order: the same seed, the same bits (0)",
     )
-    parser.add_argument(
-        "--out", type=Path, default=None, metavar="FILE", help="where the network goes (DATA.safetensors)"
+    training.add_argument(
+        "--backend", default="auto", metavar="NAME", help="which one computes; `fastnn info` lists them (auto)"
     )
+    training.add_argument("--out", type=Path, metavar="FILE", help="where the network goes (DATA.safetensors)")
+    options.add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train as the options say and print one last line with the result."""
-    out = args.out or Path(f"{Path(args.data).stem}.safetensors")
-    try:
-        if not out.parent.is_dir() or out.is_dir():
-            raise FastnnError(f"--out {out}: expected a file in a folder that exists")
-        saving.require_writable(out)
-    except OSError as error:
-        raise FastnnError(f"--out {out}: cannot be written: {error.strerror}") from None
-    table = data.load(args.data, args.seed)
-    fastnn.utils.set_random_seed(args.seed)
-    model = _model(table, args)
-    print(table.describe(), flush=True)
+    """Train as the options say and print what came of it."""
+    from .. import config
+    from . import data
 
-    clock = _EpochClock()
-    losses = model.fit(table.X, table.y, epochs=args.epochs, batch_size=args.batch, callbacks=[clock]).history["loss"]
+    out = args.out or Path(f"{Path(args.data).stem}.safetensors")
+    options.require_folder("--out", out)
+    table = data.load(
+        args.data,
+        args.seed,
+        target=args.target,
+        drop=args.drop,
+        task=args.task,
+        impute=args.impute is not None,
+        validation=args.patience is not None,
+    )
+    model = _model(table, args)
+    quantity = table.schema.classes is None
+    notes = [*table.notes(), *_compile(model, table, args, [] if quantity else ["accuracy"])]
+    for note in notes:
+        print(f"fastnn train: {note}", file=sys.stderr)
+    if not args.json:
+        print(table.describe(), flush=True)
+
+    losses, seconds = _fit(model, table, args)
     scores = model.evaluate(table.X_test, table.y_test, batch_size=1024, verbose=0, return_dict=True)
     diverged = next((loss for loss in (losses[-1], scores["loss"]) if not math.isfinite(loss)), None)
     if diverged is not None:
@@ -97,85 +155,140 @@ def run(args: argparse.Namespace) -> int:
         )
         return DIVERGED
     model.save(out)
-    # The median epoch: the first one may hold compilation.
-    rate = len(table.X) / statistics.median(clock.seconds)
-    threads = 1 if model.backend == "reference" else min(fastnn.get_num_threads(), config.available_cores())
-    parts = [
-        "test " + " · ".join(f"{name} {scores[key]:.4g}" for name, key in _reported(table)),
-        f"{rate:,.0f} samples/s",
-        f"{model.backend}, {threads} thread{'s' if threads != 1 else ''}",
-        f"saved {out}",
-    ]
-    print(" · ".join(parts))
+    threads = 1 if model.backend == "reference" else min(config.get_num_threads(), config.available_cores())
+    rate = len(table.X) / seconds
+    if args.json:
+        options.print_json(
+            {
+                "data": args.data,
+                "target": table.schema.target,
+                "classes": table.schema.classes,
+                "rows": {
+                    "train": len(table.X),
+                    "validation": 0 if table.X_val is None else len(table.X_val),
+                    "test": len(table.X_test),
+                },
+                "parameters": model.count_params(),
+                "epochs": len(losses),
+                "test": scores,
+                "samples_per_second": round(rate),
+                "backend": model.backend,
+                "threads": threads,
+                "seed": args.seed,
+                "notes": notes,
+                "file": str(out),
+            }
+        )
+    else:
+        print("test " + " · ".join(f"{name} {options.number(scores[key])}" for name, key in _REPORTED if key in scores))
+        print(f"saved {out} · {rate:,.0f} samples/s · {model.backend}, {options.count(threads, 'thread')}")
     return 0
 
 
-def _reported(table: data.Table) -> list[tuple[str, str]]:
-    """What the last line calls a score, and its key in the logs."""
-    return [("accuracy", "accuracy")] if table.classes else [("r2", "r2_score"), ("mae", "mae")]
+def _model(table: Table, args: argparse.Namespace) -> fastnn.Sequential:
+    """The network: what the data need, the hidden layers, the outputs; `_fit` has one layer more for a quantity."""
+    from .. import layers
+    from ..models import Sequential
+    from . import schema
 
-
-def _model(table: data.Table, args: argparse.Namespace) -> fastnn.Sequential:
-    hidden = [fastnn.layers.Dense(units, activation=args.activation) for units in args.layers]
-    last = fastnn.layers.Dense(table.outputs, activation="softmax" if table.classes else None)
-    model = fastnn.Sequential([fastnn.Input((table.X.shape[1],)), *hidden, last])
-    optimizer = fastnn.optimizers.get(args.optimizer)
-    if args.lr is not None:
-        optimizer = type(optimizer)(learning_rate=args.lr)
-    model.compile(
-        optimizer=optimizer,
-        loss="sparse_categorical_crossentropy" if table.classes else "mean_squared_error",
-        metrics=[key for _, key in _reported(table)],
-        **({"backend": args.backend} if args.backend else {}),
-    )
+    model = Sequential([layers.Input(table.X.shape[1:])])
+    model.seed = args.seed
+    if table.X.ndim > 2:
+        model.add(layers.Flatten())
+    if table.scaling == "pixels":
+        model.add(layers.Rescaling(1 / 255))
+    elif table.scaling == "columns":
+        model.add(_normalization(table))
+    for units in args.layers:
+        model.add(layers.Dense(units, activation=args.activation))
+        if args.dropout:
+            model.add(layers.Dropout(args.dropout))
+    model.add(layers.Dense(table.outputs, activation=None if table.schema.classes is None else "softmax"))
+    model.metadata[schema.KEY] = table.schema.to_json()
     return model
 
 
-class _EpochClock(Callback):
-    """Takes the time of each epoch, and ends a training whose loss is no longer finite."""
+def _normalization(table: Table) -> Any:
+    """Standardises the numbers by the training rows, and leaves the zeros and ones of the texts as they are."""
+    import numpy as np
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.start = 0.0
-        self.seconds: list[float] = []
+    from .. import layers
+    from .arrays import flattened
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.start = time.perf_counter()
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.seconds.append(time.perf_counter() - self.start)
-        self.model.stop_training = not math.isfinite((logs or {})["loss"])
-
-
-def _widths(text: str) -> tuple[int, ...]:
-    if text == "0":
-        return ()
-    try:
-        widths = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        widths = (0,)
-    if min(widths) < 1:
-        raise argparse.ArgumentTypeError(f"expected positive whole numbers such as 256,128, got {text!r}")
-    return widths
+    layer = layers.Normalization()
+    layer.adapt(flattened(table.X))
+    texts = np.repeat(
+        [column.categories is not None for column in table.schema.columns],
+        [column.width for column in table.schema.columns],
+    )
+    if not texts.any():
+        return layer
+    assert layer.mean is not None and layer.variance is not None
+    return layers.Normalization(mean=np.where(texts, 0, layer.mean[0]), variance=np.where(texts, 1, layer.variance[0]))
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
-    return int(text)
+def _compile(model: fastnn.Sequential, table: Table, args: argparse.Namespace, metrics: list[str]) -> list[str]:
+    """Compiles with an optimizer of its own; returns the advice, one text each."""
+    from .. import optimizers
+    from ..errors import ModelAdvice
+
+    optimizer = optimizers.get(args.optimizer)
+    if args.lr is not None:
+        optimizer = type(optimizer)(learning_rate=args.lr)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ModelAdvice)
+        model.compile(
+            optimizer=optimizer,
+            loss="mean_squared_error" if table.schema.classes is None else "sparse_categorical_crossentropy",
+            metrics=metrics,
+            backend=args.backend,
+        )
+    return [str(warning.message) for warning in caught]
 
 
-def _seed(text: str) -> int:
-    if not text.isdecimal() or int(text) >= 2**32:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0 to 2**32 - 1, got {text!r}")
-    return int(text)
+def _fit(model: fastnn.Sequential, table: Table, args: argparse.Namespace) -> tuple[list[float], float]:
+    """Trains; returns the loss of each epoch and the seconds of the median one, since the first may hold compilation.
+
+    A quantity is trained on standardised, so that a learning rate means the same whatever its unit; a last layer that
+    is added then gives it its unit back.
+    """
+    from ..callbacks import Callback, EarlyStopping, LambdaCallback, TerminateOnNaN
+
+    times: list[float] = []
+    callbacks: list[Callback] = [
+        LambdaCallback(
+            on_epoch_begin=lambda epoch, logs: times.append(-time.perf_counter()),
+            on_epoch_end=lambda epoch, logs: times.append(times.pop() + time.perf_counter()),
+        ),
+        TerminateOnNaN(),
+    ]
+    if args.patience is not None:
+        callbacks.append(EarlyStopping("val_loss", patience=args.patience, restore_best_weights=True))
+    quantity = table.schema.classes is None
+    offset = float(table.y.mean(dtype="float64")) if quantity else 0.0
+    scale = (float(table.y.std(dtype="float64")) or 1.0) if quantity else 1.0
+    targets = [
+        (y.astype("float64") - offset) / scale if quantity else y for y in (table.y, table.y_val) if y is not None
+    ]
+    history = model.fit(
+        table.X,
+        targets[0],
+        epochs=args.epochs,
+        batch_size=args.batch,
+        callbacks=callbacks,
+        validation_data=None if table.X_val is None else (table.X_val, targets[1]),
+        verbose=0 if args.json else "auto",
+    ).history
+    if quantity:
+        _give_unit(model, table, args, scale, offset)
+    return history["loss"], sorted(times)[(len(times) - 1) // 2]
 
 
-def _rate(text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = -1.0
-    if not 0 < rate < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a positive number, got {text!r}")
-    return rate
+def _give_unit(model: fastnn.Sequential, table: Table, args: argparse.Namespace, scale: float, offset: float) -> None:
+    """Adds the last layer; the optimizer begins anew, the counts of steps and epochs go on."""
+    from ..layers import Rescaling
+
+    counters = model.engine().state.counters.copy()
+    model.add(Rescaling(scale, offset))
+    _compile(model, table, args, ["r2_score", "mae"])
+    model.engine().state.counters[:] = counters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import fashion_mnist, mnist
 from .digits import load_digits
 
-__all__ = ["load_digits"]
+__all__ = ["fashion_mnist", "load_digits", "mnist"]

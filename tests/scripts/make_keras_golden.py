@@ -58,6 +58,12 @@ def dense(units: int, activation: str | None = None, **more: Any) -> list[Any]:
     return ["Dense", {"units": units, "activation": activation, **more}]
 
 
+def start(number: int, name: str, shape: tuple[int, ...]) -> list[Any]:
+    """Weights before the first step: around 0, but around 1 what multiplies or divides."""
+    values = wave(shape, 0.4 + number, 0.7 if len(shape) == 2 else 0.1)
+    return [round(1.0 + 3.0 * v, 4) for v in values] if name in ("gamma", "moving_variance") else values
+
+
 def case(name: str, layers: list[list[Any]], loss: Any, y: str, **more: Any) -> Case:
     """One training; what `more` leaves out is SGD(0.05), no metrics, unweighted rows of X."""
     optimizer = more.pop("optimizer", ["SGD", {"learning_rate": 0.05}])
@@ -69,6 +75,7 @@ def case(name: str, layers: list[list[Any]], loss: Any, y: str, **more: Any) -> 
         "X": "X",
         "optimizer": optimizer,
         "metrics": [],
+        "weighted_metrics": [],
     } | more
 
 
@@ -177,7 +184,100 @@ def cases() -> list[Case]:
             X="X_image",
         ),
     ]
+    return found + of_layers() + of_steps()
+
+
+def of_layers() -> list[Case]:
+    """Normalizations, and the layers that Keras has beside Dense."""
+    sparse = ["SparseCategoricalCrossentropy", {}]
+    last, tanh = dense(3, "softmax"), ["Activation", {"activation": "tanh"}]
+    penalties = {"gamma_regularizer": ["L2", {"l2": 0.02}], "beta_regularizer": ["L1", {"l1": 0.01}]}
+    found = []
+    variants: dict[str, dict[str, Any]] = {
+        "": {},
+        "_arguments": {"epsilon": 0.1, **penalties},
+        "_no_center": {"center": False},
+        "_no_scale": {"scale": False},
+        "_bare": {"scale": False, "center": False},
+        "_frozen": {"trainable": False},
+    }
+    for name, config in variants.items():
+        batch, row = ["BatchNormalization", config | {"momentum": 0.8}], ["LayerNormalization", config]
+        found.append(case(f"batch_normalization{name}", [dense(7), batch, tanh, last], sparse, "label"))
+        found.append(case(f"layer_normalization{name}", [dense(7), row, last], sparse, "label"))
+    batch, row = ["BatchNormalization", {}], ["LayerNormalization", {}]
+    moments = {"mean": [0.1, -0.2, 0.3, 0.0, 0.5], "variance": [0.5, 2.0, 0.01, 1.0, 4.0]}
+    stacks: list[tuple[str, list[list[Any]], dict[str, Any]]] = [
+        ("batch_normalization_first", [batch, dense(7, "tanh"), last], {}),
+        ("batch_normalization_last", [dense(7, "tanh"), dense(3), batch, ["Softmax", {}]], {}),
+        ("batch_normalization_twice", [dense(7), batch, tanh, dense(6), batch, tanh, last], {}),
+        ("batch_normalization_weighted", [dense(7), batch, tanh, last], {"fit": {"sample_weight": "weight"}}),
+        ("batch_normalization_validated", [dense(7), batch, tanh, last], {"fit": {"validation_split": 0.25}}),
+        ("layer_normalization_first", [row, dense(7, "tanh"), last], {}),
+        ("both_normalizations", [dense(7), batch, tanh, dense(6), row, last], {}),
+        ("normalization_adapted", [["Normalization", {}], dense(7, "tanh"), last], {"adapt": "X"}),
+        ("normalization_overall", [["Normalization", {"axis": None}], last], {"adapt": "real3"}),
+        ("normalization_given", [["Normalization", moments], last], {}),
+        ("rescaling", [["Rescaling", {"scale": 0.5, "offset": -0.25}], dense(7, "tanh"), last], {}),
+        ("rescaling_last", [dense(7, "tanh"), dense(3), ["Rescaling", {"scale": 3.0}], ["Softmax", {}]], {}),
+        ("reshape", [["Reshape", {"target_shape": [3, -1]}], ["Flatten", {}], last], {"X": "X_image"}),
+    ]
+    found += [case(name, stack, sparse, "label", **more) for name, stack, more in stacks]
+    for kind, parameter, value in (
+        ("ReLU", "negative_slope", 0.4),
+        ("LeakyReLU", "negative_slope", 0.05),
+        ("ELU", "alpha", 0.5),
+    ):
+        for name, config in ((kind, {}), (f"{kind}_{parameter}", {parameter: value})):
+            found.append(case(f"layer_{name}", [dense(6), [kind, config], dense(3)], "mse", "real3"))
     return found
+
+
+def of_steps() -> list[Case]:
+    """Clipped gradients, schedules and weighted metrics."""
+    classify, regress = [dense(7, "tanh"), dense(3, "softmax")], [dense(7, "tanh"), dense(1)]
+    sparse = ["SparseCategoricalCrossentropy", {}]
+    found = []
+    for name, kind, config in (
+        ("clipvalue", "SGD", {"learning_rate": 0.5, "clipvalue": 0.02}),
+        ("clipnorm", "SGD", {"learning_rate": 0.5, "clipnorm": 0.1}),
+        ("global_clipnorm", "SGD", {"learning_rate": 0.5, "global_clipnorm": 0.1}),
+        ("clipvalue_adam", "Adam", {"clipvalue": 0.02}),
+        ("clipnorm_adam", "Adam", {"clipnorm": 0.1}),
+        ("global_clipnorm_adam", "Adam", {"global_clipnorm": 0.1}),
+        ("clipnorm_loose", "RMSprop", {"clipnorm": 50.0}),
+    ):
+        found.append(case(f"clip_{name}", classify, sparse, "label", optimizer=[kind, config]))
+
+    falling = {"initial_learning_rate": 0.2, "decay_steps": 7, "decay_rate": 0.5}
+    bent = {"initial_learning_rate": 0.2, "decay_steps": 8}
+    schedules: list[tuple[str, str, dict[str, Any]]] = [
+        ("exponential", "ExponentialDecay", falling),
+        ("staircase", "ExponentialDecay", {**falling, "staircase": True}),
+        ("piecewise", "PiecewiseConstantDecay", {"boundaries": [5, 12], "values": [0.2, 0.05, 0.01]}),
+        ("cosine", "CosineDecay", {**bent, "alpha": 0.1}),
+        ("cosine_warmup", "CosineDecay", {**bent, "warmup_target": 0.5, "warmup_steps": 6}),
+        ("polynomial", "PolynomialDecay", {**bent, "power": 2.0}),
+        ("polynomial_cycle", "PolynomialDecay", {**bent, "end_learning_rate": 0.01, "cycle": True}),
+        ("inverse_time", "InverseTimeDecay", falling),
+    ]
+    for name, kind, config in schedules:
+        optimizer = ["SGD", {"learning_rate": [kind, config]}]
+        found.append(case(f"schedule_{name}", classify, sparse, "label", optimizer=optimizer))
+    slowly = ["ExponentialDecay", {**falling, "initial_learning_rate": 0.001}]
+    found.append(case("schedule_adam", classify, sparse, "label", optimizer=["Adam", {"learning_rate": slowly}]))
+
+    weight = {"sample_weight": "weight"}
+    halves = {"class_weight": {"0": 0.5, "2": 3.0}, "validation_split": 0.25}
+    accuracy = {"metrics": ["accuracy"], "weighted_metrics": ["accuracy", sparse]}
+    errors = {"metrics": ["mae"], "weighted_metrics": ["mse", "mae", "r2_score"]}
+    return [
+        *found,
+        case("weighted_accuracy", classify, sparse, "label", fit=weight, **accuracy),
+        case("weighted_by_class", classify, sparse, "label", fit=halves, weighted_metrics=["accuracy"]),
+        case("weighted_errors", regress, "mse", "real", fit=weight, **errors),
+        case("weighted_without_weights", regress, "mse", "real", weighted_metrics=["mae"]),
+    ]
 
 
 def shortest(value: Any, dtype: str) -> Any:
@@ -197,7 +297,12 @@ def train(case: Case, data: dict[str, Any], dtype: str) -> Case:
     import keras
 
     def made(module: Any, spec: Any) -> Any:
-        return spec if isinstance(spec, str) else getattr(module, spec[0])(**spec[1])
+        if isinstance(spec, str):
+            return spec
+        config = dict(spec[1])
+        if isinstance(config.get("learning_rate"), list):
+            config["learning_rate"] = made(module.schedules, config["learning_rate"])
+        return getattr(module, spec[0])(**config)
 
     def layer(spec: list[Any]) -> Any:
         kind, config = spec
@@ -211,12 +316,18 @@ def train(case: Case, data: dict[str, Any], dtype: str) -> Case:
     keras.backend.clear_session()
     X, y = array(case["X"]), array(case["y"])
     model = keras.Sequential([keras.Input(X.shape[1:]), *map(layer, case["layers"])])
-    start = [wave(w.shape, 0.4 + i, 0.7 if w.ndim == 2 else 0.1) for i, w in enumerate(model.get_weights())]
-    model.set_weights([np.array(w, dtype) for w in start])
+    read = [layer for layer in model.layers if isinstance(layer, keras.layers.Normalization)]
+    if "adapt" in case:
+        read[0].adapt(array(case["adapt"]))
+    weights = [w for layer in model.layers if layer not in read for w in layer.weights]
+    begin = [start(i, w.name, tuple(w.shape)) for i, w in enumerate(weights)]
+    for weight, values in zip(weights, begin, strict=True):
+        weight.assign(np.array(values, dtype))
     model.compile(
         optimizer=made(keras.optimizers, case["optimizer"]),
         loss=made(keras.losses, case["loss"]),
         metrics=case["metrics"],
+        weighted_metrics=[made(keras.metrics, metric) for metric in case["weighted_metrics"]] or None,
     )
     fit = dict(case.get("fit", {}))
     if "sample_weight" in fit:
@@ -224,14 +335,15 @@ def train(case: Case, data: dict[str, Any], dtype: str) -> Case:
     if "class_weight" in fit:
         fit["class_weight"] = {int(k): v for k, v in fit["class_weight"].items()}
     history = model.fit(X, y, batch_size=BATCH, epochs=EPOCHS, shuffle=False, verbose=0, **fit)
-    assert {str(w.dtype) for w in model.get_weights()} == {dtype}
+    assert {w.dtype for w in weights} == {dtype}
     result = {
         "history": history.history,
-        "weights": model.get_weights(),
+        "weights": [w.numpy() for w in weights],
+        "moments": [np.ravel(moment) for layer in read for moment in (layer.mean, layer.variance)],
         "evaluate": model.evaluate(X, y, batch_size=BATCH, verbose=0, return_dict=True),
         "predict": model.predict(X, batch_size=BATCH, verbose=0),
     }
-    return {"start": start, dtype: shortest(result, dtype)}
+    return {"start": begin, dtype: shortest(result, dtype)}
 
 
 def one_dtype(dtype: str) -> None:

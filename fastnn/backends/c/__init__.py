@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -13,9 +14,10 @@ import numpy.typing as npt
 from ... import config
 from ...errors import BackendError
 from ...operations import OPERATIONS, Family, Operation
-from ...plan import Plan, padded
+from ...plan import SUM_LOSS, I, Kind, Met, Opt, Plan, Scalar, padded
 from ...state import State, aligned
 from ..protocol import Array, Backend, Data, Program, Sums, exclusive
+from ..reference import ReferenceBackend
 
 try:
     from ._fastnn import ffi, lib  # type: ignore[import-not-found]
@@ -209,12 +211,23 @@ class CProgram(Program):
         _check(self._functions["update"](self._program, team), "update")
 
     @exclusive
-    def run_steps(self, data: Data, first: int, last: int, sums: Sums) -> None:
+    def run_steps(
+        self, data: Data, first: int, last: int, sums: Sums, rates: Sums | None = None, stop: bool = False
+    ) -> int:
+        if rates is not None or stop:  # step by step, each fused
+            for step in range(first, last):
+                if rates is not None:
+                    self.state.scalars[Scalar.LEARNING_RATE] = rates[step - first]
+                self.run_steps(data, step, step + 1, sums)
+                if stop and not math.isfinite(sums[SUM_LOSS]):
+                    return step - first + 1
+            return last - first
         self._bind(data)
         team = self._data_team(data, 3)
         _check(
             self._functions["run_steps"](self._program, self._c_data, first, last, _doubles(sums), team), "run_steps"
         )
+        return last - first
 
     @exclusive
     def score(self, data: Data, first: int, last: int, sums: Sums) -> None:
@@ -292,6 +305,19 @@ def _address_as(out: Array) -> Any:
     return ffi.cast("float *" if out.itemsize == 4 else "double *", out.ctypes.data)
 
 
+# Families that this backend has no kernels for yet: the reference's stand in.
+_REFERENCE = (Family.R2_SUMS, *(family for family in Family if family > Family.DROPOUT))
+
+
+def _fused(plan: Plan) -> bool:
+    """Whether the fused programs know all that the plan holds."""
+    return (
+        bool((plan.instructions[:, I.KIND] <= Kind.DROPOUT).all())
+        and not plan.metrics[:, Met.WEIGHTED].any()
+        and not (plan.optimizer.size and plan.optimizer[Opt.CLIP])
+    )
+
+
 class CBackend(Backend):
     """Compiled when fastnn was installed, for every instruction set; FASTNN_CPU forces one.
 
@@ -309,12 +335,16 @@ class CBackend(Backend):
 
     def operations(self, dtype: Any) -> Mapping[str, Callable[..., None]]:
         suffix = SUFFIX[np.dtype(dtype).name]
-        return {
+        own = {
             name: partial(_run_operation, getattr(lib, f"fnn_{_function(row)}_{suffix}"), row)
             for name, row in OPERATIONS.items()
+            if row.family not in _REFERENCE
         }
+        return dict(ReferenceBackend().operations(dtype)) | own
 
-    def program(self, plan: Plan, state: State) -> CProgram:
+    def program(self, plan: Plan, state: State) -> Program:
+        if not _fused(plan):
+            return Program(self, plan, state)
         return CProgram(self, plan, state)
 
 

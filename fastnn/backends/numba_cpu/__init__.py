@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -14,9 +15,10 @@ import numpy.typing as npt
 from ... import config
 from ...formulas import LOSS_NAMES, ROW_METRICS
 from ...operations import OPERATIONS, Family, Operation
-from ...plan import Los, Plan, mean_outputs, padded
+from ...plan import SUM_LOSS, I, Kind, Los, Met, Opt, Plan, Scalar, mean_outputs, padded
 from ...state import State, aligned
 from ..protocol import Array, Backend, Data, Program, Sums, exclusive
+from ..reference import ReferenceBackend
 from . import call as c
 from . import team
 from .elementwise import SOURCE_DTYPES
@@ -161,8 +163,19 @@ class NumbaProgram(Program):
         self._call.run(c.UPDATE, self._team(self.state.theta.size, 8 * self.state.theta.size))
 
     @exclusive
-    def run_steps(self, data: Data, first: int, last: int, sums: Sums) -> None:
+    def run_steps(
+        self, data: Data, first: int, last: int, sums: Sums, rates: Sums | None = None, stop: bool = False
+    ) -> int:
+        if rates is not None or stop:  # step by step, each fused
+            for step in range(first, last):
+                if rates is not None:
+                    self.state.scalars[Scalar.LEARNING_RATE] = rates[step - first]
+                self.run_steps(data, step, step + 1, sums)
+                if stop and not math.isfinite(sums[SUM_LOSS]):
+                    return step - first + 1
+            return last - first
         self._run(c.RUN_STEPS, data, first, last, sums)
+        return last - first
 
     @exclusive
     def score(self, data: Data, first: int, last: int, sums: Sums) -> None:
@@ -235,6 +248,19 @@ class NumbaProgram(Program):
         self._data = data
 
 
+# Families that this backend has no kernels for yet: the reference's stand in.
+_REFERENCE = (Family.R2_SUMS, *(family for family in Family if family > Family.DROPOUT))
+
+
+def _fused(plan: Plan) -> bool:
+    """Whether the fused programs know all that the plan holds."""
+    return (
+        bool((plan.instructions[:, I.KIND] <= Kind.DROPOUT).all())
+        and not plan.metrics[:, Met.WEIGHTED].any()
+        and not (plan.optimizer.size and plan.optimizer[Opt.CLIP])
+    )
+
+
 class NumbaBackend(Backend):
     """Compiled by Numba, cached on disk, threaded."""
 
@@ -242,7 +268,12 @@ class NumbaBackend(Backend):
 
     def operations(self, dtype: Any) -> Mapping[str, Callable[..., None]]:
         call = Call(dtype)
-        return {name: partial(_run_operation, call, row) for name, row in OPERATIONS.items()}
+        own = {
+            name: partial(_run_operation, call, row) for name, row in OPERATIONS.items() if row.family not in _REFERENCE
+        }
+        return dict(ReferenceBackend().operations(dtype)) | own
 
-    def program(self, plan: Plan, state: State) -> NumbaProgram:
+    def program(self, plan: Plan, state: State) -> Program:
+        if not _fused(plan):
+            return Program(self, plan, state)
         return NumbaProgram(self, plan, state)

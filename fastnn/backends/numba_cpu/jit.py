@@ -1,31 +1,17 @@
-"""All compilation: its options and its disk cache.
-
-Numba's own cache looks at one file's time stamp and would keep a kernel whose helper has changed; here one hash of
-everything that a kernel is made from names the cache folder.
-"""
+"""All compilation: its options and its disk cache, whose folder `kept.py` names."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import sys
-import tempfile
 import warnings
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import llvmlite
-import numba
 from numba import njit, types
 from numba.core import caching, ccallback
-from numba.core import config as numba_config
 
-from .cpu import cpu
+from .. import kept
 
-_PACKAGE = Path(__file__).resolve().parents[2]
-_SOURCES = ("arithmetic.py", "formulas.py", "operations.py", "plan.py", "random.py", "backends/numba_cpu/*.py")
 _OPTIONS = {"error_model": "numpy", "nogil": True}
 
 # A function that only compiled code calls: without the wrappers that Python would need, which take a third of its
@@ -34,45 +20,17 @@ device = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=Tru
 
 
 @cache
-def source_hash() -> str:
-    """A hash of every source of the kernels, of the compilers' versions, and of the CPU that they compile for."""
-    digest = hashlib.sha256()
-    for pattern in _SOURCES:
-        for path in sorted(_PACKAGE.glob(pattern)):
-            digest.update(path.name.encode())
-            digest.update(path.read_bytes())
-    for part in (numba.__version__, llvmlite.__version__, sys.version, *cpu()):
-        digest.update(part.encode())
-    return digest.hexdigest()[:24]
-
-
-@cache
 def cache_folder() -> Path | None:
-    """Where compiled kernels are kept: NUMBA_CACHE_DIR, the user's cache, or nowhere (None) if no folder can be
-    written."""
-    candidates = []
-    if numba_config.CACHE_DIR:
-        candidates.append(Path(numba_config.CACHE_DIR))
-    elif os.environ.get("XDG_CACHE_HOME"):
-        candidates.append(Path(os.environ["XDG_CACHE_HOME"]))
-    else:
-        with suppress(RuntimeError):  # no HOME
-            candidates.append(Path.home() / ".cache")
-    for candidate in candidates:
-        folder = candidate / "fastnn" / source_hash()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                return folder
-        except OSError:
-            continue
-    warnings.warn(
-        "fastnn: no folder to keep compiled kernels in (looked at NUMBA_CACHE_DIR, XDG_CACHE_HOME and ~/.cache); "
-        "they are compiled anew in every process",
-        RuntimeWarning,
-        stacklevel=3,
-    )
-    return None
+    """Where compiled kernels are kept; nowhere (None), with a warning, if no folder can be written."""
+    folder = kept.folder()
+    if folder is None:
+        warnings.warn(
+            "fastnn: no folder to keep compiled kernels in (looked at NUMBA_CACHE_DIR, XDG_CACHE_HOME and ~/.cache); "
+            "they are compiled anew in every process",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return folder
 
 
 class _Locator(caching._CacheLocator):  # type: ignore[misc]
@@ -85,7 +43,7 @@ class _Locator(caching._CacheLocator):  # type: ignore[misc]
         return str(cache_folder())
 
     def get_source_stamp(self) -> str:
-        return source_hash()
+        return kept.key()
 
     def get_disambiguator(self) -> None:
         return None
@@ -121,9 +79,3 @@ def callback(function: Any) -> Any:
         made._cache = _Cache(function)
     made.compile()
     return made
-
-
-def on_disk(name: str) -> bool:
-    """Whether a compiled function of this source is kept already."""
-    folder = cache_folder()
-    return folder is not None and any(folder.glob(f"{name}-*.nbc"))

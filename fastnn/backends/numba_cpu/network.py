@@ -163,7 +163,7 @@ def parameter_phase(zero, call, member, team, batch_rows, updating, decay, h0, h
         dZ = buffer(zero, call, integer_at(instruction, t.I_GRAD_DST), columns, 0)
         at = integer_at(row, t.P_PENALTY)
         here = decay if integer_at(row, t.P_DECAY) == 1 else 0.0
-        is_bias = integer_at(row, t.P_IS_BIAS) == 1
+        is_bias = integer_at(row, t.P_ROLE) == 1
         height = 1 if is_bias else max(GRADIENT_ROWS, GRADIENT_BLOCK // columns // ROW_BLOCK * ROW_BLOCK)
         first, last = share(integer_at(row, t.P_ROWS), 1 if is_bias else ROW_BLOCK, member, team)
         inputs = integer_at(instruction, t.I_INPUTS)

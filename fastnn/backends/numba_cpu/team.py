@@ -11,10 +11,11 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import prange
+from numba import prange, types
 from numba.np.ufunc import parallel
 
 from ...state import aligned
+from .. import kept
 from . import jit
 from .threads import IEEE_DEFAULT, SYNC_SIZE, call_worker, enrol, exchange_mxcsr
 
@@ -26,7 +27,7 @@ def worker_address(dtype: str) -> int:
     """The address of the compiled worker for a dtype; compiled, or read from disk, once."""
     with _compiling:
         if dtype not in _workers:
-            if not jit.on_disk(f"worker.work_{dtype}"):
+            if not kept.on_disk(f"worker.work_{dtype}"):
                 once = " (once)" if jit.cache_folder() is not None else ""
                 print(f"fastnn: compiling {dtype} kernels for this machine{once}", file=sys.stderr, flush=True)
             from . import kernels, worker
@@ -56,6 +57,13 @@ def _together(function, call, sync, wanted):
 @cache
 def _launchers() -> tuple[Any, Any]:
     return jit.entry(_alone), jit.entry(_together, parallel=True)
+
+
+def compile_all(dtype: str) -> None:
+    """Compiles, or reads from disk, all that a model of a dtype needs, before one asks for it."""
+    worker_address(dtype)
+    for launcher, arguments in zip(_launchers(), (2, 4), strict=True):
+        launcher.compile((types.intp,) * arguments)
 
 
 def _inherited() -> bool:

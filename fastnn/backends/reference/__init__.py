@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..protocol import Backend
-from . import elementwise, gemm, optimizers, softmax
+from . import elementwise, gemm, normalization, optimizers, softmax
 from .algebra import NumpyAlgebra
 from .environment import guarded
 
@@ -19,7 +19,7 @@ class ReferenceBackend(Backend):
     def operations(self, dtype: Any) -> Mapping[str, Callable[..., None]]:
         """The operations by name, for arrays of one dtype."""
         o = NumpyAlgebra(dtype)
-        families = (gemm, elementwise, softmax, optimizers)
+        families = (gemm, elementwise, softmax, optimizers, normalization)
         return {name: guarded(run) for family in families for name, run in family.operations(o).items()}
 
 

@@ -44,15 +44,15 @@ def operations(o: NumpyAlgebra) -> dict[str, Operation]:
         for loss, weight in zip(wide.value(l_b), wide.value(w_b), strict=True):
             total_1[0] = wide.fma(weight, loss, total_1[0])
 
-    def r2_sums(total_t: Array, A_bc: Array, Y_bc: Array) -> None:
+    def r2_sums(total_t: Array, A_bc: Array, Y_bc: Array, w_b: Array) -> None:
         columns = A_bc.shape[1]
         sy, syy, see = (total_t[n * columns : (n + 1) * columns] for n in range(3))
-        for a, y in zip(wide.value(A_bc), wide.value(Y_bc), strict=True):
-            sy[...] = sy + y
-            syy[...] = wide.fma(y, y, syy)
+        for a, y, w in zip(wide.value(A_bc), wide.value(Y_bc), wide.value(w_b), strict=True):
+            sy[...] = wide.fma(w, y, sy)
+            syy[...] = wide.fma(w * y, y, syy)
             d = y - a
-            see[...] = wide.fma(d, d, see)
-            total_t[3 * columns] += 1.0
+            see[...] = wide.fma(w * d, d, see)
+            total_t[3 * columns] += w
 
     table |= {
         "binary_accuracy": binary_accuracy,

@@ -1,16 +1,15 @@
-"""Callbacks: what is told of a training's events, and may end it."""
+"""What a callback is, the list that tells several of them, and the two that need no file and no rate."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from .declaration import whole
-from .errors import ArgumentError, ArgumentTypeError
+from ..declaration import refuse
+from ..errors import ArgumentError, ArgumentTypeError
 
 if TYPE_CHECKING:
-    from .models import Sequential
+    from ..models import Sequential
 
 Logs = dict[str, Any] | None
 
@@ -39,6 +38,12 @@ class Callback:
     def set_model(self, model: Any) -> None:
         """Tells the model of this run."""
         self._model = model
+
+    def looks_at_batches(self, event: str) -> bool:
+        """Whether it has a hook for each batch of "train", "test" or "predict"; without, many run at a time."""
+        hooks = [f"on_{event}_batch_begin", f"on_{event}_batch_end"]
+        hooks += ["on_batch_begin", "on_batch_end"] if event == "train" else []
+        return any(getattr(getattr(self, hook), "__func__", None) is not getattr(Callback, hook) for hook in hooks)
 
     def on_batch_begin(self, batch: int, logs: Logs = None) -> None:
         """An older name of `on_train_batch_begin`."""
@@ -95,39 +100,73 @@ class CallbackList(Callback):
     """Passes every event on to each of several callbacks, in their order.
 
     Args:
-        callbacks: a callback, a list of them, or None.
+        callbacks: a callback, a list of them that may hold lists, a `CallbackList`, or None.
+        add_history: whether a `History` is put behind them where there is none.
         model: told to each of them.
         params: told to each of them.
 
+    Attributes:
+        callbacks: the list.
+        history: the `History` in it, or None.
+
     Raises:
-        ArgumentTypeError: one of them is not a `Callback`.
+        ArgumentTypeError: one of them is not a `Callback`. ArgumentError: `add_progbar`, which is not supported.
     """
 
-    def __init__(self, callbacks: Any, model: Sequential, **params: Any) -> None:
+    def __init__(
+        self,
+        callbacks: Any = None,
+        add_history: bool = False,
+        add_progbar: bool = False,
+        model: Sequential | None = None,
+        **params: Any,
+    ) -> None:
         super().__init__()
-        if callbacks is None:
-            callbacks = []
-        elif isinstance(callbacks, CallbackList):
-            callbacks = callbacks.callbacks
-        elif not isinstance(callbacks, list | tuple):
-            callbacks = [callbacks]
-        for callback in callbacks:
-            if not isinstance(callback, Callback):
-                raise ArgumentTypeError(
-                    f"callbacks: {callback!r} is not a fastnn.callbacks.Callback; make its class inherit from it"
-                )
-            callback.set_model(model)
-            callback.set_params(params)
-        self.callbacks: list[Callback] = list(callbacks)
+        refuse("CallbackList", {"add_progbar": add_progbar}, {"add_progbar": False}, ("callbacks",))
+        self.callbacks: list[Callback] = list(_flat(callbacks))
+        self.history = next((callback for callback in self.callbacks if isinstance(callback, History)), None)
+        if add_history and self.history is None:
+            self.history = History()
+            self.callbacks.append(self.history)
+        self.set_params(params)
+        if model is not None:
+            self.set_model(model)
 
-    def overrides(self, event: str) -> bool:
-        """Whether any callback looks at the batches of an event: "train", "test" or "predict"."""
-        hooks = [f"on_{event}_batch_begin", f"on_{event}_batch_end"]
-        hooks += ["on_batch_begin", "on_batch_end"] if event == "train" else []
-        return any(
-            getattr(getattr(callback, hook), "__func__", None) is not getattr(Callback, hook)
-            for callback in self.callbacks
-            for hook in hooks
+    def append(self, callback: Callback) -> None:
+        """Puts one more behind the others."""
+        self.callbacks.extend(_flat(callback))
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Tells each of them the parameters of this run."""
+        self.params = params
+        for callback in self.callbacks:
+            callback.set_params(params)
+
+    def set_model(self, model: Any) -> None:
+        """Tells each of them the model of this run."""
+        self._model = model
+        for callback in self.callbacks:
+            callback.set_model(model)
+
+    def looks_at_batches(self, event: str) -> bool:
+        """Whether any of them does."""
+        return any(callback.looks_at_batches(event) for callback in self.callbacks)
+
+
+def _flat(callbacks: Any) -> Iterator[Callback]:
+    if callbacks is None:
+        return
+    if isinstance(callbacks, CallbackList):
+        callbacks = callbacks.callbacks
+    if isinstance(callbacks, list | tuple):
+        for callback in callbacks:
+            yield from _flat(callback)
+    elif isinstance(callbacks, Callback):
+        yield callbacks
+    else:
+        raise ArgumentTypeError(
+            f"callbacks: {callbacks!r} is not a fastnn.callbacks.Callback; "
+            + ("give an object, not its class" if isinstance(callbacks, type) else "make its class inherit from it")
         )
 
 
@@ -157,6 +196,10 @@ class History(Callback):
         super().__init__()
         self.epoch: list[int] = []
         self.history: dict[str, list[float]] = {}
+
+    def looks_at_batches(self, event: str) -> bool:
+        """No."""
+        return False
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Begins a new list of epochs."""
@@ -210,112 +253,3 @@ class LambdaCallback(Callback):
             if not callable(function):
                 raise ArgumentTypeError(f"LambdaCallback: {name} is {function!r}, expected a function")
             setattr(self, name, function)
-
-
-def direction(where: str, monitor: str, mode: str) -> float:
-    """-1 where a smaller value of `monitor` is better, +1 where a larger one is.
-
-    Raises:
-        ArgumentError: an unknown mode.
-    """
-    if mode not in ("auto", "min", "max"):
-        raise ArgumentError(f'{where}: mode is {mode!r}, expected "auto", "min" or "max"')
-    if mode != "auto":
-        return 1.0 if mode == "max" else -1.0
-    name = monitor.removeprefix("val_")
-    return 1.0 if name in ("acc", "r2", "r2_score", "R2Score") or "ccuracy" in name else -1.0
-
-
-class EarlyStopping(Callback):
-    """Ends a training that no longer gets better.
-
-    Args:
-        monitor: a key of the logs, such as "val_loss".
-        min_delta: a smaller change is no improvement.
-        patience: epochs without improvement that are allowed.
-        verbose: 1 prints when it stops and what it restores.
-        mode: "min", "max", or "auto" by the name of `monitor`.
-        baseline: a value that must be beaten for the patience to begin anew.
-        restore_best_weights: whether the model ends with the weights of its best epoch, also when it was not stopped.
-        start_from_epoch: epochs before this one are not looked at.
-
-    Raises:
-        ArgumentError: an argument out of range.
-    """
-
-    def __init__(
-        self,
-        monitor: str = "val_loss",
-        min_delta: float = 0.0,
-        patience: int = 0,
-        verbose: int = 0,
-        mode: str = "auto",
-        baseline: float | None = None,
-        restore_best_weights: bool = False,
-        start_from_epoch: int = 0,
-    ) -> None:
-        super().__init__()
-        self.monitor = monitor
-        self.min_delta = abs(float(min_delta))
-        self.patience = whole("EarlyStopping", "patience", patience, 0)
-        self.verbose = verbose
-        self.sign = direction("EarlyStopping", monitor, mode)
-        self.baseline = baseline
-        self.restore_best_weights = restore_best_weights
-        self.start_from_epoch = whole("EarlyStopping", "start_from_epoch", start_from_epoch, 0)
-        self._reset()
-
-    def _reset(self) -> None:
-        self.wait = 0
-        self.stopped_epoch = 0
-        self.best: float | None = None
-        self.best_epoch = 0
-        self.best_weights: Any = None
-
-    def on_train_begin(self, logs: Logs = None) -> None:
-        """Begins anew, so that one object serves several trainings."""
-        self._reset()
-
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Compares the epoch with the best one so far."""
-        current = monitored("EarlyStopping", self.monitor, logs)
-        if current is None or epoch < self.start_from_epoch:
-            return
-        if self.restore_best_weights and self.best_weights is None:
-            self.best_weights, self.best_epoch = self.model.get_weights(), epoch
-        self.wait += 1
-        if self._better(current, self.best):
-            self.best, self.best_epoch = current, epoch
-            if self.restore_best_weights:
-                self.best_weights = self.model.get_weights()
-            if self._better(current, self.baseline):
-                self.wait = 0
-            return
-        if self.wait >= self.patience and epoch > 0:
-            self.stopped_epoch = epoch
-            self.model.stop_training = True
-
-    def on_train_end(self, logs: Logs = None) -> None:
-        """Restores the best weights."""
-        if self.stopped_epoch > 0 and self.verbose > 0:
-            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
-        if self.restore_best_weights and self.best_weights is not None:
-            if self.verbose > 0:
-                print(f"Restoring the weights of the best epoch: {self.best_epoch + 1}")
-            self.model.set_weights(self.best_weights)
-
-    def _better(self, value: float, reference: float | None) -> bool:
-        return reference is None or (value - reference) * self.sign > self.min_delta
-
-
-def monitored(where: str, monitor: str, logs: Mapping[str, Any] | None) -> float | None:
-    """The value of `monitor` in the logs, or None after a warning that names what there is."""
-    value = (logs or {}).get(monitor)
-    if value is None:
-        warnings.warn(
-            f'{where}: there is no "{monitor}" in the results; there are: {", ".join(logs or {})}', stacklevel=3
-        )
-    return value
-
-
-__all__ = ["Callback", "CallbackList", "EarlyStopping", "History", "LambdaCallback"]

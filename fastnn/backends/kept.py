@@ -1,0 +1,152 @@
+"""What Numba's compilations and `fastnn warmup` left on disk, found in a few milliseconds without importing Numba.
+
+Numba's own cache looks at one file's time stamp and would keep a kernel whose helper has changed; here one hash of
+everything that a kernel is made from names the folder.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from .. import config
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_SOURCES = ("arithmetic.py", "formulas.py", "operations.py", "plan.py", "random.py", "backends/numba_cpu/*.py")
+_COMPILERS = ("numba", "llvmlite")
+
+# What names a processor and its instruction sets in /proc/cpuinfo; the other lines change from core to core.
+_CPU_LINES = ("vendor_id", "cpu family", "model", "stepping", "flags", "Features", "CPU implementer", "CPU part")
+_CPU_CHOSEN = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
+
+# The functions that a model of a dtype needs: its worker, and what starts it on one thread and on several.
+_COMPILED = ("worker.work_{dtype}", "team._alone", "team._together")
+
+_SPEEDS = "speeds.txt"
+
+
+@cache
+def key() -> str:
+    """A hash of every source of the kernels, of the compilers' versions, and of the processor; "" without Numba."""
+    import hashlib
+    import sys
+
+    parts = [sys.version.encode(), _processor(), *(os.environ.get(name, "").encode() for name in _CPU_CHOSEN)]
+    for name in _COMPILERS:
+        version = _version(name)
+        if not version:
+            return ""
+        parts.append(version)
+    for pattern in _SOURCES:
+        for path in sorted(_PACKAGE.glob(pattern)):
+            parts += path.name.encode(), path.read_bytes()
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(b"%d " % len(part))
+        digest.update(part)
+    return digest.hexdigest()[:24]
+
+
+def _version(name: str) -> bytes:
+    """The file in which an installed package keeps its version; empty where there is no such package."""
+    from importlib.util import find_spec
+
+    try:
+        spec = find_spec(name)
+        return Path(spec.origin).with_name("_version.py").read_bytes() if spec and spec.origin else b""
+    except (OSError, ValueError, ImportError):  # a package that cannot be found in any of these ways
+        return b""
+
+
+def _processor() -> bytes:
+    try:
+        with open("/proc/cpuinfo", "rb", buffering=0) as file:
+            first = file.read(16384).decode(errors="replace").partition("\n\n")[0]
+    except OSError:
+        from llvmlite import binding
+
+        return f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}".encode()
+    return "\n".join(line for line in first.splitlines() if line.startswith(_CPU_LINES)).encode()
+
+
+def place() -> Path | None:
+    """Where this machine's compilations belong, whether the folder exists or not: in NUMBA_CACHE_DIR or the user's
+    cache; None without Numba or a home."""
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    parent = Path(chosen, "fastnn") if chosen else config.cache_folder()
+    return parent / key() if parent is not None and key() else None
+
+
+@cache
+def folder() -> Path | None:
+    """`place()`, made if need be; None if nothing can be written there."""
+    found = place()
+    if found is None:
+        return None
+    trial = found / f"try.{os.getpid()}"
+    try:
+        found.mkdir(parents=True, exist_ok=True)
+        trial.touch()
+        trial.unlink()
+    except OSError:
+        return None
+    return found
+
+
+def compiled(dtype: str) -> bool:
+    """Whether all that a model of a dtype needs is on disk."""
+    return all(on_disk(name.format(dtype=dtype)) for name in _COMPILED)
+
+
+def on_disk(name: str) -> bool:
+    """Whether a compiled function is there, where Numba can use it."""
+    found = place()
+    try:
+        return found is not None and os.access(found, os.W_OK) and any(found.glob(f"{name}-*.nbc"))
+    except OSError:
+        return False
+
+
+def write_speeds(speeds: Mapping[str, float]) -> bool:
+    """Keeps measured speeds by the kind of work; False if no folder can be written."""
+    found = folder()
+    if found is None:
+        return False
+    lines = [f"c {_library()}", *(f"{kind} {speed:.4f}" for kind, speed in speeds.items())]
+    draft = found / f"{_SPEEDS}.{os.getpid()}"
+    try:
+        draft.write_text("\n".join(lines) + "\n")
+        os.replace(draft, found / _SPEEDS)
+    except OSError:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        return False
+    speeds_on_disk.cache_clear()
+    return True
+
+
+@cache
+def speeds_on_disk() -> Mapping[str, float]:
+    """What `write_speeds` kept, read once a process so that its choices do not change; empty where there is nothing,
+    or nothing of use: damaged, or measured with another build of the C library."""
+    found = place()
+    if found is None:
+        return {}
+    try:
+        first, *lines = (found / _SPEEDS).read_text().splitlines() or [""]
+        if first != f"c {_library()}":
+            return {}
+        pairs = [line.rsplit(" ", 1) for line in lines]
+        speeds = {kind: float(speed) for kind, speed in pairs}
+    except (OSError, ValueError):
+        return {}
+    return speeds if all(0.0 < speed < float("inf") for speed in speeds.values()) else {}
+
+
+def _library() -> str:
+    """The build of the C library: the size and the time of its file."""
+    found = next((_PACKAGE / "backends" / "c").glob("_fastnn.*"), None)
+    return f"{found.stat().st_size} {found.stat().st_mtime_ns}" if found else ""

@@ -1,0 +1,50 @@
+"""Callbacks: what is told of a training's events, may act on them, and may end it.
+
+    stop = EarlyStopping(patience=5, restore_best_weights=True)
+    keep = ModelCheckpoint("best-{epoch:02d}-{val_loss:.3f}.safetensors", save_best_only=True)
+    model.fit(X, y, epochs=100, validation_split=0.1, callbacks=[stop, keep, CSVLogger("log.csv")])
+
+One of your own inherits from `Callback` and overrides the hooks that it needs. A hook of batches makes every step
+return to Python; without one, many steps run at a time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..declaration import names
+from .base import Callback, CallbackList, History, LambdaCallback
+from .files import CSVLogger, ModelCheckpoint
+from .monitor import Monitor
+from .rates import LearningRateScheduler, ReduceLROnPlateau
+from .stopping import EarlyStopping, NonFiniteLossError, TerminateOnNaN
+
+UNSUPPORTED = names("BackupAndRestore OrbaxCheckpoint ProgbarLogger RemoteMonitor SwapEMAWeights TensorBoard")
+_INSTEAD = {
+    "BackupAndRestore": "ModelCheckpoint, then load_model and fit(initial_epoch=...)",
+    "OrbaxCheckpoint": "ModelCheckpoint",
+    "ProgbarLogger": "fit(verbose=1)",
+    "TensorBoard": "CSVLogger",
+}
+
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "CallbackList",
+    "EarlyStopping",
+    "History",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "ModelCheckpoint",
+    "Monitor",
+    "NonFiniteLossError",
+    "ReduceLROnPlateau",
+    "TerminateOnNaN",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in UNSUPPORTED:
+        instead = f"; use {_INSTEAD[name]}" if name in _INSTEAD else ""
+        raise AttributeError(f"callbacks.{name} of Keras is not supported{instead}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

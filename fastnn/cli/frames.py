@@ -1,0 +1,199 @@
+"""Tables of text: a .csv file with a header becomes a matrix of numbers, by pandas."""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FastnnError, FileError, nearest
+from .options import count
+from .schema import Column
+
+Array = NDArray[Any]
+
+SUFFIXES = (".csv", ".tsv", ".txt")
+SEPARATORS = ",;\t"
+MOST_CATEGORIES = 1000
+FEW = 20  # a column of that many different texts is never taken for a key
+LARGEST = float(np.finfo(np.float32).max)
+
+
+def read(path: Path, text: Sequence[str] | None = None) -> Any:
+    """The table of a file: numbers as numbers, all else as texts; columns without a name, row numbers, are left out.
+
+    Args:
+        path: the file: UTF-8, a header, fields separated by commas, semicolons or tabs.
+        text: the columns that hold texts; None to find out.
+
+    Returns:
+        A pandas.DataFrame.
+
+    Raises:
+        FastnnError: pandas is not installed. FileError: not such a table.
+    """
+    try:
+        import pandas
+    except ImportError:
+        raise FastnnError(
+            'reading .csv files needs pandas; install it in the checkout of fastnn with: pip install ".[data]"'
+        ) from None
+    separator, names = _header(path)
+    columns = [name for name in names if name]
+
+    def table(texts: Sequence[str]) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pandas.errors.ParserWarning)  # of rows that are longer than the header
+            frame = pandas.read_csv(
+                path,
+                sep=separator,
+                encoding="utf-8-sig",
+                skipinitialspace=True,
+                low_memory=False,
+                index_col=False,
+                header=0,
+                names=[name or f"\0{place}" for place, name in enumerate(names)],
+                dtype=dict.fromkeys((name for name in texts if name in columns), str),
+            )
+        return frame[columns]
+
+    try:
+        frame = table(text or ())
+        words = [name for name in columns if frame[name].dtype.kind not in "iuf"] if text is None else []
+        # Again as they stand: pandas makes truth values of true and TRUE, beside empty fields too.
+        return table(words) if words else frame
+    except pandas.errors.ParserWarning:
+        raise FileError(f"{path}: rows have more fields than the {len(names)} names in the first line") from None
+    except ValueError as error:  # what pandas raises of its own is one
+        line = str(error).strip().rpartition("\n")[2].removeprefix("Error tokenizing data. C error: ")
+        raise FileError(f"{path}: cannot be read as a table: {line}") from None
+
+
+def _header(path: Path) -> tuple[str, list[str]]:
+    """The separator and the names in the first line."""
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            line = next((line for line in file if line.strip()), "")
+    except UnicodeError:
+        raise FileError(f"{path}: not UTF-8 text; save the table as UTF-8") from None
+    if not line:
+        raise FileError(f"{path}: empty; expected a first line with the names of the columns")
+    separator = max(SEPARATORS, key=line.count)
+    names = [name.strip() for name in next(csv.reader([line], delimiter=separator, skipinitialspace=True))]
+    double = next((name for name in names if name and names.count(name) > 1), None)
+    if double is not None:
+        raise FileError(f'{path}: two columns are called "{double}"; give each a name of its own')
+    if not any(names) or all(_is_number(name) for name in names if name):
+        raise FileError(f"{path}: the first line holds {line.strip()[:40]!r}, expected the names of the columns")
+    return separator, names
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def require(path: Path, frame: Any, names: Sequence[str]) -> None:
+    """Raises a FastnnError that names the columns which the table lacks."""
+    missing = [name for name in names if name not in frame.columns]
+    if missing:
+        there = [str(name) for name in frame.columns]
+        hint = nearest(missing[0], there) if len(missing) == 1 else f"; known: {', '.join(there)}"
+        named = ", ".join(f'"{name}"' for name in missing)
+        raise FastnnError(f"{path}: lacks the column{'s' if len(missing) > 1 else ''} {named}{hint}")
+
+
+def columns_of(path: Path, frame: Any) -> tuple[Column, ...]:
+    """What to make of each column of a table that is trained on.
+
+    Raises:
+        FastnnError: an empty column, or one of so many different texts that it is a name or a key.
+    """
+    columns = []
+    for name in map(str, frame.columns):
+        values = frame[name].dropna()
+        if values.empty:
+            raise FastnnError(f'{path}: the column "{name}" is empty; leave it out with --drop "{name}"')
+        if values.dtype.kind in "iuf":
+            columns.append(Column(name))
+            continue
+        categories = sorted(set(values))
+        if too_many(len(categories), len(values), MOST_CATEGORIES):
+            raise FastnnError(
+                f'{path}: the column "{name}" holds {len(categories):,} different texts in '
+                f"{count(len(values), 'row')}, such as {categories[0]!r}: a name or a key, not a category; "
+                f'leave it out with --drop "{name}"'
+            )
+        columns.append(Column(name, tuple(categories)))
+    return tuple(columns)
+
+
+def too_many(different: int, rows: int, most: int) -> bool:
+    """Whether that many different values in so many rows are no categories."""
+    return different > most or different > max(FEW, rows // 2)
+
+
+def some(texts: Sequence[str], most: int = 8) -> str:
+    """A list that ends early."""
+    return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
+
+
+def encode(path: Path, frame: Any, columns: Sequence[Column]) -> Array:
+    """The inputs (n, widths) float32 of a table's columns; NaN, in all inputs of its column, where a value is missing.
+
+    Math:
+        numbers as they are; of a text the input of its category is 1, those of the other categories 0.
+
+    Raises:
+        FastnnError: a text among numbers, a number that is infinite or too large, or a category that is not known.
+    """
+    import pandas
+
+    X = np.zeros((len(frame), sum(column.width for column in columns)), np.float32)
+    place = 0
+    for name, categories in columns:
+        values = frame[name]
+        if categories is None:
+            X[:, place] = _numbers(path, name, values)
+            place += 1
+            continue
+        codes = pandas.Index(categories, dtype=object).get_indexer(values.astype(object))
+        missing = values.isna().to_numpy()
+        unknown = (codes < 0) & ~missing
+        if unknown.any():
+            row = int(np.argmax(unknown))
+            raise FastnnError(
+                f'{path}: the column "{name}" holds {values.iloc[row]!r} in data row {row + 1}, which was not among '
+                f"the texts trained on: {some([repr(text) for text in categories])}"
+            )
+        known = np.flatnonzero(codes >= 0)
+        X[known, place + codes[known]] = 1
+        X[missing, place : place + len(categories)] = np.nan
+        place += len(categories)
+    return X
+
+
+def _numbers(path: Path, name: str, values: Any) -> Array:
+    """A column as float64 (n,)."""
+    if values.dtype.kind not in "iuf":
+        wrong = next((row for row, value in enumerate(values) if not _is_number(str(value))), 0)
+        raise FastnnError(
+            f'{path}: the column "{name}" holds {str(values.iloc[wrong])!r} in data row {wrong + 1}, expected a number'
+        )
+    numbers: Array = values.to_numpy(np.float64)
+    bad = np.abs(numbers) > LARGEST
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise FastnnError(
+            f'{path}: the column "{name}" holds {numbers[row]} in data row {row + 1}, which float32 cannot hold; '
+            "scale it down or remove the row"
+        )
+    return numbers

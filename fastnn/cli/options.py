@@ -1,0 +1,105 @@
+"""What the subcommands share: the values of options, JSON for machines, plurals."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+from typing import Any
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add `--json` to a subcommand."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text, for programs")
+
+
+def print_json(value: Any) -> None:
+    """Print one line of JSON; NaN and infinity, which JSON does not have, become null."""
+    import json
+
+    print(json.dumps(_finite(value), ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def count(n: int, noun: str, plural: str = "") -> str:
+    """`1 row`, `1,797 rows`."""
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
+def number(value: float) -> str:
+    """Four digits, and more only where they stand before the point."""
+    return f"{value:.4g}" if not 1e4 <= abs(value) < 1e15 else f"{value:,.0f}"
+
+
+def widths(text: str) -> tuple[int, ...]:
+    """The units of hidden layers: `256,128`, or `0` for none."""
+    if text == "0":
+        return ()
+    try:
+        units = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        units = (0,)
+    if min(units) < 1:
+        raise argparse.ArgumentTypeError(f"expected positive whole numbers such as 256,128, got {text!r}")
+    return units
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def seed(text: str) -> int:
+    """A whole number from 0 to 2**32 - 1, which `utils.set_random_seed` takes."""
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 to 2**32 - 1, got {text!r}")
+    return int(text)
+
+
+def rate(text: str) -> float:
+    """A positive number."""
+    number = _number(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a positive number, got {text!r}")
+    return number
+
+
+def share(text: str) -> float:
+    """A number from 0 to below 1."""
+    number = _number(text)
+    if not 0 <= number < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to below 1, got {text!r}")
+    return number
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def require_folder(option: str, path: Path) -> None:
+    """Find out before the work whether a file can be written, and leave nothing behind.
+
+    Raises:
+        FastnnError: it cannot.
+    """
+    from ..errors import FastnnError
+    from ..files import require_writable
+
+    try:
+        if not path.parent.is_dir() or path.is_dir():
+            raise FastnnError(f"{option} {path}: expected a file in a folder that exists")
+        require_writable(path)
+    except OSError as error:
+        raise FastnnError(f"{option} {path}: cannot be written: {error.strerror}") from None

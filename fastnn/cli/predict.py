@@ -1,0 +1,201 @@
+"""`fastnn predict MODEL DATA`: what a saved network says about each row."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import options
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    import fastnn
+
+    from .schema import Schema
+
+    Array = NDArray[np.generic]
+
+HELP = "predict for each row of a table or an array with a saved network"
+EPILOG = """\
+MODEL is a file that `fastnn train` or `model.save` wrote. DATA is
+  FILE.csv  a table with the columns that the network was trained on, in any
+            order. Other columns, the target too, are not looked at.
+            A text that did not occur in training is an error
+  FILE.npz  an array X, x, X_test or x_test (the first that is there), with the
+            network's inputs in their order
+  digits, mnist, fashion_mnist
+            the test rows of these sets (of the digits all)
+
+What comes out, a line for each row, as CSV:
+  prediction  the name of the class, or the value (of several: prediction_0 ...)
+  p_CLASS     with --probabilities, how likely each class is
+An .npz file gets arrays of these names, or probabilities and classes. A network
+that `fastnn train` has not made has no names for its outputs: they are given as
+they are.
+
+examples
+  fastnn predict iris.safetensors new.csv
+  fastnn predict iris.safetensors new.csv --probabilities --output answers.csv
+  fastnn predict digits.safetensors digits | head
+"""
+BATCH = 1024
+
+
+def add_parser(commands: Any) -> None:
+    """Add this subcommand to argparse's `commands`."""
+    parser = commands.add_parser(
+        "predict", help=HELP, description=HELP, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", metavar="MODEL", help="a file of a network")
+    parser.add_argument("data", metavar="DATA", help="a .csv or .npz file, or digits (see below)")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="a .csv or .npz file to write (stdout, as CSV)")
+    parser.add_argument("--probabilities", action="store_true", help="give the probability of each class too")
+    parser.add_argument(
+        "--backend", default="auto", metavar="NAME", help="which one computes; `fastnn info` lists them (auto)"
+    )
+    options.add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict and write."""
+    from ..errors import FastnnError
+    from ..models import load_model
+    from . import schema
+
+    if args.output is not None:
+        if args.output.suffix.lower() not in (".csv", ".npz"):
+            raise FastnnError(f"--output {args.output}: expected a name that ends in .csv or .npz")
+        options.require_folder("--output", args.output)
+    model = load_model(args.model, backend=args.backend)
+    told = schema.of_model(args.model, model)
+    if args.probabilities and (told is None or told.classes is None):
+        raise FastnnError(f"{args.model}: --probabilities is for classes, which this network does not tell apart")
+    outputs = model.predict(_inputs(args, model, told), batch_size=BATCH, verbose=0)
+    predictions = _predictions(outputs, told)
+    probabilities = outputs if args.probabilities else None
+    if args.output is not None:
+        _write(args.output, predictions, probabilities, told)
+    if args.json:
+        report: dict[str, Any] = {"model": args.model, "data": args.data, "rows": len(outputs)}
+        if args.output is not None:
+            report["output"] = str(args.output)
+        else:
+            report["predictions"] = _plain(predictions)
+            if probabilities is not None and told is not None:
+                report |= {"classes": told.classes, "probabilities": _plain(probabilities)}
+        options.print_json(report)
+    elif args.output is not None:
+        print(f"{options.count(len(outputs), 'prediction')} in {args.output}")
+    else:
+        sys.stdout.writelines(_lines(predictions, probabilities, told))
+    return 0
+
+
+def _inputs(args: argparse.Namespace, model: fastnn.Sequential, told: Schema | None) -> Any:
+    """The rows of DATA in the shape that the network takes."""
+    from ..errors import FastnnError
+    from . import arrays, data
+
+    columns = () if told is None else told.columns
+    shape = tuple(size or 1 for size in model.input_shape[1:])
+    if arrays.is_table(args.data):
+        X = _table(Path(args.data), columns, math.prod(shape))
+    else:
+        X = arrays.inputs(args.data)
+        texts = [column.name for column in columns if column.categories is not None]
+        if texts:
+            raise FastnnError(
+                f'{args.data}: the network takes texts ("{texts[0]}"), which arrays do not hold; give a .csv file'
+            )
+    if not len(X):
+        raise FastnnError(f"{args.data}: no rows to predict for")
+    if math.prod(X.shape[1:]) != math.prod(shape):
+        raise FastnnError(f"{args.data}: rows have shape {X.shape[1:]}, the network was trained on {shape}")
+    if told is not None and told.fill is not None:
+        data.fill_missing(X, told.fill)
+    cure = "" if told is None else "; remove such rows, or train with --impute mean"
+    data.require_complete(args.data, [X], columns, cure)
+    return X.reshape(len(X), *shape)
+
+
+def _table(path: Path, columns: Sequence[Any], inputs: int) -> Any:
+    """The inputs (n, inputs) of a .csv file; all of them, in their order, where the network has no names."""
+    from ..errors import FastnnError
+    from . import frames
+    from .schema import Column
+
+    frame = frames.read(path, [column.name for column in columns if column.categories is not None])
+    if not columns:
+        columns = [Column(str(name)) for name in frame.columns]
+        if len(columns) != inputs:
+            raise FastnnError(
+                f"{path}: {options.count(len(columns), 'column')}; the network has {options.count(inputs, 'input')} "
+                "without names, so that the table must have as many"
+            )
+    frames.require(path, frame, [column.name for column in columns])
+    return frames.encode(path, frame, columns)
+
+
+def _predictions(outputs: Any, told: Schema | None) -> Any:
+    """The classes (n,), or the values (n,) or (n, O)."""
+    import numpy as np
+
+    if told is not None and told.classes is not None:
+        return np.asarray(told.classes)[outputs.argmax(axis=1)]
+    return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+
+def _plain(values: Any) -> Any:
+    """The values as Python's own, floats with the fewest digits that tell them from their neighbours."""
+    if values.dtype.kind != "f":
+        return values.tolist()
+    return [_plain(row) if row.ndim else float(str(row)) for row in values]
+
+
+def _lines(predictions: Any, probabilities: Any, told: Schema | None) -> Iterable[str]:
+    """CSV: a header and a line for each row."""
+    import csv
+    import io
+
+    several = predictions.ndim == 2
+    names = [f"prediction_{place}" for place in range(predictions.shape[1])] if several else ["prediction"]
+    parts = [predictions if several else predictions[:, None]]
+    if probabilities is not None and told is not None and told.classes is not None:
+        names += [f"p_{name}" for name in told.classes]
+        parts.append(probabilities)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    for start in range(0, len(predictions), BATCH):
+        block = (part[start : start + BATCH] for part in parts)
+        writer.writerows([cell for row in rows for cell in row] for rows in zip(*map(_plain, block), strict=True))
+        yield text.getvalue()
+        text.seek(0)
+        text.truncate()
+    yield text.getvalue()
+
+
+def _write(path: Path, predictions: Any, probabilities: Any, told: Schema | None) -> None:
+    """A .csv or .npz file, whole or not at all."""
+    import io
+
+    import numpy as np
+
+    from ..files import write_atomically
+
+    if path.suffix.lower() == ".csv":
+        write_atomically(path, "".join(_lines(predictions, probabilities, told)).encode())
+        return
+    arrays = {"prediction": predictions}
+    if probabilities is not None and told is not None:
+        arrays |= {"probabilities": probabilities, "classes": np.asarray(told.classes)}
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    write_atomically(path, content.getvalue())

@@ -1,0 +1,132 @@
+"""`fastnn warmup`: compile Numba's kernels for later, and measure which backend is faster here."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import FastnnError
+from . import options
+
+HELP = "compile Numba's kernels for this machine, once, and measure whether they or C are faster"
+DESCRIPTION = """\
+Compiles what the backend "numba" needs and keeps it on disk, then trains small
+and large networks with "numba" and "c" for a few seconds and keeps which one
+was faster: `auto` takes that one from the next process on. Run it while the
+machine does little else. Both compute the same bits; until then `auto` takes
+"c", which needs no compilation.
+"""
+
+# A network of each size: units from the inputs to the classes, and the batch.
+NETWORKS = {"small": ((64, 32, 10), 32), "large": ((784, 256, 128, 10), 128)}
+ROUNDS = 15
+ROUND_SECONDS = 0.02
+
+
+def add_parser(commands: Any) -> None:
+    """Add this subcommand to argparse's `commands`."""
+    parser = commands.add_parser(
+        "warmup", help=HELP, description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--dtype", choices=("float32", "float64", "both"), default="float32", help="of which models (float32)"
+    )
+    options.add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compile, measure, and say what was done and how long it took."""
+    from .. import backends
+    from ..backends import kept
+
+    reasons = backends.available()
+    if reasons["numba"]:
+        raise FastnnError(f"there is nothing to compile: numba is not available ({reasons['numba']})")
+    if kept.folder() is None:
+        raise FastnnError(
+            "there is no folder to keep compiled kernels in; name one that can be written in NUMBA_CACHE_DIR"
+        )
+    dtypes = ("float32", "float64") if args.dtype == "both" else (args.dtype,)
+    report: dict[str, Any] = {"folder": str(kept.folder()), "compiled": {}, "speeds": {}}
+    for dtype in dtypes:
+        report["compiled"][dtype] = _compile(dtype, quiet=args.json)
+    if not reasons["c"]:
+        report["speeds"] = _measure(dtypes)
+        kept.write_speeds({**kept.speeds_on_disk(), **report["speeds"]})
+    if args.json:
+        options.print_json(report)
+        return 0
+    for work, speed in report["speeds"].items():
+        print(f"{work}: numba trains {speed:.2f} times as fast as c")
+    print(f"kept in {report['folder']}")
+    return 0
+
+
+def _compile(dtype: str, quiet: bool) -> float:
+    """The seconds that compiling took; 0.0 if all was on disk."""
+    from ..backends import kept
+
+    if kept.compiled(dtype):
+        if not quiet:
+            print(f"{dtype}: compiled already")
+        return 0.0
+    from ..backends.numba_cpu import team
+
+    begun = time.perf_counter()
+    team.compile_all(dtype)
+    seconds = time.perf_counter() - begun
+    if not quiet:
+        print(f"{dtype}: compiled in {seconds:.1f} s", flush=True)
+    return seconds
+
+
+def _measure(dtypes: tuple[str, ...]) -> dict[str, float]:
+    """How many times as fast as C Numba trains, by the kind of work."""
+    from .. import backends, config
+
+    speeds = {}
+    for dtype in dtypes:
+        for size, (units, batch) in NETWORKS.items():
+            for threads in sorted({1, config.get_num_threads()}):
+                config.set_num_threads(threads)
+                kind = backends.kind(dtype, backends.LARGE if size == "large" else 0)
+                speeds[kind] = _speed(*(_epoch(backend, dtype, units, batch) for backend in ("c", "numba")))
+                config.set_num_threads(None)
+    return speeds
+
+
+def _epoch(backend: str, dtype: str, units: tuple[int, ...], batch: int) -> Callable[[], object]:
+    """Trains a network on a few batches."""
+    import numpy as np
+
+    from .. import layers
+    from ..backends.protocol import Data
+    from ..models import Sequential
+
+    hidden = [layers.Dense(width, activation="relu", dtype=dtype) for width in units[1:-1]]
+    model = Sequential([layers.Input(units[:1]), *hidden, layers.Dense(units[-1], activation="softmax", dtype=dtype)])
+    model.compile("adam", "sparse_categorical_crossentropy", backend=backend)
+    rows = 8 * batch
+    X = np.cos(np.arange(rows * units[0], dtype=dtype)).reshape(rows, units[0])
+    data = Data(X, np.arange(rows)[:, None] % units[-1], None, None, batch)
+    engine = model.trainable_engine(X)
+    sums = engine.scores.sums()
+    return lambda: engine.program.run_steps(data, 0, data.steps, sums)
+
+
+def _speed(c: Callable[[], object], numba: Callable[[], object]) -> float:
+    """How many times as fast as `c` `numba` is: the median of rounds that time one right after the other, since other
+    programs disturb a whole round more often than half of one."""
+    ratios = sorted(_seconds(c) / _seconds(numba) for _ in range(ROUNDS))
+    return ratios[ROUNDS // 2]
+
+
+def _seconds(train: Callable[[], object]) -> float:
+    begun, count = time.perf_counter(), 0
+    while time.perf_counter() - begun < ROUND_SECONDS:
+        train()
+        count += 1
+    return (time.perf_counter() - begun) / count

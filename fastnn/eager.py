@@ -1,0 +1,152 @@
+"""Activations, losses and metrics of arrays, at once: by the operations of the default backend, with a model's bits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from . import backends, config
+from .arrays import Array, numeric
+from .declaration import whole
+from .errors import ArgumentError
+from .formulas import SPARSE_LOSSES
+from .lowering import FROM_LOGITS, LossSpec, smoothing
+
+Totals = npt.NDArray[np.float64]
+
+
+class Pair(NamedTuple):
+    """Targets and predictions, a row for each value of a loss."""
+
+    y: Array  # (n, C), or class numbers (n,)
+    a: Array  # (n, C), of the same dtype
+    shape: tuple[int, ...]  # of the values: that of the predictions without the last axis
+
+
+@cache
+def _operations(backend: str, dtype: str) -> Mapping[str, Callable[..., None]]:
+    return backends.get(backend).operations(dtype)
+
+
+def _operation(name: str, dtype: np.dtype[Any]) -> Callable[..., None]:
+    return _operations(backends.get(None, dtype.name, 0).name, dtype.name)[name]
+
+
+def _floating(value: Any, name: str) -> Array:
+    """A float32 or float64 array; other dtypes become `config.floatx()`."""
+    array = numeric(value, name)
+    return array if array.dtype.name in ("float32", "float64") else array.astype(config.floatx())
+
+
+def activate(name: str, parameter: float, x: Any, axis: int = -1) -> Array:
+    """An activation of an array of any shape; softmax runs along `axis`.
+
+    Raises:
+        ArgumentError: softmax of a number, or an axis that x does not have. ArgumentTypeError: not real numbers.
+    """
+    given = _floating(x, "x")
+    if name == "linear" or not given.size:
+        return given.copy()
+    if name == "softmax":
+        axis = whole("softmax", "axis", axis, -given.ndim - 1)
+        if not -given.ndim <= axis < given.ndim:
+            raise ArgumentError(f"softmax: x has shape {given.shape}, which has no axis {axis}")
+        rows = np.ascontiguousarray(np.moveaxis(given, axis, -1))
+        out = np.empty_like(rows)
+        _operation("softmax_forward", given.dtype)(_flat(out), _flat(rows))
+        return np.moveaxis(out, -1, axis)
+    out = np.empty(given.shape, given.dtype)
+    _operation(f"{name}_forward", given.dtype)(_flat(out), _flat(np.ascontiguousarray(given)), parameter)
+    return out
+
+
+def _flat(array: Array) -> Array:
+    return array.reshape(-1, array.shape[-1] if array.ndim else 1)
+
+
+def pair(where: str, y_true: Any, y_pred: Any, sparse: bool) -> Pair:
+    """The rows of targets and predictions; (n,) beside (n, 1) means (n, 1).
+
+    Args:
+        where: what reads them, for messages. sparse: whether targets are class numbers.
+
+    Raises:
+        ArgumentError: shapes that do not fit, or class numbers out of range. ArgumentTypeError: not real numbers.
+    """
+    y, a = numeric(y_true, "y_true"), _floating(y_pred, "y_pred")
+    shapes = f"{where}: y_true has shape {y.shape} and y_pred {a.shape}"
+    if a.ndim == 0:
+        raise ArgumentError(f"{shapes}; expected predictions in rows")
+    if sparse:
+        if y.shape not in (a.shape[:-1], (*a.shape[:-1], 1)):
+            raise ArgumentError(f"{shapes}; expected a class number for each row of y_pred")
+        labels = y.reshape(-1)
+        if labels.size and not ((labels >= 0) & (labels < a.shape[-1]) & (labels == np.floor(labels))).all():
+            raise ArgumentError(f"{where}: y_true holds other values than the class numbers 0 to {a.shape[-1] - 1}")
+        return Pair(np.ascontiguousarray(labels, a.dtype), np.ascontiguousarray(_flat(a)), a.shape[:-1])
+    if y.shape == (*a.shape, 1):
+        a = a[..., None]
+    elif (*y.shape, 1) == a.shape:
+        y = y[..., None]
+    if y.shape != a.shape:
+        raise ArgumentError(f"{shapes}; expected the same shape for both")
+    return Pair(np.ascontiguousarray(_flat(y), a.dtype), np.ascontiguousarray(_flat(a)), a.shape[:-1])
+
+
+def losses(spec: LossSpec, rows: Pair) -> Array:
+    """The loss of each row, (n,)."""
+    name = FROM_LOGITS[spec.name] if spec.from_logits else spec.name
+    out = np.empty(len(rows.a), rows.a.dtype)
+    outs = (out, np.empty_like(rows.a)) if "softmax" in name else (out,)  # those give the softmax too
+    scalars = smoothing(spec.parameter, spec.label_smoothing, name, rows.a.shape[1])
+    _operation(f"{name}_forward", rows.a.dtype)(*outs, rows.a, rows.y, *scalars)
+    return out
+
+
+def metric(name: str, rows: Pair) -> Array:
+    """A metric of `formulas.ROW_METRICS` of each row, (n,)."""
+    out = np.empty(len(rows.a), rows.a.dtype)
+    _operation(name, rows.a.dtype)(out, rows.a, rows.y)
+    return out
+
+
+def is_sparse(spec: LossSpec) -> bool:
+    """Whether the targets of a loss are class numbers."""
+    return spec.name in SPARSE_LOSSES
+
+
+def weights(where: str, sample_weight: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """The weight of each row, (n,), from None, one number, or an array.
+
+    Args:
+        where: what reads them, for messages. shape: of the rows' values.
+
+    Raises:
+        ArgumentError: another shape. ArgumentTypeError: not real numbers.
+    """
+    n = math.prod(shape)
+    if sample_weight is None:
+        return np.ones(n, dtype)
+    w = numeric(sample_weight, "sample_weight")
+    if w.ndim and w.shape not in (shape, (*shape, 1)):
+        raise ArgumentError(
+            f"{where}: sample_weight has shape {w.shape}, expected {shape}: one weight for each row of y_pred"
+        )
+    return np.ascontiguousarray(np.broadcast_to(w.reshape(-1), n), dtype)
+
+
+def weighted_total(row_values: Array, w: Array) -> float:
+    """The sum of w times the values, in row order, float64."""
+    total = np.zeros(1)
+    _operation("weighted_sum", w.dtype)(total, row_values, w)
+    return float(total[0])
+
+
+def r2_totals(totals: Totals, rows: Pair, w: Array) -> None:
+    """Adds the sums that r2_score is made of to (3 C + 1,) totals."""
+    _operation("r2_sums", w.dtype)(totals, rows.a, rows.y, w)

@@ -1,0 +1,123 @@
+"""Activations as layers of their own."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, ClassVar
+
+from .. import activations
+from ..declaration import number
+from ..errors import ArgumentError
+from ..lowering import Lowering
+from .layer import Decays, Layer, Shape, last_axis
+
+
+class Activation(Layer):
+    """An activation on its own. Math: A = f(Z).
+
+    Args:
+        activation: a name or an `activations.Activation`.
+        name, dtype, trainable: see `Layer`. input_shape or input_dim: on the first layer, the shape of one row of X.
+
+    Raises:
+        ArgumentError: an unknown activation or argument.
+    """
+
+    fields: ClassVar[tuple[str, ...]] = ("activation", "name", "dtype", "trainable")
+    pointwise = True
+
+    def __init__(self, activation: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.activation = activations.get(activation)
+
+    def output_shape(self, shape: Shape, where: str) -> Shape:
+        """The shape that comes in."""
+        if self.activation.name == "softmax" and len(shape) != 1:
+            raise ArgumentError(f"{where}: softmax of rows of shape {shape}; add Flatten() before it")
+        return shape
+
+    def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
+        """A = f(Z)."""
+        builder.activation(self.activation.name, self.activation.parameter)
+
+
+class ReLU(Activation):
+    """Math: A = Z where Z > 0, else negative_slope * Z.
+
+    Args:
+        negative_slope: at least 0.
+        name, dtype, trainable, input_shape: see `Activation`.
+
+    Raises:
+        ArgumentError: a negative slope, an unknown or unsupported argument: max_value and threshold are Keras's.
+    """
+
+    fields = ("negative_slope", "name", "dtype", "trainable")
+    unsupported: ClassVar[dict[str, Any]] = {"max_value": None, "threshold": 0.0}
+
+    def __init__(
+        self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
+    ) -> None:
+        self.negative_slope = number("ReLU", "negative_slope", negative_slope, 0.0)
+        slope = self.negative_slope
+        function = activations.Activation("leaky_relu", slope) if slope else activations.get("relu")
+        super().__init__(function, max_value=max_value, threshold=0.0 if threshold == 0 else threshold, **kwargs)
+
+
+class LeakyReLU(Activation):
+    """Math: A = Z where Z >= 0, else negative_slope * Z.
+
+    Args:
+        negative_slope: at least 0; as in Keras 0.3 here, but 0.2 for activation="leaky_relu". `alpha` is its old name.
+        name, dtype, trainable, input_shape: see `Activation`.
+
+    Raises:
+        ArgumentError: a negative slope, an unknown argument.
+    """
+
+    fields = ("negative_slope", "name", "dtype", "trainable")
+
+    def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
+        if "alpha" in kwargs:
+            warnings.warn("LeakyReLU: alpha is called negative_slope now", UserWarning, stacklevel=2)
+            negative_slope = kwargs.pop("alpha")
+        self.negative_slope = number("LeakyReLU", "negative_slope", negative_slope, 0.0)
+        super().__init__(activations.Activation("leaky_relu", self.negative_slope), **kwargs)
+
+
+class ELU(Activation):
+    """Math: A = Z where Z >= 0, else alpha * (e^Z - 1).
+
+    Args:
+        alpha: a finite number.
+        name, dtype, trainable, input_shape: see `Activation`.
+
+    Raises:
+        ArgumentError: an unknown argument.
+
+    Source: D.-A. Clevert, T. Unterthiner, S. Hochreiter, ICLR 2016.
+    """
+
+    fields = ("alpha", "name", "dtype", "trainable")
+
+    def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
+        self.alpha = number("ELU", "alpha", alpha)
+        super().__init__(activations.Activation("elu", self.alpha), **kwargs)
+
+
+class Softmax(Activation):
+    """Math: A_bc = e^Z_bc / sum over c of e^Z_bc.
+
+    Args:
+        axis: -1, or 1: the last dimension of a batch of rows.
+        name, dtype, trainable, input_shape: see `Activation`.
+
+    Raises:
+        ArgumentError: another axis, an unknown argument.
+    """
+
+    fields = ("axis", "name", "dtype", "trainable")
+
+    def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
+        self.axis = last_axis("Softmax", axis)
+        super().__init__("softmax", **kwargs)

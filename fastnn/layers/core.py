@@ -1,0 +1,192 @@
+"""Dense, Dropout, and the layers that only change shapes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from .. import activations, initializers, regularizers
+from ..declaration import number, whole
+from ..errors import ArgumentError, ArgumentTypeError
+from ..lowering import Lowering
+from .layer import Array, Decays, Layer, Shape, Weight, one_dimension, penalty
+
+
+class Dense(Layer):
+    """A fully connected layer. Math: A_bo = f(X_bi W_io + b_o).
+
+    Args:
+        units: O, at least 1.
+        activation: f, a name or an `activations.Activation`; None is linear.
+        use_bias: whether there is b.
+        kernel_initializer, bias_initializer: how W and b begin.
+        kernel_regularizer, bias_regularizer: penalties on them; without effect where the layer is not trainable.
+        name, dtype, trainable: see `Layer`. input_shape or input_dim: on the first layer, the shape of one row of X.
+
+    Raises:
+        ArgumentError: an argument out of range, unknown or unsupported.
+    """
+
+    fields = (
+        "units",
+        "activation",
+        "use_bias",
+        "kernel_initializer",
+        "bias_initializer",
+        "kernel_regularizer",
+        "bias_regularizer",
+        "name",
+        "dtype",
+        "trainable",
+    )
+    unsupported: ClassVar[dict[str, Any]] = {
+        "kernel_constraint": None,
+        "bias_constraint": None,
+        "lora_rank": None,
+        "lora_alpha": None,
+        "quantization_config": None,
+    }
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.units = whole("Dense", "units", units)
+        self.activation = activations.get(activation)
+        self.use_bias = bool(use_bias)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+
+    def output_shape(self, shape: Shape, where: str) -> Shape:
+        """(units,)."""
+        one_dimension(where, shape)
+        return (self.units,)
+
+    def parameters(self, shape: Shape) -> list[Weight]:
+        """The kernel (I, O), and the bias (O,)."""
+        found = [Weight("kernel", (shape[0], self.units), self.kernel_initializer)]
+        return [*found, Weight("bias", (self.units,), self.bias_initializer)] if self.use_bias else found
+
+    def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
+        """Z = X W + b, then the activation."""
+        builder.dense(
+            self.name,
+            self.units,
+            self.use_bias,
+            kernel_penalty=penalty(self.kernel_regularizer if self.trains else None),
+            bias_penalty=penalty(self.bias_regularizer if self.trains else None),
+            trainable=self.trains,
+            kernel_decay=decays(f"{self.name}/kernel"),
+            bias_decay=decays(f"{self.name}/bias"),
+        )
+        builder.activation(self.activation.name, self.activation.parameter)
+
+    @property
+    def kernel(self) -> Array:
+        """W (I, O), a read-only view."""
+        return self._weight("kernel")
+
+    @property
+    def bias(self) -> Array | None:
+        """b (O,), a read-only view, or None."""
+        return self._weight("bias") if self.use_bias else None
+
+
+class Dropout(Layer):
+    """Zeroes a random share of its inputs in training. Math: A = Z / (1 - rate) where kept, else 0; A = Z in inference.
+
+    Which are kept is keyed by the model's seed, the step and the layer's place, so that a layer has no seed of its own.
+
+    Args:
+        rate: the share that is zeroed, in [0, 1).
+        name, dtype, trainable: see `Layer`.
+
+    Raises:
+        ArgumentError: a rate out of range, an unknown or an unsupported argument.
+
+    Source: N. Srivastava et al., "Dropout", JMLR 15, 2014.
+    """
+
+    fields = ("rate", "name", "dtype", "trainable")
+    unsupported: ClassVar[dict[str, Any]] = {"noise_shape": None, "seed": None}
+    pointwise = True
+
+    def __init__(self, rate: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rate = number("Dropout", "rate", rate, 0.0, 1.0, "[)")
+
+    def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
+        """A mask in training, nothing in inference."""
+        builder.dropout(self.rate)
+
+
+class Flatten(Layer):
+    """Makes each row one-dimensional, its elements in C order.
+
+    Args:
+        name, dtype, trainable: see `Layer`.
+
+    Raises:
+        ArgumentError: an unknown or an unsupported argument.
+    """
+
+    fields = ("name", "dtype", "trainable")
+    unsupported: ClassVar[dict[str, Any]] = {"data_format": None}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
+    def output_shape(self, shape: Shape, where: str) -> Shape:
+        """One dimension."""
+        return (math.prod(shape),)
+
+    def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
+        """Nothing: rows of the workspace are flat."""
+
+
+class Reshape(Layer):
+    """Gives each row another shape, its elements in C order.
+
+    Args:
+        target_shape: such as (28, 28); one size may be -1, which stands for what is left.
+        name, dtype, trainable: see `Layer`. input_shape: on the first layer, the shape of one row of X.
+
+    Raises:
+        ArgumentError: sizes that are not positive, more than one -1, an unknown argument.
+        ArgumentTypeError: not a sequence of whole numbers.
+    """
+
+    fields = ("target_shape", "name", "dtype", "trainable")
+
+    def __init__(self, target_shape: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(target_shape, Sequence) or isinstance(target_shape, str) or not target_shape:
+            raise ArgumentTypeError(f"Reshape: target_shape is {target_shape!r}, expected a tuple such as (28, 28)")
+        sizes = [size if size == -1 else whole("Reshape", "target_shape", size) for size in target_shape]
+        if sizes.count(-1) > 1:
+            raise ArgumentError(f"Reshape: target_shape is {tuple(sizes)}, expected one -1 at most")
+        self.target_shape: Shape = tuple(sizes)
+
+    def output_shape(self, shape: Shape, where: str) -> Shape:
+        """The target, with -1 filled in."""
+        elements, known = math.prod(shape), math.prod(size for size in self.target_shape if size != -1)
+        if elements % known if -1 in self.target_shape else elements != known:
+            raise ArgumentError(
+                f"{where}: the rows that come in have shape {shape}, {elements} elements, which do not make "
+                f"{self.target_shape}"
+            )
+        return tuple(elements // known if size == -1 else size for size in self.target_shape)
+
+    def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
+        """Nothing: rows of the workspace are flat."""

@@ -1,0 +1,325 @@
+"""`Input`, and `Layer`: what every layer declares, and its view of its part of a model's weights."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import activations, config, declaration
+from ..arrays import numeric
+from ..declaration import Declaration, flag, refuse, whole
+from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
+from ..initializers import Initializer
+from ..lowering import Lowering, Penalty
+from ..regularizers import Regularizer
+
+if TYPE_CHECKING:
+    from ..stack import Stack
+
+Shape = tuple[int, ...]
+Array = npt.NDArray[Any]
+Decays = Callable[[str], bool]
+
+_KERAS = {"autocast": True, "activity_regularizer": None, "batch_size": None, "weights": None}
+_FUNCTIONAL = (
+    "layers are not called on Input or on each other: the functional API of Keras is not supported; "
+    'put them in a list: Sequential([Input((64,)), Dense(32, activation="relu"), Dense(10)])'
+)
+
+
+class Weight(NamedTuple):
+    """One tensor of a layer; no optimizer changes a statistic."""
+
+    name: str
+    shape: Shape
+    initializer: Initializer
+    statistic: bool = False
+
+
+def shape_of(where: str, shape: Any) -> Shape:
+    """The shape of one row as a tuple of positive ints.
+
+    Raises:
+        ArgumentError: sizes that are not positive, or None. ArgumentTypeError: not a sequence of whole numbers.
+    """
+    if not isinstance(shape, Sequence) or isinstance(shape, str):
+        raise ArgumentTypeError(f"{where}: shape is {shape!r}, expected a tuple such as ({shape},)")
+    if not shape:
+        raise ArgumentError(f"{where}: shape is (), expected at least one size, such as (64,)")
+    for size in shape:
+        if size is None:
+            raise ArgumentError(f"{where}: shape is {tuple(shape)!r}; sizes that vary are not supported")
+    return tuple(whole(where, "shape", size) for size in shape)
+
+
+class Input(Declaration):
+    """The shape of one row of X, as the first entry of a `Sequential`.
+
+    Args:
+        shape: such as (64,).
+        dtype: accepted as the model's dtype, "float32" or "float64"; X itself may have any real dtype.
+        name: not used.
+
+    Raises:
+        ArgumentError: a size that is not positive, an unknown or an unsupported argument.
+    """
+
+    fields = ("shape", "name")
+    unsupported: ClassVar[dict[str, Any]] = {
+        "batch_size": None,
+        "sparse": None,
+        "ragged": None,
+        "tensor": None,
+        "optional": False,
+    }
+
+    def __init__(self, shape: Any = None, dtype: Any = None, name: str | None = None, **kwargs: Any) -> None:
+        batch_shape = kwargs.pop("batch_shape", None)
+        refuse("Input", kwargs, self.unsupported, (*self.fields, "dtype", "batch_shape", *self.unsupported))
+        if shape is None and batch_shape is not None:
+            shape = tuple(batch_shape)[1:]
+        self.shape = shape_of("Input", shape)
+        self.dtype = dtype
+        self.name = name
+
+
+InputLayer = Input
+
+
+class Layer(Declaration):
+    """Base class.
+
+    Attributes:
+        name: unique in its model, such as "dense" and "dense_1" unless given.
+        dtype: "float32" or "float64".
+        trainable: whether training changes its parameters; a change takes effect when the model is compiled again.
+        input_shape: the shape of one row on the first layer of a model, where it was given; else None.
+    """
+
+    unsupported: ClassVar[dict[str, Any]] = {}  # arguments of Keras that may only have their default
+    pointwise: ClassVar[bool] = False  # called on an array, it takes one of any rank
+
+    def __init__(self, name: str | None = None, dtype: Any = None, trainable: Any = True, **kwargs: Any) -> None:
+        where = type(self).__name__
+        if name is not None and (not isinstance(name, str) or not name or "/" in name):
+            raise ArgumentError(f"{where}: name is {name!r}, expected text without a slash")
+        self.given_shape = _given_shape(where, kwargs)
+        known = (*self.fields, "input_shape", "input_dim", "batch_input_shape")
+        refuse(where, kwargs, _KERAS | self.unsupported, known)
+        self.named = name is not None
+        self.name = name or _snake(where)
+        self.dtype = config.floatx() if dtype is None else config.dtype_name(where, dtype)
+        self.trainable = trainable
+        self._model: Stack | None = None
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes its parameters."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: Any) -> None:
+        self._trainable = flag(type(self).__name__, "trainable", value)
+
+    @property
+    def trains(self) -> bool:
+        """Whether it and its model are trainable."""
+        return self._trainable and (self._model is None or self._model.trainable)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal layer, without weights."""
+        return {name: _plain(getattr(self, name)) for name in self.fields}
+
+    def output_shape(self, shape: Shape, where: str) -> Shape:
+        """The shape of one row that comes out for the shape of one that goes in."""
+        return shape
+
+    def parameters(self, shape: Shape) -> list[Weight]:
+        """Its weights, in Keras's order, for the shape of one row that goes in."""
+        return []
+
+    def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
+        """Adds this layer's instructions to a plan; `decays` says whether weight decay applies to a path."""
+        raise NotImplementedError
+
+    def __call__(self, x: Any, training: Any = None) -> Array:
+        """What comes out for the rows of an array, in inference mode.
+
+        Args:
+            x: (B, ...), any real dtype; for activations and `Rescaling` an array of any rank.
+            training: None or False.
+
+        Returns:
+            An array of the layer's dtype.
+
+        Raises:
+            ArgumentError: another shape than its model's, or training mode. ArgumentTypeError: not real numbers.
+            NotBuiltError: its weights are not made yet.
+        """
+        where = f'{type(self).__name__} "{self.name}"'
+        if isinstance(x, Input | Layer):
+            raise ArgumentTypeError(f"{where}: {_FUNCTIONAL}")
+        if training not in (None, False):
+            raise ArgumentError(f"{where}: training={training!r} is not supported; fit a model that has the layer")
+        array = numeric(x, f"{where}: x")
+        rows = array.reshape(1, -1) if self.pointwise and array.ndim < 2 else array
+        if rows.ndim < 2 or not rows.shape[0]:
+            raise ArgumentError(f"{where}: x has shape {array.shape}, expected (B, ...) with at least one row")
+        shape = rows.shape[1:]
+        if self._model is not None and self._model.built and not self.pointwise:
+            expected = self._model.input_shape_of(self)
+            if shape != expected:
+                raise ArgumentError(f"{where}: x has rows of shape {shape}, the model was built for {expected}")
+        out_shape = (len(rows), *self.output_shape(shape, where))
+        result = self._forward(rows.reshape(len(rows), -1), self._values(shape))
+        return result.reshape(array.shape if self.pointwise else out_shape)
+
+    def _forward(self, X: Array, weights: Sequence[Array]) -> Array:
+        """Runs a plan of this layer alone on the backend of its model."""
+        from .. import backends
+        from ..state import State
+
+        model = self._model if self.built else None
+        builder = Lowering(self.dtype if model is None else model.dtype, X.shape[1])
+        self.lower(builder)
+        plan = builder.finish()
+        state = State(plan)
+        for parameter, weight in zip(plan.layout.parameters, weights, strict=True):
+            state.view(parameter)[...] = weight
+        out = np.empty((len(X), plan.outputs), plan.dtype)
+        backend = backends.get() if model is None else model.engine().backend
+        backend.program(plan, state).forward(X, out)
+        return out
+
+    def _values(self, shape: Shape) -> list[Array]:
+        """Its weights, for a call on rows of `shape`."""
+        if self.parameters(shape) and not self.weights:
+            raise self._unbuilt()
+        return self.weights
+
+    def _unbuilt(self) -> NotBuiltError:
+        where = f'{type(self).__name__} "{self.name}"'
+        return NotBuiltError(f"{where}: it has no weights before its model knows the input shape")
+
+    # a bound view
+
+    @property
+    def built(self) -> bool:
+        """Whether its model knows its input shape."""
+        return self._model is not None and self._model.built
+
+    @property
+    def weights(self) -> list[Array]:
+        """Read-only views of its parameters, which change as the model learns; [] before the model is built."""
+        if self._model is None or not self._model.built:
+            return []
+        views = self._model.parameters_of(self)
+        for view in views:
+            view.setflags(write=False)
+        return views
+
+    variables = weights
+
+    @property
+    def trainable_weights(self) -> list[Array]:
+        """`weights` without statistics, or [] where it or its model is not trainable."""
+        return [view for view, trains in self._trained() if trains]
+
+    @property
+    def non_trainable_weights(self) -> list[Array]:
+        """Statistics; all `weights` where it or its model is not trainable."""
+        return [view for view, trains in self._trained() if not trains]
+
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+
+    def _trained(self) -> list[tuple[Array, bool]]:
+        if not (weights := self.weights):
+            return []
+        statistic = [weight.statistic for weight in self.parameters((1,))]
+        return [(view, self.trains and not fixed) for view, fixed in zip(weights, statistic, strict=True)]
+
+    def _weight(self, name: str) -> Array:
+        """One weight by its name.
+
+        Raises:
+            NotBuiltError: the model does not know its input shape yet.
+        """
+        if not (weights := self.weights):
+            raise self._unbuilt()
+        return weights[[weight.name for weight in self.parameters((1,))].index(name)]
+
+    def get_weights(self) -> list[Array]:
+        """Copies of its parameters."""
+        return [view.copy() for view in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Sets its parameters.
+
+        Args:
+            weights: arrays of the shapes of `get_weights()`.
+
+        Raises:
+            ArgumentError: another number of arrays, another shape, or numbers that are not real.
+            NotBuiltError: the model does not know its input shape yet.
+        """
+        if self._model is None or not self._model.built:
+            raise NotBuiltError(f'{type(self).__name__} "{self.name}": set_weights before the input shape is known')
+        self._model.assign(self._model.parameters_of(self), weights, f'{type(self).__name__} "{self.name}".set_weights')
+
+    def count_params(self) -> int:
+        """How many numbers its parameters hold."""
+        return sum(view.size for view in self.weights)
+
+
+def one_dimension(where: str, shape: Shape) -> int:
+    """The features of rows that must have one dimension.
+
+    Raises:
+        ArgumentError: they have more.
+    """
+    if len(shape) != 1:
+        raise ArgumentError(
+            f"{where}: the rows that come in have shape {shape}, expected (I,); add Flatten() before it"
+        )
+    return shape[0]
+
+
+def last_axis(where: str, axis: Any) -> int:
+    """-1 for every way to name the features of a batch of rows.
+
+    Raises:
+        ArgumentError: another axis.
+    """
+    if axis not in (-1, 1, [-1], [1], (-1,), (1,)):
+        raise ArgumentError(f"{where}: axis={axis!r} is not supported, expected -1: the features of each row")
+    return -1
+
+
+def penalty(regularizer: Regularizer | None) -> Penalty:
+    """What `Lowering` takes for a regularizer."""
+    return Penalty() if regularizer is None else regularizer.penalty()
+
+
+def _given_shape(where: str, kwargs: dict[str, Any]) -> Shape | None:
+    if "input_dim" in kwargs:
+        return (whole(where, "input_dim", kwargs.pop("input_dim")),)
+    if "input_shape" in kwargs:
+        return shape_of(where, kwargs.pop("input_shape"))
+    if "batch_input_shape" in kwargs:
+        return shape_of(where, tuple(kwargs.pop("batch_input_shape"))[1:])
+    return None
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, activations.Activation):
+        return activations.serialize(value)
+    return declaration.serialize(value) if isinstance(value, Declaration) else value

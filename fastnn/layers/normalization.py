@@ -1,0 +1,232 @@
+"""BatchNormalization and LayerNormalization."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from .. import initializers, regularizers
+from ..declaration import flag, number
+from ..lowering import Lowering
+from .layer import Array, Decays, Layer, Shape, Weight, last_axis, one_dimension, penalty
+
+
+class _Scaled(Layer):
+    """What both have: a scale gamma and an offset beta for each feature, each of which can be left out."""
+
+    unsupported: ClassVar[dict[str, Any]] = {"beta_constraint": None, "gamma_constraint": None}
+
+    def __init__(
+        self,
+        axis: Any,
+        epsilon: float,
+        center: Any,
+        scale: Any,
+        beta_initializer: Any,
+        gamma_initializer: Any,
+        beta_regularizer: Any,
+        gamma_regularizer: Any,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        where = type(self).__name__
+        self.axis = last_axis(where, axis)
+        self.epsilon = number(where, "epsilon", epsilon, 0.0)
+        self.center = flag(where, "center", center)
+        self.scale = flag(where, "scale", scale)
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+        self.beta_regularizer = regularizers.get(beta_regularizer)
+        self.gamma_regularizer = regularizers.get(gamma_regularizer)
+
+    def output_shape(self, shape: Shape, where: str) -> Shape:
+        """(I,), as it comes in."""
+        return (one_dimension(where, shape),)
+
+    def parameters(self, shape: Shape) -> list[Weight]:
+        """gamma (I,) and beta (I,), those that there are."""
+        found = [Weight("gamma", shape, self.gamma_initializer)] if self.scale else []
+        return [*found, Weight("beta", shape, self.beta_initializer)] if self.center else found
+
+    def _told(self, decays: Decays) -> dict[str, Any]:
+        """The keywords that `Lowering.batch_norm` and `Lowering.layer_norm` share."""
+        return {
+            "scale": self.scale,
+            "center": self.center,
+            "trainable": self.trains,
+            "gamma_penalty": penalty(self.gamma_regularizer if self.trains else None),
+            "beta_penalty": penalty(self.beta_regularizer if self.trains else None),
+            "gamma_decay": decays(f"{self.name}/gamma"),
+            "beta_decay": decays(f"{self.name}/beta"),
+        }
+
+    @property
+    def gamma(self) -> Array | None:
+        """The scale (I,), a read-only view, or None."""
+        return self._weight("gamma") if self.scale else None
+
+    @property
+    def beta(self) -> Array | None:
+        """The offset (I,), a read-only view, or None."""
+        return self._weight("beta") if self.center else None
+
+
+class BatchNormalization(_Scaled):
+    """Standardizes each feature, in training by the batch's mean and variance, else by their moving averages.
+
+    Math: A = gamma (Z - mean) / sqrt(variance + epsilon) + beta; in training also
+    moving = momentum * moving + (1 - momentum) * the batch's, of the mean and of the biased variance.
+    Where it is not trainable, it uses the moving averages in training too and leaves them as they are.
+
+    Args:
+        axis: -1, or 1: the features.
+        momentum: of the moving averages, in [0, 1].
+        epsilon: at least 0.
+        center, scale: whether there are beta and gamma.
+        beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer: how they begin.
+        beta_regularizer, gamma_regularizer: penalties; without effect where the layer is not trainable.
+        name, dtype, trainable: see `Layer`. input_shape or input_dim: on the first layer, the shape of one row of X.
+
+    Raises:
+        ArgumentError: an argument out of range, unknown or unsupported.
+
+    Source: S. Ioffe, C. Szegedy, ICML 2015.
+    """
+
+    fields = (
+        "axis",
+        "momentum",
+        "epsilon",
+        "center",
+        "scale",
+        "beta_initializer",
+        "gamma_initializer",
+        "moving_mean_initializer",
+        "moving_variance_initializer",
+        "beta_regularizer",
+        "gamma_regularizer",
+        "name",
+        "dtype",
+        "trainable",
+    )
+    unsupported: ClassVar[dict[str, Any]] = {
+        **_Scaled.unsupported,
+        "renorm": False,
+        "renorm_clipping": None,
+        "renorm_momentum": 0.99,
+        "synchronized": False,
+    }
+
+    def __init__(
+        self,
+        axis: Any = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: Any = True,
+        scale: Any = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        moving_mean_initializer: Any = "zeros",
+        moving_variance_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            axis,
+            epsilon,
+            center,
+            scale,
+            beta_initializer,
+            gamma_initializer,
+            beta_regularizer,
+            gamma_regularizer,
+            **kwargs,
+        )
+        self.momentum = number("BatchNormalization", "momentum", momentum, 0.0, 1.0)
+        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
+        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+
+    def parameters(self, shape: Shape) -> list[Weight]:
+        """gamma, beta, moving_mean and moving_variance, all (I,)."""
+        return [
+            *super().parameters(shape),
+            Weight("moving_mean", shape, self.moving_mean_initializer, statistic=True),
+            Weight("moving_variance", shape, self.moving_variance_initializer, statistic=True),
+        ]
+
+    def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
+        """By the batch in training where it is trainable, else by the moving averages."""
+        builder.batch_norm(self.name, self.momentum, self.epsilon, **self._told(decays))
+
+    @property
+    def moving_mean(self) -> Array:
+        """(I,), a read-only view."""
+        return self._weight("moving_mean")
+
+    @property
+    def moving_variance(self) -> Array:
+        """(I,), a read-only view."""
+        return self._weight("moving_variance")
+
+
+class LayerNormalization(_Scaled):
+    """Standardizes each row by its own mean and variance.
+
+    Math: A = gamma (Z - mean) / sqrt(variance + epsilon) + beta, with the mean and biased variance of the row.
+
+    Args:
+        axis: -1, or 1: the features.
+        epsilon: at least 0.
+        center, scale: whether there are beta and gamma.
+        beta_initializer, gamma_initializer: how they begin.
+        beta_regularizer, gamma_regularizer: penalties; without effect where the layer is not trainable.
+        name, dtype, trainable: see `Layer`. input_shape or input_dim: on the first layer, the shape of one row of X.
+
+    Raises:
+        ArgumentError: an argument out of range, unknown or unsupported.
+
+    Source: J. L. Ba, J. R. Kiros, G. E. Hinton, arXiv:1607.06450, 2016.
+    """
+
+    fields = (
+        "axis",
+        "epsilon",
+        "center",
+        "scale",
+        "beta_initializer",
+        "gamma_initializer",
+        "beta_regularizer",
+        "gamma_regularizer",
+        "name",
+        "dtype",
+        "trainable",
+    )
+    unsupported: ClassVar[dict[str, Any]] = {**_Scaled.unsupported, "rms_scaling": False}
+
+    def __init__(
+        self,
+        axis: Any = -1,
+        epsilon: float = 1e-3,
+        center: Any = True,
+        scale: Any = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            axis,
+            epsilon,
+            center,
+            scale,
+            beta_initializer,
+            gamma_initializer,
+            beta_regularizer,
+            gamma_regularizer,
+            **kwargs,
+        )
+
+    def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
+        """Row by row, the same in training and inference."""
+        builder.layer_norm(self.name, self.epsilon, **self._told(decays))

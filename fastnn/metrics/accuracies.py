@@ -1,0 +1,105 @@
+"""Shares of rows or outputs that are predicted right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import eager
+from ..arrays import Array
+from ..declaration import number
+from ..errors import ArgumentError
+from ..lowering import MetricSpec
+from .base import Metric
+
+
+class Accuracy(Metric):
+    """In `compile` the share of rows predicted right: binary, sparse or categorical as outputs and targets have it.
+
+    Math: one output: (a > 1/2) = y; class numbers: argmax a = y; else argmax a = argmax y. Of arrays: mean(a = y).
+    """
+
+    default_name = "accuracy"
+    sparse = None
+    maximize = True
+
+    def resolve(self, outputs: int, sparse: bool) -> Metric:
+        """The accuracy that Keras chooses for the name."""
+        kind = SparseCategoricalAccuracy if sparse else BinaryAccuracy if outputs == 1 else CategoricalAccuracy
+        return kind(name=self.name)
+
+    def values(self, rows: eager.Pair) -> Array:
+        """The value of each row, (n,)."""
+        return np.asarray((rows.a == rows.y).mean(axis=1), rows.a.dtype)
+
+
+class BinaryAccuracy(Metric):
+    """The share of outputs on the right side of a threshold. Math: mean((a > threshold) = y).
+
+    Args:
+        threshold: 1/2; another one for arrays only, not in `compile`.
+    """
+
+    fields = ("name", "threshold")
+    spec_name = "binary_accuracy"
+    maximize = True
+
+    def __init__(self, name: str | None = None, *, threshold: float = 0.5, **kwargs: Any) -> None:
+        super().__init__(name, **kwargs)
+        self.threshold = number(type(self).__name__, "threshold", threshold)
+
+    def spec(self) -> MetricSpec:
+        """What `Lowering.finish` takes.
+
+        Raises:
+            ArgumentError: another threshold than 1/2.
+        """
+        if self.threshold != 0.5:
+            raise ArgumentError(
+                f"compile: BinaryAccuracy(threshold={self.threshold:g}) is not supported in a model; call it with y "
+                "and model.predict(X)"
+            )
+        return super().spec()
+
+    def values(self, rows: eager.Pair) -> Array:
+        """The value of each row, (n,)."""
+        above = np.asarray(rows.a > self.threshold, rows.a.dtype)
+        return eager.metric(self.spec_name, rows._replace(a=above))
+
+
+class CategoricalAccuracy(Metric):
+    """The share of rows whose largest prediction is where the largest target is. Math: mean(argmax a = argmax y)."""
+
+    spec_name = "categorical_accuracy"
+    maximize = True
+
+
+class SparseCategoricalAccuracy(Metric):
+    """The share of rows whose largest prediction is that of the class. Math: mean(argmax a = y)."""
+
+    spec_name = "sparse_categorical_accuracy"
+    sparse = True
+    maximize = True
+
+
+def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Array:
+    """1 where an element is on the right side of the threshold, else 0."""
+    rows = eager.pair("binary_accuracy", y_true, y_pred, sparse=False)
+    right = (rows.a > number("binary_accuracy", "threshold", threshold)) == rows.y
+    return np.asarray(right.reshape(*rows.shape, rows.a.shape[1]), rows.a.dtype)
+
+
+def categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
+    """`CategoricalAccuracy` of each row."""
+    return _by_row(CategoricalAccuracy(), y_true, y_pred)
+
+
+def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
+    """`SparseCategoricalAccuracy` of each row."""
+    return _by_row(SparseCategoricalAccuracy(), y_true, y_pred)
+
+
+def _by_row(metric: Metric, y_true: Any, y_pred: Any) -> Array:
+    rows = eager.pair(type(metric).__name__, y_true, y_pred, bool(metric.sparse))
+    return metric.values(rows).reshape(rows.shape)

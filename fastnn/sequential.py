@@ -1,0 +1,399 @@
+"""`Sequential`: a stack of layers that trains, scores, predicts, and is saved."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import backends, cloning, compiling, saving, summaries, training
+from .backends.protocol import Data
+from .compiling import Recipe
+from .declaration import refuse
+from .errors import ArgumentError, ModelAdvice
+from .plan import Counter
+from .stack import Stack
+
+if TYPE_CHECKING:
+    from .callbacks import History
+    from .compiling import Engine
+    from .losses import Loss
+    from .metrics import Metric
+    from .optimizers import Optimizer
+
+Array = npt.NDArray[Any]
+
+
+class Sequential(Stack):
+    """A stack of layers, each fed by the one before.
+
+    Args:
+        layers: an `Input` and layers, or layers alone: then the first X fixes the input shape.
+        trainable: whether training changes weights at all. name: what `summary` calls it.
+
+    Attributes:
+        stop_training: set by a callback, ends the training after this batch or epoch.
+        history: the `callbacks.History` of the last `fit`.
+        metadata: notes of your own, JSON values by name, which `save` keeps in the file.
+
+    Raises:
+        ArgumentError: layers that do not fit. ArgumentTypeError: what is not a layer.
+    """
+
+    def __init__(self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None) -> None:
+        super().__init__(layers, trainable, name)
+        self.stop_training = False
+        self.history: History | None = None
+        self.metadata: dict[str, Any] = {}
+
+    # compiling
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        metrics: Any = None,
+        *,
+        weighted_metrics: Any = None,
+        backend: Any = "auto",
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: Any = "auto",
+        **kwargs: Any,
+    ) -> None:
+        """Says how to train; weights stay as they are.
+
+        Args:
+            optimizer: a name or an `optimizers.Optimizer`.
+            loss: a name or a `losses.Loss`; None for a model that only predicts.
+            metrics: a name, a metric, or a list of them: means over the rows, whatever their weights.
+            weighted_metrics: likewise, means weighted by sample_weight or class_weight.
+            backend: "auto", "numba", "c", "cuda" or "reference".
+            run_eagerly, steps_per_execution, jit_compile: accepted, without effect.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: an unknown, unsupported or ill-fitting argument.
+            BackendError: a backend that is not available.
+        """
+        unsupported = {"loss_weights": None, "auto_scale_loss": True}
+        refuse("compile", kwargs, unsupported, ("optimizer", "loss", "metrics", "weighted_metrics", "backend"))
+        chosen = backends.get(backend, self.dtype, self.count_params() if self.built else None)
+        recipe = compiling.recipe(optimizer, loss, metrics, chosen, weighted_metrics)
+        old = self._engine
+        if not recipe.optimizer.bound_to(old.state if old is not None else None):
+            raise ArgumentError(
+                "compile: this optimizer trains another model already; give each model its own, for example "
+                "type(optimizer).from_config(optimizer.get_config())"
+            )
+        if self.built:
+            again = self._recipe is not None and self._recipe.optimizer is recipe.optimizer
+            engine = self._new_engine(recipe)
+            if old is None:
+                self._initialize(engine)
+            else:
+                compiling.carry_over(old, engine, optimizer=again)
+            recipe.optimizer.bind(engine.state)
+            self._engine = engine
+        self._recipe = recipe
+        self._advise(recipe)
+
+    def _advise(self, recipe: Recipe) -> None:
+        from .advice import advice
+
+        if recipe.loss is None:
+            return
+        for text in advice(self._layers, recipe.loss, recipe.all_metrics):
+            warnings.warn(text, ModelAdvice, stacklevel=3)
+
+    @property
+    def compiled(self) -> bool:
+        """Whether `compile` was called."""
+        return self._recipe is not None
+
+    @property
+    def optimizer(self) -> Optimizer | None:
+        """The optimizer, a view of its state: `model.optimizer.learning_rate = x` takes effect at the next step."""
+        return self._recipe.optimizer if self._recipe else None
+
+    @property
+    def loss(self) -> Loss | None:
+        """The loss."""
+        return self._recipe.loss if self._recipe else None
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The metrics that `compile` was given, then the weighted ones."""
+        return list(self._recipe.all_metrics) if self._recipe else []
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """What the results are called, in the order in which `evaluate` lists them."""
+        return ["loss", *self._recipe.keys] if self._recipe else []
+
+    @property
+    def backend(self) -> str | None:
+        """The name of the backend."""
+        return self._recipe.backend.name if self._recipe else None
+
+    # training and using
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: Any = True,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: Any = 1,
+        **kwargs: Any,
+    ) -> History:
+        """Trains for `epochs - initial_epoch` epochs.
+
+        Args:
+            x: (n, I), any real dtype. y: (n,) or (n, O) targets, or class numbers.
+            batch_size: rows a step (32); the last step may have fewer.
+            epochs, initial_epoch: the number of the last epoch and of the first, from 0.
+            verbose: 0 silent, 1 a live line on a terminal, 2 a line an epoch; "auto" is 1.
+            callbacks: a `callbacks.Callback` or a list of them.
+            validation_split: the share of rows, from the end, that validate.
+            validation_data: (x, y) or (x, y, sample_weight), instead.
+            shuffle: whether each epoch has an order of its own, by the model's seed.
+            class_weight: {class: weight}. sample_weight: (n,).
+            steps_per_epoch: None, or what an epoch takes anyway; any other is refused.
+            validation_steps: validates on the first so many batches only.
+            validation_batch_size, validation_freq: how large batches and how often.
+
+        Returns:
+            The `callbacks.History`: the results of each epoch.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: what cannot be trained on, before the first step.
+            NotBuiltError: not compiled.
+        """
+        if kwargs:
+            known = ("batch_size", "epochs", "verbose", "callbacks", "validation_split", "sample_weight")
+            refuse("fit", kwargs, {}, known)
+        return training.fit(
+            self,
+            x,
+            y,
+            batch_size,
+            epochs,
+            verbose,
+            callbacks,
+            validation_split,
+            validation_data,
+            shuffle,
+            class_weight,
+            sample_weight,
+            initial_epoch,
+            steps_per_epoch,
+            validation_steps,
+            validation_batch_size,
+            validation_freq,
+        )
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """The loss and metrics in inference mode.
+
+        Args:
+            x, y, batch_size, verbose, sample_weight, callbacks: as for `fit`.
+            steps: scores the first so many batches only.
+            return_dict: whether the result is a dict.
+
+        Returns:
+            The loss; a list of the loss and the metrics, as `metrics_names` has them, if there are any; or a dict.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: what cannot be scored. NotBuiltError: not compiled.
+        """
+        if kwargs:
+            refuse("evaluate", kwargs, {}, ("batch_size", "verbose", "sample_weight"))
+        logs = training.evaluate(self, x, y, batch_size, verbose, sample_weight, steps, callbacks)
+        return _result(self.engine(), logs, return_dict)
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+        **kwargs: Any,
+    ) -> Array:
+        """Predictions, the same for a row whatever rows are beside it.
+
+        Args:
+            x: (n, I), any real dtype. batch_size: rows between two callbacks. verbose, callbacks: as for `fit`.
+            steps: predicts for the first so many batches only.
+
+        Returns:
+            (n, O) of the model's dtype.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: what cannot be predicted for.
+        """
+        if kwargs:
+            refuse("predict", kwargs, {}, ("batch_size", "verbose", "callbacks"))
+        return training.predict(self, x, batch_size, verbose, steps, callbacks)
+
+    def predict_on_batch(self, x: Any) -> Array:
+        """Predictions (n, O) of the rows of x (n, I), without progress and callbacks."""
+        engine = self._engine or self.predicting_engine(x)
+        X = engine.checks.X(x, finite=False)
+        out = np.empty((X.shape[0], engine.plan.outputs), engine.plan.dtype)
+        engine.program.forward(X, out)
+        return out
+
+    def __call__(self, x: Any, training: bool = False) -> Array:
+        """`predict_on_batch(x)`."""
+        refuse("Sequential", {"training": training}, {"training": False}, ("x",))
+        return self.predict_on_batch(x)
+
+    def train_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """One step on all rows of x; the results are of this batch, before the step.
+
+        Args:
+            x, y, sample_weight, class_weight: as for `fit`. return_dict: whether the result is a dict.
+
+        Returns:
+            The loss, a list of the loss and the metrics if there are any, or a dict.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: what cannot be trained on. NotBuiltError: not compiled.
+        """
+        return self._on_batch(x, y, sample_weight, class_weight, return_dict, train=True)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """The loss and metrics of one batch in inference mode; see `train_on_batch`."""
+        return self._on_batch(x, y, sample_weight, None, return_dict, train=False)
+
+    def _on_batch(self, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool, train: bool) -> Any:
+        engine = self.trainable_engine(x)
+        rows = training.rows_of(engine, x, y, sample_weight, class_weight)
+        sums = engine.scores.sums()
+        data = Data(rows.X, rows.y, rows.w, None, rows.X.shape[0])
+        if train:
+            assert self._recipe is not None
+            rates = self._recipe.optimizer.rates(int(engine.state.counters[Counter.STEP]), 1)
+            engine.program.run_steps(data, 0, 1, sums, rates)
+        else:
+            engine.program.score(data, 0, 1, sums)
+        return _result(engine, engine.scores.logs(sums), return_dict)
+
+    # files and texts
+
+    def summary(self, print_fn: Callable[[str], Any] | None = None, **kwargs: Any) -> None:
+        """Prints the layers, their output shapes and parameters.
+
+        Args:
+            print_fn: called with the text instead of `print`.
+        """
+        defaults = {"line_length": None, "positions": None, "expand_nested": False, "show_trainable": False}
+        refuse("summary", kwargs, defaults | {"layer_range": None}, ("print_fn",))
+        (print_fn or print)(summaries.text(self.name, self._layers, self._shapes))
+
+    def get_config(self) -> dict[str, Any]:
+        """Name, input shape and layers, without weights."""
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "input_shape": list(self._shapes[0]) if self._shapes else None,
+            "layers": [{"class_name": type(layer).__name__, "config": layer.get_config()} for layer in self._layers],
+        }
+
+    @classmethod
+    def from_config(cls, config: Any) -> Sequential:
+        """A model of the layers of `get_config()`, with new weights."""
+        return cloning.model_from_config(cls, config)
+
+    def to_json(self, **kwargs: Any) -> str:
+        """The architecture as JSON, for `models.model_from_json`; weights and what `compile` was told are not in it.
+
+        Args:
+            kwargs: of `json.dumps`, such as indent=2.
+        """
+        return cloning.to_json(self, **kwargs)
+
+    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, **kwargs: Any) -> None:
+        """Writes the model to a safetensors file, all or nothing, whatever happens meanwhile.
+
+        In it are weights, architecture, what `compile` was told, the optimizer's state, counters, seed and `metadata`:
+        a training goes on from it as if it had never stopped, to the bit.
+
+        Args:
+            filepath: the file; its name may end in anything.
+            overwrite: whether a file that is there is replaced.
+
+        Raises:
+            ArgumentError: the file is there and `overwrite` is False. ArgumentTypeError: `metadata` that is no JSON.
+            NotBuiltError: the input shape is not known. OSError: it cannot be written.
+        """
+        refuse("save", kwargs, {"zipped": None, "include_optimizer": True}, ("filepath", "overwrite"))
+        saving.save(self, filepath, overwrite)
+
+    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Writes what the model has learned, without its architecture, for `load_weights`.
+
+        Args:
+            filepath: the file; its name may end in anything.
+            overwrite: whether a file that is there is replaced.
+
+        Raises:
+            ArgumentError: the file is there and `overwrite` is False.
+            NotBuiltError: the input shape is not known. OSError: it cannot be written.
+        """
+        saving.save_weights(self, filepath, overwrite)
+
+    def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, **kwargs: Any) -> None:
+        """Takes the weights of a file that `save_weights` or `save` wrote; layers correspond by their order.
+
+        A model compiled with the same optimizer takes its state too, the counters and the seed, and so goes on as the
+        one that was saved.
+
+        Args:
+            filepath: the file. skip_mismatch: only False.
+
+        Raises:
+            FileError: not such a file, a damaged one, or one of other layers; the model is unchanged then.
+            NotBuiltError: the input shape is not known. OSError: it cannot be read.
+        """
+        given = {"skip_mismatch": skip_mismatch, **kwargs}
+        refuse("load_weights", given, {"skip_mismatch": False, "by_name": False}, ("filepath",))
+        saving.load_weights(self, filepath)
+
+
+def _result(engine: Engine, logs: dict[str, float], return_dict: bool) -> Any:
+    if return_dict:
+        return logs
+    return engine.scores.ordered(logs) if len(logs) > 1 else logs["loss"]
+
+
+__all__ = ["Sequential"]

@@ -1,0 +1,120 @@
+"""The steps of an epoch in slices: many at a time, so that Python costs nothing, and few enough to look around."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .backends.protocol import Data, Program
+from .callbacks import CallbackList, TerminateOnNaN
+from .plan import SUM_COUNT, SUM_LOSS, Counter
+
+if TYPE_CHECKING:
+    from .compiling import Engine
+    from .optimizers import Optimizer
+
+SLICE_SECONDS = 0.05  # between two looks at Ctrl-C, progress and callbacks
+
+
+class Pace:
+    """How many steps make a slice, by the time of those before."""
+
+    def __init__(self) -> None:
+        self.steps = 1
+
+    def measured(self, steps: int, seconds: float) -> None:
+        """`steps` took `seconds`; a slice grows at most eightfold, since the first may be slow or fast by chance."""
+        wanted = int(steps * SLICE_SECONDS / max(seconds, 1e-9))
+        self.steps = max(1, min(wanted, 8 * max(self.steps, steps)))
+
+
+class Interrupts:
+    """Holds Ctrl-C back while a slice runs, so that the model stays at the last finished step.
+
+    Only in the main thread, where Python delivers it; a second Ctrl-C is not held back.
+    """
+
+    def __init__(self) -> None:
+        self._held = False
+        self._pending: Any = None
+        self._previous: Any = None
+
+    def __enter__(self) -> Interrupts:
+        if threading.current_thread() is threading.main_thread():
+            previous = signal.getsignal(signal.SIGINT)
+            if callable(previous):
+                self._previous = previous
+                signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+
+    def _handle(self, number: int, frame: Any) -> None:
+        if self._held and self._pending is None:
+            self._pending = (number, frame)
+        else:
+            self._previous(number, frame)
+
+    def run(self, held: bool, work: Callable[[], int]) -> int:
+        """The result of `work`; a Ctrl-C during it takes effect after it."""
+        self._held = held
+        try:
+            result = work()
+        finally:
+            self._held = False
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            self._previous(*pending)
+        return result
+
+
+class Steps:
+    """Runs the steps of a training.
+
+    Args:
+        engine: what runs them. optimizer: gives their learning rates where it has a schedule.
+        hooks: told of each step where one of them looks at batches; a slice is one step then.
+        interrupts: entered already.
+    """
+
+    def __init__(self, engine: Engine, optimizer: Optimizer, hooks: CallbackList, interrupts: Interrupts) -> None:
+        self._engine, self._optimizer, self._interrupts = engine, optimizer, interrupts
+        self._hooks = hooks if hooks.looks_at_batches("train") else None
+        self._watchers = [callback for callback in hooks.callbacks if isinstance(callback, TerminateOnNaN)]
+        self._pace = Pace()
+
+    def epoch(self, data: Data, sums: npt.NDArray[np.float64]) -> Iterator[int]:
+        """Runs an epoch, adds to `sums`, and gives the number of finished steps after each slice."""
+        engine, hooks = self._engine, self._hooks
+        program, counters, stop = engine.program, engine.state.counters, bool(self._watchers)
+        interpreted = type(program).run_steps is Program.run_steps
+        first = 0
+        while first < data.steps:
+            last = min(first + (1 if hooks else self._pace.steps), data.steps)
+            if hooks:
+                hooks.on_train_batch_begin(first)
+            start = time.perf_counter()
+            rates = self._optimizer.rates(int(counters[Counter.STEP]), last - first)
+            # A compiled program's first slice may compile for seconds, and Ctrl-C must not wait for that.
+            taken = self._interrupts.run(
+                engine.ran or interpreted,
+                lambda: program.run_steps(data, first, last, sums, rates, stop),  # noqa: B023
+            )
+            engine.ran = True
+            self._pace.measured(taken, time.perf_counter() - start)
+            first += taken
+            if hooks:
+                hooks.on_train_batch_end(first - 1, logs=engine.scores.logs(sums))
+            if stop and not math.isfinite(sums[SUM_LOSS]):
+                for watcher in self._watchers:
+                    watcher.on_nonfinite_loss(first - 1, float(sums[SUM_LOSS] / sums[SUM_COUNT]))
+            yield first

@@ -1,0 +1,244 @@
+"""No cold start: `auto` runs on C until `fastnn warmup` has compiled Numba and measured it faster."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fastnn import backends, config
+from fastnn.backends import kept
+from fastnn.cli import main
+from support import DTYPES, load
+
+HERE = Path(__file__).parent
+FUNCTIONS = ("worker.work_float32", "worker.work_float64", "team._alone", "team._together")
+
+
+def child(code: str, cache: Path, *arguments: str) -> str:
+    """What a process with a kernel cache of its own prints."""
+    base = {name: value for name, value in os.environ.items() if name != "FASTNN_BACKEND"}
+    path = os.pathsep.join([str(HERE), *filter(None, sys.path)])
+    run = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env={**base, "PYTHONPATH": path, "NUMBA_CACHE_DIR": str(cache)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=cache.parent,
+    )
+    assert run.returncode == 0, run.stderr
+    assert "compiling" not in run.stderr or "warmup" in arguments
+    return run.stdout
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where kernels are kept during a test: a folder of its own, empty."""
+    load("numba")
+    load("c")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.delenv("FASTNN_BACKEND", raising=False)
+    forget()
+    found = kept.folder()
+    assert found is not None and found.parent == tmp_path / "fastnn"
+    yield found
+    monkeypatch.undo()
+    forget()
+
+
+def forget() -> None:
+    """Lets the cache folder be looked up anew, as in a new process."""
+    kept.folder.cache_clear()
+    kept.speeds_on_disk.cache_clear()
+
+
+def pretend_compiled(folder: Path) -> None:
+    for name in FUNCTIONS:
+        (folder / f"{name}-None.py3.1.nbc").touch()
+
+
+# --- cold -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_cold_start_does_not_load_numba(tmp_path: Path) -> None:
+    """A training by `auto` runs on C, and has not even imported Numba; nor has the command line."""
+    load("c")
+    code = (
+        "import sys\nfrom fastnn.cli import main\nimport fastnn\n"
+        "model = fastnn.Sequential([fastnn.Input((4,)), fastnn.layers.Dense(2)])\n"
+        "model.compile('sgd', 'mse')\nmodel.fit([[1, 2, 3, 4]], [[1, 2]], verbose=0)\n"
+        "assert model.backend == 'c'\n"
+        "assert main(['train', 'digits', '--epochs', '1', '--layers', '0', '--out', 'm.safetensors']) == 0\n"
+        "print(sorted({'numba', 'llvmlite'} & set(sys.modules)))"
+    )
+    assert child(code, tmp_path / "cache").splitlines()[-1] == "[]"
+    assert not (tmp_path / "cache").exists()
+
+
+def test_info_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info"]) == 0
+    assert "numba has no float64 kernels on disk yet; `fastnn warmup` compiles" in capsys.readouterr().out
+    assert main(["info", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["auto"]["float32"].startswith("c: numba has no float32 kernels on disk yet")
+    assert report["backends"]["numba"].startswith("available, threads by ")
+
+
+@pytest.mark.parametrize("missing", FUNCTIONS)
+def test_compiled_is_all_that_a_dtype_needs(missing: str, folder: Path) -> None:
+    assert not any(kept.compiled(dtype) for dtype in DTYPES)
+    pretend_compiled(folder)
+    assert all(kept.compiled(dtype) for dtype in DTYPES)
+    (folder / f"{missing}-None.py3.1.nbc").unlink()
+    assert [kept.compiled(dtype) for dtype in DTYPES] == [
+        "work" in missing and dtype not in missing for dtype in DTYPES
+    ]
+
+
+def test_the_key_follows_what_is_compiled_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    load("numba")
+    make = kept.key.__wrapped__
+    key = make()
+    assert len(key) == 24 and make() == key
+    monkeypatch.setenv("NUMBA_CPU_NAME", "haswell")
+    assert make() != key
+    monkeypatch.undo()
+    for name in ("numba", "llvmlite"):
+        version = kept._version
+        monkeypatch.setattr(
+            kept, "_version", lambda asked, name=name, real=version: real(asked) + b"1" * (asked == name)
+        )
+        assert make() not in (key, "")
+        monkeypatch.setattr(
+            kept, "_version", lambda asked, name=name, real=version: b"" if asked == name else real(asked)
+        )
+        assert make() == ""
+        monkeypatch.undo()
+    monkeypatch.setattr(kept, "_processor", lambda: b"another")
+    assert make() != key
+
+
+# --- measured -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("speed", "name", "why"),
+    [
+        (0.9, "c", "numba trains 0.90 times as fast here, which does not repay its loading"),
+        (1.03, "c", "numba trains 1.03 times as fast here, which does not repay its loading"),
+        (1.2, "numba", "it trains 1.20 times as fast as c here"),
+    ],
+)
+def test_auto_takes_the_faster_for_this_kind_of_work(speed: float, name: str, why: str, folder: Path) -> None:
+    pretend_compiled(folder)
+    assert kept.write_speeds({backends.kind("float32", 10, 2): speed})
+    assert backends.choice("float32", 10, threads=2) == (name, why)
+    unmeasured = ("c", "it has not been measured against numba here; `fastnn warmup` does that")
+    for other in (("float64", 10, 2), ("float32", 10, 1), ("float32", backends.LARGE, 2), ("float32", None, 2)):
+        assert backends.choice(*other) == unmeasured
+    config.set_num_threads(2)
+    try:
+        assert backends.get("auto", "float32", 10).name == name
+    finally:
+        config.set_num_threads(None)
+
+
+def test_a_speed_without_kernels_is_not_followed(folder: Path) -> None:
+    assert kept.write_speeds({backends.kind("float32", None): 9.0})
+    assert backends.choice("float32").name == "c"
+    pretend_compiled(folder)
+    assert backends.choice("float32").name == "numba"
+
+
+def test_auto_is_the_same_all_through_a_process(folder: Path) -> None:
+    pretend_compiled(folder)
+    kept.write_speeds({backends.kind("float32", None): 9.0})
+    assert backends.get(None, "float32").name == "numba"
+    (folder / "speeds.txt").write_text("")
+    assert backends.get(None, "float32").name == "numba"
+    forget()
+    assert backends.get(None, "float32").name == "c"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xfe\x00",
+        b"c 1 2\n{kind} 9.0\n",  # another build of the library
+        b"{library}\n{kind}\n",
+        b"{library}\n{kind} nan\n",
+        b"{library}\n{kind} inf\n",
+        b"{library}\n{kind} -9.0\n",
+        b"{library}\n\n{kind} 9.0\n",
+        None,
+    ],
+    ids=str,
+)
+def test_a_damaged_record_is_no_record(content: bytes | None, folder: Path) -> None:
+    pretend_compiled(folder)
+    kind = backends.kind("float32", None)
+    assert kept.write_speeds({kind: 9.0})
+    record = folder / "speeds.txt"
+    library = record.read_bytes().splitlines()[0]
+    forget()
+    record.unlink()
+    if content is None:
+        record.mkdir()
+    else:
+        record.write_bytes(content.replace(b"{kind}", kind.encode()).replace(b"{library}", library))
+    assert backends.choice("float32").name == "c"
+
+
+def test_without_a_folder(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
+    forget()
+    assert kept.folder() is None and not kept.compiled("float32") and not kept.write_speeds({"float32": 2.0})
+    assert backends.choice("float32").name == "c"
+    assert main(["warmup"]) == 2
+    assert capsys.readouterr().err.startswith("fastnn warmup: there is no folder to keep compiled kernels in; name one")
+
+
+# --- the command ----------------------------------------------------------------------------------------------------
+
+
+def test_warmup_compiles_measures_and_keeps(tmp_path: Path) -> None:
+    """Cold, then warm; then `auto` does what was measured, and Numba compiles nothing more."""
+    load("numba")
+    load("c")
+    cache = tmp_path / "cache"
+    run = (
+        "import sys\nfrom fastnn.cli import main, warmup\nwarmup.ROUNDS, warmup.ROUND_SECONDS = 1, 0.001\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    first = json.loads(child(run, cache, "warmup", "--json"))
+    assert first["folder"].startswith(str(cache)) and list(first["compiled"]) == ["float32"]
+    assert first["compiled"]["float32"] > 0.0
+    assert len(first["speeds"]) == (2 if config.get_num_threads() == 1 else 4)
+    assert all(kind.startswith("float32, ") and speed > 0.0 for kind, speed in first["speeds"].items())
+    assert "float32: compiled already\n" in child(run, cache, "warmup")
+
+    use = (
+        "from fastnn import backends\nfrom fastnn.backends import kept\nfrom test_fallback import weights\n"
+        "(key,) = {kind for kind in kept.speeds_on_disk() if kind == backends.kind('float32', 0)}\n"
+        "speed = kept.speeds_on_disk()[key]\n"
+        "assert backends.choice('float32', 0).name == ('numba' if speed > 1 + backends.LOADING else 'c')\n"
+        "print(weights('numba') == weights('c'))"
+    )
+    assert child(use, cache) == "True\n"
+
+
+def test_warmup_without_numba(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(backends._reasons, "numba", "not installed")
+    assert main(["warmup"]) == 2
+    said = "fastnn warmup: there is nothing to compile: numba is not available (not installed)\n"
+    assert capsys.readouterr().err == said
