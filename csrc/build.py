@@ -24,7 +24,10 @@ from generate import write  # noqa: E402 - beside this file, which is not in a p
 
 # -Os or -O1 of a distribution would cost speed, never bits: what follows comes later on the command line.
 FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-fast-math", "-fno-math-errno", "-fvisibility=hidden", "-g0"]
-FAMILIES = ("gemm", "elementwise", "softmax", "optimizers", "philox", "network", "worker", "threads", "dispatch", "fma")
+FILES = (
+    "gemm", "gemm_blocks", "elementwise", "softmax", "losses", "normalization", "optimizers", "philox", "rows",
+    "parameters", "network", "worker", "levels", "operations", "programs", "threads", "fma",
+)  # fmt: skip
 
 # setuptools wants paths relative to the folder of setup.py, which is where it runs this.
 HERE = "csrc"
@@ -60,7 +63,7 @@ library.cdef(declarations("fastnn.h"))
 library.set_source(
     "fastnn.backends.c._fastnn",
     '#include "fastnn.h"',
-    sources=[f"{HERE}/{family}.c" for family in FAMILIES],
+    sources=[f"{HERE}/{name}.c" for name in FILES],
     depends=[*(f"{HERE}/{path.name}" for path in SOURCE.glob("*.[ch]")), *map(str, GENERATED.glob("*.h"))],
     include_dirs=INCLUDE,
     extra_compile_args=FLAGS,

@@ -80,55 +80,9 @@ KERNEL void FN(decay_step)(real *theta, int64_t n, real factor)
 
 /* --- gather: rows of any real dtype into rows of the model's; sources may be unaligned --------------------------- */
 
-INLINE real FN(from_u8)(const char *p)
+/* A float16 by integers, exactly: C11 has no such type. */
+INLINE real FN(half)(uint16_t half)
 {
-    return (real)(uint8_t)*p;
-}
-INLINE real FN(from_i8)(const char *p)
-{
-    return (real)(int8_t)*p;
-}
-INLINE real FN(from_u16)(const char *p)
-{
-    uint16_t x;
-    memcpy(&x, p, sizeof x);
-    return (real)x;
-}
-INLINE real FN(from_i16)(const char *p)
-{
-    int16_t x;
-    memcpy(&x, p, sizeof x);
-    return (real)x;
-}
-INLINE real FN(from_u32)(const char *p)
-{
-    uint32_t x;
-    memcpy(&x, p, sizeof x);
-    return (real)x;
-}
-INLINE real FN(from_i32)(const char *p)
-{
-    int32_t x;
-    memcpy(&x, p, sizeof x);
-    return (real)x;
-}
-INLINE real FN(from_u64)(const char *p)
-{
-    uint64_t x;
-    memcpy(&x, p, sizeof x);
-    return (real)x;
-}
-INLINE real FN(from_i64)(const char *p)
-{
-    int64_t x;
-    memcpy(&x, p, sizeof x);
-    return (real)x;
-}
-/* By integers, exactly: C11 has no such type. */
-INLINE real FN(from_f16)(const char *p)
-{
-    uint16_t half;
-    memcpy(&half, p, sizeof half);
     const uint32_t size = half & 0x7FFFU, moved_bits = size << 13;
     float moved, result;
     memcpy(&moved, &moved_bits, sizeof moved);
@@ -139,19 +93,18 @@ INLINE real FN(from_f16)(const char *p)
     memcpy(&result, &bits, sizeof result);
     return (real)result;
 }
-INLINE real FN(from_f32)(const char *p)
-{
-    float x;
-    memcpy(&x, p, sizeof x);
-    return (real)x;
-}
-INLINE real FN(from_f64)(const char *p)
-{
-    double x;
-    memcpy(&x, p, sizeof x);
-    return (real)x;
-}
 
+#define FNN_ITEM(code, type, to_real) \
+    INLINE real FN(from_##code)(const char *p) \
+    { \
+        type x; \
+        memcpy(&x, p, sizeof x); \
+        return to_real(x); \
+    }
+#include "sources.h"
+#undef FNN_ITEM
+
+/* A stride that the compiler knows is a loop that it makes vectors of. */
 INLINE void FN(convert)(real (*from)(const char *), int64_t size, real *dst, const char *src, int64_t n,
                         int64_t stride)
 {
@@ -173,66 +126,40 @@ KERNEL void FN(gather_row)(int code, real *dst, const char *src, int64_t n, int6
         return;
     }
     switch (code) {
-    case FNN_BOOL:
-    case FNN_UINT8:
-        FN(convert)(FN(from_u8), 1, dst, src, n, stride);
+#define FNN_ITEM(code, type, to_real) \
+    case FNN_##code: \
+        FN(convert)(FN(from_##code), (int64_t)sizeof(type), dst, src, n, stride); \
         break;
-    case FNN_INT8:
-        FN(convert)(FN(from_i8), 1, dst, src, n, stride);
-        break;
-    case FNN_UINT16:
-        FN(convert)(FN(from_u16), 2, dst, src, n, stride);
-        break;
-    case FNN_INT16:
-        FN(convert)(FN(from_i16), 2, dst, src, n, stride);
-        break;
-    case FNN_UINT32:
-        FN(convert)(FN(from_u32), 4, dst, src, n, stride);
-        break;
-    case FNN_INT32:
-        FN(convert)(FN(from_i32), 4, dst, src, n, stride);
-        break;
-    case FNN_UINT64:
-        FN(convert)(FN(from_u64), 8, dst, src, n, stride);
-        break;
-    case FNN_INT64:
-        FN(convert)(FN(from_i64), 8, dst, src, n, stride);
-        break;
-    case FNN_FLOAT16:
-        FN(convert)(FN(from_f16), 2, dst, src, n, stride);
-        break;
-    case FNN_FLOAT32:
-        FN(convert)(FN(from_f32), 4, dst, src, n, stride);
-        break;
-    case FNN_FLOAT64:
-        FN(convert)(FN(from_f64), 8, dst, src, n, stride);
-        break;
+#include "sources.h"
+#undef FNN_ITEM
     default:
         break;
     }
 }
 
-/* The index of the first element with x - x != 0, or -1: whole blocks first, then the guilty one by elements. */
-KERNEL int64_t FN(find_nonfinite)(const char *x, int64_t n)
+/* The index of the first element that is not within +-largest, or -1: whole blocks first, then the guilty one by
+ * elements. */
+KERNEL int64_t FN(find_nonfinite)(const char *x, int64_t n, real largest)
 {
     const int64_t size = (int64_t)sizeof(real);
+    const V limit = SPLAT(largest);
     int64_t i = 0;
     for (; i + 8 * W <= n; i += 8 * W) {
-        V sum = SPLAT((real)0);
+        M good = FN(first)(W);
         FNN_UNROLL
         for (int64_t part = 0; part < 8; part++) {
             V v = {0};
             memcpy(&v, x + (i + part * W) * size, sizeof v);
-            sum = sum + (v - v); /* +0, or NaN from the first that is not finite */
+            good = M_AND(good, LE(ABS(v), limit));
         }
-        if (FN(any)(NE(sum, sum))) {
+        if (FN(any)(M_NOT(good))) {
             break;
         }
     }
     for (; i < n; i++) {
         real v;
         memcpy(&v, x + i * size, sizeof v);
-        if (v - v != (real)0) {
+        if (!(v <= largest && v >= -largest)) {
             return i;
         }
     }

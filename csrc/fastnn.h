@@ -22,7 +22,7 @@ extern "C" {
 #define FNN_OK 0
 #define FNN_NULL 1 /* a pointer is NULL that is needed */
 #define FNN_BAD_SIZE 2 /* a size is negative, or more than the buffers hold */
-#define FNN_BAD_CODE 3 /* no such activation, loss, metric, optimizer or dtype */
+#define FNN_BAD_CODE 3 /* no such instruction, activation, loss, metric, optimizer, clip or dtype */
 #define FNN_BAD_LEVEL 4 /* no such instruction set, or not on this processor */
 
 /* Dtypes of fnn_data's x and y. */
@@ -41,8 +41,12 @@ extern "C" {
 
 #define FNN_ROW_BLOCK 16 /* rows that a thread takes at least */
 #define FNN_FORWARD_ROWS 64 /* rows of a thread's block in inference */
-#define FNN_GRADIENT_ROWS 64 /* rows of a W at least whose gradient stays in cache between dW and the optimizer */
-#define FNN_GRADIENT_BLOCK 32768 /* elements of such a gradient */
+#define FNN_GRADIENT_BLOCK 32768 /* elements of a gradient that stay in cache between dW and the optimizer */
+#define FNN_BLOCK_ROWS 126 /* rows of A that a GEMM of large matrices packs at a time */
+#define FNN_BLOCK_BYTES 2048 /* of a row of a block of B that it packs */
+#define FNN_PACKED_CHUNKS 2 /* blocks of B that its buffer holds */
+#define FNN_SCRATCH_F32 358912 /* reals of a thread's scratch */
+#define FNN_SCRATCH_F64 196096
 
 /* A plan and its state. Reals are of the dtype of the function that is called. */
 typedef struct fnn_program {
@@ -59,6 +63,7 @@ typedef struct fnn_program {
     int64_t fixed_elements; /* of the workspace, beside its rows */
     void *theta, *gradient; /* reals (p) */
     void *slot_0, *slot_1; /* reals (p), or NULL where the optimizer has none */
+    void *statistics; /* reals: kept means and variances, or NULL where no instruction has them */
     double *scalars; /* (FNN_SCALAR_WIDTH) */
     int64_t *counters; /* (FNN_COUNTER_WIDTH) */
     void *workspace; /* reals (fixed_elements + capacity * row elements) */
@@ -66,8 +71,7 @@ typedef struct fnn_program {
     void *row_values; /* reals (1 + metric_count, capacity) */
     void *row_scales; /* reals (capacity) */
     void *row_weights; /* reals (capacity): ones, unless data has weights */
-    void *scratch; /* reals (scratch_threads, scratch_size) */
-    int64_t scratch_size; /* max(FNN_GRADIENT_BLOCK, FNN_GRADIENT_ROWS * the most columns of a parameter) */
+    void *scratch; /* reals (scratch_threads, FNN_SCRATCH_F32 or FNN_SCRATCH_F64) */
     int64_t scratch_threads;
 } fnn_program;
 
@@ -99,36 +103,43 @@ int fnn_set_region(fnn_region region);
 /* order (n) = the permutation of an epoch. */
 int fnn_shuffle(int64_t *order, int64_t n, int64_t seed, int64_t epoch);
 
-/* found (threads) = the first flat index of each thread's rows of x (b, i) with a NaN or an infinity, or -1; the stride
- * between rows is in bytes. */
-int fnn_find_nonfinite_f32(int64_t *found, const void *x_bi, int64_t row_bytes, int64_t b, int64_t i, int32_t threads);
-int fnn_find_nonfinite_f64(int64_t *found, const void *x_bi, int64_t row_bytes, int64_t b, int64_t i, int32_t threads);
+/* found (threads) = the first flat index of each thread's rows of x (b, i) that is NaN or whose magnitude exceeds
+ * `largest`, or -1; the stride between rows is in bytes. */
+int fnn_find_nonfinite_f32(int64_t *found, const void *x_bi, int64_t row_bytes, int64_t b, int64_t i, double largest,
+        int32_t threads);
+int fnn_find_nonfinite_f64(int64_t *found, const void *x_bi, int64_t row_bytes, int64_t b, int64_t i, double largest,
+        int32_t threads);
 
 /* --- operations: the rows of fastnn/operations.py --- */
 
-/* C (m, n) = A (m, k) B (k, n), chunks of 256 along k. */
+/* C (m, n) = A (m, k) B (k, n), chunks of 256 along k. scratch of the four (threads, FNN_SCRATCH_F32 or FNN_SCRATCH_F64),
+ * or NULL: large matrices are slower then. */
 int fnn_gemm_nn_f32(float *C_mn, int64_t ldc, const float *A_mk, int64_t lda, const float *B_kn, int64_t ldb,
-        int64_t m, int64_t n, int64_t k, int32_t threads);
+        int64_t m, int64_t n, int64_t k, float *scratch, int32_t threads);
 int fnn_gemm_nn_f64(double *C_mn, int64_t ldc, const double *A_mk, int64_t lda, const double *B_kn, int64_t ldb,
-        int64_t m, int64_t n, int64_t k, int32_t threads);
+        int64_t m, int64_t n, int64_t k, double *scratch, int32_t threads);
 
 /* C (m, n) = A^T B, A (k, m), B (k, n). */
 int fnn_gemm_tn_f32(float *C_mn, int64_t ldc, const float *A_km, int64_t lda, const float *B_kn, int64_t ldb,
-        int64_t m, int64_t n, int64_t k, int32_t threads);
-int fnn_gemm_tn_f64(double *C_mn, int64_t ldc, const double *A_km, int64_t lda, const double *B_kn, int64_t ldb,
-        int64_t m, int64_t n, int64_t k, int32_t threads);
-
-/* C (m, n) = A B^T, A (m, k), B (n, k); scratch (k, n rounded up to 16). */
-int fnn_gemm_nt_f32(float *C_mn, int64_t ldc, const float *A_mk, int64_t lda, const float *B_nk, int64_t ldb,
         int64_t m, int64_t n, int64_t k, float *scratch, int32_t threads);
-int fnn_gemm_nt_f64(double *C_mn, int64_t ldc, const double *A_mk, int64_t lda, const double *B_nk, int64_t ldb,
+int fnn_gemm_tn_f64(double *C_mn, int64_t ldc, const double *A_km, int64_t lda, const double *B_kn, int64_t ldb,
         int64_t m, int64_t n, int64_t k, double *scratch, int32_t threads);
+
+/* C (m, n) = A B^T, A (m, k), B (n, k); transposed (k, n rounded up to 16). */
+int fnn_gemm_nt_f32(float *C_mn, int64_t ldc, const float *A_mk, int64_t lda, const float *B_nk, int64_t ldb,
+        int64_t m, int64_t n, int64_t k, float *transposed,
+        float *scratch, int32_t threads);
+int fnn_gemm_nt_f64(double *C_mn, int64_t ldc, const double *A_mk, int64_t lda, const double *B_nk, int64_t ldb,
+        int64_t m, int64_t n, int64_t k, double *transposed,
+        double *scratch, int32_t threads);
 
 /* Z (b, o) = X (b, i) W (i, o) + b (o). */
 int fnn_dense_forward_f32(float *Z_bo, int64_t ldz, const float *X_bi, int64_t ldx, const float *W_io, int64_t ldw,
-        const float *b_o, int64_t b, int64_t o, int64_t i, int32_t threads);
+        const float *b_o, int64_t b, int64_t o, int64_t i,
+        float *scratch, int32_t threads);
 int fnn_dense_forward_f64(double *Z_bo, int64_t ldz, const double *X_bi, int64_t ldx, const double *W_io, int64_t ldw,
-        const double *b_o, int64_t b, int64_t o, int64_t i, int32_t threads);
+        const double *b_o, int64_t b, int64_t o, int64_t i,
+        double *scratch, int32_t threads);
 
 /* db (o) = the sum of dZ (b, o) over b. */
 int fnn_bias_backward_f32(float *db_o, const float *dZ_bo, int64_t ldz, int64_t b, int64_t o, int32_t threads);
@@ -169,8 +180,8 @@ int fnn_loss_backward_f32(float *dA_bc, int64_t ldd, const float *A_bc, int64_t 
         const float *s_b, int64_t lds, int64_t b, int64_t c, int32_t code, double p, double keep, double add,
         int32_t threads);
 int fnn_loss_backward_f64(double *dA_bc, int64_t ldd, const double *A_bc, int64_t lda, const double *Y_bc,
-        int64_t ldy, const double *s_b, int64_t lds, int64_t b, int64_t c, int32_t code, double p, double keep, double add,
-        int32_t threads);
+        int64_t ldy, const double *s_b, int64_t lds, int64_t b, int64_t c, int32_t code, double p, double keep,
+        double add, int32_t threads);
 
 /* l (b) and P (b, c) = softmax(Z) from logits Z (b, c) against Y (b, c) or y (b, 1); P is not Z. */
 int fnn_crossentropy_forward_f32(float *l_b, int64_t ldl, float *P_bc, int64_t ldp, const float *Z_bc, int64_t ldz,
@@ -193,11 +204,11 @@ int fnn_metric_f32(float *r_b, int64_t ldr, const float *A_bc, int64_t lda, cons
 int fnn_metric_f64(double *r_b, int64_t ldr, const double *A_bc, int64_t lda, const double *Y_bc, int64_t ldy,
         int64_t b, int64_t c, int32_t code, int32_t threads);
 
-/* total (3 c + 1) += sum y, sum y^2, sum (y - a)^2 by output, then the row count; A (b, c), Y (b, c). */
-int fnn_r2_sums_f32(double *total, const float *A_bc, int64_t lda, const float *Y_bc, int64_t ldy, int64_t b,
-        int64_t c, int32_t threads);
-int fnn_r2_sums_f64(double *total, const double *A_bc, int64_t lda, const double *Y_bc, int64_t ldy, int64_t b,
-        int64_t c, int32_t threads);
+/* total (3 c + 1) += sum w y, sum w y^2, sum w (y - a)^2 by output, then sum w; A (b, c), Y (b, c), w (b). */
+int fnn_r2_sums_f32(double *total, const float *A_bc, int64_t lda, const float *Y_bc, int64_t ldy, const float *w_b,
+        int64_t ldw, int64_t b, int64_t c, int32_t threads);
+int fnn_r2_sums_f64(double *total, const double *A_bc, int64_t lda, const double *Y_bc, int64_t ldy, const double
+        *w_b, int64_t ldw, int64_t b, int64_t c, int32_t threads);
 
 /* total (1) += w l in row order, l (b), w (b). */
 int fnn_weighted_sum_f32(double *total, const float *l_b, int64_t ldl, const float *w_b, int64_t ldw, int64_t b,
@@ -239,19 +250,102 @@ int fnn_dropout_f32(float *A_bo, int64_t lda, const float *Z_bo, int64_t ldz, in
 int fnn_dropout_f64(double *A_bo, int64_t lda, const double *Z_bo, int64_t ldz, int64_t b, int64_t o, double rate,
         int64_t seed, int64_t step, int64_t layer, int32_t threads);
 
+/* A (b, o) = scale Z + offset, Z (b, o); its own backward with offset 0. */
+int fnn_affine_f32(float *A_bo, int64_t lda, const float *Z_bo, int64_t ldz, int64_t b, int64_t o, double scale,
+        double offset, int32_t threads);
+int fnn_affine_f64(double *A_bo, int64_t lda, const double *Z_bo, int64_t ldz, int64_t b, int64_t o, double scale,
+        double offset, int32_t threads);
+
+/* mean (o), var (o) of Z (b, o) over b, in two passes; inverse_b = 1 / b. */
+int fnn_batch_moments_f32(float *mean_o, float *var_o, const float *Z_bo, int64_t ldz, int64_t b, int64_t o, double
+        inverse_b, int32_t threads);
+int fnn_batch_moments_f64(double *mean_o, double *var_o, const double *Z_bo, int64_t ldz, int64_t b, int64_t o, double
+        inverse_b, int32_t threads);
+
+/* m (o) += rate (x - m), x (o). */
+int fnn_moving_average_f32(float *m_o, const float *x_o, int64_t o, double rate, int32_t threads);
+int fnn_moving_average_f64(double *m_o, const double *x_o, int64_t o, double rate, int32_t threads);
+
+/* inv (o) = 1 / deviation of var (o); code: FNN_DEVIATION_CODE_*, how epsilon enters. */
+int fnn_inverse_deviation_f32(float *inv_o, const float *var_o, int64_t o, int32_t code, double epsilon, int32_t
+        threads);
+int fnn_inverse_deviation_f64(double *inv_o, const double *var_o, int64_t o, int32_t code, double epsilon, int32_t
+        threads);
+
+/* A (b, o) = (Z - mean) inv gamma + beta, Z (b, o), the others (o). */
+int fnn_standardize_forward_f32(float *A_bo, int64_t lda, const float *Z_bo, int64_t ldz, const float *mean_o, const
+        float *inv_o, const float *gamma_o, const float *beta_o, int64_t b, int64_t o, int32_t threads);
+int fnn_standardize_forward_f64(double *A_bo, int64_t lda, const double *Z_bo, int64_t ldz, const double *mean_o,
+        const double *inv_o, const double *gamma_o, const double *beta_o, int64_t b, int64_t o, int32_t threads);
+
+/* dZ (b, o) = dA inv gamma, dA (b, o), the others (o). */
+int fnn_standardize_backward_f32(float *dZ_bo, int64_t ldz, const float *dA_bo, int64_t lda, const float *inv_o, const
+        float *gamma_o, int64_t b, int64_t o, int32_t threads);
+int fnn_standardize_backward_f64(double *dZ_bo, int64_t ldz, const double *dA_bo, int64_t lda, const double *inv_o,
+        const double *gamma_o, int64_t b, int64_t o, int32_t threads);
+
+/* N (b, o) = (Z - mean) inv and A (b, o) = N gamma + beta, Z (b, o), the others (o); N is not Z. */
+int fnn_batch_norm_forward_f32(float *A_bo, int64_t lda, float *N_bo, int64_t ldn, const float *Z_bo, int64_t ldz,
+        const float *mean_o, const float *inv_o, const float *gamma_o, const float *beta_o, int64_t b, int64_t o,
+        int32_t threads);
+int fnn_batch_norm_forward_f64(double *A_bo, int64_t lda, double *N_bo, int64_t ldn, const double *Z_bo, int64_t ldz,
+        const double *mean_o, const double *inv_o, const double *gamma_o, const double *beta_o, int64_t b, int64_t o,
+        int32_t threads);
+
+/* dg (o) = the sum of dA N over b, dA (b, o), N (b, o). */
+int fnn_scale_backward_f32(float *dg_o, const float *dA_bo, int64_t lda, const float *N_bo, int64_t ldn, int64_t b,
+        int64_t o, int32_t threads);
+int fnn_scale_backward_f64(double *dg_o, const double *dA_bo, int64_t lda, const double *N_bo, int64_t ldn, int64_t b,
+        int64_t o, int32_t threads);
+
+/* dZ (b, o) = inv gamma (dA - db / b - N dg / b), dA (b, o), N (b, o), the others (o); inverse_b = 1 / b. */
+int fnn_batch_norm_backward_f32(float *dZ_bo, int64_t ldz, const float *dA_bo, int64_t lda, const float *N_bo, int64_t
+        ldn, const float *inv_o, const float *gamma_o, const float *db_o, const float *dg_o, int64_t b, int64_t o,
+        double inverse_b, int32_t threads);
+int fnn_batch_norm_backward_f64(double *dZ_bo, int64_t ldz, const double *dA_bo, int64_t lda, const double *N_bo,
+        int64_t ldn, const double *inv_o, const double *gamma_o, const double *db_o, const double *dg_o, int64_t b,
+        int64_t o, double inverse_b, int32_t threads);
+
+/* N (b, o) = (Z - mean) inv by rows, A (b, o) = N gamma + beta, inv (b); Z (b, o), gamma (o), beta (o); N is not Z. */
+int fnn_layer_norm_forward_f32(float *A_bo, int64_t lda, float *N_bo, int64_t ldn, float *inv_b, int64_t ldi, const
+        float *Z_bo, int64_t ldz, const float *gamma_o, const float *beta_o, int64_t b, int64_t o, double epsilon,
+        double inverse_o, int32_t threads);
+int fnn_layer_norm_forward_f64(double *A_bo, int64_t lda, double *N_bo, int64_t ldn, double *inv_b, int64_t ldi, const
+        double *Z_bo, int64_t ldz, const double *gamma_o, const double *beta_o, int64_t b, int64_t o, double epsilon,
+        double inverse_o, int32_t threads);
+
+/* dZ (b, o) = inv (g - mean of g - N mean of g N) by rows, g = dA gamma; dA (b, o), N (b, o), inv (b), gamma (o). */
+int fnn_layer_norm_backward_f32(float *dZ_bo, int64_t ldz, const float *dA_bo, int64_t lda, const float *N_bo, int64_t
+        ldn, const float *inv_b, int64_t ldi, const float *gamma_o, int64_t b, int64_t o, double inverse_o, int32_t
+        threads);
+int fnn_layer_norm_backward_f64(double *dZ_bo, int64_t ldz, const double *dA_bo, int64_t lda, const double *N_bo,
+        int64_t ldn, const double *inv_b, int64_t ldi, const double *gamma_o, int64_t b, int64_t o, double inverse_o,
+        int32_t threads);
+
+/* g (p) within -limit and limit. */
+int fnn_clip_value_f32(float *g_p, int64_t p, double limit, int32_t threads);
+int fnn_clip_value_f64(double *g_p, int64_t p, double limit, int32_t threads);
+
+/* g (p) *= factor. */
+int fnn_gradient_scale_f32(float *g_p, int64_t p, double factor, int32_t threads);
+int fnn_gradient_scale_f64(double *g_p, int64_t p, double factor, int32_t threads);
+
 /* --- programs: a plan's steps; every thread of the team needs its part of program->scratch --- */
 
-/* trains on steps first ... last - 1 of the epoch; sums (plan's sums) += losses and metrics. */
+/* trains on steps first ... last - 1 of the epoch; sums (plan's sums) += losses and metrics; taken (1), or NULL, = how
+ * many steps were taken. rates (last - first), or NULL: the learning rate of each step; the last one stays in
+ * program->scalars. stop: whether to end after the first step that makes the sum of losses NaN or infinite. */
 int fnn_run_steps_f32(const fnn_program *program, const fnn_data *data, int64_t first, int64_t last, double *sums,
-        int32_t threads);
+        int64_t *taken, const double *rates, int32_t stop, int32_t threads);
 int fnn_run_steps_f64(const fnn_program *program, const fnn_data *data, int64_t first, int64_t last, double *sums,
-        int32_t threads);
+        int64_t *taken, const double *rates, int32_t stop, int32_t threads);
 
-/* leaves the gradient of the first batch's mean loss in program->gradient; sums += its loss and metrics. */
+/* leaves the gradient of the first batch's mean loss, not clipped, in program->gradient; sums += its loss and metrics.
+ * Moving averages move, as in every step. */
 int fnn_gradient_f32(const fnn_program *program, const fnn_data *data, double *sums, int32_t threads);
 int fnn_gradient_f64(const fnn_program *program, const fnn_data *data, double *sums, int32_t threads);
 
-/* one optimizer step from program->gradient. */
+/* one optimizer step from program->gradient, which is clipped first. */
 int fnn_update_f32(const fnn_program *program, int32_t threads);
 int fnn_update_f64(const fnn_program *program, int32_t threads);
 

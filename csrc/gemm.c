@@ -10,87 +10,12 @@
 
 #else
 
-/* Rows of the tiles: panels of two vectors, panels of one. */
-#undef WIDE_ROWS
-#undef WIDE_REST
-#undef NARROW_ROWS
-#if FNN_LEVEL == FNN_AVX512
-#define WIDE_ROWS 8
-#define WIDE_REST 4
-#define NARROW_ROWS 16
-#elif FNN_LEVEL == FNN_AVX2
-#define WIDE_ROWS 6
-#define WIDE_REST 2
-#define NARROW_ROWS 8
-#else
-#define WIDE_ROWS 4
-#define WIDE_REST 2
-#define NARROW_ROWS 8
-#endif
+#include "columns.h"
+#include "gemm_tile.h"
+
 /* Rows of A, and row stride of B, from which a packed panel of B repays its copy. */
 #define PACK_ROWS 48
 #define PACK_STRIDE 256
-
-/* `rows` x `vectors` accumulators; `full` if every column is there to be read: constants after inlining. */
-INLINE void FN(tile)(const int rows, const int vectors, const bool full, real *C, int64_t ldc, const real *A,
-                     int64_t a_row, int64_t a_k, const real *B, int64_t ldb, int64_t n, int64_t k, const real *bias,
-                     int flags)
-{
-    V sum[NARROW_ROWS][2];
-    /* Every fourth row has a pointer: the others are reached by offsets that fit in registers. */
-    const real *start[(NARROW_ROWS + 3) / 4];
-    FNN_UNROLL
-    for (int i = 0; i < rows; i++) {
-        FNN_UNROLL
-        for (int j = 0; j < vectors; j++) {
-            sum[i][j] = SPLAT((real)0);
-        }
-    }
-    FNN_UNROLL
-    for (int i = 0; i < rows; i += 4) {
-        start[i / 4] = A + i * a_row;
-    }
-    for (int64_t step = 0; step < k; step++) {
-        V b[2];
-        FNN_UNROLL
-        for (int j = 0; j < vectors; j++) {
-            b[j] = full ? LOAD(B + j * W) : LOAD_FIRST(B + j * W, n > j * W ? n - j * W : 0);
-        }
-        B += ldb;
-        FNN_UNROLL
-        for (int i = 0; i < rows; i++) {
-            const V a = SPLAT(start[i / 4][i % 4 * a_row]);
-            FNN_UNROLL
-            for (int j = 0; j < vectors; j++) {
-                sum[i][j] = FMA(a, b[j], sum[i][j]);
-            }
-        }
-        FNN_UNROLL
-        for (int i = 0; i < rows; i += 4) {
-            start[i / 4] += a_k;
-        }
-    }
-    FNN_UNROLL
-    for (int j = 0; j < vectors; j++) {
-        const int64_t left = n > j * W ? n - j * W : 0;
-        const V b = (flags & FNN_BIAS) ? LOAD_FIRST(bias + j * W, left) : SPLAT((real)0);
-        FNN_UNROLL
-        for (int i = 0; i < rows; i++) {
-            real *c = C + i * ldc + j * W;
-            V value = sum[i][j];
-            if (flags & FNN_ACCUMULATE) {
-                value = LOAD_FIRST(c, left) + value;
-            }
-            if (flags & FNN_BIAS) {
-                value = value + b;
-            }
-            if (flags & FNN_RELU) {
-                value = SELECT(LT(value, SPLAT((real)0)), SPLAT((real)0), value);
-            }
-            STORE_FIRST(c, value, left);
-        }
-    }
-}
 
 KERNEL static void FN(tile_wide)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B,
                                  int64_t ldb, int64_t n, int64_t k, const real *bias, int flags)
@@ -181,8 +106,12 @@ INLINE void FN(panel_narrow)(real *C, int64_t ldc, const real *A, int64_t a_row,
 }
 
 KERNEL void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B, int64_t ldb,
-                     int64_t m, int64_t n, int64_t k, const real *bias, int flags)
+                     int64_t m, int64_t n, int64_t k, const real *bias, int flags, real *pack)
 {
+    if (pack != NULL && FN(gemm_is_large)(m, n, k)) {
+        FN(gemm_blocks)(C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack);
+        return;
+    }
     for (int64_t j = 0; j < n; j += 2 * W) {
         const int64_t width = fnn_least(n - j, 2 * W);
         const real *bias_at = (flags & FNN_BIAS) ? bias + j : bias;
@@ -230,22 +159,10 @@ KERNEL void FN(transpose)(real *dst, int64_t ldd, const real *src, int64_t lds, 
     }
 }
 
-/* db_o = the sum over the batch of dZ_bo by the rule of the GEMM. */
+/* db_o = the sum over the batch of dZ_bo. */
 KERNEL void FN(bias_backward)(real *db, const real *dZ, int64_t ld, int64_t rows, int64_t columns)
 {
-    for (int64_t c = 0; c < columns; c += W) {
-        const int64_t left = columns - c;
-        V total = SPLAT((real)0);
-        for (int64_t start = 0; start < rows; start += FNN_K_CHUNK) {
-            const int64_t end = fnn_least(start + FNN_K_CHUNK, rows);
-            V chunk = SPLAT((real)0);
-            for (int64_t row = start; row < end; row++) {
-                chunk = chunk + LOAD_FIRST(dZ + row * ld + c, left);
-            }
-            total = start == 0 ? chunk : total + chunk;
-        }
-        STORE_FIRST(db + c, total, left);
-    }
+    FN(sum_columns)(SUM, db, dZ, ld, NULL, 0, rows, columns);
 }
 
 #endif

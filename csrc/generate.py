@@ -24,10 +24,13 @@ INTEGER_BITS = {"float32": 32, "float64": 64}
 ENUMS = (
     ("plan.py", "Kind", "KIND"),
     ("plan.py", "I", "I"),
+    ("plan.py", "Batch", "BATCH"),
+    ("plan.py", "Role", "ROLE"),
     ("plan.py", "Par", "PAR"),
     ("plan.py", "Met", "MET"),
     ("plan.py", "Los", "LOS"),
     ("plan.py", "Opt", "OPT"),
+    ("plan.py", "Clip", "CLIP"),
     ("plan.py", "Scalar", "SCALAR"),
     ("plan.py", "Counter", "COUNTER"),
     ("operations.py", "Family", "FAMILY"),
@@ -38,6 +41,7 @@ NUMBERS = (
     ("plan.py", "ROW_PAD"),
     ("plan.py", "SUM_LOSS"),
     ("plan.py", "SUM_COUNT"),
+    ("plan.py", "DEVIATION_CODE"),
     ("random.py", "ROUNDS"),
     ("random.py", "MULTIPLIERS"),
     ("random.py", "WEYL"),
@@ -228,6 +232,15 @@ def formulas(dtype: str, ar: Any, fo: Any) -> str:
         ),
         function(dtype, "decay", ("theta", "factor"), fo.decay),
         function(dtype, "penalty_slope", ("g", "w", "l1", "two_l2"), fo.penalty_slope),
+        function(dtype, "clip", ("a", "low", "high"), fo.clip),
+        function(dtype, "affine_element", ("z", "scale", "offset"), fo.affine),
+        function(dtype, "moving_average_element", ("m", "x", "rate"), fo.moving_average),
+        function(dtype, "inverse_deviation_element", ("v", "epsilon"), fo.inverse_deviation),
+        function(dtype, "inverse_deviation_floor_element", ("v", "epsilon"), fo.inverse_deviation_floor),
+        function(dtype, "standardized", ("z", "mean", "inv"), fo.standardized),
+        function(dtype, "standardize_slope", ("d", "inv", "gamma"), fo.standardize_slope),
+        function(dtype, "batch_norm_slope", ("d", "n", "inv", "gamma", "db", "dg", "inverse_b"), fo.batch_norm_slope),
+        function(dtype, "layer_norm_slope", ("d", "n", "inv", "gamma", "m1", "m2"), fo.layer_norm_slope),
     ]
     for name, activation in fo.ACTIVATIONS.items():
         made.append(function(dtype, f"{name}_forward", ("z", "p"), activation.forward))
@@ -254,7 +267,7 @@ def enum_members(file: str, name: str) -> dict[str, int]:
 
 
 def number(file: str, name: str) -> Any:
-    """A module's plain number, or tuple of them, from its text."""
+    """A module's plain number, or tuple or table of them, from its text."""
     for node in _syntax(file):
         if not isinstance(node, ast.Assign):
             continue
@@ -275,7 +288,8 @@ def constants(fo: Any) -> str:
         values |= {f"{prefix}_{member}": value for member, value in enum_members(file, name).items()}
     for file, name in NUMBERS:
         found = number(file, name)
-        values |= {f"{name}_{n}": v for n, v in enumerate(found)} if isinstance(found, tuple) else {name: found}
+        found = dict(enumerate(found)) if isinstance(found, tuple) else found
+        values |= {f"{name}_{key}": v for key, v in found.items()} if isinstance(found, dict) else {name: found}
     groups = {
         "ACTIVATION": fo.ACTIVATIONS,
         "LOSS": fo.LOSS_NAMES,

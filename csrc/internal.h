@@ -54,40 +54,70 @@ typedef struct fnn_sync {
 /* What every thread of a team runs: its number, and how many there are. */
 typedef void fnn_worker(void *context, fnn_sync *sync, int64_t member, int64_t team);
 
+/* What a team can run on one instruction set and dtype. */
+typedef struct fnn_workers {
+    fnn_worker *operate; /* an fnn_call */
+    fnn_worker *run; /* an fnn_run */
+    fnn_worker *scan; /* an fnn_scan */
+} fnn_workers;
+
+/* Those of the instruction set in use. */
+const fnn_workers *fnn_workers_f32(void);
+const fnn_workers *fnn_workers_f64(void);
+
 void fnn_launch(fnn_worker *worker, void *context, int32_t threads);
 void fnn_barrier(fnn_sync *sync, int64_t team);
 double fnn_fma_exact(double a, double b, double c);
+int fnn_slots(int32_t code); /* how many slots an optimizer has */
+
+#define FNN_CALL_ARRAYS 7
 
 /* An operation of the table: array n has its address and row stride in elements; m rows, n columns, k depth. */
 typedef struct fnn_call {
     int32_t family;
     int32_t code;
-    char *array[6];
-    int64_t ld[6];
+    const void *array[FNN_CALL_ARRAYS]; /* outputs, inputs, scratch */
+    int64_t ld[FNN_CALL_ARRAYS];
     int64_t m, n, k;
     double scalar[4];
     int64_t seed, step, layer;
-    char *scratch;
+    void *pack; /* a scratch for each thread, or NULL */
 } fnn_call;
 
 enum { FNN_MODE_STEPS, FNN_MODE_GRADIENT, FNN_MODE_SCORE, FNN_MODE_UPDATE, FNN_MODE_FORWARD };
 
-/* One program running; `x` is what FORWARD reads instead of the data's. */
+/* One program running. */
 typedef struct fnn_run {
     int32_t mode;
     const fnn_program *program;
     const fnn_data *data;
     int64_t first, last;
     double *sums;
-    char *out;
+    int64_t *taken; /* or NULL */
+    const double *rates; /* or NULL */
+    bool stop;
+    void *out;
 } fnn_run;
 
-/* find_nonfinite: each member leaves the first bad flat index of its rows, or -1. */
+/* find_nonfinite: each member leaves the first flat index of its rows whose magnitude is not <= largest, or -1. */
 typedef struct fnn_scan {
     const char *x;
     int64_t row_bytes, rows, columns;
+    double largest;
     int64_t *found;
 } fnn_scan;
+
+/* The scalars of one optimizer step, float64. */
+typedef struct fnn_step {
+    double rate;
+    double power_1, power_2; /* of the betas, after the step */
+    double h[4];
+    double decay;
+} fnn_step;
+
+fnn_step fnn_step_scalars(const fnn_program *program, double rate);
+void fnn_finish_step(const fnn_program *program, const fnn_step *s);
+bool fnn_clips_norms(const fnn_program *program); /* whether the optimizer needs the whole gradient first */
 
 static inline int64_t fnn_least(int64_t a, int64_t b)
 {

@@ -1,11 +1,26 @@
 /* The kernels of one instruction set and dtype, as the families call each other's; included by vector.h. Addresses are
  * of the pair's reals, strides in elements. */
 
-/* gemm.c: C_mn = A_mk B_kn, then flags: FNN_BIAS, FNN_RELU. */
+/* gemm.c: C_mn = A_mk B_kn, then flags: FNN_BIAS, FNN_RELU; `pack` has room for what gemm_blocks.c packs, or is NULL. */
 void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B, int64_t ldb, int64_t m,
-              int64_t n, int64_t k, const real *bias, int flags);
+              int64_t n, int64_t k, const real *bias, int flags, real *pack);
 void FN(transpose)(real *dst, int64_t ldd, const real *src, int64_t lds, int64_t rows, int64_t columns);
 void FN(bias_backward)(real *db, const real *dZ, int64_t ld, int64_t rows, int64_t columns);
+
+/* Whether blocks are worth their copies: from these sizes on. */
+#undef FNN_LEAST_COLUMNS
+#define FNN_LEAST_COLUMNS 128
+INLINE bool FN(gemm_is_large)(int64_t m, int64_t n, int64_t k)
+{
+    return m >= 64 && n >= FNN_LEAST_COLUMNS && k >= 32;
+}
+
+/* gemm_blocks.c: the same for large matrices; and its parts, for at most FNN_K_CHUNK of k and one block of columns. */
+void FN(gemm_blocks)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B, int64_t ldb,
+                     int64_t m, int64_t n, int64_t k, const real *bias, int flags, real *pack);
+void FN(pack_panels)(real *panels, const real *B, int64_t ldb, int64_t n, int64_t k);
+void FN(gemm_packed)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *panels, int64_t m,
+                     int64_t n, int64_t k, const real *bias, int flags, real *rows);
 
 /* elementwise.c: over n contiguous elements. */
 void FN(activation_forward)(int code, real *A, const real *Z, int64_t n, real p);
@@ -14,12 +29,12 @@ void FN(row_scale)(real *s, const real *w, int64_t n, real factor);
 void FN(penalty_backward)(real *g, const real *w, int64_t n, real l1, real two_l2);
 void FN(decay_step)(real *theta, int64_t n, real factor);
 void FN(gather_row)(int code, real *dst, const char *src, int64_t n, int64_t stride);
-int64_t FN(find_nonfinite)(const char *x, int64_t n);
+int64_t FN(find_nonfinite)(const char *x, int64_t n, real largest);
 double FN(sum_abs)(const real *w, int64_t n);
 double FN(sum_squares)(const real *w, int64_t n);
 double FN(weighted_sum)(double total, const real *l, int64_t ld, const real *w, int64_t ld_w, int64_t rows);
 
-/* softmax.c: over rows of C elements. */
+/* softmax.c, losses.c: over rows of C elements. */
 void FN(softmax_forward)(real *P, int64_t ldp, const real *Z, int64_t ldz, int64_t rows, int64_t width);
 void FN(softmax_backward)(real *dZ, int64_t ldz, const real *dP, int64_t ld_dp, const real *P, int64_t ldp,
                           int64_t rows, int64_t width);
@@ -34,7 +49,33 @@ void FN(loss_backward)(int code, real *dA, int64_t ldd, const real *A, int64_t l
                        const real *s, int64_t lds, int64_t rows, int64_t width, real p, real keep, real add);
 void FN(accuracy)(int code, real *r, int64_t ldr, const real *A, int64_t lda, const real *Y, int64_t ldy, int64_t rows,
                   int64_t width);
-void FN(r2_sums)(double *sums, const real *A, int64_t lda, const real *Y, int64_t ldy, int64_t rows, int64_t width);
+void FN(r2_sums)(double *sums, const real *A, int64_t lda, const real *Y, int64_t ldy, const real *w, int64_t ldw,
+                 int64_t rows, int64_t width);
+
+/* normalization.c: over n contiguous elements, over columns of a batch, over rows. */
+void FN(affine)(real *A, const real *Z, int64_t n, real scale, real offset);
+void FN(moving_average)(real *m, const real *x, int64_t n, real rate);
+void FN(inverse_deviation)(int code, real *inv, const real *var, int64_t n, real epsilon);
+void FN(clip_value)(real *g, int64_t n, real limit);
+void FN(gradient_scale)(real *g, int64_t n, real factor);
+void FN(batch_moments)(real *mean, real *var, const real *Z, int64_t ld, int64_t rows, int64_t columns, real inverse_b);
+void FN(scale_backward)(real *dg, const real *dA, int64_t lda, const real *N, int64_t ldn, int64_t rows,
+                        int64_t columns);
+void FN(standardize_forward)(real *A, int64_t lda, const real *Z, int64_t ldz, const real *mean, const real *inv,
+                             const real *gamma, const real *beta, int64_t rows, int64_t width);
+void FN(standardize_backward)(real *dZ, int64_t ldz, const real *dA, int64_t lda, const real *inv, const real *gamma,
+                              int64_t rows, int64_t width);
+void FN(batch_norm_forward)(real *A, int64_t lda, real *N, int64_t ldn, const real *Z, int64_t ldz, const real *mean,
+                            const real *inv, const real *gamma, const real *beta, int64_t rows, int64_t width);
+void FN(batch_norm_backward)(real *dZ, int64_t ldz, const real *dA, int64_t lda, const real *N, int64_t ldn,
+                             const real *inv, const real *gamma, const real *db, const real *dg, int64_t rows,
+                             int64_t width, real inverse_b);
+void FN(layer_norm_forward)(real *A, int64_t lda, real *N, int64_t ldn, real *inv, int64_t ld_inv, const real *Z,
+                            int64_t ldz, const real *gamma, const real *beta, int64_t rows, int64_t width,
+                            real epsilon, real inverse_o);
+void FN(layer_norm_backward)(real *dZ, int64_t ldz, const real *dA, int64_t lda, const real *N, int64_t ldn,
+                             const real *inv, int64_t ld_inv, const real *gamma, int64_t rows, int64_t width,
+                             real inverse_o);
 
 /* optimizers.c: one step on n parameters. */
 void FN(optimizer_step)(int code, real *theta, real *s0, real *s1, const real *g, int64_t n, const real *h);
@@ -42,6 +83,45 @@ void FN(optimizer_step)(int code, real *theta, real *s0, real *s1, const real *g
 /* philox.c */
 void FN(dropout_rows)(real *dst, int64_t ldd, const real *src, int64_t lds, int64_t first, int64_t last, int64_t width,
                       double rate, int64_t seed, int64_t step, int64_t layer);
+
+/* A row of a workspace buffer. */
+INLINE real *FN(buffer)(const fnn_program *program, int64_t unit, int64_t width, int64_t row)
+{
+    return (real *)program->workspace + program->fixed_elements + unit * program->capacity + row * fnn_padded(width);
+}
+
+/* One of the FNN_BATCH_* vectors of a normalization. */
+INLINE real *FN(of_batch)(const fnn_program *program, const int64_t *at, int64_t vector)
+{
+    return (real *)program->workspace + at[FNN_I_STATISTICS] + vector * fnn_padded(at[FNN_I_OUTPUTS]);
+}
+
+/* A member's scratch: what gemm_blocks.c packs, then the gradient of a block of a W. */
+INLINE real *FN(pack)(const fnn_program *program, int64_t member)
+{
+    return (real *)program->scratch + member * FNN_SCRATCH;
+}
+
+/* rows.c: rows first ... last - 1 of the batch. */
+void FN(gather)(const fnn_program *program, const fnn_data *data, int64_t first, int64_t last, int64_t batch_start,
+                bool with_targets);
+int64_t FN(forward)(const fnn_program *program, int64_t ready, int64_t first, int64_t last, bool training,
+                    bool with_loss, real *pack);
+void FN(batch_statistics)(const fnn_program *program, int64_t number, int64_t batch_rows, int64_t member, int64_t team);
+void FN(losses)(const fnn_program *program, int64_t first, int64_t last);
+void FN(loss_gradient)(const fnn_program *program, int64_t first, int64_t last, int64_t batch_rows);
+int64_t FN(backward)(const fnn_program *program, int64_t ready, int64_t first, int64_t last, int64_t batch_rows,
+                     real *pack);
+void FN(batch_gradients)(const fnn_program *program, int64_t number, int64_t batch_rows, int64_t member, int64_t team);
+
+/* parameters.c: a member's share of every parameter. */
+double FN(penalty)(const fnn_program *program);
+void FN(transpose_block)(const fnn_program *program, const int64_t *at, int64_t first, int64_t rows, int64_t column,
+                         int64_t columns);
+void FN(parameter_phase)(const fnn_program *program, int64_t member, int64_t team, int64_t batch_rows,
+                         const fnn_step *s);
+void FN(update)(const fnn_program *program, fnn_sync *sync, int64_t member, int64_t team, bool in_step,
+                const fnn_step *s);
 
 /* network.c, worker.c: what a team's threads run. */
 void FN(run)(void *context, fnn_sync *sync, int64_t member, int64_t team);

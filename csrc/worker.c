@@ -27,37 +27,35 @@ INLINE void FN(operate_gemm)(const fnn_call *call, fnn_sync *sync, int64_t membe
         bias = (const real *)call->array[3];
         flags = FNN_BIAS;
     } else if (call->family == FNN_FAMILY_GEMM_NT) {
-        real *scratch = (real *)call->scratch;
+        real *transposed = FN(at)(call, 3, 0);
         const int64_t ld = fnn_padded(n);
         fnn_share(n, FNN_ROW_BLOCK, member, team, &first, &last);
         if (last > first) {
-            FN(transpose)(scratch + first, ld, B + first * ldb, ldb, last - first, k);
+            FN(transpose)(transposed + first, ld, B + first * ldb, ldb, last - first, k);
         }
         fnn_barrier(sync, team);
-        B = scratch;
+        B = transposed;
         ldb = ld;
     }
     fnn_share(m, FNN_ROW_BLOCK, member, team, &first, &last);
     if (last > first) {
         FN(gemm)(FN(at)(call, 0, first), call->ld[0], (const real *)call->array[1] + first * a_row, a_row, a_k, B, ldb,
-                 last - first, n, k, bias, flags);
+                 last - first, n, k, bias, flags, call->pack == NULL ? NULL : (real *)call->pack + member * FNN_SCRATCH);
     }
 }
 
-/* Sums, whose order is fixed: one thread. */
-INLINE void FN(operate_sums)(const fnn_call *call)
+/* Totals, whose order is fixed: one thread. */
+INLINE void FN(operate_totals)(const fnn_call *call)
 {
     double *total = (double *)call->array[0];
-    const real *a = FN(at)(call, 1, 0), *b = FN(at)(call, 2, 0);
+    const int64_t *ld = call->ld;
+    const real *a = FN(at)(call, 1, 0), *b = FN(at)(call, 2, 0), *c = FN(at)(call, 3, 0);
     switch (call->family) {
-    case FNN_FAMILY_BIAS_BACKWARD:
-        FN(bias_backward)((real *)call->array[0], a, call->ld[1], call->m, call->n);
-        break;
     case FNN_FAMILY_R2_SUMS:
-        FN(r2_sums)(total, a, call->ld[1], b, call->ld[2], call->m, call->n);
+        FN(r2_sums)(total, a, ld[1], b, ld[2], c, ld[3], call->m, call->n);
         break;
     case FNN_FAMILY_WEIGHTED_SUM:
-        *total = FN(weighted_sum)(*total, a, call->ld[1], b, call->ld[2], call->m);
+        *total = FN(weighted_sum)(*total, a, ld[1], b, ld[2], call->m);
         break;
     case FNN_FAMILY_SUM_ABS:
         *total += FN(sum_abs)(a, call->n);
@@ -68,67 +66,130 @@ INLINE void FN(operate_sums)(const fnn_call *call)
     }
 }
 
+/* Sums over the batch: a member takes columns. */
+INLINE void FN(operate_columns)(const fnn_call *call, int64_t member, int64_t team)
+{
+    const int64_t *ld = call->ld;
+    int64_t first, last;
+    fnn_share(call->n, FNN_ROW_BLOCK, member, team, &first, &last);
+    if (last <= first) {
+        return;
+    }
+    real *a = FN(at)(call, 0, 0) + first, *b = FN(at)(call, 1, 0) + first;
+    const int64_t n = last - first;
+    switch (call->family) {
+    case FNN_FAMILY_BIAS_BACKWARD:
+        FN(bias_backward)(a, b, ld[1], call->m, n);
+        break;
+    case FNN_FAMILY_SCALE_BACKWARD:
+        FN(scale_backward)(a, b, ld[1], FN(at)(call, 2, 0) + first, ld[2], call->m, n);
+        break;
+    default:
+        FN(batch_moments)(a, b, FN(at)(call, 2, 0) + first, ld[2], call->m, n, (real)call->scalar[0]);
+        break;
+    }
+}
+
 /* Operations on rows, or on one row of p elements: each row apart, since a stride may lie between them. */
 INLINE void FN(operate_row)(const fnn_call *call, int64_t row)
 {
     const int64_t n = call->n;
-    const double *s = call->scalar;
+    const real s[4] = {(real)call->scalar[0], (real)call->scalar[1], (real)call->scalar[2], (real)call->scalar[3]};
     real *a = FN(at)(call, 0, row), *b = FN(at)(call, 1, row), *c = FN(at)(call, 2, row);
     switch (call->family) {
     case FNN_FAMILY_ACTIVATION_FORWARD:
-        FN(activation_forward)(call->code, a, b, n, (real)s[0]);
+        FN(activation_forward)(call->code, a, b, n, s[0]);
         break;
     case FNN_FAMILY_ACTIVATION_BACKWARD:
-        FN(activation_backward)(call->code, a, b, c, n, (real)s[0]);
+        FN(activation_backward)(call->code, a, b, c, n, s[0]);
         break;
     case FNN_FAMILY_PENALTY_BACKWARD:
-        FN(penalty_backward)(a, b, n, (real)s[0], (real)s[1]);
+        FN(penalty_backward)(a, b, n, s[0], s[1]);
         break;
     case FNN_FAMILY_ROW_SCALE:
-        FN(row_scale)(a, b, n, (real)s[0]);
+        FN(row_scale)(a, b, n, s[0]);
         break;
     case FNN_FAMILY_DECAY_STEP:
-        FN(decay_step)(a, n, (real)s[0]);
+        FN(decay_step)(a, n, s[0]);
         break;
-    default: {
-        const real h[4] = {(real)s[0], (real)s[1], (real)s[2], (real)s[3]};
-        FN(optimizer_step)(call->code, a, b, c, FN(at)(call, 3, row), n, h);
+    case FNN_FAMILY_AFFINE:
+        FN(affine)(a, b, n, s[0], s[1]);
         break;
-    }
+    case FNN_FAMILY_MOVING_AVERAGE:
+        FN(moving_average)(a, b, n, s[0]);
+        break;
+    case FNN_FAMILY_INVERSE_DEVIATION:
+        FN(inverse_deviation)(call->code, a, b, n, s[0]);
+        break;
+    case FNN_FAMILY_CLIP_VALUE:
+        FN(clip_value)(a, n, s[0]);
+        break;
+    case FNN_FAMILY_GRADIENT_SCALE:
+        FN(gradient_scale)(a, n, s[0]);
+        break;
+    default:
+        FN(optimizer_step)(call->code, a, c, FN(at)(call, 3, row), b, n, s);
+        break;
     }
 }
 
-/* Operations on rows that need the whole row. */
-INLINE void FN(operate_losses)(const fnn_call *call, int64_t first, int64_t rows)
+/* Operations that need the whole row, or vectors beside it. Gives whether the call is one of them. */
+INLINE bool FN(operate_rows)(const fnn_call *call, int64_t first, int64_t rows)
 {
     const int64_t *ld = call->ld, n = call->n;
-    const double *s = call->scalar;
+    const real s[3] = {(real)call->scalar[0], (real)call->scalar[1], (real)call->scalar[2]};
     const bool sparse = call->code != FNN_LOGITS;
     real *a = FN(at)(call, 0, first), *b = FN(at)(call, 1, first), *c = FN(at)(call, 2, first);
     const real *d = FN(at)(call, 3, first);
+    /* What has no rows. */
+    const real *v2 = call->array[2], *v3 = call->array[3], *v4 = call->array[4], *v5 = call->array[5];
+    const real *v6 = call->array[6];
     switch (call->family) {
     case FNN_FAMILY_SOFTMAX_FORWARD:
         FN(softmax_forward)(a, ld[0], b, ld[1], rows, n);
-        break;
+        return true;
     case FNN_FAMILY_SOFTMAX_BACKWARD:
         FN(softmax_backward)(a, ld[0], b, ld[1], c, ld[2], rows, n);
-        break;
+        return true;
     case FNN_FAMILY_LOSS_FORWARD:
-        FN(loss_forward)(call->code, a, ld[0], b, ld[1], c, ld[2], rows, n, (real)s[0], (real)s[1], (real)s[2]);
-        break;
+        FN(loss_forward)(call->code, a, ld[0], b, ld[1], c, ld[2], rows, n, s[0], s[1], s[2]);
+        return true;
     case FNN_FAMILY_LOSS_BACKWARD:
-        FN(loss_backward)(call->code, a, ld[0], b, ld[1], c, ld[2], d, ld[3], rows, n, (real)s[0], (real)s[1],
-                          (real)s[2]);
-        break;
+        FN(loss_backward)(call->code, a, ld[0], b, ld[1], c, ld[2], d, ld[3], rows, n, s[0], s[1], s[2]);
+        return true;
     case FNN_FAMILY_CROSSENTROPY_FORWARD:
-        FN(crossentropy_forward)(sparse, a, ld[0], b, ld[1], c, ld[2], d, ld[3], rows, n, (real)s[0], (real)s[1]);
-        break;
+        FN(crossentropy_forward)(sparse, a, ld[0], b, ld[1], c, ld[2], d, ld[3], rows, n, s[0], s[1]);
+        return true;
     case FNN_FAMILY_CROSSENTROPY_BACKWARD:
-        FN(crossentropy_backward)(sparse, a, ld[0], b, ld[1], c, ld[2], d, ld[3], rows, n, (real)s[0], (real)s[1]);
-        break;
-    default:
+        FN(crossentropy_backward)(sparse, a, ld[0], b, ld[1], c, ld[2], d, ld[3], rows, n, s[0], s[1]);
+        return true;
+    case FNN_FAMILY_METRIC:
         FN(accuracy)(call->code, a, ld[0], b, ld[1], c, ld[2], rows, n);
-        break;
+        return true;
+    case FNN_FAMILY_STANDARDIZE_FORWARD:
+        FN(standardize_forward)(a, ld[0], b, ld[1], v2, v3, v4, v5, rows, n);
+        return true;
+    case FNN_FAMILY_STANDARDIZE_BACKWARD:
+        FN(standardize_backward)(a, ld[0], b, ld[1], v2, v3, rows, n);
+        return true;
+    case FNN_FAMILY_BATCH_NORM_FORWARD:
+        FN(batch_norm_forward)(a, ld[0], b, ld[1], c, ld[2], v3, v4, v5, v6, rows, n);
+        return true;
+    case FNN_FAMILY_BATCH_NORM_BACKWARD:
+        FN(batch_norm_backward)(a, ld[0], b, ld[1], c, ld[2], v3, v4, v5, v6, rows, n, s[0]);
+        return true;
+    case FNN_FAMILY_LAYER_NORM_FORWARD:
+        FN(layer_norm_forward)(a, ld[0], b, ld[1], c, ld[2], d, ld[3], v4, v5, rows, n, s[0], s[1]);
+        return true;
+    case FNN_FAMILY_LAYER_NORM_BACKWARD:
+        FN(layer_norm_backward)(a, ld[0], b, ld[1], c, ld[2], d, ld[3], v4, rows, n, s[0]);
+        return true;
+    case FNN_FAMILY_DROPOUT:
+        FN(dropout_rows)(a, ld[0], b, ld[1], first, first + rows, n, call->scalar[0], call->seed, call->step,
+                         call->layer);
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -144,27 +205,23 @@ KERNEL void FN(operate)(void *context, fnn_sync *sync, int64_t member, int64_t t
         FN(operate_gemm)(call, sync, member, team);
         return;
     case FNN_FAMILY_BIAS_BACKWARD:
+    case FNN_FAMILY_SCALE_BACKWARD:
+    case FNN_FAMILY_BATCH_MOMENTS:
+        FN(operate_columns)(call, member, team);
+        return;
     case FNN_FAMILY_R2_SUMS:
     case FNN_FAMILY_WEIGHTED_SUM:
     case FNN_FAMILY_SUM_ABS:
     case FNN_FAMILY_SUM_SQUARES:
         if (member == 0) {
-            FN(operate_sums)(call);
+            FN(operate_totals)(call);
         }
         return;
     default:
         break;
     }
     fnn_share(call->m, 1, member, team, &first, &last);
-    if (last <= first) {
-        return;
-    }
-    if (call->family == FNN_FAMILY_DROPOUT) {
-        FN(dropout_rows)(FN(at)(call, 0, first), call->ld[0], FN(at)(call, 1, first), call->ld[1], first, last, call->n,
-                         call->scalar[0], call->seed, call->step, call->layer);
-    } else if (call->family >= FNN_FAMILY_SOFTMAX_FORWARD && call->family <= FNN_FAMILY_METRIC) {
-        FN(operate_losses)(call, first, last - first);
-    } else {
+    if (last > first && !FN(operate_rows)(call, first, last - first)) {
         for (int64_t row = first; row < last; row++) {
             FN(operate_row)(call, row);
         }
@@ -177,14 +234,12 @@ KERNEL void FN(scan)(void *context, fnn_sync *sync, int64_t member, int64_t team
     int64_t first, last;
     (void)sync;
     fnn_share(scan->rows, 1, member, team, &first, &last);
-    scan->found[member] = -1;
-    if (scan->row_bytes == scan->columns * (int64_t)sizeof(real)) {
-        const int64_t at = FN(find_nonfinite)(scan->x + first * scan->row_bytes, (last - first) * scan->columns);
-        scan->found[member] = at < 0 ? -1 : first * scan->columns + at;
-        return;
-    }
-    for (int64_t row = first; row < last; row++) {
-        const int64_t at = FN(find_nonfinite)(scan->x + row * scan->row_bytes, scan->columns);
+    /* Rows without gaps are one. */
+    const bool whole = scan->row_bytes == scan->columns * (int64_t)sizeof(real);
+    const int64_t rows = whole ? last - first : 1;
+    for (int64_t row = first; row < last; row += rows) {
+        const char *x = scan->x + row * scan->row_bytes;
+        const int64_t at = FN(find_nonfinite)(x, rows * scan->columns, (real)scan->largest);
         if (at >= 0) {
             scan->found[member] = row * scan->columns + at;
             return;

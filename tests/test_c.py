@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastnn.backends.protocol import Data
+from fastnn.backends.protocol import Data, Program
 from fastnn.errors import BackendError
+from fastnn.lowering import Lowering
 from fastnn.state import State
 from golden_run import digests
 from small_run import ROWS, X, plan, trained
@@ -172,14 +173,42 @@ def test_a_refusal_says_where_and_why() -> None:
     from fastnn.backends import c
 
     with pytest.raises(BackendError, match="c: gemm_nn: a size is negative"):
-        c._check(c.lib.fnn_gemm_nn_f32(*[c.ffi.NULL, 0] * 3, -1, 1, 1, 1), "gemm_nn")
-    assert c.lib.fnn_gemm_nn_f32(*[c.ffi.NULL, 0] * 3, 1, 1, 1, 1) == c.lib.FNN_NULL
+        c._check(c.lib.fnn_gemm_nn_f32(*[c.ffi.NULL, 0] * 3, -1, 1, 1, c.ffi.NULL, 1), "gemm_nn")
+    assert c.lib.fnn_gemm_nn_f32(*[c.ffi.NULL, 0] * 3, 1, 1, 1, c.ffi.NULL, 1) == c.lib.FNN_NULL
     assert c.lib.fnn_activation_forward_f64(*[c.ffi.NULL, 0] * 2, 1, 1, 99, 0.0, 1) == c.lib.FNN_BAD_CODE
     assert c.lib.fnn_update_f32(c.ffi.NULL, 1) == c.lib.FNN_NULL
     program = load("c").program(plan(), State(plan()))
     data = Data(X, np.zeros((ROWS, 1)), None, None, 32)
     with pytest.raises(BackendError, match="c: run_steps: a size is negative, or more than the buffers hold"):
         program.run_steps(data, 0, data.steps + 1, np.zeros(2))
+
+
+# --- the scan of data ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", DTYPES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_does_not_fit_is_found(dtype: str, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NaN, infinities, and float64 beyond float32, anywhere, by the library itself."""
+    lowering = Lowering(dtype, 1)
+    lowering.dense("dense", 1, True)
+    backend, made = load("c"), lowering.finish()
+    program = backend.program(made, State(made))
+    right = Program(backend, made, State(made))
+    blocks = [np.linspace(-1, 1, 7 * 61).reshape(7, 61).astype(source), np.ones((90, 4), source)[::2]]
+    limit = np.finfo(np.float32).max
+    values = [np.nan, np.inf, -np.inf, limit, -limit, *([2.0 * float(limit)] if source == "float64" else [])]
+    wanted = []
+    for whole in blocks:
+        for value in values:
+            for at in (0, whole.size // 2, whole.size - 1):
+                data = whole.copy() if whole.flags["C_CONTIGUOUS"] else np.repeat(whole, 2, axis=0)[::2]
+                data[at // data.shape[1], at % data.shape[1]] = value
+                wanted.append((data, right.find_nonfinite(data)))
+    monkeypatch.setattr(Program, "find_nonfinite", None)
+    for number in (1, 2):
+        with threads(("c", number)):
+            assert [program.find_nonfinite(data) for data, _ in wanted] == [at for _, at in wanted]
 
 
 # --- the header alone -----------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ import pytest
 import fastnn
 from fastnn.backends.protocol import Data
 from fastnn.formulas import ACTIVATIONS, OPTIMIZERS
+from fastnn.plan import DEVIATION_CODE
 from fastnn.state import State
 from small_run import ROWS, START, X, plan, trained
 from support import DTYPES, load, threads
@@ -66,9 +67,11 @@ def test_elementwise_kernels_are_packed(dtype: str) -> None:
 
     suffix, packed = ("f32", "ps") if dtype == "float32" else ("f64", "pd")
     bodies = dict(re.findall(rf"^fnn_(\w+)_{suffix}:(.*?)^\.Lfunc_end", kernels.assembly(dtype), re.M | re.S))
-    mapped = r"(activation_forward|activation_backward|optimizer_step)_\d+|penalty_backward|decay_step|row_scale"
-    names = [name for name in bodies if re.fullmatch(mapped, name)]
-    assert len(names) == 2 * len(ACTIVATIONS) + len(OPTIMIZERS) + 3
+    chosen = r"(activation_forward|activation_backward|optimizer_step|inverse_deviation)_\d+"
+    mapped = r"penalty_backward|decay_step|scale|affine|clip_value|moving_average|batch_moments|scale_backward"
+    by_rows = r"(standardize|batch_norm)_(forward|backward)"
+    names = [name for name in bodies if re.fullmatch(f"{chosen}|{mapped}|{by_rows}", name)]
+    assert len(names) == 2 * len(ACTIVATIONS) + len(OPTIMIZERS) + len(DEVIATION_CODE) + 12
     for name in names:
         arithmetic = re.findall(
             r"\bv?(?:f?n?m(?:add|sub)\d*|add|sub|mul|div|sqrt|max|min|cmp\w*|and\w*)([ps][sd])\b", bodies[name]
@@ -113,6 +116,19 @@ def test_cache_follows_every_source(tmp_path: Path) -> None:
     assert run()[0] == "[[7.0, 0.0, 2.0]] True"
 
 
+def test_training_compiles_no_operations(tmp_path: Path) -> None:
+    """The entry that runs single operations is compiled by the first of them, which a training never calls."""
+    load("numba")
+    code = (
+        "train()\nprint('operations', file=sys.stderr)\nload('numba').operations('float32')['affine'](X, X, 2.0, 1.0)"
+    )
+    run = child(code, NUMBA_CACHE_DIR=str(tmp_path))
+    training, _, operations = run.stderr.partition("operations\n")
+    assert run.returncode == 0, run.stderr
+    assert training.count("compiling") == 1 and "float32 kernels" in training
+    assert operations.count("compiling") == 1 and "float32 operations" in operations
+
+
 def test_without_a_cache_folder(tmp_path: Path) -> None:
     """No folder to write to: it says so once, and works."""
     load("numba")
@@ -140,11 +156,12 @@ def test_too_few_threads_come(alone: bytes) -> None:
 
     before = numba.get_num_threads()
     from fastnn.backends.numba_cpu import team
+    from fastnn.backends.numba_cpu.call import CALL_SIZE
 
     numba.set_num_threads(1)
     try:
         lone = team.sync_area()
-        worker, call = team.worker_address("float32"), np.zeros(48, np.int64)
+        worker, call = team.worker_address("float32"), np.zeros(CALL_SIZE, np.int64)
         call[0] = 99  # a mode that does nothing
         team._launchers()[1](worker, call.ctypes.data, lone.ctypes.data, 2)
         assert lone[24] == 1

@@ -1,4 +1,5 @@
-/* Trains a network of 2-8-2 on XOR through fastnn.h alone: no Python. Prints the last loss's hexadecimal digits.
+/* Trains a network of 2-32-2 with both kinds of normalization on XOR, once for each way to clip gradients, through
+ * fastnn.h alone: no Python. Prints the hexadecimal digits of the last losses.
  *
  * Arguments: how many threads (default 1). With FNN_PTHREADS threads are POSIX ones, which ThreadSanitizer understands.
  */
@@ -39,42 +40,72 @@ static void region(void (*member)(void *), void *context, int32_t threads)
 }
 #endif
 
-enum { IN = 2, HIDDEN = 8, OUT = 2, ROWS = 64, BATCH = 64, PAD = 16, MOST_THREADS = 16 };
-/* Where the parameters lie, and units (sums of padded widths) of the workspace's buffers. */
-enum { W1 = 0, B1 = 16, W2 = 32, B2 = 48, THETA = 64 };
-enum { X = 0, A1 = 16, Z2 = 32, P2 = 48, TARGET = 64, D2 = 80, D1 = 96, UNITS = 112 };
-enum { FIXED = OUT * PAD };
+enum { IN = 2, HIDDEN = 32, OUT = 2, ROWS = 128, BATCH = 64, STEPS = ROWS / BATCH, MOST_THREADS = 16 };
+enum { PREDICTING = 2, CAPACITY = PREDICTING * FNN_FORWARD_ROWS };
+/* Where the parameters lie, and units (sums of padded widths) of the workspace's buffers: outputs of the layers, what
+ * the normalizations save, gradients. */
+enum { W1 = 0, B1 = 64, GAMMA1 = 96, BETA1 = 128, GAMMA2 = 160, BETA2 = 192, W2 = 224, B2 = 288, THETA = 304 };
+enum { MEAN = 0, VARIANCE = 32, STATISTICS = 64 };
+enum { X = 0, Z1 = 16, A1 = 48, A2 = 80, Z2 = 112, P2 = 128, TARGET = 144, N1 = 160, N2 = 192, INVERSE = 224 };
+enum { D_Z2 = 240, D_A2 = 256, D_A1 = 288, D_Z1 = 320, UNITS = 352 };
+/* The transposed W2, then the batch's statistics. */
+enum { W2_T = 0, OF_BATCH = OUT * HIDDEN, FIXED = OF_BATCH + FNN_BATCH_WIDTH * HIDDEN };
+/* Constants. */
+enum { LOSS = 0, ADAM = 3, LIMIT = 7, BATCH_NORM = 8, LAYER_NORM = 10 };
 
 static const int64_t instructions[][FNN_I_WIDTH] = {
-    /* kind, code, src, dst, inputs, outputs, kernel, bias, constant, layer, d src, d dst, saved, transposed, fused */
-    {FNN_KIND_DENSE, -1, X, A1, IN, HIDDEN, W1, B1, -1, 0, -1, D1, A1, -1, 0},
-    {FNN_KIND_ACTIVATION, FNN_ACTIVATION_tanh, A1, A1, HIDDEN, HIDDEN, -1, -1, -1, 0, D1, D1, A1, -1, 0},
-    {FNN_KIND_DENSE, -1, A1, Z2, HIDDEN, OUT, W2, B2, -1, 1, D1, D2, Z2, 0, 0},
-    {FNN_KIND_SOFTMAX, -1, Z2, P2, OUT, OUT, -1, -1, -1, 1, -1, -1, P2, -1, 1},
+    /* kind, code, src, dst, inputs, outputs, kernel, bias, constant, layer, d src, d dst, saved, transposed, fused,
+     * mean, variance, statistics, inverse */
+    {FNN_KIND_DENSE, -1, X, Z1, IN, HIDDEN, W1, B1, -1, 0, -1, D_Z1, Z1, -1, 0, -1, -1, -1, -1},
+    {FNN_KIND_BATCH_NORM, FNN_DEVIATION_CODE_inverse_deviation, Z1, A1, HIDDEN, HIDDEN, GAMMA1, BETA1, BATCH_NORM, 1,
+     D_Z1, D_A1, N1, -1, 0, MEAN, VARIANCE, OF_BATCH, -1},
+    {FNN_KIND_ACTIVATION, FNN_ACTIVATION_tanh, A1, A1, HIDDEN, HIDDEN, -1, -1, -1, 2, D_A1, D_A1, A1, -1, 0, -1, -1, -1,
+     -1},
+    {FNN_KIND_LAYER_NORM, -1, A1, A2, HIDDEN, HIDDEN, GAMMA2, BETA2, LAYER_NORM, 3, D_A1, D_A2, N2, -1, 0, -1, -1, -1,
+     INVERSE},
+    {FNN_KIND_DENSE, -1, A2, Z2, HIDDEN, OUT, W2, B2, -1, 4, D_A2, D_Z2, Z2, W2_T, 0, -1, -1, -1, -1},
+    {FNN_KIND_SOFTMAX, -1, Z2, P2, OUT, OUT, -1, -1, -1, 4, -1, -1, P2, -1, 1, -1, -1, -1, -1},
 };
 static const int64_t parameters[][FNN_PAR_WIDTH] = {
-    {W1, IN, HIDDEN, 1, 0, -1, 0, 0},
-    {B1, 1, HIDDEN, 1, 0, -1, 0, 1},
-    {W2, HIDDEN, OUT, 1, 0, -1, 2, 0},
-    {B2, 1, OUT, 1, 0, -1, 2, 1},
+    /* offset, rows, columns, trainable, decay, penalty, instruction, role */
+    {W1, IN, HIDDEN, 1, 0, -1, 0, FNN_ROLE_KERNEL},    {B1, 1, HIDDEN, 1, 0, -1, 0, FNN_ROLE_BIAS},
+    {GAMMA1, 1, HIDDEN, 1, 0, -1, 1, FNN_ROLE_SCALE},  {BETA1, 1, HIDDEN, 1, 0, -1, 1, FNN_ROLE_BIAS},
+    {GAMMA2, 1, HIDDEN, 1, 0, -1, 3, FNN_ROLE_SCALE},  {BETA2, 1, HIDDEN, 1, 0, -1, 3, FNN_ROLE_BIAS},
+    {W2, HIDDEN, OUT, 1, 0, -1, 4, FNN_ROLE_KERNEL},   {B2, 1, OUT, 1, 0, -1, 4, FNN_ROLE_BIAS},
 };
-static const int64_t metrics[][FNN_MET_WIDTH] = {{FNN_METRIC_sparse_categorical_accuracy, 2, 1, 0}};
-static const int64_t loss[FNN_LOS_WIDTH] = {FNN_LOSS_sparse_softmax_crossentropy, Z2, P2, P2, D2, OUT, TARGET, 1, 0};
-static const int64_t optimizer[FNN_OPT_WIDTH] = {FNN_OPTIMIZER_adam, 2, 3, 0};
-static const double constants[] = {0.0, 1.0, 0.0, 0.9, 0.999, 1e-7, 0.0};
+static const int64_t metrics[][FNN_MET_WIDTH] = {{FNN_METRIC_sparse_categorical_accuracy, 2, 2, LOSS, 1}};
+static const int64_t loss[FNN_LOS_WIDTH] = {
+    FNN_LOSS_sparse_softmax_crossentropy, Z2, P2, P2, D_Z2, OUT, TARGET, 1, LOSS,
+};
+static const double constants[] = {0.0, 1.0, 0.0, 0.9, 0.999, 1e-7, 0.0, 0.05, 1e-3, 0.1, 1e-3};
 
-static float theta[THETA], gradient[THETA], slot_0[THETA], slot_1[THETA], workspace[FIXED + BATCH * UNITS];
-static float values[2 * BATCH], scales[BATCH], weights[BATCH];
-static double scalars[FNN_SCALAR_WIDTH] = {0.05, 1.0, 1.0};
-static int64_t counters[FNN_COUNTER_WIDTH] = {0, 0, 7};
+static float theta[THETA], gradient[THETA], slot_0[THETA], slot_1[THETA], statistics[STATISTICS];
+static float workspace[FIXED + CAPACITY * UNITS], values[2 * CAPACITY], scales[CAPACITY], weights[CAPACITY];
+static double scalars[FNN_SCALAR_WIDTH];
+static int64_t counters[FNN_COUNTER_WIDTH];
+
+static void begin(void)
+{
+    for (int i = 0; i < THETA; i++) {
+        theta[i] = i >= W2 || i < B1 ? (float)(i * 37 % 17 - 8) / 8.0F : 0.0F;
+        gradient[i] = slot_0[i] = slot_1[i] = 0.0F;
+    }
+    for (int i = 0; i < HIDDEN; i++) {
+        theta[GAMMA1 + i] = theta[GAMMA2 + i] = statistics[VARIANCE + i] = 1.0F;
+        statistics[MEAN + i] = 0.0F;
+    }
+    scalars[FNN_SCALAR_BETA_1_POWER] = scalars[FNN_SCALAR_BETA_2_POWER] = 1.0;
+    counters[FNN_COUNTER_STEP] = 0;
+    counters[FNN_COUNTER_SEED] = 7;
+}
 
 int main(int argc, char **argv)
 {
     const int32_t threads = argc > 1 ? atoi(argv[1]) : 1;
-    static float x[ROWS][IN];
+    static float x[ROWS][IN], w[ROWS];
     static uint8_t y[ROWS];
     static int64_t order[ROWS];
-    const int64_t size = FNN_GRADIENT_BLOCK;
+    const int64_t size = FNN_SCRATCH_F32;
     float *scratch = calloc((size_t)(size * MOST_THREADS), sizeof *scratch);
     if (scratch == NULL || threads < 1 || threads > MOST_THREADS) {
         return 2;
@@ -87,42 +118,60 @@ int main(int argc, char **argv)
         x[row][0] = (float)(2 * a - 1);
         x[row][1] = (float)(2 * b - 1);
         y[row] = (uint8_t)(a ^ b);
-        weights[row] = 1.0F;
+        w[row] = (float)(row % 3);
     }
-    for (int i = 0; i < 16; i++) {
-        theta[W1 + i] = (float)(i * 37 % 17 - 8) / 8.0F;
-        theta[W2 + i] = (float)(i * 11 % 13 - 6) / 8.0F;
-    }
-    const fnn_program program = {
-        .instructions = instructions[0], .instruction_count = 4, .parameters = parameters[0], .parameter_count = 4,
-        .metrics = metrics[0], .metric_count = 1, .loss = loss, .optimizer = optimizer, .constants = constants,
-        .features = IN, .outputs = OUT, .output_unit = P2, .fixed_elements = FIXED, .theta = theta,
-        .gradient = gradient, .slot_0 = slot_0, .slot_1 = slot_1, .scalars = scalars, .counters = counters,
-        .workspace = workspace, .capacity = BATCH, .row_values = values, .row_scales = scales, .row_weights = weights,
-        .scratch = scratch, .scratch_size = size, .scratch_threads = MOST_THREADS,
-    };
-    const fnn_data data = {
-        .x = x, .x_code = FNN_FLOAT32, .x_row = sizeof x[0], .x_element = sizeof(float),
-        .y = y, .y_code = FNN_UINT8, .y_row = 1, .y_element = 1, .order = order, .rows = ROWS, .batch = BATCH,
-    };
-    double sums[3] = {0.0, 0.0, 0.0};
-    for (int64_t epoch = 0; epoch < 200; epoch++) {
-        sums[0] = sums[1] = sums[2] = 0.0;
-        counters[FNN_COUNTER_EPOCH] = epoch;
-        if (fnn_shuffle(order, ROWS, counters[FNN_COUNTER_SEED], epoch) != FNN_OK ||
-            fnn_run_steps_f32(&program, &data, 0, 1, sums, threads) != FNN_OK) {
-            return 3;
+    printf("%s loss", fnn_level());
+    for (int64_t clip = FNN_CLIP_NONE; clip <= FNN_CLIP_GLOBAL_NORM; clip++) {
+        const int64_t optimizer[FNN_OPT_WIDTH] = {FNN_OPTIMIZER_adam, 2, ADAM, 0, clip, LIMIT};
+        const fnn_program program = {
+            .instructions = instructions[0], .instruction_count = 6, .parameters = parameters[0], .parameter_count = 8,
+            .metrics = metrics[0], .metric_count = 1, .loss = loss, .optimizer = optimizer, .constants = constants,
+            .features = IN, .outputs = OUT, .output_unit = P2, .fixed_elements = FIXED, .theta = theta,
+            .gradient = gradient, .slot_0 = slot_0, .slot_1 = slot_1, .statistics = statistics, .scalars = scalars,
+            .counters = counters, .workspace = workspace, .capacity = CAPACITY, .row_values = values,
+            .row_scales = scales, .row_weights = weights, .scratch = scratch,
+            .scratch_threads = MOST_THREADS,
+        };
+        fnn_data data = {
+            .x = x, .x_code = FNN_FLOAT32, .x_row = sizeof x[0], .x_element = sizeof(float),
+            .y = y, .y_code = FNN_UINT8, .y_row = 1, .y_element = 1, .w = w, .order = order, .rows = ROWS,
+            .batch = BATCH,
+        };
+        double sums[4];
+        begin();
+        for (int64_t epoch = 0; epoch < 100; epoch++) {
+            const double rates[STEPS] = {0.02, 0.01};
+            int64_t taken = 0;
+            sums[0] = sums[1] = sums[2] = sums[3] = 0.0;
+            counters[FNN_COUNTER_EPOCH] = epoch;
+            if (fnn_shuffle(order, ROWS, counters[FNN_COUNTER_SEED], epoch) != FNN_OK ||
+                fnn_run_steps_f32(&program, &data, 0, STEPS, sums, &taken, rates, 1, threads) != FNN_OK ||
+                taken != STEPS) {
+                return 3;
+            }
+        }
+        printf(" %a", sums[0] / sums[1]);
+        if (sums[2] != sums[3]) { /* every row that weighs is right */
+            return 1;
+        }
+        /* A gradient and an update apart, then inference, by the moving averages. */
+        float out[ROWS][OUT];
+        if (fnn_gradient_f32(&program, &data, sums, threads) != FNN_OK || fnn_update_f32(&program, threads) != FNN_OK ||
+            fnn_score_f32(&program, &data, 0, STEPS, sums, threads) != FNN_OK) {
+            return 4;
+        }
+        data.order = NULL;
+        const int32_t predicting = threads < PREDICTING ? threads : PREDICTING;
+        if (fnn_forward_f32(&program, &data, out[0], predicting) != FNN_OK || (out[1][1] > 0.5F) != (y[1] == 1)) {
+            return 5;
         }
     }
-    float out[BATCH][OUT];
-    const int predicted = fnn_forward_f32(&program, &data, out[0], 1);
-    if (predicted != FNN_OK || (out[1][1] > 0.5F) != (y[1] == 1)) {
-        return 4;
+    double sums[4];
+    if (fnn_run_steps_f32(NULL, NULL, 0, 1, sums, NULL, NULL, 0, 1) != FNN_NULL ||
+        fnn_set_level("none") != FNN_BAD_LEVEL) {
+        return 6;
     }
-    if (fnn_run_steps_f32(NULL, &data, 0, 1, sums, 1) != FNN_NULL || fnn_set_level("none") != FNN_BAD_LEVEL) {
-        return 5;
-    }
-    printf("%s loss %a accuracy %g\n", fnn_level(), sums[0] / sums[1], sums[2] / sums[1]);
+    printf("\n");
     free(scratch);
-    return sums[2] == sums[1] ? 0 : 1;
+    return 0;
 }

@@ -18,7 +18,7 @@ for source in "$root"/csrc/*.c; do
     [ "$(basename "$source")" = openmp.c ] || sources+=("$source")
 done
 for sanitizers in address,undefined thread; do
-    "${CC:-cc}" -std=c11 -O1 -g -ffp-contract=off -fno-math-errno -DFNN_PTHREADS -fsanitize=$sanitizers \
+    "${CC:-cc}" -std=c11 -O1 -g1 -ffp-contract=off -fno-math-errno -DFNN_PTHREADS -fsanitize=$sanitizers \
         -fno-sanitize-recover=all -I"$root/csrc" -I"$scratch/generated" \
         "$root/tests/c/smoke.c" "${sources[@]}" -pthread -lm -o "$scratch/smoke"
     for level in avx512 avx2 portable; do

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
+import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -14,10 +14,9 @@ import numpy.typing as npt
 from ... import config
 from ...errors import BackendError
 from ...operations import OPERATIONS, Family, Operation
-from ...plan import SUM_LOSS, I, Kind, Met, Opt, Plan, Scalar, padded
+from ...plan import Plan, largest, padded
 from ...state import State, aligned
 from ..protocol import Array, Backend, Data, Program, Sums, exclusive
-from ..reference import ReferenceBackend
 
 try:
     from ._fastnn import ffi, lib  # type: ignore[import-not-found]
@@ -33,6 +32,8 @@ FLOPS_PER_THREAD = 1_000_000
 
 LEVELS = ("avx512", "avx2", "portable")
 SUFFIX = {"float32": "f32", "float64": "f64"}
+_SCRATCH = {"float32": lib.FNN_SCRATCH_F32, "float64": lib.FNN_SCRATCH_F64}
+_GEMMS = (Family.GEMM_NN, Family.GEMM_TN, Family.GEMM_NT, Family.DENSE_FORWARD)
 SOURCE_DTYPES = {
     name: getattr(lib, f"FNN_{name.upper()}")
     for name in (
@@ -43,7 +44,7 @@ SOURCE_DTYPES = {
 _STATUS = {
     lib.FNN_NULL: "a buffer is missing",
     lib.FNN_BAD_SIZE: "a size is negative, or more than the buffers hold",
-    lib.FNN_BAD_CODE: "unknown code of an activation, loss, metric, optimizer or dtype",
+    lib.FNN_BAD_CODE: "unknown code of an instruction, activation, loss, metric, optimizer, clip or dtype",
     lib.FNN_BAD_LEVEL: "unknown instruction set, or not on this processor",
 }
 # Families whose functions take the operation's code after the sizes.
@@ -56,6 +57,7 @@ _CODED = (
     Family.CROSSENTROPY_BACKWARD,
     Family.METRIC,
     Family.OPTIMIZER_STEP,
+    Family.INVERSE_DEVIATION,
 )
 
 
@@ -126,7 +128,20 @@ def _scalars(row: Operation, values: tuple[Any, ...]) -> tuple[Any, ...]:
     return (row.code, *values) if row.family in _CODED else values
 
 
-def _run_operation(function: Any, row: Operation, *arguments: Any) -> None:
+class _Scratch(threading.local):
+    """What the GEMMs of a thread pack into; it grows with the threads that they use."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.buffer = aligned(0, dtype)
+
+    def address(self, threads: int) -> Any:
+        size = _SCRATCH[self.buffer.dtype.name] * threads
+        if self.buffer.size < size:
+            self.buffer = aligned(size, self.buffer.dtype)
+        return _address(self.buffer)
+
+
+def _run_operation(function: Any, row: Operation, scratch: _Scratch, *arguments: Any) -> None:
     specs = row.arguments
     dims = _Dims()
     given: list[Any] = []
@@ -139,12 +154,20 @@ def _run_operation(function: Any, row: Operation, *arguments: Any) -> None:
         given[-1:-1] = [ffi.NULL] * (4 - len(given))
     sizes = _sizes(row, dims)
     given.extend(sizes)
-    if row.family == Family.GEMM_NT:
-        scratch = aligned(max(1, dims["k"] * padded(dims["n"])), arguments[0].dtype)
-        given.append(_address(scratch))
-    given.extend(_scalars(row, arguments[len(specs) :]))
     threads = threads_for(row.flops(dims), sizes[0] if len(sizes) > 1 or "b" in dims else 1, config.get_num_threads())
+    if row.family == Family.GEMM_NT:
+        transposed = aligned(max(1, dims["k"] * padded(dims["n"])), arguments[0].dtype)
+        given.append(_address(transposed))
+    if row.family in _GEMMS:
+        given.append(scratch.address(threads))
+    given.extend(_scalars(row, arguments[len(specs) :]))
     _check(function(*given, threads), row.name)
+
+
+# What the entries of a program point at, where it is not int64.
+_POINTERS = {
+    "constants": "double *", "theta": "void *", "gradient": "void *", "statistics": "void *", "scalars": "double *",
+}  # fmt: skip
 
 
 # --- programs -------------------------------------------------------------------------------------------------------
@@ -163,6 +186,7 @@ class CProgram(Program):
         self._program = program = ffi.new("fnn_program *")
         self._c_data = ffi.new("fnn_data *")
         self._predicted = ffi.new("fnn_data *")
+        self._taken = ffi.new("int64_t *")
         self._data: Data | None = None
         for name, table in (
             ("instructions", plan.instructions),
@@ -173,24 +197,21 @@ class CProgram(Program):
             ("constants", plan.constants),
             ("theta", state.theta),
             ("gradient", state.gradient),
+            ("statistics", state.statistics),
             ("scalars", state.scalars),
             ("counters", state.counters),
         ):
-            kind = {"scalars": "double *", "constants": "double *", "theta": "void *", "gradient": "void *"}
             if table.size or name not in ("loss", "optimizer"):
-                setattr(program, name, ffi.cast(kind.get(name, "int64_t *"), table.ctypes.data))
+                setattr(program, name, ffi.cast(_POINTERS.get(name, "int64_t *"), table.ctypes.data))
         for name, slot in zip(("slot_0", "slot_1"), state.slots, strict=False):
             setattr(program, name, _address(slot))
         program.instruction_count, program.parameter_count = len(plan.instructions), len(plan.parameters)
         program.metric_count = len(plan.metrics)
         program.features, program.outputs, program.output_unit = plan.features, plan.outputs, plan.output_unit
         program.fixed_elements = plan.fixed_elements
-        columns = int(plan.parameters[:, 2].max(initial=1))
-        size = max(lib.FNN_GRADIENT_ROWS * columns, lib.FNN_GRADIENT_BLOCK)
         self._threads = min(config.get_num_threads(), os.cpu_count() or 1)
-        self._scratch = aligned(size * self._threads, plan.dtype)
-        program.scratch, program.scratch_size = _address(self._scratch), size
-        program.scratch_threads = self._threads
+        self._scratch = aligned(_SCRATCH[plan.dtype.name] * self._threads, plan.dtype)
+        program.scratch, program.scratch_threads = _address(self._scratch), self._threads
 
     @exclusive
     def forward(self, X: Array, out: Array) -> None:
@@ -214,20 +235,12 @@ class CProgram(Program):
     def run_steps(
         self, data: Data, first: int, last: int, sums: Sums, rates: Sums | None = None, stop: bool = False
     ) -> int:
-        if rates is not None or stop:  # step by step, each fused
-            for step in range(first, last):
-                if rates is not None:
-                    self.state.scalars[Scalar.LEARNING_RATE] = rates[step - first]
-                self.run_steps(data, step, step + 1, sums)
-                if stop and not math.isfinite(sums[SUM_LOSS]):
-                    return step - first + 1
-            return last - first
         self._bind(data)
         team = self._data_team(data, 3)
-        _check(
-            self._functions["run_steps"](self._program, self._c_data, first, last, _doubles(sums), team), "run_steps"
-        )
-        return last - first
+        given = ffi.NULL if rates is None else _doubles(rates)
+        steps = self._program, self._c_data, first, last, _doubles(sums), self._taken, given, stop, team
+        _check(self._functions["run_steps"](*steps), "run_steps")
+        return int(self._taken[0])
 
     @exclusive
     def score(self, data: Data, first: int, last: int, sums: Sums) -> None:
@@ -237,13 +250,13 @@ class CProgram(Program):
 
     @exclusive
     def find_nonfinite(self, X: Array) -> int:
-        scanned = X.dtype in (np.float32, np.float64) and X.itemsize <= self.plan.dtype.itemsize
-        if not scanned or X.strides[1] != X.itemsize or not X.size:
+        if X.dtype not in (np.float32, np.float64) or X.strides[1] != X.itemsize or not X.size:
             return super().find_nonfinite(X)
         threads = self._team(X.shape[0], X.size)
         found = np.full(threads, -1, np.int64)
         find = getattr(lib, f"fnn_find_nonfinite_{SUFFIX[X.dtype.name]}")
-        status = find(ffi.cast("int64_t *", found.ctypes.data), _address(X), X.strides[0], *X.shape, threads)
+        most = float(largest(X.dtype, self.plan.dtype))
+        status = find(ffi.cast("int64_t *", found.ctypes.data), _address(X), X.strides[0], *X.shape, most, threads)
         _check(status, "find_nonfinite")
         return int(min((at for at in found if at >= 0), default=-1))
 
@@ -305,19 +318,6 @@ def _address_as(out: Array) -> Any:
     return ffi.cast("float *" if out.itemsize == 4 else "double *", out.ctypes.data)
 
 
-# Families that this backend has no kernels for yet: the reference's stand in.
-_REFERENCE = (Family.R2_SUMS, *(family for family in Family if family > Family.DROPOUT))
-
-
-def _fused(plan: Plan) -> bool:
-    """Whether the fused programs know all that the plan holds."""
-    return (
-        bool((plan.instructions[:, I.KIND] <= Kind.DROPOUT).all())
-        and not plan.metrics[:, Met.WEIGHTED].any()
-        and not (plan.optimizer.size and plan.optimizer[Opt.CLIP])
-    )
-
-
 class CBackend(Backend):
     """Compiled when fastnn was installed, for every instruction set; FASTNN_CPU forces one.
 
@@ -334,17 +334,13 @@ class CBackend(Backend):
             _check(lib.fnn_set_level(wanted.encode()), f"FASTNN_CPU is {wanted!r}, expected one of {known}")
 
     def operations(self, dtype: Any) -> Mapping[str, Callable[..., None]]:
-        suffix = SUFFIX[np.dtype(dtype).name]
-        own = {
-            name: partial(_run_operation, getattr(lib, f"fnn_{_function(row)}_{suffix}"), row)
+        suffix, scratch = SUFFIX[np.dtype(dtype).name], _Scratch(dtype)
+        return {
+            name: partial(_run_operation, getattr(lib, f"fnn_{_function(row)}_{suffix}"), row, scratch)
             for name, row in OPERATIONS.items()
-            if row.family not in _REFERENCE
         }
-        return dict(ReferenceBackend().operations(dtype)) | own
 
-    def program(self, plan: Plan, state: State) -> Program:
-        if not _fused(plan):
-            return Program(self, plan, state)
+    def program(self, plan: Plan, state: State) -> CProgram:
         return CProgram(self, plan, state)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numba
@@ -14,16 +13,18 @@ import numpy.typing as npt
 
 from ... import config
 from ...formulas import LOSS_NAMES, ROW_METRICS
-from ...operations import OPERATIONS, Family, Operation
-from ...plan import SUM_LOSS, I, Kind, Los, Met, Opt, Plan, Scalar, mean_outputs, padded
+from ...operations import OPERATIONS, Argument, Family, Operation
+from ...plan import I, Kind, Los, Plan, mean_outputs, padded
 from ...state import State, aligned
 from ..protocol import Array, Backend, Data, Program, Sums, exclusive
-from ..reference import ReferenceBackend
 from . import call as c
 from . import team
 from .elementwise import SOURCE_DTYPES
-from .network import FORWARD_ROWS, GRADIENT_BLOCK, GRADIENT_ROWS, ROW_BLOCK
+from .gemm_blocks import pack_size
+from .network import FORWARD_ROWS
+from .parameters import scratch_size
 from .table import LOGITS
+from .workspace import ROW_BLOCK
 
 # A thread more must save this much arithmetic, or its barriers cost more than they give.
 FLOPS_PER_THREAD = 1_000_000
@@ -32,30 +33,37 @@ FLOPS_PER_THREAD = 1_000_000
 class Call:
     """A call block, and what keeps its addresses alive."""
 
-    def __init__(self, dtype: Any) -> None:
-        self.worker = team.worker_address(str(np.dtype(dtype)))
+    def __init__(self, entry: int) -> None:
+        self.entry = entry
         self.block = aligned(c.CALL_SIZE, np.int64)
         self.doubles = self.block.view(np.float64)
         self.address = int(self.block.ctypes.data)
         self.sync = team.sync_area()
         self.block[c.SYNC] = self.sync.ctypes.data
         self.lock = threading.Lock()
+        self._room = aligned(0, np.float64)
 
     def __reduce__(self) -> Any:
         raise TypeError("a call block holds addresses and cannot be copied")
 
-    def run(self, mode: int, threads: int = 1) -> None:
-        self.block[c.MODE] = mode
-        team.launch(self.worker, self.address, self.sync, threads)
+    def room(self, size: int, dtype: Any) -> int:
+        """The address of at least `size` elements that the call may write, and nobody keeps."""
+        if self._room.size < size:
+            self._room = aligned(size, dtype)
+        return int(self._room.ctypes.data)
+
+    def run(self, threads: int) -> None:
+        team.launch(self.entry, self.address, self.sync, threads)
 
 
-def _stride(array: Array) -> int:
-    """Elements between rows; a contiguous vector is one row, a column vector has a row for each element."""
-    return array.strides[0] // array.itemsize if array.ndim else 1
+def _stride(spec: Argument, array: Array) -> int:
+    """Elements between rows: a vector over the batch has a row for each element, another one serves every row."""
+    return array.strides[0] // array.itemsize if array.ndim > 1 or spec.dims == "b" else 0
 
 
-def _run_operation(call: Call, row: Operation, *arguments: Any) -> None:
+def _run_operation(shared: Callable[[], Call], row: Operation, *arguments: Any) -> None:
     """One operation; the call block is shared by all operations of a dtype."""
+    call = shared()
     with call.lock:
         _marshal(call, row, arguments)
 
@@ -68,7 +76,7 @@ def _marshal(call: Call, row: Operation, arguments: tuple[Any, ...]) -> None:
     arrays = arguments[: len(specs)]
     for number, (spec, array) in enumerate(zip(specs, arrays, strict=True)):
         block[c.OP_ARRAYS + 2 * number] = array.ctypes.data
-        block[c.OP_ARRAYS + 2 * number + 1] = _stride(array)
+        block[c.OP_ARRAYS + 2 * number + 1] = _stride(spec, array)
         dims.update(zip(spec.dims, array.shape, strict=True))
     sizes = _sizes(row, dims)
     block[c.OP_SIZES : c.OP_SIZES + len(sizes)] = sizes
@@ -82,7 +90,10 @@ def _marshal(call: Call, row: Operation, arguments: tuple[Any, ...]) -> None:
     if row.family == Family.GEMM_NT:
         transposed = aligned(dims["k"] * padded(dims["n"]), arrays[0].dtype)
         block[c.OP_SCRATCH] = transposed.ctypes.data
-    call.run(c.OPERATION, threads_for(row.flops(dims), sizes[0], config.get_num_threads()))
+    threads = threads_for(row.flops(dims), sizes[0], config.get_num_threads())
+    if row.family <= Family.DENSE_FORWARD:
+        block[c.OP_PACK] = call.room(pack_size(arrays[0].itemsize) * threads, arrays[0].dtype)
+    call.run(threads)
 
 
 def _code(row: Operation) -> int:
@@ -92,7 +103,7 @@ def _code(row: Operation) -> int:
 
 
 def _sizes(row: Operation, d: dict[str, int]) -> tuple[int, ...]:
-    """(rows, columns, depth) as `worker.py` reads them."""
+    """(rows, columns, depth) as `operations.py` reads them."""
     match row.family:
         case Family.GEMM_NN | Family.GEMM_TN | Family.GEMM_NT:
             return d["m"], d["n"], d["k"]
@@ -116,7 +127,7 @@ class NumbaProgram(Program):
 
     def __init__(self, backend: Backend, plan: Plan, state: State) -> None:
         super().__init__(backend, plan, state)
-        self._call = Call(plan.dtype)
+        self._call = Call(team.worker_address(str(plan.dtype)))
         self._data: Data | None = None
         block = self._call.block
         for at, table in (
@@ -130,6 +141,7 @@ class NumbaProgram(Program):
             (c.GRADIENT_VECTOR, state.gradient),
             (c.SCALARS, state.scalars),
             (c.COUNTERS, state.counters),
+            (c.STATISTICS, state.statistics),
         ):
             block[at] = table.ctypes.data
         for at, slot in zip((c.SLOT_0, c.SLOT_1), state.slots, strict=False):
@@ -139,8 +151,10 @@ class NumbaProgram(Program):
         block[c.FEATURES], block[c.OUTPUT_UNIT], block[c.OUTPUTS] = plan.features, plan.output_unit, plan.outputs
         if plan.loss.size:
             block[c.MEAN] = mean_outputs(LOSS_NAMES[plan.loss[Los.CODE]])
-        columns = int(plan.parameters[:, 2].max(initial=1))
-        size = max(GRADIENT_ROWS * columns, GRADIENT_BLOCK)
+        block[c.STANDARDIZED] = np.isin(plan.instructions[:, I.KIND], (Kind.STANDARDIZE, Kind.BATCH_NORM)).any()
+        self._norms = np.empty(len(plan.parameters))
+        block[c.NORMS] = self._norms.ctypes.data
+        size = scratch_size(plan.dtype.itemsize)
         self._threads = min(config.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
         self._scratch = aligned(size * self._threads, plan.dtype)
         block[c.SCRATCH], block[c.SCRATCH_SIZE] = self._scratch.ctypes.data, size
@@ -152,7 +166,7 @@ class NumbaProgram(Program):
         block = self._call.block
         self._bind_x(X)
         block[c.ORDER], block[c.OUT], block[c.ROWS] = 0, out.ctypes.data, X.shape[0]
-        self._call.run(c.FORWARD, threads)
+        self._launch(c.FORWARD, threads)
 
     @exclusive
     def gradient(self, data: Data, sums: Sums) -> None:
@@ -160,22 +174,13 @@ class NumbaProgram(Program):
 
     @exclusive
     def update(self) -> None:
-        self._call.run(c.UPDATE, self._team(self.state.theta.size, 8 * self.state.theta.size))
+        self._launch(c.UPDATE, self._team(self.state.theta.size, 8 * self.state.theta.size))
 
     @exclusive
     def run_steps(
         self, data: Data, first: int, last: int, sums: Sums, rates: Sums | None = None, stop: bool = False
     ) -> int:
-        if rates is not None or stop:  # step by step, each fused
-            for step in range(first, last):
-                if rates is not None:
-                    self.state.scalars[Scalar.LEARNING_RATE] = rates[step - first]
-                self.run_steps(data, step, step + 1, sums)
-                if stop and not math.isfinite(sums[SUM_LOSS]):
-                    return step - first + 1
-            return last - first
-        self._run(c.RUN_STEPS, data, first, last, sums)
-        return last - first
+        return self._run(c.RUN_STEPS, data, first, last, sums, rates, stop)
 
     @exclusive
     def score(self, data: Data, first: int, last: int, sums: Sums) -> None:
@@ -191,7 +196,7 @@ class NumbaProgram(Program):
         block[c.SCAN], block[c.SCAN_ROW], block[c.SCAN_ITEMSIZE] = X.ctypes.data, X.strides[0], X.itemsize
         block[c.SCAN_ROWS], block[c.SCAN_COLUMNS] = X.shape
         block[c.FOUND] = found.ctypes.data
-        self._call.run(c.FIND_NONFINITE, threads)
+        self._launch(c.FIND_NONFINITE, threads)
         return int(min((at for at in found if at >= 0), default=-1))
 
     @exclusive
@@ -199,16 +204,32 @@ class NumbaProgram(Program):
         block = self._call.block
         self._data = None
         block[c.ORDER], block[c.ROWS] = order.ctypes.data, order.size
-        self._call.run(c.SHUFFLE)
+        self._launch(c.SHUFFLE, 1)
 
-    def _run(self, mode: int, data: Data, first: int, last: int, sums: Sums) -> None:
+    def _run(
+        self,
+        mode: int,
+        data: Data,
+        first: int,
+        last: int,
+        sums: Sums,
+        rates: Sums | None = None,
+        stop: bool = False,
+    ) -> int:
+        """Runs steps; gives how many were taken."""
         self._reserve(data.batch_size)
         if data is not self._data:
             self._bind(data)
         block = self._call.block
         block[c.FIRST], block[c.LAST], block[c.SUMS] = first, last, sums.ctypes.data
+        block[c.RATES], block[c.STOP] = 0 if rates is None else rates.ctypes.data, stop
         work = self.plan.flops_per_row * min(data.batch_size, data.X.shape[0])
-        self._call.run(mode, self._team(data.batch_size, (1 if mode == c.SCORE else 3) * work))
+        self._launch(mode, self._team(data.batch_size, (1 if mode == c.SCORE else 3) * work))
+        return int(block[c.TAKEN])
+
+    def _launch(self, mode: int, threads: int) -> None:
+        self._call.block[c.MODE] = mode
+        self._call.run(threads)
 
     def _team(self, rows: int, flops: int) -> int:
         return threads_for(flops, rows, self._threads)
@@ -248,32 +269,17 @@ class NumbaProgram(Program):
         self._data = data
 
 
-# Families that this backend has no kernels for yet: the reference's stand in.
-_REFERENCE = (Family.R2_SUMS, *(family for family in Family if family > Family.DROPOUT))
-
-
-def _fused(plan: Plan) -> bool:
-    """Whether the fused programs know all that the plan holds."""
-    return (
-        bool((plan.instructions[:, I.KIND] <= Kind.DROPOUT).all())
-        and not plan.metrics[:, Met.WEIGHTED].any()
-        and not (plan.optimizer.size and plan.optimizer[Opt.CLIP])
-    )
-
-
 class NumbaBackend(Backend):
     """Compiled by Numba, cached on disk, threaded."""
 
     name = "numba"
 
     def operations(self, dtype: Any) -> Mapping[str, Callable[..., None]]:
-        call = Call(dtype)
-        own = {
-            name: partial(_run_operation, call, row) for name, row in OPERATIONS.items() if row.family not in _REFERENCE
-        }
-        return dict(ReferenceBackend().operations(dtype)) | own
+        @cache
+        def shared() -> Call:  # compiled when the first of them is called
+            return Call(team.operations_address(str(np.dtype(dtype))))
 
-    def program(self, plan: Plan, state: State) -> Program:
-        if not _fused(plan):
-            return Program(self, plan, state)
+        return {name: partial(_run_operation, shared, row) for name, row in OPERATIONS.items()}
+
+    def program(self, plan: Plan, state: State) -> NumbaProgram:
         return NumbaProgram(self, plan, state)

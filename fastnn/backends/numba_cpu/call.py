@@ -1,16 +1,16 @@
-"""The call block: one vector of int64 through which Python hands a worker everything, addresses included. Doubles lie
-in it bit-cast."""
+"""The call block: one vector of int64 through which Python hands a compiled entry everything, addresses included.
+Doubles lie in it bit-cast."""
 
 from __future__ import annotations
 
 # What a worker does.
-OPERATION, RUN_STEPS, GRADIENT, UPDATE, SCORE, FORWARD, SHUFFLE, FIND_NONFINITE = range(8)
+RUN_STEPS, GRADIENT, UPDATE, SCORE, FORWARD, SHUFFLE, FIND_NONFINITE = range(7)
 
-# Entries of every call.
+# Entries of every call; an operation has no mode.
 MODE, SYNC = 0, 1
 
 # Entries of an operation: (address, row stride) of each array, sizes and scalars.
-OP_FAMILY, OP_CODE, OP_SIZES, OP_ARRAYS, OP_SCALARS, OP_SCRATCH = 2, 3, 4, 8, 20, 28
+OP_FAMILY, OP_CODE, OP_SIZES, OP_ARRAYS, OP_SCALARS, OP_SCRATCH, OP_PACK = 2, 3, 4, 8, 24, 28, 29
 
 # Entries of a program: the plan and the state, set once.
 INSTRUCTIONS, INSTRUCTION_COUNT, PARAMETERS, PARAMETER_COUNT, METRICS, METRIC_COUNT, LOSS, OPTIMIZER, CONSTANTS = range(
@@ -31,4 +31,12 @@ SCAN, SCAN_ROW, SCAN_ROWS, SCAN_COLUMNS, SCAN_ITEMSIZE, FOUND = range(45, 51)
 
 TOTAL = 51  # a double for the worker's own use
 
-CALL_SIZE = 56
+# Entries of normalization and of clipping by norms: the kept statistics, whether a call begins with their deviations,
+# and a double for each parameter.
+STATISTICS, STANDARDIZED, NORMS = range(52, 55)
+
+# Entries of steps: addresses of their learning rates or 0, whether to end after a loss that is not finite, and how many
+# were taken.
+RATES, STOP, TAKEN = range(55, 58)
+
+CALL_SIZE = 64

@@ -41,8 +41,14 @@ activation_backward = choose(
     "activation_backward", 4, 1, [map_kernel(activation.backward, 2) for activation in formulas.ACTIVATIONS.values()]
 )
 
-# row_scale(zero, s, w, n, factor)
-row_scale = kernel("row_scale", 3, 1, map_kernel(lambda o, w, factor: w * factor, 1))
+# affine(zero, A, Z, n, scale, offset)
+affine = kernel("affine", 3, 2, map_kernel(formulas.affine, 1))
+
+# scale(zero, s, w, n, factor): rows row_scale and gradient_scale
+scale = kernel("scale", 3, 1, map_kernel(lambda o, w, factor: w * factor, 1))
+
+# clip_value(zero, g, g, n, limit)
+clip_value = kernel("clip_value", 3, 1, map_kernel(lambda o, g, limit: formulas.clip(o, g, -limit, limit), 1))
 
 # penalty_backward(zero, g, g, w, n, l1, two_l2)
 penalty_backward = kernel("penalty_backward", 4, 2, map_kernel(formulas.penalty_slope, 2))

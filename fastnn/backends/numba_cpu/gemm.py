@@ -7,6 +7,7 @@ from typing import Any
 from llvmlite import ir
 
 from ... import arithmetic as ar
+from .gemm_blocks import gemm_blocks, is_large
 from .gemm_tile import (
     ACCUMULATE,
     BYTES,
@@ -19,14 +20,18 @@ from .gemm_tile import (
 from .jit import device
 from .lanes import I32, I64, LANES, Frame, Value, kernel
 from .memory import itemsize
+from .reductions import batch_fold
 
 K_CHUNK = ar.K_CHUNK
 
 
 @device
-def gemm(zero, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags):
-    """C_mn = A_mk B_kn by the chunk rule, then `flags`: BIAS, RELU. Addresses; strides in elements. Rows gemm_nn,
-    gemm_tn, dense_forward."""
+def gemm(zero, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack):
+    """C_mn = A_mk B_kn by the chunk rule, then `flags`: BIAS, RELU. Addresses; strides in elements. `pack`
+    is that of a buffer for large matrices, or 0. Rows gemm_nn, gemm_tn, dense_forward."""
+    if pack != 0 and is_large(m, n, k):
+        gemm_blocks(zero, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack)
+        return
     size = itemsize(zero)
     lanes = BYTES // size
     for j in range(0, n, 2 * lanes):
@@ -79,22 +84,9 @@ transpose = kernel("transpose", 6, 0, _transpose)
 
 
 def _bias_backward(f: Frame, db: Any, dZ: Any, ld: Any, rows: Any, columns: Any) -> None:
-    """db_o = sum over the batch of dZ_bo by the GEMM rule: chunks of 256 rows from +0, then the chunks in order."""
-    builder, zero = f.builder, f.lanes.constant(0.0)
+    """db_o = sum over the batch of dZ_bo."""
     with f.blocks(columns) as (column, mask):
-        total, lane = f.variable(zero.ir), f.variable(zero.ir)
-        with f.loop(rows, ar.K_CHUNK) as start:
-            builder.store(zero.ir, lane)
-            end = builder.add(start, I64(ar.K_CHUNK))
-            end = builder.select(builder.icmp_signed("<", end, rows), end, rows)
-            with f.loop(end, 1, start) as row:
-                x = f.load(f.at(dZ, builder.add(builder.mul(row, ld), column)), mask)
-                builder.store((Value(f.lanes, builder.load(lane)) + x).ir, lane)
-            chunk = Value(f.lanes, builder.load(lane))
-            first = builder.icmp_signed("==", start, I64(0))
-            added = Value(f.lanes, builder.load(total)) + chunk
-            builder.store(builder.select(first, chunk.ir, added.ir), total)
-        f.store(Value(f.lanes, builder.load(total)), f.at(db, column), mask)
+        f.store(batch_fold(f, [(dZ, ld)], rows, column, mask, lambda lane, d: lane + d), f.at(db, column), mask)
 
 
 # bias_backward(zero, db, dZ, ld, rows, columns)

@@ -38,10 +38,12 @@ SHAPES = {
     32: Shape((Tile(6, 2), Tile(2, 2), Tile(1, 2)), (Tile(8, 1), Tile(4, 1), Tile(1, 1))),
     16: Shape((Tile(4, 2), Tile(2, 2), Tile(1, 2)), (Tile(8, 1), Tile(4, 1), Tile(1, 1))),
 }
+# The tile of packed panels, whose rows of A have four pointers to share; with AVX-512 it fills the registers.
+BLOCK_TILES = {64: Tile(14, 2), 32: Tile(6, 2), 16: Tile(4, 2)}
 BYTES = vector_bytes()
 # Rows of A, and row stride of B, from which a packed panel repays its copy: the decision list has the figures.
 PACK_ROWS, PACK_STRIDE = 48, 256
-SHAPE = SHAPES[BYTES]
+SHAPE, BLOCK_TILE = SHAPES[BYTES], BLOCK_TILES[BYTES]
 
 
 def _tile(tile: Tile) -> Any:
@@ -71,9 +73,9 @@ def _tile(tile: Tile) -> Any:
         zero = o.constant(0.0).ir
         accumulators = [[f.variable(zero) for _ in range(tile.vectors)] for _ in range(tile.rows)]
         row_bytes, k_bytes, b_bytes, c_bytes = (builder.mul(stride, size) for stride in (a_row, a_k, ldb, ldc))
-        starts = [A]
-        for _ in range(1, tile.rows):
-            starts.append(builder.add(starts[-1], row_bytes))
+        # Every fourth row has a pointer: the others are reached by offsets that fit in registers.
+        offsets = [I64(0), row_bytes, builder.mul(row_bytes, I64(2)), builder.mul(row_bytes, I64(3))]
+        starts = [builder.add(A, builder.mul(row_bytes, I64(i))) for i in range(0, tile.rows, 4)]
 
         def column(address: Any, j: int) -> Any:
             return builder.add(address, I64(j * o.width * f.itemsize))
@@ -83,13 +85,22 @@ def _tile(tile: Tile) -> Any:
                 b_at = builder.add(B, builder.mul(step, b_bytes))
                 b = [f.load(column(b_at, j), masks[j] if masked else None, o) for j in range(tile.vectors)]
                 a_offset = builder.mul(step, k_bytes)
+                a_starts = [builder.add(start, a_offset) for start in starts]
                 for i in range(tile.rows):
-                    a = o.splat(f.load_scalar(builder.add(starts[i], a_offset)))
+                    a = o.splat(f.load_scalar(builder.add(a_starts[i // 4], offsets[i % 4])))
                     for j in range(tile.vectors):
                         slot = accumulators[i][j]
                         builder.store(o.fma(a, b[j], Value(o, builder.load(slot))).ir, slot)
 
+        c_rows = [C]
+        for _ in range(1, tile.rows):
+            c_rows.append(builder.add(c_rows[-1], c_bytes))
         packed = builder.icmp_signed("!=", builder.and_(flags, I64(PACKED)), I64(0))
+        if tile == BLOCK_TILE:
+            # C may be far away: it is asked for before the sums that it is added to.
+            for c_row in c_rows:
+                for j in range(tile.vectors):
+                    f.prefetch(column(c_row, j))
         full = builder.or_(packed, builder.icmp_signed(">=", n, I64(tile.vectors * o.width)))
         with builder.if_else(full) as (unmasked, masked):
             with unmasked:
@@ -99,10 +110,6 @@ def _tile(tile: Tile) -> Any:
 
         def has(flag: int) -> Any:
             return builder.icmp_signed("!=", builder.and_(flags, I64(flag)), I64(0))
-
-        c_rows = [C]
-        for _ in range(1, tile.rows):
-            c_rows.append(builder.add(c_rows[-1], c_bytes))
 
         def update(change: Any) -> None:
             for i in range(tile.rows):
@@ -124,8 +131,9 @@ def _tile(tile: Tile) -> Any:
     return emit
 
 
-def _name(tile: Tile) -> str:
-    return f"gemm_tile_{tile.rows}x{tile.vectors}"
+def tile_kernel(tile: Tile) -> Kernel:
+    """The kernel of one tile; panels call it."""
+    return Kernel(f"gemm_tile_{tile.rows}x{tile.vectors}", 11, 0, _tile(tile), "void")
 
 
 def _pack(f: Frame, B: Any, ldb: Any, n: Any, k: Any, width: int) -> Any:
@@ -149,7 +157,7 @@ def _pack(f: Frame, B: Any, ldb: Any, n: Any, k: Any, width: int) -> Any:
 
 def _panel(tiles: tuple[Tile, ...], packed: bool = False) -> Any:
     """Body: C_mn (+)= A_mk B_kn for a panel of n columns: whole tiles down m, most rows first."""
-    members = [(tile, Kernel(_name(tile), 11, 0, _tile(tile), "void")) for tile in tiles]
+    members = [(tile, tile_kernel(tile)) for tile in tiles]
 
     def emit(
         f: Frame,

@@ -11,7 +11,7 @@ from typing import Any
 from llvmlite import binding, ir
 
 # The families register their kernels when they are imported.
-from . import elementwise, gemm, gemm_tile, optimizers, philox, softmax  # noqa: F401
+from . import elementwise, gemm, gemm_tile, losses, normalization, optimizers, philox, softmax  # noqa: F401
 from .cpu import cpu
 from .lanes import KERNELS, SUFFIX
 

@@ -256,6 +256,11 @@ class Frame:
         name = f"llvm.masked.store.v{value.lanes.width}{SUFFIX[value.lanes.dtype]}.p0"
         call_intrinsic(self.builder, name, ir.VoidType(), [value.ir, pointer, I32(self.itemsize), mask])
 
+    def prefetch(self, address: Any) -> None:
+        """Asks for a cache line that will be written."""
+        arguments = [self.pointer(address, ir.IntType(8)), I32(1), I32(3), I32(1)]
+        call_intrinsic(self.builder, "llvm.prefetch.p0", ir.VoidType(), arguments)
+
     def load_scalar(self, address: Any) -> Any:
         return self.builder.load(self.pointer(address, FLOATS[self.dtype]), align=self.itemsize)
 

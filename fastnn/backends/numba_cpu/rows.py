@@ -6,46 +6,16 @@ import numpy as np
 
 from . import call as c
 from . import table as t
-from .elementwise import activation_backward, activation_forward, copy, gather_row, row_scale
+from .elementwise import activation_backward, activation_forward, affine, copy, gather_row, scale
 from .gemm import gemm
 from .gemm_tile import BIAS, RELU
 from .jit import device
-from .memory import double_at, integer_at, itemsize, real
+from .losses import accuracy, crossentropy_backward, crossentropy_forward, loss_backward, loss_forward
+from .memory import integer_at, itemsize, real
 from .philox import dropout_row
-from .softmax import (
-    accuracy,
-    crossentropy_backward,
-    crossentropy_forward,
-    loss_backward,
-    loss_forward,
-    softmax_backward,
-    softmax_forward,
-)
-
-
-@device
-def padded(width):
-    return (width + 15) & -16
-
-
-@device
-def share(n, unit, member, team):
-    """[first, last) of a member's part of n, in whole units."""
-    units = (n + unit - 1) // unit
-    first, last = units * member // team * unit, units * (member + 1) // team * unit
-    return min(first, n), min(last, n)
-
-
-@device
-def buffer(zero, call, unit, width, row):
-    """The address of a row of a workspace buffer."""
-    at = integer_at(call, c.FIXED) + unit * integer_at(call, c.CAPACITY) + row * padded(width)
-    return integer_at(call, c.WORKSPACE) + at * itemsize(zero)
-
-
-@device
-def constant(call, index):
-    return double_at(integer_at(call, c.CONSTANTS), index)
+from .softmax import softmax_backward, softmax_forward
+from .statistics import batch_gradients, batch_statistics, normalize, normalize_backward
+from .workspace import buffer, constant, instruction, pack, padded
 
 
 @device
@@ -106,14 +76,15 @@ def gather(zero, call, first, last, batch_start, with_targets):
 
 
 @device
-def forward(zero, call, first, last, training, with_loss):
-    """The instructions in order, for rows first..last - 1."""
+def forward(zero, call, first, last, member, team, batch_rows, training, with_loss):
+    """The instructions in order, for rows first..last - 1. A BATCH_NORM in training waits for the rows of the whole
+    team, so every member comes here, with rows or without."""
     rows = last - first
     theta = integer_at(call, c.THETA)
     count = integer_at(call, c.INSTRUCTION_COUNT)
     number = 0
     while number < count:
-        at = integer_at(call, c.INSTRUCTIONS) + number * t.I_WIDTH * 8
+        at = instruction(call, number)
         kind = integer_at(at, t.I_KIND)
         inputs, outputs = integer_at(at, t.I_INPUTS), integer_at(at, t.I_OUTPUTS)
         src = buffer(zero, call, integer_at(at, t.I_SRC), inputs, first)
@@ -151,12 +122,19 @@ def forward(zero, call, first, last, training, with_loss):
                 inputs,
                 theta + bias * itemsize(zero),
                 flags,
+                pack(zero, call, member),
             )
         elif kind == t.ACTIVATION:
             activation_forward(zero, integer_at(at, t.I_CODE), dst, src, rows * ld_dst, p)
         elif kind == t.SOFTMAX:
             if not (with_loss and integer_at(at, t.I_FUSED) == 1):
                 softmax_forward(zero, dst, ld_dst, src, ld_src, rows, outputs)
+        elif kind == t.AFFINE:
+            affine(zero, dst, src, rows * ld_dst, p, real(zero, constant(call, integer_at(at, t.I_CONSTANT) + 1)))
+        elif kind != t.DROPOUT:
+            if kind == t.BATCH_NORM and training:
+                batch_statistics(zero, call, at, member, team, batch_rows)
+            normalize(zero, call, at, first, rows, training)
         elif training:
             counters = integer_at(call, c.COUNTERS)
             rate = constant(call, integer_at(at, t.I_CONSTANT))
@@ -222,8 +200,9 @@ def losses(zero, call, first, last):
 
 
 @device
-def backward(zero, call, first, last, batch_rows):
-    """Gradients of the loss and of every activation for rows first..last - 1."""
+def backward(zero, call, first, last, member, team, batch_rows):
+    """Gradients of the loss and of every activation for rows first..last - 1. A BATCH_NORM waits for the team, as in
+    `forward`."""
     rows, size = last - first, itemsize(zero)
     loss = integer_at(call, c.LOSS)
     code, outputs, targets = integer_at(loss, t.L_CODE), integer_at(loss, t.L_OUTPUTS), integer_at(loss, t.L_TARGETS)
@@ -237,7 +216,7 @@ def backward(zero, call, first, last, batch_rows):
     if integer_at(call, c.MEAN) == 1:
         factor = factor / outputs
     weights = integer_at(call, c.ROW_WEIGHTS) + first * size  # ones where there are no weights
-    row_scale(zero, scales, weights, rows, real(zero, factor))
+    scale(zero, scales, weights, rows, real(zero, factor))
     if code >= t.LOGITS:
         probability = buffer(zero, call, integer_at(loss, t.L_PROBABILITY), outputs, first)
         crossentropy_backward(
@@ -262,7 +241,10 @@ def backward(zero, call, first, last, batch_rows):
             zero, code, gradient, ld, inputs, ld, target, ld_target, scales, 1, rows, outputs, parameter, keep, add
         )
     for number in range(integer_at(call, c.INSTRUCTION_COUNT) - 1, -1, -1):
-        at = integer_at(call, c.INSTRUCTIONS) + number * t.I_WIDTH * 8
+        at = instruction(call, number)
+        kind = integer_at(at, t.I_KIND)
+        if kind == t.BATCH_NORM:
+            batch_gradients(zero, call, at, member, team, batch_rows)
         if integer_at(at, t.I_GRAD_SRC) < 0:
             continue
         inputs_, outputs_ = integer_at(at, t.I_INPUTS), integer_at(at, t.I_OUTPUTS)
@@ -270,10 +252,10 @@ def backward(zero, call, first, last, batch_rows):
         d_src = buffer(zero, call, integer_at(at, t.I_GRAD_SRC), inputs_, first)
         ld_src, ld_dst = padded(inputs_), padded(outputs_)
         saved = buffer(zero, call, integer_at(at, t.I_SAVED), outputs_, first)
-        kind = integer_at(at, t.I_KIND)
         if kind == t.DENSE:
             transposed = integer_at(call, c.WORKSPACE) + integer_at(at, t.I_TRANSPOSED) * size
-            gemm(zero, d_src, ld_src, d_dst, ld_dst, 1, transposed, ld_src, rows, inputs_, outputs_, 0, 0)
+            own = pack(zero, call, member)
+            gemm(zero, d_src, ld_src, d_dst, ld_dst, 1, transposed, ld_src, rows, inputs_, outputs_, 0, 0, own)
         elif kind == t.ACTIVATION:
             p = zero
             if integer_at(at, t.I_CONSTANT) >= 0:
@@ -281,6 +263,11 @@ def backward(zero, call, first, last, batch_rows):
             activation_backward(zero, integer_at(at, t.I_CODE), d_src, d_dst, saved, rows * ld_dst, p)
         elif kind == t.SOFTMAX:
             softmax_backward(zero, d_src, ld_src, d_dst, ld_dst, saved, ld_dst, rows, outputs_)
+        elif kind == t.AFFINE:
+            factor_ = real(zero, constant(call, integer_at(at, t.I_CONSTANT)))
+            affine(zero, d_src, d_dst, rows * ld_dst, factor_, zero)
+        elif kind != t.DROPOUT:
+            normalize_backward(zero, call, at, first, rows, batch_rows)
         else:
             counters = integer_at(call, c.COUNTERS)
             rate = constant(call, integer_at(at, t.I_CONSTANT))

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from ...formulas import LOSS_NAMES, METRIC_NAMES, OPTIMIZERS, ROW_METRICS
-from ...plan import Counter, I, Kind, Los, Met, Opt, Par, Scalar
+from ...plan import Batch, Clip, Counter, I, Kind, Los, Met, Opt, Par, Role, Scalar
 
-DENSE, ACTIVATION, SOFTMAX, DROPOUT = (int(kind) for kind in list(Kind)[:4])
+DENSE, ACTIVATION, SOFTMAX, DROPOUT, AFFINE, STANDARDIZE, BATCH_NORM, LAYER_NORM = (int(kind) for kind in Kind)
 I_KIND, I_CODE, I_SRC, I_DST, I_INPUTS, I_OUTPUTS, I_KERNEL, I_BIAS, I_CONSTANT, I_LAYER = (
     int(i) for i in list(I)[:10]
 )
-I_GRAD_SRC, I_GRAD_DST, I_SAVED, I_TRANSPOSED, I_FUSED = (int(i) for i in list(I)[10:15])
-I_WIDTH = int(I.WIDTH)
+I_GRAD_SRC, I_GRAD_DST, I_SAVED, I_TRANSPOSED, I_FUSED, I_MEAN, I_VARIANCE, I_STATISTICS, I_INVERSE, I_WIDTH = (
+    int(i) for i in list(I)[10:]
+)
+BATCH_MEAN, BATCH_VARIANCE, INVERSE, BETA_GRADIENT, GAMMA_GRADIENT = (int(vector) for vector in list(Batch)[:5])
 P_OFFSET, P_ROWS, P_COLUMNS, P_TRAINABLE, P_DECAY, P_PENALTY, P_INSTRUCTION, P_ROLE, P_WIDTH = (int(i) for i in Par)
-M_CODE, M_SLOT, M_SLOTS, M_CONSTANT = (int(i) for i in list(Met)[:4])
-M_WIDTH = int(Met.WIDTH)
+KERNEL, BIAS, SCALE = (int(role) for role in Role)
+M_CODE, M_SLOT, M_SLOTS, M_CONSTANT, M_WEIGHTED, M_WIDTH = (int(i) for i in Met)
 L_CODE, L_INPUT, L_PREDICTION, L_PROBABILITY, L_GRADIENT, L_OUTPUTS, L_TARGET, L_TARGETS, L_CONSTANT = (
     int(i) for i in list(Los)[:9]
 )
-O_CODE, O_SLOTS, O_CONSTANT, O_HAS_DECAY = (int(i) for i in list(Opt)[:4])
+O_CODE, O_SLOTS, O_CONSTANT, O_HAS_DECAY, O_CLIP, O_CLIP_CONSTANT, O_WIDTH = (int(i) for i in Opt)
+CLIP_NONE, CLIP_VALUE, CLIP_NORM, CLIP_GLOBAL_NORM = (int(clip) for clip in Clip)
 LEARNING_RATE, BETA_1_POWER, BETA_2_POWER = (int(i) for i in list(Scalar)[:3])
 STEP, EPOCH, SEED = (int(i) for i in list(Counter)[:3])
 SUM_LOSS, SUM_COUNT = 0, 1

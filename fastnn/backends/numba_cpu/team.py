@@ -1,4 +1,4 @@
-"""How a team of threads is started on a worker: one parallel region a call, never more than one at a time."""
+"""How a team of threads is started on a compiled entry: one parallel region a call, never more than one at a time."""
 
 from __future__ import annotations
 
@@ -20,21 +20,35 @@ from . import jit
 from .threads import IEEE_DEFAULT, SYNC_SIZE, call_worker, enrol, exchange_mxcsr
 
 _compiling = threading.Lock()
-_workers: dict[str, Any] = {}
+_entries: dict[str, Any] = {}
 
 
 def worker_address(dtype: str) -> int:
     """The address of the compiled worker for a dtype; compiled, or read from disk, once."""
+    from . import worker
+
+    return _address("kernels", dtype, getattr(worker, f"work_{dtype}"))
+
+
+def operations_address(dtype: str) -> int:
+    """The address of the compiled entry of operations for a dtype; compiled, or read from disk, once."""
+    from . import operations
+
+    return _address("operations", dtype, getattr(operations, f"operate_{dtype}"))
+
+
+def _address(what: str, dtype: str, entry: Any) -> int:
+    name = f"{entry.__module__.rpartition('.')[2]}.{entry.__name__}"
     with _compiling:
-        if dtype not in _workers:
-            if not kept.on_disk(f"worker.work_{dtype}"):
+        if name not in _entries:
+            if not kept.on_disk(name):
                 once = " (once)" if jit.cache_folder() is not None else ""
-                print(f"fastnn: compiling {dtype} kernels for this machine{once}", file=sys.stderr, flush=True)
-            from . import kernels, worker
+                print(f"fastnn: compiling {dtype} {what} for this machine{once}", file=sys.stderr, flush=True)
+            from . import kernels
 
             kernels.load(dtype, jit.cache_folder())
-            _workers[dtype] = jit.callback(getattr(worker, f"work_{dtype}"))
-        return int(_workers[dtype].address)
+            _entries[name] = jit.callback(entry)
+        return int(_entries[name].address)
 
 
 def _alone(function, call):

@@ -1,0 +1,201 @@
+/* Losses of predictions, and the metrics that are no losses, over whole rows. */
+#ifndef FNN_LEVEL
+
+#include "internal.h"
+#define FNN_FILE "losses.c"
+#include "levels.h"
+
+#else
+
+#include "lanes.h"
+
+/* 1 / C, rounded once from float64. */
+INLINE real FN(share)(int64_t width)
+{
+    return (real)(1.0 / (double)width);
+}
+
+INLINE void FN(rows_forward)(V (*accumulate)(V, V, V, V), const bool mean, real *l, int64_t ldl, const real *A,
+                             int64_t lda, const real *Y, int64_t ldy, int64_t rows, int64_t width, real p, real keep,
+                             real add)
+{
+    const V parameter = SPLAT(p), k = SPLAT(keep), d = SPLAT(add);
+    for (int64_t row = 0; row < rows; row++) {
+        const real *a = A + row * lda, *y = Y + row * ldy;
+        V lanes[PARTS];
+        FN(begin)(lanes, (real)0);
+        for (int64_t c = 0; c < width; c += W) {
+            const int64_t left = width - c;
+            const V lane = LANE(lanes, c), target = FMA(LOAD_FIRST(y + c, left), k, d);
+            const V after = accumulate(lane, LOAD_FIRST(a + c, left), target, parameter);
+            LANE(lanes, c) = SELECT(FN(first)(left), after, lane);
+        }
+        const real total = FN(fold_sum)(lanes);
+        l[row * ldl] = mean ? total * FN(share)(width) : total;
+    }
+}
+
+INLINE void FN(rows_backward)(V (*slope)(V, V, V), real *dA, int64_t ldd, const real *A, int64_t lda, const real *Y,
+                              int64_t ldy, const real *s, int64_t lds, int64_t rows, int64_t width, real p, real keep,
+                              real add)
+{
+    const V parameter = SPLAT(p), k = SPLAT(keep), d = SPLAT(add);
+    for (int64_t row = 0; row < rows; row++) {
+        const V scale = SPLAT(s[row * lds]);
+        for (int64_t c = 0; c < width; c += W) {
+            const int64_t left = width - c;
+            const V target = FMA(LOAD_FIRST(Y + row * ldy + c, left), k, d);
+            const V a = LOAD_FIRST(A + row * lda + c, left);
+            STORE_FIRST(dA + row * ldd + c, slope(a, target, parameter) * scale, left);
+        }
+    }
+}
+
+/* Crossentropy of probabilities, which are renormalised and clipped. */
+INLINE void FN(probability_forward)(const bool sparse, real *l, int64_t ldl, const real *A, int64_t lda, const real *Y,
+                                    int64_t ldy, int64_t rows, int64_t width, real keep, real add)
+{
+    const V k = SPLAT(keep), d = SPLAT(add);
+    for (int64_t row = 0; row < rows; row++) {
+        const real *a = A + row * lda;
+        const V inverse = SPLAT((real)1 / FN(row_sum)(a, width));
+        V lanes[PARTS];
+        FN(begin)(lanes, (real)0);
+        for (int64_t c = 0; c < width; c += W) {
+            const int64_t left = width - c;
+            const V lane = LANE(lanes, c), y = FN(target)(sparse, Y + row * ldy, c, left, k, d);
+            const V clipped = FN(clip_probability)(LOAD_FIRST(a + c, left) * inverse);
+            LANE(lanes, c) = SELECT(FN(first)(left), FMA(-y, FN(log)(clipped), lane), lane);
+        }
+        l[row * ldl] = FN(fold_sum)(lanes);
+    }
+}
+
+INLINE void FN(probability_backward)(const bool sparse, real *dA, int64_t ldd, const real *A, int64_t lda,
+                                     const real *Y, int64_t ldy, const real *s, int64_t lds, int64_t rows,
+                                     int64_t width, real keep, real add)
+{
+    const V k = SPLAT(keep), d = SPLAT(add);
+    for (int64_t row = 0; row < rows; row++) {
+        const real *a = A + row * lda;
+        const V inverse = SPLAT((real)1 / FN(row_sum)(a, width)), scale = SPLAT(s[row * lds]);
+        V lanes[PARTS], t = inverse;
+        FN(begin)(lanes, (real)0);
+        /* First the sum of g q, then what needs it. */
+        for (int pass = 0; pass < 2; pass++) {
+            for (int64_t c = 0; c < width; c += W) {
+                const int64_t left = width - c;
+                const V lane = LANE(lanes, c), y = FN(target)(sparse, Y + row * ldy, c, left, k, d);
+                const V q = LOAD_FIRST(a + c, left) * inverse, clipped = FN(clip_probability)(q);
+                const V g = SELECT(NE(q, clipped), SPLAT((real)0), -y / clipped);
+                if (pass == 0) {
+                    LANE(lanes, c) = SELECT(FN(first)(left), FMA(g, q, lane), lane);
+                } else {
+                    STORE_FIRST(dA + row * ldd + c, ((g - t) * inverse) * scale, left);
+                }
+            }
+            if (pass == 0) {
+                t = SPLAT(FN(fold_sum)(lanes));
+            }
+        }
+    }
+}
+
+KERNEL void FN(loss_forward)(int code, real *l, int64_t ldl, const real *A, int64_t lda, const real *Y, int64_t ldy,
+                             int64_t rows, int64_t width, real p, real keep, real add)
+{
+    switch (code) {
+#define FNN_ITEM(name, mean) \
+    case FNN_LOSS_##name: \
+        FN(rows_forward)(FN(name##_accumulate), mean, l, ldl, A, lda, Y, ldy, rows, width, p, keep, add); \
+        break;
+#include "losses.h"
+#undef FNN_ITEM
+    case FNN_LOSS_categorical_crossentropy:
+        FN(probability_forward)(false, l, ldl, A, lda, Y, ldy, rows, width, keep, add);
+        break;
+    case FNN_LOSS_sparse_categorical_crossentropy:
+        FN(probability_forward)(true, l, ldl, A, lda, Y, ldy, rows, width, keep, add);
+        break;
+    default:
+        break;
+    }
+}
+
+KERNEL void FN(loss_backward)(int code, real *dA, int64_t ldd, const real *A, int64_t lda, const real *Y, int64_t ldy,
+                              const real *s, int64_t lds, int64_t rows, int64_t width, real p, real keep, real add)
+{
+    switch (code) {
+#define FNN_ITEM(name, mean) \
+    case FNN_LOSS_##name: \
+        FN(rows_backward)(FN(name##_slope), dA, ldd, A, lda, Y, ldy, s, lds, rows, width, p, keep, add); \
+        break;
+#include "losses.h"
+#undef FNN_ITEM
+    case FNN_LOSS_categorical_crossentropy:
+        FN(probability_backward)(false, dA, ldd, A, lda, Y, ldy, s, lds, rows, width, keep, add);
+        break;
+    case FNN_LOSS_sparse_categorical_crossentropy:
+        FN(probability_backward)(true, dA, ldd, A, lda, Y, ldy, s, lds, rows, width, keep, add);
+        break;
+    default:
+        break;
+    }
+}
+
+/* --- metrics ------------------------------------------------------------------------------------------------------ */
+
+/* The first column that equals the row's maximum; C where none does. */
+INLINE real FN(argmax)(const real *row, int64_t width)
+{
+    const real max = FN(row_max)(row, width);
+    for (int64_t c = 0; c < width; c++) {
+        if (row[c] == max) {
+            return (real)c;
+        }
+    }
+    return (real)width;
+}
+
+KERNEL void FN(accuracy)(int code, real *r, int64_t ldr, const real *A, int64_t lda, const real *Y, int64_t ldy,
+                         int64_t rows, int64_t width)
+{
+    for (int64_t row = 0; row < rows; row++) {
+        const real *a = A + row * lda, *y = Y + row * ldy;
+        if (code == FNN_METRIC_binary_accuracy) {
+            const V half = SPLAT((real)0.5), one = SPLAT((real)1), zero = SPLAT((real)0);
+            V lanes[PARTS];
+            FN(begin)(lanes, (real)0);
+            for (int64_t c = 0; c < width; c += W) {
+                const int64_t left = width - c;
+                const V lane = LANE(lanes, c), guess = SELECT(GT(LOAD_FIRST(a + c, left), half), one, zero);
+                const V right = SELECT(EQ(guess, LOAD_FIRST(y + c, left)), one, zero);
+                LANE(lanes, c) = SELECT(FN(first)(left), lane + right, lane);
+            }
+            r[row * ldr] = FN(fold_sum)(lanes) * FN(share)(width);
+        } else {
+            const real label = code == FNN_METRIC_categorical_accuracy ? FN(argmax)(y, width) : y[0];
+            r[row * ldr] = FN(argmax)(a, width) == label ? (real)1 : (real)0;
+        }
+    }
+}
+
+/* sums (3 C + 1): sum w y, sum w y^2, sum w (y - a)^2 by output in row order, then sum w; without weights they are
+ * ones. */
+KERNEL void FN(r2_sums)(double *sums, const real *A, int64_t lda, const real *Y, int64_t ldy, const real *w,
+                        int64_t ldw, int64_t rows, int64_t width)
+{
+    double *sum_y = sums, *sum_yy = sums + width, *sum_dd = sums + 2 * width;
+    for (int64_t row = 0; row < rows; row++) {
+        const double weight = w != NULL ? (double)w[row * ldw] : 1.0;
+        for (int64_t c = 0; c < width; c++) {
+            const double a = (double)A[row * lda + c], y = (double)Y[row * ldy + c], d = y - a;
+            sum_y[c] = FMA_WIDE(weight, y, sum_y[c]);
+            sum_yy[c] = FMA_WIDE(weight * y, y, sum_yy[c]);
+            sum_dd[c] = FMA_WIDE(weight * d, d, sum_dd[c]);
+        }
+        sums[3 * width] = sums[3 * width] + weight;
+    }
+}
+
+#endif

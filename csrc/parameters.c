@@ -1,0 +1,303 @@
+/* The parameter phase of a step: the gradients of some rows of every W, which stay in cache, the optimizer, and the
+ * transposed copy that the next step's row phase reads. Where gradients are clipped by their norms, all of them come
+ * first.
+ */
+#ifndef FNN_LEVEL
+
+#include "internal.h"
+fnn_step fnn_step_scalars(const fnn_program *program, double rate)
+{
+    const double *constants = program->constants + program->optimizer[FNN_OPT_CONSTANT];
+    fnn_step s = {
+        .rate = rate,
+        .power_1 = program->scalars[FNN_SCALAR_BETA_1_POWER],
+        .power_2 = program->scalars[FNN_SCALAR_BETA_2_POWER],
+        .h = {rate, 0.0, 0.0, 0.0},
+    };
+    int count = 1; /* of the optimizer's own constants: its weight decay follows them */
+    switch (program->optimizer[FNN_OPT_CODE]) {
+    case FNN_OPTIMIZER_sgd:
+        count = 0;
+        break;
+    case FNN_OPTIMIZER_rmsprop:
+        count = 2;
+        s.h[1] = 1.0 - constants[0];
+        s.h[2] = constants[1];
+        break;
+    case FNN_OPTIMIZER_adam:
+        count = 3;
+        s.power_1 *= constants[0];
+        s.power_2 *= constants[1];
+        s.h[0] = rate * __builtin_sqrt(1.0 - s.power_2) / (1.0 - s.power_1);
+        s.h[1] = 1.0 - constants[0];
+        s.h[2] = 1.0 - constants[1];
+        s.h[3] = constants[2];
+        break;
+    default:
+        s.h[1] = constants[0];
+        break;
+    }
+    s.decay = program->optimizer[FNN_OPT_HAS_DECAY] ? -(rate * constants[count]) : 0.0;
+    return s;
+}
+
+void fnn_finish_step(const fnn_program *program, const fnn_step *s)
+{
+    program->scalars[FNN_SCALAR_LEARNING_RATE] = s->rate;
+    program->scalars[FNN_SCALAR_BETA_1_POWER] = s->power_1;
+    program->scalars[FNN_SCALAR_BETA_2_POWER] = s->power_2;
+    program->counters[FNN_COUNTER_STEP] += 1;
+}
+
+bool fnn_clips_norms(const fnn_program *program)
+{
+    const int64_t clip = program->optimizer[FNN_OPT_CLIP];
+    return clip == FNN_CLIP_NORM || clip == FNN_CLIP_GLOBAL_NORM;
+}
+
+/* The greatest element, or norm, of a gradient. */
+static double fnn_clip_limit(const fnn_program *program)
+{
+    return program->constants[program->optimizer[FNN_OPT_CLIP_CONSTANT]];
+}
+
+/* What brings a gradient to the limit; 1 where it is within, or NaN. */
+static double fnn_clip_factor(double squares, double limit)
+{
+    const double norm = __builtin_sqrt(squares);
+    return norm > limit ? limit / norm : 1.0;
+}
+
+#define FNN_FILE "parameters.c"
+#include "levels.h"
+
+#else
+
+/* l1 sum |w| + l2 sum w^2 over the regularised parameters. */
+KERNEL double FN(penalty)(const fnn_program *program)
+{
+    double total = 0.0;
+    for (int64_t number = 0; number < program->parameter_count; number++) {
+        const int64_t *row = program->parameters + number * FNN_PAR_WIDTH;
+        if (row[FNN_PAR_PENALTY] >= 0) {
+            const double *l = program->constants + row[FNN_PAR_PENALTY];
+            const real *w = (const real *)program->theta + row[FNN_PAR_OFFSET];
+            const int64_t n = row[FNN_PAR_ROWS] * row[FNN_PAR_COLUMNS];
+            /* A factor of 0 is skipped, not multiplied: w may be infinite. */
+            total += l[0] != 0.0 ? l[0] * FN(sum_abs)(w, n) : 0.0;
+            total += l[1] != 0.0 ? l[1] * FN(sum_squares)(w, n) : 0.0;
+        }
+    }
+    return total;
+}
+
+/* A block of a W, `rows` x `columns` from (first, column), into its transposed. */
+KERNEL void FN(transpose_block)(const fnn_program *program, const int64_t *at, int64_t first, int64_t rows,
+                                int64_t column, int64_t columns)
+{
+    if (at[FNN_I_TRANSPOSED] >= 0) {
+        const int64_t ld = fnn_padded(at[FNN_I_INPUTS]), outputs = at[FNN_I_OUTPUTS];
+        FN(transpose)((real *)program->workspace + at[FNN_I_TRANSPOSED] + column * ld + first, ld,
+                      (const real *)program->theta + at[FNN_I_KERNEL] + first * outputs + column, outputs, rows,
+                      columns);
+    }
+}
+
+/* The optimizer on n parameters from `offset`, with their gradient, which is clipped by value here. */
+INLINE void FN(update_range)(const fnn_program *program, int64_t offset, int64_t n, real *gradient, double decay,
+                             const fnn_step *s)
+{
+    real *theta = (real *)program->theta + offset;
+    const real h[4] = {(real)s->h[0], (real)s->h[1], (real)s->h[2], (real)s->h[3]};
+    if (program->optimizer[FNN_OPT_CLIP] == FNN_CLIP_VALUE) {
+        FN(clip_value)(gradient, n, (real)fnn_clip_limit(program));
+    }
+    if (decay != 0.0) {
+        FN(decay_step)(theta, n, (real)decay);
+    }
+    FN(optimizer_step)((int)program->optimizer[FNN_OPT_CODE], theta,
+                       program->slot_0 != NULL ? (real *)program->slot_0 + offset : NULL,
+                       program->slot_1 != NULL ? (real *)program->slot_1 + offset : NULL, gradient, n, h);
+}
+
+/* A member's part of a parameter: rows first ... last - 1 of a W, or elements of a vector. Gives the size of one. */
+INLINE int64_t FN(own)(const int64_t *row, int64_t member, int64_t team, int64_t *first, int64_t *last)
+{
+    const bool matrix = row[FNN_PAR_ROLE] == FNN_ROLE_KERNEL;
+    fnn_share(row[matrix ? FNN_PAR_ROWS : FNN_PAR_COLUMNS], FNN_ROW_BLOCK, member, team, first, last);
+    return matrix ? row[FNN_PAR_COLUMNS] : 1;
+}
+
+/* The gradient of a vector's elements first ... first + n - 1. */
+INLINE void FN(vector_gradient)(const fnn_program *program, const int64_t *at, bool scale, real *gradient,
+                                int64_t first, int64_t n, int64_t batch_rows)
+{
+    const int64_t width = at[FNN_I_OUTPUTS], ld = fnn_padded(width);
+    const real *dA = FN(buffer)(program, at[FNN_I_GRAD_DST], width, 0) + first;
+    if (at[FNN_I_KIND] == FNN_KIND_BATCH_NORM) { /* the row phase needed it */
+        const int vector = scale ? FNN_BATCH_GAMMA_GRADIENT : FNN_BATCH_BETA_GRADIENT;
+        memcpy(gradient, FN(of_batch)(program, at, vector) + first, (size_t)n * sizeof(real));
+    } else if (scale) {
+        FN(scale_backward)(gradient, dA, ld, FN(buffer)(program, at[FNN_I_SAVED], width, 0) + first, ld, batch_rows, n);
+    } else {
+        FN(bias_backward)(gradient, dA, ld, batch_rows, n);
+    }
+}
+
+/* What follows the gradient of a block of a parameter: its penalty's share, the optimizer, the transposed copy. */
+INLINE void FN(finish_block)(const fnn_program *program, const int64_t *row, int64_t first, int64_t rows,
+                             int64_t column, int64_t columns, real *gradient, int64_t ld, const fnn_step *s)
+{
+    const int64_t all = row[FNN_PAR_COLUMNS];
+    const int64_t runs = columns == all ? 1 : rows, length = columns == all ? rows * columns : columns;
+    for (int64_t run = 0; run < runs; run++) {
+        const int64_t place = row[FNN_PAR_OFFSET] + (first + run) * all + column;
+        real *g = gradient + run * ld;
+        if (row[FNN_PAR_PENALTY] >= 0) {
+            const double *l = program->constants + row[FNN_PAR_PENALTY];
+            FN(penalty_backward)(g, (const real *)program->theta + place, length, (real)l[0], (real)(2.0 * l[1]));
+        }
+        if (s != NULL) {
+            FN(update_range)(program, place, length, g, row[FNN_PAR_DECAY] ? s->decay : 0.0, s);
+        }
+    }
+    if (s != NULL && row[FNN_PAR_ROLE] == FNN_ROLE_KERNEL) {
+        FN(transpose_block)(program, program->instructions + row[FNN_PAR_INSTRUCTION] * FNN_I_WIDTH, first, rows,
+                            column, columns);
+    }
+}
+
+/* The gradient of rows first ... last - 1 of a W: X^T dZ, a block at a time. A large one has dZ packed, once if the buffer holds all of a block
+ * of columns. */
+INLINE void FN(kernel_phase)(const fnn_program *program, const int64_t *row, int64_t first, int64_t last,
+                             int64_t batch_rows, int64_t member, const fnn_step *s)
+{
+    const int64_t *instruction = program->instructions + row[FNN_PAR_INSTRUCTION] * FNN_I_WIDTH;
+    const int64_t all = row[FNN_PAR_COLUMNS], inputs = instruction[FNN_I_INPUTS];
+    const int64_t ldx = fnn_padded(inputs), ldz = fnn_padded(all);
+    const real *X = FN(buffer)(program, instruction[FNN_I_SRC], inputs, 0);
+    const real *dZ = FN(buffer)(program, instruction[FNN_I_GRAD_DST], all, 0);
+    real *pack = FN(pack)(program, member), *scratch = pack + FNN_PACK_SIZE;
+    const bool packs = FN(gemm_is_large)(last - first, all, batch_rows);
+    const int64_t chunks = (batch_rows + FNN_K_CHUNK - 1) / FNN_K_CHUNK;
+    int64_t width = FNN_BLOCK_COLUMNS;
+    bool once = packs && chunks <= FNN_PACKED_CHUNKS;
+    if (packs && !once && FNN_PACKED_CHUNKS * width / chunks >= FNN_LEAST_COLUMNS) {
+        width = FNN_PACKED_CHUNKS * width / chunks / FNN_LEAST_COLUMNS * FNN_LEAST_COLUMNS;
+        once = true;
+    }
+    for (int64_t column = 0; column < all; column += width) {
+        const int64_t columns = fnn_least(width, all - column);
+        const int64_t height = packs ? FNN_BLOCK_ROWS : FNN_GRADIENT_BLOCK / columns / FNN_ROW_BLOCK * FNN_ROW_BLOCK;
+        if (once) {
+            for (int64_t chunk = 0; chunk < chunks; chunk++) {
+                FN(pack_panels)(pack + chunk * FNN_K_CHUNK * width, dZ + chunk * FNN_K_CHUNK * ldz + column, ldz,
+                                columns, fnn_least(FNN_K_CHUNK, batch_rows - chunk * FNN_K_CHUNK));
+            }
+        }
+        for (int64_t start = first; start < last; start += height) {
+            const int64_t rows = fnn_least(height, last - start);
+            real *gradient = s != NULL ? scratch
+                                       : (real *)program->gradient + row[FNN_PAR_OFFSET] + start * all + column;
+            const int64_t ld = s != NULL ? columns : all;
+            if (once) {
+                for (int64_t chunk = 0; chunk < chunks; chunk++) {
+                    const int64_t at = chunk * FNN_K_CHUNK;
+                    FN(gemm_packed)(gradient, ld, X + at * ldx + start, 1, ldx, pack + at * width, rows, columns,
+                                    fnn_least(FNN_K_CHUNK, batch_rows - at), NULL, chunk > 0 ? FNN_ACCUMULATE : 0,
+                                    pack + FNN_PACKED_ROWS);
+                }
+            } else {
+                FN(gemm)(gradient, ld, X + start, 1, ldx, dZ + column, ldz, rows, columns, batch_rows, NULL, 0,
+                         packs ? pack : NULL);
+            }
+            FN(finish_block)(program, row, start, rows, column, columns, gradient, ld, s);
+        }
+    }
+}
+
+/* A member's share of every gradient; with a step the optimizer follows at once, else it is left in the vector. */
+KERNEL void FN(parameter_phase)(const fnn_program *program, int64_t member, int64_t team, int64_t batch_rows,
+                                const fnn_step *s)
+{
+    for (int64_t number = 0; number < program->parameter_count; number++) {
+        const int64_t *row = program->parameters + number * FNN_PAR_WIDTH;
+        if (!row[FNN_PAR_TRAINABLE]) {
+            continue;
+        }
+        int64_t first, last;
+        FN(own)(row, member, team, &first, &last);
+        if (row[FNN_PAR_ROLE] == FNN_ROLE_KERNEL) {
+            FN(kernel_phase)(program, row, first, last, batch_rows, member, s);
+            continue;
+        }
+        for (int64_t start = first; start < last; start += FNN_GRADIENT_BLOCK) {
+            const int64_t n = fnn_least(FNN_GRADIENT_BLOCK, last - start);
+            real *gradient = s != NULL ? FN(pack)(program, member)
+                                       : (real *)program->gradient + row[FNN_PAR_OFFSET] + start;
+            FN(vector_gradient)(program, program->instructions + row[FNN_PAR_INSTRUCTION] * FNN_I_WIDTH,
+                                row[FNN_PAR_ROLE] == FNN_ROLE_SCALE, gradient, start, n, batch_rows);
+            FN(finish_block)(program, row, 0, 1, start, n, gradient, n, s);
+        }
+    }
+}
+
+/* Scales gradients of too great a norm: each parameter's at once, one member a parameter; or, by the norm of all, not
+ * yet: every member gets the factor for its share. */
+INLINE double FN(clip_norms)(const fnn_program *program, fnn_sync *sync, int64_t member, int64_t team)
+{
+    if (!fnn_clips_norms(program)) {
+        return 1.0;
+    }
+    const bool global = program->optimizer[FNN_OPT_CLIP] == FNN_CLIP_GLOBAL_NORM;
+    const double limit = fnn_clip_limit(program);
+    double total = 0.0;
+    int64_t matrices = 0, vectors = 0; /* take turns apart: every second parameter is small */
+    for (int64_t number = 0; number < program->parameter_count; number++) {
+        const int64_t *row = program->parameters + number * FNN_PAR_WIDTH;
+        if (!row[FNN_PAR_TRAINABLE]) {
+            continue;
+        }
+        real *gradient = (real *)program->gradient + row[FNN_PAR_OFFSET];
+        const int64_t n = row[FNN_PAR_ROWS] * row[FNN_PAR_COLUMNS];
+        const int64_t turn = row[FNN_PAR_ROLE] == FNN_ROLE_KERNEL ? matrices++ : vectors++;
+        if (global) {
+            total += FN(sum_squares)(gradient, n);
+        } else if (turn % team == member) {
+            const double factor = fnn_clip_factor(FN(sum_squares)(gradient, n), limit);
+            if (factor != 1.0) {
+                FN(gradient_scale)(gradient, n, (real)factor);
+            }
+        }
+    }
+    fnn_barrier(sync, team);
+    return global ? fnn_clip_factor(total, limit) : 1.0;
+}
+
+/* The optimizer from the gradient vector, which is clipped first. Transposed copies are for the next step, and have no
+ * place outside one. */
+KERNEL void FN(update)(const fnn_program *program, fnn_sync *sync, int64_t member, int64_t team, bool in_step,
+                       const fnn_step *s)
+{
+    const double factor = FN(clip_norms)(program, sync, member, team);
+    for (int64_t number = 0; number < program->parameter_count; number++) {
+        const int64_t *row = program->parameters + number * FNN_PAR_WIDTH;
+        if (!row[FNN_PAR_TRAINABLE]) {
+            continue;
+        }
+        int64_t first, last;
+        const int64_t unit = FN(own)(row, member, team, &first, &last), n = (last - first) * unit;
+        const int64_t place = row[FNN_PAR_OFFSET] + first * unit;
+        real *gradient = (real *)program->gradient + place;
+        if (factor != 1.0) {
+            FN(gradient_scale)(gradient, n, (real)factor);
+        }
+        FN(update_range)(program, place, n, gradient, row[FNN_PAR_DECAY] ? s->decay : 0.0, s);
+        if (in_step && row[FNN_PAR_ROLE] == FNN_ROLE_KERNEL) {
+            FN(transpose_block)(program, program->instructions + row[FNN_PAR_INSTRUCTION] * FNN_I_WIDTH, first,
+                                last - first, 0, row[FNN_PAR_COLUMNS]);
+        }
+    }
+}
+
+#endif

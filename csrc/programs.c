@@ -1,0 +1,171 @@
+/* The public programs and the scan of data: checks, then a team of threads. */
+#ifndef OP
+
+#include "internal.h"
+
+static bool known_dtype(int32_t code)
+{
+    return code >= FNN_BOOL && code <= FNN_FLOAT64;
+}
+
+/* What an update must have. */
+static int check_update(const fnn_program *p)
+{
+    if (p->optimizer == NULL || p->scalars == NULL || p->counters == NULL) {
+        return FNN_NULL;
+    }
+    const int64_t code = p->optimizer[FNN_OPT_CODE], clip = p->optimizer[FNN_OPT_CLIP];
+    if (code < 0 || code >= FNN_OPTIMIZER_COUNT || clip < FNN_CLIP_NONE || clip > FNN_CLIP_GLOBAL_NORM) {
+        return FNN_BAD_CODE;
+    }
+    const int slots = fnn_slots((int32_t)code);
+    return (slots > 0 && p->slot_0 == NULL) || (slots > 1 && p->slot_1 == NULL) ? FNN_NULL : FNN_OK;
+}
+
+/* What running the instructions must have. */
+static int check_instructions(const fnn_program *p)
+{
+    for (int64_t number = 0; number < p->instruction_count; number++) {
+        const int64_t *at = p->instructions + number * FNN_I_WIDTH, kind = at[FNN_I_KIND];
+        const bool activation = kind == FNN_KIND_ACTIVATION;
+        if (kind < FNN_KIND_DENSE || kind > FNN_KIND_LAYER_NORM ||
+            (activation && (at[FNN_I_CODE] < 0 || at[FNN_I_CODE] >= FNN_ACTIVATION_COUNT))) {
+            return FNN_BAD_CODE;
+        }
+        if ((kind == FNN_KIND_STANDARDIZE || kind == FNN_KIND_BATCH_NORM) && p->statistics == NULL) {
+            return FNN_NULL;
+        }
+    }
+    return FNN_OK;
+}
+
+/* What reading x must have. */
+static int check_x(const fnn_program *p, const fnn_data *d)
+{
+    if (d == NULL || d->x == NULL || p->workspace == NULL) {
+        return FNN_NULL;
+    }
+    return !known_dtype(d->x_code) ? FNN_BAD_CODE : d->rows < 0 ? FNN_BAD_SIZE : FNN_OK;
+}
+
+/* What steps first ... last - 1 must have, beside x. */
+static int check_steps(const fnn_run *run)
+{
+    const fnn_program *p = run->program;
+    const fnn_data *d = run->data;
+    if (p->loss == NULL || p->row_values == NULL || p->row_scales == NULL || p->row_weights == NULL ||
+        p->counters == NULL || d->y == NULL || run->sums == NULL) {
+        return FNN_NULL;
+    }
+    if (!known_dtype(d->y_code) || p->loss[FNN_LOS_CODE] < 0 || p->loss[FNN_LOS_CODE] >= FNN_LOSS_COUNT) {
+        return FNN_BAD_CODE;
+    }
+    if (d->batch < 1 || fnn_least(d->batch, d->rows) > p->capacity || run->first < 0 ||
+        (run->last > run->first && (run->last - 1) * d->batch >= d->rows)) {
+        return FNN_BAD_SIZE;
+    }
+    return FNN_OK;
+}
+
+/* What a program must have before it may touch memory. */
+static int check_program(const fnn_run *run, int32_t threads)
+{
+    const fnn_program *p = run->program;
+    if (p == NULL || p->parameters == NULL || p->theta == NULL || p->constants == NULL || p->instructions == NULL) {
+        return FNN_NULL;
+    }
+    const bool updates = run->mode == FNN_MODE_STEPS || run->mode == FNN_MODE_UPDATE;
+    int status = updates ? check_update(p) : FNN_OK;
+    if (status != FNN_OK) {
+        return status;
+    }
+    if (run->mode != FNN_MODE_UPDATE && (p->scratch == NULL || p->scratch_threads < threads)) {
+        return p->scratch == NULL ? FNN_NULL : FNN_BAD_SIZE;
+    }
+    if ((run->mode != FNN_MODE_STEPS ? updates || run->mode == FNN_MODE_GRADIENT : fnn_clips_norms(p)) &&
+        p->gradient == NULL) {
+        return FNN_NULL;
+    }
+    if (run->mode == FNN_MODE_UPDATE) {
+        return FNN_OK;
+    }
+    status = check_x(p, run->data);
+    status = status != FNN_OK ? status : check_instructions(p);
+    if (status != FNN_OK || run->mode != FNN_MODE_FORWARD) {
+        return status != FNN_OK ? status : check_steps(run);
+    }
+    return run->out == NULL ? FNN_NULL : p->capacity < (int64_t)FNN_FORWARD_ROWS * threads ? FNN_BAD_SIZE : FNN_OK;
+}
+
+#define FNN_FILE "programs.c"
+#include "dtypes.h"
+
+#else
+
+static int OP(program)(fnn_run *run, int32_t threads)
+{
+    const int32_t team = threads > 1 ? threads : 1;
+    const int status = check_program(run, team);
+    if (status == FNN_OK) {
+        fnn_launch(OP(workers)()->run, run, team);
+    }
+    return status;
+}
+
+int OP(run_steps)(const fnn_program *program, const fnn_data *data, int64_t first, int64_t last, double *sums,
+                  int64_t *taken, const double *rates, int32_t stop, int32_t threads)
+{
+    fnn_run run = {
+        .mode = FNN_MODE_STEPS, .program = program, .data = data, .first = first, .last = last, .sums = sums,
+        .taken = taken, .rates = rates, .stop = stop != 0,
+    };
+    return OP(program)(&run, threads);
+}
+
+int OP(gradient)(const fnn_program *program, const fnn_data *data, double *sums, int32_t threads)
+{
+    fnn_run run = {.mode = FNN_MODE_GRADIENT, .program = program, .data = data, .first = 0, .last = 1, .sums = sums};
+    return OP(program)(&run, threads);
+}
+
+int OP(update)(const fnn_program *program, int32_t threads)
+{
+    fnn_run run = {.mode = FNN_MODE_UPDATE, .program = program};
+    return OP(program)(&run, threads);
+}
+
+int OP(score)(const fnn_program *program, const fnn_data *data, int64_t first, int64_t last, double *sums,
+              int32_t threads)
+{
+    fnn_run run = {
+        .mode = FNN_MODE_SCORE, .program = program, .data = data, .first = first, .last = last, .sums = sums,
+    };
+    return OP(program)(&run, threads);
+}
+
+int OP(forward)(const fnn_program *program, const fnn_data *data, real *out, int32_t threads)
+{
+    fnn_run run = {.mode = FNN_MODE_FORWARD, .program = program, .data = data, .out = out};
+    return OP(program)(&run, threads);
+}
+
+int OP(find_nonfinite)(int64_t *found, const void *x_bi, int64_t row_bytes, int64_t b, int64_t i, double largest,
+                       int32_t threads)
+{
+    if (found == NULL || x_bi == NULL) {
+        return FNN_NULL;
+    }
+    if (b < 0 || i < 0 || threads < 1) {
+        return FNN_BAD_SIZE;
+    }
+    for (int32_t member = 0; member < threads; member++) {
+        found[member] = -1;
+    }
+    fnn_scan scan = {
+        .x = x_bi, .row_bytes = row_bytes, .rows = b, .columns = i, .largest = largest, .found = found,
+    };
+    fnn_launch(OP(workers)()->scan, &scan, threads);
+    return FNN_OK;
+}
+
+#endif

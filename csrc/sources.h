@@ -1,0 +1,13 @@
+/* The dtypes that data may have: FNN_ITEM(code, type of the bits, what makes a real of them). */
+FNN_ITEM(BOOL, uint8_t, (real))
+FNN_ITEM(UINT8, uint8_t, (real))
+FNN_ITEM(INT8, int8_t, (real))
+FNN_ITEM(UINT16, uint16_t, (real))
+FNN_ITEM(INT16, int16_t, (real))
+FNN_ITEM(UINT32, uint32_t, (real))
+FNN_ITEM(INT32, int32_t, (real))
+FNN_ITEM(UINT64, uint64_t, (real))
+FNN_ITEM(INT64, int64_t, (real))
+FNN_ITEM(FLOAT16, uint16_t, FN(half))
+FNN_ITEM(FLOAT32, float, (real))
+FNN_ITEM(FLOAT64, double, (real))

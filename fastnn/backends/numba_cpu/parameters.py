@@ -1,0 +1,328 @@
+"""The parameter phase of a step: the gradients of some rows of every W, which stay in cache, the optimizer, and the
+transposed copy that the next step's row phase reads."""
+
+from __future__ import annotations
+
+import math
+
+from . import call as c
+from . import table as t
+from .elementwise import clip_value, copy, decay_step, penalty_backward, scale, sum_abs, sum_squares
+from .gemm import bias_backward, gemm, transpose
+from .gemm_blocks import (
+    BLOCK_BYTES,
+    BLOCK_ROWS,
+    K_CHUNK,
+    LEAST_COLUMNS,
+    PACKED_CHUNKS,
+    gemm_packed,
+    is_large,
+    pack_panels,
+    pack_size,
+    packed_rows,
+)
+from .gemm_tile import ACCUMULATE
+from .jit import device
+from .memory import double_at, integer_at, itemsize, real, set_double, set_integer
+from .normalization import scale_backward
+from .optimizers import optimizer_step
+from .statistics import statistic
+from .threads import barrier
+from .workspace import ROW_BLOCK, buffer, constant, instruction, pack, padded, parameter, share
+
+GRADIENT_BLOCK = 32768  # elements of a gradient that stay in cache between dW and the optimizer
+
+
+def scratch_size(size: int) -> int:
+    """Elements of a thread's scratch, for elements of `size` bytes: what GEMMs pack, the gradient of a block of a W."""
+    return pack_size(size) + max(GRADIENT_BLOCK, BLOCK_ROWS * BLOCK_BYTES // size)
+
+
+@device
+def penalty(zero, call):
+    """l1 sum |w| + l2 sum w^2 over the regularised parameters."""
+    total = 0.0
+    for number in range(integer_at(call, c.PARAMETER_COUNT)):
+        row = parameter(call, number)
+        at = integer_at(row, t.P_PENALTY)
+        if at >= 0:
+            w = integer_at(call, c.THETA) + integer_at(row, t.P_OFFSET) * itemsize(zero)
+            n = integer_at(row, t.P_ROWS) * integer_at(row, t.P_COLUMNS)
+            if constant(call, at) != 0.0:
+                total += constant(call, at) * sum_abs(zero, w, n)
+            if constant(call, at + 1) != 0.0:
+                total += constant(call, at + 1) * sum_squares(zero, w, n)
+    return total
+
+
+@device
+def transpose_block(zero, call, at, first, rows, column, columns):
+    """A block of a W, rows x columns from (first, column), into its transposed."""
+    place, size = integer_at(at, t.I_TRANSPOSED), itemsize(zero)
+    if place >= 0 and rows > 0:
+        ld, outputs = padded(integer_at(at, t.I_INPUTS)), integer_at(at, t.I_OUTPUTS)
+        W = integer_at(call, c.THETA) + (integer_at(at, t.I_KERNEL) + first * outputs + column) * size
+        dst = integer_at(call, c.WORKSPACE) + (place + column * ld + first) * size
+        transpose(zero, dst, ld, W, outputs, rows, columns)
+
+
+@device
+def step_rate(call, step, member):
+    """The learning rate of a call's step: its own, where the call brings some, which the state then keeps."""
+    rates, scalars = integer_at(call, c.RATES), integer_at(call, c.SCALARS)
+    if rates == 0:
+        return double_at(scalars, t.LEARNING_RATE)
+    rate = double_at(rates, step)
+    if member == 0:
+        set_double(scalars, t.LEARNING_RATE, rate)
+    return rate
+
+
+@device
+def step_scalars(call, rate):
+    """(beta powers after a step at a learning rate, the four scalars of its optimizer), float64."""
+    scalars, at = integer_at(call, c.SCALARS), integer_at(integer_at(call, c.OPTIMIZER), t.O_CONSTANT)
+    code = integer_at(integer_at(call, c.OPTIMIZER), t.O_CODE)
+    power_1, power_2 = double_at(scalars, t.BETA_1_POWER), double_at(scalars, t.BETA_2_POWER)
+    if code == t.ADAM:
+        power_1 *= constant(call, at)
+        power_2 *= constant(call, at + 1)
+        adam_rate = rate * math.sqrt(1.0 - power_2) / (1.0 - power_1)
+        return (
+            power_1,
+            power_2,
+            adam_rate,
+            1.0 - constant(call, at),
+            1.0 - constant(call, at + 1),
+            constant(call, at + 2),
+        )
+    if code == t.SGD:
+        return power_1, power_2, rate, 0.0, 0.0, 0.0
+    second = constant(call, at)
+    if code == t.RMSPROP:
+        return power_1, power_2, rate, 1.0 - second, constant(call, at + 1), 0.0
+    return power_1, power_2, rate, second, 0.0, 0.0
+
+
+@device
+def decay_factor(call, rate):
+    """-(learning rate * weight decay); the weight decay follows the optimizer's other constants."""
+    optimizer = integer_at(call, c.OPTIMIZER)
+    if integer_at(optimizer, t.O_HAS_DECAY) == 0:
+        return 0.0
+    code, at = integer_at(optimizer, t.O_CODE), integer_at(optimizer, t.O_CONSTANT)
+    count = 1
+    if code == t.SGD:
+        count = 0
+    elif code == t.RMSPROP:
+        count = 2
+    elif code == t.ADAM:
+        count = 3
+    return -(rate * constant(call, at + count))
+
+
+@device
+def clip_limit(call):
+    return constant(call, integer_at(integer_at(call, c.OPTIMIZER), t.O_CLIP_CONSTANT))
+
+
+@device
+def clips_norms(call):
+    return integer_at(integer_at(call, c.OPTIMIZER), t.O_CLIP) >= t.CLIP_NORM
+
+
+@device
+def add_squares(zero, call, member, team):
+    """The sum of squares of each parameter's gradient, from the gradient vector; a member takes every team-th."""
+    for number in range(member, integer_at(call, c.PARAMETER_COUNT), team):
+        row = parameter(call, number)
+        squares = 0.0
+        if integer_at(row, t.P_TRAINABLE) == 1:
+            gradient = integer_at(call, c.GRADIENT_VECTOR) + integer_at(row, t.P_OFFSET) * itemsize(zero)
+            squares = sum_squares(zero, gradient, integer_at(row, t.P_ROWS) * integer_at(row, t.P_COLUMNS))
+        set_double(integer_at(call, c.NORMS), number, squares)
+
+
+@device
+def norm_factor(call, number):
+    """What clipping by norms multiplies a parameter's gradient by."""
+    norms, count = integer_at(call, c.NORMS), 1
+    if integer_at(integer_at(call, c.OPTIMIZER), t.O_CLIP) == t.CLIP_GLOBAL_NORM:
+        number, count = 0, integer_at(call, c.PARAMETER_COUNT)
+    squares = 0.0
+    for other in range(number, number + count):
+        squares += double_at(norms, other)
+    norm, limit = math.sqrt(squares), clip_limit(call)
+    return limit / norm if norm > limit else 1.0
+
+
+@device
+def update_range(zero, call, offset, n, gradient, factor, decay, h0, h1, h2, h3):
+    """Clipping and the optimizer on n parameters from `offset`, with their gradient at an address."""
+    theta = integer_at(call, c.THETA) + offset * itemsize(zero)
+    if integer_at(integer_at(call, c.OPTIMIZER), t.O_CLIP) == t.CLIP_VALUE:
+        clip_value(zero, gradient, gradient, n, real(zero, clip_limit(call)))
+    if factor != 1.0:
+        scale(zero, gradient, gradient, n, real(zero, factor))
+    if decay != 0.0:
+        decay_step(zero, theta, theta, n, real(zero, decay))
+    s0, s1 = integer_at(call, c.SLOT_0) + offset * itemsize(zero), integer_at(call, c.SLOT_1) + offset * itemsize(zero)
+    code = integer_at(integer_at(call, c.OPTIMIZER), t.O_CODE)
+    optimizer_step(
+        zero, code, theta, s0, s1, gradient, n, real(zero, h0), real(zero, h1), real(zero, h2), real(zero, h3)
+    )
+
+
+@device
+def vector_gradient(zero, call, row, at, gradient, first, n, batch_rows):
+    """The gradient of a vector's elements first .. first + n - 1."""
+    width, size = integer_at(at, t.I_OUTPUTS), itemsize(zero)
+    ld, role = padded(width), integer_at(row, t.P_ROLE)
+    dA = buffer(zero, call, integer_at(at, t.I_GRAD_DST), width, 0) + first * size
+    if integer_at(at, t.I_KIND) == t.BATCH_NORM:  # the row phase has made it
+        made = t.GAMMA_GRADIENT if role == t.SCALE else t.BETA_GRADIENT
+        copy(zero, gradient, statistic(zero, call, at, made, first), n)
+    elif role == t.BIAS:
+        bias_backward(zero, gradient, dA, ld, batch_rows, n)
+    else:
+        N = buffer(zero, call, integer_at(at, t.I_SAVED), width, 0) + first * size
+        scale_backward(zero, gradient, dA, ld, N, ld, batch_rows, n)
+
+
+@device
+def finish_block(zero, call, row, first, rows, column, columns, gradient, ld, updating, decay, h0, h1, h2, h3):
+    """What follows the gradient of a block of a parameter: its penalty's share, the optimizer, the transposed copy."""
+    size, width = itemsize(zero), integer_at(row, t.P_COLUMNS)
+    runs, length = rows, columns
+    if columns == width:
+        runs, length = 1, rows * columns
+    penalty_at = integer_at(row, t.P_PENALTY)
+    for run in range(runs):
+        place = integer_at(row, t.P_OFFSET) + (first + run) * width + column
+        g = gradient + run * ld * size
+        if penalty_at >= 0:
+            theta = integer_at(call, c.THETA) + place * size
+            l1, two_l2 = real(zero, constant(call, penalty_at)), real(zero, 2.0 * constant(call, penalty_at + 1))
+            penalty_backward(zero, g, g, theta, length, l1, two_l2)
+        if updating:
+            update_range(zero, call, place, length, g, 1.0, decay, h0, h1, h2, h3)
+    if updating and integer_at(row, t.P_ROLE) == t.KERNEL:
+        at = instruction(call, integer_at(row, t.P_INSTRUCTION))
+        transpose_block(zero, call, at, first, rows, column, columns)
+
+
+@device
+def kernel_phase(zero, call, row, first, last, batch_rows, member, updating, decay, h0, h1, h2, h3):
+    """The gradient of rows first..last - 1 of a W: X^T dZ, a block at a time. A large one has dZ packed, once if the
+    buffer holds all of a block of columns."""
+    at, size = instruction(call, integer_at(row, t.P_INSTRUCTION)), itemsize(zero)
+    width, inputs = integer_at(row, t.P_COLUMNS), integer_at(at, t.I_INPUTS)
+    ldx, ldz = padded(inputs), padded(width)
+    X = buffer(zero, call, integer_at(at, t.I_SRC), inputs, 0)
+    dZ = buffer(zero, call, integer_at(at, t.I_GRAD_DST), width, 0)
+    packed = pack(zero, call, member)
+    packs = is_large(last - first, width, batch_rows)
+    chunks = (batch_rows + K_CHUNK - 1) // K_CHUNK
+    block = BLOCK_BYTES // size
+    once = packs and chunks <= PACKED_CHUNKS
+    if packs and not once and PACKED_CHUNKS * block // chunks >= LEAST_COLUMNS:
+        block, once = PACKED_CHUNKS * block // chunks // LEAST_COLUMNS * LEAST_COLUMNS, True
+    for column in range(0, width, block):
+        columns = min(block, width - column)
+        height = BLOCK_ROWS if packs else GRADIENT_BLOCK // columns // ROW_BLOCK * ROW_BLOCK
+        if once:
+            for k in range(0, batch_rows, K_CHUNK):
+                panels = packed + k * block * size
+                depth = min(K_CHUNK, batch_rows - k)
+                pack_panels(zero, panels, dZ + (k * ldz + column) * size, ldz, columns, depth)
+        for start in range(first, last, height):
+            rows = min(height, last - start)
+            gradient, ld = packed + pack_size(size) * size, columns
+            if not updating:
+                place = integer_at(row, t.P_OFFSET) + start * width + column
+                gradient, ld = integer_at(call, c.GRADIENT_VECTOR) + place * size, width
+            if once:
+                for k in range(0, batch_rows, K_CHUNK):
+                    gemm_packed(
+                        zero,
+                        gradient,
+                        ld,
+                        X + (k * ldx + start) * size,
+                        1,
+                        ldx,
+                        packed + k * block * size,
+                        rows,
+                        columns,
+                        min(K_CHUNK, batch_rows - k),
+                        0,
+                        ACCUMULATE if k > 0 else 0,
+                        packed + packed_rows(size) * size,
+                    )
+            else:
+                own = packed if packs else 0
+                x, dz = X + start * size, dZ + column * size
+                gemm(zero, gradient, ld, x, 1, ldx, dz, ldz, rows, columns, batch_rows, 0, 0, own)
+            finish_block(zero, call, row, start, rows, column, columns, gradient, ld, updating, decay, h0, h1, h2, h3)
+
+
+@device
+def own(row, member, team):
+    """A member's part of a parameter, [first, last) of the rows of a W or of the elements of a vector; and how many
+    elements one is."""
+    is_kernel = integer_at(row, t.P_ROLE) == t.KERNEL
+    first, last = share(integer_at(row, t.P_ROWS if is_kernel else t.P_COLUMNS), ROW_BLOCK, member, team)
+    return first, last, integer_at(row, t.P_COLUMNS) if is_kernel else 1
+
+
+@device
+def parameter_phase(zero, call, member, team, batch_rows, updating, decay, h0, h1, h2, h3):
+    """A member's share of every gradient; with `updating` the optimizer follows at once, else it is left in the
+    gradient vector."""
+    size = itemsize(zero)
+    for number in range(integer_at(call, c.PARAMETER_COUNT)):
+        row = parameter(call, number)
+        if integer_at(row, t.P_TRAINABLE) == 0:
+            continue
+        here = decay if integer_at(row, t.P_DECAY) == 1 else 0.0
+        first, last, _ = own(row, member, team)
+        if integer_at(row, t.P_ROLE) == t.KERNEL:
+            kernel_phase(zero, call, row, first, last, batch_rows, member, updating, here, h0, h1, h2, h3)
+            continue
+        at = instruction(call, integer_at(row, t.P_INSTRUCTION))
+        for start in range(first, last, GRADIENT_BLOCK):
+            n = min(GRADIENT_BLOCK, last - start)
+            gradient = pack(zero, call, member)
+            if not updating:
+                gradient = integer_at(call, c.GRADIENT_VECTOR) + (integer_at(row, t.P_OFFSET) + start) * size
+            vector_gradient(zero, call, row, at, gradient, start, n, batch_rows)
+            finish_block(zero, call, row, 0, 1, start, n, gradient, n, updating, here, h0, h1, h2, h3)
+
+
+@device
+def update_phase(zero, call, member, team, in_step, decay, h0, h1, h2, h3):
+    """The optimizer from the gradient vector, which is clipped first. Transposed copies are for the next step, and have
+    no place outside one."""
+    if clips_norms(call):
+        add_squares(zero, call, member, team)
+        barrier(integer_at(call, c.SYNC), team)
+    for number in range(integer_at(call, c.PARAMETER_COUNT)):
+        row = parameter(call, number)
+        if integer_at(row, t.P_TRAINABLE) == 0:
+            continue
+        here = decay if integer_at(row, t.P_DECAY) == 1 else 0.0
+        factor = norm_factor(call, number) if clips_norms(call) else 1.0
+        first, last, unit = own(row, member, team)
+        place, n = integer_at(row, t.P_OFFSET) + first * unit, (last - first) * unit
+        gradient = integer_at(call, c.GRADIENT_VECTOR) + place * itemsize(zero)
+        update_range(zero, call, place, n, gradient, factor, here, h0, h1, h2, h3)
+        if in_step and integer_at(row, t.P_ROLE) == t.KERNEL:
+            at = instruction(call, integer_at(row, t.P_INSTRUCTION))
+            transpose_block(zero, call, at, first, last - first, 0, unit)
+
+
+@device
+def finish_step(call, power_1, power_2):
+    scalars, counters = integer_at(call, c.SCALARS), integer_at(call, c.COUNTERS)
+    set_double(scalars, t.BETA_1_POWER, power_1)
+    set_double(scalars, t.BETA_2_POWER, power_2)
+    set_integer(counters, t.STEP, integer_at(counters, t.STEP) + 1)
