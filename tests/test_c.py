@@ -11,17 +11,22 @@ import subprocess
 import sys
 import sysconfig
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from fastnn.backends.protocol import Data, Program
 from fastnn.errors import BackendError
-from fastnn.lowering import Lowering
+from fastnn.lowering import Lowering, MetricSpec
+from fastnn.plan import Clip, I, Kind, Opt, Plan
 from fastnn.state import State
 from golden_run import digests
+from plans import ADAM, Model
 from small_run import ROWS, X, plan, trained
 from support import DTYPES, load, threads
 
@@ -92,7 +97,7 @@ def test_operations_on_every_instruction_set(level: str) -> None:
     if level not in supported():
         pytest.skip(f"this processor has no {level}")
     files = (str(HERE / "test_operations.py"), str(HERE / "test_programs.py"))
-    run = child("-m", "pytest", "-q", "-p", "no:cacheprovider", *files, "-k", "c-2 and not any_model", FASTNN_CPU=level)
+    run = child("-m", "pytest", "-q", "-p", "no:cacheprovider", *files, "-k", "c-2", FASTNN_CPU=level)
     assert run.returncode == 0, run.stdout[-4000:]
 
 
@@ -181,6 +186,108 @@ def test_a_refusal_says_where_and_why() -> None:
     data = Data(X, np.zeros((ROWS, 1)), None, None, 32)
     with pytest.raises(BackendError, match="c: run_steps: a size is negative, or more than the buffers hold"):
         program.run_steps(data, 0, data.steps + 1, np.zeros(2))
+
+
+@pytest.mark.parametrize(
+    ("clip", "spoil", "message"),
+    [
+        ("norm", lambda plan, c, null: setattr(c, "gradient", null), "a buffer is missing"),
+        ("", lambda plan, c, null: setattr(c, "statistics", null), "a buffer is missing"),
+        (
+            "",
+            lambda plan, c, null: plan.instructions.__setitem__((0, I.KIND), len(Kind)),
+            "unknown code of an instruction",
+        ),
+        ("", lambda plan, c, null: plan.instructions.__setitem__((1, I.CODE), 99), "unknown code of an instruction"),
+        (
+            "value",
+            lambda plan, c, null: plan.optimizer.__setitem__(Opt.CLIP, len(Clip)),
+            "unknown code of an instruction",
+        ),
+    ],
+)
+def test_a_plan_that_is_refused(clip: str, spoil: Callable[[Plan, Any, Any], None], message: str) -> None:
+    """Nothing of it runs: theta is as before, and the program serves again once it is whole."""
+    model = Model(
+        "refused",
+        (("dense", 6), ("activation", "relu"), ("batch_norm", {}), ("dense", 2)),
+        optimizer=ADAM._replace(clip=clip, limit=0.1),
+    )
+    backend = load("c")
+    from fastnn.backends.c import ffi
+
+    made = model.plan("float32")
+    made = replace(made, instructions=made.instructions.copy(), optimizer=made.optimizer.copy())
+    state = model.state(made)
+    program: Any = backend.program(made, state)
+    before, data = state.theta.copy(), model.data(made)
+    kept = made.instructions.copy(), made.optimizer.copy(), program._program.gradient, program._program.statistics
+    spoil(made, program._program, ffi.NULL)
+    with pytest.raises(BackendError, match=f"c: run_steps: {message}"):
+        program.run_steps(data, 0, data.steps, np.zeros(made.sums))
+    np.testing.assert_array_equal(state.theta, before)
+    made.instructions[:], made.optimizer[:], program._program.gradient, program._program.statistics = kept
+    assert program.run_steps(data, 0, data.steps, np.zeros(made.sums)) == data.steps
+    assert (state.theta != before).any()
+
+
+# --- what it writes -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("clip", ["", "value", "norm", "global_norm"])
+def test_programs_stay_within_their_buffers(
+    clip: str, number: int, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards round every vector that a program has, the scratch and the sums included."""
+    model = Model(
+        "guarded",
+        (
+            ("affine", 0.5, 0.1), ("standardize",), ("dense", 37), ("batch_norm", {}), ("activation", "relu"),
+            ("dropout", 0.2), ("dense", 19), ("layer_norm", {}), ("activation", "gelu"), ("dense", 3),
+        ),
+        metrics=(MetricSpec("r2_score", weighted=True), MetricSpec("mean_absolute_error", weighted=True)),
+        optimizer=ADAM._replace(clip=clip, limit=0.1),
+        features=21, rows=61, batch=33, weighted=True, ordered=True,
+    )  # fmt: skip
+    blocks: list[tuple[np.ndarray, int]] = []
+
+    def guarded(size: int, kind: Any) -> Any:
+        """As `aligned`, with guards of a line before and of several behind."""
+        bytes_ = size * np.dtype(kind).itemsize
+        block = np.full(64 + bytes_ + 512, 0xA5, np.uint8)
+        block = block[-block.ctypes.data % 64 :]
+        block[64 : 64 + bytes_] = 0
+        blocks.append((block, bytes_))
+        return block[64 : 64 + bytes_].view(kind)
+
+    backend = load("c")
+    from fastnn import state as states
+    from fastnn.backends import c
+
+    made = model.plan(dtype)
+    with threads(("c", number)):
+        expected = model.state(made)
+        data = model.data(made)
+        plain = backend.program(made, expected)
+        monkeypatch.setattr(states, "aligned", guarded)
+        monkeypatch.setattr(c, "aligned", guarded)
+        state = model.state(made)
+        program = backend.program(made, state)
+        rates = guarded(data.steps, np.float64)
+        rates[:] = 0.01
+        sums, out = guarded(made.sums, np.float64), guarded(data.X.shape[0] * made.outputs, dtype)
+        for runs in (program, plain):
+            runs.run_steps(data, 0, data.steps, sums, rates, stop=True)
+            runs.gradient(data, sums)
+            runs.update()
+            runs.score(data, 0, data.steps, sums)
+            runs.forward(data.X, out.reshape(-1, made.outputs))
+    assert len(blocks) >= 9
+    for block, size in blocks:
+        assert (block[:64] == 0xA5).all() and (block[64 + size :] == 0xA5).all()
+    np.testing.assert_array_equal(state.theta, expected.theta)
 
 
 # --- the scan of data ---------------------------------------------------------------------------------------------
