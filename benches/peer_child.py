@@ -1,69 +1,80 @@
-"""One peer, one network, in a process of its own: trains whole epochs and prints how long each took, as JSON.
+"""One library, one network, in a process of its own: trains whole epochs and tells how long each took, as JSON.
 
-Called by peers.py, which sets the thread variables and reads the last line of stdout. Every peer does the same work:
-relu layers, softmax cross-entropy on integer labels, Adam, float32, and in each epoch every row once in a new order.
+Started by peers.py and variants.py. Every library does the same work: relu layers, softmax cross-entropy on integer
+labels, Adam, float32, the same starting weights, in each epoch every row once in a new order, and the mean loss of the
+epoch told.
 """
 
 from __future__ import annotations
 
-import importlib
-import json
-import os
-import sys
 import time
 from collections.abc import Callable
-from importlib import metadata
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+import common
+import models
 
 LEARNING_RATE, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-7
 
-Epoch = Callable[[], Any]
-Floats = NDArray[np.float32]
-Labels = NDArray[np.int64]
+Epoch = Callable[[], float]  # trains one epoch; its mean loss
 
 
-def start_weights(widths: list[int], rng: np.random.Generator) -> list[tuple[Floats, Floats]]:
-    """Glorot uniform kernels and zero biases."""
-    layers = []
-    for fan_in, fan_out in pairwise(widths):
-        limit = np.sqrt(6.0 / (fan_in + fan_out))
-        kernel = rng.uniform(-limit, limit, (fan_in, fan_out)).astype(np.float32)
-        layers.append((kernel, np.zeros(fan_out, np.float32)))
-    return layers
-
-
-def fastnn_epoch(widths: list[int], batch: int, X: Floats, y: Labels, threads: int, backend: str) -> Epoch:
-    """The public API, on one backend."""
+def fastnn_epoch(job: common.Found, X: models.Floats, y: models.Labels) -> Epoch:
+    """The public API, on one backend; `job` may ask for another dtype, optimizer, loss, and what else `fit` takes."""
     import fastnn
 
-    hidden = [fastnn.layers.Dense(units, activation="relu") for units in widths[1:-1]]
-    model = fastnn.Sequential(
-        [fastnn.Input((widths[0],)), *hidden, fastnn.layers.Dense(widths[-1], activation="softmax")]
-    )
-    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", backend=backend)
-    return lambda: model.fit(X, y, batch_size=batch, epochs=1, verbose=0)
+    fastnn.backend.set_floatx(job.get("dtype", "float32"))
+    loss = job.get("loss", "sparse_categorical_crossentropy")
+    widths, batch = job["widths"], job["batch"]
+    targets: Any = y
+    if loss == "binary_crossentropy":
+        targets = np.eye(widths[-1], dtype=np.float32)[y]
+    elif loss != "sparse_categorical_crossentropy":
+        targets = np.eye(widths[-1], dtype=np.float32)[y] - np.float32(0.5)
+    output = {"sparse_categorical_crossentropy": "softmax", "binary_crossentropy": "sigmoid"}.get(loss, "linear")
+    model = models.started(fastnn, widths, job.get("dropout", 0.0), output)
+    metrics = job.get("metrics", [])
+    model.compile(optimizer=job.get("optimizer", "adam"), loss=loss, metrics=metrics, backend=job["backend"])
+    given: dict[str, Any] = {}
+    if job.get("weights"):
+        given["sample_weight"] = np.random.default_rng(2).random(len(X)).astype(np.float32)
+    if job.get("validation"):  # further rows, so that the training is the same as without
+        held_out = max(1, len(X) // 10)
+        given["validation_data"] = (X[:held_out].copy(), targets[:held_out].copy())
+    if job.get("dtype") == "float64":
+        X = X.astype(np.float64)
+
+    def run() -> float:
+        history = model.fit(X, targets, batch_size=batch, epochs=1, verbose=0, **given)
+        return float(history.history["loss"][0])
+
+    return run
 
 
-def jax_epoch(widths: list[int], batch: int, X: Floats, y: Labels, threads: int, backend: str) -> Epoch:
+def keras_epoch(job: common.Found, X: models.Floats, y: models.Labels) -> Epoch:
+    """Keras as it is, on JAX."""
+    import keras
+
+    model = models.started(keras, job["widths"])
+    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
+    return lambda: float(model.fit(X, y, batch_size=job["batch"], epochs=1, verbose=0).history["loss"][0])
+
+
+def jax_epoch(job: common.Found, X: models.Floats, y: models.Labels) -> Epoch:
     """The whole epoch in one jitted scan that reuses the buffers of its state."""
     import jax
     import jax.numpy as jnp
 
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(2)
     tree = jax.tree_util
-    theta = [(jnp.array(W), jnp.array(b)) for W, b in start_weights(widths, rng)]
+    theta = [(jnp.array(W), jnp.array(b)) for W, b in models.start_weights(job["widths"])]
     state: Any = (theta, tree.tree_map(jnp.zeros_like, theta), tree.tree_map(jnp.zeros_like, theta), 1.0, 1.0)
     state = tree.tree_map(jnp.float32, state)
 
     def loss(theta: Any, x: Any, labels: Any) -> Any:
-        for W, b in theta[:-1]:
-            x = jax.nn.relu(x @ W + b)
-        W, b = theta[-1]
-        log_p = jax.nn.log_softmax(x @ W + b)
+        log_p = jax.nn.log_softmax(models.jax_logits(theta, x))
         return -jnp.take_along_axis(log_p, labels[:, None], axis=1).mean()
 
     def epoch(state: Any, order: Any, X: Any, y: Any) -> Any:
@@ -85,58 +96,70 @@ def jax_epoch(widths: list[int], batch: int, X: Floats, y: Labels, threads: int,
 
     def run() -> float:
         nonlocal state
-        order = rng.permutation(len(X)).astype(np.int32).reshape(-1, batch)
+        order = rng.permutation(len(X)).astype(np.int32).reshape(-1, job["batch"])
         state, value = compiled(state, order, rows, labels)
         return float(value)
 
     return run
 
 
-def torch_epoch(widths: list[int], batch: int, X: Floats, y: Labels, threads: int, backend: str) -> Epoch:
-    """Fused Adam, batches by index_select, no DataLoader."""
+def torch_epoch(job: common.Found, X: models.Floats, y: models.Labels) -> Epoch:
+    """Fused Adam, batches by index_select, no DataLoader; "compile": forward and backward through inductor."""
     import torch
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(job["threads"])
     torch.manual_seed(0)
-    layers: list[Any] = []
-    for fan_in, fan_out in pairwise(widths):
-        layers += [torch.nn.Linear(fan_in, fan_out), torch.nn.ReLU()]
-    model = torch.nn.Sequential(*layers[:-1])
+    model = models.torch_network(job["widths"])
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, eps=EPSILON, fused=True)
-    rows, labels = torch.from_numpy(X), torch.from_numpy(y)
+    rows, labels, batch = torch.from_numpy(X), torch.from_numpy(y), job["batch"]
 
-    def run() -> None:
+    def loss_of(x: Any, wanted: Any) -> Any:
+        return torch.nn.functional.cross_entropy(model(x), wanted)
+
+    if job["library"] == "compile":
+        loss_of = torch.compile(loss_of, dynamic=False)
+
+    def run() -> float:
+        total: Any = torch.zeros(())
         for picked in torch.randperm(len(X)).split(batch):
             optimizer.zero_grad(set_to_none=True)
-            output = model(rows.index_select(0, picked))
-            torch.nn.functional.cross_entropy(output, labels.index_select(0, picked)).backward()
+            loss = loss_of(rows.index_select(0, picked), labels.index_select(0, picked))
+            loss.backward()
             optimizer.step()
+            total += loss.detach()
+        return float(total.item() * batch / len(X))
 
     return run
 
 
-def sklearn_epoch(widths: list[int], batch: int, X: Floats, y: Labels, threads: int, backend: str) -> Epoch:
+def sklearn_epoch(job: common.Found, X: models.Floats, y: models.Labels) -> Epoch:
     """MLPClassifier keeps float32; one partial_fit is one shuffled epoch of mini-batches."""
     from sklearn.neural_network import MLPClassifier
 
     model = MLPClassifier(
-        hidden_layer_sizes=widths[1:-1], alpha=0.0, batch_size=batch, learning_rate_init=LEARNING_RATE, random_state=0
+        hidden_layer_sizes=job["widths"][1:-1],
+        alpha=0.0,
+        batch_size=job["batch"],
+        learning_rate_init=LEARNING_RATE,
+        random_state=0,
     )
-    classes = np.arange(widths[-1])
-    return lambda: model.partial_fit(X, y, classes=classes)
+    classes = np.arange(job["widths"][-1])
+    return lambda: float(model.partial_fit(X, y, classes=classes).loss_)
 
 
-def numpy_epoch(widths: list[int], batch: int, X: Floats, y: Labels, threads: int, backend: str) -> Epoch:
+def numpy_epoch(job: common.Found, X: models.Floats, y: models.Labels) -> Epoch:
     """The loop of a textbook, with Adam in place."""
-    rng = np.random.default_rng(1)
-    theta = [array for pair in start_weights(widths, rng) for array in pair]
+    rng = np.random.default_rng(2)
+    theta = [array for pair in models.start_weights(job["widths"]) for array in pair]
     m, v = [np.zeros_like(p) for p in theta], [np.zeros_like(p) for p in theta]
+    batch = job["batch"]
     row = np.arange(batch)
     step = 0
 
-    def run() -> None:
+    def run() -> float:
         nonlocal step
         order = rng.permutation(len(X))
+        total = 0.0
         for first in range(0, len(X), batch):
             picked = order[first : first + batch]
             outputs = [X[picked]]
@@ -145,9 +168,10 @@ def numpy_epoch(widths: list[int], batch: int, X: Floats, y: Labels, threads: in
             Z = outputs[-1] @ theta[-2] + theta[-1]
             Z = np.exp(Z - Z.max(axis=1, keepdims=True))
             dZ = Z / Z.sum(axis=1, keepdims=True)
+            total -= float(np.log(dZ[row, y[picked]]).sum())
             dZ[row, y[picked]] -= 1
             dZ /= batch
-            gradients: list[Floats] = []
+            gradients: list[models.Floats] = []
             for layer in reversed(range(len(outputs))):
                 gradients[:0] = [outputs[layer].T @ dZ, dZ.sum(axis=0)]
                 if layer:
@@ -158,48 +182,36 @@ def numpy_epoch(widths: list[int], batch: int, X: Floats, y: Labels, threads: in
                 m_p += np.float32(1 - BETA_1) * (g - m_p)
                 v_p += np.float32(1 - BETA_2) * (g * g - v_p)
                 p -= rate * m_p / (np.sqrt(v_p) + np.float32(EPSILON))
+        return total / len(X)
 
     return run
 
 
-PEERS: dict[str, tuple[Callable[..., Epoch], str]] = {
-    "fastnn": (fastnn_epoch, "fastnn-dense"),
-    "jax": (jax_epoch, "jax"),
-    "torch": (torch_epoch, "torch"),
-    "sklearn": (sklearn_epoch, "scikit-learn"),
-    "numpy": (numpy_epoch, "numpy"),
+EPOCHS: dict[str, Callable[[common.Found, models.Floats, models.Labels], Epoch]] = {
+    "fastnn": fastnn_epoch,
+    "jax": jax_epoch,
+    "torch": torch_epoch,
+    "compile": torch_epoch,
+    "keras": keras_epoch,
+    "sklearn": sklearn_epoch,
+    "numpy": numpy_epoch,
 }
 
 
-def version(peer: str, distribution: str) -> str:
-    """The version that runs, also where fastnn runs from a checkout."""
-    if peer == "fastnn":
-        return str(importlib.import_module("fastnn").__version__)
-    return metadata.version(distribution)
-
-
-def main() -> None:
-    """Argument 1: a JSON object with peer, backend, widths, batch, rows, threads, cores, seconds."""
-    job = json.loads(sys.argv[1])
-    if job["cores"]:
-        # Before the first import of a library that counts cores.
-        os.sched_setaffinity(0, job["cores"])
-    rng = np.random.default_rng(0)
-    widths, rows = job["widths"], job["rows"]
-    X = rng.standard_normal((rows, widths[0]), dtype=np.float32)
-    y = rng.integers(0, widths[-1], rows)
-    prepare, distribution = PEERS[job["peer"]]
+def measure(job: common.Found) -> common.Found:
+    """first: seconds of preparing and of the first epoch, and its mean loss; epochs: seconds of the later ones."""
+    X, y = models.data(job["widths"], job["rows"])
     start = time.perf_counter()
-    epoch = prepare(widths, job["batch"], X, y, job["threads"], job["backend"])
-    epoch()
+    epoch = EPOCHS[job["library"]](job, X, y)
+    loss = epoch()
     first = time.perf_counter() - start
     seconds: list[float] = []
-    while sum(seconds) < job["seconds"] or len(seconds) < 3:
+    while sum(seconds) < job["seconds"] or len(seconds) < job["epochs"]:
         start = time.perf_counter()
         epoch()
         seconds.append(time.perf_counter() - start)
-    print(json.dumps({"first": first, "epochs": seconds, "version": version(job["peer"], distribution)}))
+    return {"first": first, "loss": loss, "epochs": seconds, "version": models.version(job["library"])}
 
 
 if __name__ == "__main__":
-    main()
+    common.serve(measure)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -132,11 +131,15 @@ class Engine:
     checks: Checks
     scores: Scores
     ran: bool = field(default=False)
+    _program: Program | None = field(default=None, init=False)
 
-    @cached_property
+    @property
     def program(self) -> Program:
         """The backend's programs, made when first needed: a backend may load compiled code for it."""
-        return self.backend.program(self.plan, self.state)
+        if self._program is None:
+            with self.state.lock:  # a lock that all engines share would stay locked in a child forked meanwhile
+                self._program = self._program or self.backend.program(self.plan, self.state)
+        return self._program
 
     def __post_init__(self) -> None:
         self.checks.scan = self.find_nonfinite
@@ -147,7 +150,7 @@ class Engine:
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy makes a program of its own, since programs hold addresses."""
-        return {name: value for name, value in vars(self).items() if name != "program"} | {"ran": False}
+        return vars(self) | {"ran": False, "_program": None}
 
 
 def lower(layers: Sequence[Layer], shape: Shape, dtype: str, told: Recipe | None = None) -> tuple[Plan, list[Metric]]:

@@ -148,6 +148,8 @@ def number(
         result = float(value)
     except (TypeError, ValueError):
         raise ArgumentTypeError(f"{where}: {name} is {_describe(value)}, expected a number") from None
+    except OverflowError:  # an int beyond float64
+        result = math.inf
     above = result >= low if ends[0] == "[" else result > low
     below = result <= high if ends[1] == "]" else result < high
     if not (above and below and math.isfinite(result)):
@@ -159,7 +161,7 @@ def whole(where: str, name: str, value: Any, low: int = 1) -> int:
     """`value` as an int of at least `low`."""
     try:
         result = value.__index__()
-    except AttributeError:
+    except (AttributeError, TypeError):  # an array of several numbers has __index__ too
         if isinstance(value, float) and value.is_integer():
             result = int(value)
         else:

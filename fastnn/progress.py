@@ -92,7 +92,7 @@ def verbosity(where: str, verbose: Any) -> int:
     Raises:
         ArgumentError: anything else.
     """
-    if verbose == "auto":
+    if isinstance(verbose, str) and verbose == "auto":
         return 1
     if isinstance(verbose, int) and verbose in (0, 1, 2):
         return int(verbose)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from . import compiling, config
 from .arrays import numeric
 from .compiling import Engine, Recipe
-from .declaration import flag
+from .declaration import flag, label
 from .errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from .layers import Input, Layer, Shape
 from .plan import Counter
@@ -32,7 +32,7 @@ class Stack:
 
     def __init__(self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None) -> None:
         self._trainable = flag("Sequential", "trainable", trainable)
-        self.name = name or "sequential"
+        self.name = label("Sequential", name, "sequential")
         self._layers: list[Layer] = []
         self._shapes: list[Shape] = []  # of one row: what goes in, then what comes out of each layer
         self._seed = config.next_seed()

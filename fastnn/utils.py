@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from . import config
 from .arrays import numeric
-from .declaration import names, whole
+from .declaration import names, number, whole
 from .errors import ArgumentError
 
 
@@ -29,18 +29,21 @@ def to_categorical(x: Any, num_classes: int | None = None) -> npt.NDArray[np.flo
     given = numeric(x, "to_categorical: x")
     if given.ndim > 1 and given.shape[-1] == 1:
         given = given[..., 0]
-    labels = given.astype(np.int64)
-    if (labels != given).any():
-        raise ArgumentError("to_categorical: x has fractions, expected whole class numbers")
-    top = int(labels.max(initial=-1))
+    if not np.isfinite(given).all() or (np.floor(given) != given).any():
+        raise ArgumentError("to_categorical: x has fractions or NaN, expected whole class numbers")
+    low, top = (int(given.min()), int(given.max())) if given.size else (0, -1)
     classes = top + 1 if num_classes is None else whole("to_categorical", "num_classes", num_classes)
-    if labels.min(initial=0) < 0 or top >= classes:
+    if low < 0 or top >= classes:
+        raise ArgumentError(f"to_categorical: x runs from {low} to {top}, expected class numbers 0 to {classes - 1}")
+    try:
+        rows = np.zeros((given.size, classes))
+    except (MemoryError, ValueError):
         raise ArgumentError(
-            f"to_categorical: x runs from {labels.min()} to {top}, expected class numbers 0 to {classes - 1}"
-        )
-    rows = np.zeros((labels.size, classes))
-    rows[np.arange(labels.size), labels.reshape(-1)] = 1.0
-    return rows.reshape(*labels.shape, classes)
+            f"to_categorical: {given.size:,} rows of {classes:,} classes are too large; number the classes from 0, "
+            "for example with numpy.unique(x, return_inverse=True)"
+        ) from None
+    rows[np.arange(given.size), given.reshape(-1).astype(np.int64)] = 1.0
+    return rows.reshape(*given.shape, classes)
 
 
 def set_random_seed(seed: int) -> None:
@@ -74,12 +77,18 @@ def normalize(x: Any, axis: int = -1, order: float = 2) -> npt.NDArray[np.float6
         An array of the shape of x.
 
     Raises:
+        ArgumentError: an axis that x does not have, an order that is not positive.
         ArgumentTypeError: not real numbers.
     """
     array = np.atleast_1d(np.asarray(numeric(x, "normalize: x"), np.float64))
-    norms = np.linalg.norm(array, order, axis, keepdims=True)
-    norms[norms == 0] = 1.0
-    return np.asarray(array / norms)
+    axis = whole("normalize", "axis", axis, -array.ndim)
+    if axis >= array.ndim:
+        raise ArgumentError(f"normalize: axis is {axis}, x has {array.ndim}")
+    order = number("normalize", "order", order, 0.0, ends="(]")
+    with np.errstate(over="ignore", invalid="ignore"):
+        norms = np.linalg.norm(array, order, axis, keepdims=True)
+        norms[norms == 0] = 1.0
+        return np.asarray(array / norms)
 
 
 UNSUPPORTED = names(

@@ -89,7 +89,8 @@ def _scalars(operation: Operation, sizes: dict[str, int]) -> list[tuple[float, .
     values = {
         "unused": 0.0, "negative_slope": 0.3, "alpha": 0.7, "factor": -0.0123, "l1": 0.01, "two_l2": 0.02, "rate": 0.1,
         "momentum": 0.9, "one_minus_rho": 0.1, "adam_rate": 0.01, "one_minus_beta_1": 0.1, "one_minus_beta_2": 0.001,
-        "epsilon": 1e-7 if family == Family.OPTIMIZER_STEP else 0.5 if name.endswith("floor") else 1e-3, "scale": 0.37, "offset": -1.3, "limit": 0.75,
+        "epsilon": 1e-7 if family == Family.OPTIMIZER_STEP else 0.5 if name.endswith("floor") else 1e-3,
+        "scale": 0.37, "offset": -1.3, "limit": 0.75,
         "inverse_b": 1 / max(1, sizes.get("b", 1)), "inverse_o": 1 / max(1, sizes.get("o", 1)),
     }  # fmt: skip
     return [tuple(values[scalar] for scalar in operation.scalars)]

@@ -53,7 +53,7 @@ def test_a_copy_is_aligned(copied: Callable[[Any], Any]) -> None:
     for engine in (copied(model).engine(), copied(model.engine())):
         assert all(vector.ctypes.data % ALIGNMENT == 0 for vector in (engine.state.theta, *engine.state.slots))
         assert engine.checks.scan.__self__ is engine
-        assert "program" not in vars(engine) and not engine.ran
+        assert engine._program is None and not engine.ran
 
 
 @every_copy

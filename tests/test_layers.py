@@ -166,7 +166,7 @@ ALONE: list[tuple[layers.Activation, Any]] = [
 
 
 @every_backend
-@pytest.mark.parametrize(("layer", "function"), ALONE, ids=lambda value: repr(value)[:40])
+@pytest.mark.parametrize(("layer", "function"), ALONE, ids=[f"{n}-{layer.name}" for n, (layer, _) in enumerate(ALONE)])
 def test_activation_layers(layer: layers.Activation, function: Any, backend: str) -> None:
     z = 3.0 * wave(6, 4)
     model = net(type(layer).from_config(layer.get_config()), backend=backend)

@@ -81,7 +81,7 @@ class Input(Declaration):
         batch_shape = kwargs.pop("batch_shape", None)
         refuse("Input", kwargs, self.unsupported, (*self.fields, "dtype", "batch_shape", *self.unsupported))
         if shape is None and batch_shape is not None:
-            shape = tuple(batch_shape)[1:]
+            shape = _after_batch("Input", "batch_shape", batch_shape)
         self.shape = shape_of("Input", shape)
         self.dtype = dtype
         self.name = name
@@ -295,7 +295,7 @@ def last_axis(where: str, axis: Any) -> int:
     Raises:
         ArgumentError: another axis.
     """
-    if axis not in (-1, 1, [-1], [1], (-1,), (1,)):
+    if getattr(axis, "shape", ()) != () or axis not in (-1, 1, [-1], [1], (-1,), (1,)):
         raise ArgumentError(f"{where}: axis={axis!r} is not supported, expected -1: the features of each row")
     return -1
 
@@ -311,8 +311,15 @@ def _given_shape(where: str, kwargs: dict[str, Any]) -> Shape | None:
     if "input_shape" in kwargs:
         return shape_of(where, kwargs.pop("input_shape"))
     if "batch_input_shape" in kwargs:
-        return shape_of(where, tuple(kwargs.pop("batch_input_shape"))[1:])
+        return shape_of(where, _after_batch(where, "batch_input_shape", kwargs.pop("batch_input_shape")))
     return None
+
+
+def _after_batch(where: str, name: str, value: Any) -> Any:
+    """The shape of one row in (None, I)."""
+    if not isinstance(value, list | tuple):
+        raise ArgumentTypeError(f"{where}: {name} is {value!r}, expected a tuple such as (None, 64)")
+    return value[1:]
 
 
 def _snake(name: str) -> str:

@@ -2,11 +2,7 @@
 # Trains the network of tests/c/smoke.c on every instruction set with two threads: under AddressSanitizer and
 # UndefinedBehaviorSanitizer, then under ThreadSanitizer (with POSIX threads, since OpenMP's runtime is not instrumented).
 # CC chooses the compiler. Prints a line for each run, and fails where a sanitizer finds something: most of it on the
-# portable level, since masked loads and stores are not instrumented.
-#
-# The whole test suite under AddressSanitizer: build the extension with
-#   CFLAGS="-fsanitize=address,undefined -g" python setup.py build_ext --inplace --force
-# and run LD_PRELOAD=$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 FASTNN_REQUIRE=c pytest -k "c-".
+# portable level, since masked loads and stores are not instrumented. `sanitize_suite.sh` runs the test suite so.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)

@@ -16,6 +16,7 @@ from ...errors import BackendError
 from ...operations import OPERATIONS, Family, Operation
 from ...plan import Plan, largest, padded
 from ...state import State, aligned
+from .. import forks
 from ..protocol import Array, Backend, Data, Program, Sums, exclusive
 
 try:
@@ -62,7 +63,9 @@ _CODED = (
 
 
 def _start_threads() -> bool:
-    """Lets the library start threads; without OpenMP's runtime it runs on one."""
+    """Lets the library start threads; it runs on one without OpenMP's runtime, and in a fork, which has lost them."""
+    if forks.threads_lost():
+        return False
     try:
         from ._openmp import ffi as openmp_ffi  # type: ignore[import-not-found]
         from ._openmp import lib as openmp

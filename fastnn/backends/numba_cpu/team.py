@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import sys
 import threading
 from functools import cache
@@ -12,10 +10,9 @@ from typing import Any
 import numba
 import numpy as np
 from numba import prange, types
-from numba.np.ufunc import parallel
 
 from ...state import aligned
-from .. import kept
+from .. import forks, kept
 from . import jit
 from .threads import IEEE_DEFAULT, SYNC_SIZE, call_worker, enrol, exchange_mxcsr
 
@@ -80,13 +77,7 @@ def compile_all(dtype: str) -> None:
         launcher.compile((types.intp,) * arguments)
 
 
-def _inherited() -> bool:
-    """Whether this process may be a fork whose parent used Numba's threads before fastnn came; they are gone."""
-    return parallel._is_initialized and multiprocessing.parent_process() is not None
-
-
 _region = threading.Lock()
-_home = -1 if _inherited() else os.getpid()
 
 
 def launch(function: int, call: int, sync: np.ndarray[Any, Any], team: int) -> None:
@@ -96,7 +87,7 @@ def launch(function: int, call: int, sync: np.ndarray[Any, Any], team: int) -> N
     on one thread.
     """
     alone, together = _launchers()
-    if team > 1 and os.getpid() == _home and _region.acquire(blocking=False):
+    if team > 1 and not forks.threads_lost() and _region.acquire(blocking=False):
         try:
             sync[:] = 0
             together(function, call, sync.ctypes.data, min(team, numba.get_num_threads()))

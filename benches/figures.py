@@ -1,0 +1,77 @@
+"""Times to ratios, shares and Markdown tables."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from common import Found, Library
+
+
+class Spread(NamedTuple):
+    """The smallest and the median of some times, in seconds."""
+
+    best: float
+    median: float
+
+
+def spread(seconds: Sequence[float]) -> Spread:
+    """Of the times of all rounds together."""
+    return Spread(min(seconds), statistics.median(seconds))
+
+
+def pooled(runs: Sequence[Found], name: str) -> Spread | None:
+    """Of the times that all rounds give by a name; None where there are none."""
+    seconds = [value for run in runs for value in run[name]]
+    return spread(seconds) if seconds else None
+
+
+def best_cells(columns: Sequence[Library], times: Mapping[str, Spread | None]) -> list[str]:
+    """The ratio of each of fastnn's backends to the best peer; nothing where there is no peer."""
+    rivals = [times.get(c.name) for c in columns if not c.own]
+    return [ratio(times.get(c.name), rivals) for c in columns if c.own and rivals]
+
+
+def best_heads(columns: Sequence[Library]) -> list[str]:
+    """The heads of `best_cells`."""
+    own, rivals = [c for c in columns if c.own], [c for c in columns if not c.own]
+    return [f"{c.name} / best peer, best (median)" for c in own if rivals]
+
+
+def share_cells(columns: Sequence[Library], times: Mapping[str, Spread | None], least: float | None) -> list[str]:
+    """How much of the fewest possible seconds each of fastnn's backends reaches; None: they are not known."""
+    mine = [times.get(c.name) for c in columns if c.own]
+    return [f"{least / spread.best:.0%}" if least and spread else "-" for spread in mine]
+
+
+def ratio(mine: Spread | None, rivals: Sequence[Spread | None]) -> str:
+    """How many times as fast as the best rival: by the best time, and in brackets by the median."""
+    there = [rival for rival in rivals if rival]
+    if mine is None or not there:
+        return "-"
+    best, median = min(r.best for r in there) / mine.best, min(r.median for r in there) / mine.median
+    return f"{best:.2f} ({median:.2f})"
+
+
+def threads_gain(one: Spread | None, more: Spread | None) -> str:
+    """How many times as fast more threads are, by medians; marked where they lose over 3 %."""
+    if one is None or more is None:
+        return "-"
+    gain = one.median / more.median
+    return f"{gain:.2f}" + (" (slower)" if gain < 0.97 else "")
+
+
+def digits(value: float) -> str:
+    """Three digits; thousands as k from 10,000 on."""
+    if not math.isfinite(value):
+        return "-"
+    rounded = float(f"{value:.3g}")
+    return f"{rounded / 1000:,.6g}k" if rounded >= 10_000 else f"{rounded:,.6g}"
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

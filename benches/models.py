@@ -1,0 +1,84 @@
+"""What the children of peers share: data, starting weights, and the same relu network in each library."""
+
+from __future__ import annotations
+
+import importlib
+from importlib import metadata
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Labels = NDArray[np.int64]
+
+DISTRIBUTIONS = {"torch": "torch", "compile": "torch", "jax": "jax", "keras": "keras", "sklearn": "scikit-learn"}
+DISTRIBUTIONS |= {"numpy": "numpy", "onnx": "onnxruntime"}
+
+
+def version(library: str) -> str:
+    """Name and version of what runs, also where fastnn runs from a checkout."""
+    if library == "fastnn":
+        return f"fastnn {importlib.import_module('fastnn').__version__}"
+    name = DISTRIBUTIONS[library]
+    return f"{name} {metadata.version(name)}"
+
+
+def data(widths: list[int], rows: int) -> tuple[Floats, Labels]:
+    """Random rows with random labels."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((rows, widths[0]), dtype=np.float32)
+    return X, rng.integers(0, widths[-1], rows)
+
+
+def start_weights(widths: list[int]) -> list[tuple[Floats, Floats]]:
+    """Glorot uniform kernels and zero biases."""
+    rng = np.random.default_rng(1)
+    layers = []
+    for fan_in, fan_out in pairwise(widths):
+        limit = np.sqrt(6.0 / (fan_in + fan_out))
+        kernel = rng.uniform(-limit, limit, (fan_in, fan_out)).astype(np.float32)
+        layers.append((kernel, np.zeros(fan_out, np.float32)))
+    return layers
+
+
+def sequential(module: Any, widths: list[int], dropout: float = 0.0, output: str = "softmax") -> Any:
+    """Of Keras or fastnn, whose names are the same; its weights are its own."""
+    layers: list[Any] = [module.Input((widths[0],))]
+    for units in widths[1:-1]:
+        layers.append(module.layers.Dense(units, activation="relu"))
+        if dropout:
+            layers.append(module.layers.Dropout(dropout))
+    return module.Sequential([*layers, module.layers.Dense(widths[-1], activation=output)])
+
+
+def started(module: Any, widths: list[int], dropout: float = 0.0, output: str = "softmax") -> Any:
+    """`sequential` with the starting weights of all libraries."""
+    model = sequential(module, widths, dropout, output)
+    model.set_weights([array for pair in start_weights(widths) for array in pair])
+    return model
+
+
+def torch_network(widths: list[int]) -> Any:
+    """Logits; the starting weights of all others."""
+    import torch
+
+    layers: list[Any] = []
+    for W, b in start_weights(widths):
+        linear = torch.nn.Linear(*W.shape)
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(np.ascontiguousarray(W.T)))
+            linear.bias.copy_(torch.from_numpy(b))
+        layers += [linear, torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers[:-1])
+
+
+def jax_logits(theta: Any, x: Any) -> Any:
+    """Of a list of (W, b)."""
+    import jax
+
+    for W, b in theta[:-1]:
+        x = jax.nn.relu(x @ W + b)
+    W, b = theta[-1]
+    return x @ W + b
