@@ -18,7 +18,7 @@ class ArgumentTypeError(FastnnError, TypeError):
 
 
 class BackendError(FastnnError, RuntimeError):
-    """A backend is unknown, not available, or failed."""
+    """A backend is not available, or failed."""
 
 
 class NotBuiltError(FastnnError, RuntimeError):

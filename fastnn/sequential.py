@@ -296,8 +296,9 @@ class Sequential(Stack):
         return self._on_batch(x, y, sample_weight, None, return_dict, train=False)
 
     def _on_batch(self, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool, train: bool) -> Any:
-        engine = self.trainable_engine(x)
-        rows = training.rows_of(engine, x, y, sample_weight, class_weight)
+        with self.undone_if_refused():
+            engine = self.trainable_engine(x)
+            rows = training.rows_of(engine, x, y, sample_weight, class_weight)
         sums = engine.scores.sums()
         data = Data(rows.X, rows.y, rows.w, None, rows.X.shape[0])
         if train:

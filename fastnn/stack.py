@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy.typing as npt
@@ -12,11 +13,13 @@ from . import compiling, config
 from .arrays import numeric
 from .compiling import Engine, Recipe
 from .declaration import flag, label
-from .errors import ArgumentError, ArgumentTypeError, NotBuiltError
+from .errors import ArgumentError, ArgumentTypeError, FastnnError, NotBuiltError
 from .layers import Input, Layer, Shape
 from .plan import Counter
 
 Array = npt.NDArray[Any]
+
+_UNCHANGED: AbstractContextManager[None] = nullcontext()
 
 
 class Stack:
@@ -259,6 +262,22 @@ class Stack:
             shape = numeric(x, "X").shape
             self._build(shape[1:] if len(shape) > 1 else (1,))
         return self.engine()
+
+    def undone_if_refused(self) -> AbstractContextManager[None]:
+        """What is tried on data inside leaves a model without an input shape as it was if the data are refused."""
+        return _UNCHANGED if self._engine is not None else self._undone_if_refused()
+
+    @contextmanager
+    def _undone_if_refused(self) -> Iterator[None]:
+        built = self.built
+        try:
+            yield
+        except FastnnError:
+            if not built:
+                self._shapes, self._engine = [], None
+                if self._recipe is not None:
+                    self._recipe.optimizer.release()
+            raise
 
     def trainable_engine(self, x: Any) -> Engine:
         """The engine of a compiled model.

@@ -80,8 +80,9 @@ def fit(
     epochs, initial_epoch = whole(where, "epochs", epochs, 0), whole(where, "initial_epoch", initial_epoch, 0)
     verbose = verbosity(where, verbose)
     shuffle = flag(where, "shuffle", shuffle)
-    engine = model.trainable_engine(x)
-    train, validation = _rows_of_fit(engine, x, y, sample_weight, class_weight, validation_split, validation_data)
+    with model.undone_if_refused():
+        engine = model.trainable_engine(x)
+        train, validation = _rows_of_fit(engine, x, y, sample_weight, class_weight, validation_split, validation_data)
     if validation is not None:
         validation = validation.limited(where, "validation_steps", validation_steps, validation_batch)
     validates = _validates(validation_freq) if validation is not None else lambda epoch: False
@@ -170,8 +171,9 @@ def evaluate(
     require_rows("evaluate", x)
     batch = BATCH if batch_size is None else whole("evaluate", "batch_size", batch_size)
     verbose = verbosity("evaluate", verbose)
-    engine = model.trainable_engine(x)
-    data = rows_of(engine, x, y, sample_weight, None).limited("evaluate", "steps", steps, batch).data(batch)
+    with model.undone_if_refused():
+        engine = model.trainable_engine(x)
+        data = rows_of(engine, x, y, sample_weight, None).limited("evaluate", "steps", steps, batch).data(batch)
     hooks = CallbackList(callbacks, model=model, verbose=verbose, epochs=1, steps=data.steps)
     progress = Progress(verbose) if verbose else None
     if not progress:
@@ -247,7 +249,9 @@ def require_rows(where: str, x: Any) -> None:
         return
     if x is None:
         raise ArgumentTypeError(f"{where}: x is missing; give an array of rows")
-    if isinstance(x, list | tuple | str | bytes | Mapping) or hasattr(x, "__array__") or hasattr(x, "toarray"):
+    if isinstance(x, list | tuple | str | bytes | Mapping) or any(
+        hasattr(x, name) for name in ("__array__", "toarray", "to_numpy")
+    ):
         return  # an array, or what is refused as none
     if hasattr(x, "__next__") or hasattr(x, "__iter__") or hasattr(x, "__getitem__"):
         raise ArgumentTypeError(

@@ -335,7 +335,10 @@ def test_activations_of_numbers_and_lists() -> None:
         (lambda: metrics.MeanSquaredError().update_state(REAL, Z, W[:3]), "MeanSquaredError: sample_weight has shape"),
         (lambda: activations.softmax(1.0), r"softmax: x has shape \(\), which has no axis -1"),
         (lambda: activations.softmax(np.ones(3), axis=1), "has no axis 1"),
-        (lambda: activations.softmax(np.ones(3), axis="rows"), "axis is str 'rows', expected a whole number"),
+        (
+            lambda: activations.softmax(np.ones(3), axis="rows"),  # type: ignore[arg-type]
+            "axis is str 'rows', expected a whole number",
+        ),
         (lambda: activations.relu([1.0], max_value=6.0), "max_value=6.0 is not supported"),
         (lambda: activations.relu([1.0], threshold=1), "threshold=1.0 is not supported"),
         (lambda: activations.relu("text"), "x has dtype .*, expected real numbers"),

@@ -140,7 +140,7 @@ def test_get_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     assert backends.get().name == "reference"
     assert backends.get("numba").name == "numba"
     monkeypatch.setenv("FASTNN_BACKEND", "nunba")
-    with pytest.raises(BackendError, match='FASTNN_BACKEND: unknown name "nunba"; did you mean "numba"'):
+    with pytest.raises(ArgumentError, match='FASTNN_BACKEND: unknown name "nunba"; did you mean "numba"'):
         backends.get("auto")
     with pytest.raises(BackendError, match=r'"cuda" is not available: not built.*available: .*reference'):
         backends.get("cuda")

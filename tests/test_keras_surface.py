@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tracemalloc
 import warnings
+import weakref
 from typing import Any
 
 import numpy as np
@@ -311,3 +312,34 @@ def test_the_session_can_be_cleared() -> None:
     fastnn.backend.clear_session()
     assert all((a == b).all() for a, b in zip(model.get_weights(), before, strict=True))
     assert model.fit(*blobs(), verbose=0)
+
+
+# what a call leaves behind
+
+
+@every_backend
+def test_a_model_lets_go_of_its_data(backend: str) -> None:
+    model = net(backend=backend)
+    for call in (model.fit, model.evaluate, model.train_on_batch, model.test_on_batch):
+        X = wave(20, 4)
+        gone = weakref.ref(X)
+        call(X, wave(20))
+        del X
+        assert gone() is None, call
+
+
+@every_backend
+@pytest.mark.parametrize("call", ["fit", "evaluate", "train_on_batch", "test_on_batch"])
+def test_refused_data_leave_no_input_shape(call: str, backend: str) -> None:
+    """A model whose first data are refused may begin with others, on the same optimizer."""
+    optimizer = optimizers.Adam(0.01)
+    model = fastnn.Sequential([layers.Dense(3)])
+    model.compile(optimizer, "mse", backend=backend)
+    with pytest.raises(ValueError, match="row 1, column 3"):
+        getattr(model, call)(np.where(np.arange(20)[:, None] == 8, np.nan, wave(20)[:, None]).reshape(4, 5), wave(4, 3))
+    assert not model.built
+    assert model.get_weights() == []
+    model.compile(optimizer, "mse", backend=backend)
+    model.fit(wave(10, 7), wave(10, 3), verbose=0)
+    assert model.input_shape == (None, 7)
+    assert optimizer.learning_rate == 0.01

@@ -11,7 +11,7 @@ import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import config
-from ..errors import ArgumentTypeError, BackendError, nearest
+from ..errors import ArgumentError, ArgumentTypeError, BackendError, nearest
 from . import kept
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def get(name: str | Backend | None = None, dtype: str | None = None, parameters:
         dtype, parameters: of the model, see `choice`.
 
     Raises:
-        BackendError: unknown, or not available.
+        ArgumentError: an unknown name. BackendError: it is not available.
     """
     from .protocol import Backend
 
@@ -72,7 +72,7 @@ def get(name: str | Backend | None = None, dtype: str | None = None, parameters:
         if name == "reference":
             warnings.warn(why, RuntimeWarning, stacklevel=2)
     if name not in _PLACES and name not in _NOT_BUILT:
-        raise BackendError(f'{source}: unknown name "{name}"{nearest(name, ("auto", *_PLACES, *_NOT_BUILT))}')
+        raise ArgumentError(f'{source}: unknown name "{name}"{nearest(name, ("auto", *_PLACES, *_NOT_BUILT))}')
     reason = _reason(name)
     if reason:
         usable = ", ".join(name for name, reason in available().items() if not reason)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..declaration import refuse, whole
-from ..errors import ArgumentError
+from ..errors import ArgumentError, ArgumentTypeError
 from .base import Callback, Logs
 from .monitor import Monitor
 
@@ -51,7 +51,7 @@ class ModelCheckpoint(Monitor):
         known = ("filepath", "monitor", "save_best_only", "save_weights_only", "mode", "save_freq")
         refuse(where, kwargs, {}, known)
         super().__init__(monitor, mode, best=initial_value_threshold)
-        self.filepath = os.fspath(filepath)
+        self.filepath = _path(where, "filepath", filepath)
         self.verbose = verbose
         self.save_best_only, self.save_weights_only = save_best_only, save_weights_only
         if isinstance(save_freq, str) and save_freq != "epoch":
@@ -122,7 +122,7 @@ class CSVLogger(Callback):
 
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
         super().__init__()
-        self.filename = os.fspath(filename)
+        self.filename = _path("CSVLogger", "filename", filename)
         self.separator = separator
         self.append = append
         self.keys: list[str] | None = None
@@ -156,3 +156,9 @@ def _cell(value: Any) -> Any:
     if isinstance(value, str) or not isinstance(value, Iterable) or np.ndim(value) == 0:  # type: ignore[arg-type]
         return value
     return f'"[{", ".join(map(str, value))}]"'
+
+
+def _path(where: str, name: str, value: Any) -> str:
+    if not isinstance(value, str | os.PathLike):
+        raise ArgumentTypeError(f"{where}: {name} is {value!r}, expected a path")
+    return os.fspath(value)

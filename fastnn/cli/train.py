@@ -95,7 +95,12 @@ def add_parser(commands: Any) -> None:
         "--optimizer", default="adam", metavar="NAME", help="sgd, rmsprop, adagrad, adam or adamw (adam)"
     )
     training.add_argument("--lr", type=options.rate, metavar="X", help="learning rate (the optimizer's own)")
-    training.add_argument("--batch", type=options.positive, default=32, metavar="N", help="rows for each update (32)")
+    training.add_argument(
+        "--batch",
+        type=options.positive,
+        metavar="N",
+        help="rows for each update (32; from 4 on for a small table)",
+    )
     training.add_argument(
         "--epochs", type=options.positive, default=20, metavar="N", help="passes over the training rows, at most (20)"
     )
@@ -274,7 +279,8 @@ def _fit(model: fastnn.Sequential, table: Table, args: argparse.Namespace) -> tu
         table.X,
         targets[0],
         epochs=args.epochs,
-        batch_size=args.batch,
+        # A small table gets 32 updates an epoch, or 20 epochs would not be enough to learn anything.
+        batch_size=args.batch or min(32, max(4, len(table.X) // 32)),
         callbacks=callbacks,
         validation_data=None if table.X_val is None else (table.X_val, targets[1]),
         verbose=0 if args.json else "auto",

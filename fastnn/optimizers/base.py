@@ -210,6 +210,12 @@ class Optimizer(Declaration):
         self._state = state
         state.scalars[Scalar.LEARNING_RATE] = rate
 
+    def release(self) -> None:
+        """Makes it drive no model; it keeps its learning rate."""
+        if not self.scheduled:
+            self._rate = self.learning_rate
+        self._state = None
+
     def bound_to(self, state: State | None) -> bool:
         """Whether it is free, or drives the model of `state`."""
         return self._state is None or self._state is state

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -176,6 +177,10 @@ _POINTERS = {
 # --- programs -------------------------------------------------------------------------------------------------------
 
 
+def _nothing() -> None:
+    """A reference to no data."""
+
+
 class CProgram(Program):
     """The fused programs: one call of the library each."""
 
@@ -190,7 +195,7 @@ class CProgram(Program):
         self._c_data = ffi.new("fnn_data *")
         self._predicted = ffi.new("fnn_data *")
         self._taken = ffi.new("int64_t *")
-        self._data: Data | None = None
+        self._data: Callable[[], Data | None] = _nothing  # a weak reference, so that data do not live as long as models
         for name, table in (
             ("instructions", plan.instructions),
             ("parameters", plan.parameters),
@@ -283,7 +288,7 @@ class CProgram(Program):
             values = state.rows * (1 + len(self.plan.metrics))
             self._row_buffers = aligned(values + 2 * padded(state.rows), self.plan.dtype)
             self._row_weights = self._row_buffers[values + padded(state.rows) :]
-            self._data = None
+            self._data = _nothing
             program.row_values = _address(self._row_buffers)
             program.row_scales = _address(self._row_buffers[values:])
             program.row_weights = _address(self._row_weights)
@@ -298,9 +303,9 @@ class CProgram(Program):
     def _bind(self, data: Data) -> None:
         """Takes the addresses of the data, once as long as it stays the same object."""
         self._reserve(data.batch_size)
-        if data is self._data:
+        if data is self._data():
             return
-        self._data = None
+        self._data = _nothing
         c_data, y = self._c_data, data.y
         assert y is not None
         self._bind_x(c_data, data.X)
@@ -310,7 +315,7 @@ class CProgram(Program):
         c_data.order = ffi.NULL if data.order is None else ffi.cast("int64_t *", data.order.ctypes.data)
         c_data.batch = data.batch_size
         self._row_weights[:] = 1
-        self._data = data
+        self._data = weakref.ref(data)
 
 
 def _doubles(sums: Sums) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any
@@ -122,13 +123,17 @@ def threads_for(flops: int, rows: int, most: int) -> int:
     return max(1, min(most, flops // FLOPS_PER_THREAD, -(-rows // ROW_BLOCK)))
 
 
+def _nothing() -> None:
+    """A reference to no data."""
+
+
 class NumbaProgram(Program):
     """The fused programs: one call of the worker each."""
 
     def __init__(self, backend: Backend, plan: Plan, state: State) -> None:
         super().__init__(backend, plan, state)
         self._call = Call(team.worker_address(str(plan.dtype)))
-        self._data: Data | None = None
+        self._data: Callable[[], Data | None] = _nothing  # a weak reference, so that data do not live as long as models
         block = self._call.block
         for at, table in (
             (c.INSTRUCTIONS, plan.instructions),
@@ -202,7 +207,7 @@ class NumbaProgram(Program):
     @exclusive
     def shuffle(self, order: npt.NDArray[np.int64]) -> None:
         block = self._call.block
-        self._data = None
+        self._data = _nothing
         block[c.ORDER], block[c.ROWS] = order.ctypes.data, order.size
         self._launch(c.SHUFFLE, 1)
 
@@ -218,7 +223,7 @@ class NumbaProgram(Program):
     ) -> int:
         """Runs steps; gives how many were taken."""
         self._reserve(data.batch_size)
-        if data is not self._data:
+        if data is not self._data():
             self._bind(data)
         block = self._call.block
         block[c.FIRST], block[c.LAST], block[c.SUMS] = first, last, sums.ctypes.data
@@ -242,7 +247,7 @@ class NumbaProgram(Program):
             values = state.rows * (1 + len(self.plan.metrics))
             self._row_buffers = aligned(values + 2 * padded(state.rows), self.plan.dtype)
             self._weights = self._row_buffers[values + padded(state.rows) :]
-            self._data = None
+            self._data = _nothing
             block[c.ROW_VALUES] = self._row_buffers.ctypes.data
             block[c.ROW_SCALES] = self._row_buffers[values:].ctypes.data
             block[c.ROW_WEIGHTS] = self._weights.ctypes.data
@@ -250,7 +255,7 @@ class NumbaProgram(Program):
             block[c.CAPACITY], block[c.WORKSPACE] = state.rows, state.workspace.ctypes.data
 
     def _bind_x(self, X: Array) -> None:
-        self._data = None  # what is bound is that of no data until all of it is
+        self._data = _nothing  # what is bound is that of no data until all of it is
         block = self._call.block
         block[c.X], block[c.X_CODE] = X.ctypes.data, SOURCE_DTYPES.index(str(X.dtype))
         block[c.X_ROW], block[c.X_ELEMENT] = X.strides
@@ -266,7 +271,7 @@ class NumbaProgram(Program):
         block[c.ORDER] = 0 if data.order is None else data.order.ctypes.data
         block[c.ROWS], block[c.BATCH] = data.X.shape[0], data.batch_size
         self._weights[:] = 1
-        self._data = data
+        self._data = weakref.ref(data)
 
 
 class NumbaBackend(Backend):
