@@ -82,7 +82,8 @@ class State:
         for slot, initial in zip(self.slots, self.plan.initial_slots, strict=True):
             slot[:] = 0
             for parameter in self.plan.layout.of("theta"):
-                self.plan.layout.view(slot, parameter)[...] = initial
+                with np.errstate(over="ignore"):  # rounded to the dtype, as every scalar is
+                    self.plan.layout.view(slot, parameter)[...] = initial
         self.scalars[Scalar.BETA_1_POWER] = 1.0
         self.scalars[Scalar.BETA_2_POWER] = 1.0
         self.counters[Counter.STEP] = 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +14,9 @@ from support import Runner, load, threads
 
 # Child processes import the installed package, not the checkout that they are started in.
 os.environ["PYTHONSAFEPATH"] = "1"
+
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin without it
 
 settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
 settings.load_profile("fixed")
