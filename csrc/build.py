@@ -25,8 +25,8 @@ from generate import write  # noqa: E402 - beside this file, which is not in a p
 # -Os or -O1 of a distribution would cost speed, never bits: what follows comes later on the command line.
 FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-fast-math", "-fno-math-errno", "-fvisibility=hidden", "-g0"]
 FILES = (
-    "gemm", "gemm_blocks", "elementwise", "softmax", "losses", "normalization", "optimizers", "philox", "rows",
-    "parameters", "network", "worker", "levels", "operations", "programs", "threads", "fma",
+    "gemm", "gemm_blocks", "transpose", "elementwise", "softmax", "losses", "normalization", "optimizers", "philox",
+    "rows", "parameters", "network", "worker", "levels", "operations", "programs", "threads", "fma",
 )  # fmt: skip
 
 # setuptools wants paths relative to the folder of setup.py, which is where it runs this.

@@ -1,4 +1,4 @@
-/* GEMM by register tiles over chunks of k and panels of columns; the transposing copy; sums over the batch.
+/* GEMM by register tiles over chunks of k and panels of columns; sums over the batch.
  *
  * C_mn (+)= A_mk B_kn, every accumulator from +0 by fma in ascending k, chunks of FNN_K_CHUNK added in order.
  */
@@ -129,33 +129,6 @@ KERNEL void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t
             }
             start += FNN_K_CHUNK;
         } while (start < k);
-    }
-}
-
-/* dst_cr = src_rc, in blocks that stay in the first cache. */
-KERNEL void FN(transpose)(real *dst, int64_t ldd, const real *src, int64_t lds, int64_t rows, int64_t columns)
-{
-    for (int64_t c = 0; c < columns; c += FNN_LANES) {
-        const int64_t c_end = fnn_least(c + FNN_LANES, columns);
-        for (int64_t r = 0; r < rows; r += W) {
-            const int64_t left = rows - r;
-            for (int64_t column = c; column < c_end; column++) {
-                const real *from = src + r * lds + column;
-                real *to = dst + column * ldd + r;
-                if (left >= W) {
-                    V v = {0};
-                    FNN_UNROLL
-                    for (int64_t i = 0; i < W; i++) {
-                        v[i] = from[i * lds];
-                    }
-                    STORE(to, v);
-                } else {
-                    for (int64_t i = 0; i < left; i++) {
-                        to[i] = from[i * lds];
-                    }
-                }
-            }
-        }
     }
 }
 

@@ -116,7 +116,11 @@ KERNEL void FN(gemm_blocks)(real *C, int64_t ldc, const real *A, int64_t a_row, 
         for (int64_t start = 0; start < k; start += FNN_K_CHUNK) {
             const int64_t depth = fnn_least(k - start, FNN_K_CHUNK);
             const int step_flags = (start + depth >= k ? flags : 0) | (start > 0 ? FNN_ACCUMULATE : 0);
-            FN(pack_panels)(pack, B + start * ldb + j, ldb, width, depth);
+            if (flags & FNN_TRANSPOSED) {
+                FN(pack_transposed)(pack, B + j * ldb + start, ldb, width, depth);
+            } else {
+                FN(pack_panels)(pack, B + start * ldb + j, ldb, width, depth);
+            }
             FN(gemm_packed)(C + j, ldc, A + start * a_k, a_row, a_k, pack, m, width, depth,
                             (flags & FNN_BIAS) ? bias + j : bias, step_flags, rows);
         }

@@ -41,7 +41,7 @@
 #define FNN_ACCURACY FNN_METRIC_binary_accuracy
 
 /* What a GEMM does beside C = A B. */
-enum { FNN_ACCUMULATE = 1, FNN_BIAS = 2, FNN_RELU = 4, FNN_PACKED = 8 };
+enum { FNN_ACCUMULATE = 1, FNN_BIAS = 2, FNN_RELU = 4, FNN_PACKED = 8, FNN_TRANSPOSED = 16 };
 
 /* Where a team's threads meet; one a region, on the stack of the thread that starts it. */
 typedef struct fnn_sync {
@@ -122,6 +122,12 @@ bool fnn_clips_norms(const fnn_program *program); /* whether the optimizer needs
 static inline int64_t fnn_least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
+}
+
+/* Whether a W is so large that packing it transposed in every step costs less than keeping its transposed. */
+static inline bool fnn_packs_transposed(int64_t inputs, int64_t outputs)
+{
+    return inputs * outputs >= 1 << 19;
 }
 
 static inline int64_t fnn_padded(int64_t width)

@@ -4,7 +4,6 @@
 /* gemm.c: C_mn = A_mk B_kn, then flags: FNN_BIAS, FNN_RELU; `pack` has room for what gemm_blocks.c packs, or is NULL. */
 void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B, int64_t ldb, int64_t m,
               int64_t n, int64_t k, const real *bias, int flags, real *pack);
-void FN(transpose)(real *dst, int64_t ldd, const real *src, int64_t lds, int64_t rows, int64_t columns);
 void FN(bias_backward)(real *db, const real *dZ, int64_t ld, int64_t rows, int64_t columns);
 
 /* Whether blocks are worth their copies: from these sizes on. */
@@ -12,15 +11,19 @@ void FN(bias_backward)(real *db, const real *dZ, int64_t ld, int64_t rows, int64
 #define FNN_LEAST_COLUMNS 128
 INLINE bool FN(gemm_is_large)(int64_t m, int64_t n, int64_t k)
 {
-    return m >= 64 && n >= FNN_LEAST_COLUMNS && k >= 32;
+    return m >= 64 && n >= FNN_LEAST_COLUMNS && k >= 8;
 }
 
-/* gemm_blocks.c: the same for large matrices; and its parts, for at most FNN_K_CHUNK of k and one block of columns. */
+/* gemm_blocks.c: the same for large matrices, with FNN_TRANSPOSED for a B that is given as (n, k); and its parts, for at most FNN_K_CHUNK of k and one block of columns. */
 void FN(gemm_blocks)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B, int64_t ldb,
                      int64_t m, int64_t n, int64_t k, const real *bias, int flags, real *pack);
 void FN(pack_panels)(real *panels, const real *B, int64_t ldb, int64_t n, int64_t k);
 void FN(gemm_packed)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *panels, int64_t m,
                      int64_t n, int64_t k, const real *bias, int flags, real *rows);
+
+/* transpose.c: dst_cr = src_rc; and the panels of a B that is given as (n, k). */
+void FN(transpose)(real *dst, int64_t ldd, const real *src, int64_t lds, int64_t rows, int64_t columns);
+void FN(pack_transposed)(real *panels, const real *B, int64_t ldb, int64_t n, int64_t k);
 
 /* elementwise.c: over n contiguous elements. */
 void FN(activation_forward)(int code, real *A, const real *Z, int64_t n, real p);

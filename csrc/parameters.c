@@ -95,7 +95,7 @@ KERNEL double FN(penalty)(const fnn_program *program)
 KERNEL void FN(transpose_block)(const fnn_program *program, const int64_t *at, int64_t first, int64_t rows,
                                 int64_t column, int64_t columns)
 {
-    if (at[FNN_I_TRANSPOSED] >= 0) {
+    if (at[FNN_I_TRANSPOSED] >= 0 && !fnn_packs_transposed(at[FNN_I_INPUTS], at[FNN_I_OUTPUTS])) {
         const int64_t ld = fnn_padded(at[FNN_I_INPUTS]), outputs = at[FNN_I_OUTPUTS];
         FN(transpose)((real *)program->workspace + at[FNN_I_TRANSPOSED] + column * ld + first, ld,
                       (const real *)program->theta + at[FNN_I_KERNEL] + first * outputs + column, outputs, rows,

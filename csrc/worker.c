@@ -26,6 +26,8 @@ INLINE void FN(operate_gemm)(const fnn_call *call, fnn_sync *sync, int64_t membe
     } else if (call->family == FNN_FAMILY_DENSE_FORWARD) {
         bias = (const real *)call->array[3];
         flags = FNN_BIAS;
+    } else if (call->family == FNN_FAMILY_GEMM_NT && call->pack != NULL && FN(gemm_is_large)(m, n, k)) {
+        flags = FNN_TRANSPOSED;
     } else if (call->family == FNN_FAMILY_GEMM_NT) {
         real *transposed = FN(at)(call, 3, 0);
         const int64_t ld = fnn_padded(n);
@@ -39,8 +41,10 @@ INLINE void FN(operate_gemm)(const fnn_call *call, fnn_sync *sync, int64_t membe
     }
     fnn_share(m, FNN_ROW_BLOCK, member, team, &first, &last);
     if (last > first) {
-        FN(gemm)(FN(at)(call, 0, first), call->ld[0], (const real *)call->array[1] + first * a_row, a_row, a_k, B, ldb,
-                 last - first, n, k, bias, flags, call->pack == NULL ? NULL : (real *)call->pack + member * FNN_SCRATCH);
+        real *pack = call->pack == NULL ? NULL : (real *)call->pack + member * FNN_SCRATCH;
+        (flags & FNN_TRANSPOSED ? FN(gemm_blocks) : FN(gemm))(FN(at)(call, 0, first), call->ld[0],
+                                                              (const real *)call->array[1] + first * a_row, a_row, a_k,
+                                                              B, ldb, last - first, n, k, bias, flags, pack);
     }
 }
 

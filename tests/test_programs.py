@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fastnn.backends.protocol import Backend, Data, Program
 from fastnn.formulas import ACTIVATIONS
-from fastnn.lowering import LossSpec, MetricSpec, OptimizerSpec
+from fastnn.lowering import LossSpec, MetricSpec, OptimizerSpec, Penalty
 from fastnn.plan import SUM_LOSS, Counter, Plan
 from fastnn.state import State
 from plans import ADAM, ENDS, MODELS, MSE, SGD, Model
@@ -103,6 +103,48 @@ class TestTwins:
         where = f"{runner_name(runner)} {name} {dtype} unfused"
         got = trace(load(runner[0]), ALL[name], dtype, fused=False)
         assert_same(got, reference(name, dtype), where)
+
+
+# Batches of one chunk of 256 rows, of more than a buffer of packed blocks holds, and of far more; W large enough to be
+# packed, and so large that no transposed copy of it is kept.
+LARGE = [
+    Model(
+        f"large {batch}",
+        (*layers, ("dense", 3)),
+        optimizer=ADAM._replace(clip=clip, limit=0.01),
+        features=70,
+        rows=2 * batch - 9,
+        batch=batch,
+    )
+    for batch, clip, layers in (
+        (
+            150,
+            "",
+            (
+                ("dense", 600, {"kernel_penalty": Penalty(0.01, 0.02)}),
+                ("activation", "relu"),
+                ("dense", 900),
+                ("activation", "tanh"),
+            ),
+        ),
+        (530, "global_norm", (("dense", 300), ("batch_norm", {}), ("dense", 260))),
+        (2100, "value", (("dense", 140), ("activation", "relu"), ("dense", 130))),
+    )
+]
+
+
+@functools.cache
+def by_operations(number: int, dtype: str) -> Trace:
+    """What the operations of C make of it, which are compared with the reference one by one."""
+    return trace(load("c"), LARGE[number], dtype, fused=False)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("number", range(len(LARGE)))
+@pytest.mark.parametrize("runner", TWINS, indirect=True, ids=runner_name)
+def test_large_layers(number: int, dtype: str, runner: Runner) -> None:
+    where = f"{runner_name(runner)} {LARGE[number].name} {dtype}"
+    assert_same(trace(load(runner[0]), LARGE[number], dtype), by_operations(number, dtype), where)
 
 
 _OPTIONS = st.fixed_dictionaries({name: st.booleans() for name in ("scale", "center", "trainable")})

@@ -1,10 +1,8 @@
-"""GEMM over tiles: chunks of k, panels of columns; and what surrounds it: the transposing pack, sums over the batch."""
+"""GEMM over tiles: chunks of k, panels of columns; sums over the batch."""
 
 from __future__ import annotations
 
 from typing import Any
-
-from llvmlite import ir
 
 from ... import arithmetic as ar
 from .gemm_blocks import gemm_blocks, is_large
@@ -18,7 +16,7 @@ from .gemm_tile import (
     gemm_panel_wide,
 )
 from .jit import device
-from .lanes import I32, I64, LANES, Frame, Value, kernel
+from .lanes import Frame, kernel
 from .memory import itemsize
 from .reductions import batch_fold
 
@@ -49,38 +47,6 @@ def gemm(zero, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack):
                 gemm_panel_wide(zero, c_at, ldc, a_at, a_row, a_k, b_at, ldb, m, width, depth, bias_at, step_flags)
             else:
                 gemm_panel_narrow(zero, c_at, ldc, a_at, a_row, a_k, b_at, ldb, m, width, depth, bias_at, step_flags)
-
-
-def _transpose(f: Frame, dst: Any, ldd: Any, src: Any, lds: Any, rows: Any, columns: Any) -> None:
-    """dst_cr = src_rc in blocks of 16 x 16, by four rounds of exchanges between rows."""
-    builder = f.builder
-    with f.loop(rows, LANES) as r, f.loop(columns, LANES) as c:
-        row_left, column_left = builder.sub(rows, r), builder.sub(columns, c)
-        column_mask, row_mask = f.mask(column_left), f.mask(row_left)
-        block = []
-        for i in range(LANES):
-            # A row past the end reads the last one again; its lanes are masked when stored.
-            inside = builder.icmp_signed("<", I64(i), row_left)
-            row = builder.add(r, builder.select(inside, I64(i), I64(0)))
-            block.append(f.load(f.at(src, builder.add(builder.mul(row, lds), c)), column_mask).ir)
-        half = LANES // 2
-        while half:
-            low = [lane if not lane & half else LANES + lane - half for lane in range(LANES)]
-            high = [lane + half if not lane & half else LANES + lane for lane in range(LANES)]
-            for i in range(LANES):
-                if not i & half:
-                    pair = block[i], block[i + half]
-                    masks = [ir.Constant(ir.VectorType(I32, LANES), indices) for indices in (low, high)]
-                    block[i], block[i + half] = (builder.shuffle_vector(*pair, mask) for mask in masks)
-            half //= 2
-        for i in range(LANES):
-            with builder.if_then(builder.icmp_signed("<", I64(i), column_left)):
-                at = builder.add(builder.mul(builder.add(c, I64(i)), ldd), r)
-                f.store(Value(f.lanes, block[i]), f.at(dst, at), row_mask)
-
-
-# transpose(zero, dst, ldd, src, lds, rows of src, columns of src)
-transpose = kernel("transpose", 6, 0, _transpose)
 
 
 def _bias_backward(f: Frame, db: Any, dZ: Any, ld: Any, rows: Any, columns: Any) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 from numba.extending import register_jitable
 
 from ...arithmetic import K_CHUNK
-from .gemm_tile import ACCUMULATE, BLOCK_TILE, BYTES, PACKED, SHAPE, Tile, tile_kernel
+from .gemm_tile import ACCUMULATE, BLOCK_TILE, BYTES, PACKED, SHAPE, TRANSPOSED, Tile, tile_kernel
 from .jit import device
 from .lanes import I64, ITEMSIZE, Frame, Lanes, kernel
 from .memory import itemsize
+from .transpose import pack_transposed
 
 BLOCK_ROWS = 126  # rows of A that are packed at a time
 BLOCK_BYTES = 2048  # of a row of a block of B
@@ -38,7 +39,7 @@ def pack_size(size):
 @device
 def is_large(m, n, k):
     """Whether blocks repay their copies."""
-    return m >= 64 and n >= LEAST_COLUMNS and k >= 32
+    return m >= 64 and n >= LEAST_COLUMNS and k >= 8
 
 
 def _pack_panels(f: Frame, panels: Any, B: Any, ldb: Any, n: Any, k: Any) -> None:
@@ -157,7 +158,8 @@ gemm_packed = kernel("gemm_packed", 12, 0, _packed)
 
 @device
 def gemm_blocks(zero, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack):
-    """`gemm` by blocks; `pack` is the address of a buffer of `pack_size` elements."""
+    """`gemm` by blocks; with TRANSPOSED for a B that is given as (n, k). `pack` is the address of a buffer of
+    `pack_size` elements."""
     size = itemsize(zero)
     columns = BLOCK_BYTES // size
     rows = pack + packed_rows(size) * size
@@ -168,7 +170,10 @@ def gemm_blocks(zero, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack)
             step_flags = flags if start + depth >= k else 0
             if start > 0:
                 step_flags |= ACCUMULATE
-            pack_panels(zero, pack, B + (start * ldb + j) * size, ldb, width, depth)
+            if flags & TRANSPOSED:
+                pack_transposed(zero, pack, B + (j * ldb + start) * size, ldb, width, depth)
+            else:
+                pack_panels(zero, pack, B + (start * ldb + j) * size, ldb, width, depth)
             gemm_packed(
                 zero,
                 C + j * size,

@@ -17,6 +17,7 @@ ACCUMULATE = 1  # C + chunk instead of chunk
 BIAS = 2  # then + bias by columns
 RELU = 4  # then max(0, .)
 PACKED = 8  # the panel of B is padded to whole vectors
+TRANSPOSED = 16  # of `gemm_blocks`: B is given as (n, k)
 
 
 class Tile(NamedTuple):

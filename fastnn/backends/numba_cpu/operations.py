@@ -18,9 +18,9 @@ from .elementwise import (
     sum_squares,
     weighted_sum,
 )
-from .gemm import bias_backward, gemm, transpose
-from .gemm_blocks import pack_size
-from .gemm_tile import BIAS
+from .gemm import bias_backward, gemm
+from .gemm_blocks import gemm_blocks, is_large, pack_size
+from .gemm_tile import BIAS, TRANSPOSED
 from .jit import device
 from .losses import accuracy, crossentropy_backward, crossentropy_forward, loss_backward, loss_forward, r2_sums
 from .memory import double_at, integer_at, itemsize, real, set_double
@@ -40,6 +40,7 @@ from .optimizers import optimizer_step
 from .rows import dropout_rows
 from .softmax import softmax_backward, softmax_forward
 from .threads import barrier
+from .transpose import transpose
 from .workspace import ROW_BLOCK, padded, share
 
 GEMM_NN, GEMM_TN, GEMM_NT, DENSE_FORWARD, BIAS_BACKWARD, ACTIVATION_FORWARD, ACTIVATION_BACKWARD = (
@@ -87,6 +88,8 @@ def operate_gemm(zero, call, family, member, team):
         a_row, a_k = 1, lda
     elif family == DENSE_FORWARD:
         bias, flags = address(call, 3), BIAS
+    elif family == GEMM_NT and is_large(m, n, k):
+        flags = TRANSPOSED
     elif family == GEMM_NT:
         scratch, ld = integer_at(call, c.OP_SCRATCH), padded(n)
         first, last = share(n, ROW_BLOCK, member, team)
@@ -96,22 +99,12 @@ def operate_gemm(zero, call, family, member, team):
         B, ldb = scratch, ld
     first, last = share(m, ROW_BLOCK, member, team)
     if last > first:
-        gemm(
-            zero,
-            C + first * ldc * size,
-            ldc,
-            A + first * a_row * size,
-            a_row,
-            a_k,
-            B,
-            ldb,
-            last - first,
-            n,
-            k,
-            bias,
-            flags,
-            integer_at(call, c.OP_PACK) + member * pack_size(size) * size,
-        )
+        C, A = C + first * ldc * size, A + first * a_row * size
+        pack = integer_at(call, c.OP_PACK) + member * pack_size(size) * size
+        if flags & TRANSPOSED:
+            gemm_blocks(zero, C, ldc, A, a_row, a_k, B, ldb, last - first, n, k, bias, flags, pack)
+        else:
+            gemm(zero, C, ldc, A, a_row, a_k, B, ldb, last - first, n, k, bias, flags, pack)
 
 
 @device

@@ -8,7 +8,7 @@ import math
 from . import call as c
 from . import table as t
 from .elementwise import clip_value, copy, decay_step, penalty_backward, scale, sum_abs, sum_squares
-from .gemm import bias_backward, gemm, transpose
+from .gemm import bias_backward, gemm
 from .gemm_blocks import (
     BLOCK_BYTES,
     BLOCK_ROWS,
@@ -28,7 +28,8 @@ from .normalization import scale_backward
 from .optimizers import optimizer_step
 from .statistics import statistic
 from .threads import barrier
-from .workspace import ROW_BLOCK, buffer, constant, instruction, pack, padded, parameter, share
+from .transpose import transpose
+from .workspace import ROW_BLOCK, buffer, constant, instruction, pack, packs_transposed, padded, parameter, share
 
 GRADIENT_BLOCK = 32768  # elements of a gradient that stay in cache between dW and the optimizer
 
@@ -59,8 +60,9 @@ def penalty(zero, call):
 def transpose_block(zero, call, at, first, rows, column, columns):
     """A block of a W, rows x columns from (first, column), into its transposed."""
     place, size = integer_at(at, t.I_TRANSPOSED), itemsize(zero)
-    if place >= 0 and rows > 0:
-        ld, outputs = padded(integer_at(at, t.I_INPUTS)), integer_at(at, t.I_OUTPUTS)
+    inputs, outputs = integer_at(at, t.I_INPUTS), integer_at(at, t.I_OUTPUTS)
+    if place >= 0 and rows > 0 and not packs_transposed(inputs, outputs):
+        ld = padded(inputs)
         W = integer_at(call, c.THETA) + (integer_at(at, t.I_KERNEL) + first * outputs + column) * size
         dst = integer_at(call, c.WORKSPACE) + (place + column * ld + first) * size
         transpose(zero, dst, ld, W, outputs, rows, columns)

@@ -8,14 +8,15 @@ from . import call as c
 from . import table as t
 from .elementwise import activation_backward, activation_forward, affine, copy, gather_row, scale
 from .gemm import gemm
-from .gemm_tile import BIAS, RELU
+from .gemm_blocks import gemm_blocks
+from .gemm_tile import BIAS, RELU, TRANSPOSED
 from .jit import device
 from .losses import accuracy, crossentropy_backward, crossentropy_forward, loss_backward, loss_forward
 from .memory import integer_at, itemsize, real
 from .philox import dropout_row
 from .softmax import softmax_backward, softmax_forward
 from .statistics import batch_gradients, batch_statistics, normalize, normalize_backward
-from .workspace import buffer, constant, instruction, pack, padded
+from .workspace import buffer, constant, instruction, pack, packs_transposed, padded
 
 
 @device
@@ -253,9 +254,15 @@ def backward(zero, call, first, last, member, team, batch_rows):
         ld_src, ld_dst = padded(inputs_), padded(outputs_)
         saved = buffer(zero, call, integer_at(at, t.I_SAVED), outputs_, first)
         if kind == t.DENSE:
-            transposed = integer_at(call, c.WORKSPACE) + integer_at(at, t.I_TRANSPOSED) * size
             own = pack(zero, call, member)
-            gemm(zero, d_src, ld_src, d_dst, ld_dst, 1, transposed, ld_src, rows, inputs_, outputs_, 0, 0, own)
+            if packs_transposed(inputs_, outputs_):
+                W = integer_at(call, c.THETA) + integer_at(at, t.I_KERNEL) * size
+                gemm_blocks(
+                    zero, d_src, ld_src, d_dst, ld_dst, 1, W, outputs_, rows, inputs_, outputs_, 0, TRANSPOSED, own
+                )
+            else:
+                W = integer_at(call, c.WORKSPACE) + integer_at(at, t.I_TRANSPOSED) * size
+                gemm(zero, d_src, ld_src, d_dst, ld_dst, 1, W, ld_src, rows, inputs_, outputs_, 0, 0, own)
         elif kind == t.ACTIVATION:
             p = zero
             if integer_at(at, t.I_CONSTANT) >= 0:

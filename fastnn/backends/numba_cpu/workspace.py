@@ -16,6 +16,12 @@ def padded(width):
 
 
 @device
+def packs_transposed(inputs, outputs):
+    """Whether a W is so large that packing it transposed in every step costs less than keeping its transposed."""
+    return inputs * outputs >= 1 << 19
+
+
+@device
 def share(n, unit, member, team):
     """[first, last) of a member's part of n, in whole units."""
     units = (n + unit - 1) // unit
