@@ -15,6 +15,7 @@ import fastnn
 from fastnn import activations, config, layers, losses, metrics
 from fastnn.errors import FastnnError
 from nets import Array, every_backend, net, wave
+from support import load
 
 N, C = 7, 3
 LABELS = np.arange(N) * 2 % C
@@ -28,6 +29,7 @@ W = np.arange(N) - 1.0
 @pytest.fixture
 def default(monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
     """Makes a backend the default one."""
+    load(backend)
     monkeypatch.setenv("FASTNN_BACKEND", backend)
 
 

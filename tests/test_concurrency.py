@@ -264,6 +264,8 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_in_one_process(scenario: str, backend: str, alone: str) -> None:
+    if "numba" in SCENARIOS[scenario]:
+        load("numba")
     found = digests(SCENARIOS[scenario], backend=backend)
     assert found and set(found) == {alone}
 

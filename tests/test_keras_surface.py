@@ -334,12 +334,12 @@ def test_refused_data_leave_no_input_shape(call: str, backend: str) -> None:
     """A model whose first data are refused may begin with others, on the same optimizer."""
     optimizer = optimizers.Adam(0.01)
     model = fastnn.Sequential([layers.Dense(3)])
-    model.compile(optimizer, "mse", backend=backend)
+    model.compile(optimizer, "mse", backend=load(backend))
     with pytest.raises(ValueError, match="row 1, column 3"):
         getattr(model, call)(np.where(np.arange(20)[:, None] == 8, np.nan, wave(20)[:, None]).reshape(4, 5), wave(4, 3))
     assert not model.built
     assert model.get_weights() == []
-    model.compile(optimizer, "mse", backend=backend)
+    model.compile(optimizer, "mse", backend=load(backend))
     model.fit(wave(10, 7), wave(10, 3), verbose=0)
     assert model.input_shape == (None, 7)
     assert optimizer.learning_rate == 0.01

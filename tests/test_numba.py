@@ -263,36 +263,6 @@ def test_programs_are_not_copied() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_child_that_imports_fastnn() -> None:
-    """The parent used Numba's threads and never fastnn: the child, who comes late, must not touch them."""
-    code = (
-        "import multiprocessing, numba, numpy as np\n"
-        "@numba.njit(parallel=True)\n"
-        "def fill(a):\n"
-        "    for i in numba.prange(a.size):\n"
-        "        a[i] = i\n"
-        "def late():\n"
-        "    from test_numba import load, threads, train\n"
-        "    load('numba')\n"
-        "    with threads(('numba', 2)):\n"
-        "        train()\n"
-        "if __name__ == '__main__':\n"
-        "    fill(np.zeros(1000))\n"
-        "    child = multiprocessing.get_context('fork').Process(target=late)\n"
-        "    child.start(); child.join(120)\n"
-        "    print(child.exitcode)"
-    )
-    run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert run.stdout.strip() == "0", run.stderr
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_trains(alone: bytes) -> None:
     """The child has none of the parent's threads: it runs on one, to the same bits."""
     code = (
