@@ -112,8 +112,8 @@ int fnn_find_nonfinite_f64(int64_t *found, const void *x_bi, int64_t row_bytes, 
 
 /* --- operations: the rows of fastnn/operations.py --- */
 
-/* C (m, n) = A (m, k) B (k, n), chunks of 256 along k. scratch of the four (threads, FNN_SCRATCH_F32 or FNN_SCRATCH_F64),
- * or NULL: large matrices are slower then. */
+/* C (m, n) = A (m, k) B (k, n), chunks of 256 along k. scratch of the four (threads, FNN_SCRATCH_F32 or
+ * FNN_SCRATCH_F64), or NULL: large matrices are slower then. */
 int fnn_gemm_nn_f32(float *C_mn, int64_t ldc, const float *A_mk, int64_t lda, const float *B_kn, int64_t ldb,
         int64_t m, int64_t n, int64_t k, float *scratch, int32_t threads);
 int fnn_gemm_nn_f64(double *C_mn, int64_t ldc, const double *A_mk, int64_t lda, const double *B_kn, int64_t ldb,

@@ -1,7 +1,8 @@
 /* The kernels of one instruction set and dtype, as the families call each other's; included by vector.h. Addresses are
  * of the pair's reals, strides in elements. */
 
-/* gemm.c: C_mn = A_mk B_kn, then flags: FNN_BIAS, FNN_RELU; `pack` has room for what gemm_blocks.c packs, or is NULL. */
+/* gemm.c: C_mn = A_mk B_kn, then flags: FNN_BIAS, FNN_RELU; `pack` has room for what gemm_blocks.c packs, or is NULL.
+ */
 void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B, int64_t ldb, int64_t m,
               int64_t n, int64_t k, const real *bias, int flags, real *pack);
 void FN(bias_backward)(real *db, const real *dZ, int64_t ld, int64_t rows, int64_t columns);
@@ -14,7 +15,8 @@ INLINE bool FN(gemm_is_large)(int64_t m, int64_t n, int64_t k)
     return m >= 64 && n >= FNN_LEAST_COLUMNS && k >= 8;
 }
 
-/* gemm_blocks.c: the same for large matrices, with FNN_TRANSPOSED for a B that is given as (n, k); and its parts, for at most FNN_K_CHUNK of k and one block of columns. */
+/* gemm_blocks.c: the same for large matrices, with FNN_TRANSPOSED for a B that is given as (n, k); and its parts, for
+ * at most FNN_K_CHUNK of k and one block of columns. */
 void FN(gemm_blocks)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B, int64_t ldb,
                      int64_t m, int64_t n, int64_t k, const real *bias, int flags, real *pack);
 void FN(pack_panels)(real *panels, const real *B, int64_t ldb, int64_t n, int64_t k);

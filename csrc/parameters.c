@@ -167,8 +167,8 @@ INLINE void FN(finish_block)(const fnn_program *program, const int64_t *row, int
     }
 }
 
-/* The gradient of rows first ... last - 1 of a W: X^T dZ, a block at a time. A large one has dZ packed, once if the buffer holds all of a block
- * of columns. */
+/* The gradient of rows first ... last - 1 of a W: X^T dZ, a block at a time. A large one has dZ packed, once if the
+ * buffer holds all of a block of columns. */
 INLINE void FN(kernel_phase)(const fnn_program *program, const int64_t *row, int64_t first, int64_t last,
                              int64_t batch_rows, int64_t member, const fnn_step *s)
 {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -115,14 +114,12 @@ def write_speeds(speeds: Mapping[str, float]) -> bool:
     found = folder()
     if found is None:
         return False
+    from ..files import write_atomically  # its random names would cost every start
+
     lines = [f"c {_library()}", *(f"{kind} {speed:.4f}" for kind, speed in speeds.items())]
-    draft = found / f"{_SPEEDS}.{os.getpid()}"
     try:
-        draft.write_text("\n".join(lines) + "\n")
-        os.replace(draft, found / _SPEEDS)
+        write_atomically(found / _SPEEDS, ("\n".join(lines) + "\n").encode())
     except OSError:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
         return False
     speeds_on_disk.cache_clear()
     return True

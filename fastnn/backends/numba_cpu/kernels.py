@@ -4,11 +4,13 @@ linker."""
 from __future__ import annotations
 
 import ctypes
-import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from llvmlite import binding, ir
+
+from ...files import write_atomically
 
 # The families register their kernels when they are imported.
 from . import elementwise, gemm, gemm_tile, losses, normalization, optimizers, philox, softmax  # noqa: F401
@@ -59,7 +61,8 @@ def load(dtype: str, folder: Path | None) -> None:
     path = folder / f"kernels_{SUFFIX[dtype]}.o" if folder is not None else None
     code = _read(path) or machine.emit_object(optimised(dtype, machine))
     if path is not None and not path.exists():
-        _write_atomically(path, code)
+        with suppress(OSError):  # the disk may be full: then it is compiled again
+            write_atomically(path, code)
     if "+fma" not in cpu()[1].split(","):
         _name_software_fma()
     empty = binding.parse_assembly("")
@@ -86,13 +89,3 @@ def _read(path: Path | None) -> bytes:
         return path.read_bytes() if path is not None else b""
     except OSError:
         return b""
-
-
-def _write_atomically(path: Path, code: bytes) -> None:
-    """Keeps code at a path, if it can: another process may read or write the same file now, or the disk be full."""
-    draft = path.with_suffix(f".{os.getpid()}")
-    try:
-        draft.write_bytes(code)
-        os.replace(draft, path)
-    except OSError:
-        draft.unlink(missing_ok=True)
