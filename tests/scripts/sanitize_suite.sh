@@ -31,4 +31,7 @@ CC="$scratch/cc" pip install --quiet --no-deps .
 # Python itself is not instrumented: its runtime is loaded first, and what Python never frees is no leak.
 export LD_PRELOAD ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 PYTHONMALLOC=malloc
 export CI=true FASTNN_REQUIRE=c
-LD_PRELOAD=$("${CC:-gcc}" -print-file-name=libasan.so) pytest -q "$@"
+# AddressSanitizer of gcc 12 takes no lock of its allocator round a fork: a child hangs in its first malloc where another
+# thread was inside one, with any program. So the one test that forks while threads work is left to the plain run.
+LD_PRELOAD=$("${CC:-gcc}" -print-file-name=libasan.so) pytest -q \
+    --deselect "tests/test_concurrency.py::test_forks[c-forks while threads train]" "$@"
