@@ -47,12 +47,11 @@ def scalars(operation: Operation) -> tuple[float, ...]:
 @pytest.mark.parametrize("backend", FAST)
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_operation(benchmark: Any, name: str, backend: str, dtype: str) -> None:
-    """Times one operation on prepared arrays."""
+    """Times one operation, prepared for its arrays."""
     operation = OPERATIONS[name]
-    call = backends.get(backend).operations(dtype)[name]
-    arguments = [*arrays(operation, dtype), *scalars(operation)]
-    call(*arguments)
-    benchmark(call, *arguments)
+    call = backends.get(backend).operations(dtype)[name].prepare(*arrays(operation, dtype), *scalars(operation))
+    call()
+    benchmark(call)
     if benchmark.stats:
         seconds = benchmark.stats.stats.median
         benchmark.extra_info["GFLOP/s"] = round(operation.flops(SIZES) / seconds / 1e9, 2)

@@ -20,14 +20,13 @@ WIDER = {"float32": np.float64, "float64": np.longdouble}
 
 
 def fastnn_product(job: common.Found) -> Product:
-    """The backend's operation."""
+    """The backend's operation, prepared."""
     from fastnn import backends
 
     operations = backends.get(job["backend"]).operations(job["dtype"])
 
     def prepare(form: str, C: Array, A: Array, B: Array) -> Callable[[], Any]:
-        operation = operations[f"gemm_{form}"]
-        return lambda: operation(C, A, B)
+        return operations[f"gemm_{form}"].prepare(C, A, B)
 
     return prepare
 

@@ -163,7 +163,7 @@ def test_too_few_threads_come(alone: bytes) -> None:
         lone = team.sync_area()
         worker, call = team.worker_address("float32"), np.zeros(CALL_SIZE, np.int64)
         call[0] = 99  # a mode that does nothing
-        team._launchers()[1](worker, call.ctypes.data, lone.ctypes.data, 2)
+        team.together()(worker, call.ctypes.data, lone.ctypes.data, 2)
         assert lone[24] == 1
         with threads(("numba", 2)):
             assert train() == alone
@@ -299,7 +299,7 @@ def test_a_caller_with_flush_to_zero(alone: bytes) -> None:
     from fastnn.backends.numba_cpu.threads import exchange_mxcsr
 
     load("numba")
-    exchange = jit.entry(lambda value: exchange_mxcsr(np.uint32(value)))
+    exchange = jit.compiled(lambda value: exchange_mxcsr(np.uint32(value)), 1)
     odd = 0x1F80 | 0x8040 | 0x4000  # FTZ, DAZ, rounding up
     before = exchange(odd)
     try:

@@ -197,12 +197,34 @@ class Program(Passes):
         return name, (rate * math.sqrt(1.0 - power_2) / (1.0 - power_1), 1.0 - c[0], 1.0 - c[1], c[2])
 
 
+class Operator:
+    """One operation of `operations.py` on one backend, for arrays of one dtype.
+
+    Its arguments are those of its row: the arrays, then the scalars. Nothing about them is checked.
+    """
+
+    def __call__(self, *arguments: Any) -> None:
+        """Runs the operation once."""
+        self.prepare(*arguments)()
+
+    def prepare(self, *arguments: Any) -> Callable[[], object]:
+        """The operation on these very arrays and scalars, to be run again and again at the least cost a call.
+
+        Returns:
+            A callable of no arguments, whose result means nothing. It keeps the arrays alive and reads and writes what
+            they hold when it is called; addresses, shapes and the number of threads are those of now, so an array
+            must not be resized in place. It has a scratch of its own: it may be called in one thread at a time,
+            beside all other calls.
+        """
+        raise NotImplementedError
+
+
 class Backend:
     """One way to execute the contract. Subclasses give `name`, `operations` and, where they fuse, `program`."""
 
     name = ""
 
-    def operations(self, dtype: Any) -> Mapping[str, Callable[..., None]]:
+    def operations(self, dtype: Any) -> Mapping[str, Operator]:
         """The operations of `operations.py`, by name, for arrays of one dtype."""
         raise NotImplementedError
 

@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from ...operations import OPERATIONS, Family, Operation
 from ...plan import Plan, largest, padded
 from ...state import State, aligned
 from .. import forks
+from ..operators import GEMMS, TOTALS, CompiledOperator
 from ..protocol import Array, Backend, Data, Program, Sums, exclusive
 
 try:
@@ -35,7 +36,6 @@ FLOPS_PER_THREAD = 1_000_000
 LEVELS = ("avx512", "avx2", "portable")
 SUFFIX = {"float32": "f32", "float64": "f64"}
 _SCRATCH = {"float32": lib.FNN_SCRATCH_F32, "float64": lib.FNN_SCRATCH_F64}
-_GEMMS = (Family.GEMM_NN, Family.GEMM_TN, Family.GEMM_NT, Family.DENSE_FORWARD)
 SOURCE_DTYPES = {
     name: getattr(lib, f"FNN_{name.upper()}")
     for name in (
@@ -95,6 +95,11 @@ def threads_for(flops: int, rows: int, most: int) -> int:
     return int(max(1, min(most, flops // FLOPS_PER_THREAD, -(-rows // lib.FNN_ROW_BLOCK))))
 
 
+def operation_threads(flops: int, rows: int) -> int:
+    """The same for one operation. How many cores there are is not asked for every small one."""
+    return 1 if flops < 2 * FLOPS_PER_THREAD else threads_for(flops, rows, config.get_num_threads())
+
+
 def _address(array: Array) -> Any:
     return ffi.cast("void *", array.ctypes.data)
 
@@ -102,70 +107,71 @@ def _address(array: Array) -> Any:
 # --- operations -----------------------------------------------------------------------------------------------------
 
 
-class _Dims(dict[str, int]):
-    """Sizes by letter; a letter that no array has is 1."""
-
-    def __missing__(self, key: str) -> int:
-        return 1
-
-
-def _sizes(row: Operation, d: Mapping[str, int]) -> tuple[int, ...]:
-    """The sizes in the order of the function's arguments, rows first where there are any."""
-    match row.family:
-        case Family.GEMM_NN | Family.GEMM_TN | Family.GEMM_NT:
-            return d["m"], d["n"], d["k"]
-        case Family.DENSE_FORWARD:
-            return d["b"], d["o"], d["i"]
-        case Family.WEIGHTED_SUM | Family.ROW_SCALE:
-            return (d["b"],)
-        case _:
-            columns = next(d[letter] for letter in "ocp" if letter in d)
-            return (d["b"], columns) if "b" in d else (columns,)
-
-
-def _scalars(row: Operation, values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The scalars of the function's arguments, its code first."""
-    if row.family == Family.OPTIMIZER_STEP:
-        values = (*values, 0.0, 0.0, 0.0, 0.0)[:4]
-    elif row.family in (Family.CROSSENTROPY_FORWARD, Family.CROSSENTROPY_BACKWARD):
-        values = values[1:]  # they have no parameter
-    return (row.code, *values) if row.family in _CODED else values
-
-
 class _Scratch(threading.local):
-    """What the GEMMs of a thread pack into; it grows with the threads that they use."""
+    """What the direct calls of a thread pack into; it grows with what they need."""
 
-    def __init__(self, dtype: Any) -> None:
-        self.buffer = aligned(0, dtype)
+    def __init__(self, dtype: str) -> None:
+        self._buffer = aligned(0, dtype)
 
-    def address(self, threads: int) -> Any:
-        size = _SCRATCH[self.buffer.dtype.name] * threads
-        if self.buffer.size < size:
-            self.buffer = aligned(size, self.buffer.dtype)
-        return _address(self.buffer)
+    def room(self, size: int) -> Array:
+        if self._buffer.size < size:
+            self._buffer = aligned(size, self._buffer.dtype)
+        return self._buffer
 
 
-def _run_operation(function: Any, row: Operation, scratch: _Scratch, *arguments: Any) -> None:
-    specs = row.arguments
-    dims = _Dims()
-    given: list[Any] = []
-    for spec, array in zip(specs, arguments[: len(specs)], strict=True):
-        given.append(_address(array))
-        dims.update(zip(spec.dims, array.shape, strict=True))
-        if not spec.total and (len(spec.dims) == 2 or spec.dims == "b"):
-            given.append(array.strides[0] // array.itemsize)
-    if row.family == Family.OPTIMIZER_STEP:  # theta, the slots, the gradient
-        given[-1:-1] = [ffi.NULL] * (4 - len(given))
-    sizes = _sizes(row, dims)
-    given.extend(sizes)
-    threads = threads_for(row.flops(dims), sizes[0] if len(sizes) > 1 or "b" in dims else 1, config.get_num_threads())
-    if row.family == Family.GEMM_NT:
-        transposed = aligned(max(1, dims["k"] * padded(dims["n"])), arguments[0].dtype)
-        given.append(_address(transposed))
-    if row.family in _GEMMS:
-        given.append(scratch.address(threads))
-    given.extend(_scalars(row, arguments[len(specs) :]))
-    _check(function(*given, threads), row.name)
+class COperator(CompiledOperator):
+    """One function of the library."""
+
+    def __init__(self, row: Operation, dtype: str, scratch: _Scratch) -> None:
+        super().__init__(row)
+        self._function = getattr(lib, f"fnn_{row.family.name.lower()}_{SUFFIX[dtype]}")
+        self._dtype, self._scratch = dtype, scratch
+        self._reals = ffi.typeof("float[]" if dtype == "float32" else "double[]")
+        kinds = (ffi.typeof("double[]") if spec.total else self._reals for spec in row.arguments)
+        self._arrays = tuple(zip(kinds, self._strided, strict=True))
+        self._threaded = self._has_rows and row.family not in TOTALS
+        self._pack = _SCRATCH[dtype] if row.family in GEMMS else 0  # elements for each thread
+        self._transposes = row.family == Family.GEMM_NT
+        self._code = (row.code,) if row.family in _CODED else ()
+        # An optimizer's function has room for two slots and four scalars. Crossentropies have no parameter.
+        steps = row.family == Family.OPTIMIZER_STEP
+        self._no_slots = (ffi.NULL,) * (4 - self._count) if steps else ()
+        self._no_scalars = (0.0,) * (4 - len(row.scalars)) if steps else ()
+        self._first = self._count + (row.family in (Family.CROSSENTROPY_FORWARD, Family.CROSSENTROPY_BACKWARD))
+
+    def __call__(self, *arguments: Any) -> None:
+        _check(self._function(*self._given(arguments, self._scratch.room)), self._name)
+
+    def prepare(self, *arguments: Any) -> Callable[[], object]:
+        # The function refuses no call of it: sizes are those of arrays, the code is the row's, and nothing is missing.
+        return partial(self._function, *self._given(arguments, partial(aligned, dtype=self._dtype)))
+
+    def _given(self, arguments: tuple[Any, ...], room: Callable[[int], Array]) -> list[Any]:
+        """The function's arguments, which keep alive what they point at."""
+        arrays = arguments[: self._count]
+        given: list[Any] = []
+        for array, (kind, strided) in zip(arrays, self._arrays, strict=True):
+            if strided:  # its first row: only contiguous memory has an address
+                given += ffi.from_buffer(kind, array[:1]), array.strides[0] // array.itemsize
+            else:
+                given.append(ffi.from_buffer(kind, array))
+        given[-1:-1] = self._no_slots  # after theta and the slots, before the gradient
+        sizes = self._sizes(arrays)
+        given += sizes
+        threads = operation_threads(self._flops(sizes), sizes[0]) if self._threaded else 1
+        if self._pack:
+            packed = self._pack * threads
+            scratch = room(packed + (sizes[2] * padded(sizes[1]) if self._transposes else 0))
+            if self._transposes:
+                given.append(ffi.from_buffer(self._reals, scratch[packed:]))
+            given.append(ffi.from_buffer(self._reals, scratch))
+        return [*given, *self._code, *arguments[self._first :], *self._no_scalars, threads]
+
+
+@cache
+def _operators(dtype: str) -> dict[str, COperator]:
+    scratch = _Scratch(dtype)
+    return {name: COperator(row, dtype, scratch) for name, row in OPERATIONS.items()}
 
 
 # What the entries of a program point at, where it is not int64.
@@ -341,19 +347,11 @@ class CBackend(Backend):
             known = ", ".join(LEVELS)
             _check(lib.fnn_set_level(wanted.encode()), f"FASTNN_CPU is {wanted!r}, expected one of {known}")
 
-    def operations(self, dtype: Any) -> Mapping[str, Callable[..., None]]:
-        suffix, scratch = SUFFIX[np.dtype(dtype).name], _Scratch(dtype)
-        return {
-            name: partial(_run_operation, getattr(lib, f"fnn_{_function(row)}_{suffix}"), row, scratch)
-            for name, row in OPERATIONS.items()
-        }
+    def operations(self, dtype: Any) -> Mapping[str, COperator]:
+        return _operators(np.dtype(dtype).name)
 
     def program(self, plan: Plan, state: State) -> CProgram:
         return CProgram(self, plan, state)
-
-
-def _function(row: Operation) -> str:
-    return row.family.name.lower()
 
 
 __all__ = ["CBackend", "ffi", "level", "lib", "threaded"]

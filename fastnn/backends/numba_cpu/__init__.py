@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import Any
 
 import numba
@@ -14,9 +14,10 @@ import numpy.typing as npt
 
 from ... import config
 from ...formulas import LOSS_NAMES, ROW_METRICS
-from ...operations import OPERATIONS, Argument, Family, Operation
+from ...operations import OPERATIONS, Family, Operation
 from ...plan import I, Kind, Los, Plan, mean_outputs, padded
 from ...state import State, aligned
+from ..operators import GEMMS, TOTALS, CompiledOperator
 from ..protocol import Array, Backend, Data, Program, Sums, exclusive
 from . import call as c
 from . import team
@@ -30,6 +31,15 @@ from .workspace import ROW_BLOCK
 # A thread more must save this much arithmetic, or its barriers cost more than they give.
 FLOPS_PER_THREAD = 1_000_000
 
+# Families that one thread runs.
+_ALONE = (*TOTALS, Family.BIAS_BACKWARD, Family.BATCH_MOMENTS, Family.SCALE_BACKWARD)
+
+
+class _Prepared(partial[None]):
+    """A call of compiled code by addresses, and what lies there."""
+
+    kept: Any
+
 
 class Call:
     """A call block, and what keeps its addresses alive."""
@@ -37,12 +47,10 @@ class Call:
     def __init__(self, entry: int) -> None:
         self.entry = entry
         self.block = aligned(c.CALL_SIZE, np.int64)
-        self.doubles = self.block.view(np.float64)
         self.address = int(self.block.ctypes.data)
         self.sync = team.sync_area()
         self.block[c.SYNC] = self.sync.ctypes.data
-        self.lock = threading.Lock()
-        self._room = aligned(0, np.float64)
+        self._room, self._room_address = aligned(0, np.float64), 0
 
     def __reduce__(self) -> Any:
         raise TypeError("a call block holds addresses and cannot be copied")
@@ -51,50 +59,77 @@ class Call:
         """The address of at least `size` elements that the call may write, and nobody keeps."""
         if self._room.size < size:
             self._room = aligned(size, dtype)
-        return int(self._room.ctypes.data)
+            self._room_address = int(self._room.ctypes.data)
+        return self._room_address
 
     def run(self, threads: int) -> None:
         team.launch(self.entry, self.address, self.sync, threads)
 
-
-def _stride(spec: Argument, array: Array) -> int:
-    """Elements between rows: a vector over the batch has a row for each element, another one serves every row."""
-    return array.strides[0] // array.itemsize if array.ndim > 1 or spec.dims == "b" else 0
-
-
-def _run_operation(shared: Callable[[], Call], row: Operation, *arguments: Any) -> None:
-    """One operation; the call block is shared by all operations of a dtype."""
-    call = shared()
-    with call.lock:
-        _marshal(call, row, arguments)
+    def prepared(self, threads: int, arrays: Any) -> Callable[[], object]:
+        """What runs it again and again."""
+        if threads > 1:
+            made = _Prepared(team.launch, self.entry, self.address, self.sync, threads)
+        else:
+            made = _Prepared(team.alone(), self.entry, self.address)
+        made.kept = self, arrays
+        return made
 
 
-def _marshal(call: Call, row: Operation, arguments: tuple[Any, ...]) -> None:
-    """Fills the call block: (address, row stride) of each array, sizes, scalars; and runs it."""
-    block, specs = call.block, row.arguments
-    block[c.OP_FAMILY], block[c.OP_CODE] = row.family, _code(row)
-    dims: dict[str, int] = {}
-    arrays = arguments[: len(specs)]
-    for number, (spec, array) in enumerate(zip(specs, arrays, strict=True)):
-        block[c.OP_ARRAYS + 2 * number] = array.ctypes.data
-        block[c.OP_ARRAYS + 2 * number + 1] = _stride(spec, array)
-        dims.update(zip(spec.dims, array.shape, strict=True))
-    sizes = _sizes(row, dims)
-    block[c.OP_SIZES : c.OP_SIZES + len(sizes)] = sizes
-    scalars = arguments[len(specs) :]
-    if row.family == Family.DROPOUT:
-        rate, seed, step, layer = scalars
-        call.doubles[c.OP_SCALARS] = rate
-        block[c.OP_SCALARS + 1 : c.OP_SCALARS + 4] = seed, step, layer
-    else:
-        call.doubles[c.OP_SCALARS : c.OP_SCALARS + len(scalars)] = scalars
-    if row.family == Family.GEMM_NT:
-        transposed = aligned(dims["k"] * padded(dims["n"]), arrays[0].dtype)
-        block[c.OP_SCRATCH] = transposed.ctypes.data
-    threads = threads_for(row.flops(dims), sizes[0], config.get_num_threads())
-    if row.family <= Family.DENSE_FORWARD:
-        block[c.OP_PACK] = call.room(pack_size(arrays[0].itemsize) * threads, arrays[0].dtype)
-    call.run(threads)
+class _Calls(threading.local):
+    """The call block of a thread's direct calls; what runs them is compiled when there is one."""
+
+    def __init__(self, dtype: str) -> None:
+        self._dtype = dtype
+
+    def new(self) -> Call:
+        return Call(team.operations_address(self._dtype))
+
+    @cached_property
+    def direct(self) -> Call:
+        return self.new()
+
+
+class NumbaOperator(CompiledOperator):
+    """One operation, by a call block."""
+
+    def __init__(self, row: Operation, dtype: str, calls: _Calls) -> None:
+        super().__init__(row)
+        self._dtype, self._calls = np.dtype(dtype), calls
+        scalars = "dqqq" if row.family == Family.DROPOUT else "d" * len(row.scalars)
+        self._write = c.operation_entries(self._count, scalars).pack_into
+        self._kernel = int(row.family), _code(row)
+        # Rows, columns and depth, of which the arrays do not have all; a step's depth is how many slots it has.
+        slots = self._count - 2 if row.family == Family.OPTIMIZER_STEP else 0
+        self._before = () if self._has_rows else (1,)
+        self._after = (1, slots)[len(self._before) + len(self._axes) - 1 :]
+        self._threaded = self._has_rows and row.family not in _ALONE
+        self._packs, self._transposes = row.family in GEMMS, row.family == Family.GEMM_NT
+
+    def __call__(self, *arguments: Any) -> None:
+        call = self._calls.direct
+        call.run(self._fill(call, arguments))
+
+    def prepare(self, *arguments: Any) -> Callable[[], object]:
+        call = self._calls.new()
+        return call.prepared(self._fill(call, arguments), arguments[: self._count])
+
+    def _fill(self, call: Call, arguments: tuple[Any, ...]) -> int:
+        """Writes the call block; gives the number of threads."""
+        arrays = arguments[: self._count]
+        at: list[int] = []
+        for array, strided in zip(arrays, self._strided, strict=True):
+            at += array.ctypes.data, array.strides[0] // array.itemsize if strided else 0
+        sizes = self._sizes(arrays)
+        threads = operation_threads(self._flops(sizes), sizes[0]) if self._threaded else 1
+        pack = transposed = 0
+        if self._packs:
+            packed = pack_size(self._dtype.itemsize) * threads
+            pack = call.room(packed + (sizes[2] * padded(sizes[1]) if self._transposes else 0), self._dtype)
+            transposed = pack + packed * self._dtype.itemsize
+        sizes = *self._before, *sizes, *self._after
+        scalars = arguments[self._count :]
+        self._write(call.block, 8 * c.OP_FAMILY, *self._kernel, *sizes, *at, *scalars, transposed, pack)
+        return threads
 
 
 def _code(row: Operation) -> int:
@@ -103,24 +138,14 @@ def _code(row: Operation) -> int:
     return ROW_METRICS.index(row.name) if row.family == Family.METRIC else row.code
 
 
-def _sizes(row: Operation, d: dict[str, int]) -> tuple[int, ...]:
-    """(rows, columns, depth) as `operations.py` reads them."""
-    match row.family:
-        case Family.GEMM_NN | Family.GEMM_TN | Family.GEMM_NT:
-            return d["m"], d["n"], d["k"]
-        case Family.DENSE_FORWARD:
-            return d["b"], d["o"], d["i"]
-        case Family.OPTIMIZER_STEP:
-            return 1, d["p"], len(row.arguments) - 2
-        case Family.WEIGHTED_SUM | Family.ROW_SCALE:
-            return d["b"], 1
-        case _:
-            return d.get("b", 1), next(d[letter] for letter in "ocp" if letter in d)
-
-
 def threads_for(flops: int, rows: int, most: int) -> int:
     """How many threads the work repays."""
     return max(1, min(most, flops // FLOPS_PER_THREAD, -(-rows // ROW_BLOCK)))
+
+
+def operation_threads(flops: int, rows: int) -> int:
+    """The same for one operation. How many cores there are is not asked for every small one."""
+    return 1 if flops < 2 * FLOPS_PER_THREAD else threads_for(flops, rows, config.get_num_threads())
 
 
 def _nothing() -> None:
@@ -274,17 +299,19 @@ class NumbaProgram(Program):
         self._data = weakref.ref(data)
 
 
+@cache
+def _operators(dtype: str) -> dict[str, NumbaOperator]:
+    calls = _Calls(dtype)
+    return {name: NumbaOperator(row, dtype, calls) for name, row in OPERATIONS.items()}
+
+
 class NumbaBackend(Backend):
     """Compiled by Numba, cached on disk, threaded."""
 
     name = "numba"
 
-    def operations(self, dtype: Any) -> Mapping[str, Callable[..., None]]:
-        @cache
-        def shared() -> Call:  # compiled when the first of them is called
-            return Call(team.operations_address(str(np.dtype(dtype))))
-
-        return {name: partial(_run_operation, shared, row) for name, row in OPERATIONS.items()}
+    def operations(self, dtype: Any) -> Mapping[str, NumbaOperator]:
+        return _operators(np.dtype(dtype).name)
 
     def program(self, plan: Plan, state: State) -> NumbaProgram:
         return NumbaProgram(self, plan, state)

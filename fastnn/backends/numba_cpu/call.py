@@ -3,6 +3,8 @@ Doubles lie in it bit-cast."""
 
 from __future__ import annotations
 
+import struct
+
 # What a worker does.
 RUN_STEPS, GRADIENT, UPDATE, SCORE, FORWARD, SHUFFLE, FIND_NONFINITE = range(7)
 
@@ -11,6 +13,16 @@ MODE, SYNC = 0, 1
 
 # Entries of an operation: (address, row stride) of each array, sizes and scalars.
 OP_FAMILY, OP_CODE, OP_SIZES, OP_ARRAYS, OP_SCALARS, OP_SCRATCH, OP_PACK = 2, 3, 4, 8, 24, 28, 29
+
+
+def operation_entries(arrays: int, scalars: str) -> struct.Struct:
+    """What writes the entries of an operation, from its family on: "d" is a scalar that is a double, "q" an int64.
+
+    What it packs: family, code, three sizes, an address and a row stride for each array, the scalars, two scratches.
+    """
+    after_arrays, after_scalars = OP_SCALARS - OP_ARRAYS - 2 * arrays, OP_SCRATCH - OP_SCALARS - len(scalars)
+    return struct.Struct(f"=5q8x{2 * arrays}q{8 * after_arrays}x{scalars}{8 * after_scalars}x2q")
+
 
 # Entries of a program: the plan and the state, set once.
 INSTRUCTIONS, INSTRUCTION_COUNT, PARAMETERS, PARAMETER_COUNT, METRICS, METRIC_COUNT, LOSS, OPTIMIZER, CONSTANTS = range(

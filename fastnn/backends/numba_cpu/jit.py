@@ -61,12 +61,14 @@ class _Cache(caching.FunctionCache):  # type: ignore[misc]
     _impl_class = _Implementation
 
 
-def entry(function: Any, parallel: bool = False) -> Any:
-    """A function that Python calls, compiled at its first call or read from disk; it holds no GIL."""
+def compiled(function: Any, arguments: int, parallel: bool = False) -> Any:
+    """A function of so many ints that Python calls and that holds no GIL; compiled, or read from disk."""
     made = njit(**_OPTIONS, parallel=parallel)(function)
     if cache_folder() is not None:
         made._cache = _Cache(function)
-    return made
+    signature = (types.intp,) * arguments
+    made.compile(signature)
+    return made.get_overload(signature)
 
 
 def callback(function: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import prange, types
+from numba import prange
 
 from ...state import aligned
 from .. import forks, kept
@@ -66,15 +66,21 @@ def _together(function, call, sync, wanted):
 
 
 @cache
-def _launchers() -> tuple[Any, Any]:
-    return jit.entry(_alone), jit.entry(_together, parallel=True)
+def alone() -> Any:
+    """`_alone`, called without the choice among signatures that a call of a Numba function begins with."""
+    return jit.compiled(_alone, 2)
+
+
+@cache
+def together() -> Any:
+    """`_together`, likewise."""
+    return jit.compiled(_together, 4, parallel=True)
 
 
 def compile_all(dtype: str) -> None:
     """Compiles, or reads from disk, all that a model of a dtype needs, before one asks for it."""
     worker_address(dtype)
-    for launcher, arguments in zip(_launchers(), (2, 4), strict=True):
-        launcher.compile((types.intp,) * arguments)
+    alone(), together()
 
 
 _region = threading.Lock()
@@ -86,15 +92,14 @@ def launch(function: int, call: int, sync: np.ndarray[Any, Any], team: int) -> N
     A forked child has lost the threading layer's threads, and `workqueue` allows one region at a time: there it runs
     on one thread.
     """
-    alone, together = _launchers()
     if team > 1 and not forks.threads_lost() and _region.acquire(blocking=False):
         try:
             sync[:] = 0
-            together(function, call, sync.ctypes.data, min(team, numba.get_num_threads()))
+            together()(function, call, sync.ctypes.data, min(team, numba.get_num_threads()))
         finally:
             _region.release()
     else:
-        alone(function, call)
+        alone()(function, call)
 
 
 def sync_area() -> np.ndarray[Any, Any]:

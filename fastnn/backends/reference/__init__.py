@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-from ..protocol import Backend
+from ..protocol import Backend, Operator
 from . import elementwise, gemm, normalization, optimizers, softmax
 from .algebra import NumpyAlgebra
 from .environment import guarded
+
+
+class ReferenceOperator(Operator):
+    """One operation over arrays."""
+
+    def __init__(self, run: Callable[..., None]) -> None:
+        self._run = guarded(run)
+
+    def prepare(self, *arguments: Any) -> Callable[[], object]:
+        return partial(self._run, *arguments)
 
 
 class ReferenceBackend(Backend):
@@ -16,11 +27,11 @@ class ReferenceBackend(Backend):
 
     name = "reference"
 
-    def operations(self, dtype: Any) -> Mapping[str, Callable[..., None]]:
+    def operations(self, dtype: Any) -> Mapping[str, ReferenceOperator]:
         """The operations by name, for arrays of one dtype."""
         o = NumpyAlgebra(dtype)
         families = (gemm, elementwise, softmax, optimizers, normalization)
-        return {name: guarded(run) for family in families for name, run in family.operations(o).items()}
+        return {name: ReferenceOperator(run) for family in families for name, run in family.operations(o).items()}
 
 
 __all__ = ["ReferenceBackend"]

@@ -1,0 +1,43 @@
+"""What the operations of compiled backends share: where their sizes are found, and what a call of them costs."""
+
+from __future__ import annotations
+
+import math
+
+from ..operations import Family, Operation
+from .protocol import Array, Operator
+
+GEMMS = (Family.GEMM_NN, Family.GEMM_TN, Family.GEMM_NT, Family.DENSE_FORWARD)
+# Families that add to a total in a fixed order: they run on one thread.
+TOTALS = (Family.R2_SUMS, Family.WEIGHTED_SUM, Family.SUM_ABS, Family.SUM_SQUARES)
+
+
+class CompiledOperator(Operator):
+    """One operation; what a call needs of its arguments is found out once."""
+
+    def __init__(self, row: Operation) -> None:
+        specs, letters = row.arguments, size_letters(row)
+        self._name, self._count = row.name, len(specs)
+        # Of each array: whether it has a row stride. A vector over the batch has a row for each element.
+        self._strided = tuple(not spec.total and (len(spec.dims) > 1 or spec.dims == "b") for spec in specs)
+        # Of each size: an array that has it, and its axis there.
+        self._axes = tuple(
+            next((number, spec.dims.index(letter)) for number, spec in enumerate(specs) if letter in spec.dims)
+            for letter in letters
+        )
+        self._unit = row.flops(dict.fromkeys(letters, 1))
+        self._has_rows = letters[0] in "mb"
+
+    def _sizes(self, arrays: tuple[Array, ...]) -> list[int]:
+        return [arrays[number].shape[axis] for number, axis in self._axes]
+
+    def _flops(self, sizes: list[int]) -> int:
+        return self._unit * math.prod(sizes)
+
+
+def size_letters(row: Operation) -> str:
+    """The letters of the sizes in the order of the kernels' arguments, rows first where there are any."""
+    if row.family in GEMMS:
+        return "boi" if row.family == Family.DENSE_FORWARD else "mnk"
+    letters = {letter for spec in row.arguments for letter in spec.dims}
+    return "".join(letter for letter in "bocp" if letter in letters)
