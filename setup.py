@@ -1,8 +1,8 @@
-"""The extension modules, which pyproject.toml cannot declare; everything else is there."""
+"""The extension module, which pyproject.toml cannot declare; everything else is there."""
 
 from setuptools import setup
 
 setup(
-    cffi_modules=["csrc/build.py:library", "csrc/build.py:openmp"],
+    cffi_modules=["csrc/build.py:library"],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -97,7 +97,7 @@ int fnn_set_level(const char *name);
 /* Runs `member(context)` on `threads` threads and returns when all have ended; fewer that come change only the time. */
 typedef void (*fnn_region)(void (*member)(void *), void *context, int32_t threads);
 
-/* How threads are started; NULL: never more than one. fnn_openmp_region of openmp.c is one. */
+/* How threads are started; NULL: never more than one. At first the library's own, where there are POSIX threads. */
 int fnn_set_region(fnn_region region);
 
 /* order (n) = the permutation of an epoch. */

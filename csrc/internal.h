@@ -28,6 +28,12 @@
 #define FNN_X86 0
 #endif
 
+#if defined(_WIN32)
+#define FNN_POSIX 0
+#else
+#define FNN_POSIX 1
+#endif
+
 #define FNN_CAT_(a, b, c) a##b##c
 #define FNN_CAT(a, b, c) FNN_CAT_(a, b, c)
 #if defined(__clang__)
@@ -66,6 +72,9 @@ const fnn_workers *fnn_workers_f32(void);
 const fnn_workers *fnn_workers_f64(void);
 
 void fnn_launch(fnn_worker *worker, void *context, int32_t threads);
+void fnn_launch_shares(fnn_worker *worker, void *context, int32_t shares);
+void fnn_pool_region(void (*member)(void *), void *context, int32_t threads);
+void fnn_relax(int64_t spins);
 void fnn_barrier(fnn_sync *sync, int64_t team);
 double fnn_fma_exact(double a, double b, double c);
 int fnn_slots(int32_t code); /* how many slots an optimizer has */

@@ -30,7 +30,11 @@ static int OP(call)(fnn_call *call, int needed, int32_t threads)
             return FNN_NULL;
         }
     }
-    fnn_launch(OP(workers)()->operate, call, threads);
+    if (call->family == FNN_FAMILY_GEMM_NT) { /* waits for the transposed of all */
+        fnn_launch(OP(workers)()->operate, call, threads);
+    } else {
+        fnn_launch_shares(OP(workers)()->operate, call, threads);
+    }
     return FNN_OK;
 }
 

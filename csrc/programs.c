@@ -164,7 +164,7 @@ int OP(find_nonfinite)(int64_t *found, const void *x_bi, int64_t row_bytes, int6
     fnn_scan scan = {
         .x = x_bi, .row_bytes = row_bytes, .rows = b, .columns = i, .largest = largest, .found = found,
     };
-    fnn_launch(OP(workers)()->scan, &scan, threads);
+    fnn_launch_shares(OP(workers)()->scan, &scan, threads);
     return FNN_OK;
 }
 

@@ -5,10 +5,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "internal.h"
 
-#if defined(_WIN32)
-#define FNN_POSIX 0
-#else
-#define FNN_POSIX 1
+#if FNN_POSIX
 #include <sched.h>
 #include <unistd.h>
 #endif
@@ -21,7 +18,11 @@
 #define PATIENCE 4000 /* looks of the first thread for the others, about a millisecond, before it works alone */
 #define IEEE_DEFAULT 0x1F80U /* MXCSR: round to nearest, all exceptions masked, neither FTZ nor DAZ */
 
+#if FNN_POSIX
+static _Atomic(fnn_region) region = fnn_pool_region;
+#else
 static _Atomic(fnn_region) region;
+#endif
 static atomic_flag busy = ATOMIC_FLAG_INIT;
 
 int fnn_set_region(fnn_region chosen)
@@ -50,7 +51,7 @@ static bool at_home(void)
 }
 #endif
 
-static inline void relax(int64_t spins)
+void fnn_relax(int64_t spins)
 {
 #if FNN_X86
     _mm_pause();
@@ -76,7 +77,7 @@ void fnn_barrier(fnn_sync *sync, int64_t team)
         return;
     }
     for (int64_t spins = 0; atomic_load_explicit(&sync->generation, memory_order_acquire) == generation; spins++) {
-        relax(spins);
+        fnn_relax(spins);
     }
 }
 
@@ -88,14 +89,14 @@ static int64_t enrol(fnn_sync *sync, int64_t wanted, int64_t *team)
     if (member == 0) {
         int64_t looks = 0;
         while (atomic_load_explicit(&sync->arrived, memory_order_acquire) < wanted && looks < PATIENCE) {
-            relax(looks++);
+            fnn_relax(looks++);
         }
         const bool all = atomic_load_explicit(&sync->arrived, memory_order_acquire) >= wanted;
         atomic_store_explicit(&sync->team, all ? wanted : 1, memory_order_release);
     }
     int64_t spins = 0;
     while ((*team = atomic_load_explicit(&sync->team, memory_order_acquire)) == 0) {
-        relax(spins++);
+        fnn_relax(spins++);
     }
     return member < *team ? member : -1;
 }
@@ -137,7 +138,17 @@ static void join(void *context)
     }
 }
 
-void fnn_launch(fnn_worker *worker, void *context, int32_t threads)
+/* Takes what share is left, again and again: nobody waits for a thread that comes late. */
+static void take_shares(void *context)
+{
+    const launch *l = context;
+    int64_t share;
+    while ((share = atomic_fetch_add_explicit(&l->sync->arrived, 1, memory_order_relaxed)) < l->wanted) {
+        work(l, share, l->wanted);
+    }
+}
+
+static void start_team(void (*member)(void *), fnn_worker *worker, void *context, int32_t threads)
 {
     fnn_sync sync;
     atomic_init(&sync.count, 0);
@@ -148,9 +159,21 @@ void fnn_launch(fnn_worker *worker, void *context, int32_t threads)
     const fnn_region start = atomic_load(&region);
     /* One team at a time: more would fight for the cores. */
     if (threads > 1 && start != NULL && at_home() && !atomic_flag_test_and_set_explicit(&busy, memory_order_acquire)) {
-        start(join, (void *)&l, threads);
+        start(member, (void *)&l, threads);
         atomic_flag_clear_explicit(&busy, memory_order_release);
     } else {
         work(&l, 0, 1);
     }
+}
+
+/* A worker whose threads meet at barriers: all that were wanted, or one. */
+void fnn_launch(fnn_worker *worker, void *context, int32_t threads)
+{
+    start_team(join, worker, context, threads);
+}
+
+/* A worker without barriers: its shares run in any order, on as many threads as come. */
+void fnn_launch_shares(fnn_worker *worker, void *context, int32_t shares)
+{
+    start_team(take_shares, worker, context, shares);
 }

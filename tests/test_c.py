@@ -151,20 +151,6 @@ def test_a_forked_child_trains() -> None:
     assert run.stdout.strip() == "0", run.stderr
 
 
-def test_without_an_openmp_runtime(alone: bytes) -> None:
-    """A machine without libgomp: one thread, the same bits."""
-    code = (
-        "import sys; sys.modules['fastnn.backends.c._openmp'] = None\n"
-        "from test_c import *\n"
-        "load('c')\n"
-        "from fastnn.backends import c\n"
-        "with threads(('c', 2)):\n"
-        "    print(c.threaded, train().hex())"
-    )
-    run = child("-c", code)
-    assert run.stdout.split() == ["False", alone.hex()], run.stderr
-
-
 # --- what it refuses ------------------------------------------------------------------------------------------------
 
 
@@ -336,8 +322,8 @@ def compiled(tmp_path: Path, *files: Path, flags: tuple[str, ...] = ()) -> Path:
 
 def test_a_network_trains_without_python(tmp_path: Path) -> None:
     """tests/c/smoke.c learns XOR through fastnn.h, to the same loss on every instruction set and number of threads."""
-    sources = [path for path in SOURCES.glob("*.c") if path.name != "openmp.c"]
-    program = compiled(tmp_path, HERE / "c" / "smoke.c", *sources, flags=("-DFNN_PTHREADS", "-pthread"))
+    sources = list(SOURCES.glob("*.c"))
+    program = compiled(tmp_path, HERE / "c" / "smoke.c", *sources, flags=("-pthread",))
     said = set()
     for level in LEVELS:
         for count in ("1", "2"):

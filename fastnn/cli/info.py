@@ -76,7 +76,7 @@ def _details(name: str) -> str:
     if name == "c":
         from ..backends import c
 
-        return f", {c.level()}, {'threads by OpenMP' if c.threaded else 'one thread: OpenMP has no runtime here'}"
+        return f", {c.level()}, {'threads of its own' if os.name == 'posix' else 'one thread'}"
     return ""
 
 

@@ -1,7 +1,7 @@
 /* Trains a network of 2-32-2 with both kinds of normalization on XOR, once for each way to clip gradients, through
  * fastnn.h alone: no Python. Prints the hexadecimal digits of the last losses.
  *
- * Arguments: how many threads (default 1). With FNN_PTHREADS threads are POSIX ones, which ThreadSanitizer understands.
+ * Arguments: how many threads (default 1).
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -9,36 +9,6 @@
 
 #include "constants.h"
 #include "fastnn.h"
-
-#ifdef FNN_PTHREADS
-#include <pthread.h>
-
-typedef struct start {
-    void (*member)(void *);
-    void *context;
-} start;
-
-static void *run_member(void *argument)
-{
-    const start *s = argument;
-    s->member(s->context);
-    return NULL;
-}
-
-static void region(void (*member)(void *), void *context, int32_t threads)
-{
-    pthread_t others[16];
-    start s = {member, context};
-    int made = 0;
-    for (int i = 1; i < threads && i < 16; i++) {
-        made += pthread_create(&others[made], NULL, run_member, &s) == 0;
-    }
-    member(context);
-    for (int i = 0; i < made; i++) {
-        pthread_join(others[i], NULL);
-    }
-}
-#endif
 
 enum { IN = 2, HIDDEN = 32, OUT = 2, ROWS = 128, BATCH = 64, STEPS = ROWS / BATCH, MOST_THREADS = 16 };
 enum { PREDICTING = 2, CAPACITY = PREDICTING * FNN_FORWARD_ROWS };
@@ -110,9 +80,6 @@ int main(int argc, char **argv)
     if (scratch == NULL || threads < 1 || threads > MOST_THREADS) {
         return 2;
     }
-#ifdef FNN_PTHREADS
-    fnn_set_region(region);
-#endif
     for (int row = 0; row < ROWS; row++) {
         const int a = row & 1, b = row >> 1 & 1;
         x[row][0] = (float)(2 * a - 1);

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Trains the network of tests/c/smoke.c on every instruction set with two threads: under AddressSanitizer and
-# UndefinedBehaviorSanitizer, then under ThreadSanitizer (with POSIX threads, since OpenMP's runtime is not instrumented).
-# CC chooses the compiler. Prints a line for each run, and fails where a sanitizer finds something: most of it on the
-# portable level, since masked loads and stores are not instrumented. `sanitize_suite.sh` runs the test suite so.
+# UndefinedBehaviorSanitizer, then under ThreadSanitizer. CC chooses the compiler. Prints a line for each run, and fails
+# where a sanitizer finds something: most of it on the portable level, since masked loads and stores are not
+# instrumented. `sanitize_suite.sh` runs the test suite so.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -10,14 +10,10 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 python3 "$root/csrc/generate.py" "$scratch/generated"
 
-sources=()
-for source in "$root"/csrc/*.c; do
-    [ "$(basename "$source")" = openmp.c ] || sources+=("$source")
-done
 for sanitizers in address,undefined thread; do
-    "${CC:-cc}" -std=c11 -O1 -g1 -ffp-contract=off -fno-math-errno -DFNN_PTHREADS -fsanitize=$sanitizers \
+    "${CC:-cc}" -std=c11 -O1 -g1 -ffp-contract=off -fno-math-errno -fsanitize=$sanitizers \
         -fno-sanitize-recover=all -I"$root/csrc" -I"$scratch/generated" \
-        "$root/tests/c/smoke.c" "${sources[@]}" -pthread -lm -o "$scratch/smoke"
+        "$root/tests/c/smoke.c" "$root"/csrc/*.c -pthread -lm -o "$scratch/smoke"
     for level in avx512 avx2 portable; do
         printf '%s: ' "$sanitizers"
         # Without random addresses: ThreadSanitizer's map has no room for some.

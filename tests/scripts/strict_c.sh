@@ -12,10 +12,8 @@ for compiler in gcc clang; do
         apt-get -qq update && apt-get -qq install -y --no-install-recommends $compiler >/dev/null
     fi
     for source in "$root"/csrc/*.c; do
-        [ "$(basename "$source")" = openmp.c ] && openmp=-fopenmp || openmp=
-        [ $compiler$openmp != clang-fopenmp ] || openmp=  # clang's OpenMP is a package of its own
         # Optimised, since some warnings come from the analysis of the flow.
-        $compiler -std=c11 -O1 -ffp-contract=off -fno-math-errno -Wall -Wextra -Wconversion -Werror $openmp \
+        $compiler -std=c11 -O1 -ffp-contract=off -fno-math-errno -Wall -Wextra -Wconversion -Werror \
             -I"$root/csrc" -I"$scratch" -c "$source" -o "$scratch/object.o"
     done
     echo "$($compiler --version | head -1): no warnings"

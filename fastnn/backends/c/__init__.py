@@ -17,7 +17,6 @@ from ...errors import BackendError
 from ...operations import OPERATIONS, Family, Operation
 from ...plan import Plan, largest, padded
 from ...state import State, aligned
-from .. import forks
 from ..operators import GEMMS, TOTALS, CompiledOperator
 from ..protocol import Array, Backend, Data, Program, Sums, exclusive
 
@@ -61,23 +60,6 @@ _CODED = (
     Family.OPTIMIZER_STEP,
     Family.INVERSE_DEVIATION,
 )
-
-
-def _start_threads() -> bool:
-    """Lets the library start threads; it runs on one without OpenMP's runtime, and in a fork, which has lost them."""
-    if forks.threads_lost():
-        return False
-    try:
-        from ._openmp import ffi as openmp_ffi  # type: ignore[import-not-found]
-        from ._openmp import lib as openmp
-    except ImportError:
-        return False
-    address = int(openmp_ffi.cast("intptr_t", openmp_ffi.addressof(openmp, "fnn_openmp_region")))
-    lib.fnn_set_region(ffi.cast("fnn_region", address))
-    return True
-
-
-threaded = _start_threads()
 
 
 def level() -> str:
@@ -354,4 +336,4 @@ class CBackend(Backend):
         return CProgram(self, plan, state)
 
 
-__all__ = ["CBackend", "ffi", "level", "lib", "threaded"]
+__all__ = ["CBackend", "ffi", "level", "lib"]
