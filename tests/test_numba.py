@@ -163,7 +163,7 @@ def test_too_few_threads_come(alone: bytes) -> None:
         lone = team.sync_area()
         worker, call = team.worker_address("float32"), np.zeros(CALL_SIZE, np.int64)
         call[0] = 99  # a mode that does nothing
-        team.together()(worker, call.ctypes.data, lone.ctypes.data, 2)
+        team.together()(worker, call.ctypes.data, lone.ctypes.data, 2, True)
         assert lone[24] == 1
         with threads(("numba", 2)):
             assert train() == alone

@@ -62,13 +62,13 @@ class Call:
             self._room_address = int(self._room.ctypes.data)
         return self._room_address
 
-    def run(self, threads: int) -> None:
-        team.launch(self.entry, self.address, self.sync, threads)
+    def run(self, threads: int, meets: bool = True) -> None:
+        team.launch(self.entry, self.address, self.sync, threads, meets)
 
-    def prepared(self, threads: int, arrays: Any) -> Callable[[], object]:
+    def prepared(self, threads: int, meets: bool, arrays: Any) -> Callable[[], object]:
         """What runs it again and again."""
         if threads > 1:
-            made = _Prepared(team.launch, self.entry, self.address, self.sync, threads)
+            made = _Prepared(team.launch, self.entry, self.address, self.sync, threads, meets)
         else:
             made = _Prepared(team.alone(), self.entry, self.address)
         made.kept = self, arrays
@@ -107,11 +107,11 @@ class NumbaOperator(CompiledOperator):
 
     def __call__(self, *arguments: Any) -> None:
         call = self._calls.direct
-        call.run(self._fill(call, arguments))
+        call.run(self._fill(call, arguments), self._transposes)
 
     def prepare(self, *arguments: Any) -> Callable[[], object]:
         call = self._calls.new()
-        return call.prepared(self._fill(call, arguments), arguments[: self._count])
+        return call.prepared(self._fill(call, arguments), self._transposes, arguments[: self._count])
 
     def _fill(self, call: Call, arguments: tuple[Any, ...]) -> int:
         """Writes the call block; gives the number of threads."""

@@ -14,7 +14,7 @@ from numba import prange
 from ...state import aligned
 from .. import forks, kept
 from . import jit
-from .threads import IEEE_DEFAULT, SYNC_SIZE, call_worker, enrol, exchange_mxcsr
+from .threads import IEEE_DEFAULT, SYNC_SIZE, call_worker, enrol, exchange_mxcsr, next_share
 
 _compiling = threading.Lock()
 _entries: dict[str, Any] = {}
@@ -55,14 +55,16 @@ def _alone(function, call):
     exchange_mxcsr(before)
 
 
-def _together(function, call, sync, wanted):
-    """The worker on a team of threads: one parallel region, in which those that came share the work."""
+def _together(function, call, sync, wanted, meets):
+    """The worker on a team of threads: one parallel region, in which those that came share the work. Where they do not
+    meet at barriers, each takes what share is left, again and again, and nobody waits for one that comes late."""
     for _ in prange(wanted):
-        member, team = enrol(sync, wanted)
-        if member >= 0:
+        member, team = enrol(sync, wanted) if meets else (next_share(sync), wanted)
+        while 0 <= member < team:
             before = exchange_mxcsr(np.uint32(IEEE_DEFAULT))
             call_worker(function, call, member, team)
             exchange_mxcsr(before)
+            member = -1 if meets else next_share(sync)
 
 
 @cache
@@ -74,7 +76,7 @@ def alone() -> Any:
 @cache
 def together() -> Any:
     """`_together`, likewise."""
-    return jit.compiled(_together, 4, parallel=True)
+    return jit.compiled(_together, 5, parallel=True)
 
 
 def compile_all(dtype: str) -> None:
@@ -86,8 +88,9 @@ def compile_all(dtype: str) -> None:
 _region = threading.Lock()
 
 
-def launch(function: int, call: int, sync: np.ndarray[Any, Any], team: int) -> None:
+def launch(function: int, call: int, sync: np.ndarray[Any, Any], team: int, meets: bool = True) -> None:
     """Runs a worker on a call block with a team of up to `team` threads; fewer change nothing but the time.
+    `meets` says whether the worker has barriers.
 
     A forked child has lost the threading layer's threads, and `workqueue` allows one region at a time: there it runs
     on one thread.
@@ -95,7 +98,7 @@ def launch(function: int, call: int, sync: np.ndarray[Any, Any], team: int) -> N
     if team > 1 and not forks.threads_lost() and _region.acquire(blocking=False):
         try:
             sync[:] = 0
-            together()(function, call, sync.ctypes.data, min(team, numba.get_num_threads()))
+            together()(function, call, sync.ctypes.data, min(team, numba.get_num_threads()), meets)
         finally:
             _region.release()
     else:

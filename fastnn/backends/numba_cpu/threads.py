@@ -138,6 +138,12 @@ def barrier(sync: int, team: int) -> None:
 
 
 @device
+def next_share(sync: int) -> int:
+    """The number of the next share of what a team without barriers does."""
+    return _atomic_add(sync, ARRIVED, 1)
+
+
+@device
 def enrol(sync: int, wanted: int) -> tuple[int, int]:
     """(this thread's number or -1, team size). Whoever comes first decides: all that were wanted, or itself alone if
     they don't come."""
