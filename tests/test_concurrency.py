@@ -163,7 +163,7 @@ with ProcessPoolExecutor(2, multiprocessing.get_context(method)) as pool:
 print(trained(backend))
 """
 
-# The parent uses OpenMP's runtime, which both backends may use, before fastnn comes.
+# The parent uses OpenMP's runtime, which Numba uses, before fastnn comes.
 LATE = """
 import multiprocessing
 import numba
@@ -293,7 +293,7 @@ def test_two_backends_in_threads_side_by_side(alone: str) -> None:
 @pytest.mark.skipif(not FORKS, reason="it forks")
 @pytest.mark.parametrize("first, second", [BACKENDS, BACKENDS[::-1]])
 def test_a_forked_child_uses_the_other_backend(first: str, second: str, alone: str) -> None:
-    """Both may use the same OpenMP runtime, whose threads the child does not have."""
+    """The child has neither's threads."""
     for name in BACKENDS:
         load(name)
     code = "print(trained(first), forked(lambda: trained(second) + ' ' + trained(first)), trained(second))"

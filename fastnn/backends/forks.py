@@ -1,5 +1,5 @@
-"""Whether this process may start threads: a forked child has none of its parent's, and OpenMP's runtime, which the
-backends and Numba's own loops share, would wait for them for ever."""
+"""Whether this process may start threads: a forked child has none of its parent's, and OpenMP's runtime, on which
+Numba's loops run, would wait for them for ever. The C library looks after its own threads."""
 
 from __future__ import annotations
 
