@@ -26,25 +26,13 @@ INLINE void FN(operate_gemm)(const fnn_call *call, fnn_sync *sync, int64_t membe
     } else if (call->family == FNN_FAMILY_DENSE_FORWARD) {
         bias = (const real *)call->array[3];
         flags = FNN_BIAS;
-    } else if (call->family == FNN_FAMILY_GEMM_NT && call->pack != NULL && FN(gemm_is_large)(m, n, k)) {
-        flags = FNN_TRANSPOSED;
     } else if (call->family == FNN_FAMILY_GEMM_NT) {
-        real *transposed = FN(at)(call, 3, 0);
-        const int64_t ld = fnn_padded(n);
-        fnn_share(n, FNN_ROW_BLOCK, member, team, &first, &last);
-        if (last > first) {
-            FN(transpose)(transposed + first, ld, B + first * ldb, ldb, last - first, k);
-        }
-        fnn_barrier(sync, team);
-        B = transposed;
-        ldb = ld;
+        flags = FNN_TRANSPOSED;
     }
     fnn_share(m, FNN_ROW_BLOCK, member, team, &first, &last);
     if (last > first) {
-        real *pack = call->pack == NULL ? NULL : (real *)call->pack + member * FNN_SCRATCH;
-        (flags & FNN_TRANSPOSED ? FN(gemm_blocks) : FN(gemm))(FN(at)(call, 0, first), call->ld[0],
-                                                              (const real *)call->array[1] + first * a_row, a_row, a_k,
-                                                              B, ldb, last - first, n, k, bias, flags, pack);
+        FN(gemm)(FN(at)(call, 0, first), call->ld[0], (const real *)call->array[1] + first * a_row, a_row, a_k, B, ldb,
+                 last - first, n, k, bias, flags, (real *)call->pack + member * FNN_SCRATCH);
     }
 }
 
