@@ -48,7 +48,7 @@ INLINE void FN(tile)(const int rows, const int vectors, const bool full, const b
         V b[THIN_VECTORS];
         FNN_UNROLL
         for (int j = 0; j < vectors; j++) {
-            b[j] = full ? LOAD(B + j * W) : LOAD_FIRST(B + j * W, n > j * W ? n - j * W : 0);
+            b[j] = full ? LOAD(B + j * W) : LOAD_FIRST(B + j * W, n - j * W);
         }
         if (ahead) {
             FNN_UNROLL
@@ -70,25 +70,40 @@ INLINE void FN(tile)(const int rows, const int vectors, const bool full, const b
             start[i / 4] += a_k;
         }
     }
-    const int flags = p->flags;
-    FNN_UNROLL
-    for (int j = 0; j < vectors; j++) {
-        const int64_t left = n > j * W ? n - j * W : 0;
-        const V b = (flags & FNN_BIAS) ? LOAD_FIRST(p->bias + column + j * W, left) : SPLAT((real)0);
+    real *C = p->C + column;
+    if (p->flags & FNN_ACCUMULATE) {
         FNN_UNROLL
         for (int i = 0; i < rows; i++) {
-            real *c = p->C + i * p->ldc + column + j * W;
-            V value = sum[i][j];
-            if (flags & FNN_ACCUMULATE) {
-                value = LOAD_FIRST(c, left) + value;
+            FNN_UNROLL
+            for (int j = 0; j < vectors; j++) {
+                sum[i][j] = LOAD_FIRST(C + i * p->ldc + j * W, n - j * W) + sum[i][j];
             }
-            if (flags & FNN_BIAS) {
-                value = value + b;
+        }
+    }
+    if (p->flags & FNN_BIAS) {
+        FNN_UNROLL
+        for (int j = 0; j < vectors; j++) {
+            const V b = LOAD_FIRST(p->bias + column + j * W, n - j * W);
+            FNN_UNROLL
+            for (int i = 0; i < rows; i++) {
+                sum[i][j] = sum[i][j] + b;
             }
-            if (flags & FNN_RELU) {
-                value = SELECT(LT(value, SPLAT((real)0)), SPLAT((real)0), value);
+        }
+    }
+    if (p->flags & FNN_RELU) {
+        FNN_UNROLL
+        for (int i = 0; i < rows; i++) {
+            FNN_UNROLL
+            for (int j = 0; j < vectors; j++) {
+                sum[i][j] = SELECT(LT(sum[i][j], SPLAT((real)0)), SPLAT((real)0), sum[i][j]);
             }
-            STORE_FIRST(c, value, left);
+        }
+    }
+    FNN_UNROLL
+    for (int i = 0; i < rows; i++) {
+        FNN_UNROLL
+        for (int j = 0; j < vectors; j++) {
+            STORE_FIRST(C + i * p->ldc + j * W, sum[i][j], n - j * W);
         }
     }
 }
