@@ -50,31 +50,38 @@ KERNEL void FN(gemm_rows)(const FN(product) *product, int64_t m, real *rows)
     FN(product) p = *product;
     const int64_t a_row = p.a_row, a_k = p.a_k, k = p.k;
     const bool copies = rows != NULL && a_k == 1, packs = rows != NULL && !copies;
-    const int64_t most = p.n <= W ? NARROW_ROWS : TILE_ROWS;
-    for (int64_t start = 0; start < m; start += FNN_BLOCK_ROWS) {
-        const int64_t height = fnn_least(FNN_BLOCK_ROWS, m - start), tiles = (height + most - 1) / most;
+    const int64_t most = p.n <= W ? NARROW_ROWS : TILE_ROWS, tiles = (m + most - 1) / most;
+    const int64_t low = m / fnn_greatest(tiles, 1), tall = m - tiles * low; /* tiles of a row more */
+    const int64_t group = packs ? FNN_BLOCK_ROWS / most : tiles;
+    const real *A = p.A;
+    for (int64_t first = 0; first < tiles; first += group) {
+        const int64_t last = fnn_least(first + group, tiles), split = fnn_greatest(first, fnn_least(tall, last));
         if (packs) {
-            const int64_t low = height / tiles, more = height % tiles, high = more * (low + 1);
-            FN(pack_rows)(rows, product->A + start, a_k, low + 1, more, k);
-            FN(pack_rows)(rows + high * k, product->A + start + high, a_k, low, tiles - more, k);
+            const int64_t high = (split - first) * (low + 1);
+            FN(pack_rows)(rows, A, a_k, low + 1, split - first, k);
+            FN(pack_rows)(rows + high * k, A + high, a_k, low, last - split, k);
             p.A = rows;
             p.a_row = 1;
         }
-        for (int64_t tile = 0; tile < tiles; tile++) {
-            const int64_t own = height / tiles + (tile < height % tiles);
-            const real *a = p.A;
+        for (int64_t tile = first; tile < last; tile++) {
+            const int64_t own = low + (tile < split);
             if (packs) {
                 p.a_k = own;
             } else if (copies) {
                 for (int64_t i = 0; i < own; i++) {
-                    memcpy(rows + i * (FNN_K_CHUNK + FNN_LANES), a + i * a_row, (size_t)k * sizeof(real));
+                    memcpy(rows + i * (FNN_K_CHUNK + FNN_LANES), A + i * a_row, (size_t)k * sizeof(real));
                 }
                 p.A = rows;
                 p.a_row = FNN_K_CHUNK + FNN_LANES;
+            } else {
+                p.A = A;
             }
             FN(tiles_of)(own, &p);
             p.C += own * p.ldc;
-            p.A = packs ? a + own * k : a + own * a_row;
+            A += own * a_row;
+            if (packs) {
+                p.A += own * k;
+            }
         }
     }
 }

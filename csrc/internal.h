@@ -129,6 +129,11 @@ static inline int64_t fnn_least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static inline int64_t fnn_greatest(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 /* Whether a W is so large that packing it transposed in every step costs less than keeping its transposed. */
 static inline bool fnn_packs_transposed(int64_t inputs, int64_t outputs)
 {
