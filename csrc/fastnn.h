@@ -113,7 +113,7 @@ int fnn_find_nonfinite_f64(int64_t *found, const void *x_bi, int64_t row_bytes, 
 /* --- operations: the rows of fastnn/operations.py --- */
 
 /* C (m, n) = A (m, k) B (k, n), chunks of 256 along k. scratch of the four (threads, FNN_SCRATCH_F32 or
- * FNN_SCRATCH_F64), or NULL: large matrices are slower then. */
+ * FNN_SCRATCH_F64). */
 int fnn_gemm_nn_f32(float *C_mn, int64_t ldc, const float *A_mk, int64_t lda, const float *B_kn, int64_t ldb,
         int64_t m, int64_t n, int64_t k, float *scratch, int32_t threads);
 int fnn_gemm_nn_f64(double *C_mn, int64_t ldc, const double *A_mk, int64_t lda, const double *B_kn, int64_t ldb,
@@ -125,13 +125,11 @@ int fnn_gemm_tn_f32(float *C_mn, int64_t ldc, const float *A_km, int64_t lda, co
 int fnn_gemm_tn_f64(double *C_mn, int64_t ldc, const double *A_km, int64_t lda, const double *B_kn, int64_t ldb,
         int64_t m, int64_t n, int64_t k, double *scratch, int32_t threads);
 
-/* C (m, n) = A B^T, A (m, k), B (n, k); transposed (k, n rounded up to 16). */
+/* C (m, n) = A B^T, A (m, k), B (n, k). */
 int fnn_gemm_nt_f32(float *C_mn, int64_t ldc, const float *A_mk, int64_t lda, const float *B_nk, int64_t ldb,
-        int64_t m, int64_t n, int64_t k, float *transposed,
-        float *scratch, int32_t threads);
+        int64_t m, int64_t n, int64_t k, float *scratch, int32_t threads);
 int fnn_gemm_nt_f64(double *C_mn, int64_t ldc, const double *A_mk, int64_t lda, const double *B_nk, int64_t ldb,
-        int64_t m, int64_t n, int64_t k, double *transposed,
-        double *scratch, int32_t threads);
+        int64_t m, int64_t n, int64_t k, double *scratch, int32_t threads);
 
 /* Z (b, o) = X (b, i) W (i, o) + b (o). */
 int fnn_dense_forward_f32(float *Z_bo, int64_t ldz, const float *X_bi, int64_t ldx, const float *W_io, int64_t ldw,

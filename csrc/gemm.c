@@ -1,4 +1,4 @@
-/* GEMM by register tiles over chunks of k and panels of columns; sums over the batch.
+/* GEMM: how a product is cut into blocks; sums over the batch.
  *
  * C_mn (+)= A_mk B_kn, every accumulator from +0 by fma in ascending k, chunks of FNN_K_CHUNK added in order.
  */
@@ -11,124 +11,224 @@
 #else
 
 #include "columns.h"
+#include "exchange.h"
 #include "gemm_tile.h"
 
-/* Rows of A, and row stride of B, from which a packed panel of B repays its copy. */
-#define PACK_ROWS 48
-#define PACK_STRIDE 256
+/* Fewest columns of C that whole vectors of columns repay. */
+#undef DOTS
+#define DOTS 4
 
-KERNEL static void FN(tile_wide)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B,
-                                 int64_t ldb, int64_t n, int64_t k, const real *bias, int flags)
+/* The least bytes of a chunk of B that repay its packing. */
+#undef PACK_BYTES
+#define PACK_BYTES 16384
+
+INLINE void FN(add_dots)(const int count, const int64_t depth, V *sum, const V *block, const real *q, int64_t q_vector,
+                         int64_t q_k)
 {
-    if ((flags & FNN_PACKED) || n >= 2 * W) {
-        FN(tile)(WIDE_ROWS, 2, true, C, ldc, A, a_row, a_k, B, ldb, n, k, bias, flags);
-    } else {
-        FN(tile)(WIDE_ROWS, 2, false, C, ldc, A, a_row, a_k, B, ldb, n, k, bias, flags);
+    FNN_UNROLL
+    for (int64_t i = 0; i < depth; i++) {
+        FNN_UNROLL
+        for (int j = 0; j < count; j++) {
+            sum[j] = FMA(SPLAT(q[j * q_vector + i * q_k]), block[i], sum[j]);
+        }
     }
 }
 
-KERNEL static void FN(tile_rest)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B,
-                                 int64_t ldb, int64_t n, int64_t k, const real *bias, int flags)
+/* out (rows, count) = R (rows, k), contiguous along k, times `count` vectors of k: W rows at a time, exchanged in
+ * registers. `count` is a constant after inlining. */
+INLINE void FN(dots)(const int count, real *out, int64_t out_row, int64_t out_vector, const real *R, int64_t ldr,
+                     const real *Q, int64_t q_vector, int64_t q_k, int64_t rows, int64_t k, const real *bias, int flags)
 {
-    FN(tile)(WIDE_REST, 2, false, C, ldc, A, a_row, a_k, B, ldb, n, k, bias, flags);
-}
-
-KERNEL static void FN(tile_row)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B,
-                                int64_t ldb, int64_t n, int64_t k, const real *bias, int flags)
-{
-    FN(tile)(1, 2, false, C, ldc, A, a_row, a_k, B, ldb, n, k, bias, flags);
-}
-
-KERNEL static void FN(tile_narrow)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B,
-                                   int64_t ldb, int64_t n, int64_t k, const real *bias, int flags)
-{
-    if (n >= W) {
-        FN(tile)(NARROW_ROWS, 1, true, C, ldc, A, a_row, a_k, B, ldb, n, k, bias, flags);
-    } else {
-        FN(tile)(NARROW_ROWS, 1, false, C, ldc, A, a_row, a_k, B, ldb, n, k, bias, flags);
+    for (int64_t row = 0; row < rows; row += W) {
+        V total[DOTS];
+        int64_t start = 0;
+        do {
+            const int64_t end = fnn_least(start + FNN_K_CHUNK, k);
+            V sum[DOTS];
+            FNN_UNROLL
+            for (int j = 0; j < count; j++) {
+                sum[j] = SPLAT((real)0);
+            }
+            for (int64_t step = start; step < end; step += W) {
+                V block[W];
+                const int64_t depth = fnn_least(W, end - step);
+                FN(load_exchanged)(block, R + row * ldr + step, ldr, rows - row, end - step);
+                const real *q = Q + step * q_k;
+                if (depth == W) { /* the block stays in registers */
+                    FN(add_dots)(count, W, sum, block, q, q_vector, q_k);
+                } else {
+                    FN(add_dots)(count, depth, sum, block, q, q_vector, q_k);
+                }
+            }
+            FNN_UNROLL
+            for (int j = 0; j < count; j++) {
+                total[j] = start == 0 ? sum[j] : total[j] + sum[j];
+            }
+            start = end;
+        } while (start < k);
+        const int64_t height = fnn_least(W, rows - row);
+        FNN_UNROLL
+        for (int j = 0; j < count; j++) {
+            V value = total[j];
+            if (flags & FNN_BIAS) {
+                value = value + SPLAT(bias[j]);
+            }
+            if (flags & FNN_RELU) {
+                value = SELECT(LT(value, SPLAT((real)0)), SPLAT((real)0), value);
+            }
+            real *o = out + row * out_row + j * out_vector;
+            if (out_row == 1) {
+                STORE_FIRST(o, value, height);
+            } else {
+                for (int64_t i = 0; i < height; i++) {
+                    o[i * out_row] = value[i];
+                }
+            }
+        }
     }
 }
 
-KERNEL static void FN(tile_narrow_rest)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k,
-                                        const real *B, int64_t ldb, int64_t n, int64_t k, const real *bias, int flags)
+KERNEL static void FN(few_dots)(real *out, int64_t out_row, int64_t out_vector, const real *R, int64_t ldr,
+                                const real *Q, int64_t q_vector, int64_t q_k, int64_t rows, int64_t count, int64_t k,
+                                const real *bias, int flags)
 {
-    FN(tile)(4, 1, false, C, ldc, A, a_row, a_k, B, ldb, n, k, bias, flags);
-}
-
-KERNEL static void FN(tile_narrow_row)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B,
-                                       int64_t ldb, int64_t n, int64_t k, const real *bias, int flags)
-{
-    FN(tile)(1, 1, false, C, ldc, A, a_row, a_k, B, ldb, n, k, bias, flags);
-}
-
-/* A panel of more than W and at most 2 W columns. */
-INLINE void FN(panel_wide)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B, int64_t ldb,
-                           int64_t m, int64_t n, int64_t k, const real *bias, int flags)
-{
-    int64_t i = 0;
-    for (; i + WIDE_ROWS <= m; i += WIDE_ROWS) {
-        FN(tile_wide)(C + i * ldc, ldc, A + i * a_row, a_row, a_k, B, ldb, n, k, bias, flags);
-    }
-    for (; i + WIDE_REST <= m; i += WIDE_REST) {
-        FN(tile_rest)(C + i * ldc, ldc, A + i * a_row, a_row, a_k, B, ldb, n, k, bias, flags);
-    }
-    for (; i < m; i++) {
-        FN(tile_row)(C + i * ldc, ldc, A + i * a_row, a_row, a_k, B, ldb, n, k, bias, flags);
+    switch (count) {
+    case 1:
+        FN(dots)(1, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, bias, flags);
+        break;
+    case 2:
+        FN(dots)(2, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, bias, flags);
+        break;
+    case 3:
+        FN(dots)(3, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, bias, flags);
+        break;
+    default:
+        FN(dots)(4, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, bias, flags);
+        break;
     }
 }
 
-/* The same, from a contiguous copy of the panel whose rows are padded to whole vectors: unpacked, it lies in few sets
- * of the first cache when the row stride is near a power of two. */
-KERNEL static void FN(panel_packed)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B,
-                                    int64_t ldb, int64_t m, int64_t n, int64_t k, const real *bias, int flags)
+/* At most THIN_ROWS rows of C: tiles of THIN_VECTORS vectors, over B as it is given. */
+KERNEL static void FN(thin)(const FN(product) *p, int64_t m)
 {
-    _Alignas(64) real copy[FNN_K_CHUNK * 2 * W];
-    for (int64_t row = 0; row < k; row++) {
-        STORE(copy + row * 2 * W, LOAD(B + row * ldb));
-        STORE(copy + row * 2 * W + W, LOAD_FIRST(B + row * ldb + W, n - W));
+    int64_t column = 0;
+    for (; column + THIN_VECTORS * W <= p->n; column += THIN_VECTORS * W) {
+        switch (m) {
+        case 1:
+            FN(tile)(1, THIN_VECTORS, true, true, p, column, p->B + column);
+            break;
+#if THIN_ROWS > 2
+        case 2:
+            FN(tile)(2, THIN_VECTORS, true, true, p, column, p->B + column);
+            break;
+        case 3:
+            FN(tile)(3, THIN_VECTORS, true, true, p, column, p->B + column);
+            break;
+        case 4:
+            FN(tile)(4, THIN_VECTORS, true, true, p, column, p->B + column);
+            break;
+        case 5:
+            FN(tile)(5, THIN_VECTORS, true, true, p, column, p->B + column);
+            break;
+#endif
+        default:
+            FN(tile)(THIN_ROWS, THIN_VECTORS, true, true, p, column, p->B + column);
+            break;
+        }
     }
-    FN(panel_wide)(C, ldc, A, a_row, a_k, copy, 2 * W, m, n, k, bias, flags | FNN_PACKED);
+    if (column < p->n) {
+        FN(product) rest = *p;
+        rest.C += column;
+        rest.B += column;
+        rest.bias = p->bias != NULL ? p->bias + column : NULL;
+        rest.n -= column;
+        FN(gemm_rows)(&rest, m, NULL);
+    }
 }
 
-INLINE void FN(panel_narrow)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B,
-                             int64_t ldb, int64_t m, int64_t n, int64_t k, const real *bias, int flags)
+/* C^T = B^T A for few columns of C, with A contiguous along m: vectors along m. */
+KERNEL static void FN(few_columns)(real *C, int64_t ldc, const real *A, int64_t a_k, const real *B, int64_t ldb,
+                                   int64_t m, int64_t n, int64_t k)
 {
-    int64_t i = 0;
-    for (; i + NARROW_ROWS <= m; i += NARROW_ROWS) {
-        FN(tile_narrow)(C + i * ldc, ldc, A + i * a_row, a_row, a_k, B, ldb, n, k, bias, flags);
+    for (int64_t i = 0; i < m; i += THIN_VECTORS * W) {
+        real block[THIN_ROWS * THIN_VECTORS * W];
+        const int64_t width = fnn_least(THIN_VECTORS * W, m - i);
+        FN(product) p = {.C = block, .ldc = THIN_VECTORS * W, .a_row = 1, .a_k = ldb, .ldb = a_k,
+                           .panel = 2 * W, .n = width};
+        int64_t start = 0;
+        do {
+            p.A = B + start * ldb;
+            p.B = A + start * a_k + i;
+            p.k = fnn_least(k - start, FNN_K_CHUNK);
+            p.flags = start > 0 ? FNN_ACCUMULATE : 0;
+            FN(thin)(&p, n);
+            start += FNN_K_CHUNK;
+        } while (start < k);
+        for (int64_t row = 0; row < width; row++) {
+            for (int64_t j = 0; j < n; j++) {
+                C[(i + row) * ldc + j] = block[j * THIN_VECTORS * W + row];
+            }
+        }
     }
-    for (; i + 4 <= m; i += 4) {
-        FN(tile_narrow_rest)(C + i * ldc, ldc, A + i * a_row, a_row, a_k, B, ldb, n, k, bias, flags);
+}
+
+/* Whether packing B costs less than reading it where it is. */
+bool FN(packs_columns)(int64_t ldb, int64_t m, int64_t n, int64_t depth)
+{
+    const bool alias = ldb * (int64_t)sizeof(real) % FNN_ALIAS_BYTES == 0;
+    return n > W && m >= (alias ? 48 : 160) && depth * n * (int64_t)sizeof(real) >= PACK_BYTES;
+}
+
+/* The product of FNN_BLOCK_COLUMNS at a time, chunk by chunk. */
+KERNEL static void FN(blocks)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B,
+                              int64_t ldb, int64_t m, int64_t n, int64_t k, const real *bias, int flags, real *pack)
+{
+    const bool transposed = (flags & FNN_TRANSPOSED) != 0;
+    const int64_t deepest = fnn_least(k, FNN_K_CHUNK);
+    const bool thin = m <= THIN_ROWS && n > 2 * W && !transposed;
+    const bool packs = transposed || FN(packs_columns)(ldb, m, n, deepest);
+    int64_t block = packs ? FNN_BLOCK_COLUMNS : n;
+    if (!packs && !thin && deepest * n * (int64_t)sizeof(real) > FNN_SECOND_CACHE) {
+        block = 2 * W;
     }
-    for (; i < m; i++) {
-        FN(tile_narrow_row)(C + i * ldc, ldc, A + i * a_row, a_row, a_k, B, ldb, n, k, bias, flags);
+    for (int64_t j = 0; j < n; j += block) {
+        const int64_t width = fnn_least(block, n - j);
+        int64_t start = 0;
+        do {
+            const int64_t depth = fnn_least(k - start, FNN_K_CHUNK);
+            FN(product) p = {
+                .C = C + j, .A = A + start * a_k, .B = packs ? pack : B + start * ldb + j,
+                .bias = (flags & FNN_BIAS) ? bias + j : NULL, .ldc = ldc, .a_row = a_row, .a_k = a_k,
+                .ldb = packs ? 2 * W : ldb, .panel = packs ? 2 * W * depth : 2 * W, .n = width, .k = depth,
+                .flags = (start + depth >= k ? flags : 0) | (start > 0 ? FNN_ACCUMULATE : 0) | (packs ? FNN_PACKED : 0),
+            };
+            if (transposed) {
+                FN(pack_transposed)(pack, B + j * ldb + start, ldb, width, depth);
+            } else if (packs) {
+                FN(pack_panels)(pack, B + start * ldb + j, ldb, width, depth);
+            }
+            if (thin) {
+                FN(thin)(&p, m);
+            } else {
+                FN(gemm_chunk)(&p, m, pack);
+            }
+            start += FNN_K_CHUNK;
+        } while (start < k);
     }
 }
 
 KERNEL void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B, int64_t ldb,
                      int64_t m, int64_t n, int64_t k, const real *bias, int flags, real *pack)
 {
-    if (pack != NULL && FN(gemm_is_large)(m, n, k)) {
-        FN(gemm_blocks)(C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack);
-        return;
-    }
-    for (int64_t j = 0; j < n; j += 2 * W) {
-        const int64_t width = fnn_least(n - j, 2 * W);
-        const real *bias_at = (flags & FNN_BIAS) ? bias + j : bias;
-        int64_t start = 0;
-        do {
-            const int64_t depth = fnn_least(k - start, FNN_K_CHUNK);
-            const int step_flags = (start + depth >= k ? flags : 0) | (start > 0 ? FNN_ACCUMULATE : 0);
-            const real *a_at = A + start * a_k, *b_at = B + start * ldb + j;
-            if (width > W && m >= PACK_ROWS && ldb >= PACK_STRIDE) {
-                FN(panel_packed)(C + j, ldc, a_at, a_row, a_k, b_at, ldb, m, width, depth, bias_at, step_flags);
-            } else if (width > W) {
-                FN(panel_wide)(C + j, ldc, a_at, a_row, a_k, b_at, ldb, m, width, depth, bias_at, step_flags);
-            } else {
-                FN(panel_narrow)(C + j, ldc, a_at, a_row, a_k, b_at, ldb, m, width, depth, bias_at, step_flags);
-            }
-            start += FNN_K_CHUNK;
-        } while (start < k);
+    const bool transposed = (flags & FNN_TRANSPOSED) != 0;
+    if (n <= DOTS && a_k == 1 && m >= W) {
+        FN(few_dots)(C, ldc, 1, A, a_row, B, transposed ? ldb : 1, transposed ? 1 : ldb, m, n, k, bias, flags);
+    } else if (transposed && m <= DOTS && n >= W && !(flags & FNN_BIAS)) {
+        FN(few_dots)(C, 1, ldc, B, ldb, A, a_row, a_k, n, m, k, NULL, flags);
+    } else if (n <= THIN_ROWS && a_row == 1 && m >= W && !(flags & (FNN_TRANSPOSED | FNN_BIAS | FNN_RELU))) {
+        FN(few_columns)(C, ldc, A, a_k, B, ldb, m, n, k);
+    } else {
+        FN(blocks)(C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack);
     }
 }
 

@@ -1,6 +1,5 @@
-/* GEMM of large matrices. A block of B, FNN_K_CHUNK rows of FNN_BLOCK_BYTES, is copied into panels of two vectors that
- * lie in the order in which tiles read them: it stays in the second cache while all rows of A pass over it, and no row
- * stride can crowd it into a few sets. The bits are those of gemm.c, whose chunks these are.
+/* GEMM by register tiles: rows of C in tiles of nearly equal heights, over columns of B that are packed into panels or
+ * lie as they were given.
  */
 #ifndef FNN_LEVEL
 
@@ -12,60 +11,22 @@
 
 #include "gemm_tile.h"
 
-/* A tile over a packed panel. Its part of C may be far away: it is asked for before the sums that it is added to. */
-INLINE void FN(tile_packed)(const int rows, real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k,
-                            const real *panel, int64_t n, int64_t k, const real *bias, int flags)
-{
-    FNN_UNROLL
-    for (int i = 0; i < rows; i++) {
-        __builtin_prefetch(C + i * ldc, 1);
-        __builtin_prefetch(C + i * ldc + W, 1);
-    }
-    FN(tile)(rows, 2, true, C, ldc, A, a_row, a_k, panel, 2 * W, n, k, bias, flags);
-}
-
-/* Tiles of `rows` rows from row *i on, over all panels; moves *i. */
-INLINE void FN(tiles)(const int rows, int64_t *i, int64_t end, real *C, int64_t ldc, const real *A, int64_t a_row,
-                      int64_t a_k, real *copy, const real *panels, int64_t n, int64_t k, const real *bias, int flags)
-{
-    for (; *i + rows <= end; *i += rows) {
-        const real *a = A + *i * a_row;
-        int64_t row = a_row, step = a_k;
-        if (copy != NULL) {
-            a = copy + *i * k;
-            row = 1;
-            step = rows;
-        }
-        for (int64_t j = 0; j < n; j += 2 * W) {
-            FN(tile_packed)(rows, C + *i * ldc + j, ldc, a, row, step, panels + j * k, n - j, k,
-                            (flags & FNN_BIAS) ? bias + j : bias, flags);
-        }
-    }
-}
-
-/* copy: rows first ... last - 1 of A, whose columns are contiguous, as tiles of `rows` rows read them. */
-INLINE void FN(pack_tiles)(const int rows, int64_t first, int64_t last, real *copy, const real *A, int64_t a_k,
-                           int64_t k)
+/* copy: `tiles` tiles of `rows` rows of A, whose columns are contiguous, in the order in which a tile reads them. */
+KERNEL static void FN(pack_rows)(real *copy, const real *A, int64_t a_k, int64_t rows, int64_t tiles, int64_t k)
 {
     for (int64_t step = 0; step < k; step++) {
         const real *a = A + step * a_k;
-        for (int64_t i = first; i + rows <= last; i += rows) {
-            memcpy(copy + i * k + step * rows, a + i, (size_t)rows * sizeof(real));
+        real *to = copy + step * rows;
+        for (int64_t tile = 0; tile < tiles; tile++) {
+            FNN_UNROLL
+            for (int64_t i = 0; i < NARROW_ROWS; i += W) {
+                const int64_t left = rows > i ? rows - i : 0;
+                STORE_FIRST(to + i, LOAD_FIRST(a + i, left), left);
+            }
+            a += rows;
+            to += rows * k;
         }
     }
-}
-
-/* How many rows tiles of BLOCK_ROWS take of m, such that those of WIDE_REST leave no more than they must. */
-INLINE int64_t FN(tall_rows)(int64_t m)
-{
-    const int64_t tiles = m / BLOCK_ROWS, rest = m % BLOCK_ROWS % WIDE_REST;
-    return (tiles - (tiles > 0 && BLOCK_ROWS % WIDE_REST != 0 && rest >= BLOCK_ROWS % WIDE_REST)) * BLOCK_ROWS;
-}
-
-/* The rows that tiles of `rows` can take of m - start, after start. */
-INLINE int64_t FN(end_of)(int64_t start, int64_t m, int64_t rows)
-{
-    return start + (m - start) / rows * rows;
 }
 
 KERNEL void FN(pack_panels)(real *panels, const real *B, int64_t ldb, int64_t n, int64_t k)
@@ -84,47 +45,61 @@ KERNEL void FN(pack_panels)(real *panels, const real *B, int64_t ldb, int64_t n,
     }
 }
 
-KERNEL void FN(gemm_packed)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *panels,
-                            int64_t m, int64_t n, int64_t k, const real *bias, int flags, real *rows)
+KERNEL void FN(gemm_rows)(const FN(product) *product, int64_t m, real *rows)
 {
-    for (int64_t start = 0; start < m; start += FNN_BLOCK_ROWS) {
-        const int64_t height = fnn_least(FNN_BLOCK_ROWS, m - start), tall = FN(tall_rows)(height);
-        const int64_t wide = FN(end_of)(tall, height, WIDE_ROWS), rest = FN(end_of)(wide, height, WIDE_REST);
-        real *C_at = C + start * ldc, *copy = NULL;
-        const real *A_at = A + start * a_row;
-        int64_t i = 0;
-        if (a_k != 1) {
-            copy = rows;
-            FN(pack_tiles)(BLOCK_ROWS, 0, tall, copy, A_at, a_k, k);
-            FN(pack_tiles)(WIDE_ROWS, tall, wide, copy, A_at, a_k, k);
-            FN(pack_tiles)(WIDE_REST, wide, rest, copy, A_at, a_k, k);
-            FN(pack_tiles)(1, rest, height, copy, A_at, a_k, k);
+    FN(product) p = *product;
+    const int64_t a_row = p.a_row, a_k = p.a_k, k = p.k;
+    const bool copies = rows != NULL && a_k == 1, packs = rows != NULL && !copies;
+    const int64_t most = p.n <= W ? NARROW_ROWS : TILE_ROWS, tiles = (m + most - 1) / most;
+    const int64_t low = m / fnn_greatest(tiles, 1), tall = m - tiles * low; /* tiles of a row more */
+    const int64_t group = packs ? FNN_BLOCK_ROWS / most : tiles;
+    const real *A = p.A;
+    for (int64_t first = 0; first < tiles; first += group) {
+        const int64_t last = fnn_least(first + group, tiles), split = fnn_greatest(first, fnn_least(tall, last));
+        if (packs) {
+            const int64_t high = (split - first) * (low + 1);
+            FN(pack_rows)(rows, A, a_k, low + 1, split - first, k);
+            FN(pack_rows)(rows + high * k, A + high, a_k, low, last - split, k);
+            p.A = rows;
+            p.a_row = 1;
         }
-        FN(tiles)(BLOCK_ROWS, &i, tall, C_at, ldc, A_at, a_row, a_k, copy, panels, n, k, bias, flags);
-        FN(tiles)(WIDE_ROWS, &i, wide, C_at, ldc, A_at, a_row, a_k, copy, panels, n, k, bias, flags);
-        FN(tiles)(WIDE_REST, &i, rest, C_at, ldc, A_at, a_row, a_k, copy, panels, n, k, bias, flags);
-        FN(tiles)(1, &i, height, C_at, ldc, A_at, a_row, a_k, copy, panels, n, k, bias, flags);
+        for (int64_t tile = first; tile < last; tile++) {
+            const int64_t own = low + (tile < split);
+            if (packs) {
+                p.a_k = own;
+            } else if (copies) {
+                for (int64_t i = 0; i < own; i++) {
+                    memcpy(rows + i * (FNN_K_CHUNK + FNN_LANES), A + i * a_row, (size_t)k * sizeof(real));
+                }
+                p.A = rows;
+                p.a_row = FNN_K_CHUNK + FNN_LANES;
+            } else {
+                p.A = A;
+            }
+            FN(tiles_of)(own, &p);
+            p.C += own * p.ldc;
+            A += own * a_row;
+            if (packs) {
+                p.A += own * k;
+            }
+        }
     }
 }
 
-KERNEL void FN(gemm_blocks)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B, int64_t ldb,
-                            int64_t m, int64_t n, int64_t k, const real *bias, int flags, real *pack)
+/* Whether tiles should have rows of A beside each other: those of X^T dZ where many panels read them, or where they are
+ * many; those of X and dZ where they share few sets of the first cache. */
+INLINE bool FN(packs_rows)(const FN(product) *p, int64_t m)
 {
-    real *rows = pack + FNN_PACKED_ROWS;
-    for (int64_t j = 0; j < n; j += FNN_BLOCK_COLUMNS) {
-        const int64_t width = fnn_least(FNN_BLOCK_COLUMNS, n - j);
-        for (int64_t start = 0; start < k; start += FNN_K_CHUNK) {
-            const int64_t depth = fnn_least(k - start, FNN_K_CHUNK);
-            const int step_flags = (start + depth >= k ? flags : 0) | (start > 0 ? FNN_ACCUMULATE : 0);
-            if (flags & FNN_TRANSPOSED) {
-                FN(pack_transposed)(pack, B + j * ldb + start, ldb, width, depth);
-            } else {
-                FN(pack_panels)(pack, B + start * ldb + j, ldb, width, depth);
-            }
-            FN(gemm_packed)(C + j, ldc, A + start * a_k, a_row, a_k, pack, m, width, depth,
-                            (flags & FNN_BIAS) ? bias + j : bias, step_flags, rows);
-        }
+    const int64_t bytes = m * p->k * (int64_t)sizeof(real);
+    if (p->a_k == 1) {
+        return p->a_row * (int64_t)sizeof(real) % FNN_ALIAS_BYTES == 0 && m > 12 && (p->n > 4 * W || p->n <= W);
     }
+    return (p->n > 8 * W && bytes > 32768) || (p->n > 2 * W && bytes > FNN_SECOND_CACHE);
+}
+
+KERNEL void FN(gemm_chunk)(const FN(product) *product, int64_t m, real *pack)
+{
+    FN(gemm_rows)(product, m, FN(packs_rows)(product, m) ? pack + FNN_PACKED_ROWS : NULL);
 }
 
 #endif

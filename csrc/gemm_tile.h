@@ -1,34 +1,36 @@
 /* The register tile of the GEMM: rows x vectors accumulators, fed by broadcasts of A and vectors of B. Included once
  * for a dtype and an instruction set. */
 
-/* Rows of the tiles: panels of two vectors, panels of one. */
-#undef WIDE_ROWS
-#undef WIDE_REST
+/* Most rows of a tile of two vectors, of one vector, and of four. */
+#undef TILE_ROWS
 #undef NARROW_ROWS
-#undef BLOCK_ROWS
+#undef THIN_ROWS
 #if FNN_LEVEL == FNN_AVX512
-#define WIDE_ROWS 8
-#define WIDE_REST 4
+#define TILE_ROWS 14
 #define NARROW_ROWS 16
-#define BLOCK_ROWS 14
+#define THIN_ROWS 6
 #elif FNN_LEVEL == FNN_AVX2
-#define WIDE_ROWS 6
-#define WIDE_REST 2
+#define TILE_ROWS 6
 #define NARROW_ROWS 8
-#define BLOCK_ROWS 6
+#define THIN_ROWS 2
 #else
-#define WIDE_ROWS 4
-#define WIDE_REST 2
-#define NARROW_ROWS 8
-#define BLOCK_ROWS 4
+#define TILE_ROWS 4
+#define NARROW_ROWS 4
+#define THIN_ROWS 1
 #endif
+#undef THIN_VECTORS
+#define THIN_VECTORS 4
+/* How many rows before its turn a row of B is asked for where it is not packed. */
+#undef AHEAD
+#define AHEAD 4
 
-/* `rows` x `vectors` accumulators; `full` if every column is there to be read: constants after inlining. */
-INLINE void FN(tile)(const int rows, const int vectors, const bool full, real *C, int64_t ldc, const real *A,
-                     int64_t a_row, int64_t a_k, const real *B, int64_t ldb, int64_t n, int64_t k, const real *bias,
-                     int flags)
+/* `rows` x `vectors` accumulators; `full` if every column is there to be read, `ahead` to ask for rows of B before their
+ * turn: constants after inlining. */
+INLINE void FN(tile)(const int rows, const int vectors, const bool full, const bool ahead, const FN(product) *p,
+                     int64_t column, const real *B)
 {
-    V sum[NARROW_ROWS][2];
+    const int64_t a_row = p->a_row, a_k = p->a_k, ldb = p->ldb, k = p->k, n = p->n - column;
+    V sum[NARROW_ROWS][THIN_VECTORS];
     /* Every fourth row has a pointer: the others are reached by offsets that fit in registers. */
     const real *start[(NARROW_ROWS + 3) / 4];
     FNN_UNROLL
@@ -40,13 +42,19 @@ INLINE void FN(tile)(const int rows, const int vectors, const bool full, real *C
     }
     FNN_UNROLL
     for (int i = 0; i < rows; i += 4) {
-        start[i / 4] = A + i * a_row;
+        start[i / 4] = p->A + i * a_row;
     }
     for (int64_t step = 0; step < k; step++) {
-        V b[2];
+        V b[THIN_VECTORS];
         FNN_UNROLL
         for (int j = 0; j < vectors; j++) {
-            b[j] = full ? LOAD(B + j * W) : LOAD_FIRST(B + j * W, n > j * W ? n - j * W : 0);
+            b[j] = full ? LOAD(B + j * W) : LOAD_FIRST(B + j * W, n - j * W);
+        }
+        if (ahead) {
+            FNN_UNROLL
+            for (int j = 0; j < vectors; j++) {
+                __builtin_prefetch(B + AHEAD * ldb + j * W);
+            }
         }
         B += ldb;
         FNN_UNROLL
@@ -62,24 +70,124 @@ INLINE void FN(tile)(const int rows, const int vectors, const bool full, real *C
             start[i / 4] += a_k;
         }
     }
-    FNN_UNROLL
-    for (int j = 0; j < vectors; j++) {
-        const int64_t left = n > j * W ? n - j * W : 0;
-        const V b = (flags & FNN_BIAS) ? LOAD_FIRST(bias + j * W, left) : SPLAT((real)0);
+    real *C = p->C + column;
+    if (p->flags & FNN_ACCUMULATE) {
         FNN_UNROLL
         for (int i = 0; i < rows; i++) {
-            real *c = C + i * ldc + j * W;
-            V value = sum[i][j];
-            if (flags & FNN_ACCUMULATE) {
-                value = LOAD_FIRST(c, left) + value;
+            FNN_UNROLL
+            for (int j = 0; j < vectors; j++) {
+                sum[i][j] = LOAD_FIRST(C + i * p->ldc + j * W, n - j * W) + sum[i][j];
             }
-            if (flags & FNN_BIAS) {
-                value = value + b;
-            }
-            if (flags & FNN_RELU) {
-                value = SELECT(LT(value, SPLAT((real)0)), SPLAT((real)0), value);
-            }
-            STORE_FIRST(c, value, left);
         }
+    }
+    if (p->flags & FNN_BIAS) {
+        FNN_UNROLL
+        for (int j = 0; j < vectors; j++) {
+            const V b = LOAD_FIRST(p->bias + column + j * W, n - j * W);
+            FNN_UNROLL
+            for (int i = 0; i < rows; i++) {
+                sum[i][j] = sum[i][j] + b;
+            }
+        }
+    }
+    if (p->flags & FNN_RELU) {
+        FNN_UNROLL
+        for (int i = 0; i < rows; i++) {
+            FNN_UNROLL
+            for (int j = 0; j < vectors; j++) {
+                sum[i][j] = SELECT(LT(sum[i][j], SPLAT((real)0)), SPLAT((real)0), sum[i][j]);
+            }
+        }
+    }
+    FNN_UNROLL
+    for (int i = 0; i < rows; i++) {
+        FNN_UNROLL
+        for (int j = 0; j < vectors; j++) {
+            STORE_FIRST(C + i * p->ldc + j * W, sum[i][j], n - j * W);
+        }
+    }
+}
+
+/* A tile's rows over all columns. C may be far away: it is asked for before the sums that it is added to. */
+INLINE void FN(tiles)(const int rows, const FN(product) *p)
+{
+    const bool packed = (p->flags & FNN_PACKED) != 0;
+    const real *B = p->B;
+    for (int64_t column = 0; column < p->n; column += 2 * W, B += p->panel) {
+        const int64_t left = p->n - column;
+        if (packed) {
+            FNN_UNROLL
+            for (int i = 0; i < rows; i++) {
+                __builtin_prefetch(p->C + i * p->ldc + column, 1);
+                __builtin_prefetch(p->C + i * p->ldc + column + W, 1);
+            }
+        }
+        if (rows > TILE_ROWS || left <= W) {
+            FN(tile)(rows, 1, false, false, p, column, B);
+        } else if (packed) {
+            FN(tile)(rows, 2, true, false, p, column, B);
+        } else if (left >= 2 * W) {
+            FN(tile)(rows, 2, true, true, p, column, B);
+        } else {
+            FN(tile)(rows, 2, false, false, p, column, B);
+        }
+    }
+}
+
+INLINE void FN(tiles_of)(int64_t rows, const FN(product) *p)
+{
+    switch (rows) {
+    case 1:
+        FN(tiles)(1, p);
+        break;
+    case 2:
+        FN(tiles)(2, p);
+        break;
+    case 3:
+        FN(tiles)(3, p);
+        break;
+#if NARROW_ROWS > 4
+    case 4:
+        FN(tiles)(4, p);
+        break;
+    case 5:
+        FN(tiles)(5, p);
+        break;
+    case 6:
+        FN(tiles)(6, p);
+        break;
+    case 7:
+        FN(tiles)(7, p);
+        break;
+#if NARROW_ROWS > 8
+    case 8:
+        FN(tiles)(8, p);
+        break;
+    case 9:
+        FN(tiles)(9, p);
+        break;
+    case 10:
+        FN(tiles)(10, p);
+        break;
+    case 11:
+        FN(tiles)(11, p);
+        break;
+    case 12:
+        FN(tiles)(12, p);
+        break;
+    case 13:
+        FN(tiles)(13, p);
+        break;
+    case 14:
+        FN(tiles)(14, p);
+        break;
+    case 15:
+        FN(tiles)(15, p);
+        break;
+#endif
+#endif
+    default:
+        FN(tiles)(NARROW_ROWS, p);
+        break;
     }
 }

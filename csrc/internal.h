@@ -46,6 +46,11 @@
 #define FNN_LOGITS FNN_LOSS_softmax_crossentropy
 #define FNN_ACCURACY FNN_METRIC_binary_accuracy
 
+/* What a GEMM may leave to the second cache unpacked; rows that lie a multiple of the other apart share few sets of a
+ * cache. */
+#define FNN_SECOND_CACHE 600000
+#define FNN_ALIAS_BYTES 4096
+
 /* What a GEMM does beside C = A B. */
 enum { FNN_ACCUMULATE = 1, FNN_BIAS = 2, FNN_RELU = 4, FNN_PACKED = 8, FNN_TRANSPOSED = 16 };
 
@@ -131,6 +136,11 @@ bool fnn_clips_norms(const fnn_program *program); /* whether the optimizer needs
 static inline int64_t fnn_least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
+}
+
+static inline int64_t fnn_greatest(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
 }
 
 /* Whether a W is so large that packing it transposed in every step costs less than keeping its transposed. */

@@ -1,27 +1,28 @@
 /* The kernels of one instruction set and dtype, as the families call each other's; included by vector.h. Addresses are
  * of the pair's reals, strides in elements. */
 
-/* gemm.c: C_mn = A_mk B_kn, then flags: FNN_BIAS, FNN_RELU; `pack` has room for what gemm_blocks.c packs, or is NULL.
- */
-void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B, int64_t ldb, int64_t m,
-              int64_t n, int64_t k, const real *bias, int flags, real *pack);
-void FN(bias_backward)(real *db, const real *dZ, int64_t ld, int64_t rows, int64_t columns);
-
-/* Whether blocks are worth their copies: from these sizes on. */
+/* Columns that a block narrower than FNN_BLOCK_COLUMNS is a multiple of. */
 #undef FNN_LEAST_COLUMNS
 #define FNN_LEAST_COLUMNS 128
-INLINE bool FN(gemm_is_large)(int64_t m, int64_t n, int64_t k)
-{
-    return m >= 64 && n >= FNN_LEAST_COLUMNS && k >= 8;
-}
 
-/* gemm_blocks.c: the same for large matrices, with FNN_TRANSPOSED for a B that is given as (n, k); and its parts, for
- * at most FNN_K_CHUNK of k and one block of columns. */
-void FN(gemm_blocks)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B, int64_t ldb,
-                     int64_t m, int64_t n, int64_t k, const real *bias, int flags, real *pack);
+/* gemm.c: C_mn = A_mk B_kn, then flags: FNN_BIAS, FNN_RELU; with FNN_TRANSPOSED B is given as (n, k). `pack` has room for
+ * FNN_PACK_SIZE reals. */
+void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B, int64_t ldb, int64_t m,
+              int64_t n, int64_t k, const real *bias, int flags, real *pack);
+bool FN(packs_columns)(int64_t ldb, int64_t m, int64_t n, int64_t depth); /* whether packing B repays the copy */
+void FN(bias_backward)(real *db, const real *dZ, int64_t ld, int64_t rows, int64_t columns);
+
+/* gemm_blocks.c: C (+)= A B over one chunk of k and a block of columns. Columns of B lie in panels of two vectors: rows of
+ * a panel `ldb` apart, panels `panel`. `rows` takes copies of A's, or is NULL; gemm_chunk decides. */
+typedef struct FN(product) {
+    real *C;
+    const real *A, *B, *bias;
+    int64_t ldc, a_row, a_k, ldb, panel, n, k;
+    int flags;
+} FN(product);
+void FN(gemm_rows)(const FN(product) *product, int64_t m, real *rows);
+void FN(gemm_chunk)(const FN(product) *product, int64_t m, real *pack);
 void FN(pack_panels)(real *panels, const real *B, int64_t ldb, int64_t n, int64_t k);
-void FN(gemm_packed)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *panels, int64_t m,
-                     int64_t n, int64_t k, const real *bias, int flags, real *rows);
 
 /* transpose.c: dst_cr = src_rc; and the panels of a B that is given as (n, k). */
 void FN(transpose)(real *dst, int64_t ldd, const real *src, int64_t lds, int64_t rows, int64_t columns);

@@ -30,11 +30,7 @@ static int OP(call)(fnn_call *call, int needed, int32_t threads)
             return FNN_NULL;
         }
     }
-    if (call->family == FNN_FAMILY_GEMM_NT) { /* waits for the transposed of all */
-        fnn_launch(OP(workers)()->operate, call, threads);
-    } else {
-        fnn_launch_shares(OP(workers)()->operate, call, threads);
-    }
+    fnn_launch_shares(OP(workers)()->operate, call, threads);
     return FNN_OK;
 }
 
@@ -44,6 +40,13 @@ static int OP(coded_call)(fnn_call *call, int32_t first, int32_t end, int needed
     return call->code < first || call->code >= end ? FNN_BAD_CODE : OP(call)(call, needed, threads);
 }
 
+/* The same for a matrix product, whose scratch must be there too. */
+static int OP(gemm)(fnn_call *call, int needed, int32_t threads)
+{
+    call->array[needed] = call->pack;
+    return OP(call)(call, needed + 1, threads);
+}
+
 int OP(gemm_nn)(real *C_mn, int64_t ldc, const real *A_mk, int64_t lda, const real *B_kn, int64_t ldb, int64_t m,
                 int64_t n, int64_t k, real *scratch, int32_t threads)
 {
@@ -51,7 +54,7 @@ int OP(gemm_nn)(real *C_mn, int64_t ldc, const real *A_mk, int64_t lda, const re
         .family = FNN_FAMILY_GEMM_NN, .m = m, .n = n, .k = k,
         .array = {C_mn, A_mk, B_kn}, .ld = {ldc, lda, ldb}, .pack = scratch,
     };
-    return OP(call)(&call, 3, threads);
+    return OP(gemm)(&call, 3, threads);
 }
 
 int OP(gemm_tn)(real *C_mn, int64_t ldc, const real *A_km, int64_t lda, const real *B_kn, int64_t ldb, int64_t m,
@@ -61,17 +64,17 @@ int OP(gemm_tn)(real *C_mn, int64_t ldc, const real *A_km, int64_t lda, const re
         .family = FNN_FAMILY_GEMM_TN, .m = m, .n = n, .k = k,
         .array = {C_mn, A_km, B_kn}, .ld = {ldc, lda, ldb}, .pack = scratch,
     };
-    return OP(call)(&call, 3, threads);
+    return OP(gemm)(&call, 3, threads);
 }
 
 int OP(gemm_nt)(real *C_mn, int64_t ldc, const real *A_mk, int64_t lda, const real *B_nk, int64_t ldb, int64_t m,
-                int64_t n, int64_t k, real *transposed, real *scratch, int32_t threads)
+                int64_t n, int64_t k, real *scratch, int32_t threads)
 {
     fnn_call call = {
         .family = FNN_FAMILY_GEMM_NT, .m = m, .n = n, .k = k,
-        .array = {C_mn, A_mk, B_nk, transposed}, .ld = {ldc, lda, ldb}, .pack = scratch,
+        .array = {C_mn, A_mk, B_nk}, .ld = {ldc, lda, ldb}, .pack = scratch,
     };
-    return OP(call)(&call, 4, threads);
+    return OP(gemm)(&call, 3, threads);
 }
 
 int OP(dense_forward)(real *Z_bo, int64_t ldz, const real *X_bi, int64_t ldx, const real *W_io, int64_t ldw,
@@ -81,7 +84,7 @@ int OP(dense_forward)(real *Z_bo, int64_t ldz, const real *X_bi, int64_t ldx, co
         .family = FNN_FAMILY_DENSE_FORWARD, .m = b, .n = o, .k = i,
         .array = {Z_bo, X_bi, W_io, b_o}, .ld = {ldz, ldx, ldw}, .pack = scratch,
     };
-    return OP(call)(&call, 4, threads);
+    return OP(gemm)(&call, 4, threads);
 }
 
 int OP(bias_backward)(real *db_o, const real *dZ_bo, int64_t ldz, int64_t b, int64_t o, int32_t threads)

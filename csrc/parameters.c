@@ -178,7 +178,7 @@ INLINE void FN(kernel_phase)(const fnn_program *program, const int64_t *row, int
     const real *X = FN(buffer)(program, instruction[FNN_I_SRC], inputs, 0);
     const real *dZ = FN(buffer)(program, instruction[FNN_I_GRAD_DST], all, 0);
     real *pack = FN(pack)(program, member), *scratch = pack + FNN_PACK_SIZE;
-    const bool packs = FN(gemm_is_large)(last - first, all, batch_rows);
+    const bool packs = FN(packs_columns)(ldz, last - first, all, fnn_least(batch_rows, FNN_K_CHUNK));
     const int64_t chunks = (batch_rows + FNN_K_CHUNK - 1) / FNN_K_CHUNK;
     int64_t width = FNN_BLOCK_COLUMNS;
     bool once = packs && chunks <= FNN_PACKED_CHUNKS;
@@ -202,14 +202,15 @@ INLINE void FN(kernel_phase)(const fnn_program *program, const int64_t *row, int
             const int64_t ld = s != NULL ? columns : all;
             if (once) {
                 for (int64_t chunk = 0; chunk < chunks; chunk++) {
-                    const int64_t at = chunk * FNN_K_CHUNK;
-                    FN(gemm_packed)(gradient, ld, X + at * ldx + start, 1, ldx, pack + at * width, rows, columns,
-                                    fnn_least(FNN_K_CHUNK, batch_rows - at), NULL, chunk > 0 ? FNN_ACCUMULATE : 0,
-                                    pack + FNN_PACKED_ROWS);
+                    const int64_t at = chunk * FNN_K_CHUNK, depth = fnn_least(FNN_K_CHUNK, batch_rows - at);
+                    FN(gemm_chunk)(&(FN(product)){
+                        .C = gradient, .A = X + at * ldx + start, .B = pack + at * width, .ldc = ld, .a_row = 1,
+                        .a_k = ldx, .ldb = 2 * W, .panel = 2 * W * depth, .n = columns, .k = depth,
+                        .flags = FNN_PACKED | (chunk > 0 ? FNN_ACCUMULATE : 0),
+                    }, rows, pack);
                 }
             } else {
-                FN(gemm)(gradient, ld, X + start, 1, ldx, dZ + column, ldz, rows, columns, batch_rows, NULL, 0,
-                         packs ? pack : NULL);
+                FN(gemm)(gradient, ld, X + start, 1, ldx, dZ + column, ldz, rows, columns, batch_rows, NULL, 0, pack);
             }
             FN(finish_block)(program, row, start, rows, column, columns, gradient, ld, s);
         }

@@ -249,8 +249,8 @@ KERNEL int64_t FN(backward)(const fnn_program *program, int64_t ready, int64_t f
         switch (at[FNN_I_KIND]) {
         case FNN_KIND_DENSE:
             if (fnn_packs_transposed(width_in, width_out)) {
-                FN(gemm_blocks)(d_src, ld_src, d_dst, ld_dst, 1, (const real *)program->theta + at[FNN_I_KERNEL],
-                                width_out, rows, width_in, width_out, NULL, FNN_TRANSPOSED, pack);
+                FN(gemm)(d_src, ld_src, d_dst, ld_dst, 1, (const real *)program->theta + at[FNN_I_KERNEL], width_out,
+                         rows, width_in, width_out, NULL, FNN_TRANSPOSED, pack);
             } else {
                 FN(gemm)(d_src, ld_src, d_dst, ld_dst, 1, (const real *)program->workspace + at[FNN_I_TRANSPOSED],
                          ld_src, rows, width_in, width_out, NULL, 0, pack);

@@ -13,39 +13,23 @@ INLINE real *FN(at)(const fnn_call *call, int number, int64_t row)
     return call->array[number] == NULL ? NULL : (real *)call->array[number] + row * call->ld[number];
 }
 
-/* The GEMM rows: a member takes rows of C. */
-INLINE void FN(operate_gemm)(const fnn_call *call, fnn_sync *sync, int64_t member, int64_t team)
+/* The GEMM rows: a member takes columns of C where they are more than its rows, so that no two pack the same of B. */
+INLINE void FN(operate_gemm)(const fnn_call *call, int64_t member, int64_t team)
 {
-    const int64_t m = call->m, n = call->n, k = call->k, lda = call->ld[1];
-    const real *B = (const real *)call->array[2], *bias = NULL;
-    int64_t ldb = call->ld[2], a_row = lda, a_k = 1, first, last;
-    int flags = 0;
-    if (call->family == FNN_FAMILY_GEMM_TN) {
-        a_row = 1;
-        a_k = lda;
-    } else if (call->family == FNN_FAMILY_DENSE_FORWARD) {
-        bias = (const real *)call->array[3];
-        flags = FNN_BIAS;
-    } else if (call->family == FNN_FAMILY_GEMM_NT && call->pack != NULL && FN(gemm_is_large)(m, n, k)) {
-        flags = FNN_TRANSPOSED;
-    } else if (call->family == FNN_FAMILY_GEMM_NT) {
-        real *transposed = FN(at)(call, 3, 0);
-        const int64_t ld = fnn_padded(n);
-        fnn_share(n, FNN_ROW_BLOCK, member, team, &first, &last);
-        if (last > first) {
-            FN(transpose)(transposed + first, ld, B + first * ldb, ldb, last - first, k);
-        }
-        fnn_barrier(sync, team);
-        B = transposed;
-        ldb = ld;
+    const int64_t m = call->m, n = call->n, lda = call->ld[1], ldb = call->ld[2];
+    const bool transposed = call->family == FNN_FAMILY_GEMM_NT, columns = n >= m;
+    const bool bias = call->family == FNN_FAMILY_DENSE_FORWARD, turned = call->family == FNN_FAMILY_GEMM_TN;
+    const int64_t a_row = turned ? 1 : lda, a_k = turned ? lda : 1;
+    int64_t first, last;
+    fnn_share(columns ? n : m, columns ? 2 * FNN_ROW_BLOCK : FNN_ROW_BLOCK, member, team, &first, &last);
+    if (last <= first) {
+        return;
     }
-    fnn_share(m, FNN_ROW_BLOCK, member, team, &first, &last);
-    if (last > first) {
-        real *pack = call->pack == NULL ? NULL : (real *)call->pack + member * FNN_SCRATCH;
-        (flags & FNN_TRANSPOSED ? FN(gemm_blocks) : FN(gemm))(FN(at)(call, 0, first), call->ld[0],
-                                                              (const real *)call->array[1] + first * a_row, a_row, a_k,
-                                                              B, ldb, last - first, n, k, bias, flags, pack);
-    }
+    const int64_t row = columns ? 0 : first, column = columns ? first : 0;
+    FN(gemm)(FN(at)(call, 0, row) + column, call->ld[0], (const real *)call->array[1] + row * a_row, a_row, a_k,
+             (const real *)call->array[2] + column * (transposed ? ldb : 1), ldb, columns ? m : last - first,
+             columns ? last - first : n, call->k, bias ? (const real *)call->array[3] + column : NULL,
+             (bias ? FNN_BIAS : 0) | (transposed ? FNN_TRANSPOSED : 0), (real *)call->pack + member * FNN_SCRATCH);
 }
 
 /* Totals, whose order is fixed: one thread. */
@@ -199,6 +183,7 @@ INLINE bool FN(operate_rows)(const fnn_call *call, int64_t first, int64_t rows)
 
 KERNEL void FN(operate)(void *context, fnn_sync *sync, int64_t member, int64_t team)
 {
+    (void)sync;
     const fnn_call *call = context;
     int64_t first, last;
     switch (call->family) {
@@ -206,7 +191,7 @@ KERNEL void FN(operate)(void *context, fnn_sync *sync, int64_t member, int64_t t
     case FNN_FAMILY_GEMM_TN:
     case FNN_FAMILY_GEMM_NT:
     case FNN_FAMILY_DENSE_FORWARD:
-        FN(operate_gemm)(call, sync, member, team);
+        FN(operate_gemm)(call, member, team);
         return;
     case FNN_FAMILY_BIAS_BACKWARD:
     case FNN_FAMILY_SCALE_BACKWARD:

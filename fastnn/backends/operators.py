@@ -27,9 +27,14 @@ class CompiledOperator(Operator):
         )
         self._unit = row.flops(dict.fromkeys(letters, 1))
         self._has_rows = letters[0] in "mb"
+        self._gemm = row.family in GEMMS
 
     def _sizes(self, arrays: tuple[Array, ...]) -> list[int]:
         return [arrays[number].shape[axis] for number, axis in self._axes]
+
+    def _shared(self, sizes: list[int]) -> int:
+        """The rows that threads share: of a matrix product its columns, if they are more."""
+        return max(sizes[:2]) if self._gemm else sizes[0]
 
     def _flops(self, sizes: list[int]) -> int:
         return self._unit * math.prod(sizes)

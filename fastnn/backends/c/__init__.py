@@ -113,7 +113,6 @@ class COperator(CompiledOperator):
         self._arrays = tuple(zip(kinds, self._strided, strict=True))
         self._threaded = self._has_rows and row.family not in TOTALS
         self._pack = _SCRATCH[dtype] if row.family in GEMMS else 0  # elements for each thread
-        self._transposes = row.family == Family.GEMM_NT
         self._code = (row.code,) if row.family in _CODED else ()
         # An optimizer's function has room for two slots and four scalars. Crossentropies have no parameter.
         steps = row.family == Family.OPTIMIZER_STEP
@@ -140,13 +139,9 @@ class COperator(CompiledOperator):
         given[-1:-1] = self._no_slots  # after theta and the slots, before the gradient
         sizes = self._sizes(arrays)
         given += sizes
-        threads = operation_threads(self._flops(sizes), sizes[0]) if self._threaded else 1
+        threads = operation_threads(self._flops(sizes), self._shared(sizes)) if self._threaded else 1
         if self._pack:
-            packed = self._pack * threads
-            scratch = room(packed + (sizes[2] * padded(sizes[1]) if self._transposes else 0))
-            if self._transposes:
-                given.append(ffi.from_buffer(self._reals, scratch[packed:]))
-            given.append(ffi.from_buffer(self._reals, scratch))
+            given.append(ffi.from_buffer(self._reals, room(self._pack * threads)))
         return [*given, *self._code, *arguments[self._first :], *self._no_scalars, threads]
 
 
