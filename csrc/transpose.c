@@ -7,53 +7,7 @@
 
 #else
 
-/* W vectors as rows become W columns: rounds that exchange halves, quarters ... between rows. */
-INLINE void FN(exchange)(V *block)
-{
-#if FNN_LEVEL == FNN_AVX512
-    FNN_UNROLL
-    for (int half = (int)W / 2; half > 0; half /= 2) {
-        VI low = {0}, high = {0};
-        FNN_UNROLL
-        for (int lane = 0; lane < W; lane++) {
-            low[lane] = (lane & half) != 0 ? (int)W + lane - half : lane;
-            high[lane] = (lane & half) != 0 ? (int)W + lane : lane + half;
-        }
-        FNN_UNROLL
-        for (int i = 0; i < W; i++) {
-            if ((i & half) == 0) {
-                const V a = block[i], b = block[i + half];
-                block[i] = (V)MM(permutex2var)(a, (__m512i)low, b);
-                block[i + half] = (V)MM(permutex2var)(a, (__m512i)high, b);
-            }
-        }
-    }
-#else
-    real rows[W][W];
-    memcpy(rows, block, sizeof rows);
-    for (int i = 0; i < W; i++) {
-        for (int lane = 0; lane < W; lane++) {
-            block[i][lane] = rows[lane][i];
-        }
-    }
-#endif
-}
-
-/* A block of W x W of src, of which `rows` x `columns` are there, exchanged. */
-INLINE void FN(load_exchanged)(V *block, const real *src, int64_t lds, int64_t rows, int64_t columns)
-{
-    if (rows >= W && columns >= W) {
-        FNN_UNROLL
-        for (int i = 0; i < W; i++) {
-            block[i] = LOAD(src + i * lds);
-        }
-    } else {
-        for (int i = 0; i < W; i++) {
-            block[i] = i < rows ? LOAD_FIRST(src + i * lds, columns) : SPLAT((real)0);
-        }
-    }
-    FN(exchange)(block);
-}
+#include "exchange.h"
 
 KERNEL void FN(transpose)(real *dst, int64_t ldd, const real *src, int64_t lds, int64_t rows, int64_t columns)
 {
