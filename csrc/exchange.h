@@ -21,6 +21,26 @@ INLINE void FN(exchange)(V *block)
             }
         }
     }
+#elif FNN_LEVEL == FNN_AVX2
+    FNN_UNROLL
+    for (int half = (int)W / 2; half > 0; half /= 2) {
+        FNN_UNROLL
+        for (int i = 0; i < W; i++) {
+            if ((i & half) == 0) {
+                const V a = block[i], b = block[i + half];
+                if (half == (int)W / 2) {
+                    block[i] = (V)MM(permute2f128)(a, b, 0x20);
+                    block[i + half] = (V)MM(permute2f128)(a, b, 0x31);
+                } else if (half * (int)sizeof(real) == 8) {
+                    block[i] = (V)_mm256_unpacklo_pd((__m256d)a, (__m256d)b);
+                    block[i + half] = (V)_mm256_unpackhi_pd((__m256d)a, (__m256d)b);
+                } else {
+                    block[i] = (V)_mm256_blend_ps((__m256)a, _mm256_moveldup_ps((__m256)b), 0xAA);
+                    block[i + half] = (V)_mm256_blend_ps(_mm256_movehdup_ps((__m256)a), (__m256)b, 0xAA);
+                }
+            }
+        }
+    }
 #else
     real rows[W][W];
     memcpy(rows, block, sizeof rows);

@@ -58,6 +58,8 @@ class Value:
 
     def __init__(self, algebra: CAlgebra, kind: str, text: str) -> None:
         self.algebra, self.kind, self.text = algebra, kind, text
+        self.less: tuple[str, str] | None = None  # of a condition: what is less than what
+        self.masked: tuple[str, str] | None = None  # of an integer: which bits of what
 
     def _binary(self, operator: str, other: Any, swap: bool = False) -> Value:
         a, b = self.text, self.algebra.operand(self.kind, other)
@@ -93,7 +95,9 @@ class Value:
     def __and__(self, other: Any) -> Value:
         if self.kind == "M":
             return self.algebra.assign("M", f"M_AND({self.text}, {other.text})")
-        return self._binary("&", other)
+        made = Value(self.algebra, "VU", f"({self.text} & {self.algebra.operand('VU', other)})")
+        made.masked = (self.text, self.algebra.operand("VU", other))
+        return made
 
     def __or__(self, other: Any) -> Value:
         if self.kind == "M":
@@ -110,7 +114,10 @@ class Value:
         return self.algebra.assign("VU", f"(VU)((VI){self.text} >> {bits})")
 
     def _compare(self, name: str, other: Any) -> Value:
-        return self.algebra.assign("M", f"{name}({self.text}, {self.algebra.operand('V', other)})")
+        a, b = self.text, self.algebra.operand(self.kind, other)
+        made = Value(self.algebra, "M", f"{name}({a}, {b})")  # no variable: a MIN would leave it unused
+        made.less = {"LT": (a, b), "GT": (b, a)}.get(name)
+        return made
 
     def __lt__(self, other: Any) -> Value:
         return self._compare("LT", other)
@@ -125,6 +132,8 @@ class Value:
         return self._compare("GE", other)
 
     def __eq__(self, other: object) -> Value:  # type: ignore[override]
+        if self.masked and type(other) is int and other == 0:
+            return Value(self.algebra, "M", f"NO_BITS({', '.join(self.masked)})")
         return self._compare("EQ", other)
 
     def __ne__(self, other: object) -> Value:  # type: ignore[override]
@@ -172,7 +181,12 @@ class CAlgebra:
         return self._call("COPYSIGN", magnitude, sign)
 
     def select(self, condition: Value, a: Any, b: Any) -> Value:
-        return self.assign("V", f"SELECT({condition.text}, {self.operand('V', a)}, {self.operand('V', b)})")
+        chosen = (self.operand("V", a), self.operand("V", b))
+        if condition.less == chosen:
+            return self._call("MIN", a, b)
+        if condition.less == chosen[::-1]:
+            return self._call("MAX", a, b)
+        return self.assign("V", f"SELECT({condition.text}, {chosen[0]}, {chosen[1]})")
 
     def to_bits(self, a: Value) -> Value:
         return self.assign("VU", f"(VU){a.text}")

@@ -7,7 +7,120 @@
 
 #else
 
+#include "exchange.h"
 #include "lanes.h"
+
+/* --- rows of at most 16 columns: W of them at a time, a column's elements in a vector, lanes folded as vectors ------ */
+
+/* Fewer rows are sooner done one by one. */
+#undef LEAST_ROWS
+#define LEAST_ROWS (W / 2)
+
+INLINE void FN(load_columns)(V *columns, const real *src, int64_t ld, int64_t rows, int64_t width)
+{
+    for (int64_t c = 0; c < width; c += W) {
+        if (rows >= W) {
+            FNN_UNROLL
+            for (int64_t row = 0; row < W; row++) {
+                columns[c + row] = LOAD_FIRST(src + row * ld + c, width - c);
+            }
+        } else {
+            for (int64_t row = 0; row < W; row++) {
+                columns[c + row] = row < rows ? LOAD_FIRST(src + row * ld + c, width - c) : SPLAT((real)0);
+            }
+        }
+        FN(exchange)(columns + c);
+    }
+}
+
+/* Spoils the columns. */
+INLINE void FN(store_columns)(real *dst, int64_t ld, V *columns, int64_t rows, int64_t width)
+{
+    for (int64_t c = 0; c < width; c += W) {
+        FN(exchange)(columns + c);
+        for (int64_t row = 0; row < fnn_least(W, rows); row++) {
+            STORE_FIRST(dst + row * ld + c, columns[c + row], width - c);
+        }
+    }
+}
+
+/* Lanes past the width would change nothing but the sign of a sum that is -0. */
+INLINE V FN(fold_columns)(const bool max, V *lanes, int64_t width)
+{
+    for (int64_t half = FNN_LANES / 2; half > 0; half /= 2) {
+        for (int64_t i = 0; i + half < width; i++) {
+            lanes[i] = max ? MAX(lanes[i + half], lanes[i]) : lanes[i] + lanes[i + half];
+        }
+        width = fnn_least(width, half);
+    }
+    return lanes[0];
+}
+
+/* Leaves z - max in Z and e^(z - max) in P, and gives their sum. */
+INLINE V FN(exponential_columns)(V *P, V *Z, int64_t width)
+{
+    V lanes[FNN_LANES];
+    for (int64_t c = 0; c < width; c++) {
+        lanes[c] = MAX(Z[c], SPLAT((real)-__builtin_inf()));
+    }
+    const V max = FN(fold_columns)(true, lanes, width);
+    for (int64_t c = 0; c < width; c++) {
+        Z[c] = Z[c] - max;
+        P[c] = lanes[c] = FN(exp_nonpositive)(Z[c]);
+    }
+    return FN(fold_columns)(false, lanes, width);
+}
+
+INLINE void FN(store_scaled)(real *P, int64_t ldp, V *columns, V total, int64_t rows, int64_t width)
+{
+    const V inverse = SPLAT((real)1) / total;
+    for (int64_t c = 0; c < width; c++) {
+        columns[c] = columns[c] * inverse;
+    }
+    FN(store_columns)(P, ldp, columns, rows, width);
+}
+
+INLINE void FN(softmax_columns)(real *P, int64_t ldp, const real *Z, int64_t ldz, int64_t rows, int64_t width)
+{
+    V z[FNN_LANES], e[FNN_LANES];
+    FN(load_columns)(z, Z, ldz, rows, width);
+    const V total = FN(exponential_columns)(e, z, width);
+    FN(store_scaled)(P, ldp, e, total, rows, width);
+}
+
+INLINE void FN(crossentropy_columns)(const bool sparse, real *l, int64_t ldl, real *P, int64_t ldp, const real *Z,
+                                     int64_t ldz, const real *Y, int64_t ldy, int64_t rows, int64_t width, V keep,
+                                     V add)
+{
+    V z[FNN_LANES], e[FNN_LANES], loss = SPLAT((real)0);
+    real values[W] = {0};
+    FN(load_columns)(z, Z, ldz, rows, width);
+    const V total = FN(exponential_columns)(e, z, width), log_total = FN(log)(total);
+    if (sparse) {
+        for (int64_t row = 0; row < fnn_least(W, rows); row++) {
+            values[row] = Y[row * ldy];
+        }
+        const V label = LOAD(values);
+        for (int64_t c = 0; c < width; c++) {
+            loss = SELECT(EQ(label, SPLAT((real)c)), log_total - z[c], loss);
+        }
+    } else {
+        V y[FNN_LANES];
+        FN(load_columns)(y, Y, ldy, rows, width);
+        for (int64_t c = 0; c < width; c++) {
+            y[c] = FMA(FMA(y[c], keep, add), log_total - z[c], SPLAT((real)0));
+        }
+        loss = FN(fold_columns)(false, y, width);
+    }
+    loss = sparse || width < FNN_LANES ? SPLAT((real)0) + loss : loss;
+    STORE(values, loss);
+    for (int64_t row = 0; row < fnn_least(W, rows); row++) {
+        l[row * ldl] = values[row];
+    }
+    FN(store_scaled)(P, ldp, e, total, rows, width);
+}
+
+/* --- rows ---------------------------------------------------------------------------------------------------------- */
 
 /* Leaves e^(z - max) in P and gives their sum. */
 INLINE real FN(exponentials)(real *P, const real *Z, int64_t width, real *max)
@@ -36,7 +149,11 @@ INLINE void FN(scale)(real *P, int64_t width, real total)
 
 KERNEL void FN(softmax_forward)(real *P, int64_t ldp, const real *Z, int64_t ldz, int64_t rows, int64_t width)
 {
-    for (int64_t row = 0; row < rows; row++) {
+    int64_t row = 0;
+    for (; width <= FNN_LANES && row + LEAST_ROWS <= rows; row += W) {
+        FN(softmax_columns)(P + row * ldp, ldp, Z + row * ldz, ldz, rows - row, width);
+    }
+    for (; row < rows; row++) {
         real max;
         const real total = FN(exponentials)(P + row * ldp, Z + row * ldz, width, &max);
         FN(scale)(P + row * ldp, width, total);
@@ -92,7 +209,17 @@ KERNEL void FN(crossentropy_forward)(bool sparse, real *l, int64_t ldl, real *P,
                                      real add)
 {
     const V k = SPLAT(keep), a = SPLAT(add);
-    for (int64_t row = 0; row < rows; row++) {
+    int64_t row = 0;
+    for (; width <= FNN_LANES && row + LEAST_ROWS <= rows; row += W) {
+        real *values = l + row * ldl, *p = P + row * ldp;
+        const real *z = Z + row * ldz, *y = Y + row * ldy;
+        if (sparse) {
+            FN(crossentropy_columns)(true, values, ldl, p, ldp, z, ldz, y, ldy, rows - row, width, k, a);
+        } else {
+            FN(crossentropy_columns)(false, values, ldl, p, ldp, z, ldz, y, ldy, rows - row, width, k, a);
+        }
+    }
+    for (; row < rows; row++) {
         if (sparse) {
             FN(crossentropy_row)(true, l + row * ldl, P + row * ldp, Z + row * ldz, Y + row * ldy, width, k, a);
         } else {

@@ -24,10 +24,13 @@
 #undef GE
 #undef EQ
 #undef NE
+#undef NO_BITS
 #undef M_AND
 #undef M_OR
 #undef M_NOT
 #undef SELECT
+#undef MIN
+#undef MAX
 #undef SPLAT
 #undef FMA
 #undef SQRT
@@ -133,6 +136,15 @@ INLINE M FN(ne)(V a, V b)
 {
     return COMPARE(a, b, _CMP_NEQ_UQ);
 }
+/* Whether none of these bits is set. */
+INLINE M FN(no_bits)(VU a, UINT bits)
+{
+#if FNN_F64
+    return _mm512_testn_epi64_mask((__m512i)a, _mm512_set1_epi64((INT)bits));
+#else
+    return _mm512_testn_epi32_mask((__m512i)a, _mm512_set1_epi32((INT)bits));
+#endif
+}
 #undef COMPARE
 #define LT(a, b) FN(lt)(a, b)
 #define LE(a, b) FN(le)(a, b)
@@ -140,6 +152,7 @@ INLINE M FN(ne)(V a, V b)
 #define GE(a, b) FN(le)(b, a)
 #define EQ(a, b) FN(eq)(a, b)
 #define NE(a, b) FN(ne)(a, b)
+#define NO_BITS(a, bits) FN(no_bits)(a, bits)
 #define M_AND(a, b) ((M)((a) & (b)))
 #define M_OR(a, b) ((M)((a) | (b)))
 #define M_NOT(a) ((M) ~(a))
@@ -163,6 +176,7 @@ INLINE bool FN(any)(M m)
 #define GE(a, b) ((M)((a) >= (b)))
 #define EQ(a, b) ((M)((a) == (b)))
 #define NE(a, b) ((M)((a) != (b)))
+#define NO_BITS(a, bits) ((M)(((a) & (bits)) == 0))
 #define M_AND(a, b) ((a) & (b))
 #define M_OR(a, b) ((a) | (b))
 #define M_NOT(a) (~(a))
@@ -262,6 +276,15 @@ INLINE V FN(sqrt)(V a)
 #define FMA(a, b, c) ((V)MM(fmadd)(a, b, c))
 #define SQRT(a) ((V)MM(sqrt)(a))
 #define FMA_WIDE(a, b, c) __builtin_fma(a, b, c)
+#endif
+
+/* a < b ? a : b and a > b ? a : b, to the last zero and NaN: the instructions with their operands in this order. */
+#if FNN_LEVEL == FNN_PORTABLE
+#define MIN(a, b) SELECT(LT(a, b), a, b)
+#define MAX(a, b) SELECT(GT(a, b), a, b)
+#else
+#define MIN(a, b) ((V)MM(min)(a, b))
+#define MAX(a, b) ((V)MM(max)(a, b))
 #endif
 
 #undef ABS

@@ -3,8 +3,8 @@
 A formula is a function of an algebra `o` and values of its dtype. Run on `NumpyAlgebra` it computes; traced with vector
 values it becomes a kernel. The algebra has: `dtype`; values with `+ - * /`, unary `-`, ordered comparisons and an
 unordered `!=`; conditions with `& | ~`; `constant, fma, sqrt, abs, copysign, select`; `to_bits`, `from_bits`, between
-which integers have `+ - & | << >>` and wrap. A literal is rounded once to the dtype. Nothing else exists: no libm, no
-maximum, no conversion between float and integer.
+which integers have `+ - & | << >>` and wrap, and `(i & mask) == 0`. A literal is rounded once to the dtype. Nothing
+else exists: no libm, no maximum, no conversion between float and integer.
 
 Every product that is added is an fma. Both sides of a select are computed, so every formula is straight-line code. NaN
 gives a NaN. The tables come from `tests/scripts/fit_polynomials.py` (`--check` compares them);
@@ -21,7 +21,9 @@ LANES = 16  # partial sums of a row, then folded at distances 8, 4, 2, 1
 BLOCK = 4096  # elements of a block in a sum over all parameters; block totals are added in order
 
 # A decaying optimizer slot below this becomes +0; left alone it would stay denormal for ever, which is slow.
-FLUSH_BELOW = {"float32": 2.0**-100, "float64": 2.0**-900}
+FLUSH_BELOW = {"float32": 2.0**-95, "float64": 2.0**-895}
+# Bits of the exponent that are all 0 in such a number, and only there.
+FLUSH_BITS = {"float32": 0x7 << 28, "float64": 0xF << 59}
 
 INFINITY = float("inf")
 NAN = float("nan")
@@ -32,6 +34,7 @@ MANTISSA_BITS = {"float32": 23, "float64": 52}
 BIAS = {"float32": 127, "float64": 1023}
 MANTISSA_MASK = {"float32": 2**23 - 1, "float64": 2**52 - 1}
 LEAST_NORMAL = {"float32": 2.0**-126, "float64": 2.0**-1022}
+LARGEST = {"float32": (2.0 - 2.0**-23) * 2.0**127, "float64": (2.0 - 2.0**-52) * 2.0**1023}
 # Adding this rounds to an integer, which then stands in the low bits; small integers may be added to it exactly.
 ROUNDER = {"float32": 1.5 * 2.0**23, "float64": 1.5 * 2.0**52}
 ROUNDER_BITS = {
@@ -115,6 +118,30 @@ LOG = {
 }
 # A denormal argument is scaled by 2 to this power first.
 LOG_SCALE = {"float32": 25, "float64": 54}
+
+# --- sqrt -----------------------------------------------------------------------------------------------------------
+
+# This less half of x's bits are those of a guess y of 1 / sqrt(x), with x y^2 from 1.5 to 1.6875.
+SQRT_GUESS = {
+    "float32": 1600126976,
+    "float64": 6911899528106868736,
+}
+# 1 / sqrt(r) for such an r, constant first.
+SQRT = {
+    "float32": (
+        1.4864014387130737,
+        -0.622346043586731,
+        0.11715593189001083,
+    ),
+    "float64": (
+        2.14606965986383,
+        -2.247401349347893,
+        1.6939449835237297,
+        -0.7597279510309891,
+        0.18544708726623194,
+        -0.019040831294777037,
+    ),
+}
 
 # --- erf ------------------------------------------------------------------------------------------------------------
 
@@ -285,6 +312,18 @@ def log1p(o: "Any", x: "Any") -> "Any":
     return o.select(x > -1.0, y, o.select(x == -1.0, -INFINITY, o.constant(NAN)))
 
 
+def sqrt(o: "Any", x: "Any") -> "Any":
+    """The square root of x >= 0, for where a division follows: the divider makes both, one after the other.
+
+    Below the least normal number the guess is poor, and the result between 0 and the root; below 0 it has no meaning.
+    """
+    guess = o.from_bits(SQRT_GUESS[o.dtype] - (o.to_bits(x) >> 1))
+    near = o.select(x < LARGEST[o.dtype], x, LARGEST[o.dtype]) * guess
+    factor = polynomial(o, SQRT[o.dtype], near * guess)
+    root = near * factor
+    return o.fma(o.fma(-root, root, x), (0.5 * guess) * factor, root)
+
+
 def erf(o: "Any", x: "Any") -> "Any":
     """The error function."""
     size = o.abs(x)
@@ -316,5 +355,10 @@ def power_abs(o: "Any", d: "Any", p: "Any") -> "Any":
 
 
 def flush(o: "Any", s: "Any") -> "Any":
-    """A decaying slot: +0 in place of what is below 2^-100 (float32) or 2^-900 (float64)."""
-    return o.select(o.abs(s) < FLUSH_BELOW[o.dtype], 0.0, s)
+    """A decaying slot: +0 in place of what is below 2^-95 (float32) or 2^-895 (float64)."""
+    return o.select((o.to_bits(s) & FLUSH_BITS[o.dtype]) == 0, 0.0, s)
+
+
+def flush_square(o: "Any", s: "Any") -> "Any":
+    """The same for a mean of squares, which is never negative."""
+    return o.select(s < FLUSH_BELOW[o.dtype], 0.0, s)

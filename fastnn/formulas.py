@@ -312,21 +312,21 @@ def nesterov(o: Any, theta: Any, m: Any, s1: Any, g: Any, h: Any) -> tuple[Any, 
 
 def rmsprop(o: Any, theta: Any, v: Any, s1: Any, g: Any, h: Any) -> tuple[Any, Any, Any]:
     lr, c, eps = h
-    v = ar.flush(o, o.fma(o.fma(g, g, -v), c, v))
-    return theta - (lr * g) / o.sqrt(v + eps), v, s1
+    v = ar.flush_square(o, o.fma(o.fma(g, g, -v), c, v))
+    return theta - (lr * g) / ar.sqrt(o, v + eps), v, s1
 
 
 def adagrad(o: Any, theta: Any, v: Any, s1: Any, g: Any, h: Any) -> tuple[Any, Any, Any]:
     lr, eps = h
     v = o.fma(g, g, v)
-    return theta - (lr * g) / o.sqrt(v + eps), v, s1
+    return theta - (lr * g) / ar.sqrt(o, v + eps), v, s1
 
 
 def adam(o: Any, theta: Any, m: Any, v: Any, g: Any, h: Any) -> tuple[Any, Any, Any]:
     a, c1, c2, eps = h
     m = ar.flush(o, o.fma(g - m, c1, m))
-    v = ar.flush(o, o.fma(o.fma(g, g, -v), c2, v))
-    return theta - (a * m) / (o.sqrt(v) + eps), m, v
+    v = ar.flush_square(o, o.fma(o.fma(g, g, -v), c2, v))
+    return theta - (a * m) / (ar.sqrt(o, v) + eps), m, v
 
 
 # The scalars are those of a step: `rate` is the learning rate, `adam_rate` lr sqrt(1 - b2^t) / (1 - b1^t), both

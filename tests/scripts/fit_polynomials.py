@@ -24,6 +24,8 @@ BITS = {"float32": (23, 127, "f", "i"), "float64": (52, 1023, "d", "q")}
 # Degrees are the least whose fit error stays below a quarter of a unit in the last place of the result.
 EXP_DEGREE = {"float32": 4, "float64": 9}
 LOG_DEGREE = {"float32": 3, "float64": 6}
+# Of the square root's first estimate, whose error e a Newton step makes 1.5 e^2.
+SQRT_DEGREE = {"float32": 2, "float64": 5}
 ERF_SMALL_DEGREE = {"float32": 5, "float64": 11}
 ERF_LARGE_DEGREE = {"float32": 6, "float64": 18}
 ERF_SPLIT = {"float32": 0.921875, "float64": 1.0}
@@ -100,6 +102,10 @@ def log_erfc(t: Any) -> Any:
     return mp.log(mp.erfc(t))
 
 
+def inverse_root(r: Any) -> Any:
+    return 1 / mp.sqrt(r)
+
+
 def tables() -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, float]]]:
     """All tables by name and dtype, and the errors of the fits."""
     made: dict[str, dict[str, Any]] = {}
@@ -123,6 +129,9 @@ def tables() -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, float]]]:
         put("EXP", dtype, *fit(exp_rest, lambda r: r**2 / mp.expm1(r), -reach, reach, EXP_DEGREE[dtype], dtype))
         reach = float((mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)) ** 2 * 1.001
         put("LOG", dtype, *fit(log_rest, lambda z: z / 2, 0.0, reach, LOG_DEGREE[dtype], dtype))
+        # The guess is linear between powers of 2; 1.25 at 1 keeps the ratio of the greatest to the least x y^2 least.
+        put("SQRT_GUESS", dtype, bits(1.25, dtype) + (bits(1.0, dtype) >> 1))
+        put("SQRT", dtype, *fit(inverse_root, mp.sqrt, 1.5, 1.6875, SQRT_DEGREE[dtype], dtype))
         split, top = ERF_SPLIT[dtype], ERF_TOP[dtype]
         put("ERF_SPLIT", dtype, split)
         put("ERF_TOP", dtype, top)

@@ -11,8 +11,8 @@ from ... import arithmetic as ar
 from ... import formulas
 from ...formulas import PROBABILITY_FLOOR
 from .lanes import I64, Frame, Value, call_intrinsic, kernel
-from .reductions import INFINITY, Row, choose_by_rows, smaller
-from .softmax import exponentials, scale_row
+from .reductions import INFINITY, Columns, Row, choose_by_rows, smaller
+from .softmax import Exponentials, exponentials, scale_row
 
 # --- targets --------------------------------------------------------------------------------------------------------
 
@@ -49,6 +49,46 @@ def _crossentropy_forward(sparse: bool) -> Callable[..., None]:
     return body
 
 
+def _crossentropy_columns(sparse: bool) -> Callable[..., Callable[..., None]]:
+    def by_columns(columns: Columns, scalars: list[Value]) -> Callable[..., None]:
+        f, o = columns.f, columns.o
+        _, keep, add = scalars
+        made, zero = Exponentials(columns), o.constant(0.0)
+        terms = columns.array(0.0)
+
+        def block(loss: Any, P: Any, Z: Any, Y: Any) -> None:
+            sums = made.sums(*Z)
+            log_sums = ar.log(o, sums)
+
+            def surprise(c: Any) -> Value:
+                return log_sums - f.load(columns.place(made.shifted, c))
+
+            if sparse:  # one lane of a row, or none, is not 0
+                label, picked = columns.load_scalars(*Y), f.variable(zero.ir)
+
+                def pick(c: Any) -> None:
+                    here = o.splat(f.builder.sitofp(c, o.scalar_type)) == label
+                    f.builder.store(o.select(here, surprise(c), Value(o, f.builder.load(picked))).ir, picked)
+
+                columns.each(pick)
+                value = zero + Value(o, f.builder.load(picked))
+            else:
+                columns.load(*Y, terms)
+
+                def weigh(c: Any) -> None:
+                    y = o.fma(f.load(columns.place(terms, c)), keep, add)
+                    f.store(o.fma(y, surprise(c), zero), columns.place(terms, c))
+
+                columns.each(weigh)
+                value = columns.fold(terms, lambda a, b: a + b)
+            columns.store_scalars(value, *loss)
+            made.store_scaled(sums, *P)
+
+        return block
+
+    return by_columns
+
+
 def _crossentropy_backward(sparse: bool) -> Callable[..., None]:
     def body(row: Row, addresses: list[Any], scalars: list[Value]) -> None:
         dZ, P, Y, scale = addresses
@@ -68,7 +108,11 @@ def _crossentropy_backward(sparse: bool) -> Callable[..., None]:
 # crossentropy_forward(zero, sparse, l, ld, P, ld, Z, ld, Y, ld, rows, C, unused, keep, add): softmax and loss from
 # logits
 crossentropy_forward = choose_by_rows(
-    "crossentropy_forward", 4, 3, [_crossentropy_forward(False), _crossentropy_forward(True)]
+    "crossentropy_forward",
+    4,
+    3,
+    [_crossentropy_forward(False), _crossentropy_forward(True)],
+    [_crossentropy_columns(False), _crossentropy_columns(True)],
 )
 # crossentropy_backward(zero, sparse, dZ, ld, P, ld, Y, ld, s, stride, rows, C, unused, keep, add)
 crossentropy_backward = choose_by_rows(

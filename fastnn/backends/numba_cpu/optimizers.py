@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ... import formulas
-from .lanes import Frame, choose
+from .lanes import I64, LANES, Frame, choose
 
+AHEAD = 2048  # bytes: a step is too long a chain for the processor to come to what is that near in time
+LINE = 64
 SCALARS = 4  # the most that a row of `formulas.OPTIMIZERS` has; the others ignore the rest
 
 
@@ -17,6 +19,10 @@ def _step(optimizer: formulas.Optimizer) -> Callable[..., None]:
         slots = (s0, s1)[: len(optimizer.slots)]
 
         def body(index: Any, mask: Any) -> None:
+            if mask is None:
+                for address in (theta, *slots):
+                    for line in range(0, LANES * f.itemsize, LINE):
+                        f.prefetch(f.builder.add(f.at(address, index), I64(AHEAD + line)))
             values = [f.load(f.at(slot, index), mask) for slot in slots]
             zero = f.lanes.constant(0.0)
             before = [*values, zero, zero][:2]

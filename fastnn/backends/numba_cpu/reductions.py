@@ -3,8 +3,11 @@ register."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils
 
 from ... import arithmetic as ar
 from .lanes import I32, I64, LANES, Frame, Lanes, Value, choose
@@ -84,6 +87,90 @@ class Row:
         return self.o.iota() + self.o.splat(base)
 
 
+class Columns:
+    """Sixteen rows of at most 16 columns, `left` of which are there: a vector holds a column, and a row's lanes are
+    folded as vectors, so that rows do not wait for shuffles. Rows past the end repeat the first one."""
+
+    def __init__(self, f: Frame, width: Any, left: Any) -> None:
+        self.f, self.width, self.left = f, width, left
+        self.o = f.lanes
+        self._mask = f.mask(width)
+
+    def array(self, fill: float) -> Any:
+        """The address of 16 vectors, all `fill`."""
+        slot = cgutils.alloca_once(self.f.builder, ir.ArrayType(self.o.type, LANES))
+        address = self.f.builder.ptrtoint(slot, I64)
+        for number in range(LANES):
+            self.f.store(self.o.constant(fill), self.place(address, I64(number)))
+        return address
+
+    def place(self, address: Any, number: Any) -> Any:
+        return self.f.at(address, number, LANES * self.f.itemsize)
+
+    def vectors(self, address: Any) -> list[Value]:
+        return [self.f.load(self.place(address, I64(number))) for number in range(LANES)]
+
+    def each(self, body: Callable[[Any], None]) -> None:
+        """`body(c)` for each column."""
+        with self.f.loop(self.width) as column:
+            body(column)
+
+    def fold(self, lanes: Any, combine: Callable[[Value, Value], Value]) -> Value:
+        """The tree over 16 vectors at an address."""
+        vectors = self.vectors(lanes)
+        while len(vectors) > 1:
+            half = len(vectors) // 2
+            vectors = [combine(a, b) for a, b in zip(vectors[:half], vectors[half:], strict=True)]
+        return vectors[0]
+
+    def _row(self, address: Any, stride: Any, number: int) -> Any:
+        builder = self.f.builder
+        inside = builder.icmp_signed("<", I64(number), self.left)
+        return self.f.at(address, builder.select(inside, builder.mul(I64(number), stride), I64(0)))
+
+    def load(self, address: Any, stride: Any, to: Any) -> None:
+        """Rows of `address` as columns at `to`; those past the width are 0."""
+        rows = [self.f.load(self._row(address, stride, number), self._mask) for number in range(LANES)]
+        for number, column in enumerate(self._exchanged(rows)):
+            self.f.store(column, self.place(to, I64(number)))
+
+    def store(self, columns: list[Value], address: Any, stride: Any) -> None:
+        """Columns as rows of `address`."""
+        builder = self.f.builder
+        for number, row in enumerate(self._exchanged(columns)):
+            with builder.if_then(builder.icmp_signed("<", I64(number), self.left)):
+                self.f.store(row, self.f.at(address, builder.mul(I64(number), stride)), self._mask)
+
+    def load_scalars(self, address: Any, stride: Any) -> Value:
+        """A vector of one element of each row."""
+        vector = ir.Constant(self.o.type, ir.Undefined)
+        for number in range(LANES):
+            element = self.f.load_scalar(self._row(address, stride, number))
+            vector = self.f.builder.insert_element(vector, element, I32(number))
+        return Value(self.o, vector)
+
+    def store_scalars(self, vector: Value, address: Any, stride: Any) -> None:
+        builder = self.f.builder
+        for number in range(LANES):
+            with builder.if_then(builder.icmp_signed("<", I64(number), self.left)):
+                element = builder.extract_element(vector.ir, I32(number))
+                self.f.store_scalar(element, self.f.at(address, builder.mul(I64(number), stride)))
+
+    def _exchanged(self, rows: list[Value]) -> list[Value]:
+        """Rows and columns exchanged, in rounds that exchange halves, quarters ... between rows."""
+        block, half = [row.ir for row in rows], LANES // 2
+        while half:
+            low = [LANES + lane - half if lane & half else lane for lane in range(LANES)]
+            high = [LANES + lane if lane & half else lane + half for lane in range(LANES)]
+            masks = [ir.Constant(ir.VectorType(I32, LANES), indices) for indices in (low, high)]
+            for i in range(LANES):
+                if not i & half:
+                    pair = block[i], block[i + half]
+                    block[i], block[i + half] = (self.f.builder.shuffle_vector(*pair, mask) for mask in masks)
+            half //= 2
+        return [Value(self.o, vector) for vector in block]
+
+
 def larger(a: Value, b: Value) -> Value:
     return a.lanes.select(b > a, b, a)
 
@@ -92,10 +179,13 @@ def smaller(a: Value, b: Value) -> Value:
     return a.lanes.select(a > b, b, a)
 
 
-def by_rows(arrays: int, body: Callable[..., None]) -> Callable[..., None]:
+def by_rows(
+    arrays: int, body: Callable[..., None], by_columns: Callable[..., Callable[..., None]] | None = None
+) -> Callable[..., None]:
     """The emit of a kernel over rows: integers are (address, row stride in elements) of each array, then rows and C.
 
-    `body(row, addresses, scalars)` writes one row.
+    `body(row, addresses, scalars)` writes one row. `by_columns(columns, scalars)` gives a function that does the same
+    for sixteen narrow rows, of (address, stride) of each array.
     """
 
     def emit(f: Frame, *arguments: Any) -> None:
@@ -103,22 +193,44 @@ def by_rows(arrays: int, body: Callable[..., None]) -> Callable[..., None]:
         rows, width = arguments[2 * arrays : 2 * arrays + 2]
         splats = [f.lanes.splat(scalar) for scalar in arguments[2 * arrays + 2 :]]
 
-        def loop(narrow: bool) -> None:
-            with f.loop(rows) as number:
-                addresses = [f.at(address, f.builder.mul(number, stride)) for address, stride in pairs]
-                body(Row(f, width, narrow), addresses, splats)
+        def places(number: Any) -> list[Any]:
+            return [f.at(address, f.builder.mul(number, stride)) for address, stride in pairs]
+
+        def loop(narrow: bool, first: Any = None) -> None:
+            with f.loop(rows, 1, first) as number:
+                body(Row(f, width, narrow), places(number), splats)
+
+        def sixteens() -> Any:
+            """All rows but a rest of less than half as many, which are sooner done one by one; gives where it is."""
+            if by_columns is None:
+                return None
+            end = f.builder.and_(f.builder.add(rows, I64(LANES // 2)), I64(-LANES))
+            with f.builder.if_then(f.builder.icmp_signed(">", end, I64(0))):
+                columns = Columns(f, width, rows)
+                block = by_columns(columns, splats)
+                with f.loop(end, LANES) as number:
+                    columns.left = f.builder.sub(rows, number)
+                    block(*zip(places(number), (stride for _, stride in pairs), strict=True))
+            return end
 
         with f.builder.if_else(f.builder.icmp_signed("<=", width, I64(LANES))) as (narrow, wide):
             with narrow:
-                loop(True)
+                loop(True, sixteens())
             with wide:
                 loop(False)
 
     return emit
 
 
-def choose_by_rows(name: str, arrays: int, scalars: int, bodies: list[Callable[..., None]]) -> Any:
-    return choose(name, 2 * arrays + 2, scalars, [by_rows(arrays, body) for body in bodies])
+def choose_by_rows(
+    name: str,
+    arrays: int,
+    scalars: int,
+    bodies: list[Callable[..., None]],
+    by_columns: Sequence[Callable[..., Callable[..., None]] | None] | None = None,
+) -> Any:
+    pairs = zip(bodies, by_columns or [None] * len(bodies), strict=True)
+    return choose(name, 2 * arrays + 2, scalars, [by_rows(arrays, body, columns) for body, columns in pairs])
 
 
 def batch_fold(

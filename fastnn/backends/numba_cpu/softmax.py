@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 
 from ... import arithmetic as ar
 from .lanes import Value, kernel
-from .reductions import Row, by_rows
+from .reductions import INFINITY, Columns, Row, by_rows, larger
 
 
 def exponentials(row: Row, P: Any, Z: Any) -> tuple[Value, Any]:
@@ -31,6 +32,45 @@ def scale_row(row: Row, P: Any, total: Any) -> None:
     row.each(lambda index, mask: row.store(row.load(P, index, mask) * inverse, P, index, mask))
 
 
+class Exponentials:
+    """The same of sixteen narrow rows: z - max and e^(z - max) by columns, and their sums."""
+
+    def __init__(self, columns: Columns) -> None:
+        self.columns = columns
+        self.shifted, self.lanes, self.powers = (columns.array(fill) for fill in (0.0, -INFINITY, 0.0))
+
+    def sums(self, Z: Any, ldZ: Any) -> Value:
+        columns, f, o = self.columns, self.columns.f, self.columns.o
+        columns.load(Z, ldZ, self.shifted)
+
+        def start(c: Any) -> None:
+            z = f.load(columns.place(self.shifted, c))
+            f.store(o.select(z > -INFINITY, z, -INFINITY), columns.place(self.lanes, c))
+
+        def power(c: Any) -> None:
+            z = f.load(columns.place(self.shifted, c)) - top
+            f.store(z, columns.place(self.shifted, c))
+            f.store(ar.exp_nonpositive(o, z), columns.place(self.powers, c))
+
+        columns.each(start)
+        top = columns.fold(self.lanes, larger)
+        columns.each(power)
+        return columns.fold(self.powers, lambda a, b: a + b)
+
+    def store_scaled(self, sums: Value, P: Any, ldP: Any) -> None:
+        inverse = 1.0 / sums
+        self.columns.store([e * inverse for e in self.columns.vectors(self.powers)], P, ldP)
+
+
+def _softmax_columns(columns: Columns, _: list[Value]) -> Callable[..., None]:
+    exponentials = Exponentials(columns)
+
+    def block(P: Any, Z: Any) -> None:
+        exponentials.store_scaled(exponentials.sums(*Z), *P)
+
+    return block
+
+
 def _softmax_forward(row: Row, addresses: list[Any], _: list[Value]) -> None:
     P, Z = addresses
     scale_row(row, P, exponentials(row, P, Z)[1])
@@ -44,5 +84,5 @@ def _softmax_backward(row: Row, addresses: list[Any], _: list[Value]) -> None:
 
 
 # softmax_forward(zero, P, ldP, Z, ldZ, rows, C); softmax_backward(zero, dZ, ld, dP, ld, P, ld, rows, C)
-softmax_forward = kernel("softmax_forward", 6, 0, by_rows(2, _softmax_forward))
+softmax_forward = kernel("softmax_forward", 6, 0, by_rows(2, _softmax_forward, _softmax_columns))
 softmax_backward = kernel("softmax_backward", 8, 0, by_rows(3, _softmax_backward))
