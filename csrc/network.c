@@ -132,19 +132,36 @@ KERNEL static int64_t FN(steps)(const fnn_run *run, fnn_sync *sync, int64_t memb
     return run->last > run->first ? run->last - run->first : 0;
 }
 
+/* Whether a first DENSE can read x where it lies. */
+INLINE bool FN(reads_in_place)(const fnn_program *program, const fnn_data *data)
+{
+    return program->instruction_count > 0 && program->instructions[FNN_I_KIND] == FNN_KIND_DENSE &&
+           data->x_code == (FNN_F64 ? FNN_FLOAT64 : FNN_FLOAT32) && data->x_element == (int64_t)sizeof(real) &&
+           ((uintptr_t)data->x | (uintptr_t)data->x_row) % sizeof(real) == 0;
+}
+
 /* Predictions of all rows: each member takes its share in blocks, in its own rows of the workspace. */
 KERNEL static void FN(predict)(const fnn_run *run, fnn_sync *sync, int64_t member, int64_t team)
 {
     const fnn_program *program = run->program;
-    const int64_t width = program->outputs, base = member * FNN_FORWARD_ROWS;
-    real *out = (real *)run->out;
+    const fnn_data *data = run->data;
+    const int64_t block = fnn_least(program->forward_rows, program->capacity / team);
+    const int64_t width = program->outputs, base = member * block;
+    const bool in_place = FN(reads_in_place)(program, data);
+    real *out = (real *)run->out, *pack = FN(pack)(program, member);
     int64_t first, last;
     FN(prepare)(program, false, sync, member, team);
-    fnn_share(run->data->rows, FNN_ROW_BLOCK, member, team, &first, &last);
-    for (int64_t start = first; start < last; start += FNN_FORWARD_ROWS) {
-        const int64_t rows = fnn_least(FNN_FORWARD_ROWS, last - start);
-        FN(gather)(program, run->data, base, base + rows, start - base, false);
-        FN(forward)(program, -1, base, base + rows, false, false, FN(pack)(program, member));
+    fnn_share(data->rows, FNN_ROW_BLOCK, member, team, &first, &last);
+    for (int64_t start = first; start < last; start += block) {
+        const int64_t rows = fnn_least(block, last - start);
+        int64_t next = -1;
+        if (in_place) {
+            next = FN(dense)(program, 0, base, (const real *)((const char *)data->x + start * data->x_row),
+                             data->x_row / (int64_t)sizeof(real), rows, pack);
+        } else {
+            FN(gather)(program, data, base, base + rows, start - base, false);
+        }
+        FN(forward)(program, next, base, base + rows, false, false, pack);
         for (int64_t row = 0; row < rows; row++) {
             memcpy(out + (start + row) * width, FN(buffer)(program, program->output_unit, width, base + row),
                    (size_t)width * sizeof(real));

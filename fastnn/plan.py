@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -242,7 +243,17 @@ class Plan:
         """Whether targets are class labels."""
         return bool(self.loss.size) and LOSS_NAMES[self.loss[Los.CODE]] in SPARSE_LOSSES
 
-    @property
+    @cached_property
+    def forward_rows(self) -> int:
+        """Rows of a thread's block in inference: each packs every large W anew, and has activations in the workspace,
+        which shall not outgrow theta for it."""
+        return 512 if 512 * self.row_elements <= self.layout.size else 256
+
+    def rows_of_blocks(self, rows: int, threads: int) -> int:
+        """What the workspace must hold for each of `threads` to have a block of `forward_rows`, or its share of rows."""
+        return threads * min(self.forward_rows, padded(-(-max(1, rows) // threads)))
+
+    @cached_property
     def flops_per_row(self) -> int:
         """Floating-point operations of one row's forward pass."""
         dense = self.instructions[self.instructions[:, I.KIND] == Kind.DENSE]

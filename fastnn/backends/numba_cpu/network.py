@@ -14,7 +14,7 @@ import math
 
 from . import call as c
 from . import table as t
-from .elementwise import copy, weighted_sum
+from .elementwise import SOURCE_DTYPES, copy, weighted_sum
 from .jit import device
 from .losses import r2_sums
 from .memory import double_at, integer_at, itemsize, set_double, set_integer
@@ -29,12 +29,12 @@ from .parameters import (
     transpose_block,
     update_phase,
 )
-from .rows import backward, forward, gather, losses
+from .rows import backward, dense, forward, gather, losses
 from .statistics import kept_deviations
 from .threads import barrier
 from .workspace import ROW_BLOCK, buffer, instruction, padded, share
 
-FORWARD_ROWS = 64  # rows of a thread's block in inference
+FLOAT32 = SOURCE_DTYPES.index("float32")  # float64 follows
 
 
 @device
@@ -111,7 +111,7 @@ def steps(zero, call, member, team, training, updating):
             power_1, power_2, h0, h1, h2, h3 = step_scalars(call, rate)
             decay = decay_factor(call, rate)
         gather(zero, call, first, last, start, True)
-        forward(zero, call, first, last, member, team, batch_rows, training, True)
+        forward(zero, call, 0, first, last, member, team, batch_rows, training, True)
         losses(zero, call, first, last)
         if training:
             backward(zero, call, first, last, member, team, batch_rows)
@@ -145,17 +145,35 @@ def update(zero, call, member, team):
 
 
 @device
+def reads_in_place(zero, call):
+    """Whether a first DENSE can read X where it lies."""
+    size = itemsize(zero)
+    return (
+        integer_at(call, c.INSTRUCTION_COUNT) > 0
+        and integer_at(instruction(call, 0), t.I_KIND) == t.DENSE
+        and integer_at(call, c.X_CODE) == FLOAT32 + size // 8
+        and integer_at(call, c.X_ELEMENT) == size
+        and integer_at(call, c.X_ROW) % size == 0
+    )
+
+
+@device
 def predict(zero, call, member, team):
     """Predictions of all rows: each member takes its share in blocks, in its own rows of the workspace."""
     n, size = integer_at(call, c.ROWS), itemsize(zero)
     unit, width = integer_at(call, c.OUTPUT_UNIT), integer_at(call, c.OUTPUTS)
     first, last = share(n, ROW_BLOCK, member, team)
-    base = member * FORWARD_ROWS
-    out = integer_at(call, c.OUT)
+    block = min(integer_at(call, c.FORWARD_ROWS), integer_at(call, c.CAPACITY) // team)
+    base = member * block
+    x, x_row, out = integer_at(call, c.X), integer_at(call, c.X_ROW), integer_at(call, c.OUT)
+    in_place = reads_in_place(zero, call)
     prepare(zero, call, member, team, False)
-    for start in range(first, last, FORWARD_ROWS):
-        rows = min(FORWARD_ROWS, last - start)
-        gather(zero, call, base, base + rows, start - base, False)
-        forward(zero, call, base, base + rows, member, team, rows, False, False)
+    for start in range(first, last, block):
+        rows, number = min(block, last - start), 0
+        if in_place:
+            number = dense(zero, call, 0, base, x + start * x_row, x_row // size, rows, member)
+        else:
+            gather(zero, call, base, base + rows, start - base, False)
+        forward(zero, call, number, base, base + rows, member, team, rows, False, False)
         for row in range(rows):
             copy(zero, out + (start + row) * width * size, buffer(zero, call, unit, width, base + row), width)
