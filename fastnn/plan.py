@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -250,7 +250,7 @@ class Plan:
         return 512 if 512 * self.row_elements <= self.layout.size else 256
 
     def rows_of_blocks(self, rows: int, threads: int) -> int:
-        """What the workspace must hold for each of `threads` to have a block of `forward_rows`, or its share of rows."""
+        """What the workspace must hold for each thread to have a block of `forward_rows`, or its share of `rows`."""
         return threads * min(self.forward_rows, padded(-(-max(1, rows) // threads)))
 
     @cached_property
@@ -260,6 +260,7 @@ class Plan:
         return int(2 * (dense[:, I.INPUTS] * dense[:, I.OUTPUTS]).sum())
 
 
+@cache
 def largest(source: np.dtype[Any], target: np.dtype[Any]) -> np.floating[Any]:
     """The largest number of a float dtype that is finite in another one too."""
     most: np.floating[Any] = source.type(min(float(np.finfo(source).max), float(np.finfo(target).max)))

@@ -224,7 +224,8 @@ def _predict_slices(
     program: Program, X: Array, out: Array, batch: int, hooks: CallbackList | None, progress: Progress | None
 ) -> None:
     rows, first = X.shape[0], 0
-    pace = Pace(-(-program.plan.forward_rows * config.get_num_threads() // batch))  # a block for each thread
+    # At least a block of rows for each thread.
+    pace = Pace(1 if rows <= batch else -(-program.plan.forward_rows * config.get_num_threads() // batch))
     while first < rows:
         last = min(first + batch * (1 if hooks else pace.steps), rows)
         number = first // batch
