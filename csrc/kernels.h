@@ -122,6 +122,7 @@ int64_t FN(backward)(const fnn_program *program, int64_t ready, int64_t first, i
 void FN(batch_gradients)(const fnn_program *program, int64_t number, int64_t batch_rows, int64_t member, int64_t team);
 
 /* parameters.c: a member's share of every parameter. */
+void FN(penalty_blocks)(const fnn_program *program, int64_t member, int64_t team);
 double FN(penalty)(const fnn_program *program);
 void FN(transpose_block)(const fnn_program *program, const int64_t *at, int64_t first, int64_t rows, int64_t column,
                          int64_t columns);

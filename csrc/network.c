@@ -67,11 +67,11 @@ INLINE void FN(row_phase)(const fnn_run *run, fnn_sync *sync, int64_t member, in
 }
 
 /* The batch's losses and metrics, in row order, into the sums. One thread. */
-INLINE void FN(add_sums)(const fnn_program *program, const fnn_data *data, int64_t rows, double penalty, double *sums)
+INLINE void FN(add_sums)(const fnn_program *program, const fnn_data *data, int64_t rows, double *sums)
 {
     const int64_t *loss = program->loss;
     const real *values = program->row_values, *given = data->w != NULL ? program->row_weights : NULL;
-    sums[FNN_SUM_LOSS] += FN(weighted_sum)(0.0, values, 1, given, 1, rows) + (double)rows * penalty;
+    sums[FNN_SUM_LOSS] += FN(weighted_sum)(0.0, values, 1, given, 1, rows) + (double)rows * FN(penalty)(program);
     sums[FNN_SUM_COUNT] += (double)rows;
     const int64_t outputs = loss[FNN_LOS_OUTPUTS], targets = loss[FNN_LOS_TARGETS];
     for (int64_t number = 0; number < program->metric_count; number++) {
@@ -102,7 +102,9 @@ KERNEL static int64_t FN(steps)(const fnn_run *run, fnn_sync *sync, int64_t memb
     FN(prepare)(program, training, sync, member, team);
     for (int64_t step = run->first; step < run->last; step++) {
         const int64_t start = step * data->batch, batch_rows = fnn_least(data->batch, data->rows - start);
-        const double penalty = member == 0 ? FN(penalty)(program) : 0.0;
+        if (training || step == run->first) {
+            FN(penalty_blocks)(program, member, team);
+        }
         fnn_step s;
         if (updating) {
             s = fnn_step_scalars(program, run->rates != NULL ? run->rates[step - run->first]
@@ -111,7 +113,7 @@ KERNEL static int64_t FN(steps)(const fnn_run *run, fnn_sync *sync, int64_t memb
         FN(row_phase)(run, sync, member, team, start, batch_rows);
         fnn_barrier(sync, team);
         if (member == 0) {
-            FN(add_sums)(program, data, batch_rows, penalty, run->sums);
+            FN(add_sums)(program, data, batch_rows, run->sums);
         }
         if (training) {
             FN(parameter_phase)(program, member, team, batch_rows, updating && !gradient_first ? &s : NULL);

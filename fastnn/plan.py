@@ -130,7 +130,8 @@ class Los(IntEnum):
     TARGET = 6  # unit of the gathered targets
     TARGETS = 7  # width of a row of targets
     CONSTANT = 8  # index of (parameter, keep, add): y' = y * keep + add is label smoothing
-    WIDTH = 9
+    BLOCK_TOTALS = 9  # offset in the workspace of float64 totals, one for each block of each sum of a penalty; -1
+    WIDTH = 10
 
 
 class Opt(IntEnum):

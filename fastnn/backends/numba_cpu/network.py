@@ -24,6 +24,7 @@ from .parameters import (
     finish_step,
     parameter_phase,
     penalty,
+    penalty_blocks,
     step_rate,
     step_scalars,
     transpose_block,
@@ -46,7 +47,7 @@ def add_weighted(zero, scratch, sums, slot, values, weights, rows):
 
 
 @device
-def add_sums(zero, call, rows, penalty_value):
+def add_sums(zero, call, rows):
     """The batch's losses and metrics, in row order, into the sums. One thread."""
     sums, size = integer_at(call, c.SUMS), itemsize(zero)
     scratch = call + c.TOTAL * 8
@@ -54,7 +55,7 @@ def add_sums(zero, call, rows, penalty_value):
     weights = all_weights if integer_at(call, c.W) != 0 else 0
     set_double(scratch, 0, 0.0)
     weighted_sum(zero, scratch, values, 1, weights, 1, rows)
-    set_double(sums, t.SUM_LOSS, double_at(sums, t.SUM_LOSS) + (double_at(scratch, 0) + rows * penalty_value))
+    set_double(sums, t.SUM_LOSS, double_at(sums, t.SUM_LOSS) + (double_at(scratch, 0) + rows * penalty(zero, call)))
     set_double(sums, t.SUM_COUNT, double_at(sums, t.SUM_COUNT) + rows)
     loss = integer_at(call, c.LOSS)
     outputs, targets = integer_at(loss, t.L_OUTPUTS), integer_at(loss, t.L_TARGETS)
@@ -105,7 +106,8 @@ def steps(zero, call, member, team, training, updating):
         start = step * batch
         batch_rows = min(batch, n - start)
         first, last = share(batch_rows, ROW_BLOCK, member, team)
-        penalty_value = penalty(zero, call) if member == 0 else 0.0
+        if training or taken == 0:
+            penalty_blocks(zero, call, member, team)
         if updating:
             rate = step_rate(call, taken, member)
             power_1, power_2, h0, h1, h2, h3 = step_scalars(call, rate)
@@ -117,7 +119,7 @@ def steps(zero, call, member, team, training, updating):
             backward(zero, call, first, last, member, team, batch_rows)
         barrier(sync, team)
         if member == 0:
-            add_sums(zero, call, batch_rows, penalty_value)
+            add_sums(zero, call, batch_rows)
         if training:
             parameter_phase(zero, call, member, team, batch_rows, at_once, decay, h0, h1, h2, h3)
         if updating and not at_once:
