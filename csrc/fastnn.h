@@ -40,7 +40,6 @@ extern "C" {
 #define FNN_FLOAT64 11
 
 #define FNN_ROW_BLOCK 16 /* rows that a thread takes at least */
-#define FNN_FORWARD_ROWS 64 /* rows of a thread's block in inference */
 #define FNN_GRADIENT_BLOCK 32768 /* elements of a gradient that stay in cache between dW and the optimizer */
 #define FNN_BLOCK_ROWS 126 /* rows of A that a GEMM of large matrices packs at a time */
 #define FNN_BLOCK_BYTES 2048 /* of a row of a block of B that it packs */
@@ -60,6 +59,7 @@ typedef struct fnn_program {
     const int64_t *optimizer; /* (FNN_OPT_WIDTH), or NULL: never updated */
     const double *constants;
     int64_t features, outputs, output_unit; /* widths of a row of x and of the predictions, and where those lie */
+    int64_t forward_rows; /* of a thread's block in inference, at most */
     int64_t fixed_elements; /* of the workspace, beside its rows */
     void *theta, *gradient; /* reals (p) */
     void *slot_0, *slot_1; /* reals (p), or NULL where the optimizer has none */
@@ -353,7 +353,7 @@ int fnn_score_f32(const fnn_program *program, const fnn_data *data, int64_t firs
 int fnn_score_f64(const fnn_program *program, const fnn_data *data, int64_t first, int64_t last, double *sums,
         int32_t threads);
 
-/* out (rows, outputs) = predictions of data->x; needs capacity FNN_FORWARD_ROWS * threads. */
+/* out (rows, outputs) = predictions of data->x; needs capacity FNN_ROW_BLOCK * threads. */
 int fnn_forward_f32(const fnn_program *program, const fnn_data *data, float *out, int32_t threads);
 int fnn_forward_f64(const fnn_program *program, const fnn_data *data, double *out, int32_t threads);
 

@@ -111,6 +111,8 @@ INLINE real *FN(pack)(const fnn_program *program, int64_t member)
 /* rows.c: rows first ... last - 1 of the batch. */
 void FN(gather)(const fnn_program *program, const fnn_data *data, int64_t first, int64_t last, int64_t batch_start,
                 bool with_targets);
+int64_t FN(dense)(const fnn_program *program, int64_t number, int64_t first, const real *src, int64_t ld_src,
+                  int64_t rows, real *pack);
 int64_t FN(forward)(const fnn_program *program, int64_t ready, int64_t first, int64_t last, bool training,
                     bool with_loss, real *pack);
 void FN(batch_statistics)(const fnn_program *program, int64_t number, int64_t batch_rows, int64_t member, int64_t team);
@@ -121,6 +123,7 @@ int64_t FN(backward)(const fnn_program *program, int64_t ready, int64_t first, i
 void FN(batch_gradients)(const fnn_program *program, int64_t number, int64_t batch_rows, int64_t member, int64_t team);
 
 /* parameters.c: a member's share of every parameter. */
+void FN(penalty_blocks)(const fnn_program *program, int64_t member, int64_t team);
 double FN(penalty)(const fnn_program *program);
 void FN(transpose_block)(const fnn_program *program, const int64_t *at, int64_t first, int64_t rows, int64_t column,
                          int64_t columns);

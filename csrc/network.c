@@ -67,11 +67,11 @@ INLINE void FN(row_phase)(const fnn_run *run, fnn_sync *sync, int64_t member, in
 }
 
 /* The batch's losses and metrics, in row order, into the sums. One thread. */
-INLINE void FN(add_sums)(const fnn_program *program, const fnn_data *data, int64_t rows, double penalty, double *sums)
+INLINE void FN(add_sums)(const fnn_program *program, const fnn_data *data, int64_t rows, double *sums)
 {
     const int64_t *loss = program->loss;
     const real *values = program->row_values, *given = data->w != NULL ? program->row_weights : NULL;
-    sums[FNN_SUM_LOSS] += FN(weighted_sum)(0.0, values, 1, given, 1, rows) + (double)rows * penalty;
+    sums[FNN_SUM_LOSS] += FN(weighted_sum)(0.0, values, 1, given, 1, rows) + (double)rows * FN(penalty)(program);
     sums[FNN_SUM_COUNT] += (double)rows;
     const int64_t outputs = loss[FNN_LOS_OUTPUTS], targets = loss[FNN_LOS_TARGETS];
     for (int64_t number = 0; number < program->metric_count; number++) {
@@ -102,7 +102,9 @@ KERNEL static int64_t FN(steps)(const fnn_run *run, fnn_sync *sync, int64_t memb
     FN(prepare)(program, training, sync, member, team);
     for (int64_t step = run->first; step < run->last; step++) {
         const int64_t start = step * data->batch, batch_rows = fnn_least(data->batch, data->rows - start);
-        const double penalty = member == 0 ? FN(penalty)(program) : 0.0;
+        if (training || step == run->first) {
+            FN(penalty_blocks)(program, member, team);
+        }
         fnn_step s;
         if (updating) {
             s = fnn_step_scalars(program, run->rates != NULL ? run->rates[step - run->first]
@@ -111,7 +113,7 @@ KERNEL static int64_t FN(steps)(const fnn_run *run, fnn_sync *sync, int64_t memb
         FN(row_phase)(run, sync, member, team, start, batch_rows);
         fnn_barrier(sync, team);
         if (member == 0) {
-            FN(add_sums)(program, data, batch_rows, penalty, run->sums);
+            FN(add_sums)(program, data, batch_rows, run->sums);
         }
         if (training) {
             FN(parameter_phase)(program, member, team, batch_rows, updating && !gradient_first ? &s : NULL);
@@ -132,19 +134,36 @@ KERNEL static int64_t FN(steps)(const fnn_run *run, fnn_sync *sync, int64_t memb
     return run->last > run->first ? run->last - run->first : 0;
 }
 
+/* Whether a first DENSE can read x where it lies. */
+INLINE bool FN(reads_in_place)(const fnn_program *program, const fnn_data *data)
+{
+    return program->instruction_count > 0 && program->instructions[FNN_I_KIND] == FNN_KIND_DENSE &&
+           data->x_code == (FNN_F64 ? FNN_FLOAT64 : FNN_FLOAT32) && data->x_element == (int64_t)sizeof(real) &&
+           ((uintptr_t)data->x | (uintptr_t)data->x_row) % sizeof(real) == 0;
+}
+
 /* Predictions of all rows: each member takes its share in blocks, in its own rows of the workspace. */
 KERNEL static void FN(predict)(const fnn_run *run, fnn_sync *sync, int64_t member, int64_t team)
 {
     const fnn_program *program = run->program;
-    const int64_t width = program->outputs, base = member * FNN_FORWARD_ROWS;
-    real *out = (real *)run->out;
+    const fnn_data *data = run->data;
+    const int64_t block = fnn_least(program->forward_rows, program->capacity / team);
+    const int64_t width = program->outputs, base = member * block;
+    const bool in_place = FN(reads_in_place)(program, data);
+    real *out = (real *)run->out, *pack = FN(pack)(program, member);
     int64_t first, last;
     FN(prepare)(program, false, sync, member, team);
-    fnn_share(run->data->rows, FNN_ROW_BLOCK, member, team, &first, &last);
-    for (int64_t start = first; start < last; start += FNN_FORWARD_ROWS) {
-        const int64_t rows = fnn_least(FNN_FORWARD_ROWS, last - start);
-        FN(gather)(program, run->data, base, base + rows, start - base, false);
-        FN(forward)(program, -1, base, base + rows, false, false, FN(pack)(program, member));
+    fnn_share(data->rows, FNN_ROW_BLOCK, member, team, &first, &last);
+    for (int64_t start = first; start < last; start += block) {
+        const int64_t rows = fnn_least(block, last - start);
+        int64_t next = -1;
+        if (in_place) {
+            next = FN(dense)(program, 0, base, (const real *)((const char *)data->x + start * data->x_row),
+                             data->x_row / (int64_t)sizeof(real), rows, pack);
+        } else {
+            FN(gather)(program, data, base, base + rows, start - base, false);
+        }
+        FN(forward)(program, next, base, base + rows, false, false, pack);
         for (int64_t row = 0; row < rows; row++) {
             memcpy(out + (start + row) * width, FN(buffer)(program, program->output_unit, width, base + row),
                    (size_t)width * sizeof(real));

@@ -94,7 +94,8 @@ static int check_program(const fnn_run *run, int32_t threads)
     if (status != FNN_OK || run->mode != FNN_MODE_FORWARD) {
         return status != FNN_OK ? status : check_steps(run);
     }
-    return run->out == NULL ? FNN_NULL : p->capacity < (int64_t)FNN_FORWARD_ROWS * threads ? FNN_BAD_SIZE : FNN_OK;
+    const bool room = p->forward_rows >= 1 && p->capacity >= (int64_t)FNN_ROW_BLOCK * threads;
+    return run->out == NULL ? FNN_NULL : room ? FNN_OK : FNN_BAD_SIZE;
 }
 
 #define FNN_FILE "programs.c"

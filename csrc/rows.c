@@ -66,13 +66,33 @@ INLINE void FN(normalize)(const fnn_program *program, const int64_t *at, real *d
     }
 }
 
+/* A DENSE of rows that lie at src, and the relu that follows it in place, into rows of the workspace from `first`.
+ * Gives the number of the next instruction. */
+KERNEL int64_t FN(dense)(const fnn_program *program, int64_t number, int64_t first, const real *src, int64_t ld_src,
+                         int64_t rows, real *pack)
+{
+    const int64_t *at = program->instructions + number * FNN_I_WIDTH, *next = at + FNN_I_WIDTH;
+    const int64_t outputs = at[FNN_I_OUTPUTS], bias = at[FNN_I_BIAS];
+    const real *theta = program->theta;
+    int flags = bias >= 0 ? FNN_BIAS : 0;
+    number++;
+    if (number < program->instruction_count && next[FNN_I_KIND] == FNN_KIND_ACTIVATION &&
+        next[FNN_I_CODE] == FNN_ACTIVATION_relu && next[FNN_I_DST] == at[FNN_I_DST]) {
+        flags |= FNN_RELU;
+        number++;
+    }
+    FN(gemm)(FN(buffer)(program, at[FNN_I_DST], outputs, first), fnn_padded(outputs), src, ld_src, 1,
+             theta + at[FNN_I_KERNEL], outputs, rows, outputs, at[FNN_I_INPUTS], bias >= 0 ? theta + bias : NULL, flags,
+             pack);
+    return number;
+}
+
 /* The instructions from `ready` (or, if it is -1, from the first) for rows first ... last - 1. In training they stop at
  * each BATCH_NORM but `ready`, whose batch's statistics are there. Gives where: their count at the end. */
 KERNEL int64_t FN(forward)(const fnn_program *program, int64_t ready, int64_t first, int64_t last, bool training,
                            bool with_loss, real *pack)
 {
     const int64_t rows = last - first, count = program->instruction_count;
-    const real *theta = program->theta;
     for (int64_t number = ready < 0 ? 0 : ready; number < count; number++) {
         const int64_t *at = program->instructions + number * FNN_I_WIDTH;
         const int64_t inputs = at[FNN_I_INPUTS], outputs = at[FNN_I_OUTPUTS];
@@ -80,19 +100,9 @@ KERNEL int64_t FN(forward)(const fnn_program *program, int64_t ready, int64_t fi
         const real *src = FN(buffer)(program, at[FNN_I_SRC], inputs, first);
         real *dst = FN(buffer)(program, at[FNN_I_DST], outputs, first);
         switch (at[FNN_I_KIND]) {
-        case FNN_KIND_DENSE: {
-            const int64_t bias = at[FNN_I_BIAS];
-            const int64_t *next = at + FNN_I_WIDTH;
-            int flags = bias >= 0 ? FNN_BIAS : 0;
-            if (number + 1 < count && next[FNN_I_KIND] == FNN_KIND_ACTIVATION &&
-                next[FNN_I_CODE] == FNN_ACTIVATION_relu && next[FNN_I_DST] == at[FNN_I_DST]) {
-                flags |= FNN_RELU;
-                number++;
-            }
-            FN(gemm)(dst, ld_dst, src, ld_src, 1, theta + at[FNN_I_KERNEL], outputs, rows, outputs, inputs,
-                     bias >= 0 ? theta + bias : NULL, flags, pack);
+        case FNN_KIND_DENSE:
+            number = FN(dense)(program, number, first, src, ld_src, rows, pack) - 1;
             break;
-        }
         case FNN_KIND_ACTIVATION:
             FN(activation_forward)((int)at[FNN_I_CODE], dst, src, rows * ld_dst, FN(constant)(program, at, 0));
             break;

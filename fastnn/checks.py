@@ -204,7 +204,8 @@ class Checks:
     def _class_weights(self, class_weight: Any, y: Array) -> Array:
         if not isinstance(class_weight, Mapping):
             raise ArgumentTypeError(f"class_weight is {class_weight!r}, expected a dict such as {{0: 1.0, 1: 5.0}}")
-        labels = y.argmax(axis=1) if y.shape[1] > 1 else np.rint(np.asarray(y[:, 0], np.float64)).astype(np.int64)
+        labels = y[:, 0] if y.shape[1] == 1 else y.argmax(axis=1)
+        labels = np.rint(labels) if labels.dtype.kind == "f" else labels
         w = np.ones(labels.size, self.dtype)
         for label, weight in class_weight.items():
             try:

@@ -9,8 +9,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, *content: bytes | memoryview) -> None:
     """Writes a file: into a temporary one beside it, then onto the disk, then under its name.
+
+    Args:
+        path: the file. content: its parts, one behind another.
 
     Raises:
         OSError: it cannot be written; it names `path`.
@@ -19,7 +22,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary = _temporary(path)
         try:
             with open(temporary, "xb") as file:
-                file.write(content)
+                file.writelines(content)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)

@@ -16,6 +16,7 @@ Array = npt.NDArray[Any]
 
 # Of a normal distribution cut at 2 standard deviations.
 TRUNCATED_SD = 0.87962566103423978
+_PIECE = 2**15  # elements drawn at a time, so that what they are made from stays in cache
 
 
 class Initializer(Declaration):
@@ -40,33 +41,47 @@ class Initializer(Declaration):
         Returns:
             An array of the shape and dtype.
         """
+        values = np.empty(shape, dtype)
+        self.fill(values, seed=seed, layer=layer, number=number)
+        return values
+
+    def fill(self, out: Array, *, seed: int = 0, layer: int = 0, number: int = 0) -> None:
+        """Writes the values of one parameter, piece by piece.
+
+        Args:
+            out: contiguous, of the parameter's shape and dtype.
+            seed, layer, number: as for a call.
+        """
         if self.seed is not None:
             seed, layer, number = self.seed, 0, 0
-        values = self._values(shape, _Draw(seed, layer, number, math.prod(shape)))
-        return np.asarray(values, dtype).reshape(shape)
+        flat = out.reshape(-1)
+        for start in range(0, flat.size, _PIECE):
+            piece = flat[start : start + _PIECE]
+            piece[:] = self._values(out.shape, _Draw(seed, layer, number, start, piece.size))
 
     def _values(self, shape: tuple[int, ...], draw: _Draw) -> Array:
         raise NotImplementedError
 
 
 class _Draw:
-    """The random numbers of one parameter, in float64 so that both dtypes start alike."""
+    """The random numbers of a piece of one parameter, in float64 so that both dtypes start alike."""
 
-    def __init__(self, seed: int, layer: int, number: int, n: int) -> None:
+    def __init__(self, seed: int, layer: int, number: int, start: int, n: int) -> None:
         self._key = (seed, random.Purpose.WEIGHTS, number, layer, n)
+        self._start = start
 
     @property
     def size(self) -> int:
         return self._key[-1]
 
     def uniform(self, low: float, high: float) -> Array:
-        return low + (high - low) * random.uniform(*self._key)
+        return low + (high - low) * random.uniform(*self._key, start=self._start)
 
     def normal(self, mean: float, sd: float) -> Array:
-        return mean + sd * normals.normal(*self._key)
+        return mean + sd * normals.normal(*self._key, start=self._start)
 
     def truncated_normal(self, mean: float, sd: float) -> Array:
-        return mean + sd * normals.truncated_normal(*self._key)
+        return mean + sd * normals.truncated_normal(*self._key, start=self._start)
 
 
 class Zeros(Initializer):

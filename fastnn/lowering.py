@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from .arithmetic import BLOCK
 from .formulas import ACTIVATIONS, OPTIMIZERS, SPARSE_LOSSES
 from .plan import (
     ACTIVATION_CODE,
@@ -318,7 +319,18 @@ class Lowering:
         row[Los.GRADIENT] = self._buffer(self._width)
         row[Los.PROBABILITY] = probability if probability >= 0 else row[Los.GRADIENT]
         row[Los.CONSTANT] = self._constant(*smoothing(spec.parameter, spec.label_smoothing, name, self._width))
+        blocks = sum(self._penalty_blocks(parameter) for parameter in self._rows)
+        if blocks:
+            row[Los.BLOCK_TOTALS] = self._scratch(padded(blocks * 8 // self.dtype.itemsize))
         return row
+
+    def _penalty_blocks(self, row: list[int]) -> int:
+        """The blocks of all sums that a parameter's penalty takes: of |w|, of w^2, or of both."""
+        at = row[Par.PENALTY]
+        if at < 0:
+            return 0
+        sums = sum(factor != 0.0 for factor in self._constants[at : at + 2])
+        return sums * -(-row[Par.ROWS] * row[Par.COLUMNS] // BLOCK)
 
     def _lower_gradients(self, loss_row: list[int]) -> None:
         """Gives every instruction the buffers of its gradients, from the last to the first."""

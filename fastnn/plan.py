@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -129,7 +130,8 @@ class Los(IntEnum):
     TARGET = 6  # unit of the gathered targets
     TARGETS = 7  # width of a row of targets
     CONSTANT = 8  # index of (parameter, keep, add): y' = y * keep + add is label smoothing
-    WIDTH = 9
+    BLOCK_TOTALS = 9  # offset in the workspace of float64 totals, one for each block of each sum of a penalty; -1
+    WIDTH = 10
 
 
 class Opt(IntEnum):
@@ -242,13 +244,24 @@ class Plan:
         """Whether targets are class labels."""
         return bool(self.loss.size) and LOSS_NAMES[self.loss[Los.CODE]] in SPARSE_LOSSES
 
-    @property
+    @cached_property
+    def forward_rows(self) -> int:
+        """Rows of a thread's block in inference: each packs every large W anew, and has activations in the workspace,
+        which shall not outgrow theta for it."""
+        return 512 if 512 * self.row_elements <= self.layout.size else 256
+
+    def rows_of_blocks(self, rows: int, threads: int) -> int:
+        """What the workspace must hold for each thread to have a block of `forward_rows`, or its share of `rows`."""
+        return threads * min(self.forward_rows, padded(-(-max(1, rows) // threads)))
+
+    @cached_property
     def flops_per_row(self) -> int:
         """Floating-point operations of one row's forward pass."""
         dense = self.instructions[self.instructions[:, I.KIND] == Kind.DENSE]
         return int(2 * (dense[:, I.INPUTS] * dense[:, I.OUTPUTS]).sum())
 
 
+@cache
 def largest(source: np.dtype[Any], target: np.dtype[Any]) -> np.floating[Any]:
     """The largest number of a float dtype that is finite in another one too."""
     most: np.floating[Any] = source.type(min(float(np.finfo(source).max), float(np.finfo(target).max)))

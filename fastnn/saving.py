@@ -97,9 +97,8 @@ def _write(path: Path, model: Sequential, description: Mapping[str, Any]) -> Non
         "parameters": [[p.layer, p.name] for p in engine.plan.layout.parameters],
         "optimizer": _optimizer(model),
     }
-    with engine.state.lock:  # another thread may train it
-        content = tensors.content(_views(engine, model.compiled), {**description, **known})
-    write_atomically(path, content)
+    with engine.state.lock:  # another thread may train it, and waits until its views are written
+        write_atomically(path, *tensors.content(_views(engine, model.compiled), {**description, **known}))
     if path.suffix in (".keras", ".h5", ".hdf5"):
         warnings.warn(
             f"files have fastnn's own format under any name: Keras cannot read what is written as {path.suffix}",
@@ -198,31 +197,32 @@ def _same_optimizer(model: Sequential, file: TensorFile) -> bool:
 
 
 def _fill(file: TensorFile, views: Mapping[str, Array]) -> None:
-    """Reads tensors into views: all of them, or none where one is wrong.
+    """Reads tensors into views: all of them, or none where one is wrong. Each is read twice, so that never more than
+    one of them is held beside the views.
 
     Raises:
         FileError: a tensor is missing, has another shape or dtype, or holds what it cannot hold.
     """
-    found = {}
-    for name, view in views.items():
-        file.require(name, view.shape, *(STATE.get(name) or FLOATS))
-        with np.errstate(over="ignore"):
-            found[name] = file.read(name).astype(view.dtype, copy=False)
-        if name.startswith("weights/") and not np.isfinite(found[name]).all():
-            raise FileError(f'{file.path}: the tensor "{name}" holds numbers that are not finite in {view.dtype}')
-    _check_state(file, found)
-    for name, view in views.items():
-        view[...] = found[name]
+    with np.errstate(over="ignore"):
+        for name, view in views.items():
+            file.require(name, view.shape, *(STATE.get(name) or FLOATS))
+            found = file.read(name).astype(view.dtype, copy=False)
+            if name.startswith("weights/") and not np.isfinite(found).all():
+                raise FileError(f'{file.path}: the tensor "{name}" holds numbers that are not finite in {view.dtype}')
+            _check_state(file, name, found)
+        for name, view in views.items():
+            view[...] = file.read(name)
 
 
-def _check_state(file: TensorFile, found: Mapping[str, Array]) -> None:
-    scalars = found.get("optimizer/scalars")
-    if scalars is not None:
-        powers = scalars[[Scalar.BETA_1_POWER, Scalar.BETA_2_POWER]]
-        if not (0.0 <= scalars[Scalar.LEARNING_RATE] < math.inf and (powers >= 0.0).all() and (powers <= 1.0).all()):
-            raise FileError(f'{file.path}: the tensor "optimizer/scalars" is {scalars.tolist()}')
-    if "state/counters" in found and (found["state/counters"] < 0).any():
-        raise FileError(f'{file.path}: the tensor "state/counters" is {found["state/counters"].tolist()}')
+def _check_state(file: TensorFile, name: str, found: Array) -> None:
+    wrong = False
+    if name == "optimizer/scalars":
+        powers = found[[Scalar.BETA_1_POWER, Scalar.BETA_2_POWER]]
+        wrong = not (0.0 <= found[Scalar.LEARNING_RATE] < math.inf and (powers >= 0.0).all() and (powers <= 1.0).all())
+    elif name == "state/counters":
+        wrong = bool((found < 0).any())
+    if wrong:
+        raise FileError(f'{file.path}: the tensor "{name}" is {found.tolist()}')
 
 
 # both

@@ -24,15 +24,15 @@ SLICE_SECONDS = 0.05  # between two looks at Ctrl-C, progress and callbacks
 
 
 class Pace:
-    """How many steps make a slice, by the time of those before."""
+    """How many steps make a slice, by the time of those before: at least `least`."""
 
-    def __init__(self) -> None:
-        self.steps = 1
+    def __init__(self, least: int = 1) -> None:
+        self.steps = self._least = least
 
     def measured(self, steps: int, seconds: float) -> None:
         """`steps` took `seconds`; a slice grows at most eightfold, since the first may be slow or fast by chance."""
         wanted = int(steps * SLICE_SECONDS / max(seconds, 1e-9))
-        self.steps = max(1, min(wanted, 8 * max(self.steps, steps)))
+        self.steps = max(self._least, min(wanted, 8 * max(self.steps, steps)))
 
 
 class Interrupts:

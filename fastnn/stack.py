@@ -252,7 +252,7 @@ class Stack:
         for index, layer in enumerate(self._layers):
             for number, weight in enumerate(layer.parameters(self._shapes[index])):
                 view = engine.state.view(next(layout))
-                view[...] = weight.initializer(weight.shape, self.dtype, seed=self._seed, layer=index, number=number)
+                weight.initializer.fill(view, seed=self._seed, layer=index, number=number)
 
     def predicting_engine(self, x: Any) -> Engine:
         """The engine; a model without an input shape takes that of x."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from . import config
 from .backends.protocol import Data, Program
 from .callbacks import CallbackList, History
 from .declaration import flag, number, whole
@@ -222,8 +223,9 @@ def predict(
 def _predict_slices(
     program: Program, X: Array, out: Array, batch: int, hooks: CallbackList | None, progress: Progress | None
 ) -> None:
-    rows, first, pace = X.shape[0], 0, Pace()
-    pace.steps = -(-256 // batch)
+    rows, first = X.shape[0], 0
+    # At least a block of rows for each thread.
+    pace = Pace(1 if rows <= batch else -(-program.plan.forward_rows * config.get_num_threads() // batch))
     while first < rows:
         last = min(first + batch * (1 if hooks else pace.steps), rows)
         number = first // batch

@@ -258,6 +258,8 @@ def _others() -> Iterator[Model]:
         (("dense", 6, {"kernel_penalty": both}), ("activation", "elu"), ("dense", 2, {"bias_penalty": both})),
         weighted=True,
     )
+    wide, narrow = {"kernel_penalty": both}, {"kernel_penalty": Penalty(0.0, 0.1)}
+    yield Model("penalties in blocks", (("dense", 130, wide), ("activation", "tanh"), ("dense", 67, narrow)), rows=70)
     yield Model("no bias", (("dense", 6, none), ("activation", "gelu"), ("dense", 3, none)), optimizer=ADAM)
     yield Model("frozen", (("dense", 6, {"trainable": False}), ("activation", "relu"), ("dense", 3)), optimizer=ADAM)
     yield Model("frozen last", (("dense", 6), ("dense", 3, {"trainable": False, "kernel_penalty": both})))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import pickle
 import struct
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import save, save_file
 
 import fastnn
 from fastnn import tensors
@@ -48,6 +49,39 @@ def test_the_parts_make_a_good_file(tmp_path: Path) -> None:
     parts.reshape("weights/dense/bias", 8)
     path.write_bytes(parts.content())
     assert fastnn.load_model(path, backend="reference").metadata == {"classes": ["a", "b", "c"]}
+
+
+def test_a_file_is_what_safetensors_writes() -> None:
+    arrays: dict[str, np.ndarray[Any, Any]] = {
+        "b": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "a\u00e9": np.zeros((0, 4), np.float32),
+        "c": np.arange(3, dtype=np.int64),
+        "d": np.array([0.5]),
+        "a": np.arange(5, dtype=np.float32)[::2],
+    }
+    written = b"".join(tensors.content(arrays, {"text": "\u00e9"}))
+    metadata = {"format": tensors.FORMAT, "fastnn": json.dumps({"text": "\u00e9"})}
+    theirs = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata)
+    ends = [8 + int.from_bytes(content[:8], "little") for content in (written, theirs)]
+    headers = [json.loads(content[8:end]) for content, end in zip((written, theirs), ends, strict=True)]
+    assert headers[0] == headers[1] and list(headers[0])[1:] == list(headers[1])[1:]
+    assert written[ends[0] :] == theirs[ends[1] :] and ends[0] % 8 == 0
+
+
+def test_saving_takes_no_copy_of_the_weights(tmp_path: Path) -> None:
+    model = fastnn.Sequential([fastnn.Input((512,)), fastnn.layers.Dense(4096, kernel_initializer="zeros")])
+    model.compile("adam", "mse", backend="reference")
+    size = 3 * 4 * model.count_params()
+    model.engine()
+    tracemalloc.start()
+    try:
+        model.save(tmp_path / "model")
+        saved = tracemalloc.get_traced_memory()[1]
+        model.load_weights(tmp_path / "model")
+        loaded = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert saved < size / 20 and loaded < size / 2
 
 
 def drop(name: str) -> Any:

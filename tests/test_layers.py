@@ -293,6 +293,17 @@ def test_initializer_seeds() -> None:
     assert (initializers.Constant(2.5)((3,)) == 2.5).all()
 
 
+@pytest.mark.parametrize("name", ["glorot_uniform", "he_normal", "random_normal", "ones"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_initial_values_do_not_depend_on_the_pieces(monkeypatch: pytest.MonkeyPatch, name: str, dtype: str) -> None:
+    initializer = initializers.get(name)
+    whole = initializer((37, 11), dtype, seed=5, layer=1, number=2)
+    monkeypatch.setattr(initializers, "_PIECE", 50)
+    pieces = np.full((37, 11), np.nan, dtype)
+    initializer.fill(pieces, seed=5, layer=1, number=2)
+    np.testing.assert_array_equal(pieces, whole)
+
+
 def test_both_dtypes_start_alike() -> None:
     initializer = initializers.HeNormal()
     assert (initializer((5, 4), "float64", seed=1).astype(np.float32) == initializer((5, 4), "float32", seed=1)).all()

@@ -282,6 +282,27 @@ class TestPrograms:
             alone = predictions(program, plan, replace(data, X=data.X[rows]))
             assert_same_bits(alone, together[rows], f"rows {rows}")
 
+    @pytest.mark.parametrize("name", ["wide", "batch_norm wide"])
+    def test_predictions_in_blocks_of_x_as_it_lies(self, name: str, runner: Runner, dtype: str) -> None:
+        model = MODELS[name]
+        plan = model.plan(dtype)
+        program = load(runner[0]).program(plan, model.state(plan))
+        data = model.data(plan)
+        one = predictions(program, plan, data)
+        copies = -(-(2 * plan.forward_rows + 40) // len(one))
+        X = np.tile(data.X, (copies, 1)).astype(dtype)
+        gaps = np.zeros((2 * len(X), plan.features + 3), dtype)
+        gaps[::2, :-3] = X
+        for there in (X, np.asfortranarray(X), gaps[::2, :-3], X[::-1].copy()[::-1], X.astype(np.float64)):
+            assert_same_bits(predictions(program, plan, replace(data, X=there)), np.tile(one, (copies, 1)), "blocks")
+
+    def test_no_rows(self, runner: Runner, dtype: str) -> None:
+        model = MODELS["wide"]
+        plan = model.plan(dtype)
+        program = load(runner[0]).program(plan, model.state(plan))
+        data = model.data(plan)
+        assert predictions(program, plan, replace(data, X=data.X[:0])).shape == (0, plan.outputs)
+
     def test_training_does_not_touch_its_data(self, runner: Runner, dtype: str) -> None:
         model = MODELS["classes, all at once"]
         plan = model.plan(dtype)

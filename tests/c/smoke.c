@@ -11,7 +11,7 @@
 #include "fastnn.h"
 
 enum { IN = 2, HIDDEN = 32, OUT = 2, ROWS = 128, BATCH = 64, STEPS = ROWS / BATCH, MOST_THREADS = 16 };
-enum { PREDICTING = 2, CAPACITY = PREDICTING * FNN_FORWARD_ROWS };
+enum { PREDICTING = 2, FORWARD_ROWS = 64, CAPACITY = PREDICTING * FORWARD_ROWS };
 /* Where the parameters lie, and units (sums of padded widths) of the workspace's buffers: outputs of the layers, what
  * the normalizations save, gradients. */
 enum { W1 = 0, B1 = 64, GAMMA1 = 96, BETA1 = 128, GAMMA2 = 160, BETA2 = 192, W2 = 224, B2 = 288, THETA = 304 };
@@ -93,7 +93,7 @@ int main(int argc, char **argv)
         const fnn_program program = {
             .instructions = instructions[0], .instruction_count = 6, .parameters = parameters[0], .parameter_count = 8,
             .metrics = metrics[0], .metric_count = 1, .loss = loss, .optimizer = optimizer, .constants = constants,
-            .features = IN, .outputs = OUT, .output_unit = P2, .fixed_elements = FIXED, .theta = theta,
+            .features = IN, .outputs = OUT, .output_unit = P2, .forward_rows = FORWARD_ROWS, .fixed_elements = FIXED, .theta = theta,
             .gradient = gradient, .slot_0 = slot_0, .slot_1 = slot_1, .statistics = statistics, .scalars = scalars,
             .counters = counters, .workspace = workspace, .capacity = CAPACITY, .row_values = values,
             .row_scales = scales, .row_weights = weights, .scratch = scratch,

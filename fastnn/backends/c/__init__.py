@@ -199,7 +199,7 @@ class CProgram(Program):
         program.instruction_count, program.parameter_count = len(plan.instructions), len(plan.parameters)
         program.metric_count = len(plan.metrics)
         program.features, program.outputs, program.output_unit = plan.features, plan.outputs, plan.output_unit
-        program.fixed_elements = plan.fixed_elements
+        program.fixed_elements, program.forward_rows = plan.fixed_elements, plan.forward_rows
         self._threads = min(config.get_num_threads(), os.cpu_count() or 1)
         self._scratch = aligned(_SCRATCH[plan.dtype.name] * self._threads, plan.dtype)
         program.scratch, program.scratch_threads = _address(self._scratch), self._threads
@@ -207,7 +207,7 @@ class CProgram(Program):
     @exclusive
     def forward(self, X: Array, out: Array) -> None:
         threads = self._team(X.shape[0], self.plan.flops_per_row * X.shape[0])
-        self._reserve(lib.FNN_FORWARD_ROWS * threads)
+        self._reserve(self.plan.rows_of_blocks(X.shape[0], threads))
         self._bind_x(self._predicted, X)
         _check(self._functions["forward"](self._program, self._predicted, _address_as(out), threads), "forward")
 

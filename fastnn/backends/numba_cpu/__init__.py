@@ -23,7 +23,6 @@ from . import call as c
 from . import team
 from .elementwise import SOURCE_DTYPES
 from .gemm_blocks import pack_size
-from .network import FORWARD_ROWS
 from .parameters import scratch_size
 from .table import LOGITS
 from .workspace import ROW_BLOCK
@@ -179,6 +178,7 @@ class NumbaProgram(Program):
         block[c.INSTRUCTION_COUNT], block[c.PARAMETER_COUNT] = len(plan.instructions), len(plan.parameters)
         block[c.METRIC_COUNT], block[c.FIXED] = len(plan.metrics), plan.fixed_elements
         block[c.FEATURES], block[c.OUTPUT_UNIT], block[c.OUTPUTS] = plan.features, plan.output_unit, plan.outputs
+        block[c.FORWARD_ROWS] = plan.forward_rows
         if plan.loss.size:
             block[c.MEAN] = mean_outputs(LOSS_NAMES[plan.loss[Los.CODE]])
         block[c.STANDARDIZED] = np.isin(plan.instructions[:, I.KIND], (Kind.STANDARDIZE, Kind.BATCH_NORM)).any()
@@ -192,7 +192,7 @@ class NumbaProgram(Program):
     @exclusive
     def forward(self, X: Array, out: Array) -> None:
         threads = self._team(X.shape[0], self.plan.flops_per_row * X.shape[0])
-        self._reserve(FORWARD_ROWS * threads)
+        self._reserve(self.plan.rows_of_blocks(X.shape[0], threads))
         block = self._call.block
         self._bind_x(X)
         block[c.ORDER], block[c.OUT], block[c.ROWS] = 0, out.ctypes.data, X.shape[0]

@@ -51,4 +51,6 @@ STATISTICS, STANDARDIZED, NORMS = range(52, 55)
 # were taken.
 RATES, STOP, TAKEN = range(55, 58)
 
+FORWARD_ROWS = 58  # of a thread's block in inference, at most
+
 CALL_SIZE = 64

@@ -14,7 +14,7 @@ import math
 
 from . import call as c
 from . import table as t
-from .elementwise import copy, weighted_sum
+from .elementwise import SOURCE_DTYPES, copy, weighted_sum
 from .jit import device
 from .losses import r2_sums
 from .memory import double_at, integer_at, itemsize, set_double, set_integer
@@ -24,17 +24,18 @@ from .parameters import (
     finish_step,
     parameter_phase,
     penalty,
+    penalty_blocks,
     step_rate,
     step_scalars,
     transpose_block,
     update_phase,
 )
-from .rows import backward, forward, gather, losses
+from .rows import backward, dense, forward, gather, losses
 from .statistics import kept_deviations
 from .threads import barrier
 from .workspace import ROW_BLOCK, buffer, instruction, padded, share
 
-FORWARD_ROWS = 64  # rows of a thread's block in inference
+FLOAT32 = SOURCE_DTYPES.index("float32")  # float64 follows
 
 
 @device
@@ -46,7 +47,7 @@ def add_weighted(zero, scratch, sums, slot, values, weights, rows):
 
 
 @device
-def add_sums(zero, call, rows, penalty_value):
+def add_sums(zero, call, rows):
     """The batch's losses and metrics, in row order, into the sums. One thread."""
     sums, size = integer_at(call, c.SUMS), itemsize(zero)
     scratch = call + c.TOTAL * 8
@@ -54,7 +55,7 @@ def add_sums(zero, call, rows, penalty_value):
     weights = all_weights if integer_at(call, c.W) != 0 else 0
     set_double(scratch, 0, 0.0)
     weighted_sum(zero, scratch, values, 1, weights, 1, rows)
-    set_double(sums, t.SUM_LOSS, double_at(sums, t.SUM_LOSS) + (double_at(scratch, 0) + rows * penalty_value))
+    set_double(sums, t.SUM_LOSS, double_at(sums, t.SUM_LOSS) + (double_at(scratch, 0) + rows * penalty(zero, call)))
     set_double(sums, t.SUM_COUNT, double_at(sums, t.SUM_COUNT) + rows)
     loss = integer_at(call, c.LOSS)
     outputs, targets = integer_at(loss, t.L_OUTPUTS), integer_at(loss, t.L_TARGETS)
@@ -105,19 +106,20 @@ def steps(zero, call, member, team, training, updating):
         start = step * batch
         batch_rows = min(batch, n - start)
         first, last = share(batch_rows, ROW_BLOCK, member, team)
-        penalty_value = penalty(zero, call) if member == 0 else 0.0
+        if training or taken == 0:
+            penalty_blocks(zero, call, member, team)
         if updating:
             rate = step_rate(call, taken, member)
             power_1, power_2, h0, h1, h2, h3 = step_scalars(call, rate)
             decay = decay_factor(call, rate)
         gather(zero, call, first, last, start, True)
-        forward(zero, call, first, last, member, team, batch_rows, training, True)
+        forward(zero, call, 0, first, last, member, team, batch_rows, training, True)
         losses(zero, call, first, last)
         if training:
             backward(zero, call, first, last, member, team, batch_rows)
         barrier(sync, team)
         if member == 0:
-            add_sums(zero, call, batch_rows, penalty_value)
+            add_sums(zero, call, batch_rows)
         if training:
             parameter_phase(zero, call, member, team, batch_rows, at_once, decay, h0, h1, h2, h3)
         if updating and not at_once:
@@ -145,17 +147,35 @@ def update(zero, call, member, team):
 
 
 @device
+def reads_in_place(zero, call):
+    """Whether a first DENSE can read X where it lies."""
+    size = itemsize(zero)
+    return (
+        integer_at(call, c.INSTRUCTION_COUNT) > 0
+        and integer_at(instruction(call, 0), t.I_KIND) == t.DENSE
+        and integer_at(call, c.X_CODE) == FLOAT32 + size // 8
+        and integer_at(call, c.X_ELEMENT) == size
+        and integer_at(call, c.X_ROW) % size == 0
+    )
+
+
+@device
 def predict(zero, call, member, team):
     """Predictions of all rows: each member takes its share in blocks, in its own rows of the workspace."""
     n, size = integer_at(call, c.ROWS), itemsize(zero)
     unit, width = integer_at(call, c.OUTPUT_UNIT), integer_at(call, c.OUTPUTS)
     first, last = share(n, ROW_BLOCK, member, team)
-    base = member * FORWARD_ROWS
-    out = integer_at(call, c.OUT)
+    block = min(integer_at(call, c.FORWARD_ROWS), integer_at(call, c.CAPACITY) // team)
+    base = member * block
+    x, x_row, out = integer_at(call, c.X), integer_at(call, c.X_ROW), integer_at(call, c.OUT)
+    in_place = reads_in_place(zero, call)
     prepare(zero, call, member, team, False)
-    for start in range(first, last, FORWARD_ROWS):
-        rows = min(FORWARD_ROWS, last - start)
-        gather(zero, call, base, base + rows, start - base, False)
-        forward(zero, call, base, base + rows, member, team, rows, False, False)
+    for start in range(first, last, block):
+        rows, number = min(block, last - start), 0
+        if in_place:
+            number = dense(zero, call, 0, base, x + start * x_row, x_row // size, rows, member)
+        else:
+            gather(zero, call, base, base + rows, start - base, False)
+        forward(zero, call, number, base, base + rows, member, team, rows, False, False)
         for row in range(rows):
             copy(zero, out + (start + row) * width * size, buffer(zero, call, unit, width, base + row), width)

@@ -77,13 +77,48 @@ def gather(zero, call, first, last, batch_start, with_targets):
 
 
 @device
-def forward(zero, call, first, last, member, team, batch_rows, training, with_loss):
-    """The instructions in order, for rows first..last - 1. A BATCH_NORM in training waits for the rows of the whole
-    team, so every member comes here, with rows or without."""
-    rows = last - first
+def dense(zero, call, number, first, src, ld_src, rows, member):
+    """A DENSE of rows that lie at src, and the relu that follows it in place, into rows of the workspace from `first`.
+    Gives the number of the next instruction."""
+    at = instruction(call, number)
+    outputs, bias = integer_at(at, t.I_OUTPUTS), integer_at(at, t.I_BIAS)
     theta = integer_at(call, c.THETA)
+    flags = BIAS if bias >= 0 else 0
+    following = at + t.I_WIDTH * 8
+    number += 1
+    if (
+        number < integer_at(call, c.INSTRUCTION_COUNT)
+        and integer_at(following, t.I_KIND) == t.ACTIVATION
+        and integer_at(following, t.I_CODE) == t.RELU_CODE
+        and integer_at(following, t.I_DST) == integer_at(at, t.I_DST)
+    ):
+        flags |= RELU
+        number += 1
+    gemm(
+        zero,
+        buffer(zero, call, integer_at(at, t.I_DST), outputs, first),
+        padded(outputs),
+        src,
+        ld_src,
+        1,
+        theta + integer_at(at, t.I_KERNEL) * itemsize(zero),
+        outputs,
+        rows,
+        outputs,
+        integer_at(at, t.I_INPUTS),
+        theta + bias * itemsize(zero),
+        flags,
+        pack(zero, call, member),
+    )
+    return number
+
+
+@device
+def forward(zero, call, number, first, last, member, team, batch_rows, training, with_loss):
+    """The instructions in order from `number`, for rows first..last - 1. A BATCH_NORM in training waits for the rows of
+    the whole team, so every member comes here, with rows or without."""
+    rows = last - first
     count = integer_at(call, c.INSTRUCTION_COUNT)
-    number = 0
     while number < count:
         at = instruction(call, number)
         kind = integer_at(at, t.I_KIND)
@@ -96,35 +131,7 @@ def forward(zero, call, first, last, member, team, batch_rows, training, with_lo
             p = real(zero, constant(call, integer_at(at, t.I_CONSTANT)))
         number += 1
         if kind == t.DENSE:
-            flags, bias = 0, integer_at(at, t.I_BIAS)
-            if bias >= 0:
-                flags = BIAS
-            following = at + t.I_WIDTH * 8
-            if (
-                number < count
-                and integer_at(following, t.I_KIND) == t.ACTIVATION
-                and integer_at(following, t.I_CODE) == t.RELU_CODE
-                and integer_at(following, t.I_DST) == integer_at(at, t.I_DST)
-            ):
-                flags |= RELU
-                number += 1
-            W = theta + integer_at(at, t.I_KERNEL) * itemsize(zero)
-            gemm(
-                zero,
-                dst,
-                ld_dst,
-                src,
-                ld_src,
-                1,
-                W,
-                outputs,
-                rows,
-                outputs,
-                inputs,
-                theta + bias * itemsize(zero),
-                flags,
-                pack(zero, call, member),
-            )
+            number = dense(zero, call, number - 1, first, src, ld_src, rows, member)
         elif kind == t.ACTIVATION:
             activation_forward(zero, integer_at(at, t.I_CODE), dst, src, rows * ld_dst, p)
         elif kind == t.SOFTMAX:
