@@ -88,9 +88,6 @@ def _marshal(call: Call, row: Operation, arguments: tuple[Any, ...]) -> None:
         block[c.OP_SCALARS + 1 : c.OP_SCALARS + 4] = seed, step, layer
     else:
         call.doubles[c.OP_SCALARS : c.OP_SCALARS + len(scalars)] = scalars
-    if row.family == Family.GEMM_NT:
-        transposed = aligned(dims["k"] * padded(dims["n"]), arrays[0].dtype)
-        block[c.OP_SCRATCH] = transposed.ctypes.data
     threads = threads_for(row.flops(dims), sizes[0], config.get_num_threads())
     if row.family <= Family.DENSE_FORWARD:
         block[c.OP_PACK] = call.room(pack_size(arrays[0].itemsize) * threads, arrays[0].dtype)

@@ -10,7 +10,7 @@ RUN_STEPS, GRADIENT, UPDATE, SCORE, FORWARD, SHUFFLE, FIND_NONFINITE = range(7)
 MODE, SYNC = 0, 1
 
 # Entries of an operation: (address, row stride) of each array, sizes and scalars.
-OP_FAMILY, OP_CODE, OP_SIZES, OP_ARRAYS, OP_SCALARS, OP_SCRATCH, OP_PACK = 2, 3, 4, 8, 24, 28, 29
+OP_FAMILY, OP_CODE, OP_SIZES, OP_ARRAYS, OP_SCALARS, OP_PACK = 2, 3, 4, 8, 24, 28
 
 # Entries of a program: the plan and the state, set once.
 INSTRUCTIONS, INSTRUCTION_COUNT, PARAMETERS, PARAMETER_COUNT, METRICS, METRIC_COUNT, LOSS, OPTIMIZER, CONSTANTS = range(

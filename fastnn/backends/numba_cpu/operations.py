@@ -19,7 +19,7 @@ from .elementwise import (
     weighted_sum,
 )
 from .gemm import bias_backward, gemm
-from .gemm_blocks import gemm_blocks, is_large, pack_size
+from .gemm_blocks import pack_size
 from .gemm_tile import BIAS, TRANSPOSED
 from .jit import device
 from .losses import accuracy, crossentropy_backward, crossentropy_forward, loss_backward, loss_forward, r2_sums
@@ -39,9 +39,7 @@ from .normalization import (
 from .optimizers import optimizer_step
 from .rows import dropout_rows
 from .softmax import softmax_backward, softmax_forward
-from .threads import barrier
-from .transpose import transpose
-from .workspace import ROW_BLOCK, padded, share
+from .workspace import ROW_BLOCK, share
 
 GEMM_NN, GEMM_TN, GEMM_NT, DENSE_FORWARD, BIAS_BACKWARD, ACTIVATION_FORWARD, ACTIVATION_BACKWARD = (
     int(f) for f in list(Family)[:7]
@@ -88,23 +86,13 @@ def operate_gemm(zero, call, family, member, team):
         a_row, a_k = 1, lda
     elif family == DENSE_FORWARD:
         bias, flags = address(call, 3), BIAS
-    elif family == GEMM_NT and is_large(m, n, k):
-        flags = TRANSPOSED
     elif family == GEMM_NT:
-        scratch, ld = integer_at(call, c.OP_SCRATCH), padded(n)
-        first, last = share(n, ROW_BLOCK, member, team)
-        if last > first:
-            transpose(zero, scratch + first * size, ld, B + first * ldb * size, ldb, last - first, k)
-        barrier(integer_at(call, c.SYNC), team)
-        B, ldb = scratch, ld
+        flags = TRANSPOSED
     first, last = share(m, ROW_BLOCK, member, team)
     if last > first:
         C, A = C + first * ldc * size, A + first * a_row * size
         pack = integer_at(call, c.OP_PACK) + member * pack_size(size) * size
-        if flags & TRANSPOSED:
-            gemm_blocks(zero, C, ldc, A, a_row, a_k, B, ldb, last - first, n, k, bias, flags, pack)
-        else:
-            gemm(zero, C, ldc, A, a_row, a_k, B, ldb, last - first, n, k, bias, flags, pack)
+        gemm(zero, C, ldc, A, a_row, a_k, B, ldb, last - first, n, k, bias, flags, pack)
 
 
 @device
