@@ -16,7 +16,7 @@ from .jit import device
 from .lanes import I64, Frame, Lanes, Value, choose, kernel
 from .memory import itemsize
 from .reductions import batch_fold
-from .transpose import pack_transposed, transpose
+from .transpose import pack_transposed
 
 DOTS = 4  # fewest columns of C that whole vectors of columns repay
 PACK_BYTES = 16384  # the least of a chunk of B that repay its packing
@@ -134,6 +134,17 @@ def thin(zero, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags):
         gemm_rows(zero, C, ldc, A, a_row, a_k, B, ldb, 2 * lanes, m, n - done, k, bias, flags, 0)
 
 
+def _put_columns(f: Frame, C: Any, ldc: Any, block: Any, ld: Any, rows: Any, columns: Any) -> None:
+    """C = the transposed of block, by elements: columns are too few for squares."""
+    with f.loop(rows) as row, f.loop(columns) as j:
+        value = f.load_scalar(f.at(block, f.builder.add(f.builder.mul(j, ld), row)))
+        f.store_scalar(value, f.at(C, f.builder.add(f.builder.mul(row, ldc), j)))
+
+
+# put_columns(zero, C, ldc, block, row stride of block, rows of C, columns of C)
+put_columns = kernel("gemm_put_columns", 6, 0, _put_columns)
+
+
 @device
 def few_columns(zero, C, ldc, A, a_k, B, ldb, m, n, k, pack):
     """C^T = B^T A for few columns of C, with A contiguous along m: vectors along m."""
@@ -145,7 +156,7 @@ def few_columns(zero, C, ldc, A, a_k, B, ldb, m, n, k, pack):
             depth, flags = min(k - start, K_CHUNK), ACCUMULATE if start > 0 else 0
             b, a = B + start * ldb * size, A + (start * a_k + i) * size
             thin(zero, pack, block, b, 1, ldb, a, a_k, n, width, depth, 0, flags)
-        transpose(zero, C + i * ldc * size, ldc, pack, block, n, width)
+        put_columns(zero, C + i * ldc * size, ldc, pack, block, width, n)
 
 
 @device

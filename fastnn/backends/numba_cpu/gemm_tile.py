@@ -42,8 +42,9 @@ def _sums(f: Frame, o: Lanes, rows: int, p: Product, masks: list[Any], ahead: bo
     before their turn."""
     builder, vectors = f.builder, len(masks)
     row_bytes, k_bytes, b_bytes = (builder.mul(stride, I64(f.itemsize)) for stride in (p.a_row, p.a_k, p.ldb))
-    # Every fourth row has a pointer: the others are reached by offsets that fit in registers.
-    offsets = [builder.mul(row_bytes, I64(i)) for i in range(4)]
+    # Every fourth row has a pointer: the others are reached by offsets that fit in registers. Sums of addresses in the
+    # loop would take turns of the units that multiply.
+    offsets = [I64(0), row_bytes, *(f.opaque(builder.mul(row_bytes, I64(i))) for i in (2, 3))]
     starts = [builder.add(p.A, builder.mul(row_bytes, I64(i))) for i in range(0, rows, 4)]
     ahead_bytes = builder.mul(b_bytes, I64(AHEAD))
 
@@ -58,7 +59,7 @@ def _sums(f: Frame, o: Lanes, rows: int, p: Product, masks: list[Any], ahead: bo
         for i in range(rows):
             a = o.splat(f.load_scalar(builder.add(starts[i // 4], offsets[i % 4])))
             after += [o.fma(a, b[j], Value(o, sums[i * vectors + j])).ir for j in range(vectors)]
-        return [builder.add(B, b_bytes), *(builder.add(start, k_bytes) for start in starts), *after]
+        return [builder.add(B, b_bytes), *(f.opaque(builder.add(start, k_bytes)) for start in starts), *after]
 
     zeros = [o.constant(0.0).ir] * (rows * vectors)
     return f.carry(p.k, [p.B, *starts, *zeros], step)[-rows * vectors :]
@@ -118,8 +119,7 @@ def _tiles(rows: int) -> Any:
             _finish(f, o, rows, p, masks, _sums(f, o, rows, p, masks, False))
 
         def wide(p: Product, packed: Any) -> None:
-            full = [None, None]
-            masks = [f.mask(builder.sub(p.n, I64(j * o.width)), o.width) for j in range(2)]
+            full, masks = [None, None], [None, f.mask(builder.sub(p.n, I64(o.width)), o.width)]
             whole = builder.icmp_signed(">=", p.n, I64(2 * o.width))
             sums = f.either(
                 packed,

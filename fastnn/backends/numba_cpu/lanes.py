@@ -279,6 +279,10 @@ class Frame:
         with cgutils.for_range_slice(self.builder, start or I64(0), count, I64(step), inc=True) as (index, _):
             yield index
 
+    def opaque(self, value: Any) -> Any:
+        """An i64 whose making passes do not see: it stays in a register, instead of being made anew from others."""
+        return self.builder.asm(ir.FunctionType(I64, [I64]), "", "=r,0", [value], side_effect=False)
+
     def carry(
         self, count: Any, values: Sequence[Any], body: Callable[..., list[Any]], step: int = 1, start: Any = None
     ) -> list[Any]:
