@@ -64,10 +64,10 @@ class Call:
     def run(self, threads: int, meets: bool = True) -> None:
         team.launch(self.entry, self.address, self.sync, threads, meets)
 
-    def prepared(self, threads: int, meets: bool, arrays: Any) -> Callable[[], object]:
-        """What runs it again and again."""
+    def prepared(self, threads: int, arrays: Any) -> Callable[[], object]:
+        """What runs an operation again and again."""
         if threads > 1:
-            made = _Prepared(team.launch, self.entry, self.address, self.sync, threads, meets)
+            made = _Prepared(team.launch, self.entry, self.address, self.sync, threads, False)
         else:
             made = _Prepared(team.alone(), self.entry, self.address)
         made.kept = self, arrays
@@ -102,15 +102,15 @@ class NumbaOperator(CompiledOperator):
         self._before = () if self._has_rows else (1,)
         self._after = (1, slots)[len(self._before) + len(self._axes) - 1 :]
         self._threaded = self._has_rows and row.family not in _ALONE
-        self._packs, self._transposes = row.family in GEMMS, row.family == Family.GEMM_NT
+        self._packs = row.family in GEMMS
 
     def __call__(self, *arguments: Any) -> None:
         call = self._calls.direct
-        call.run(self._fill(call, arguments), self._transposes)
+        call.run(self._fill(call, arguments), meets=False)
 
     def prepare(self, *arguments: Any) -> Callable[[], object]:
         call = self._calls.new()
-        return call.prepared(self._fill(call, arguments), self._transposes, arguments[: self._count])
+        return call.prepared(self._fill(call, arguments), arguments[: self._count])
 
     def _fill(self, call: Call, arguments: tuple[Any, ...]) -> int:
         """Writes the call block; gives the number of threads."""
@@ -119,15 +119,13 @@ class NumbaOperator(CompiledOperator):
         for array, strided in zip(arrays, self._strided, strict=True):
             at += array.ctypes.data, array.strides[0] // array.itemsize if strided else 0
         sizes = self._sizes(arrays)
-        threads = operation_threads(self._flops(sizes), sizes[0]) if self._threaded else 1
-        pack = transposed = 0
+        threads = operation_threads(self._flops(sizes), self._shared(sizes)) if self._threaded else 1
+        pack = 0
         if self._packs:
-            packed = pack_size(self._dtype.itemsize) * threads
-            pack = call.room(packed + (sizes[2] * padded(sizes[1]) if self._transposes else 0), self._dtype)
-            transposed = pack + packed * self._dtype.itemsize
+            pack = call.room(pack_size(self._dtype.itemsize) * threads, self._dtype)
         sizes = *self._before, *sizes, *self._after
         scalars = arguments[self._count :]
-        self._write(call.block, 8 * c.OP_FAMILY, *self._kernel, *sizes, *at, *scalars, transposed, pack)
+        self._write(call.block, 8 * c.OP_FAMILY, *self._kernel, *sizes, *at, *scalars, pack)
         return threads
 
 

@@ -12,16 +12,16 @@ RUN_STEPS, GRADIENT, UPDATE, SCORE, FORWARD, SHUFFLE, FIND_NONFINITE = range(7)
 MODE, SYNC = 0, 1
 
 # Entries of an operation: (address, row stride) of each array, sizes and scalars.
-OP_FAMILY, OP_CODE, OP_SIZES, OP_ARRAYS, OP_SCALARS, OP_SCRATCH, OP_PACK = 2, 3, 4, 8, 24, 28, 29
+OP_FAMILY, OP_CODE, OP_SIZES, OP_ARRAYS, OP_SCALARS, OP_PACK = 2, 3, 4, 8, 24, 28
 
 
 def operation_entries(arrays: int, scalars: str) -> struct.Struct:
     """What writes the entries of an operation, from its family on: "d" is a scalar that is a double, "q" an int64.
 
-    What it packs: family, code, three sizes, an address and a row stride for each array, the scalars, two scratches.
+    What it packs: family, code, three sizes, an address and a row stride for each array, the scalars, a scratch.
     """
-    after_arrays, after_scalars = OP_SCALARS - OP_ARRAYS - 2 * arrays, OP_SCRATCH - OP_SCALARS - len(scalars)
-    return struct.Struct(f"=5q8x{2 * arrays}q{8 * after_arrays}x{scalars}{8 * after_scalars}x2q")
+    after_arrays, after_scalars = OP_SCALARS - OP_ARRAYS - 2 * arrays, OP_PACK - OP_SCALARS - len(scalars)
+    return struct.Struct(f"=5q8x{2 * arrays}q{8 * after_arrays}x{scalars}{8 * after_scalars}xq")
 
 
 # Entries of a program: the plan and the state, set once.

@@ -19,7 +19,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-LANES = 16  # of every kernel but the GEMM tile, in both dtypes: the lanes of the contract's sums
+LANES = 16  # of every kernel but those of the GEMM, in both dtypes: the lanes of the contract's sums
 
 I64 = ir.IntType(64)
 I32 = ir.IntType(32)
@@ -256,9 +256,9 @@ class Frame:
         name = f"llvm.masked.store.v{value.lanes.width}{SUFFIX[value.lanes.dtype]}.p0"
         call_intrinsic(self.builder, name, ir.VoidType(), [value.ir, pointer, I32(self.itemsize), mask])
 
-    def prefetch(self, address: Any) -> None:
-        """Asks for a cache line that will be written."""
-        arguments = [self.pointer(address, ir.IntType(8)), I32(1), I32(3), I32(1)]
+    def prefetch(self, address: Any, write: bool = False) -> None:
+        """Asks for a cache line that will be read, or written."""
+        arguments = [self.pointer(address, ir.IntType(8)), I32(int(write)), I32(3), I32(1)]
         call_intrinsic(self.builder, "llvm.prefetch.p0", ir.VoidType(), arguments)
 
     def load_scalar(self, address: Any) -> Any:
@@ -278,6 +278,55 @@ class Frame:
         """for index in range(start, count, step)."""
         with cgutils.for_range_slice(self.builder, start or I64(0), count, I64(step), inc=True) as (index, _):
             yield index
+
+    def opaque(self, value: Any) -> Any:
+        """An i64 whose making passes do not see: it stays in a register, instead of being made anew from others."""
+        return self.builder.asm(ir.FunctionType(I64, [I64]), "", "=r,0", [value], side_effect=False)
+
+    def carry(
+        self, count: Any, values: Sequence[Any], body: Callable[..., list[Any]], step: int = 1, start: Any = None
+    ) -> list[Any]:
+        """The IR values that `values = body(index, *values)` leaves for index in range(start, count, step): they stay
+        in registers, and no pass has to find that out."""
+        builder, before = self.builder, self.builder.block
+        head, inner, done = (builder.append_basic_block(f"carry.{part}") for part in ("head", "inner", "done"))
+        builder.branch(head)
+        builder.position_at_end(head)
+        first = I64(0) if start is None else start
+        phis = [builder.phi(value.type) for value in (first, *values)]
+        for phi, value in zip(phis, (first, *values), strict=True):
+            phi.add_incoming(value, before)
+        builder.cbranch(builder.icmp_signed("<", phis[0], count), inner, done)
+        builder.position_at_end(inner)
+        after = body(*phis)
+        after.insert(0, builder.add(phis[0], I64(step)))
+        for phi, value in zip(phis, after, strict=True):
+            phi.add_incoming(value, builder.block)
+        builder.branch(head)
+        builder.position_at_end(done)
+        return phis[1:]
+
+    def either(self, condition: Any, yes: Callable[[], list[Any]], no: Callable[[], list[Any]]) -> list[Any]:
+        """The IR values of one of two bodies."""
+        ends = []
+        with self.builder.if_else(condition) as branches:
+            for branch, body in zip(branches, (yes, no), strict=True):
+                with branch:
+                    ends.append((body(), self.builder.block))
+        merged = []
+        for pair in zip(ends[0][0], ends[1][0], strict=True):
+            phi = self.builder.phi(pair[0].type)
+            for value, (_, block) in zip(pair, ends, strict=True):
+                phi.add_incoming(value, block)
+            merged.append(phi)
+        return merged
+
+    def least(self, a: Any, b: Any) -> Any:
+        """The smaller of two i64."""
+        return self.builder.select(self.builder.icmp_signed("<", a, b), a, b)
+
+    def has(self, flags: Any, flag: int) -> Any:
+        return self.builder.icmp_signed("!=", self.builder.and_(flags, I64(flag)), I64(0))
 
     @contextmanager
     def blocks(self, count: Any, width: int = LANES) -> Iterator[tuple[Any, Any]]:

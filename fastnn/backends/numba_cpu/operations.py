@@ -19,7 +19,7 @@ from .elementwise import (
     weighted_sum,
 )
 from .gemm import bias_backward, gemm
-from .gemm_blocks import gemm_blocks, is_large, pack_size
+from .gemm_blocks import pack_size
 from .gemm_tile import BIAS, TRANSPOSED
 from .jit import device
 from .losses import accuracy, crossentropy_backward, crossentropy_forward, loss_backward, loss_forward, r2_sums
@@ -39,9 +39,7 @@ from .normalization import (
 from .optimizers import optimizer_step
 from .rows import dropout_rows
 from .softmax import softmax_backward, softmax_forward
-from .threads import barrier
-from .transpose import transpose
-from .workspace import ROW_BLOCK, padded, share
+from .workspace import ROW_BLOCK, share
 
 GEMM_NN, GEMM_TN, GEMM_NT, DENSE_FORWARD, BIAS_BACKWARD, ACTIVATION_FORWARD, ACTIVATION_BACKWARD = (
     int(f) for f in list(Family)[:7]
@@ -78,33 +76,28 @@ def scalar(zero, call, number):
 
 @device
 def operate_gemm(zero, call, family, member, team):
-    """The GEMM rows: m, n, k are the sizes; a member takes rows of C."""
+    """The GEMM rows: m, n, k are the sizes; a member takes columns of C where they are more than its rows, so that no
+    two pack the same of B."""
     size = itemsize(zero)
     m, n, k = integer_at(call, c.OP_SIZES), integer_at(call, c.OP_SIZES + 1), integer_at(call, c.OP_SIZES + 2)
     C, A, B = address(call, 0), address(call, 1), address(call, 2)
     ldc, lda, ldb = stride(call, 0), stride(call, 1), stride(call, 2)
-    a_row, a_k, bias, flags = lda, 1, 0, 0
+    a_row, a_k, b_column, bias, flags = lda, 1, 1, 0, 0
     if family == GEMM_TN:
         a_row, a_k = 1, lda
     elif family == DENSE_FORWARD:
         bias, flags = address(call, 3), BIAS
-    elif family == GEMM_NT and is_large(m, n, k):
-        flags = TRANSPOSED
     elif family == GEMM_NT:
-        scratch, ld = integer_at(call, c.OP_SCRATCH), padded(n)
-        first, last = share(n, ROW_BLOCK, member, team)
-        if last > first:
-            transpose(zero, scratch + first * size, ld, B + first * ldb * size, ldb, last - first, k)
-        barrier(integer_at(call, c.SYNC), team)
-        B, ldb = scratch, ld
-    first, last = share(m, ROW_BLOCK, member, team)
-    if last > first:
-        C, A = C + first * ldc * size, A + first * a_row * size
+        b_column, flags = ldb, TRANSPOSED
+    if n >= m:
+        first, last = share(n, 2 * ROW_BLOCK, member, team)
+        C, B, bias, n = C + first * size, B + first * b_column * size, bias + first * size, last - first
+    else:
+        first, last = share(m, ROW_BLOCK, member, team)
+        C, A, m = C + first * ldc * size, A + first * a_row * size, last - first
+    if m > 0 and n > 0:
         pack = integer_at(call, c.OP_PACK) + member * pack_size(size) * size
-        if flags & TRANSPOSED:
-            gemm_blocks(zero, C, ldc, A, a_row, a_k, B, ldb, last - first, n, k, bias, flags, pack)
-        else:
-            gemm(zero, C, ldc, A, a_row, a_k, B, ldb, last - first, n, k, bias, flags, pack)
+        gemm(zero, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack)
 
 
 @device

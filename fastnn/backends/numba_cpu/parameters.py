@@ -9,20 +9,18 @@ from ...arithmetic import BLOCK
 from . import call as c
 from . import table as t
 from .elementwise import clip_value, copy, decay_step, penalty_backward, scale, sum_abs, sum_squares
-from .gemm import bias_backward, gemm
+from .gemm import bias_backward, gemm, packs_columns
 from .gemm_blocks import (
     BLOCK_BYTES,
     BLOCK_ROWS,
     K_CHUNK,
     LEAST_COLUMNS,
     PACKED_CHUNKS,
-    gemm_packed,
-    is_large,
+    gemm_chunk,
     pack_panels,
     pack_size,
-    packed_rows,
 )
-from .gemm_tile import ACCUMULATE
+from .gemm_tile import ACCUMULATE, BYTES, PACKED
 from .jit import device
 from .memory import double_at, integer_at, itemsize, real, set_double, set_integer
 from .normalization import scale_backward
@@ -254,7 +252,7 @@ def kernel_phase(zero, call, row, first, last, batch_rows, member, updating, dec
     X = buffer(zero, call, integer_at(at, t.I_SRC), inputs, 0)
     dZ = buffer(zero, call, integer_at(at, t.I_GRAD_DST), width, 0)
     packed = pack(zero, call, member)
-    packs = is_large(last - first, width, batch_rows)
+    packs = packs_columns(zero, ldz, last - first, width, min(batch_rows, K_CHUNK))
     chunks = (batch_rows + K_CHUNK - 1) // K_CHUNK
     block = BLOCK_BYTES // size
     once = packs and chunks <= PACKED_CHUNKS
@@ -276,25 +274,29 @@ def kernel_phase(zero, call, row, first, last, batch_rows, member, updating, dec
                 gradient, ld = integer_at(call, c.GRADIENT_VECTOR) + place * size, width
             if once:
                 for k in range(0, batch_rows, K_CHUNK):
-                    gemm_packed(
+                    x, depth = X + (k * ldx + start) * size, min(K_CHUNK, batch_rows - k)
+                    dz, panel = packed + k * block * size, 2 * BYTES // size
+                    flags = PACKED | (ACCUMULATE if k > 0 else 0)
+                    gemm_chunk(
                         zero,
                         gradient,
                         ld,
-                        X + (k * ldx + start) * size,
+                        x,
                         1,
                         ldx,
-                        packed + k * block * size,
+                        dz,
+                        panel,
+                        panel * depth,
                         rows,
                         columns,
-                        min(K_CHUNK, batch_rows - k),
+                        depth,
                         0,
-                        ACCUMULATE if k > 0 else 0,
-                        packed + packed_rows(size) * size,
+                        flags,
+                        packed,
                     )
             else:
-                own = packed if packs else 0
                 x, dz = X + start * size, dZ + column * size
-                gemm(zero, gradient, ld, x, 1, ldx, dz, ldz, rows, columns, batch_rows, 0, 0, own)
+                gemm(zero, gradient, ld, x, 1, ldx, dz, ldz, rows, columns, batch_rows, 0, 0, packed)
             finish_block(zero, call, row, start, rows, column, columns, gradient, ld, updating, decay, h0, h1, h2, h3)
 
 

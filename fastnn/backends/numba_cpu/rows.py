@@ -8,7 +8,6 @@ from . import call as c
 from . import table as t
 from .elementwise import activation_backward, activation_forward, affine, copy, gather_row, scale
 from .gemm import gemm
-from .gemm_blocks import gemm_blocks
 from .gemm_tile import BIAS, RELU, TRANSPOSED
 from .jit import device
 from .losses import accuracy, crossentropy_backward, crossentropy_forward, loss_backward, loss_forward
@@ -264,9 +263,7 @@ def backward(zero, call, first, last, member, team, batch_rows):
             own = pack(zero, call, member)
             if packs_transposed(inputs_, outputs_):
                 W = integer_at(call, c.THETA) + integer_at(at, t.I_KERNEL) * size
-                gemm_blocks(
-                    zero, d_src, ld_src, d_dst, ld_dst, 1, W, outputs_, rows, inputs_, outputs_, 0, TRANSPOSED, own
-                )
+                gemm(zero, d_src, ld_src, d_dst, ld_dst, 1, W, outputs_, rows, inputs_, outputs_, 0, TRANSPOSED, own)
             else:
                 W = integer_at(call, c.WORKSPACE) + integer_at(at, t.I_TRANSPOSED) * size
                 gemm(zero, d_src, ld_src, d_dst, ld_dst, 1, W, ld_src, rows, inputs_, outputs_, 0, 0, own)
