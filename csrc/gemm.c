@@ -221,6 +221,9 @@ KERNEL void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t
                      int64_t m, int64_t n, int64_t k, const real *bias, int flags, real *pack)
 {
     const bool transposed = (flags & FNN_TRANSPOSED) != 0;
+    if (m <= 0 || n <= 0) {
+        return;
+    }
     if (n <= DOTS && a_k == 1 && m >= W) {
         FN(few_dots)(C, ldc, 1, A, a_row, B, transposed ? ldb : 1, transposed ? 1 : ldb, m, n, k, bias, flags);
     } else if (transposed && m <= DOTS && n >= W && !(flags & FNN_BIAS)) {

@@ -22,7 +22,7 @@ INLINE void FN(operate_gemm)(const fnn_call *call, int64_t member, int64_t team)
     const int64_t a_row = turned ? 1 : lda, a_k = turned ? lda : 1;
     int64_t first, last;
     fnn_share(columns ? n : m, columns ? 2 * FNN_ROW_BLOCK : FNN_ROW_BLOCK, member, team, &first, &last);
-    if (last <= first || m == 0 || n == 0) {
+    if (last <= first) {
         return;
     }
     const int64_t row = columns ? 0 : first, column = columns ? first : 0;
