@@ -96,6 +96,14 @@ def test_edges(runner: Runner, dtype: str) -> None:
     check(runner[0], dtype, list(shapes()), 0)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("runner", [runner for runner in TWINS if runner[1] == 1], indirect=True, ids=runner_name)
+def test_nothing(runner: Runner, dtype: str) -> None:
+    """A C without columns or rows is left alone, and so is what lies beside it."""
+    for shape in ((64, 0, 5), (0, 64, 5), (0, 0, 5), (64, 0, 0)):
+        check(runner[0], dtype, [shape], 16)
+
+
 @pytest.mark.parametrize("ld", [1024, 617])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("runner", TWINS, indirect=True, ids=runner_name)
