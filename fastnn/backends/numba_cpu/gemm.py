@@ -176,7 +176,7 @@ def blocks(zero, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack):
     deepest = min(k, K_CHUNK)
     is_thin = m <= THIN_ROWS and n > 2 * lanes and not transposed
     packs = transposed or packs_columns(zero, ldb, m, n, deepest)
-    block = BLOCK_BYTES // size if packs else n
+    block = BLOCK_BYTES // size if packs else max(n, 1)
     if not packs and not is_thin and deepest * n * size > SECOND_CACHE:
         block = 2 * lanes
     for j in range(0, n, block):
@@ -210,6 +210,8 @@ def gemm(zero, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack):
     dense_forward."""
     lanes = BYTES // itemsize(zero)
     transposed = flags & TRANSPOSED != 0
+    if m <= 0 or n <= 0:
+        return
     if n <= DOTS and a_k == 1 and m >= lanes:
         q_vector, q_k = (ldb, 1) if transposed else (1, ldb)
         few_dots(zero, n - 1, C, ldc, 1, A, a_row, B, q_vector, q_k, m, k, bias, flags)

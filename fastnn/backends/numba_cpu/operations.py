@@ -95,7 +95,7 @@ def operate_gemm(zero, call, family, member, team):
     else:
         first, last = share(m, ROW_BLOCK, member, team)
         C, A, m = C + first * ldc * size, A + first * a_row * size, last - first
-    if m > 0 and n > 0:
+    if last > first:
         pack = integer_at(call, c.OP_PACK) + member * pack_size(size) * size
         gemm(zero, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack)
 

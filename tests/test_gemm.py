@@ -1,0 +1,132 @@
+"""The GEMM at the edges of its shapes: heights of tiles, last panels, packed and unpacked, few rows, few columns.
+
+An element of C has the same bits in every product that has its row of A and its column of B: so one product of the
+reference serves all parts of it.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from support import DTYPES, TWINS, Array, Runner, assert_same_bits, load, runner_name
+
+EDGES = (1, 2, 3, 4, 5, 6, 7, *range(13, 18), 31, 32, 33, 47, 48, 49, 63, 64, 65, 159, 160, 161)
+FEW = (1, 3, 7, 16, 33, 64, 161)
+DEPTHS = (0, *EDGES, 255, 256, 257, 513)
+# Blocks of columns, of rows and of k; what the second cache holds unpacked.
+LARGE = tuple(itertools.product((1, 6, 47, 48, 127, 161), (5, 33, 513, 600), (40, 260)))
+LEVELS = {
+    ("numba", "avx2"): {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2"},
+    ("numba", "sse2"): {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "+sse2"},
+    ("c", "avx2"): {"FASTNN_CPU": "avx2"},
+    ("c", "portable"): {"FASTNN_CPU": "portable"},
+}
+
+
+class Parent(NamedTuple):
+    """A product of the reference, (C, A, B, b) and C + b."""
+
+    C: Array
+    A: Array
+    B: Array
+    b: Array
+    Z: Array
+
+
+@functools.cache
+def parent(m: int, n: int, k: int, dtype: str) -> Parent:
+    random = np.random.default_rng(m * n + k)
+    A, B, b = (random.standard_normal(shape).astype(dtype) for shape in ((m, k), (k, n), (n,)))
+    C, Z = np.empty((m, n), dtype), np.empty((m, n), dtype)
+    table = load("reference").operations(dtype)
+    table["gemm_nn"](C, A, B)
+    table["dense_forward"](Z, A, B, b)
+    return Parent(C, A, B, b, Z)
+
+
+def spread(array: Array, ld: int) -> Array:
+    """A copy whose rows lie `ld` elements apart, or beside each other."""
+    wide = np.full((array.shape[0], max(ld, array.shape[1])), np.nan, array.dtype)
+    wide[:, : array.shape[1]] = array
+    return wide[:, : array.shape[1]]
+
+
+def shapes() -> Iterator[tuple[int, int, int]]:
+    """(m, n, k), those of one k beside each other."""
+    for k in DEPTHS:
+        yield from ((m, n, k) for m, n in itertools.product(*[EDGES if k in (7, 33) else FEW] * 2))
+
+
+def check(name: str, dtype: str, sizes: list[tuple[int, int, int]], ld: int) -> None:
+    """All forms of these products, of matrices whose rows lie `ld` elements apart."""
+    table, most = load(name).operations(dtype), tuple(map(max, zip(*sizes, strict=True)))
+    for k, group in itertools.groupby(sizes, lambda size: size[2]):
+        whole = parent(most[0], most[1], k, dtype)
+        for m, n, _ in group:
+            A, B, b = whole.A[:m], whole.B[:, :n], whole.b[:n]
+            rows, columns = spread(A, ld), spread(B, ld)
+            products = {
+                "gemm_nn": (whole.C, (rows, columns)),
+                "gemm_tn": (whole.C, (spread(A.T, ld), columns)),
+                "gemm_nt": (whole.C, (rows, spread(B.T, ld))),
+                "dense_forward": (whole.Z, (rows, columns, b)),
+            }
+            for form, (expected, arguments) in products.items():
+                guarded = np.full((m + 1, max(ld, n + 1)), 7, dtype)
+                where = f"{name} {form} {dtype} {(m, n, k)} ld {ld}"
+                table[form](guarded[:m, :n], *arguments)
+                assert_same_bits(guarded[:m, :n], expected[:m, :n], where)
+                assert (guarded[m] == 7).all() and (guarded[:m, n:] == 7).all(), f"{where}: wrote outside C"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("runner", [runner for runner in TWINS if runner[1] == 1], indirect=True, ids=runner_name)
+def test_edges(runner: Runner, dtype: str) -> None:
+    check(runner[0], dtype, list(shapes()), 0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("runner", [runner for runner in TWINS if runner[1] == 1], indirect=True, ids=runner_name)
+def test_nothing(runner: Runner, dtype: str) -> None:
+    """A C without columns or rows is left alone, and so is what lies beside it."""
+    for shape in ((64, 0, 5), (0, 64, 5), (0, 0, 5), (64, 0, 0)):
+        check(runner[0], dtype, [shape], 16)
+
+
+@pytest.mark.parametrize("ld", [1024, 617])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("runner", TWINS, indirect=True, ids=runner_name)
+def test_large(runner: Runner, dtype: str, ld: int) -> None:
+    check(runner[0], dtype, sorted(LARGE, key=lambda size: size[2]), ld)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the levels are those of x86-64")
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("name", "level"), LEVELS)
+def test_instruction_sets(name: str, level: str, dtype: str) -> None:
+    load(name)
+    code = (
+        "import sys; from test_gemm import *\n"
+        "check(*sys.argv[1:], [size for size in shapes() if size[2] in (0, 7, 33)][::5], 0)\n"
+        "check(*sys.argv[1:], [(47, 33, 260), (48, 129, 260), (127, 300, 260), (1, 300, 260), (260, 5, 260)], 1024)"
+    )
+    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+    run = subprocess.run(
+        [sys.executable, "-c", code, name, dtype],
+        env={**os.environ, **LEVELS[name, level], "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert run.returncode == 0, run.stderr
