@@ -10,11 +10,10 @@ from numba.core import cgutils
 
 from ...arithmetic import K_CHUNK
 from .exchange import load_exchanged
-from .gemm_blocks import ALIAS_BYTES, BLOCK_BYTES, SECOND_CACHE, gemm_chunk, gemm_rows, pack_panels
+from .gemm_blocks import ALIAS_BYTES, BLOCK_BYTES, CHUNK, PACK_PANELS, SECOND_CACHE, gemm_rows
 from .gemm_tile import ACCUMULATE, BIAS, BYTES, PACKED, RELU, THIN_ROWS, THIN_VECTORS, TRANSPOSED, gemm_thin
-from .jit import device
-from .lanes import I64, Frame, Lanes, Value, choose, kernel
-from .memory import itemsize
+from .integers import Control
+from .lanes import I64, Frame, Kernel, Lanes, Value, chosen, kernel
 from .reductions import batch_fold
 from .transpose import pack_transposed
 
@@ -118,109 +117,119 @@ def _dots(count: int) -> Any:
     return emit
 
 
-# few_dots(zero, count - 1, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, bias, flags)
-few_dots = choose("gemm_dots", 12, 0, [_dots(count) for count in range(1, DOTS + 1)])
+# (count - 1, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, bias, flags)
+few_dots = chosen("gemm_dots", 12, 0, [_dots(count) for count in range(1, DOTS + 1)])
 
 
-@device
-def thin(zero, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags):
+def _thin(f: Frame, *arguments: Any) -> None:
     """At most THIN_ROWS rows of C: tiles of THIN_VECTORS vectors, over B as it is given."""
-    size = itemsize(zero)
-    gemm_thin(zero, m - 1, C, ldc, A, a_row, a_k, B, ldb, n, k, bias, flags)
-    lanes = BYTES // size
-    done = n // (THIN_VECTORS * lanes) * (THIN_VECTORS * lanes)
-    if done < n:
-        C, B, bias = C + done * size, B + done * size, bias + done * size
-        gemm_rows(zero, C, ldc, A, a_row, a_k, B, ldb, 2 * lanes, m, n - done, k, bias, flags, 0)
+    to, size = Control(f), f.itemsize
+    C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags = to.integers(arguments)
+    to.call(gemm_thin, m - 1, C, ldc, A, a_row, a_k, B, ldb, n, k, bias, flags)
+    left = n % (THIN_VECTORS * BYTES // size)
+    with to.when(left > 0):
+        C, B, bias = (address + (n - left) * size for address in (C, B, bias))
+        to.call(gemm_rows, C, ldc, A, a_row, a_k, B, ldb, 2 * BYTES // size, m, left, k, bias, flags, 0)
 
 
-def _put_columns(f: Frame, C: Any, ldc: Any, block: Any, ld: Any, rows: Any, columns: Any) -> None:
-    """C = the transposed of block, by elements: columns are too few for squares."""
-    with f.loop(rows) as row, f.loop(columns) as j:
-        value = f.load_scalar(f.at(block, f.builder.add(f.builder.mul(j, ld), row)))
-        f.store_scalar(value, f.at(C, f.builder.add(f.builder.mul(row, ldc), j)))
+# (C, ldc, A, row stride of A, k stride of A, B, ldb, m, n, k, bias, flags)
+thin = Kernel("gemm_few_rows", 12, 0, _thin, "void")
 
 
-# put_columns(zero, C, ldc, block, row stride of block, rows of C, columns of C)
-put_columns = kernel("gemm_put_columns", 6, 0, _put_columns)
-
-
-@device
-def few_columns(zero, C, ldc, A, a_k, B, ldb, m, n, k, pack):
-    """C^T = B^T A for few columns of C, with A contiguous along m: vectors along m."""
-    size = itemsize(zero)
+def _few_columns(f: Frame, *arguments: Any) -> None:
+    """C^T = B^T A for few columns of C, with A contiguous along m: vectors along m. `pack` is a buffer."""
+    to, size = Control(f), f.itemsize
+    C, ldc, A, a_k, B, ldb, m, n, k, pack = to.integers(arguments)
     block = THIN_VECTORS * BYTES // size
-    for i in range(0, m, block):
-        width = min(block, m - i)
-        for start in range(0, max(k, 1), K_CHUNK):
-            depth, flags = min(k - start, K_CHUNK), ACCUMULATE if start > 0 else 0
+    with to.loop(m, block) as i:
+        width = (m - i).least(block)
+        with to.loop(k.most(1), K_CHUNK) as start:
+            depth, flags = (k - start).least(K_CHUNK), (start > 0).select(ACCUMULATE, 0)
             b, a = B + start * ldb * size, A + (start * a_k + i) * size
-            thin(zero, pack, block, b, 1, ldb, a, a_k, n, width, depth, 0, flags)
-        put_columns(zero, C + i * ldc * size, ldc, pack, block, width, n)
+            to.call(thin, pack, block, b, 1, ldb, a, a_k, n, width, depth, 0, flags)
+        with to.loop(width) as row, to.loop(n) as j:
+            value = f.load_scalar((pack + (j * block + row) * size).ir)
+            f.store_scalar(value, (C + ((i + row) * ldc + j) * size).ir)
 
 
-@device
-def packs_columns(zero, ldb, m, n, depth):
+# (C, ldc, A, k stride of A, B, ldb, m, n, k, pack)
+few_columns = Kernel("gemm_few_columns", 10, 0, _few_columns, "void")
+
+
+def _packs(size: int, ldb: Any, m: Any, n: Any, depth: Any) -> Any:
     """Whether packing B costs less than reading it where it is."""
-    size = itemsize(zero)
-    least = 48 if ldb * size % ALIAS_BYTES == 0 else 160
-    return n > BYTES // size and m >= least and depth * n * size >= PACK_BYTES
+    least = (ldb * size % ALIAS_BYTES == 0).select(48, 160)
+    return (n > BYTES // size) & (m >= least) & (depth * n * size >= PACK_BYTES)
 
 
-@device
-def blocks(zero, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack):
+def _packs_columns(f: Frame, *arguments: Any) -> Any:
+    return _packs(f.itemsize, *Control(f).integers(arguments)).select(1, 0).ir
+
+
+# packs_columns(zero, ldb, m, n, depth): 1 or 0
+packs_columns = kernel("gemm_packs_columns", 4, 0, _packs_columns, "integer")
+
+
+def _blocks(f: Frame, *arguments: Any) -> None:
     """The product of BLOCK_BYTES of columns at a time, chunk by chunk."""
-    size = itemsize(zero)
-    lanes = BYTES // size
-    transposed = flags & TRANSPOSED != 0
-    deepest = min(k, K_CHUNK)
-    is_thin = m <= THIN_ROWS and n > 2 * lanes and not transposed
-    packs = transposed or packs_columns(zero, ldb, m, n, deepest)
-    block = BLOCK_BYTES // size if packs else max(n, 1)
-    if not packs and not is_thin and deepest * n * size > SECOND_CACHE:
-        block = 2 * lanes
-    for j in range(0, n, block):
-        width = min(block, n - j)
+    to, size, lanes = Control(f), f.itemsize, BYTES // f.itemsize
+    C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack = to.integers(arguments)
+    transposed, deepest = flags & TRANSPOSED != 0, k.least(K_CHUNK)
+    is_thin = (m > 0) & (m <= THIN_ROWS) & (n > 2 * lanes) & ~transposed
+    packs = transposed | _packs(size, ldb, m, n, deepest)
+    narrow = ~is_thin & (deepest * n * size > SECOND_CACHE)
+    block = packs.select(BLOCK_BYTES // size, narrow.select(2 * lanes, n))
+    with to.loop(n, block) as j:
+        width = (n - j).least(block)
         c, bias_at = C + j * size, bias + j * size
-        for start in range(0, max(k, 1), K_CHUNK):
-            depth = min(k - start, K_CHUNK)
-            step_flags = flags if start + depth >= k else 0
-            if start > 0:
-                step_flags |= ACCUMULATE
+        with to.loop(k.most(1), K_CHUNK) as start:
+            depth = (k - start).least(K_CHUNK)
+            own = (start + depth >= k).select(flags, 0) | (start > 0).select(ACCUMULATE, 0) | packs.select(PACKED, 0)
             a, b = A + start * a_k * size, B + (start * ldb + j) * size
-            if packs:
-                if transposed:
-                    pack_transposed(zero, pack, B + (j * ldb + start) * size, ldb, width, depth)
-                else:
-                    pack_panels(zero, pack, b, ldb, width, depth)
-                panel, step_flags = 2 * lanes * depth, step_flags | PACKED
-                gemm_chunk(
-                    zero, c, ldc, a, a_row, a_k, pack, 2 * lanes, panel, m, width, depth, bias_at, step_flags, pack
-                )
-            elif is_thin:
-                thin(zero, c, ldc, a, a_row, a_k, b, ldb, m, width, depth, bias_at, step_flags)
-            else:
-                gemm_chunk(zero, c, ldc, a, a_row, a_k, b, ldb, 2 * lanes, m, width, depth, bias_at, step_flags, pack)
+            with to.when(packs), to.either(transposed) as (exchanged, given):
+                with exchanged:
+                    to.call(pack_transposed, pack, B + (j * ldb + start) * size, ldb, width, depth)
+                with given:
+                    to.call(PACK_PANELS, pack, b, ldb, width, depth)
+            with to.either(is_thin & ~packs) as (few, many):
+                with few:
+                    to.call(thin, c, ldc, a, a_row, a_k, b, ldb, m, width, depth, bias_at, own)
+                with many:
+                    b, ld = packs.select(pack, b), packs.select(2 * lanes, ldb)
+                    panel = packs.select(depth * (2 * lanes), 2 * lanes)
+                    to.call(CHUNK, c, ldc, a, a_row, a_k, b, ld, panel, m, width, depth, bias_at, own, pack)
 
 
-@device
-def gemm(zero, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack):
+# (C, ldc, A, row stride of A, k stride of A, B, ldb, m, n, k, bias, flags, pack)
+blocks = Kernel("gemm_blocks", 13, 0, _blocks, "void")
+
+
+def _gemm(f: Frame, *arguments: Any) -> None:
     """C_mn = A_mk B_kn by the chunk rule, then `flags`: BIAS, RELU; with TRANSPOSED B is given as (n, k). Addresses;
     strides in elements. `pack` is that of a buffer of `pack_size` elements. Rows gemm_nn, gemm_tn, gemm_nt,
     dense_forward."""
-    lanes = BYTES // itemsize(zero)
+    to, lanes = Control(f), BYTES // f.itemsize
+    C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack = to.integers(arguments)
     transposed = flags & TRANSPOSED != 0
-    if m <= 0 or n <= 0:
-        return
-    if n <= DOTS and a_k == 1 and m >= lanes:
-        q_vector, q_k = (ldb, 1) if transposed else (1, ldb)
-        few_dots(zero, n - 1, C, ldc, 1, A, a_row, B, q_vector, q_k, m, k, bias, flags)
-    elif transposed and m <= DOTS and n >= lanes and flags & BIAS == 0:
-        few_dots(zero, m - 1, C, 1, ldc, B, ldb, A, a_row, a_k, n, k, 0, flags)
-    elif n <= THIN_ROWS and a_row == 1 and m >= lanes and flags & (TRANSPOSED | BIAS | RELU) == 0:
-        few_columns(zero, C, ldc, A, a_k, B, ldb, m, n, k, pack)
-    else:
-        blocks(zero, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack)
+    by_rows = (n > 0) & (n <= DOTS) & (a_k == 1) & (m >= lanes)
+    by_columns = transposed & (m > 0) & (m <= DOTS) & (n >= lanes) & (flags & BIAS == 0)
+    narrow = (n > 0) & (n <= THIN_ROWS) & (a_row == 1) & (m >= lanes) & (flags & (TRANSPOSED | BIAS | RELU) == 0)
+    with to.either(by_rows) as (yes, no):
+        with yes:
+            q_vector, q_k = transposed.select(ldb, 1), transposed.select(1, ldb)
+            to.call(few_dots, n - 1, C, ldc, 1, A, a_row, B, q_vector, q_k, m, k, bias, flags)
+        with no, to.either(by_columns) as (yes, no):
+            with yes:
+                to.call(few_dots, m - 1, C, 1, ldc, B, ldb, A, a_row, a_k, n, k, 0, flags)
+            with no, to.either(narrow) as (yes, no):
+                with yes:
+                    to.call(few_columns, C, ldc, A, a_k, B, ldb, m, n, k, pack)
+                with no:
+                    to.call(blocks, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack)
+
+
+# gemm(zero, C, ldc, A, row stride of A, k stride of A, B, ldb, m, n, k, bias, flags, pack)
+gemm = kernel("gemm", 13, 0, _gemm)
 
 
 def _bias_backward(f: Frame, db: Any, dZ: Any, ld: Any, rows: Any, columns: Any) -> None:

@@ -8,11 +8,9 @@ from typing import Any
 from numba.extending import register_jitable
 
 from ...arithmetic import K_CHUNK
-from .elementwise import copy
 from .gemm_tile import BYTES, NARROW_ROWS, TILE_ROWS, gemm_tiles
-from .jit import device
-from .lanes import I64, LANES, Frame, Lanes, kernel
-from .memory import itemsize
+from .integers import Control
+from .lanes import I64, LANES, Frame, Kernel, Lanes, register
 
 BLOCK_ROWS = 126  # rows of A that are packed at a time
 BLOCK_BYTES = 2048  # of a row of a block of B
@@ -48,8 +46,19 @@ def _pack_rows(f: Frame, copy: Any, A: Any, a_k: Any, rows: Any, tiles: Any, k: 
             f.store(f.load(f.at(source, i), mask, o), f.at(target, builder.mul(i, k)), mask)
 
 
-# pack_rows(zero, copy, A, k stride of A, rows, tiles, k)
-pack_rows = kernel("gemm_pack_rows", 6, 0, _pack_rows)
+# (copy, A, k stride of A, rows, tiles, k)
+pack_rows = Kernel("gemm_pack_rows", 6, 0, _pack_rows, "void")
+
+
+def _copy_rows(f: Frame, copy: Any, A: Any, a_row: Any, rows: Any, k: Any) -> None:
+    """Rows of A that are contiguous along k, COPY_STRIDE apart."""
+    with f.loop(rows) as row:
+        source, target = f.at(A, f.builder.mul(row, a_row)), f.at(copy, f.builder.mul(row, I64(COPY_STRIDE)))
+        f.each(k, lambda step, mask: f.store(f.load(f.at(source, step), mask), f.at(target, step), mask))
+
+
+# (copy, A, row stride of A, rows, k)
+copy_rows = Kernel("gemm_copy_rows", 5, 0, _copy_rows, "void")
 
 
 def _pack_panels(f: Frame, panels: Any, B: Any, ldb: Any, n: Any, k: Any) -> None:
@@ -75,56 +84,64 @@ def _pack_panels(f: Frame, panels: Any, B: Any, ldb: Any, n: Any, k: Any) -> Non
             copy(whole, masks)
 
 
-# pack_panels(zero, panels, B, ldb, n, k)
-pack_panels = kernel("gemm_pack_panels", 5, 0, _pack_panels)
+# (panels, B, ldb, n, k)
+PACK_PANELS = Kernel("gemm_pack_panels", 5, 0, _pack_panels, "void")
+pack_panels = register(PACK_PANELS)
 
 
-@device
-def gemm_rows(zero, C, ldc, A, a_row, a_k, B, ldb, panel, m, n, k, bias, flags, rows):
+def _gemm_rows(f: Frame, *arguments: Any) -> None:
     """C_mn (+)= A_mk B_kn over one chunk of k and a block of columns. Columns of B lie in panels of two vectors: rows
     of a panel `ldb` apart, panels `panel`. `rows` takes copies of A's, or is 0."""
-    size = itemsize(zero)
-    copies, packs = rows != 0 and a_k == 1, rows != 0 and a_k != 1
-    most = NARROW_ROWS if n <= BYTES // size else TILE_ROWS
-    for start in range(0, m, BLOCK_ROWS):
-        height = min(BLOCK_ROWS, m - start)
-        tiles = (height + most - 1) // most
-        low, more = height // tiles, height % tiles
-        at, c = A + start * a_row * size, C + start * ldc * size
-        if packs:
-            high = more * (low + 1)
-            pack_rows(zero, rows, at, a_k, low + 1, more, k)
-            pack_rows(zero, rows + high * k * size, at + high * size, a_k, low, tiles - more, k)
-            at = rows
-        for tile in range(tiles):
-            own = low + 1 if tile < more else low
-            if packs:
-                gemm_tiles(zero, own - 1, c, ldc, at, 1, own, B, ldb, panel, n, k, bias, flags)
-                at += own * k * size
-            else:
-                if copies:
-                    for i in range(own):
-                        copy(zero, rows + i * COPY_STRIDE * size, at + i * a_row * size, k)
-                    gemm_tiles(zero, own - 1, c, ldc, rows, COPY_STRIDE, 1, B, ldb, panel, n, k, bias, flags)
-                else:
-                    gemm_tiles(zero, own - 1, c, ldc, at, a_row, a_k, B, ldb, panel, n, k, bias, flags)
-                at += own * a_row * size
-            c += own * ldc * size
+    to, size = Control(f), f.itemsize
+    C, ldc, A, a_row, a_k, B, ldb, panel, m, n, k, bias, flags, rows = to.integers(arguments)
+    copies, packs = (rows != 0) & (a_k == 1), (rows != 0) & (a_k != 1)
+    narrow = n <= BYTES // size
+    most = narrow.select(NARROW_ROWS, TILE_ROWS)
+    tiles = (m + most - 1) // most
+    low = m // tiles.most(1)
+    tall = m - tiles * low  # tiles of a row more
+    group = packs.select(narrow.select(BLOCK_ROWS // NARROW_ROWS, BLOCK_ROWS // TILE_ROWS), tiles.most(1))
+    with to.loop(tiles, group) as begin:
+        end = (begin + group).least(tiles)
+        start, split = begin * low + begin.least(tall), begin.most(tall.least(end))
+        with to.when(packs):
+            a, high = A + start * size, (split - begin) * (low + 1)
+            to.call(pack_rows, rows, a, a_k, low + 1, split - begin, k)
+            to.call(pack_rows, rows + high * k * size, a + high * size, a_k, low, end - split, k)
+        with to.loop(end - begin) as number:
+            tile = begin + number
+            first = tile * low + tile.least(tall)
+            own = (tile < tall).select(low + 1, low)
+            at = A + first * a_row * size
+            with to.when(copies):
+                to.call(copy_rows, rows, at, a_row, own, k)
+            at = copies.select(rows, packs.select(rows + (first - start) * k * size, at))
+            row, step = copies.select(COPY_STRIDE, packs.select(1, a_row)), packs.select(own, a_k)
+            to.call(gemm_tiles, own - 1, C + first * ldc * size, ldc, at, row, step, B, ldb, panel, n, k, bias, flags)
 
 
-@device
-def packs_rows(zero, a_row, a_k, m, n, k):
+# (C, ldc, A, row stride of A, k stride of A, B, ldb, panel, m, n, k, bias, flags, rows)
+gemm_rows = Kernel("gemm_rows", 14, 0, _gemm_rows, "void")
+
+
+def _packs_rows(size: int, a_row: Any, a_k: Any, m: Any, n: Any, k: Any) -> Any:
     """Whether tiles should have rows of A beside each other: those of X^T dZ where many panels read them, or where they
     are many; those of X and dZ where they share few sets of the first cache."""
-    size = itemsize(zero)
     lanes, total = BYTES // size, m * k * size
-    if a_k == 1:
-        return a_row * size % ALIAS_BYTES == 0 and m > 12 and (n > 4 * lanes or n <= lanes)
-    return (n > 8 * lanes and total > 32768) or (n > 2 * lanes and total > SECOND_CACHE)
+    aliased = (a_row * size % ALIAS_BYTES == 0) & (m > 12) & ((n > 4 * lanes) | (n <= lanes))
+    many = ((n > 8 * lanes) & (total > 32768)) | ((n > 2 * lanes) & (total > SECOND_CACHE))
+    return ((a_k == 1) & aliased) | ((a_k != 1) & many)
 
 
-@device
-def gemm_chunk(zero, C, ldc, A, a_row, a_k, B, ldb, panel, m, n, k, bias, flags, pack):
+def _gemm_chunk(f: Frame, *arguments: Any) -> None:
     """`gemm_rows` with copies of rows in the buffer at `pack` where they repay it."""
-    rows = pack + packed_rows(itemsize(zero)) * itemsize(zero) if packs_rows(zero, a_row, a_k, m, n, k) else 0
-    gemm_rows(zero, C, ldc, A, a_row, a_k, B, ldb, panel, m, n, k, bias, flags, rows)
+    to = Control(f)
+    *product, pack = to.integers(arguments)
+    _, _, _, a_row, a_k, _, _, _, m, n, k, _, _ = product
+    copies = pack + packed_rows(f.itemsize) * f.itemsize
+    to.call(gemm_rows, *product, _packs_rows(f.itemsize, a_row, a_k, m, n, k).select(copies, 0))
+
+
+# (C, ldc, A, row stride of A, k stride of A, B, ldb, panel, m, n, k, bias, flags, pack)
+CHUNK = Kernel("gemm_chunk", 14, 0, _gemm_chunk, "void")
+gemm_chunk = register(CHUNK)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from .cpu import vector_bytes
-from .lanes import I64, Frame, Lanes, Value, choose
+from .lanes import I64, Frame, Lanes, Value, chosen
 
 # What a GEMM does beside C = A B over one chunk of k.
 ACCUMULATE = 1  # C + chunk instead of chunk
@@ -179,7 +179,7 @@ def _thin(rows: int) -> Any:
     return emit
 
 
-# gemm_tiles(zero, rows - 1, C, ldc, A, row stride of A, k stride of A, B, ldb, panel, n, k, bias, flags)
-gemm_tiles = choose("gemm_tiles", 12, 0, [_tiles(rows) for rows in range(1, NARROW_ROWS + 1)])
-# gemm_thin(zero, rows - 1, C, ldc, A, row stride of A, k stride of A, B, ldb, n, k, bias, flags)
-gemm_thin = choose("gemm_thin", 11, 0, [_thin(rows) for rows in range(1, THIN_ROWS + 1)])
+# (rows - 1, C, ldc, A, row stride of A, k stride of A, B, ldb, panel, n, k, bias, flags)
+gemm_tiles = chosen("gemm_tiles", 12, 0, [_tiles(rows) for rows in range(1, NARROW_ROWS + 1)])
+# (rows - 1, C, ldc, A, row stride of A, k stride of A, B, ldb, n, k, bias, flags)
+gemm_thin = chosen("gemm_thin", 11, 0, [_thin(rows) for rows in range(1, THIN_ROWS + 1)])

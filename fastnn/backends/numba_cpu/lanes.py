@@ -398,13 +398,18 @@ class Kernel:
 KERNELS: list[Kernel] = []
 
 
+def register(kernel: Kernel) -> Any:
+    """Has a kernel compiled; gives its Numba function."""
+    KERNELS.append(kernel)
+    return kernel.call
+
+
 def kernel(name: str, integers: int, scalars: int, emit: Callable[..., Any], result: str = "void") -> Any:
     """Registers a kernel, `emit(frame, *arguments)` writes its body; gives its Numba function."""
-    KERNELS.append(Kernel(name, integers, scalars, emit, result))
-    return KERNELS[-1].call
+    return register(Kernel(name, integers, scalars, emit, result))
 
 
-def choose(name: str, integers: int, scalars: int, emits: Sequence[Callable[..., Any]]) -> Any:
+def chosen(name: str, integers: int, scalars: int, emits: Sequence[Callable[..., Any]]) -> Kernel:
     """A kernel whose first integer chooses among bodies that share the other arguments; each body is a function of
     its own."""
     members = [Kernel(f"{name}_{code}", integers, scalars, emit, "void") for code, emit in enumerate(emits)]
@@ -420,4 +425,9 @@ def choose(name: str, integers: int, scalars: int, emits: Sequence[Callable[...,
                 f.builder.branch(done)
         f.builder.position_at_end(done)
 
-    return kernel(name, integers + 1, scalars, emit)
+    return Kernel(name, integers + 1, scalars, emit, "void")
+
+
+def choose(name: str, integers: int, scalars: int, emits: Sequence[Callable[..., Any]]) -> Any:
+    """Registers such a kernel; gives its Numba function."""
+    return register(chosen(name, integers, scalars, emits))

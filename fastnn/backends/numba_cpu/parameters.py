@@ -252,7 +252,7 @@ def kernel_phase(zero, call, row, first, last, batch_rows, member, updating, dec
     X = buffer(zero, call, integer_at(at, t.I_SRC), inputs, 0)
     dZ = buffer(zero, call, integer_at(at, t.I_GRAD_DST), width, 0)
     packed = pack(zero, call, member)
-    packs = packs_columns(zero, ldz, last - first, width, min(batch_rows, K_CHUNK))
+    packs = packs_columns(zero, ldz, last - first, width, min(batch_rows, K_CHUNK)) == 1
     chunks = (batch_rows + K_CHUNK - 1) // K_CHUNK
     block = BLOCK_BYTES // size
     once = packs and chunks <= PACKED_CHUNKS

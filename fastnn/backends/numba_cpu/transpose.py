@@ -6,7 +6,7 @@ from typing import Any
 
 from .exchange import load_exchanged
 from .gemm_tile import BYTES
-from .lanes import I64, Frame, Lanes, kernel
+from .lanes import I64, Frame, Kernel, Lanes, kernel
 
 
 def _transpose(f: Frame, dst: Any, ldd: Any, src: Any, lds: Any, rows: Any, columns: Any) -> None:
@@ -42,5 +42,5 @@ def _pack_transposed(f: Frame, panels: Any, B: Any, ldb: Any, n: Any, k: Any) ->
                 f.store(vector, f.at(panel, builder.mul(builder.add(step, I64(i)), I64(width))))
 
 
-# pack_transposed(zero, panels, B, ldb, n, k)
-pack_transposed = kernel("gemm_pack_transposed", 5, 0, _pack_transposed)
+# (panels, B, ldb, n, k)
+pack_transposed = Kernel("gemm_pack_transposed", 5, 0, _pack_transposed, "void")
