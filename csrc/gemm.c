@@ -14,7 +14,7 @@
 #include "exchange.h"
 #include "gemm_tile.h"
 
-/* Fewest columns of C that whole vectors of columns repay. */
+/* The most columns, or rows, of C for which its other side is taken a vector at a time. */
 #undef DOTS
 #define DOTS 4
 
