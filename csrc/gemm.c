@@ -22,15 +22,12 @@
 #undef PACK_BYTES
 #define PACK_BYTES 16384
 
-INLINE void FN(add_dots)(const int count, const int64_t depth, V *sum, const V *block, const real *q, int64_t q_vector,
-                         int64_t q_k)
+/* Adds a vector of rows at one k, times `count` numbers. */
+INLINE void FN(add_dots)(const int count, V *sum, V rows, const real *q, int64_t q_vector)
 {
     FNN_UNROLL
-    for (int64_t i = 0; i < depth; i++) {
-        FNN_UNROLL
-        for (int j = 0; j < count; j++) {
-            sum[j] = FMA(SPLAT(q[j * q_vector + i * q_k]), block[i], sum[j]);
-        }
+    for (int j = 0; j < count; j++) {
+        sum[j] = FMA(SPLAT(q[j * q_vector]), rows, sum[j]);
     }
 }
 
@@ -55,9 +52,14 @@ INLINE void FN(dots)(const int count, real *out, int64_t out_row, int64_t out_ve
                 FN(load_exchanged)(block, R + row * ldr + step, ldr, rows - row, end - step);
                 const real *q = Q + step * q_k;
                 if (depth == W) { /* the block stays in registers */
-                    FN(add_dots)(count, W, sum, block, q, q_vector, q_k);
+                    FNN_UNROLL
+                    for (int i = 0; i < W; i++) {
+                        FN(add_dots)(count, sum, block[i], q + i * q_k, q_vector);
+                    }
                 } else {
-                    FN(add_dots)(count, depth, sum, block, q, q_vector, q_k);
+                    for (int i = 0; i < depth; i++) {
+                        FN(add_dots)(count, sum, block[i], q + i * q_k, q_vector);
+                    }
                 }
             }
             FNN_UNROLL
