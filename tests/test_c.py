@@ -56,7 +56,7 @@ def child(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, sys.path)]), **environment},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,
     )
 
 

@@ -127,6 +127,6 @@ def test_instruction_sets(name: str, level: str, dtype: str) -> None:
         env={**os.environ, **LEVELS[name, level], "PYTHONPATH": path},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,
     )
     assert run.returncode == 0, run.stderr

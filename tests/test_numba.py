@@ -51,7 +51,7 @@ def child(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
         },
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,
     )
 
 
@@ -101,7 +101,7 @@ def test_cache_follows_every_source(tmp_path: Path) -> None:
             env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=1200,
         )
         return made.stdout.strip(), made.stderr.strip()
 
