@@ -10,6 +10,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from ... import arithmetic as ar
+from .exchange import exchange
 from .lanes import I32, I64, LANES, Frame, Lanes, Value, choose
 
 INFINITY = float("inf")
@@ -157,18 +158,7 @@ class Columns:
                 self.f.store_scalar(element, self.f.at(address, builder.mul(I64(number), stride)))
 
     def _exchanged(self, rows: list[Value]) -> list[Value]:
-        """Rows and columns exchanged, in rounds that exchange halves, quarters ... between rows."""
-        block, half = [row.ir for row in rows], LANES // 2
-        while half:
-            low = [LANES + lane - half if lane & half else lane for lane in range(LANES)]
-            high = [LANES + lane if lane & half else lane + half for lane in range(LANES)]
-            masks = [ir.Constant(ir.VectorType(I32, LANES), indices) for indices in (low, high)]
-            for i in range(LANES):
-                if not i & half:
-                    pair = block[i], block[i + half]
-                    block[i], block[i + half] = (self.f.builder.shuffle_vector(*pair, mask) for mask in masks)
-            half //= 2
-        return [Value(self.o, vector) for vector in block]
+        return [Value(self.o, vector) for vector in exchange(self.f, self.o, [row.ir for row in rows])]
 
 
 def larger(a: Value, b: Value) -> Value:
