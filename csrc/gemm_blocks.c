@@ -45,6 +45,45 @@ KERNEL void FN(pack_panels)(real *panels, const real *B, int64_t ldb, int64_t n,
     }
 }
 
+/* The highest tile of packed rows of A over two vectors of columns: beside each of its rows, spread over the steps, it
+ * asks the second cache for a row of what is wanted next. A function of its own, or pointers leave the registers. */
+KERNEL static void FN(wanting_tile)(const FN(product) *p, int64_t column, const real *B)
+{
+    const char *wanted = p->wanted + column * (int64_t)sizeof(real);
+    const int64_t part = fnn_greatest(p->k / TILE_ROWS, 1), slot_0 = p->slot_0, slot_1 = p->slot_1;
+    const int64_t a_k = p->a_k, row = p->wanted_row;
+    int64_t left = p->k;
+    TILE t;
+    FN(begin)(TILE_ROWS, 2, &t, p, B);
+    for (int i = 1; left > 0; i++) {
+        const int64_t steps = i < TILE_ROWS ? fnn_least(part, left) : left;
+        FNN_UNROLL
+        for (int j = 0; j < 2 * W * (int)sizeof(real); j += 64) {
+            __builtin_prefetch(wanted + j, 0, 2);
+            __builtin_prefetch(wanted + slot_0 + j, 0, 2);
+            __builtin_prefetch(wanted + slot_1 + j, 0, 2);
+        }
+        wanted += row;
+        FN(add)(TILE_ROWS, 2, true, false, &t, 1, a_k, 2 * W, 2 * W, steps);
+        left -= steps;
+    }
+    FN(finish)(TILE_ROWS, 2, &t, p, column);
+}
+
+/* A tile's rows over all columns, where rows of parameters are wanted next. */
+INLINE void FN(wanting_tiles)(FN(product) p)
+{
+    int64_t column = 0;
+    for (; column + 2 * W <= p.n; column += 2 * W, p.B += p.panel) {
+        FN(wanting_tile)(&p, column, p.B);
+    }
+    if (column < p.n) {
+        p.C += column;
+        p.n -= column;
+        FN(tiles)(TILE_ROWS, &p);
+    }
+}
+
 KERNEL void FN(gemm_rows)(const FN(product) *product, int64_t m, real *rows)
 {
     FN(product) p = *product;
@@ -76,7 +115,14 @@ KERNEL void FN(gemm_rows)(const FN(product) *product, int64_t m, real *rows)
             } else {
                 p.A = A;
             }
-            FN(tiles_of)(own, &p);
+            if (p.wanted != NULL && own == TILE_ROWS) {
+                FN(wanting_tiles)(p);
+            } else {
+                FN(tiles_of)(own, &p);
+            }
+            if (p.wanted != NULL) {
+                p.wanted += own * p.wanted_row;
+            }
             p.C += own * p.ldc;
             A += own * a_row;
             if (packs) {
@@ -94,7 +140,8 @@ INLINE bool FN(packs_rows)(const FN(product) *p, int64_t m)
     if (p->a_k == 1) {
         return p->a_row * (int64_t)sizeof(real) % FNN_ALIAS_BYTES == 0 && m > 12 && (p->n > 4 * W || p->n <= W);
     }
-    return (p->n > 8 * W && bytes > 32768) || (p->n > 2 * W && bytes > FNN_SECOND_CACHE);
+    const bool often = bytes > 32768 || p->a_k * (int64_t)sizeof(real) % FNN_ALIAS_BYTES == 0;
+    return (p->n > 8 * W && often) || (p->n > 2 * W && bytes > FNN_SECOND_CACHE);
 }
 
 KERNEL void FN(gemm_chunk)(const FN(product) *product, int64_t m, real *pack)

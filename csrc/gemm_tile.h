@@ -24,59 +24,75 @@
 #undef AHEAD
 #define AHEAD 4
 
-/* `rows` x `vectors` accumulators; `full` if every column is there to be read, `ahead` to ask for rows of B before their
- * turn: constants after inlining. */
-INLINE void FN(tile)(const int rows, const int vectors, const bool full, const bool ahead, const FN(product) *p,
-                     int64_t column, const real *B)
-{
-    const int64_t a_row = p->a_row, a_k = p->a_k, ldb = p->ldb, k = p->k, n = p->n - column;
+/* A tile's sums, and where its next step reads. Every fourth row of A has a pointer: the others are reached by offsets
+ * that fit in registers. */
+#undef TILE
+#define TILE FN(tile_state)
+typedef struct TILE {
     V sum[NARROW_ROWS][THIN_VECTORS];
-    /* Every fourth row has a pointer: the others are reached by offsets that fit in registers. */
-    const real *start[(NARROW_ROWS + 3) / 4];
+    const real *A[(NARROW_ROWS + 3) / 4], *B;
+} TILE;
+
+INLINE void FN(begin)(const int rows, const int vectors, TILE *t, const FN(product) *p, const real *B)
+{
     FNN_UNROLL
     for (int i = 0; i < rows; i++) {
         FNN_UNROLL
         for (int j = 0; j < vectors; j++) {
-            sum[i][j] = SPLAT((real)0);
+            t->sum[i][j] = SPLAT((real)0);
         }
     }
     FNN_UNROLL
     for (int i = 0; i < rows; i += 4) {
-        start[i / 4] = p->A + i * a_row;
+        t->A[i / 4] = p->A + i * p->a_row;
     }
-    for (int64_t step = 0; step < k; step++) {
+    t->B = B;
+}
+
+/* `rows` x `vectors` accumulators; `full` if every column is there to be read, `ahead` to ask for rows of B before their
+ * turn: constants after inlining. n columns are left. */
+INLINE void FN(add)(const int rows, const int vectors, const bool full, const bool ahead, TILE *t, int64_t a_row,
+                    int64_t a_k, int64_t ldb, int64_t n, int64_t steps)
+{
+    for (int64_t step = 0; step < steps; step++) {
         V b[THIN_VECTORS];
         FNN_UNROLL
         for (int j = 0; j < vectors; j++) {
-            b[j] = full ? LOAD(B + j * W) : LOAD_FIRST(B + j * W, n - j * W);
+            b[j] = full ? LOAD(t->B + j * W) : LOAD_FIRST(t->B + j * W, n - j * W);
         }
         if (ahead) {
             FNN_UNROLL
             for (int j = 0; j < vectors; j++) {
-                __builtin_prefetch(B + AHEAD * ldb + j * W);
+                __builtin_prefetch(t->B + AHEAD * ldb + j * W);
             }
         }
-        B += ldb;
+        t->B += ldb;
         FNN_UNROLL
         for (int i = 0; i < rows; i++) {
-            const V a = SPLAT(start[i / 4][i % 4 * a_row]);
+            const V a = SPLAT(t->A[i / 4][i % 4 * a_row]);
             FNN_UNROLL
             for (int j = 0; j < vectors; j++) {
-                sum[i][j] = FMA(a, b[j], sum[i][j]);
+                t->sum[i][j] = FMA(a, b[j], t->sum[i][j]);
             }
         }
         FNN_UNROLL
         for (int i = 0; i < rows; i += 4) {
-            start[i / 4] += a_k;
+            t->A[i / 4] += a_k;
         }
     }
+}
+
+/* What follows the sums: C, bias, ReLU. */
+INLINE void FN(finish)(const int rows, const int vectors, TILE *t, const FN(product) *p, int64_t column)
+{
+    const int64_t n = p->n - column;
     real *C = p->C + column;
     if (p->flags & FNN_ACCUMULATE) {
         FNN_UNROLL
         for (int i = 0; i < rows; i++) {
             FNN_UNROLL
             for (int j = 0; j < vectors; j++) {
-                sum[i][j] = LOAD_FIRST(C + i * p->ldc + j * W, n - j * W) + sum[i][j];
+                t->sum[i][j] = LOAD_FIRST(C + i * p->ldc + j * W, n - j * W) + t->sum[i][j];
             }
         }
     }
@@ -86,7 +102,7 @@ INLINE void FN(tile)(const int rows, const int vectors, const bool full, const b
             const V b = LOAD_FIRST(p->bias + column + j * W, n - j * W);
             FNN_UNROLL
             for (int i = 0; i < rows; i++) {
-                sum[i][j] = sum[i][j] + b;
+                t->sum[i][j] = t->sum[i][j] + b;
             }
         }
     }
@@ -95,7 +111,7 @@ INLINE void FN(tile)(const int rows, const int vectors, const bool full, const b
         for (int i = 0; i < rows; i++) {
             FNN_UNROLL
             for (int j = 0; j < vectors; j++) {
-                sum[i][j] = SELECT(LT(sum[i][j], SPLAT((real)0)), SPLAT((real)0), sum[i][j]);
+                t->sum[i][j] = SELECT(LT(t->sum[i][j], SPLAT((real)0)), SPLAT((real)0), t->sum[i][j]);
             }
         }
     }
@@ -103,9 +119,18 @@ INLINE void FN(tile)(const int rows, const int vectors, const bool full, const b
     for (int i = 0; i < rows; i++) {
         FNN_UNROLL
         for (int j = 0; j < vectors; j++) {
-            STORE_FIRST(C + i * p->ldc + j * W, sum[i][j], n - j * W);
+            STORE_FIRST(C + i * p->ldc + j * W, t->sum[i][j], n - j * W);
         }
     }
+}
+
+INLINE void FN(tile)(const int rows, const int vectors, const bool full, const bool ahead, const FN(product) *p,
+                     int64_t column, const real *B)
+{
+    TILE t;
+    FN(begin)(rows, vectors, &t, p, B);
+    FN(add)(rows, vectors, full, ahead, &t, p->a_row, p->a_k, p->ldb, p->n - column, p->k);
+    FN(finish)(rows, vectors, &t, p, column);
 }
 
 /* A tile's rows over all columns. C may be far away: it is asked for before the sums that it is added to. */

@@ -13,12 +13,15 @@ bool FN(packs_columns)(int64_t ldb, int64_t m, int64_t n, int64_t depth); /* whe
 void FN(bias_backward)(real *db, const real *dZ, int64_t ld, int64_t rows, int64_t columns);
 
 /* gemm_blocks.c: C (+)= A B over one chunk of k and a block of columns. Columns of B lie in panels of two vectors: rows of
- * a panel `ldb` apart, panels `panel`. `rows` takes copies of A's, or is NULL; gemm_chunk decides. */
+ * a panel `ldb` apart, panels `panel`. `rows` takes copies of A's, or is NULL; gemm_chunk decides. A gradient names the
+ * parameters that the optimizer wants after it: where they begin, the bytes of a row, and those from theta to a slot. */
 typedef struct FN(product) {
     real *C;
     const real *A, *B, *bias;
     int64_t ldc, a_row, a_k, ldb, panel, n, k;
     int flags;
+    const char *wanted; /* or NULL */
+    int64_t wanted_row, slot_0, slot_1;
 } FN(product);
 void FN(gemm_rows)(const FN(product) *product, int64_t m, real *rows);
 void FN(gemm_chunk)(const FN(product) *product, int64_t m, real *pack);

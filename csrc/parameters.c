@@ -197,6 +197,12 @@ INLINE void FN(finish_block)(const fnn_program *program, const int64_t *row, int
     }
 }
 
+/* The bytes from theta to a slot, or 0 where there is none. */
+INLINE int64_t FN(from_theta)(const fnn_program *program, const void *slot)
+{
+    return slot != NULL ? (int64_t)((intptr_t)slot - (intptr_t)program->theta) : 0;
+}
+
 /* The gradient of rows first ... last - 1 of a W: X^T dZ, a block at a time. A large one has dZ packed, once if the
  * buffer holds all of a block of columns. */
 INLINE void FN(kernel_phase)(const fnn_program *program, const int64_t *row, int64_t first, int64_t last,
@@ -210,6 +216,7 @@ INLINE void FN(kernel_phase)(const fnn_program *program, const int64_t *row, int
     real *pack = FN(pack)(program, member), *scratch = pack + FNN_PACK_SIZE;
     const bool packs = FN(packs_columns)(ldz, last - first, all, fnn_least(batch_rows, FNN_K_CHUNK));
     const int64_t chunks = (batch_rows + FNN_K_CHUNK - 1) / FNN_K_CHUNK;
+    const int64_t slot_0 = FN(from_theta)(program, program->slot_0), slot_1 = FN(from_theta)(program, program->slot_1);
     int64_t width = FNN_BLOCK_COLUMNS;
     bool once = packs && chunks <= FNN_PACKED_CHUNKS;
     if (packs && !once && FNN_PACKED_CHUNKS * width / chunks >= FNN_LEAST_COLUMNS) {
@@ -218,8 +225,9 @@ INLINE void FN(kernel_phase)(const fnn_program *program, const int64_t *row, int
     }
     for (int64_t column = 0; column < all; column += width) {
         const int64_t columns = fnn_least(width, all - column);
-        const int64_t height = packs ? FNN_BLOCK_ROWS : FNN_GRADIENT_BLOCK / columns / FNN_ROW_BLOCK * FNN_ROW_BLOCK;
+        int64_t height = packs ? FNN_BLOCK_ROWS : FNN_GRADIENT_BLOCK / columns / FNN_ROW_BLOCK * FNN_ROW_BLOCK;
         if (once) {
+            height = FNN_GRADIENT_ROWS;
             for (int64_t chunk = 0; chunk < chunks; chunk++) {
                 FN(pack_panels)(pack + chunk * FNN_K_CHUNK * width, dZ + chunk * FNN_K_CHUNK * ldz + column, ldz,
                                 columns, fnn_least(FNN_K_CHUNK, batch_rows - chunk * FNN_K_CHUNK));
@@ -227,8 +235,8 @@ INLINE void FN(kernel_phase)(const fnn_program *program, const int64_t *row, int
         }
         for (int64_t start = first; start < last; start += height) {
             const int64_t rows = fnn_least(height, last - start);
-            real *gradient = s != NULL ? scratch
-                                       : (real *)program->gradient + row[FNN_PAR_OFFSET] + start * all + column;
+            const int64_t place = row[FNN_PAR_OFFSET] + start * all + column;
+            real *gradient = s != NULL ? scratch : (real *)program->gradient + place;
             const int64_t ld = s != NULL ? columns : all;
             if (once) {
                 for (int64_t chunk = 0; chunk < chunks; chunk++) {
@@ -237,6 +245,8 @@ INLINE void FN(kernel_phase)(const fnn_program *program, const int64_t *row, int
                         .C = gradient, .A = X + at * ldx + start, .B = pack + at * width, .ldc = ld, .a_row = 1,
                         .a_k = ldx, .ldb = 2 * W, .panel = 2 * W * depth, .n = columns, .k = depth,
                         .flags = FNN_PACKED | (chunk > 0 ? FNN_ACCUMULATE : 0),
+                        .wanted = s != NULL && chunk == 0 ? (const char *)((const real *)program->theta + place) : NULL,
+                        .wanted_row = all * (int64_t)sizeof(real), .slot_0 = slot_0, .slot_1 = slot_1,
                     }, rows, pack);
                 }
             } else {

@@ -129,7 +129,7 @@ def _thin(f: Frame, *arguments: Any) -> None:
     left = n % (THIN_VECTORS * BYTES // size)
     with to.when(left > 0):
         C, B, bias = (address + (n - left) * size for address in (C, B, bias))
-        to.call(gemm_rows, C, ldc, A, a_row, a_k, B, ldb, 2 * BYTES // size, m, left, k, bias, flags, 0)
+        to.call(gemm_rows, C, ldc, A, a_row, a_k, B, ldb, 2 * BYTES // size, m, left, k, bias, flags, 0, 0, 0, 0, 0)
 
 
 # (C, ldc, A, row stride of A, k stride of A, B, ldb, m, n, k, bias, flags)
@@ -197,7 +197,8 @@ def _blocks(f: Frame, *arguments: Any) -> None:
                 with many:
                     b, ld = packs.select(pack, b), packs.select(2 * lanes, ldb)
                     panel = packs.select(depth * (2 * lanes), 2 * lanes)
-                    to.call(CHUNK, c, ldc, a, a_row, a_k, b, ld, panel, m, width, depth, bias_at, own, pack)
+                    product = c, ldc, a, a_row, a_k, b, ld, panel, m, width, depth, bias_at, own
+                    to.call(CHUNK, *product, pack, 0, 0, 0, 0)
 
 
 # (C, ldc, A, row stride of A, k stride of A, B, ldb, m, n, k, bias, flags, pack)

@@ -8,11 +8,12 @@ from typing import Any
 from numba.extending import register_jitable
 
 from ...arithmetic import K_CHUNK
-from .gemm_tile import BYTES, NARROW_ROWS, TILE_ROWS, gemm_tiles
-from .integers import Control
+from .gemm_tile import BYTES, NARROW_ROWS, TILE_ROWS, Product, add, begin, finish, gemm_tiles
+from .integers import Control, Integer
 from .lanes import I64, LANES, Frame, Kernel, Lanes, register
 
 BLOCK_ROWS = 126  # rows of A that are packed at a time
+GRADIENT_ROWS = 42  # of them whose gradient goes to the optimizer at once
 BLOCK_BYTES = 2048  # of a row of a block of B
 PACKED_CHUNKS = 2  # blocks of B that a buffer holds
 LEAST_COLUMNS = 128  # that a narrower block is a multiple of
@@ -89,11 +90,44 @@ PACK_PANELS = Kernel("gemm_pack_panels", 5, 0, _pack_panels, "void")
 pack_panels = register(PACK_PANELS)
 
 
+def _wanting_tiles(f: Frame, *arguments: Any) -> None:
+    """The highest tile of packed rows of A over all whole panels: beside each of its rows, spread over the steps, it
+    asks the second cache for a row of what is wanted next."""
+    to, size, builder = Control(f), f.itemsize, f.builder
+    o = Lanes(builder, f.dtype, BYTES // size)
+    C, ldc, A, a_k, B, panel, n, k, flags, wanted, wanted_row, slot_0, slot_1 = to.integers(arguments)
+    width, part = 2 * o.width, (k // TILE_ROWS).most(1)
+    with to.loop(n // width * width, width) as column:
+        p = Product(
+            (C + column * size).ir, ldc.ir, A.ir, I64(1), a_k.ir, (B + column // width * panel * size).ir, I64(width),
+            I64(width), k.ir, I64(0), flags.ir,
+        )  # fmt: skip
+        place = wanted + column * size
+
+        def row(i: Any, *state: Any) -> list[Any]:
+            number = Integer(builder, i)
+            for start in (place, place + slot_0, place + slot_1):
+                for line in range(0, width * size, 64):
+                    f.prefetch((start + number * wanted_row + line).ir, second=True)
+            done = number * part
+            steps = (number == TILE_ROWS - 1).select(k - done, (k - done).least(part)).most(0)
+            return add(f, o, TILE_ROWS, p, [None, None], False, list(state), steps.ir)
+
+        state = f.carry(I64(TILE_ROWS), begin(f, o, TILE_ROWS, 2, p), row)
+        finish(f, o, TILE_ROWS, p, [None, None], state[-2 * TILE_ROWS :])
+
+
+# (C, ldc, A, k stride of A, B, panel, n, k, flags, wanted, wanted_row, slot_0, slot_1)
+wanting_tiles = Kernel("gemm_wanting_tiles", 13, 0, _wanting_tiles, "void")
+
+
 def _gemm_rows(f: Frame, *arguments: Any) -> None:
     """C_mn (+)= A_mk B_kn over one chunk of k and a block of columns. Columns of B lie in panels of two vectors: rows
-    of a panel `ldb` apart, panels `panel`. `rows` takes copies of A's, or is 0."""
+    of a panel `ldb` apart, panels `panel`. `rows` takes copies of A's, or is 0. A gradient names the parameters that
+    the optimizer wants after it: where they begin (or 0), the bytes of a row, and those from theta to a slot."""
     to, size = Control(f), f.itemsize
-    C, ldc, A, a_row, a_k, B, ldb, panel, m, n, k, bias, flags, rows = to.integers(arguments)
+    C, ldc, A, a_row, a_k, B, ldb, panel, m, n, k, bias, flags, rows, *wants = to.integers(arguments)
+    wanted, wanted_row, slot_0, slot_1 = wants
     copies, packs = (rows != 0) & (a_k == 1), (rows != 0) & (a_k != 1)
     narrow = n <= BYTES // size
     most = narrow.select(NARROW_ROWS, TILE_ROWS)
@@ -117,11 +151,19 @@ def _gemm_rows(f: Frame, *arguments: Any) -> None:
                 to.call(copy_rows, rows, at, a_row, own, k)
             at = copies.select(rows, packs.select(rows + (first - start) * k * size, at))
             row, step = copies.select(COPY_STRIDE, packs.select(1, a_row)), packs.select(own, a_k)
-            to.call(gemm_tiles, own - 1, C + first * ldc * size, ldc, at, row, step, B, ldb, panel, n, k, bias, flags)
+            c, whole = C + first * ldc * size, (wanted != 0) & (own == TILE_ROWS)
+            done = whole.select(n // (2 * BYTES // size) * (2 * BYTES // size), 0)  # columns
+            with to.when(whole):
+                place = wanted + first * wanted_row
+                to.call(wanting_tiles, c, ldc, at, step, B, panel, n, k, flags, place, wanted_row, slot_0, slot_1)
+            with to.when(done < n):
+                c, b = c + done * size, B + done // (2 * BYTES // size) * panel * size
+                to.call(gemm_tiles, own - 1, c, ldc, at, row, step, b, ldb, panel, n - done, k, bias, flags)
 
 
-# (C, ldc, A, row stride of A, k stride of A, B, ldb, panel, m, n, k, bias, flags, rows)
-gemm_rows = Kernel("gemm_rows", 14, 0, _gemm_rows, "void")
+# (C, ldc, A, row stride of A, k stride of A, B, ldb, panel, m, n, k, bias, flags, rows, wanted, wanted_row, slot_0,
+# slot_1)
+gemm_rows = Kernel("gemm_rows", 18, 0, _gemm_rows, "void")
 
 
 def _packs_rows(size: int, a_row: Any, a_k: Any, m: Any, n: Any, k: Any) -> Any:
@@ -129,19 +171,22 @@ def _packs_rows(size: int, a_row: Any, a_k: Any, m: Any, n: Any, k: Any) -> Any:
     are many; those of X and dZ where they share few sets of the first cache."""
     lanes, total = BYTES // size, m * k * size
     aliased = (a_row * size % ALIAS_BYTES == 0) & (m > 12) & ((n > 4 * lanes) | (n <= lanes))
-    many = ((n > 8 * lanes) & (total > 32768)) | ((n > 2 * lanes) & (total > SECOND_CACHE))
+    often = (total > 32768) | (a_k * size % ALIAS_BYTES == 0)
+    many = ((n > 8 * lanes) & often) | ((n > 2 * lanes) & (total > SECOND_CACHE))
     return ((a_k == 1) & aliased) | ((a_k != 1) & many)
 
 
 def _gemm_chunk(f: Frame, *arguments: Any) -> None:
     """`gemm_rows` with copies of rows in the buffer at `pack` where they repay it."""
     to = Control(f)
-    *product, pack = to.integers(arguments)
+    arguments = list(to.integers(arguments))
+    product, pack, wants = arguments[:13], arguments[13], arguments[14:]
     _, _, _, a_row, a_k, _, _, _, m, n, k, _, _ = product
     copies = pack + packed_rows(f.itemsize) * f.itemsize
-    to.call(gemm_rows, *product, _packs_rows(f.itemsize, a_row, a_k, m, n, k).select(copies, 0))
+    to.call(gemm_rows, *product, _packs_rows(f.itemsize, a_row, a_k, m, n, k).select(copies, 0), *wants)
 
 
-# (C, ldc, A, row stride of A, k stride of A, B, ldb, panel, m, n, k, bias, flags, pack)
-CHUNK = Kernel("gemm_chunk", 14, 0, _gemm_chunk, "void")
+# (C, ldc, A, row stride of A, k stride of A, B, ldb, panel, m, n, k, bias, flags, pack, wanted, wanted_row, slot_0,
+# slot_1)
+CHUNK = Kernel("gemm_chunk", 18, 0, _gemm_chunk, "void")
 gemm_chunk = register(CHUNK)

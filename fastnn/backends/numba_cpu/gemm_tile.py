@@ -37,15 +37,22 @@ class Product(NamedTuple):
     flags: Any
 
 
-def _sums(f: Frame, o: Lanes, rows: int, p: Product, masks: list[Any], ahead: bool) -> list[Any]:
-    """rows x vectors accumulators after k steps from +0, B's vectors read by `masks`; `ahead` to ask for rows of B
-    before their turn."""
+def begin(f: Frame, o: Lanes, rows: int, vectors: int, p: Product) -> list[Any]:
+    """The state of a tile: where its next step reads B and A, and its sums."""
+    row_bytes = f.builder.mul(p.a_row, I64(f.itemsize))
+    starts = [f.builder.add(p.A, f.builder.mul(row_bytes, I64(i))) for i in range(0, rows, 4)]
+    return [p.B, *starts, *[o.constant(0.0).ir] * (rows * vectors)]
+
+
+def add(
+    f: Frame, o: Lanes, rows: int, p: Product, masks: list[Any], ahead: bool, state: list[Any], steps: Any
+) -> list[Any]:
+    """The state after some steps, B's vectors read by `masks`; `ahead` to ask for rows of B before their turn."""
     builder, vectors = f.builder, len(masks)
     row_bytes, k_bytes, b_bytes = (builder.mul(stride, I64(f.itemsize)) for stride in (p.a_row, p.a_k, p.ldb))
     # Every fourth row has a pointer: the others are reached by offsets that fit in registers. Sums of addresses in the
     # loop would take turns of the units that multiply.
     offsets = [I64(0), row_bytes, *(f.opaque(builder.mul(row_bytes, I64(i))) for i in (2, 3))]
-    starts = [builder.add(p.A, builder.mul(row_bytes, I64(i))) for i in range(0, rows, 4)]
     ahead_bytes = builder.mul(b_bytes, I64(AHEAD))
 
     def step(index: Any, B: Any, *carried: Any) -> list[Any]:
@@ -61,11 +68,16 @@ def _sums(f: Frame, o: Lanes, rows: int, p: Product, masks: list[Any], ahead: bo
             after += [o.fma(a, b[j], Value(o, sums[i * vectors + j])).ir for j in range(vectors)]
         return [builder.add(B, b_bytes), *(f.opaque(builder.add(start, k_bytes)) for start in starts), *after]
 
-    zeros = [o.constant(0.0).ir] * (rows * vectors)
-    return f.carry(p.k, [p.B, *starts, *zeros], step)[-rows * vectors :]
+    return f.carry(steps, state, step)
 
 
-def _finish(f: Frame, o: Lanes, rows: int, p: Product, masks: list[Any], sums: list[Any]) -> None:
+def _sums(f: Frame, o: Lanes, rows: int, p: Product, masks: list[Any], ahead: bool) -> list[Any]:
+    """rows x vectors accumulators after all steps."""
+    state = add(f, o, rows, p, masks, ahead, begin(f, o, rows, len(masks), p), p.k)
+    return state[-rows * len(masks) :]
+
+
+def finish(f: Frame, o: Lanes, rows: int, p: Product, masks: list[Any], sums: list[Any]) -> None:
     """What follows the sums: C, bias, ReLU."""
     builder, vectors = f.builder, len(masks)
     c_bytes = builder.mul(p.ldc, I64(f.itemsize))
@@ -116,7 +128,7 @@ def _tiles(rows: int) -> Any:
 
         def narrow(p: Product) -> None:
             masks = [f.mask(p.n, o.width)]
-            _finish(f, o, rows, p, masks, _sums(f, o, rows, p, masks, False))
+            finish(f, o, rows, p, masks, _sums(f, o, rows, p, masks, False))
 
         def wide(p: Product, packed: Any) -> None:
             full, masks = [None, None], [None, f.mask(builder.sub(p.n, I64(o.width)), o.width)]
@@ -128,7 +140,7 @@ def _tiles(rows: int) -> Any:
                     whole, lambda: _sums(f, o, rows, p, full, True), lambda: _sums(f, o, rows, p, masks, False)
                 ),
             )
-            _finish(f, o, rows, p, masks, sums)
+            finish(f, o, rows, p, masks, sums)
 
         def column(j: Any, B: Any) -> list[Any]:
             p = Product(f.at(C, j), ldc, A, a_row, a_k, B, ldb, builder.sub(n, j), k, f.at(bias, j), flags)
@@ -174,7 +186,7 @@ def _thin(rows: int) -> Any:
         full = [None] * THIN_VECTORS
         with f.loop(f.builder.and_(n, I64(-THIN_VECTORS * o.width)), THIN_VECTORS * o.width) as j:
             p = Product(f.at(C, j), ldc, A, a_row, a_k, f.at(B, j), ldb, n, k, f.at(bias, j), flags)
-            _finish(f, o, rows, p, full, _sums(f, o, rows, p, full, True))
+            finish(f, o, rows, p, full, _sums(f, o, rows, p, full, True))
 
     return emit
 

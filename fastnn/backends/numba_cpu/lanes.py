@@ -256,9 +256,9 @@ class Frame:
         name = f"llvm.masked.store.v{value.lanes.width}{SUFFIX[value.lanes.dtype]}.p0"
         call_intrinsic(self.builder, name, ir.VoidType(), [value.ir, pointer, I32(self.itemsize), mask])
 
-    def prefetch(self, address: Any, write: bool = False) -> None:
-        """Asks for a cache line that will be read, or written."""
-        arguments = [self.pointer(address, ir.IntType(8)), I32(int(write)), I32(3), I32(1)]
+    def prefetch(self, address: Any, write: bool = False, second: bool = False) -> None:
+        """Asks for a cache line that will be read, or written; `second`: no nearer than the second cache."""
+        arguments = [self.pointer(address, ir.IntType(8)), I32(int(write)), I32(2 if second else 3), I32(1)]
         call_intrinsic(self.builder, "llvm.prefetch.p0", ir.VoidType(), arguments)
 
     def load_scalar(self, address: Any) -> Any:

@@ -13,6 +13,7 @@ from .gemm import bias_backward, gemm, packs_columns
 from .gemm_blocks import (
     BLOCK_BYTES,
     BLOCK_ROWS,
+    GRADIENT_ROWS,
     K_CHUNK,
     LEAST_COLUMNS,
     PACKED_CHUNKS,
@@ -254,6 +255,8 @@ def kernel_phase(zero, call, row, first, last, batch_rows, member, updating, dec
     packed = pack(zero, call, member)
     packs = packs_columns(zero, ldz, last - first, width, min(batch_rows, K_CHUNK)) == 1
     chunks = (batch_rows + K_CHUNK - 1) // K_CHUNK
+    theta, slot_0, slot_1 = integer_at(call, c.THETA), integer_at(call, c.SLOT_0), integer_at(call, c.SLOT_1)
+    slot_0, slot_1 = slot_0 - theta if slot_0 != 0 else 0, slot_1 - theta if slot_1 != 0 else 0
     block = BLOCK_BYTES // size
     once = packs and chunks <= PACKED_CHUNKS
     if packs and not once and PACKED_CHUNKS * block // chunks >= LEAST_COLUMNS:
@@ -262,21 +265,23 @@ def kernel_phase(zero, call, row, first, last, batch_rows, member, updating, dec
         columns = min(block, width - column)
         height = BLOCK_ROWS if packs else GRADIENT_BLOCK // columns // ROW_BLOCK * ROW_BLOCK
         if once:
+            height = GRADIENT_ROWS
             for k in range(0, batch_rows, K_CHUNK):
                 panels = packed + k * block * size
                 depth = min(K_CHUNK, batch_rows - k)
                 pack_panels(zero, panels, dZ + (k * ldz + column) * size, ldz, columns, depth)
         for start in range(first, last, height):
             rows = min(height, last - start)
+            place = (integer_at(row, t.P_OFFSET) + start * width + column) * size
             gradient, ld = packed + pack_size(size) * size, columns
             if not updating:
-                place = integer_at(row, t.P_OFFSET) + start * width + column
-                gradient, ld = integer_at(call, c.GRADIENT_VECTOR) + place * size, width
+                gradient, ld = integer_at(call, c.GRADIENT_VECTOR) + place, width
             if once:
                 for k in range(0, batch_rows, K_CHUNK):
                     x, depth = X + (k * ldx + start) * size, min(K_CHUNK, batch_rows - k)
                     dz, panel = packed + k * block * size, 2 * BYTES // size
                     flags = PACKED | (ACCUMULATE if k > 0 else 0)
+                    wanted = theta + place if updating and k == 0 else 0
                     gemm_chunk(
                         zero,
                         gradient,
@@ -293,6 +298,10 @@ def kernel_phase(zero, call, row, first, last, batch_rows, member, updating, dec
                         0,
                         flags,
                         packed,
+                        wanted,
+                        width * size,
+                        slot_0,
+                        slot_1,
                     )
             else:
                 x, dz = X + start * size, dZ + column * size
