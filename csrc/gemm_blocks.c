@@ -45,7 +45,7 @@ KERNEL void FN(pack_panels)(real *panels, const real *B, int64_t ldb, int64_t n,
     }
 }
 
-/* The highest tile of packed rows of A over two vectors of columns: beside each of its rows, spread over the steps, it
+/* The highest tile of an X^T over two vectors of columns: beside each of its rows, spread over the steps, it
  * asks the second cache for a row of what is wanted next. A function of its own, or pointers leave the registers. */
 KERNEL static void FN(wanting_tile)(const FN(product) *p, int64_t column, const real *B)
 {

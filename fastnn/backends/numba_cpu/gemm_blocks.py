@@ -91,7 +91,7 @@ pack_panels = register(PACK_PANELS)
 
 
 def _wanting_tiles(f: Frame, *arguments: Any) -> None:
-    """The highest tile of packed rows of A over all whole panels: beside each of its rows, spread over the steps, it
+    """The highest tile of an X^T over all whole panels: beside each of its rows, spread over the steps, it
     asks the second cache for a row of what is wanted next."""
     to, size, builder = Control(f), f.itemsize, f.builder
     o = Lanes(builder, f.dtype, BYTES // size)
