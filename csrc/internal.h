@@ -72,9 +72,13 @@ typedef struct fnn_workers {
     fnn_worker *scan; /* an fnn_scan */
 } fnn_workers;
 
+/* philox.c: 64 random words. */
+typedef void fnn_philox(uint32_t *words, int64_t block, int64_t seed, int purpose, int64_t step, int64_t layer);
+
 /* Those of the instruction set in use. */
 const fnn_workers *fnn_workers_f32(void);
 const fnn_workers *fnn_workers_f64(void);
+fnn_philox *fnn_philox_in_use(void);
 
 void fnn_launch(fnn_worker *worker, void *context, int32_t threads);
 void fnn_launch_shares(fnn_worker *worker, void *context, int32_t shares);

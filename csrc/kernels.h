@@ -90,13 +90,27 @@ void FN(layer_norm_backward)(real *dZ, int64_t ldz, const real *dA, int64_t lda,
 void FN(optimizer_step)(int code, real *theta, real *s0, real *s1, const real *g, int64_t n, const real *h);
 
 /* philox.c */
-void FN(dropout_rows)(real *dst, int64_t ldd, const real *src, int64_t lds, int64_t first, int64_t last, int64_t width,
-                      double rate, int64_t seed, int64_t step, int64_t layer);
+void FN(dropout_rows)(real *dst, int64_t ldd, const real *src, int64_t lds, uint64_t *masks, int64_t ldm, int64_t first,
+                      int64_t last, int64_t width, double rate, int64_t seed, int64_t step, int64_t layer);
+void FN(dropout_again)(real *dst, int64_t ldd, const real *src, int64_t lds, const uint64_t *masks, int64_t ldm,
+                       int64_t rows, int64_t width, double rate);
 
 /* A row of a workspace buffer. */
 INLINE real *FN(buffer)(const fnn_program *program, int64_t unit, int64_t width, int64_t row)
 {
     return (real *)program->workspace + program->fixed_elements + unit * program->capacity + row * fnn_padded(width);
+}
+
+/* A dropout's masks from a row on: 64 elements a word; and how far apart rows lie in words. */
+INLINE uint64_t *FN(masks)(const fnn_program *program, const int64_t *at, int64_t row)
+{
+    const int64_t words = (at[FNN_I_OUTPUTS] + 63) / 64 * (int64_t)(sizeof(uint64_t) / sizeof(real));
+    return (uint64_t *)(void *)FN(buffer)(program, at[FNN_I_SAVED], words, row);
+}
+INLINE int64_t FN(mask_stride)(const int64_t *at)
+{
+    const int64_t words = (at[FNN_I_OUTPUTS] + 63) / 64, reals = (int64_t)(sizeof(uint64_t) / sizeof(real));
+    return fnn_padded(words * reals) / reals;
 }
 
 /* One of the FNN_BATCH_* vectors of a normalization. */

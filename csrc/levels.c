@@ -11,16 +11,20 @@ static int level = PORTABLE;
 #define WORKERS(dtype, set) {fnn_operate_##dtype##_##set, fnn_run_##dtype##_##set, fnn_scan_##dtype##_##set}
 fnn_worker fnn_operate_f32_portable, fnn_run_f32_portable, fnn_scan_f32_portable;
 fnn_worker fnn_operate_f64_portable, fnn_run_f64_portable, fnn_scan_f64_portable;
+fnn_philox fnn_philox_portable;
 #if FNN_X86
 fnn_worker fnn_operate_f32_avx2, fnn_run_f32_avx2, fnn_scan_f32_avx2;
 fnn_worker fnn_operate_f64_avx2, fnn_run_f64_avx2, fnn_scan_f64_avx2;
 fnn_worker fnn_operate_f32_avx512, fnn_run_f32_avx512, fnn_scan_f32_avx512;
 fnn_worker fnn_operate_f64_avx512, fnn_run_f64_avx512, fnn_scan_f64_avx512;
+fnn_philox fnn_philox_avx2, fnn_philox_avx512;
 static const fnn_workers f32[LEVELS] = {WORKERS(f32, portable), WORKERS(f32, avx2), WORKERS(f32, avx512)};
 static const fnn_workers f64[LEVELS] = {WORKERS(f64, portable), WORKERS(f64, avx2), WORKERS(f64, avx512)};
+static fnn_philox *const philox[LEVELS] = {fnn_philox_portable, fnn_philox_avx2, fnn_philox_avx512};
 #else
 static const fnn_workers f32[LEVELS] = {WORKERS(f32, portable)};
 static const fnn_workers f64[LEVELS] = {WORKERS(f64, portable)};
+static fnn_philox *const philox[LEVELS] = {fnn_philox_portable};
 #endif
 
 const fnn_workers *fnn_workers_f32(void)
@@ -31,6 +35,11 @@ const fnn_workers *fnn_workers_f32(void)
 const fnn_workers *fnn_workers_f64(void)
 {
     return &f64[level];
+}
+
+fnn_philox *fnn_philox_in_use(void)
+{
+    return philox[level];
 }
 
 static int best_level(void)

@@ -1,6 +1,7 @@
-/* Philox4x32-10 as fastnn/random.py lays it out: dropout, and the shuffle of an epoch. Integers only.
+/* Philox4x32-10 as fastnn/random.py lays it out: dropout, and the shuffle of an epoch.
  *
- * A dropout mask is a function of (seed, step, layer, element); it is made again in the backward pass, never stored.
+ * A dropout mask is a function of (seed, step, layer, element). In a step the forward pass leaves it for the backward
+ * pass, a bit an element: ten rounds of products cost more than a bit's way through the cache.
  */
 #ifndef FNN_LEVEL
 
@@ -8,32 +9,6 @@
 
 /* Elements of a group: 16 counters of four words. */
 #define GROUP 64
-
-/* The words of blocks `block` ... `block` + 15: word w of block b is element 16 w + b. */
-static inline __attribute__((always_inline)) void fnn_words(uint32_t *words, int64_t block, int64_t seed, int purpose,
-                                                            int64_t step, int64_t layer)
-{
-    const uint64_t b = (uint64_t)block, s = (uint64_t)seed, t = (uint64_t)step, l = (uint64_t)layer;
-    uint32_t *c0 = words, *c1 = words + 16, *c2 = words + 32, *c3 = words + 48;
-    for (uint32_t i = 0; i < 16; i++) {
-        c0[i] = (uint32_t)b + i;
-        c1[i] = (uint32_t)((l & 0xFFFFU) | (b >> 32 & 0xFFFFU) << 16);
-        c2[i] = (uint32_t)t;
-        c3[i] = (uint32_t)(((uint64_t)purpose & 0xFFU) | (t >> 32 & 0xFFFFFFU) << 8);
-    }
-    uint32_t key_0 = (uint32_t)s, key_1 = (uint32_t)(s >> 32);
-    for (int round = 0; round < FNN_ROUNDS; round++) {
-        for (int i = 0; i < 16; i++) {
-            const uint64_t p0 = (uint64_t)c0[i] * FNN_MULTIPLIERS_0, p1 = (uint64_t)c2[i] * FNN_MULTIPLIERS_1;
-            c0[i] = (uint32_t)(p1 >> 32) ^ c1[i] ^ key_0;
-            c1[i] = (uint32_t)p1;
-            c2[i] = (uint32_t)(p0 >> 32) ^ c3[i] ^ key_1;
-            c3[i] = (uint32_t)p0;
-        }
-        key_0 += FNN_WEYL_0;
-        key_1 += FNN_WEYL_1;
-    }
-}
 
 int fnn_shuffle(int64_t *order, int64_t n, int64_t seed, int64_t epoch)
 {
@@ -43,13 +18,14 @@ int fnn_shuffle(int64_t *order, int64_t n, int64_t seed, int64_t epoch)
     if (order == NULL) {
         return FNN_NULL;
     }
+    fnn_philox *const philox = fnn_philox_in_use();
     const int64_t draws = GROUP / 2;
     for (int64_t i = 0; i < n; i++) {
         order[i] = i;
     }
     for (int64_t group = (n + draws - 1) / draws - 1; group >= 0; group--) {
         uint32_t words[GROUP];
-        fnn_words(words, group * FNN_LANES, seed, FNN_PURPOSE_SHUFFLE, epoch, 0);
+        philox(words, group * FNN_LANES, seed, FNN_PURPOSE_SHUFFLE, epoch, 0);
         for (int64_t at = draws - 1; at >= 0; at--) {
             const int64_t i = group * draws + at;
             if (i <= 0 || i >= n) {
@@ -70,27 +46,146 @@ int fnn_shuffle(int64_t *order, int64_t n, int64_t seed, int64_t epoch)
 
 #else
 
-/* Rows first ... last - 1; addresses are those of row `first`. Kept iff the 32 bits are at least the threshold. */
-KERNEL void FN(dropout_rows)(real *dst, int64_t ldd, const real *src, int64_t lds, int64_t first, int64_t last,
-                             int64_t width, double rate, int64_t seed, int64_t step, int64_t layer)
+#define PHILOX FNN_CAT(fnn_philox, _, SUFFIX)
+#if !FNN_F64 /* integers: one for both dtypes */
+
+/* 64-bit lanes, each with a word in its low half and anything in the high one: a product of low halves is one
+ * instruction, and its two words need not be parted. */
+typedef uint64_t FN(Words) __attribute__((vector_size(BYTES)));
+#define WORDS FN(Words)
+#define PARTS_OF_LANES (FNN_LANES * (int64_t)sizeof(uint64_t) / BYTES)
+
+INLINE WORDS FN(products)(WORDS a, uint64_t b)
 {
-    const double limit = rate * 4294967296.0 + 0.5;
-    const uint32_t threshold = limit >= 4294967295.0 ? 4294967295U : (uint32_t)limit;
-    const real scale = (real)(1.0 / (1.0 - rate));
-    const int64_t stride = (width + GROUP - 1) / GROUP * GROUP;
-    for (int64_t row = first; row < last; row++) {
-        real *to = dst + (row - first) * ldd;
-        const real *from = src + (row - first) * lds;
-        for (int64_t column = 0; column < width; column += GROUP) {
-            uint32_t words[GROUP];
-            fnn_words(words, (row * stride + column) / 4, seed, FNN_PURPOSE_DROPOUT, step, layer);
-            const int64_t count = fnn_least(GROUP, width - column);
-            for (int64_t i = 0; i < count; i++) {
-                const real x = from[column + i] * scale;
-                to[column + i] = words[i] >= threshold ? x : (real)0;
+    const WORDS other = (WORDS){0} + b;
+#if FNN_LEVEL == FNN_AVX512
+    return (WORDS)_mm512_mul_epu32((__m512i)a, (__m512i)other);
+#elif FNN_LEVEL == FNN_AVX2
+    return (WORDS)_mm256_mul_epu32((__m256i)a, (__m256i)other);
+#elif FNN_X86
+    return (WORDS)_mm_mul_epu32((__m128i)a, (__m128i)other);
+#else
+    return (a & 0xFFFFFFFFU) * other;
+#endif
+}
+
+/* The words of blocks `block` ... `block` + 15: word w of block b is element 16 w + b. */
+KERNEL void PHILOX(uint32_t *words, int64_t block, int64_t seed, int purpose, int64_t step, int64_t layer)
+{
+    const uint64_t b = (uint64_t)block, t = (uint64_t)step, l = (uint64_t)layer;
+    const uint64_t second = (l & 0xFFFFU) | (b >> 32 & 0xFFFFU) << 16;
+    const uint64_t fourth = ((uint64_t)purpose & 0xFFU) | (t >> 32 & 0xFFFFFFU) << 8;
+    WORDS c[PARTS_OF_LANES][4];
+    FNN_UNROLL
+    for (int64_t part = 0; part < PARTS_OF_LANES; part++) {
+        WORDS lane = {0};
+        for (uint64_t i = 0; i < sizeof lane / sizeof lane[0]; i++) {
+            lane[i] = (b & 0xFFFFFFFFU) + (uint64_t)part * (sizeof lane / sizeof lane[0]) + i;
+        }
+        c[part][0] = lane;
+        c[part][1] = (WORDS){0} + second;
+        c[part][2] = (WORDS){0} + t;
+        c[part][3] = (WORDS){0} + fourth;
+    }
+    uint32_t key_0 = (uint32_t)(uint64_t)seed, key_1 = (uint32_t)((uint64_t)seed >> 32);
+    for (int round = 0; round < FNN_ROUNDS; round++) {
+        FNN_UNROLL
+        for (int64_t part = 0; part < PARTS_OF_LANES; part++) {
+            WORDS *const of = c[part];
+            const WORDS p0 = FN(products)(of[0], FNN_MULTIPLIERS_0), p1 = FN(products)(of[2], FNN_MULTIPLIERS_1);
+            of[0] = p1 >> 32 ^ of[1] ^ key_0;
+            of[1] = p1;
+            of[2] = p0 >> 32 ^ of[3] ^ key_1;
+            of[3] = p0;
+        }
+        key_0 += FNN_WEYL_0;
+        key_1 += FNN_WEYL_1;
+    }
+    FNN_UNROLL
+    for (int64_t part = 0; part < PARTS_OF_LANES; part++) {
+        for (int64_t word = 0; word < 4; word++) {
+            for (int64_t i = 0; i < FNN_LANES / PARTS_OF_LANES; i++) {
+                words[word * FNN_LANES + part * (FNN_LANES / PARTS_OF_LANES) + i] = (uint32_t)c[part][word][i];
             }
         }
     }
 }
+
+#undef WORDS
+#undef PARTS_OF_LANES
+#endif
+
+/* Bit i: whether element i of a group is kept, which it is iff its 32 bits are at least the threshold. */
+INLINE uint64_t FN(kept)(const uint32_t *words, uint32_t threshold)
+{
+    uint64_t kept = 0;
+#if FNN_LEVEL == FNN_AVX512
+    const __m512i limit = _mm512_set1_epi32((int32_t)threshold);
+    for (int word = 0; word < 4; word++) {
+        const __m512i of = _mm512_loadu_si512(words + word * FNN_LANES);
+        kept |= (uint64_t)_mm512_cmpge_epu32_mask(of, limit) << word * FNN_LANES;
+    }
+#elif FNN_LEVEL == FNN_AVX2
+    const __m256i limit = _mm256_set1_epi32((int32_t)threshold);
+    for (int half = 0; half < GROUP / 8; half++) {
+        const __m256i of = _mm256_loadu_si256((const __m256i *)(words + half * 8));
+        const __m256i at_least = _mm256_cmpeq_epi32(_mm256_max_epu32(of, limit), of);
+        kept |= (uint64_t)(uint32_t)_mm256_movemask_ps((__m256)at_least) << half * 8;
+    }
+#else
+    for (int i = 0; i < GROUP; i++) {
+        kept |= (uint64_t)(words[i] >= threshold) << i;
+    }
+#endif
+    return kept;
+}
+
+/* At most a group of elements: kept and scaled, or +0. */
+INLINE void FN(dropout_group)(real *dst, const real *src, int64_t n, uint64_t kept, V scale)
+{
+    for (int64_t i = 0; i < n; i += W) {
+        const V x = LOAD_FIRST(src + i, n - i) * scale;
+        STORE_FIRST(dst + i, SELECT(FN(of_bits)(kept >> i), x, SPLAT((real)0)), n - i);
+    }
+}
+
+/* Rows first ... last - 1; addresses are those of row `first`. The masks of rows go to `masks`, unless it is NULL. */
+KERNEL void FN(dropout_rows)(real *dst, int64_t ldd, const real *src, int64_t lds, uint64_t *masks, int64_t ldm,
+                             int64_t first, int64_t last, int64_t width, double rate, int64_t seed, int64_t step,
+                             int64_t layer)
+{
+    const double limit = rate * 4294967296.0 + 0.5;
+    const uint32_t threshold = limit >= 4294967295.0 ? 4294967295U : (uint32_t)limit;
+    const V scale = SPLAT((real)(1.0 / (1.0 - rate)));
+    const int64_t stride = (width + GROUP - 1) / GROUP * GROUP;
+    for (int64_t row = first; row < last; row++) {
+        const int64_t at = row - first;
+        for (int64_t column = 0; column < width; column += GROUP) {
+            uint32_t words[GROUP];
+            PHILOX(words, (row * stride + column) / 4, seed, FNN_PURPOSE_DROPOUT, step, layer);
+            const uint64_t kept = FN(kept)(words, threshold);
+            if (masks != NULL) {
+                masks[at * ldm + column / GROUP] = kept;
+            }
+            FN(dropout_group)(dst + at * ldd + column, src + at * lds + column, fnn_least(GROUP, width - column), kept,
+                              scale);
+        }
+    }
+}
+
+/* The same again, by the masks that dropout_rows left. */
+KERNEL void FN(dropout_again)(real *dst, int64_t ldd, const real *src, int64_t lds, const uint64_t *masks, int64_t ldm,
+                              int64_t rows, int64_t width, double rate)
+{
+    const V scale = SPLAT((real)(1.0 / (1.0 - rate)));
+    for (int64_t row = 0; row < rows; row++) {
+        for (int64_t column = 0; column < width; column += GROUP) {
+            FN(dropout_group)(dst + row * ldd + column, src + row * lds + column, fnn_least(GROUP, width - column),
+                              masks[row * ldm + column / GROUP], scale);
+        }
+    }
+}
+
+#undef PHILOX
 
 #endif

@@ -37,11 +37,15 @@ KERNEL void FN(gather)(const fnn_program *program, const fnn_data *data, int64_t
     }
 }
 
-INLINE void FN(dropout)(const fnn_program *program, const int64_t *at, real *dst, int64_t ldd, const real *src,
-                        int64_t lds, int64_t first, int64_t last)
+/* A dropout, whose masks are kept for the backward pass if there is one. */
+INLINE void FN(dropout)(const fnn_program *program, const int64_t *at, real *dst, const real *src, int64_t first,
+                        int64_t last)
 {
-    FN(dropout_rows)(dst, ldd, src, lds, first, last, at[FNN_I_OUTPUTS], program->constants[at[FNN_I_CONSTANT]],
-                     program->counters[FNN_COUNTER_SEED], program->counters[FNN_COUNTER_STEP], at[FNN_I_LAYER]);
+    const int64_t width = at[FNN_I_OUTPUTS], ld = fnn_padded(width);
+    uint64_t *masks = at[FNN_I_SAVED] >= 0 ? FN(masks)(program, at, first) : NULL;
+    FN(dropout_rows)(dst, ld, src, ld, masks, FN(mask_stride)(at), first, last, width,
+                     program->constants[at[FNN_I_CONSTANT]], program->counters[FNN_COUNTER_SEED],
+                     program->counters[FNN_COUNTER_STEP], at[FNN_I_LAYER]);
 }
 
 /* A normalization by columns or rows, for rows first ... last - 1. */
@@ -113,7 +117,7 @@ KERNEL int64_t FN(forward)(const fnn_program *program, int64_t ready, int64_t fi
             break;
         case FNN_KIND_DROPOUT:
             if (training) {
-                FN(dropout)(program, at, dst, ld_dst, src, ld_src, first, last);
+                FN(dropout)(program, at, dst, src, first, last);
             } else {
                 memcpy(dst, src, (size_t)(rows * ld_dst) * sizeof(real));
             }
@@ -274,7 +278,8 @@ KERNEL int64_t FN(backward)(const fnn_program *program, int64_t ready, int64_t f
             FN(softmax_backward)(d_src, ld_src, d_dst, ld_dst, saved, ld_dst, rows, width_out);
             break;
         case FNN_KIND_DROPOUT:
-            FN(dropout)(program, at, d_src, ld_src, d_dst, ld_dst, first, last);
+            FN(dropout_again)(d_src, ld_src, d_dst, ld_dst, FN(masks)(program, at, first), FN(mask_stride)(at),
+                              rows, width_out, program->constants[at[FNN_I_CONSTANT]]);
             break;
         case FNN_KIND_AFFINE:
             FN(affine)(d_src, d_dst, rows * ld_dst, FN(constant)(program, at, 0), (real)0);

@@ -164,6 +164,11 @@ INLINE M FN(first)(int64_t n)
 {
     return (M)(n >= W ? -1 : (int)((1U << n) - 1U));
 }
+/* Lane i: bit i. */
+INLINE M FN(of_bits)(uint64_t bits)
+{
+    return (M)bits;
+}
 INLINE bool FN(any)(M m)
 {
     return m != 0;
@@ -197,6 +202,13 @@ INLINE M FN(first)(int64_t n)
     VI lane;
     memcpy(&lane, lanes, sizeof lane);
     return (M)(lane < count);
+}
+INLINE M FN(of_bits)(uint64_t bits)
+{
+    static const UINT bit[] = {1, 2, 4, 8, 16, 32, 64, 128};
+    VU lane;
+    memcpy(&lane, bit, sizeof lane);
+    return (M)((lane & (UINT)bits) != 0);
 }
 INLINE bool FN(any)(M m)
 {

@@ -173,8 +173,8 @@ INLINE bool FN(operate_rows)(const fnn_call *call, int64_t first, int64_t rows)
         FN(layer_norm_backward)(a, ld[0], b, ld[1], c, ld[2], d, ld[3], v4, rows, n, s[0]);
         return true;
     case FNN_FAMILY_DROPOUT:
-        FN(dropout_rows)(a, ld[0], b, ld[1], first, first + rows, n, call->scalar[0], call->seed, call->step,
-                         call->layer);
+        FN(dropout_rows)(a, ld[0], b, ld[1], NULL, 0, first, first + rows, n, call->scalar[0], call->seed,
+                         call->step, call->layer);
         return true;
     default:
         return false;

@@ -194,7 +194,7 @@ class Lowering:
     def dropout(self, rate: float) -> None:
         """A = keep ? A / (1 - rate) : 0 in training."""
         if rate > 0.0:
-            self._emit(Kind.DROPOUT, self._buffer(self._width), self._width, CONSTANT=self._constant(rate))
+            self._emit(Kind.DROPOUT, self._buffer(self._width), self._width, CONSTANT=self._constant(rate), SAVED=-1)
 
     def affine(self, scale: float, offset: float) -> None:
         """A = Z * scale + offset."""
@@ -351,6 +351,8 @@ class Lowering:
                 gradient = self._buffer(row[I.INPUTS])
             if row[I.KIND] == Kind.DENSE:
                 row[I.TRANSPOSED] = self._scratch(row[I.OUTPUTS] * padded(row[I.INPUTS]))
+            if row[I.KIND] == Kind.DROPOUT:
+                row[I.SAVED] = self._buffer(-(-row[I.OUTPUTS] // 64) * 8 // self.dtype.itemsize)
             row[I.GRAD_SRC] = gradient
 
     def _lower_metrics(self, metrics: tuple[MetricSpec, ...]) -> tuple[list[list[int]], int]:

@@ -63,7 +63,8 @@ class I(IntEnum):  # noqa: E742 - one letter, because it indexes every table acc
     LAYER = 9  # number of the layer, keys dropout
     GRAD_SRC = 10  # unit of the gradient of src; -1 where nobody needs it
     GRAD_DST = 11  # unit of the gradient of dst; -1 where the loss skips over this instruction (fused)
-    SAVED = 12  # unit of the buffer that the derivative reads: of BATCH_NORM and LAYER_NORM, dst before gamma and beta
+    SAVED = 12  # unit of what the derivative reads: of BATCH_NORM and LAYER_NORM dst before gamma and beta, of DROPOUT
+    # its masks, 64 elements a word of 64 bits (-1 without a derivative)
     TRANSPOSED = 13  # unit (elements, not rows) of W^T in the scratch area; -1
     FUSED = 14  # 1: the loss computes this instruction's dst
     MEAN = 15  # offset of the mean in the statistics; -1

@@ -157,7 +157,7 @@ def operate_rows(zero, call, family, member, team):
         )
         a = address(call, 0) + first * stride(call, 0) * size
         b = address(call, 1) + first * stride(call, 1) * size
-        dropout_rows(zero, a, stride(call, 0), b, stride(call, 1), first, last, n, rate, seed, step, layer)
+        dropout_rows(zero, a, stride(call, 0), b, stride(call, 1), 0, 0, first, last, n, rate, seed, step, layer)
 
 
 @device

@@ -12,7 +12,7 @@ from .gemm_tile import BIAS, RELU, TRANSPOSED
 from .jit import device
 from .losses import accuracy, crossentropy_backward, crossentropy_forward, loss_backward, loss_forward
 from .memory import integer_at, itemsize, real
-from .philox import dropout_row
+from .philox import dropout_again, dropout_row
 from .softmax import softmax_backward, softmax_forward
 from .statistics import batch_gradients, batch_statistics, normalize, normalize_backward
 from .workspace import buffer, constant, instruction, pack, packs_transposed, padded
@@ -26,8 +26,9 @@ def dropout_scalars(rate):
 
 
 @device
-def dropout_rows(zero, dst, ldd, src, lds, first, last, width, rate, seed, step, layer):
-    """Rows first..last - 1 of a dropout; addresses are those of row `first`."""
+def dropout_rows(zero, dst, ldd, src, lds, masks, ldm, first, last, width, rate, seed, step, layer):
+    """Rows first..last - 1 of a dropout; addresses are those of row `first`. The masks of rows go to `masks`, ldm bytes
+    apart, unless it is 0."""
     threshold, scale = dropout_scalars(rate)
     stride = (width + 63) & -64
     for row in range(first, last):
@@ -36,6 +37,7 @@ def dropout_rows(zero, dst, ldd, src, lds, first, last, width, rate, seed, step,
             zero,
             dst + at * ldd * itemsize(zero),
             src + at * lds * itemsize(zero),
+            masks + at * ldm,
             width,
             row * stride,
             seed,
@@ -44,6 +46,17 @@ def dropout_rows(zero, dst, ldd, src, lds, first, last, width, rate, seed, step,
             threshold,
             real(zero, scale),
         )
+
+
+@device
+def masks(zero, call, at, first):
+    """Where a dropout's rows from `first` on leave their masks, 64 elements a word, and how many bytes apart; or zeros,
+    where no derivative reads them."""
+    unit, size = integer_at(at, t.I_SAVED), itemsize(zero)
+    words = (integer_at(at, t.I_OUTPUTS) + 63) // 64 * 8 // size
+    if unit < 0:
+        return 0, 0
+    return buffer(zero, call, unit, words, first), padded(words) * size
 
 
 @device
@@ -146,8 +159,22 @@ def forward(zero, call, number, first, last, member, team, batch_rows, training,
             counters = integer_at(call, c.COUNTERS)
             rate = constant(call, integer_at(at, t.I_CONSTANT))
             seed, step = integer_at(counters, t.SEED), integer_at(counters, t.STEP)
+            left, apart = masks(zero, call, at, first)
             dropout_rows(
-                zero, dst, ld_dst, src, ld_src, first, last, outputs, rate, seed, step, integer_at(at, t.I_LAYER)
+                zero,
+                dst,
+                ld_dst,
+                src,
+                ld_src,
+                left,
+                apart,
+                first,
+                last,
+                outputs,
+                rate,
+                seed,
+                step,
+                integer_at(at, t.I_LAYER),
             )
         else:
             copy(zero, dst, src, rows * ld_dst)
@@ -280,9 +307,8 @@ def backward(zero, call, first, last, member, team, batch_rows):
         elif kind != t.DROPOUT:
             normalize_backward(zero, call, at, first, rows, batch_rows)
         else:
-            counters = integer_at(call, c.COUNTERS)
-            rate = constant(call, integer_at(at, t.I_CONSTANT))
-            seed, step = integer_at(counters, t.SEED), integer_at(counters, t.STEP)
-            dropout_rows(
-                zero, d_src, ld_src, d_dst, ld_dst, first, last, outputs_, rate, seed, step, integer_at(at, t.I_LAYER)
-            )
+            scale_ = real(zero, 1.0 / (1.0 - constant(call, integer_at(at, t.I_CONSTANT))))
+            left, apart = masks(zero, call, at, first)
+            for row in range(rows):
+                down = row * ld_dst * size
+                dropout_again(zero, d_src + down, d_dst + down, left + row * apart, outputs_, scale_)
