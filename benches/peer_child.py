@@ -19,9 +19,36 @@ import models
 LEARNING_RATE, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-7
 
 Epoch = Callable[[], float]  # trains one epoch; its mean loss
+After = Callable[[float], bool]  # called after each epoch with its mean loss; whether that was the last one
+Training = Callable[[After], None]
 
 
-def fastnn_epoch(job: common.Found, X: models.Floats, y: models.Labels) -> Epoch:
+def one_fit(module: Any, model: Any, *data: Any, **given: Any) -> Training:
+    """Of Keras or fastnn: all epochs in one call of `fit`, as users train; what it does once a call, such as checking
+    the data, is part of the first epoch."""
+
+    class Ends(module.callbacks.Callback):  # type: ignore[misc]
+        def __init__(self, after: After) -> None:
+            super().__init__()
+            self.after = after
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.model.stop_training = self.after(float(logs["loss"]))
+
+    return lambda after: model.fit(*data, epochs=10**6, verbose=0, callbacks=[Ends(after)], **given)
+
+
+def in_turn(epoch: Epoch) -> Training:
+    """Of what trains an epoch a call."""
+
+    def train(after: After) -> None:
+        while not after(epoch()):
+            pass
+
+    return train
+
+
+def fastnn_training(job: common.Found, X: models.Floats, y: models.Labels) -> Training:
     """The public API, on one backend; `job` may ask for another dtype, optimizer, loss, and what else `fit` takes."""
     import fastnn
 
@@ -46,23 +73,19 @@ def fastnn_epoch(job: common.Found, X: models.Floats, y: models.Labels) -> Epoch
     if job.get("dtype") == "float64":
         X = X.astype(np.float64)
 
-    def run() -> float:
-        history = model.fit(X, targets, batch_size=batch, epochs=1, verbose=0, **given)
-        return float(history.history["loss"][0])
-
-    return run
+    return one_fit(fastnn, model, X, targets, batch_size=batch, **given)
 
 
-def keras_epoch(job: common.Found, X: models.Floats, y: models.Labels) -> Epoch:
+def keras_training(job: common.Found, X: models.Floats, y: models.Labels) -> Training:
     """Keras as it is, on JAX."""
     import keras
 
     model = models.started(keras, job["widths"])
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
-    return lambda: float(model.fit(X, y, batch_size=job["batch"], epochs=1, verbose=0).history["loss"][0])
+    return one_fit(keras, model, X, y, batch_size=job["batch"])
 
 
-def jax_epoch(job: common.Found, X: models.Floats, y: models.Labels) -> Epoch:
+def jax_training(job: common.Found, X: models.Floats, y: models.Labels) -> Training:
     """The whole epoch in one jitted scan that reuses the buffers of its state."""
     import jax
     import jax.numpy as jnp
@@ -100,10 +123,10 @@ def jax_epoch(job: common.Found, X: models.Floats, y: models.Labels) -> Epoch:
         state, value = compiled(state, order, rows, labels)
         return float(value)
 
-    return run
+    return in_turn(run)
 
 
-def torch_epoch(job: common.Found, X: models.Floats, y: models.Labels) -> Epoch:
+def torch_training(job: common.Found, X: models.Floats, y: models.Labels) -> Training:
     """Fused Adam, batches by index_select, no DataLoader; "compile": forward and backward through inductor."""
     import torch
 
@@ -129,10 +152,10 @@ def torch_epoch(job: common.Found, X: models.Floats, y: models.Labels) -> Epoch:
             total += loss.detach()
         return float(total.item() * batch / len(X))
 
-    return run
+    return in_turn(run)
 
 
-def sklearn_epoch(job: common.Found, X: models.Floats, y: models.Labels) -> Epoch:
+def sklearn_training(job: common.Found, X: models.Floats, y: models.Labels) -> Training:
     """MLPClassifier keeps float32; one partial_fit is one shuffled epoch of mini-batches."""
     from sklearn.neural_network import MLPClassifier
 
@@ -144,10 +167,10 @@ def sklearn_epoch(job: common.Found, X: models.Floats, y: models.Labels) -> Epoc
         random_state=0,
     )
     classes = np.arange(job["widths"][-1])
-    return lambda: float(model.partial_fit(X, y, classes=classes).loss_)
+    return in_turn(lambda: float(model.partial_fit(X, y, classes=classes).loss_))
 
 
-def numpy_epoch(job: common.Found, X: models.Floats, y: models.Labels) -> Epoch:
+def numpy_training(job: common.Found, X: models.Floats, y: models.Labels) -> Training:
     """The loop of a textbook, with Adam in place."""
     rng = np.random.default_rng(2)
     theta = [array for pair in models.start_weights(job["widths"]) for array in pair]
@@ -184,33 +207,34 @@ def numpy_epoch(job: common.Found, X: models.Floats, y: models.Labels) -> Epoch:
                 p -= rate * m_p / (np.sqrt(v_p) + np.float32(EPSILON))
         return total / len(X)
 
-    return run
+    return in_turn(run)
 
 
-EPOCHS: dict[str, Callable[[common.Found, models.Floats, models.Labels], Epoch]] = {
-    "fastnn": fastnn_epoch,
-    "jax": jax_epoch,
-    "torch": torch_epoch,
-    "compile": torch_epoch,
-    "keras": keras_epoch,
-    "sklearn": sklearn_epoch,
-    "numpy": numpy_epoch,
+TRAININGS: dict[str, Callable[[common.Found, models.Floats, models.Labels], Training]] = {
+    "fastnn": fastnn_training,
+    "jax": jax_training,
+    "torch": torch_training,
+    "compile": torch_training,
+    "keras": keras_training,
+    "sklearn": sklearn_training,
+    "numpy": numpy_training,
 }
 
 
 def measure(job: common.Found) -> common.Found:
     """first: seconds of preparing and of the first epoch, and its mean loss; epochs: seconds of the later ones."""
     X, y = models.data(job["widths"], job["rows"])
-    start = time.perf_counter()
-    epoch = EPOCHS[job["library"]](job, X, y)
-    loss = epoch()
-    first = time.perf_counter() - start
-    seconds: list[float] = []
-    while sum(seconds) < job["seconds"] or len(seconds) < job["epochs"]:
-        start = time.perf_counter()
-        epoch()
-        seconds.append(time.perf_counter() - start)
-    return {"first": first, "loss": loss, "epochs": seconds, "version": models.version(job["library"])}
+    losses: list[float] = []
+    ends = [time.perf_counter()]
+
+    def after(loss: float) -> bool:
+        losses.append(loss)
+        ends.append(time.perf_counter())
+        return len(losses) > job["epochs"] and ends[-1] - ends[1] >= float(job["seconds"])
+
+    TRAININGS[job["library"]](job, X, y)(after)
+    first, *seconds = np.diff(ends).tolist()
+    return {"first": first, "loss": losses[0], "epochs": seconds, "version": models.version(job["library"])}
 
 
 if __name__ == "__main__":
