@@ -39,6 +39,7 @@ ENUMS = (
 # (file, name)
 NUMBERS = (
     ("plan.py", "ROW_PAD"),
+    ("plan.py", "ROW_ALIAS"),
     ("plan.py", "SUM_LOSS"),
     ("plan.py", "SUM_COUNT"),
     ("plan.py", "DEVIATION_CODE"),

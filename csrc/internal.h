@@ -51,6 +51,9 @@
 #define FNN_SECOND_CACHE 600000
 #define FNN_ALIAS_BYTES 4096
 
+/* How far ahead an optimizer asks for its lines, where parameters that come next lie behind each other. */
+#define FNN_AHEAD_BYTES 2048
+
 /* What a GEMM does beside C = A B. */
 enum { FNN_ACCUMULATE = 1, FNN_BIAS = 2, FNN_RELU = 4, FNN_PACKED = 8, FNN_TRANSPOSED = 16 };
 
@@ -155,7 +158,8 @@ static inline bool fnn_packs_transposed(int64_t inputs, int64_t outputs)
 
 static inline int64_t fnn_padded(int64_t width)
 {
-    return (width + FNN_ROW_PAD - 1) / FNN_ROW_PAD * FNN_ROW_PAD;
+    const int64_t whole = (width + FNN_ROW_PAD - 1) / FNN_ROW_PAD * FNN_ROW_PAD;
+    return whole % FNN_ROW_ALIAS == 0 && whole > 0 ? whole + FNN_ROW_PAD : whole;
 }
 
 /* [*first, *last) of a member's part of n, in whole units. */

@@ -7,14 +7,14 @@
 
 #else
 
-/* Asks for a line 2 kB ahead: a step is too long a chain for the processor to come to it in time. */
-INLINE void FN(ask)(const real *p)
+/* Asks for a line that comes later: a step is too long a chain for the processor to come to it in time. */
+INLINE void FN(ask)(const real *p, int64_t ahead)
 {
-    __builtin_prefetch((const char *)p + 2048, 1);
+    __builtin_prefetch((const char *)p + ahead, 1);
 }
 
 INLINE void FN(step)(void (*formula)(V *, V *, V *, V, const V *), const int slots, real *theta, real *s0, real *s1,
-                     const real *g, int64_t n, const real *scalars)
+                     const real *g, int64_t n, const real *scalars, int64_t ahead)
 {
     V h[4];
     for (int i = 0; i < 4; i++) {
@@ -23,14 +23,14 @@ INLINE void FN(step)(void (*formula)(V *, V *, V *, V, const V *), const int slo
     V t, m = SPLAT((real)0), v = m;
     int64_t i = 0;
     for (; i + W <= n; i += W) {
-        FN(ask)(theta + i);
+        FN(ask)(theta + i, ahead);
         t = LOAD(theta + i);
         if (slots > 0) {
-            FN(ask)(s0 + i);
+            FN(ask)(s0 + i, ahead);
             m = LOAD(s0 + i);
         }
         if (slots > 1) {
-            FN(ask)(s1 + i);
+            FN(ask)(s1 + i, ahead);
             v = LOAD(s1 + i);
         }
         formula(&t, &m, &v, LOAD(g + i), h);
@@ -62,11 +62,12 @@ INLINE void FN(step)(void (*formula)(V *, V *, V *, V, const V *), const int slo
     }
 }
 
-KERNEL void FN(optimizer_step)(int code, real *theta, real *s0, real *s1, const real *g, int64_t n, const real *h)
+KERNEL void FN(optimizer_step)(int code, real *theta, real *s0, real *s1, const real *g, int64_t n, const real *h,
+                               int64_t ahead)
 {
     switch (code) {
 #define FNN_ITEM(name, slots) \
-    case FNN_OPTIMIZER_##name: FN(step)(FN(name##_step), slots, theta, s0, s1, g, n, h); break;
+    case FNN_OPTIMIZER_##name: FN(step)(FN(name##_step), slots, theta, s0, s1, g, n, h, ahead); break;
 #include "optimizers.h"
 #undef FNN_ITEM
     default:

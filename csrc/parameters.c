@@ -133,9 +133,10 @@ KERNEL void FN(transpose_block)(const fnn_program *program, const int64_t *at, i
     }
 }
 
-/* The optimizer on n parameters from `offset`, with their gradient, which is clipped by value here. */
-INLINE void FN(update_range)(const fnn_program *program, int64_t offset, int64_t n, real *gradient, double decay,
-                             const fnn_step *s)
+/* The optimizer on n parameters from `offset`, with their gradient, which is clipped by value here; those that come
+ * next lie `ahead` bytes further. */
+INLINE void FN(update_range)(const fnn_program *program, int64_t offset, int64_t n, int64_t ahead, real *gradient,
+                             double decay, const fnn_step *s)
 {
     real *theta = (real *)program->theta + offset;
     const real h[4] = {(real)s->h[0], (real)s->h[1], (real)s->h[2], (real)s->h[3]};
@@ -147,7 +148,7 @@ INLINE void FN(update_range)(const fnn_program *program, int64_t offset, int64_t
     }
     FN(optimizer_step)((int)program->optimizer[FNN_OPT_CODE], theta,
                        program->slot_0 != NULL ? (real *)program->slot_0 + offset : NULL,
-                       program->slot_1 != NULL ? (real *)program->slot_1 + offset : NULL, gradient, n, h);
+                       program->slot_1 != NULL ? (real *)program->slot_1 + offset : NULL, gradient, n, h, ahead);
 }
 
 /* A member's part of a parameter: rows first ... last - 1 of a W, or elements of a vector. Gives the size of one. */
@@ -180,6 +181,7 @@ INLINE void FN(finish_block)(const fnn_program *program, const int64_t *row, int
 {
     const int64_t all = row[FNN_PAR_COLUMNS];
     const int64_t runs = columns == all ? 1 : rows, length = columns == all ? rows * columns : columns;
+    const int64_t ahead = columns == all ? FNN_AHEAD_BYTES : all * (int64_t)sizeof(real);
     for (int64_t run = 0; run < runs; run++) {
         const int64_t place = row[FNN_PAR_OFFSET] + (first + run) * all + column;
         real *g = gradient + run * ld;
@@ -188,7 +190,7 @@ INLINE void FN(finish_block)(const fnn_program *program, const int64_t *row, int
             FN(penalty_backward)(g, (const real *)program->theta + place, length, (real)l[0], (real)(2.0 * l[1]));
         }
         if (s != NULL) {
-            FN(update_range)(program, place, length, g, row[FNN_PAR_DECAY] ? s->decay : 0.0, s);
+            FN(update_range)(program, place, length, ahead, g, row[FNN_PAR_DECAY] ? s->decay : 0.0, s);
         }
     }
     if (s != NULL && row[FNN_PAR_ROLE] == FNN_ROLE_KERNEL) {
@@ -333,7 +335,7 @@ KERNEL void FN(update)(const fnn_program *program, fnn_sync *sync, int64_t membe
         if (factor != 1.0) {
             FN(gradient_scale)(gradient, n, (real)factor);
         }
-        FN(update_range)(program, place, n, gradient, row[FNN_PAR_DECAY] ? s->decay : 0.0, s);
+        FN(update_range)(program, place, n, FNN_AHEAD_BYTES, gradient, row[FNN_PAR_DECAY] ? s->decay : 0.0, s);
         if (in_step && row[FNN_PAR_ROLE] == FNN_ROLE_KERNEL) {
             FN(transpose_block)(program, program->instructions + row[FNN_PAR_INSTRUCTION] * FNN_I_WIDTH, first,
                                 last - first, 0, row[FNN_PAR_COLUMNS]);

@@ -116,7 +116,7 @@ INLINE void FN(operate_row)(const fnn_call *call, int64_t row)
         FN(gradient_scale)(a, n, s[0]);
         break;
     default:
-        FN(optimizer_step)(call->code, a, c, FN(at)(call, 3, row), b, n, s);
+        FN(optimizer_step)(call->code, a, c, FN(at)(call, 3, row), b, n, s, FNN_AHEAD_BYTES);
         break;
     }
 }

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from .formulas import ACTIVATIONS, LOSS_NAMES, LOSSES, METRIC_NAMES, OPTIMIZERS, SPARSE_LOSSES
 
 ROW_PAD = 16  # elements; padded rows keep every row of a buffer on its own cache lines
+ROW_ALIAS = 512  # elements; rows a multiple of this apart share few sets of a cache
 PARAMETER_ALIGN = 16  # elements; the gaps of theta stay zero
 
 ACTIVATION_CODE = {name: code for code, name in enumerate(ACTIVATIONS)}
@@ -32,7 +33,8 @@ Table = npt.NDArray[np.int64]
 
 def padded(width: int) -> int:
     """The elements that a row of `width` takes in the workspace."""
-    return -(-width // ROW_PAD) * ROW_PAD
+    whole = -(-width // ROW_PAD) * ROW_PAD
+    return whole + ROW_PAD if whole and whole % ROW_ALIAS == 0 else whole
 
 
 class Kind(IntEnum):
@@ -253,7 +255,7 @@ class Plan:
 
     def rows_of_blocks(self, rows: int, threads: int) -> int:
         """What the workspace must hold for each thread to have a block of `forward_rows`, or its share of `rows`."""
-        return threads * min(self.forward_rows, padded(-(-max(1, rows) // threads)))
+        return threads * min(self.forward_rows, -(-max(1, rows) // (threads * ROW_PAD)) * ROW_PAD)
 
     @cached_property
     def flops_per_row(self) -> int:

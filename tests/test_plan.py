@@ -251,4 +251,4 @@ def test_tables_are_read_only() -> None:
 
 
 def test_padding() -> None:
-    assert [padded(width) for width in (1, 16, 17)] == [16, 16, 32]
+    assert [padded(width) for width in (1, 16, 17, 496, 497, 1024)] == [16, 16, 32, 496, 528, 1040]

@@ -36,7 +36,7 @@ from .normalization import (
     standardize_backward,
     standardize_forward,
 )
-from .optimizers import optimizer_step
+from .optimizers import AHEAD, optimizer_step
 from .rows import dropout_rows
 from .softmax import softmax_backward, softmax_forward
 from .workspace import ROW_BLOCK, share
@@ -143,6 +143,7 @@ def operate_rows(zero, call, family, member, team):
                 d,
                 gradient,
                 n,
+                AHEAD,
                 s0,
                 scalar(zero, call, 1),
                 scalar(zero, call, 2),

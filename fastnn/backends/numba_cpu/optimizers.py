@@ -8,13 +8,13 @@ from typing import Any
 from ... import formulas
 from .lanes import I64, LANES, Frame, choose
 
-AHEAD = 2048  # bytes: a step is too long a chain for the processor to come to what is that near in time
+AHEAD = 2048  # bytes to ask ahead: a step is too long a chain for the processor to come to what is that near in time
 LINE = 64
 SCALARS = 4  # the most that a row of `formulas.OPTIMIZERS` has; the others ignore the rest
 
 
 def _step(optimizer: formulas.Optimizer) -> Callable[..., None]:
-    def emit(f: Frame, theta: Any, s0: Any, s1: Any, g: Any, n: Any, *scalars: Any) -> None:
+    def emit(f: Frame, theta: Any, s0: Any, s1: Any, g: Any, n: Any, ahead: Any, *scalars: Any) -> None:
         h = [f.lanes.splat(scalar) for scalar in scalars[: len(optimizer.scalars)]]
         slots = (s0, s1)[: len(optimizer.slots)]
 
@@ -22,7 +22,7 @@ def _step(optimizer: formulas.Optimizer) -> Callable[..., None]:
             if mask is None:
                 for address in (theta, *slots):
                     for line in range(0, LANES * f.itemsize, LINE):
-                        f.prefetch(f.builder.add(f.at(address, index), I64(AHEAD + line)))
+                        f.prefetch(f.builder.add(f.builder.add(f.at(address, index), ahead), I64(line)))
             values = [f.load(f.at(slot, index), mask) for slot in slots]
             zero = f.lanes.constant(0.0)
             before = [*values, zero, zero][:2]
@@ -37,5 +37,5 @@ def _step(optimizer: formulas.Optimizer) -> Callable[..., None]:
     return emit
 
 
-# optimizer_step(zero, code, theta, s0, s1, g, n, h0, h1, h2, h3)
-optimizer_step = choose("optimizer_step", 5, SCALARS, [_step(optimizer) for optimizer in formulas.OPTIMIZERS.values()])
+# optimizer_step(zero, code, theta, s0, s1, g, n, ahead, h0, h1, h2, h3): asks for what lies `ahead` bytes further
+optimizer_step = choose("optimizer_step", 6, SCALARS, [_step(optimizer) for optimizer in formulas.OPTIMIZERS.values()])

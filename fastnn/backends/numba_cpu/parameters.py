@@ -25,7 +25,7 @@ from .gemm_tile import ACCUMULATE, BYTES, PACKED
 from .jit import device
 from .memory import double_at, integer_at, itemsize, real, set_double, set_integer
 from .normalization import scale_backward
-from .optimizers import optimizer_step
+from .optimizers import AHEAD, optimizer_step
 from .statistics import statistic
 from .threads import barrier
 from .transpose import transpose
@@ -189,8 +189,9 @@ def norm_factor(call, number):
 
 
 @device
-def update_range(zero, call, offset, n, gradient, factor, decay, h0, h1, h2, h3):
-    """Clipping and the optimizer on n parameters from `offset`, with their gradient at an address."""
+def update_range(zero, call, offset, n, ahead, gradient, factor, decay, h0, h1, h2, h3):
+    """Clipping and the optimizer on n parameters from `offset`, with their gradient at an address; those that come next
+    lie `ahead` bytes further."""
     theta = integer_at(call, c.THETA) + offset * itemsize(zero)
     if integer_at(integer_at(call, c.OPTIMIZER), t.O_CLIP) == t.CLIP_VALUE:
         clip_value(zero, gradient, gradient, n, real(zero, clip_limit(call)))
@@ -201,7 +202,7 @@ def update_range(zero, call, offset, n, gradient, factor, decay, h0, h1, h2, h3)
     s0, s1 = integer_at(call, c.SLOT_0) + offset * itemsize(zero), integer_at(call, c.SLOT_1) + offset * itemsize(zero)
     code = integer_at(integer_at(call, c.OPTIMIZER), t.O_CODE)
     optimizer_step(
-        zero, code, theta, s0, s1, gradient, n, real(zero, h0), real(zero, h1), real(zero, h2), real(zero, h3)
+        zero, code, theta, s0, s1, gradient, n, ahead, real(zero, h0), real(zero, h1), real(zero, h2), real(zero, h3)
     )
 
 
@@ -225,9 +226,9 @@ def vector_gradient(zero, call, row, at, gradient, first, n, batch_rows):
 def finish_block(zero, call, row, first, rows, column, columns, gradient, ld, updating, decay, h0, h1, h2, h3):
     """What follows the gradient of a block of a parameter: its penalty's share, the optimizer, the transposed copy."""
     size, width = itemsize(zero), integer_at(row, t.P_COLUMNS)
-    runs, length = rows, columns
+    runs, length, ahead = rows, columns, width * size
     if columns == width:
-        runs, length = 1, rows * columns
+        runs, length, ahead = 1, rows * columns, AHEAD
     penalty_at = integer_at(row, t.P_PENALTY)
     for run in range(runs):
         place = integer_at(row, t.P_OFFSET) + (first + run) * width + column
@@ -237,7 +238,7 @@ def finish_block(zero, call, row, first, rows, column, columns, gradient, ld, up
             l1, two_l2 = real(zero, constant(call, penalty_at)), real(zero, 2.0 * constant(call, penalty_at + 1))
             penalty_backward(zero, g, g, theta, length, l1, two_l2)
         if updating:
-            update_range(zero, call, place, length, g, 1.0, decay, h0, h1, h2, h3)
+            update_range(zero, call, place, length, ahead, g, 1.0, decay, h0, h1, h2, h3)
     if updating and integer_at(row, t.P_ROLE) == t.KERNEL:
         at = instruction(call, integer_at(row, t.P_INSTRUCTION))
         transpose_block(zero, call, at, first, rows, column, columns)
@@ -358,7 +359,7 @@ def update_phase(zero, call, member, team, in_step, decay, h0, h1, h2, h3):
         first, last, unit = own(row, member, team)
         place, n = integer_at(row, t.P_OFFSET) + first * unit, (last - first) * unit
         gradient = integer_at(call, c.GRADIENT_VECTOR) + place * itemsize(zero)
-        update_range(zero, call, place, n, gradient, factor, here, h0, h1, h2, h3)
+        update_range(zero, call, place, n, AHEAD, gradient, factor, here, h0, h1, h2, h3)
         if in_step and integer_at(row, t.P_ROLE) == t.KERNEL:
             at = instruction(call, integer_at(row, t.P_INSTRUCTION))
             transpose_block(zero, call, at, first, last - first, 0, unit)

@@ -12,7 +12,8 @@ ROW_BLOCK = 16  # rows, or columns, that a thread takes at least
 
 @device
 def padded(width):
-    return (width + 15) & -16
+    whole = (width + 15) & -16
+    return whole + 16 if whole & 511 == 0 and whole > 0 else whole
 
 
 @device
