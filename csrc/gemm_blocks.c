@@ -45,41 +45,59 @@ KERNEL void FN(pack_panels)(real *panels, const real *B, int64_t ldb, int64_t n,
     }
 }
 
-/* The highest tile of an X^T over two vectors of columns: beside each of its rows, spread over the steps, it
- * asks the second cache for a row of what is wanted next. A function of its own, or pointers leave the registers. */
-KERNEL static void FN(wanting_tile)(const FN(product) *p, int64_t column, const real *B)
+/* The highest tile over two vectors of columns: beside each of its rows, spread over the steps, it asks the second cache
+ * for a row of what is wanted next: a quarter of a chunk of A's next rows if they are `far`, else parameters of its
+ * columns, where A is an X^T. `far` is a constant after inlining. */
+INLINE void FN(asking_tile)(const bool far, const FN(product) *p, int64_t column, const real *B)
 {
-    const char *wanted = p->wanted + column * (int64_t)sizeof(real);
+    const int64_t bytes = far ? FNN_FAR_BYTES : 2 * BYTES;
+    const char *wanted = p->wanted + column / (2 * W) * bytes;
     const int64_t part = fnn_greatest(p->k / TILE_ROWS, 1), slot_0 = p->slot_0, slot_1 = p->slot_1;
-    const int64_t a_k = p->a_k, row = p->wanted_row;
+    const int64_t a_row = far ? p->a_row : 1, a_k = far ? 1 : p->a_k, row = p->wanted_row;
     int64_t left = p->k;
     TILE t;
     FN(begin)(TILE_ROWS, 2, &t, p, B);
     for (int i = 1; left > 0; i++) {
         const int64_t steps = i < TILE_ROWS ? fnn_least(part, left) : left;
         FNN_UNROLL
-        for (int j = 0; j < 2 * W * (int)sizeof(real); j += 64) {
+        for (int j = 0; j < bytes; j += 64) {
             __builtin_prefetch(wanted + j, 0, 2);
-            __builtin_prefetch(wanted + slot_0 + j, 0, 2);
-            __builtin_prefetch(wanted + slot_1 + j, 0, 2);
+            if (!far) {
+                __builtin_prefetch(wanted + slot_0 + j, 0, 2);
+                __builtin_prefetch(wanted + slot_1 + j, 0, 2);
+            }
         }
         wanted += row;
-        FN(add)(TILE_ROWS, 2, true, false, &t, 1, a_k, 2 * W, 2 * W, steps);
+        FN(add)(TILE_ROWS, 2, true, false, &t, a_row, a_k, 2 * W, 2 * W, steps);
         left -= steps;
     }
     FN(finish)(TILE_ROWS, 2, &t, p, column);
 }
 
-/* A tile's rows over all columns, where rows of parameters are wanted next. */
+/* Functions of their own, or pointers leave the registers. */
+KERNEL static void FN(wanting_tile)(const FN(product) *p, int64_t column, const real *B)
+{
+    FN(asking_tile)(false, p, column, B);
+}
+
+KERNEL static void FN(far_tile)(const FN(product) *p, int64_t column, const real *B)
+{
+    FN(asking_tile)(true, p, column, B);
+}
+
+/* A tile's rows over all columns, where something is wanted next. */
 INLINE void FN(wanting_tiles)(FN(product) p)
 {
+    const bool far = (p.flags & FNN_FAR) != 0;
+    const int64_t asking = far ? fnn_least(p.n, FNN_K_CHUNK * (int64_t)sizeof(real) / FNN_FAR_BYTES * 2 * W) : p.n;
     int64_t column = 0;
-    for (; column + 2 * W <= p.n; column += 2 * W, p.B += p.panel) {
-        FN(wanting_tile)(&p, column, p.B);
+    for (; column + 2 * W <= asking; column += 2 * W, p.B += p.panel) {
+        (far ? FN(far_tile) : FN(wanting_tile))(&p, column, p.B);
     }
     if (column < p.n) {
         p.C += column;
         p.n -= column;
+        p.bias = p.bias != NULL ? p.bias + column : NULL;
         FN(tiles)(TILE_ROWS, &p);
     }
 }
@@ -92,7 +110,9 @@ KERNEL void FN(gemm_rows)(const FN(product) *product, int64_t m, real *rows)
     const int64_t most = p.n <= W ? NARROW_ROWS : TILE_ROWS, tiles = (m + most - 1) / most;
     const int64_t low = m / fnn_greatest(tiles, 1), tall = m - tiles * low; /* tiles of a row more */
     const int64_t group = packs ? FNN_BLOCK_ROWS / most : tiles;
+    const bool far = (p.flags & (FNN_FAR | FNN_PACKED)) == (FNN_FAR | FNN_PACKED) && rows == NULL;
     const real *A = p.A;
+    p.wanted_row = far ? a_row * (int64_t)sizeof(real) : p.wanted_row;
     for (int64_t first = 0; first < tiles; first += group) {
         const int64_t last = fnn_least(first + group, tiles), split = fnn_greatest(first, fnn_least(tall, last));
         if (packs) {
@@ -104,6 +124,9 @@ KERNEL void FN(gemm_rows)(const FN(product) *product, int64_t m, real *rows)
         }
         for (int64_t tile = first; tile < last; tile++) {
             const int64_t own = low + (tile < split);
+            if (far) {
+                p.wanted = (const char *)(A + own * a_row);
+            }
             if (packs) {
                 p.a_k = own;
             } else if (copies) {

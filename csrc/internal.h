@@ -55,7 +55,10 @@
 #define FNN_AHEAD_BYTES 2048
 
 /* What a GEMM does beside C = A B. */
-enum { FNN_ACCUMULATE = 1, FNN_BIAS = 2, FNN_RELU = 4, FNN_PACKED = 8, FNN_TRANSPOSED = 16 };
+enum { FNN_ACCUMULATE = 1, FNN_BIAS = 2, FNN_RELU = 4, FNN_PACKED = 8, FNN_TRANSPOSED = 16, FNN_FAR = 32 };
+
+/* What a tile asks for of a next row of A. */
+#define FNN_FAR_BYTES 256
 
 /* Where a team's threads meet; one a region, on the stack of the thread that starts it. */
 typedef struct fnn_sync {

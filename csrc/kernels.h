@@ -14,7 +14,8 @@ void FN(bias_backward)(real *db, const real *dZ, int64_t ld, int64_t rows, int64
 
 /* gemm_blocks.c: C (+)= A B over one chunk of k and a block of columns. Columns of B lie in panels of two vectors: rows of
  * a panel `ldb` apart, panels `panel`. `rows` takes copies of A's, or is NULL; gemm_chunk decides. A gradient names the
- * parameters that the optimizer wants after it: where they begin, the bytes of a row, and those from theta to a slot. */
+ * parameters that the optimizer wants after it: where they begin, the bytes of a row, and those from theta to a slot. With
+ * FNN_FAR the next rows of A are asked for. */
 typedef struct FN(product) {
     real *C;
     const real *A, *B, *bias;
@@ -130,7 +131,7 @@ INLINE real *FN(pack)(const fnn_program *program, int64_t member)
 void FN(gather)(const fnn_program *program, const fnn_data *data, int64_t first, int64_t last, int64_t batch_start,
                 bool with_targets);
 int64_t FN(dense)(const fnn_program *program, int64_t number, int64_t first, const real *src, int64_t ld_src,
-                  int64_t rows, real *pack);
+                  int64_t rows, int flags, real *pack);
 int64_t FN(forward)(const fnn_program *program, int64_t ready, int64_t first, int64_t last, bool training,
                     bool with_loss, real *pack);
 void FN(batch_statistics)(const fnn_program *program, int64_t number, int64_t batch_rows, int64_t member, int64_t team);

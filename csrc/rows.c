@@ -73,12 +73,12 @@ INLINE void FN(normalize)(const fnn_program *program, const int64_t *at, real *d
 /* A DENSE of rows that lie at src, and the relu that follows it in place, into rows of the workspace from `first`.
  * Gives the number of the next instruction. */
 KERNEL int64_t FN(dense)(const fnn_program *program, int64_t number, int64_t first, const real *src, int64_t ld_src,
-                         int64_t rows, real *pack)
+                         int64_t rows, int flags, real *pack)
 {
     const int64_t *at = program->instructions + number * FNN_I_WIDTH, *next = at + FNN_I_WIDTH;
     const int64_t outputs = at[FNN_I_OUTPUTS], bias = at[FNN_I_BIAS];
     const real *theta = program->theta;
-    int flags = bias >= 0 ? FNN_BIAS : 0;
+    flags |= bias >= 0 ? FNN_BIAS : 0;
     number++;
     if (number < program->instruction_count && next[FNN_I_KIND] == FNN_KIND_ACTIVATION &&
         next[FNN_I_CODE] == FNN_ACTIVATION_relu && next[FNN_I_DST] == at[FNN_I_DST]) {
@@ -105,7 +105,7 @@ KERNEL int64_t FN(forward)(const fnn_program *program, int64_t ready, int64_t fi
         real *dst = FN(buffer)(program, at[FNN_I_DST], outputs, first);
         switch (at[FNN_I_KIND]) {
         case FNN_KIND_DENSE:
-            number = FN(dense)(program, number, first, src, ld_src, rows, pack) - 1;
+            number = FN(dense)(program, number, first, src, ld_src, rows, 0, pack) - 1;
             break;
         case FNN_KIND_ACTIVATION:
             FN(activation_forward)((int)at[FNN_I_CODE], dst, src, rows * ld_dst, FN(constant)(program, at, 0));

@@ -249,9 +249,9 @@ class Plan:
 
     @cached_property
     def forward_rows(self) -> int:
-        """Rows of a thread's block in inference: each packs every large W anew, and has activations in the workspace,
-        which shall not outgrow theta for it."""
-        return 512 if 512 * self.row_elements <= self.layout.size else 256
+        """Rows of a thread's block in inference, whole tiles of 14: each packs every W anew, and has activations in the
+        workspace, which shall not outgrow theta for it, or four megabytes."""
+        return 504 if 504 * self.row_elements <= max(self.layout.size, 1 << 20) else 252
 
     def rows_of_blocks(self, rows: int, threads: int) -> int:
         """What the workspace must hold for each thread to have a block of `forward_rows`, or its share of `rows`."""

@@ -11,7 +11,7 @@ from numba.core import cgutils
 from ...arithmetic import K_CHUNK
 from .exchange import load_exchanged
 from .gemm_blocks import ALIAS_BYTES, BLOCK_BYTES, CHUNK, PACK_PANELS, SECOND_CACHE, gemm_rows
-from .gemm_tile import ACCUMULATE, BIAS, BYTES, PACKED, RELU, THIN_ROWS, THIN_VECTORS, TRANSPOSED, gemm_thin
+from .gemm_tile import ACCUMULATE, BIAS, BYTES, FAR, PACKED, RELU, THIN_ROWS, THIN_VECTORS, TRANSPOSED, gemm_thin
 from .integers import Control
 from .lanes import I64, Frame, Kernel, Lanes, Value, chosen, kernel
 from .reductions import batch_fold
@@ -184,7 +184,8 @@ def _blocks(f: Frame, *arguments: Any) -> None:
         c, bias_at = C + j * size, bias + j * size
         with to.loop(k.most(1), K_CHUNK) as start:
             depth = (k - start).least(K_CHUNK)
-            own = (start + depth >= k).select(flags, 0) | (start > 0).select(ACCUMULATE, 0) | packs.select(PACKED, 0)
+            own = (start + depth >= k).select(flags, flags & FAR)
+            own = own | (start > 0).select(ACCUMULATE, 0) | packs.select(PACKED, 0)
             a, b = A + start * a_k * size, B + (start * ldb + j) * size
             with to.when(packs), to.either(transposed) as (exchanged, given):
                 with exchanged:

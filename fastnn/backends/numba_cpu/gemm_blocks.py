@@ -3,12 +3,13 @@ lie as they were given."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from numba.extending import register_jitable
 
 from ...arithmetic import K_CHUNK
-from .gemm_tile import BYTES, NARROW_ROWS, TILE_ROWS, Product, add, begin, finish, gemm_tiles
+from .gemm_tile import BYTES, FAR, NARROW_ROWS, PACKED, TILE_ROWS, Product, add, begin, finish, gemm_tiles
 from .integers import Control, Integer
 from .lanes import I64, LANES, Frame, Kernel, Lanes, register
 
@@ -20,6 +21,7 @@ LEAST_COLUMNS = 128  # that a narrower block is a multiple of
 # What a GEMM may leave to the second cache unpacked; rows that lie a multiple of the other apart share few sets of a
 # cache.
 SECOND_CACHE, ALIAS_BYTES = 600000, 4096
+FAR_BYTES = 256  # that a tile asks for of a next row of A
 COPY_STRIDE = K_CHUNK + LANES  # of copied rows of A
 
 
@@ -90,44 +92,58 @@ PACK_PANELS = Kernel("gemm_pack_panels", 5, 0, _pack_panels, "void")
 pack_panels = register(PACK_PANELS)
 
 
-def _wanting_tiles(f: Frame, *arguments: Any) -> None:
-    """The highest tile of an X^T over all whole panels: beside each of its rows, spread over the steps, it
-    asks the second cache for a row of what is wanted next."""
-    to, size, builder = Control(f), f.itemsize, f.builder
-    o = Lanes(builder, f.dtype, BYTES // size)
-    C, ldc, A, a_k, B, panel, n, k, flags, wanted, wanted_row, slot_0, slot_1 = to.integers(arguments)
-    width, part = 2 * o.width, (k // TILE_ROWS).most(1)
-    with to.loop(n // width * width, width) as column:
-        p = Product(
-            (C + column * size).ir, ldc.ir, A.ir, I64(1), a_k.ir, (B + column // width * panel * size).ir, I64(width),
-            I64(width), k.ir, I64(0), flags.ir,
-        )  # fmt: skip
-        place = wanted + column * size
+def _asking_tiles(far: bool) -> Callable[..., None]:
+    """The highest tile over all whole panels: beside each of its rows, spread over the steps, it asks the second cache
+    for a row of what is wanted next: a quarter of a chunk of A's next rows if they are far, else parameters of its
+    columns, where A is an X^T."""
 
-        def row(i: Any, *state: Any) -> list[Any]:
-            number = Integer(builder, i)
-            for start in (place, place + slot_0, place + slot_1):
-                for line in range(0, width * size, 64):
-                    f.prefetch((start + number * wanted_row + line).ir, second=True)
-            done = number * part
-            steps = (number == TILE_ROWS - 1).select(k - done, (k - done).least(part)).most(0)
-            return add(f, o, TILE_ROWS, p, [None, None], False, list(state), steps.ir)
+    def emit(f: Frame, *arguments: Any) -> None:
+        to, size, builder = Control(f), f.itemsize, f.builder
+        o = Lanes(builder, f.dtype, BYTES // size)
+        C, ldc, A, a_row, a_k, B, panel, n, k, bias, flags, wanted, wanted_row, slot_0, slot_1 = to.integers(arguments)
+        strides = (a_row.ir, I64(1)) if far else (I64(1), a_k.ir)
+        width, part = 2 * o.width, (k // TILE_ROWS).most(1)
+        asked = FAR_BYTES if far else width * size
+        with to.loop(n // width, 1) as number:
+            column = number * width
+            p = Product(
+                (C + column * size).ir, ldc.ir, A.ir, *strides, (B + number * panel * size).ir, I64(width), I64(width),
+                k.ir, (bias + column * size).ir, flags.ir,
+            )  # fmt: skip
+            place = wanted + number * asked
+            starts = (place,) if far else (place, place + slot_0, place + slot_1)
 
-        state = f.carry(I64(TILE_ROWS), begin(f, o, TILE_ROWS, 2, p), row)
-        finish(f, o, TILE_ROWS, p, [None, None], state[-2 * TILE_ROWS :])
+            def row(i: Any, *state: Any) -> list[Any]:
+                number = Integer(builder, i)
+                for start in starts:
+                    for line in range(0, asked, 64):
+                        f.prefetch((start + number * wanted_row + line).ir, second=True)
+                done = number * part
+                steps = (number == TILE_ROWS - 1).select(k - done, (k - done).least(part)).most(0)
+                return add(f, o, TILE_ROWS, p, [None, None], False, list(state), steps.ir)
+
+            state = f.carry(I64(TILE_ROWS), begin(f, o, TILE_ROWS, 2, p), row)
+            finish(f, o, TILE_ROWS, p, [None, None], state[-2 * TILE_ROWS :])
+
+    return emit
 
 
-# (C, ldc, A, k stride of A, B, panel, n, k, flags, wanted, wanted_row, slot_0, slot_1)
-wanting_tiles = Kernel("gemm_wanting_tiles", 13, 0, _wanting_tiles, "void")
+# (C, ldc, A, row stride of A, k stride of A, B, panel, n, k, bias, flags, wanted, wanted_row, slot_0, slot_1)
+wanting_tiles = Kernel("gemm_wanting_tiles", 15, 0, _asking_tiles(far=False), "void")
+far_tiles = Kernel("gemm_far_tiles", 15, 0, _asking_tiles(far=True), "void")
 
 
 def _gemm_rows(f: Frame, *arguments: Any) -> None:
     """C_mn (+)= A_mk B_kn over one chunk of k and a block of columns. Columns of B lie in panels of two vectors: rows
     of a panel `ldb` apart, panels `panel`. `rows` takes copies of A's, or is 0. A gradient names the parameters that
-    the optimizer wants after it: where they begin (or 0), the bytes of a row, and those from theta to a slot."""
+    the optimizer wants after it: where they begin (or 0), the bytes of a row, and those from theta to a slot. With FAR
+    the next rows of A are asked for."""
     to, size = Control(f), f.itemsize
     C, ldc, A, a_row, a_k, B, ldb, panel, m, n, k, bias, flags, rows, *wants = to.integers(arguments)
     wanted, wanted_row, slot_0, slot_1 = wants
+    width = 2 * BYTES // size
+    far = (flags & (FAR | PACKED) == FAR | PACKED) & (rows == 0)
+    asking = far.select(n.least(K_CHUNK * size // FAR_BYTES * width), n)
     copies, packs = (rows != 0) & (a_k == 1), (rows != 0) & (a_k != 1)
     narrow = n <= BYTES // size
     most = narrow.select(NARROW_ROWS, TILE_ROWS)
@@ -135,15 +151,15 @@ def _gemm_rows(f: Frame, *arguments: Any) -> None:
     low = m // tiles.most(1)
     tall = m - tiles * low  # tiles of a row more
     group = packs.select(narrow.select(BLOCK_ROWS // NARROW_ROWS, BLOCK_ROWS // TILE_ROWS), tiles.most(1))
-    with to.loop(tiles, group) as begin:
-        end = (begin + group).least(tiles)
-        start, split = begin * low + begin.least(tall), begin.most(tall.least(end))
+    with to.loop(tiles, group) as opening:
+        end = (opening + group).least(tiles)
+        start, split = opening * low + opening.least(tall), opening.most(tall.least(end))
         with to.when(packs):
-            a, high = A + start * size, (split - begin) * (low + 1)
-            to.call(pack_rows, rows, a, a_k, low + 1, split - begin, k)
+            a, high = A + start * size, (split - opening) * (low + 1)
+            to.call(pack_rows, rows, a, a_k, low + 1, split - opening, k)
             to.call(pack_rows, rows + high * k * size, a + high * size, a_k, low, end - split, k)
-        with to.loop(end - begin) as number:
-            tile = begin + number
+        with to.loop(end - opening) as number:
+            tile = opening + number
             first = tile * low + tile.least(tall)
             own = (tile < tall).select(low + 1, low)
             at = A + first * a_row * size
@@ -151,14 +167,17 @@ def _gemm_rows(f: Frame, *arguments: Any) -> None:
                 to.call(copy_rows, rows, at, a_row, own, k)
             at = copies.select(rows, packs.select(rows + (first - start) * k * size, at))
             row, step = copies.select(COPY_STRIDE, packs.select(1, a_row)), packs.select(own, a_k)
-            c, whole = C + first * ldc * size, (wanted != 0) & (own == TILE_ROWS)
-            done = whole.select(n // (2 * BYTES // size) * (2 * BYTES // size), 0)  # columns
-            with to.when(whole):
-                place = wanted + first * wanted_row
-                to.call(wanting_tiles, c, ldc, at, step, B, panel, n, k, flags, place, wanted_row, slot_0, slot_1)
+            c, whole = C + first * ldc * size, ((wanted != 0) | far) & (own == TILE_ROWS)
+            done = whole.select(asking // width * width, 0)  # columns
+            product = c, ldc, at, row, step, B, panel, asking, k, bias, flags
+            with to.when(whole), to.either(far) as (rows_next, parameters_next):
+                with rows_next:
+                    to.call(far_tiles, *product, at + own * a_row * size, a_row * size, 0, 0)
+                with parameters_next:
+                    to.call(wanting_tiles, *product, wanted + first * wanted_row, wanted_row, slot_0, slot_1)
             with to.when(done < n):
-                c, b = c + done * size, B + done // (2 * BYTES // size) * panel * size
-                to.call(gemm_tiles, own - 1, c, ldc, at, row, step, b, ldb, panel, n - done, k, bias, flags)
+                c, b, bias_at = c + done * size, B + done // width * panel * size, bias + done * size
+                to.call(gemm_tiles, own - 1, c, ldc, at, row, step, b, ldb, panel, n - done, k, bias_at, flags)
 
 
 # (C, ldc, A, row stride of A, k stride of A, B, ldb, panel, m, n, k, bias, flags, rows, wanted, wanted_row, slot_0,

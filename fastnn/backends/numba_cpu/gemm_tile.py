@@ -13,6 +13,7 @@ BIAS = 2  # then + bias by columns
 RELU = 4  # then max(0, .)
 PACKED = 8  # the panels of B are padded to whole vectors
 TRANSPOSED = 16  # of `gemm`: B is given as (n, k)
+FAR = 32  # of `gemm`: A comes from far away, a row after the other
 
 BYTES = vector_bytes()
 # Most rows of a tile of two vectors, of one vector, and of four.

@@ -15,6 +15,7 @@ import math
 from . import call as c
 from . import table as t
 from .elementwise import SOURCE_DTYPES, copy, weighted_sum
+from .gemm_tile import FAR
 from .jit import device
 from .losses import r2_sums
 from .memory import double_at, integer_at, itemsize, set_double, set_integer
@@ -173,7 +174,7 @@ def predict(zero, call, member, team):
     for start in range(first, last, block):
         rows, number = min(block, last - start), 0
         if in_place:
-            number = dense(zero, call, 0, base, x + start * x_row, x_row // size, rows, member)
+            number = dense(zero, call, 0, base, x + start * x_row, x_row // size, rows, FAR, member)
         else:
             gather(zero, call, base, base + rows, start - base, False)
         forward(zero, call, number, base, base + rows, member, team, rows, False, False)

@@ -89,13 +89,13 @@ def gather(zero, call, first, last, batch_start, with_targets):
 
 
 @device
-def dense(zero, call, number, first, src, ld_src, rows, member):
+def dense(zero, call, number, first, src, ld_src, rows, flags, member):
     """A DENSE of rows that lie at src, and the relu that follows it in place, into rows of the workspace from `first`.
     Gives the number of the next instruction."""
     at = instruction(call, number)
     outputs, bias = integer_at(at, t.I_OUTPUTS), integer_at(at, t.I_BIAS)
     theta = integer_at(call, c.THETA)
-    flags = BIAS if bias >= 0 else 0
+    flags |= BIAS if bias >= 0 else 0
     following = at + t.I_WIDTH * 8
     number += 1
     if (
@@ -143,7 +143,7 @@ def forward(zero, call, number, first, last, member, team, batch_rows, training,
             p = real(zero, constant(call, integer_at(at, t.I_CONSTANT)))
         number += 1
         if kind == t.DENSE:
-            number = dense(zero, call, number - 1, first, src, ld_src, rows, member)
+            number = dense(zero, call, number - 1, first, src, ld_src, rows, 0, member)
         elif kind == t.ACTIVATION:
             activation_forward(zero, integer_at(at, t.I_CODE), dst, src, rows * ld_dst, p)
         elif kind == t.SOFTMAX:
