@@ -202,7 +202,8 @@ KERNEL static void FN(blocks)(real *C, int64_t ldc, const real *A, int64_t a_row
                 .C = C + j, .A = A + start * a_k, .B = packs ? pack : B + start * ldb + j,
                 .bias = (flags & FNN_BIAS) ? bias + j : NULL, .ldc = ldc, .a_row = a_row, .a_k = a_k,
                 .ldb = packs ? 2 * W : ldb, .panel = packs ? 2 * W * depth : 2 * W, .n = width, .k = depth,
-                .flags = (start + depth >= k ? flags : flags & FNN_FAR) | (start > 0 ? FNN_ACCUMULATE : 0) | (packs ? FNN_PACKED : 0),
+                .flags = (start + depth >= k ? flags : flags & FNN_FAR) | (start > 0 ? FNN_ACCUMULATE : 0) |
+                         (packs ? FNN_PACKED : 0),
             };
             if (transposed) {
                 FN(pack_transposed)(pack, B + j * ldb + start, ldb, width, depth);

@@ -45,9 +45,9 @@ KERNEL void FN(pack_panels)(real *panels, const real *B, int64_t ldb, int64_t n,
     }
 }
 
-/* The highest tile over two vectors of columns: beside each of its rows, spread over the steps, it asks the second cache
- * for a row of what is wanted next: a quarter of a chunk of A's next rows if they are `far`, else parameters of its
- * columns, where A is an X^T. `far` is a constant after inlining. */
+/* The highest tile over two vectors of columns: beside each of its rows, spread over the steps, it asks the second
+ * cache for a row of what is wanted next: part of A's next rows if they are `far`, else parameters of its columns, where
+ * A is an X^T. `far` is a constant after inlining. */
 INLINE void FN(asking_tile)(const bool far, const FN(product) *p, int64_t column, const real *B)
 {
     const int64_t bytes = far ? FNN_FAR_BYTES : 2 * BYTES;

@@ -14,8 +14,8 @@ void FN(bias_backward)(real *db, const real *dZ, int64_t ld, int64_t rows, int64
 
 /* gemm_blocks.c: C (+)= A B over one chunk of k and a block of columns. Columns of B lie in panels of two vectors: rows of
  * a panel `ldb` apart, panels `panel`. `rows` takes copies of A's, or is NULL; gemm_chunk decides. A gradient names the
- * parameters that the optimizer wants after it: where they begin, the bytes of a row, and those from theta to a slot. With
- * FNN_FAR the next rows of A are asked for. */
+ * parameters that the optimizer wants after it: where they begin, the bytes of a row, and those from theta to a slot.
+ * With FNN_FAR the next rows of A are asked for. */
 typedef struct FN(product) {
     real *C;
     const real *A, *B, *bias;

@@ -94,8 +94,8 @@ pack_panels = register(PACK_PANELS)
 
 def _asking_tiles(far: bool) -> Callable[..., None]:
     """The highest tile over all whole panels: beside each of its rows, spread over the steps, it asks the second cache
-    for a row of what is wanted next: a quarter of a chunk of A's next rows if they are far, else parameters of its
-    columns, where A is an X^T."""
+    for a row of what is wanted next: part of A's next rows if they are far, else parameters of its columns, where A is
+    an X^T."""
 
     def emit(f: Frame, *arguments: Any) -> None:
         to, size, builder = Control(f), f.itemsize, f.builder
