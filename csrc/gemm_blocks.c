@@ -112,7 +112,10 @@ KERNEL void FN(gemm_rows)(const FN(product) *product, int64_t m, real *rows)
     const int64_t group = packs ? FNN_BLOCK_ROWS / most : tiles;
     const bool far = (p.flags & (FNN_FAR | FNN_PACKED)) == (FNN_FAR | FNN_PACKED) && rows == NULL;
     const real *A = p.A;
-    p.wanted_row = far ? a_row * (int64_t)sizeof(real) : p.wanted_row;
+    if (far) { /* the tiles that ask are the highest, which come first */
+        p.wanted = (const char *)(A + TILE_ROWS * a_row);
+        p.wanted_row = a_row * (int64_t)sizeof(real);
+    }
     for (int64_t first = 0; first < tiles; first += group) {
         const int64_t last = fnn_least(first + group, tiles), split = fnn_greatest(first, fnn_least(tall, last));
         if (packs) {
@@ -124,9 +127,6 @@ KERNEL void FN(gemm_rows)(const FN(product) *product, int64_t m, real *rows)
         }
         for (int64_t tile = first; tile < last; tile++) {
             const int64_t own = low + (tile < split);
-            if (far) {
-                p.wanted = (const char *)(A + own * a_row);
-            }
             if (packs) {
                 p.a_k = own;
             } else if (copies) {

@@ -103,16 +103,19 @@ INLINE real *FN(buffer)(const fnn_program *program, int64_t unit, int64_t width,
     return (real *)program->workspace + program->fixed_elements + unit * program->capacity + row * fnn_padded(width);
 }
 
-/* A dropout's masks from a row on: 64 elements a word; and how far apart rows lie in words. */
+/* A dropout's masks, 64 elements a word: the reals that a row of them takes, where they are from a row on, and how many
+ * words apart rows lie. */
+INLINE int64_t FN(mask_width)(const int64_t *at)
+{
+    return (at[FNN_I_OUTPUTS] + 63) / 64 * (int64_t)(sizeof(uint64_t) / sizeof(real));
+}
 INLINE uint64_t *FN(masks)(const fnn_program *program, const int64_t *at, int64_t row)
 {
-    const int64_t words = (at[FNN_I_OUTPUTS] + 63) / 64 * (int64_t)(sizeof(uint64_t) / sizeof(real));
-    return (uint64_t *)(void *)FN(buffer)(program, at[FNN_I_SAVED], words, row);
+    return (uint64_t *)(void *)FN(buffer)(program, at[FNN_I_SAVED], FN(mask_width)(at), row);
 }
 INLINE int64_t FN(mask_stride)(const int64_t *at)
 {
-    const int64_t words = (at[FNN_I_OUTPUTS] + 63) / 64, reals = (int64_t)(sizeof(uint64_t) / sizeof(real));
-    return fnn_padded(words * reals) / reals;
+    return fnn_padded(FN(mask_width)(at)) / (int64_t)(sizeof(uint64_t) / sizeof(real));
 }
 
 /* One of the FNN_BATCH_* vectors of a normalization. */

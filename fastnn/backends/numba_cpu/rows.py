@@ -307,8 +307,8 @@ def backward(zero, call, first, last, member, team, batch_rows):
         elif kind != t.DROPOUT:
             normalize_backward(zero, call, at, first, rows, batch_rows)
         else:
-            scale_ = real(zero, 1.0 / (1.0 - constant(call, integer_at(at, t.I_CONSTANT))))
+            _, factor = dropout_scalars(constant(call, integer_at(at, t.I_CONSTANT)))
             left, apart = masks(zero, call, at, first)
             for row in range(rows):
                 down = row * ld_dst * size
-                dropout_again(zero, d_src + down, d_dst + down, left + row * apart, outputs_, scale_)
+                dropout_again(zero, d_src + down, d_dst + down, left + row * apart, outputs_, real(zero, factor))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...plan import ROW_ALIAS, ROW_PAD
 from . import call as c
 from . import table as t
 from .jit import device
@@ -12,8 +13,9 @@ ROW_BLOCK = 16  # rows, or columns, that a thread takes at least
 
 @device
 def padded(width):
-    whole = (width + 15) & -16
-    return whole + 16 if whole & 511 == 0 and whole > 0 else whole
+    """`plan.padded`."""
+    whole = (width + ROW_PAD - 1) & -ROW_PAD
+    return whole + ROW_PAD if whole > 0 and whole & (ROW_ALIAS - 1) == 0 else whole
 
 
 @device
