@@ -273,6 +273,7 @@ class Lowering:
         metric_rows, sums = self._lower_metrics(metrics)
         optimizer_row, slots = self._lower_optimizer(optimizer)
         spec = optimizer or OptimizerSpec("sgd")
+        dense = (row for row in self._instructions if row[I.KIND] == Kind.DENSE)
         return Plan(
             dtype=self.dtype,
             instructions=_table(self._instructions, I.WIDTH),
@@ -288,6 +289,7 @@ class Lowering:
             output_unit=self._at,
             row_elements=self._units,
             fixed_elements=self._fixed,
+            flops_per_row=sum(2 * row[I.INPUTS] * row[I.OUTPUTS] for row in dense),
             sums=sums,
             slots=slots,
             initial_slots=(spec.initial_accumulator,) * slots,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cache, cached_property
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -238,6 +238,7 @@ class Plan:
     output_unit: int  # where predictions lie
     row_elements: int  # workspace elements a row takes
     fixed_elements: int  # workspace elements beside the rows: transposed weights, statistics of a batch
+    flops_per_row: int  # floating-point operations of one row's forward pass
     sums: int
     slots: int
     initial_slots: tuple[float, ...]
@@ -247,7 +248,7 @@ class Plan:
         """Whether targets are class labels."""
         return bool(self.loss.size) and LOSS_NAMES[self.loss[Los.CODE]] in SPARSE_LOSSES
 
-    @cached_property
+    @property
     def forward_rows(self) -> int:
         """Rows of a thread's block in inference, whole tiles of 14: each packs every W anew, and has activations in the
         workspace, which shall not outgrow theta for it, or four megabytes."""
@@ -256,12 +257,6 @@ class Plan:
     def rows_of_blocks(self, rows: int, threads: int) -> int:
         """What the workspace must hold for each thread to have a block of `forward_rows`, or its share of `rows`."""
         return threads * min(self.forward_rows, -(-max(1, rows) // (threads * ROW_PAD)) * ROW_PAD)
-
-    @cached_property
-    def flops_per_row(self) -> int:
-        """Floating-point operations of one row's forward pass."""
-        dense = self.instructions[self.instructions[:, I.KIND] == Kind.DENSE]
-        return int(2 * (dense[:, I.INPUTS] * dense[:, I.OUTPUTS]).sum())
 
 
 @cache

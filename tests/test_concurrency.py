@@ -139,6 +139,13 @@ print(forked(lambda: trained(backend)), forked(lambda: trained(backend, made)))
 print(forked(lambda: forked(lambda: trained(backend)) + " " + trained(backend)))
 print(trained(backend))
 """,
+    "forks while another thread compiles": """
+first = threading.Thread(target=trained, args=[backend, model(backend)])
+first.start()
+print(*(forked(lambda: trained(backend)) for _ in range(10)))
+first.join()
+print(trained(backend))
+""",
     "forks while threads train": """
 print(trained(backend))
 done = threading.Event()
@@ -148,7 +155,7 @@ def forever():
 threads = [threading.Thread(target=forever) for _ in range(2)]
 for thread in threads:
     thread.start()
-print(*(forked(lambda: trained(backend)) for _ in range(8)))
+print(*(forked(lambda: trained(backend)) for _ in range(60)))
 done.set()
 for thread in threads:
     thread.join()

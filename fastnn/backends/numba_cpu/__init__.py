@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Mapping
-from functools import cache, cached_property, partial
+from functools import cache, partial
 from typing import Any
 
 import numba
@@ -79,13 +79,15 @@ class _Calls(threading.local):
 
     def __init__(self, dtype: str) -> None:
         self._dtype = dtype
+        self._direct: Call | None = None
 
     def new(self) -> Call:
         return Call(team.operations_address(self._dtype))
 
-    @cached_property
     def direct(self) -> Call:
-        return self.new()
+        if self._direct is None:
+            self._direct = self.new()
+        return self._direct
 
 
 class NumbaOperator(CompiledOperator):
@@ -105,7 +107,7 @@ class NumbaOperator(CompiledOperator):
         self._packs = row.family in GEMMS
 
     def __call__(self, *arguments: Any) -> None:
-        call = self._calls.direct
+        call = self._calls.direct()
         call.run(self._fill(call, arguments), meets=False)
 
     def prepare(self, *arguments: Any) -> Callable[[], object]:

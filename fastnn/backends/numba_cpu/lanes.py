@@ -11,7 +11,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -352,6 +351,7 @@ class Kernel:
 
     def __init__(self, name: str, integers: int, scalars: int, emit: Callable[..., Any], result: str) -> None:
         self.name, self.integers, self.scalars, self.emit, self.result = name, integers, scalars, emit, result
+        self.call = self._intrinsic()
 
     def declare(self, module: Any, dtype: str) -> Any:
         symbol = f"fnn_{self.name}_{SUFFIX[dtype]}"
@@ -375,8 +375,7 @@ class Kernel:
                 builder.ret(value)
         return function
 
-    @cached_property
-    def call(self) -> Any:
+    def _intrinsic(self) -> Any:
         def call(typing: Any, zero: Any, *arguments: Any) -> Any:
             dtype = str(zero)
             returned = {"void": types.void, "integer": types.intp, "double": types.float64}[self.result]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import sys
 import threading
 from functools import cache
@@ -16,28 +18,31 @@ from .. import forks, kept
 from . import jit
 from .threads import IEEE_DEFAULT, SYNC_SIZE, call_worker, enrol, exchange_mxcsr, next_share
 
-_compiling = threading.Lock()
+_compiling = threading.RLock()
 _entries: dict[str, Any] = {}
+
+# A fork waits for the compiler and its imports: a child would find them locked by a thread that it does not have.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_compiling.acquire, after_in_parent=_compiling.release, after_in_child=_compiling.release
+    )
 
 
 def worker_address(dtype: str) -> int:
     """The address of the compiled worker for a dtype; compiled, or read from disk, once."""
-    from . import worker
-
-    return _address("kernels", dtype, getattr(worker, f"work_{dtype}"))
+    return _address("kernels", dtype, "worker", f"work_{dtype}")
 
 
 def operations_address(dtype: str) -> int:
     """The address of the compiled entry of operations for a dtype; compiled, or read from disk, once."""
-    from . import operations
-
-    return _address("operations", dtype, getattr(operations, f"operate_{dtype}"))
+    return _address("operations", dtype, "operations", f"operate_{dtype}")
 
 
-def _address(what: str, dtype: str, entry: Any) -> int:
-    name = f"{entry.__module__.rpartition('.')[2]}.{entry.__name__}"
+def _address(what: str, dtype: str, module: str, function: str) -> int:
+    name = f"{module}.{function}"
     with _compiling:
         if name not in _entries:
+            entry = getattr(importlib.import_module(f".{module}", __package__), function)
             if not kept.on_disk(name):
                 once = " (once)" if jit.cache_folder() is not None else ""
                 print(f"fastnn: compiling {dtype} {what} for this machine{once}", file=sys.stderr, flush=True)
@@ -70,13 +75,15 @@ def _together(function, call, sync, wanted, meets):
 @cache
 def alone() -> Any:
     """`_alone`, called without the choice among signatures that a call of a Numba function begins with."""
-    return jit.compiled(_alone, 2)
+    with _compiling:
+        return jit.compiled(_alone, 2)
 
 
 @cache
 def together() -> Any:
     """`_together`, likewise."""
-    return jit.compiled(_together, 5, parallel=True)
+    with _compiling:
+        return jit.compiled(_together, 5, parallel=True)
 
 
 def compile_all(dtype: str) -> None:
