@@ -170,7 +170,7 @@ with ProcessPoolExecutor(2, multiprocessing.get_context(method)) as pool:
 print(trained(backend))
 """
 
-# The parent uses OpenMP's runtime, which Numba uses, before fastnn comes.
+# The parent uses Numba's own threads before fastnn comes.
 LATE = """
 import multiprocessing
 import numba

@@ -1,5 +1,5 @@
-"""What `auto` runs on where Numba, the C library, both, or OpenMP's runtime are missing: each really hidden from a
-process of its own, in which a model and the command line must work, to the same bits."""
+"""What `auto` runs on where Numba, the C library or both are missing: each really hidden from a process of its own, in
+which a model and the command line must work, to the same bits."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def pretend_warm() -> None:
 
     folder = kept.folder()
     assert folder is not None
-    for name in ("worker.work_float32", "worker.work_float64", "team._alone", "team._together"):
+    for name in ("worker.work_float32", "worker.work_float64", "team._alone", "pool._region", "pool._help"):
         (folder / f"{name}-None.py3.1.nbc").touch()
     kept.write_speeds({backends.kind("float32", size, threads): 9.0 for size in (0, 10**9) for threads in (1, 2)})
 
@@ -89,9 +89,7 @@ def child(tmp_path: Path, prelude: str = "", path: str = "", **environment: str)
     """`report` in a process with a cache of its own; `path` comes first where modules are looked for."""
     code = f"import sys\n{prelude}\nfrom test_fallback import *\nreport()"
     folders = [path, str(HERE), *sys.path]
-    base = {
-        name: value for name, value in os.environ.items() if name not in ("FASTNN_BACKEND", "NUMBA_THREADING_LAYER")
-    }
+    base = {name: value for name, value in os.environ.items() if name != "FASTNN_BACKEND"}
     run = subprocess.run(
         [sys.executable, "-c", code],
         env={
@@ -153,17 +151,6 @@ def test_with_a_numba_that_cannot_be_used(warm: bool, fake: str, tmp_path: Path)
     assert f"numba: {reason}\n" in found.info and f"auto        c: numba is not available ({reason})\n" in found.info
 
 
-@pytest.mark.parametrize("layer", ["tbb", "unheard_of"])
-def test_without_a_usable_threading_layer(layer: str, tmp_path: Path) -> None:
-    load("c")
-    load("numba")
-    if layer == "tbb" and subprocess.run([sys.executable, "-c", "from numba.np.ufunc import tbbpool"]).returncode == 0:
-        pytest.skip("this machine has TBB")
-    found = child(tmp_path, WARM, NUMBA_THREADING_LAYER=layer)
-    assert found.backend == "c" and found.weights == expected() and not found.warnings
-    assert "threading layer" in found.reasons["numba"] and "threading layer" in found.why
-
-
 def test_without_a_c_compiler(tmp_path: Path) -> None:
     load("numba")
     found = child(tmp_path, NO_C, NUMBA_CACHE_DIR=os.environ.get("NUMBA_CACHE_DIR", ""))
@@ -185,20 +172,3 @@ def test_with_neither(tmp_path: Path) -> None:
     (said,) = found.warnings
     assert said.startswith('the backends "numba" (not installed) and "c" (not built: no C compiler found')
     assert said.endswith('install Numba with: pip install "numba>=0.68"')
-
-
-def test_without_an_openmp_runtime(tmp_path: Path) -> None:
-    """As in a slim image: the loader finds no libgomp, here because an unusable file comes first."""
-    load("c")
-    for name in ("libgomp.so.1", "libgomp.so.1.0.0"):  # by which Numba's wheel asks for it
-        (tmp_path / name).write_text("not a library")
-    slim = {"LD_LIBRARY_PATH": str(tmp_path), "FASTNN_NUM_THREADS": "2"}
-    tried = [sys.executable, "-c", "import ctypes; ctypes.CDLL('libgomp.so.1')"]
-    if subprocess.run(tried, env=os.environ | slim, capture_output=True).returncode == 0:
-        pytest.skip("libgomp is found by another way than LD_LIBRARY_PATH")
-    found = child(tmp_path, **slim)
-    assert found.backend == "c" and found.weights == expected() and not found.warnings
-    if not found.reasons["numba"]:
-        assert "numba: available, threads by workqueue\n" in found.info
-        again = child(tmp_path, NO_C, NUMBA_CACHE_DIR=os.environ.get("NUMBA_CACHE_DIR", ""), **slim)
-        assert again.backend == "numba" and again.weights == expected()

@@ -150,25 +150,41 @@ def test_two_threads_change_nothing(alone: bytes) -> None:
         assert train() == alone
 
 
-def test_too_few_threads_come(alone: bytes) -> None:
+def test_too_few_threads_come(alone: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """A team whose second member never comes works on one thread: enrolment, not a deadlock."""
-    import numba
-
-    before = numba.get_num_threads()
-    from fastnn.backends.numba_cpu import team
+    from fastnn.backends.numba_cpu import pool, team
     from fastnn.backends.numba_cpu.call import CALL_SIZE
 
-    numba.set_num_threads(1)
-    try:
-        lone = team.sync_area()
-        worker, call = team.worker_address("float32"), np.zeros(CALL_SIZE, np.int64)
-        call[0] = 99  # a mode that does nothing
-        team.together()(worker, call.ctypes.data, lone.ctypes.data, 2, True)
-        assert lone[24] == 1
-        with threads(("numba", 2)):
-            assert train() == alone
-    finally:
-        numba.set_num_threads(before)
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    empty = pool._Pool()
+    monkeypatch.setattr(team, "POOL", empty)
+    sync, call = team.sync_area(), np.zeros(CALL_SIZE, np.int64)
+    call[0] = 99  # a mode that does nothing
+    team.launch(team.worker_address("float32"), call.ctypes.data, sync, 2)
+    assert sync[24] == 1
+    with threads(("numba", 2)):
+        assert train() == alone
+    assert not empty._threads
+
+
+def test_helpers_sleep_wake_and_end(alone: bytes) -> None:
+    """An idle helper sleeps, comes again, and has left compiled code when the pool is closed."""
+    code = (
+        "import time\n"
+        "from fastnn.backends.numba_cpu.pool import POOL\n"
+        "with threads(('numba', 2)):\n"
+        "    for _ in range(3):\n"
+        "        print(train().hex())\n"
+        "        while not POOL._asleep: time.sleep(0.001)\n"
+        "    (helper,) = POOL._threads\n"
+        "    POOL.close()\n"
+        "    print(helper.is_alive(), train().hex())"
+    )
+    run = child(code)
+    assert run.stdout.split() == [*[alone.hex()] * 3, "False", alone.hex()], run.stderr
 
 
 def test_models_in_threads_side_by_side(alone: bytes) -> None:
@@ -278,18 +294,16 @@ def test_a_forked_child_trains(alone: bytes) -> None:
     assert run.stdout.strip() == "0", run.stderr
 
 
-def test_the_workqueue_layer(alone: bytes) -> None:
-    """Without OpenMP: two models at once, no abort."""
+def test_numbas_own_threads_are_not_started(alone: bytes) -> None:
+    """They end a region only when the last of them has come, and a forked child cannot use them."""
     code = (
-        "import threading\n"
-        "out = []\n"
         "with threads(('numba', 2)):\n"
-        "    made = [threading.Thread(target=lambda: out.append(train(20))) for _ in range(2)]\n"
-        "    [t.start() for t in made]; [t.join(60) for t in made]\n"
-        "    import numba; print(numba.threading_layer(), len(out), out[0] == out[1], train().hex())"
+        "    print(train().hex())\n"
+        "import numba.np.ufunc.parallel as layer\n"
+        "print(layer._is_initialized)"
     )
-    run = child(code, NUMBA_THREADING_LAYER="workqueue")
-    assert run.stdout.split() == ["workqueue", "2", "True", alone.hex()], run.stderr
+    run = child(code)
+    assert run.stdout.split() == [alone.hex(), "False"], run.stderr
 
 
 @pytest.mark.skipif(not X86, reason="MXCSR")

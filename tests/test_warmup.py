@@ -17,7 +17,7 @@ from fastnn.cli import main
 from support import DTYPES, load
 
 HERE = Path(__file__).parent
-FUNCTIONS = ("worker.work_float32", "worker.work_float64", "team._alone", "team._together")
+FUNCTIONS = ("worker.work_float32", "worker.work_float64", "team._alone", "pool._region", "pool._help")
 
 
 def child(code: str, cache: Path, *arguments: str) -> str:
@@ -87,7 +87,7 @@ def test_info_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["auto"]["float32"].startswith("c: numba has no float32 kernels on disk yet")
-    assert report["backends"]["numba"].startswith("available, threads by ")
+    assert report["backends"]["numba"] == "available, threads of its own"
 
 
 @pytest.mark.parametrize("missing", FUNCTIONS)

@@ -150,10 +150,6 @@ def _require_usable_numba() -> None:
     found = tuple(int(part) for part in numba.__version__.split(".")[:2])
     if found < _OLDEST_NUMBA:
         raise ImportError(f"it is version {numba.__version__}, expected 0.68 or later")
-    if numba.config.THREADING_LAYER != "default":  # of the layers that are on by default one can always be loaded
-        from numba.np.ufunc import parallel
-
-        parallel._launch_threads()
 
 
 __all__ = ["Choice", "available", "choice", "get", "kind"]

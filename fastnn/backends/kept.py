@@ -22,7 +22,7 @@ _CPU_LINES = ("vendor_id", "cpu family", "model", "stepping", "flags", "Features
 _CPU_CHOSEN = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
 
 # The functions that a model of a dtype needs: its worker, and what starts it on one thread and on several.
-_COMPILED = ("worker.work_{dtype}", "team._alone", "team._together")
+_COMPILED = ("worker.work_{dtype}", "team._alone", "pool._region", "pool._help")
 
 _SPEEDS = "speeds.txt"
 

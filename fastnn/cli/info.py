@@ -72,7 +72,7 @@ def _listed(name: str, texts: dict[str, str]) -> list[tuple[str, str]]:
 def _details(name: str) -> str:
     """How an available backend runs here."""
     if name == "numba":
-        return f", threads by {_threading_layer()}"
+        return ", threads of its own"
     if name == "c":
         from ..backends import c
 
@@ -121,12 +121,3 @@ def _processor() -> str:
     features = llvm.get_host_cpu_features()
     names = " ".join(name for name in FEATURES if features.get(name))
     return f"{llvm.get_host_cpu_name()}: {names or 'no vector features known here'}"
-
-
-def _threading_layer() -> str:
-    """Which of its layers (omp, tbb, workqueue) Numba takes here; it decides when threads are first launched."""
-    import numba
-    from numba.np.ufunc import parallel
-
-    parallel._launch_threads()
-    return str(numba.threading_layer())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import warnings
 from functools import cache
 from pathlib import Path
@@ -17,6 +19,13 @@ _OPTIONS = {"error_model": "numpy", "nogil": True}
 # A function that only compiled code calls: without the wrappers that Python would need, which take a third of its
 # compile time.
 device = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+# Held by whoever compiles, or imports what is compiled. A fork waits for it: a child would find Numba's own locks held
+# by a thread that it does not have.
+compiling = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=compiling.acquire, after_in_parent=compiling.release, after_in_child=compiling.release)
 
 
 @cache
@@ -61,13 +70,14 @@ class _Cache(caching.FunctionCache):  # type: ignore[misc]
     _impl_class = _Implementation
 
 
-def compiled(function: Any, arguments: int, parallel: bool = False) -> Any:
+def compiled(function: Any, arguments: int) -> Any:
     """A function of so many ints that Python calls and that holds no GIL; compiled, or read from disk."""
-    made = njit(**_OPTIONS, parallel=parallel)(function)
+    made = njit(**_OPTIONS)(function)
     if cache_folder() is not None:
         made._cache = _Cache(function)
     signature = (types.intp,) * arguments
-    made.compile(signature)
+    with compiling:
+        made.compile(signature)
     return made.get_overload(signature)
 
 

@@ -1,4 +1,4 @@
-"""Threads inside one parallel region: atomics, a barrier, enrolment, and the floating-point environment."""
+"""Threads inside one region: atomics, a barrier, enrolment, and the floating-point environment."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PATIENCE = 4000  # looks of the first thread for the others, about a millisecond
 
 
 @intrinsic
-def _atomic_add(typing: Any, address: Any, index: Any, value: Any) -> Any:
+def atomic_add(typing: Any, address: Any, index: Any, value: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         return builder.atomic_rmw("add", pointer(builder, values[0], values[1], I64), values[2], "acq_rel")
 
@@ -36,7 +36,7 @@ def _atomic_add(typing: Any, address: Any, index: Any, value: Any) -> Any:
 
 
 @intrinsic
-def _atomic_load(typing: Any, address: Any, index: Any) -> Any:
+def atomic_load(typing: Any, address: Any, index: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         return builder.load_atomic(pointer(builder, *values, I64), "acquire", 8)
 
@@ -44,7 +44,7 @@ def _atomic_load(typing: Any, address: Any, index: Any) -> Any:
 
 
 @intrinsic
-def _atomic_store(typing: Any, address: Any, index: Any, value: Any) -> Any:
+def atomic_store(typing: Any, address: Any, index: Any, value: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         builder.store_atomic(values[2], pointer(builder, values[0], values[1], I64), "release", 8)
         return context.get_dummy_value()
@@ -53,8 +53,27 @@ def _atomic_store(typing: Any, address: Any, index: Any, value: Any) -> Any:
 
 
 @intrinsic
-def _relax(typing: Any) -> Any:
-    """One pause of a spinning thread."""
+def atomic_exchange(typing: Any, address: Any, index: Any, value: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.atomic_rmw("xchg", pointer(builder, values[0], values[1], I64), values[2], "acq_rel")
+
+    return types.intp(types.intp, types.intp, types.intp), generate
+
+
+@intrinsic
+def atomic_replace(typing: Any, address: Any, index: Any, old: Any, new: Any) -> Any:
+    """Whether the entry was the old value, and is now the new one."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        at = pointer(builder, values[0], values[1], I64)
+        found = builder.cmpxchg(at, values[2], values[3], "acq_rel", "monotonic")
+        return builder.extract_value(found, 1)
+
+    return types.boolean(types.intp, types.intp, types.intp, types.intp), generate
+
+
+@intrinsic
+def _pause(typing: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         if X86:
@@ -111,16 +130,22 @@ def call_worker(typing: Any, function: Any, call: Any, member: Any, team: Any) -
 
 
 @device
+def relax(spins: int) -> None:
+    """One pause of a thread that has spun so often."""
+    _pause()
+    if spins > SPINS:
+        _yield_core()
+
+
+@device
 def _wait_while(sync: int, entry: int, value: int) -> int:
     """Waits until an entry differs from a value; gives what it became."""
     spins = 0
-    now = _atomic_load(sync, entry)
+    now = atomic_load(sync, entry)
     while now == value:
-        _relax()
+        relax(spins)
         spins += 1
-        if spins > SPINS:
-            _yield_core()
-        now = _atomic_load(sync, entry)
+        now = atomic_load(sync, entry)
     return now
 
 
@@ -129,10 +154,10 @@ def barrier(sync: int, team: int) -> None:
     """Returns when all of the team have come."""
     if team == 1:
         return
-    generation = _atomic_load(sync, GENERATION)
-    if _atomic_add(sync, COUNT, 1) == team - 1:
-        _atomic_store(sync, COUNT, 0)
-        _atomic_store(sync, GENERATION, generation + 1)
+    generation = atomic_load(sync, GENERATION)
+    if atomic_add(sync, COUNT, 1) == team - 1:
+        atomic_store(sync, COUNT, 0)
+        atomic_store(sync, GENERATION, generation + 1)
     else:
         _wait_while(sync, GENERATION, generation)
 
@@ -140,21 +165,19 @@ def barrier(sync: int, team: int) -> None:
 @device
 def next_share(sync: int) -> int:
     """The number of the next share of what a team without barriers does."""
-    return _atomic_add(sync, ARRIVED, 1)
+    return atomic_add(sync, ARRIVED, 1)
 
 
 @device
 def enrol(sync: int, wanted: int) -> tuple[int, int]:
     """(this thread's number or -1, team size). Whoever comes first decides: all that were wanted, or itself alone if
     they don't come."""
-    member = _atomic_add(sync, ARRIVED, 1)
+    member = atomic_add(sync, ARRIVED, 1)
     if member == 0:
         looks = 0
-        while _atomic_load(sync, ARRIVED) < wanted and looks < PATIENCE:
-            _relax()
+        while atomic_load(sync, ARRIVED) < wanted and looks < PATIENCE:
+            relax(looks)
             looks += 1
-            if looks > SPINS:
-                _yield_core()
-        _atomic_store(sync, TEAM, wanted if _atomic_load(sync, ARRIVED) >= wanted else 1)
+        atomic_store(sync, TEAM, wanted if atomic_load(sync, ARRIVED) >= wanted else 1)
     team = _wait_while(sync, TEAM, 0)
     return (member if member < team else -1), team
