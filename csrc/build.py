@@ -17,8 +17,8 @@ from generate import write  # noqa: E402 - beside this file, which is not in a p
 FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-fast-math", "-fno-math-errno", "-fvisibility=hidden", "-g0"]
 THREADS = [] if os.name == "nt" else ["-pthread"]
 FILES = (
-    "gemm", "gemm_blocks", "transpose", "elementwise", "softmax", "losses", "normalization", "optimizers", "philox",
-    "rows", "parameters", "network", "worker", "levels", "operations", "programs", "threads", "pool", "fma",
+    "gemm", "gemm_few", "gemm_blocks", "transpose", "elementwise", "softmax", "losses", "normalization", "optimizers",
+    "philox", "rows", "parameters", "network", "worker", "levels", "operations", "programs", "threads", "pool", "fma",
 )  # fmt: skip
 
 # setuptools wants paths relative to the folder of setup.py, which is where it runs this.

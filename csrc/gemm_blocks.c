@@ -161,9 +161,9 @@ INLINE bool FN(packs_rows)(const FN(product) *p, int64_t m)
 {
     const int64_t bytes = m * p->k * (int64_t)sizeof(real);
     if (p->a_k == 1) {
-        return p->a_row * (int64_t)sizeof(real) % FNN_ALIAS_BYTES == 0 && m > 12 && (p->n > 4 * W || p->n <= W);
+        return fnn_aliases(p->a_row * (int64_t)sizeof(real)) && m > 12 && (p->n > 4 * W || p->n <= W);
     }
-    const bool often = bytes > 32768 || p->a_k * (int64_t)sizeof(real) % FNN_ALIAS_BYTES == 0;
+    const bool often = bytes > 32768 || fnn_aliases(p->a_k * (int64_t)sizeof(real));
     return (p->n > 8 * W && often) || (p->n > 2 * W && bytes > FNN_SECOND_CACHE);
 }
 

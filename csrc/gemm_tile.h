@@ -1,25 +1,33 @@
 /* The register tile of the GEMM: rows x vectors accumulators, fed by broadcasts of A and vectors of B. Included once
  * for a dtype and an instruction set. */
 
-/* Most rows of a tile of two vectors, of one vector, and of four. */
+/* Most rows of a tile of two vectors, of one vector, and of four. From how many rows of A on B is packed if its rows
+ * share few sets of a cache; before that, its columns are read four vectors at a time where that pays. */
 #undef TILE_ROWS
 #undef NARROW_ROWS
 #undef THIN_ROWS
+#undef ALIAS_ROWS
 #if FNN_LEVEL == FNN_AVX512
 #define TILE_ROWS 14
 #define NARROW_ROWS 16
 #define THIN_ROWS 6
+#define ALIAS_ROWS 48
 #elif FNN_LEVEL == FNN_AVX2
 #define TILE_ROWS 6
 #define NARROW_ROWS 8
 #define THIN_ROWS 2
+#define ALIAS_ROWS 12
 #else
 #define TILE_ROWS 4
 #define NARROW_ROWS 4
 #define THIN_ROWS 1
+#define ALIAS_ROWS 12
 #endif
 #undef THIN_VECTORS
 #define THIN_VECTORS 4
+/* Most vectors of a side of C whose products with the rows of the other are dot products. */
+#undef DOTS
+#define DOTS 4
 /* How many rows before its turn a row of B is asked for where it is not packed. */
 #undef AHEAD
 #define AHEAD 4
@@ -50,12 +58,23 @@ INLINE void FN(begin)(const int rows, const int vectors, TILE *t, const FN(produ
 }
 
 /* `rows` x `vectors` accumulators; `full` if every column is there to be read, `ahead` to ask for rows of B before their
- * turn: constants after inlining. n columns are left. */
+ * turn: constants after inlining. n columns are left. Narrow tiles of a high A ask for the next tile's rows, as if rows of
+ * A lay one behind another. */
 INLINE void FN(add)(const int rows, const int vectors, const bool full, const bool ahead, TILE *t, int64_t a_row,
                     int64_t a_k, int64_t ldb, int64_t n, int64_t steps)
 {
+    const bool high = rows > TILE_ROWS;
+    const real *wanted = t->A[0] + (a_k == 1 ? rows * a_row : 0);
+    const int64_t wanted_step = a_k == 1 ? rows : 0;
     for (int64_t step = 0; step < steps; step++) {
         V b[THIN_VECTORS];
+        if (high) {
+            FNN_UNROLL
+            for (int i = 0; i < rows; i += 64 / (int)sizeof(real)) {
+                __builtin_prefetch(wanted + i);
+            }
+            wanted += wanted_step;
+        }
         FNN_UNROLL
         for (int j = 0; j < vectors; j++) {
             b[j] = full ? LOAD(t->B + j * W) : LOAD_FIRST(t->B + j * W, n - j * W);

@@ -143,6 +143,12 @@ fnn_step fnn_step_scalars(const fnn_program *program, double rate);
 void fnn_finish_step(const fnn_program *program, const fnn_step *s);
 bool fnn_clips_norms(const fnn_program *program); /* whether the optimizer needs the whole gradient first */
 
+/* Whether rows so many bytes apart share few sets of a cache. */
+static inline bool fnn_aliases(int64_t bytes)
+{
+    return bytes % FNN_ALIAS_BYTES == 0;
+}
+
 static inline int64_t fnn_least(int64_t a, int64_t b)
 {
     return a < b ? a : b;

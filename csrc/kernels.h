@@ -5,8 +5,8 @@
 #undef FNN_LEAST_COLUMNS
 #define FNN_LEAST_COLUMNS 128
 
-/* gemm.c: C_mn = A_mk B_kn, then flags: FNN_BIAS, FNN_RELU; with FNN_TRANSPOSED B is given as (n, k). `pack` has room for
- * FNN_PACK_SIZE reals. */
+/* gemm.c: C_mn = A_mk B_kn, then flags: FNN_BIAS, FNN_RELU; with FNN_TRANSPOSED B is given as (n, k); with FNN_FAR
+ * A comes from memory, as one too large for the second cache does. `pack` has room for FNN_PACK_SIZE reals. */
 void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B, int64_t ldb, int64_t m,
               int64_t n, int64_t k, const real *bias, int flags, real *pack);
 bool FN(packs_columns)(int64_t ldb, int64_t m, int64_t n, int64_t depth); /* whether packing B repays the copy */
@@ -27,6 +27,16 @@ typedef struct FN(product) {
 void FN(gemm_rows)(const FN(product) *product, int64_t m, real *rows);
 void FN(gemm_chunk)(const FN(product) *product, int64_t m, real *pack);
 void FN(pack_panels)(real *panels, const real *B, int64_t ldb, int64_t n, int64_t k);
+
+/* gemm_few.c: what gemm.c gives to it. Dot products: out (rows, count) = R (rows, k), contiguous along k, times `count`
+ * vectors of k. Thin: few rows, B as it is given. A lone row: C (n) = q B. Few columns: A is contiguous along m. */
+void FN(few_dots)(real *out, int64_t out_row, int64_t out_vector, const real *R, int64_t ldr, const real *Q,
+                  int64_t q_vector, int64_t q_k, int64_t rows, int64_t count, int64_t k, const real *bias, int flags);
+void FN(thin)(const FN(product) *product, int64_t m);
+void FN(lone_row)(real *C, int64_t c_n, const real *q, int64_t q_k, const real *B, int64_t ldb, int64_t n, int64_t k,
+                  const real *bias, int flags);
+void FN(few_columns)(real *C, int64_t ldc, const real *A, int64_t a_k, const real *B, int64_t ldb, int64_t m, int64_t n,
+                     int64_t k);
 
 /* transpose.c: dst_cr = src_rc; and the panels of a B that is given as (n, k). */
 void FN(transpose)(real *dst, int64_t ldd, const real *src, int64_t lds, int64_t rows, int64_t columns);

@@ -111,6 +111,15 @@ def test_large(runner: Runner, dtype: str, ld: int) -> None:
     check(runner[0], dtype, sorted(LARGE, key=lambda size: size[2]), ld)
 
 
+@pytest.mark.parametrize("ld", [0, 2112])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("runner", [runner for runner in TWINS if runner[1] == 1], indirect=True, ids=runner_name)
+def test_one_row_or_column(runner: Runner, dtype: str, ld: int) -> None:
+    """Longer than the row of sums that stays in the first cache."""
+    for shape in ((1, 2100, 260), (1, 1100, 43), (2100, 1, 260)):
+        check(runner[0], dtype, [shape], ld)
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the levels are those of x86-64")
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("name", "level"), LEVELS)
@@ -119,7 +128,8 @@ def test_instruction_sets(name: str, level: str, dtype: str) -> None:
     code = (
         "import sys; from test_gemm import *\n"
         "check(*sys.argv[1:], [size for size in shapes() if size[2] in (0, 7, 33)][::5], 0)\n"
-        "check(*sys.argv[1:], [(47, 33, 260), (48, 129, 260), (127, 300, 260), (1, 300, 260), (260, 5, 260)], 1024)"
+        "sizes = (47, 33), (48, 129), (127, 300), (1, 300), (260, 5), (260, 1), (11, 129), (13, 129)\n"
+        "check(*sys.argv[1:], [(*size, 260) for size in sizes], 1024)"
     )
     path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
     run = subprocess.run(

@@ -16,8 +16,9 @@ TRANSPOSED = 16  # of `gemm`: B is given as (n, k)
 FAR = 32  # of `gemm`: A comes from far away, a row after the other
 
 BYTES = vector_bytes()
-# Most rows of a tile of two vectors, of one vector, and of four.
-TILE_ROWS, NARROW_ROWS, THIN_ROWS = {64: (14, 16, 6), 32: (6, 8, 2), 16: (4, 4, 1)}[BYTES]
+# Most rows of a tile of two vectors, of one vector, and of four. From how many rows of A on B is packed if its rows
+# share few sets of a cache; before that, its columns are read four vectors at a time where that pays.
+TILE_ROWS, NARROW_ROWS, THIN_ROWS, ALIAS_ROWS = {64: (14, 16, 6, 48), 32: (6, 8, 2, 12), 16: (4, 4, 1, 12)}[BYTES]
 THIN_VECTORS = 4
 AHEAD = 4  # how many rows before its turn a row of B is asked for where it is not packed
 
@@ -48,13 +49,19 @@ def begin(f: Frame, o: Lanes, rows: int, vectors: int, p: Product) -> list[Any]:
 def add(
     f: Frame, o: Lanes, rows: int, p: Product, masks: list[Any], ahead: bool, state: list[Any], steps: Any
 ) -> list[Any]:
-    """The state after some steps, B's vectors read by `masks`; `ahead` to ask for rows of B before their turn."""
+    """The state after some steps, B's vectors read by `masks`; `ahead` to ask for rows of B before their turn. Narrow
+    tiles of a high A ask for the next tile's rows, as if rows of A lay one behind another."""
     builder, vectors = f.builder, len(masks)
     row_bytes, k_bytes, b_bytes = (builder.mul(stride, I64(f.itemsize)) for stride in (p.a_row, p.a_k, p.ldb))
     # Every fourth row has a pointer: the others are reached by offsets that fit in registers. Sums of addresses in the
     # loop would take turns of the units that multiply.
     offsets = [I64(0), row_bytes, *(f.opaque(builder.mul(row_bytes, I64(i))) for i in (2, 3))]
     ahead_bytes = builder.mul(b_bytes, I64(AHEAD))
+    high, asked = rows > TILE_ROWS, rows * f.itemsize
+    if high:
+        along = builder.icmp_signed("==", p.a_k, I64(1))
+        wanted = builder.add(p.A, builder.select(along, builder.mul(row_bytes, I64(rows)), I64(0)))
+        wanted_step = builder.select(along, I64(asked), I64(0))
 
     def step(index: Any, B: Any, *carried: Any) -> list[Any]:
         starts, sums = carried[: -rows * vectors], carried[-rows * vectors :]
@@ -63,6 +70,10 @@ def add(
         if ahead:
             for place in places:
                 f.prefetch(builder.add(place, ahead_bytes))
+        if high:
+            place = builder.add(wanted, builder.mul(index, wanted_step))
+            for line in range(0, asked, 64):
+                f.prefetch(builder.add(place, I64(line)))
         after = []
         for i in range(rows):
             a = o.splat(f.load_scalar(builder.add(starts[i // 4], offsets[i % 4])))

@@ -1,0 +1,250 @@
+/* GEMM where C has few rows or few columns: dot products, tiles of four vectors, a row of sums in the first cache. */
+#ifndef FNN_LEVEL
+
+#include "internal.h"
+#define FNN_FILE "gemm_few.c"
+#include "levels.h"
+
+#else
+
+#include "exchange.h"
+#include "gemm_tile.h"
+
+/* Columns of a row of sums, and rows of B that are added to it at once. */
+#undef LONE_COLUMNS
+#undef STEPS
+#define LONE_COLUMNS (8192 / (int64_t)sizeof(real))
+#define STEPS 8
+
+/* Adds a vector of rows at one k, times `count` numbers. */
+INLINE void FN(add_dots)(const int count, V *sum, V rows, const real *q, int64_t q_vector)
+{
+    FNN_UNROLL
+    for (int j = 0; j < count; j++) {
+        sum[j] = FMA(SPLAT(q[j * q_vector]), rows, sum[j]);
+    }
+}
+
+/* out (rows, count) = R (rows, k), contiguous along k, times `count` vectors of k: W rows at a time, exchanged in
+ * registers. `count` is a constant after inlining. */
+INLINE void FN(dots)(const int count, real *out, int64_t out_row, int64_t out_vector, const real *R, int64_t ldr,
+                     const real *Q, int64_t q_vector, int64_t q_k, int64_t rows, int64_t k, const real *bias, int flags)
+{
+    for (int64_t row = 0; row < rows; row += W) {
+        V total[DOTS];
+        int64_t start = 0;
+        do {
+            const int64_t end = fnn_least(start + FNN_K_CHUNK, k);
+            V sum[DOTS];
+            FNN_UNROLL
+            for (int j = 0; j < count; j++) {
+                sum[j] = SPLAT((real)0);
+            }
+            for (int64_t step = start; step < end; step += W) {
+                V block[W];
+                const int64_t depth = fnn_least(W, end - step);
+                FN(load_exchanged)(block, R + row * ldr + step, ldr, rows - row, end - step);
+                const real *q = Q + step * q_k;
+                if (depth == W) { /* the block stays in registers */
+                    FNN_UNROLL
+                    for (int i = 0; i < W; i++) {
+                        FN(add_dots)(count, sum, block[i], q + i * q_k, q_vector);
+                    }
+                } else {
+                    for (int i = 0; i < depth; i++) {
+                        FN(add_dots)(count, sum, block[i], q + i * q_k, q_vector);
+                    }
+                }
+            }
+            FNN_UNROLL
+            for (int j = 0; j < count; j++) {
+                total[j] = start == 0 ? sum[j] : total[j] + sum[j];
+            }
+            start = end;
+        } while (start < k);
+        const int64_t height = fnn_least(W, rows - row);
+        FNN_UNROLL
+        for (int j = 0; j < count; j++) {
+            V value = total[j];
+            if (flags & FNN_BIAS) {
+                value = value + SPLAT(bias[j]);
+            }
+            if (flags & FNN_RELU) {
+                value = SELECT(LT(value, SPLAT((real)0)), SPLAT((real)0), value);
+            }
+            real *o = out + row * out_row + j * out_vector;
+            if (out_row == 1) {
+                STORE_FIRST(o, value, height);
+            } else {
+                for (int64_t i = 0; i < height; i++) {
+                    o[i * out_row] = value[i];
+                }
+            }
+        }
+    }
+}
+
+KERNEL void FN(few_dots)(real *out, int64_t out_row, int64_t out_vector, const real *R, int64_t ldr,
+                                const real *Q, int64_t q_vector, int64_t q_k, int64_t rows, int64_t count, int64_t k,
+                                const real *bias, int flags)
+{
+    switch (count) {
+    case 1:
+        FN(dots)(1, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, bias, flags);
+        break;
+    case 2:
+        FN(dots)(2, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, bias, flags);
+        break;
+    case 3:
+        FN(dots)(3, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, bias, flags);
+        break;
+    default:
+        FN(dots)(4, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, bias, flags);
+        break;
+    }
+}
+
+/* Few rows of C: tiles of THIN_VECTORS vectors, over B as it is given. */
+KERNEL void FN(thin)(const FN(product) *product, int64_t m)
+{
+    FN(product) p = *product;
+    const int64_t tiles = (m + THIN_ROWS - 1) / THIN_ROWS, low = m / tiles, tall = m - tiles * low;
+    int64_t column = 0;
+    for (; column + THIN_VECTORS * W <= p.n; column += THIN_VECTORS * W) {
+        p.A = product->A;
+        p.C = product->C;
+        for (int64_t tile = 0; tile < tiles; tile++) {
+            const int64_t own = low + (tile < tall);
+            switch (own) {
+            case 1:
+                FN(tile)(1, THIN_VECTORS, true, true, &p, column, p.B + column);
+                break;
+#if THIN_ROWS > 2
+            case 2:
+                FN(tile)(2, THIN_VECTORS, true, true, &p, column, p.B + column);
+                break;
+            case 3:
+                FN(tile)(3, THIN_VECTORS, true, true, &p, column, p.B + column);
+                break;
+            case 4:
+                FN(tile)(4, THIN_VECTORS, true, true, &p, column, p.B + column);
+                break;
+            case 5:
+                FN(tile)(5, THIN_VECTORS, true, true, &p, column, p.B + column);
+                break;
+#endif
+            default:
+                FN(tile)(THIN_ROWS, THIN_VECTORS, true, true, &p, column, p.B + column);
+                break;
+            }
+            p.A += own * p.a_row;
+            p.C += own * p.ldc;
+        }
+    }
+    if (column < p.n) {
+        FN(product) rest = *product;
+        rest.C += column;
+        rest.B += column;
+        rest.bias = p.bias != NULL ? p.bias + column : NULL;
+        rest.n -= column;
+        FN(gemm_rows)(&rest, m, NULL);
+    }
+}
+
+/* sum (+)= `steps` rows of B, each times a number: a constant after inlining. `sum` has whole vectors. */
+INLINE void FN(add_rows)(const int steps, bool first, real *sum, const real *q, int64_t q_k, const real *B, int64_t ldb,
+                         int64_t n)
+{
+    V a[STEPS];
+    FNN_UNROLL
+    for (int i = 0; i < steps; i++) {
+        a[i] = SPLAT(q[i * q_k]);
+    }
+    int64_t j = 0;
+    for (; j + W <= n; j += W) {
+        V s = first ? SPLAT((real)0) : LOAD(sum + j);
+        FNN_UNROLL
+        for (int i = 0; i < steps; i++) {
+            s = FMA(a[i], LOAD(B + i * ldb + j), s);
+        }
+        STORE(sum + j, s);
+    }
+    if (j < n) {
+        V s = first ? SPLAT((real)0) : LOAD(sum + j);
+        FNN_UNROLL
+        for (int i = 0; i < steps; i++) {
+            s = FMA(a[i], LOAD_FIRST(B + i * ldb + j, n - j), s);
+        }
+        STORE(sum + j, s);
+    }
+}
+
+/* One row of C, or one column as a row: B is read row by row, as memory likes it, and the sums stay in the first cache. */
+KERNEL void FN(lone_row)(real *C, int64_t c_n, const real *q, int64_t q_k, const real *B, int64_t ldb, int64_t n,
+                                int64_t k, const real *bias, int flags)
+{
+    _Alignas(64) real total[LONE_COLUMNS], sum[LONE_COLUMNS];
+    for (int64_t j = 0; j < n; j += LONE_COLUMNS) {
+        const int64_t width = fnn_least(LONE_COLUMNS, n - j);
+        int64_t start = 0;
+        do {
+            const int64_t end = fnn_least(start + FNN_K_CHUNK, k);
+            real *to = start == 0 ? total : sum;
+            int64_t step = start;
+            for (; step + STEPS <= end; step += STEPS) {
+                FN(add_rows)(STEPS, step == start, to, q + step * q_k, q_k, B + step * ldb + j, ldb, width);
+            }
+            for (; step < end; step++) {
+                FN(add_rows)(1, step == start, to, q + step * q_k, q_k, B + step * ldb + j, ldb, width);
+            }
+            for (int64_t i = 0; start > 0 && i < width; i += W) {
+                STORE(total + i, LOAD(total + i) + LOAD(sum + i));
+            }
+            start = end;
+        } while (start < k);
+        for (int64_t i = 0; i < width; i += W) {
+            V value = LOAD(total + i);
+            if (flags & FNN_BIAS) {
+                value = value + LOAD_FIRST(bias + j + i, width - i);
+            }
+            if (flags & FNN_RELU) {
+                value = SELECT(LT(value, SPLAT((real)0)), SPLAT((real)0), value);
+            }
+            if (c_n == 1) {
+                STORE_FIRST(C + j + i, value, width - i);
+            } else {
+                for (int64_t lane = 0; lane < fnn_least(W, width - i); lane++) {
+                    C[(j + i + lane) * c_n] = value[lane];
+                }
+            }
+        }
+    }
+}
+
+/* C^T = B^T A for few columns of C, with A contiguous along m: vectors along m. */
+KERNEL void FN(few_columns)(real *C, int64_t ldc, const real *A, int64_t a_k, const real *B, int64_t ldb,
+                                   int64_t m, int64_t n, int64_t k)
+{
+    for (int64_t i = 0; i < m; i += THIN_VECTORS * W) {
+        real block[THIN_ROWS * THIN_VECTORS * W];
+        const int64_t width = fnn_least(THIN_VECTORS * W, m - i);
+        FN(product) p = {.C = block, .ldc = THIN_VECTORS * W, .a_row = 1, .a_k = ldb, .ldb = a_k,
+                           .panel = 2 * W, .n = width};
+        int64_t start = 0;
+        do {
+            p.A = B + start * ldb;
+            p.B = A + start * a_k + i;
+            p.k = fnn_least(k - start, FNN_K_CHUNK);
+            p.flags = start > 0 ? FNN_ACCUMULATE : 0;
+            FN(thin)(&p, n);
+            start += FNN_K_CHUNK;
+        } while (start < k);
+        for (int64_t row = 0; row < width; row++) {
+            for (int64_t j = 0; j < n; j++) {
+                C[(i + row) * ldc + j] = block[j * THIN_VECTORS * W + row];
+            }
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,221 @@
+"""GEMM where C has few rows or few columns: dot products, tiles of four vectors, a row of sums in the first cache."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils
+
+from ...arithmetic import K_CHUNK
+from .exchange import load_exchanged
+from .gemm_blocks import gemm_rows
+from .gemm_tile import ACCUMULATE, BIAS, BYTES, RELU, THIN_ROWS, THIN_VECTORS, gemm_thin
+from .integers import Control, Integer
+from .lanes import I64, Frame, Kernel, Lanes, Value, chosen
+
+DOTS = 4  # most vectors of a side of C whose products with the rows of the other are dot products
+LONE_BYTES, STEPS = 8192, 8  # of a row of sums; rows of B that are added to it at once
+
+
+def _dots(count: int) -> Any:
+    """Body: out (rows, count) = R (rows, k), contiguous along k, times `count` vectors of k: as many rows at a time as
+    a vector has lanes, exchanged in registers."""
+
+    def emit(
+        f: Frame,
+        out: Any,
+        out_row: Any,
+        out_vector: Any,
+        R: Any,
+        ldr: Any,
+        Q: Any,
+        q_vector: Any,
+        q_k: Any,
+        rows: Any,
+        k: Any,
+        bias: Any,
+        flags: Any,
+    ) -> None:
+        builder = f.builder
+        o = Lanes(builder, f.dtype, BYTES // f.itemsize)
+        zeros = [o.constant(0.0).ir] * count
+        slots = cgutils.alloca_once(builder, ir.ArrayType(o.type, o.width))
+        slots.align = BYTES
+        memory = builder.ptrtoint(slots, I64)
+
+        def add(sums: Any, vector: Value, step: Any) -> list[Any]:
+            added = []
+            for j, value in enumerate(sums):
+                place = f.at(Q, builder.add(builder.mul(I64(j), q_vector), builder.mul(step, q_k)))
+                added.append(o.fma(o.splat(f.load_scalar(place)), vector, Value(o, value)).ir)
+            return added
+
+        with f.loop(rows, o.width) as row:
+            left, R_at = builder.sub(rows, row), f.at(R, builder.mul(row, ldr))
+
+            def square(end: Any) -> Any:
+                def body(step: Any, *sums: Any) -> list[Any]:
+                    depth = builder.sub(end, step)
+                    block = load_exchanged(f, o, f.at(R_at, step), ldr, left, depth)
+
+                    def whole() -> list[Any]:  # the block stays in registers
+                        added = list(sums)
+                        for i, vector in enumerate(block):
+                            added = add(added, vector, builder.add(step, I64(i)))
+                        return added
+
+                    def part() -> list[Any]:
+                        for i, vector in enumerate(block):
+                            f.store(vector, builder.add(memory, I64(i * BYTES)))
+
+                        def one(i: Any, *sums: Any) -> list[Any]:
+                            vector = f.load(builder.add(memory, builder.mul(i, I64(BYTES))), None, o)
+                            return add(sums, vector, builder.add(step, i))
+
+                        return f.carry(depth, sums, one)
+
+                    return f.either(builder.icmp_signed(">=", depth, I64(o.width)), whole, part)
+
+                return body
+
+            def chunk(start: Any, *totals: Any) -> list[Any]:
+                end = f.least(builder.add(start, I64(K_CHUNK)), k)
+                sums = f.carry(end, zeros, square(end), o.width, start)
+                first = builder.icmp_signed("==", start, I64(0))
+                return [
+                    builder.select(first, value, (Value(o, total) + Value(o, value)).ir)
+                    for total, value in zip(totals, sums, strict=True)
+                ]
+
+            totals = f.carry(k, zeros, chunk, K_CHUNK)
+
+            def biased() -> list[Any]:
+                scalars = [f.load_scalar(f.at(bias, I64(j))) for j in range(count)]
+                return [(Value(o, total) + o.splat(b)).ir for total, b in zip(totals, scalars, strict=True)]
+
+            def rectified() -> list[Any]:
+                return [o.select(Value(o, total) < 0.0, 0.0, Value(o, total)).ir for total in totals]
+
+            totals = f.either(f.has(flags, BIAS), biased, lambda: totals)
+            totals = f.either(f.has(flags, RELU), rectified, lambda: totals)
+            height = f.least(left, I64(o.width))
+            for j, total in enumerate(totals):
+                value = Value(o, total)
+                place = f.at(out, builder.add(builder.mul(row, out_row), builder.mul(I64(j), out_vector)))
+                with builder.if_else(builder.icmp_signed("==", out_row, I64(1))) as (together, apart):
+                    with together:
+                        f.store(value, place, f.mask(left, o.width))
+                    with apart:
+                        f.store(value, memory)
+                        with f.loop(height) as i:
+                            f.store_scalar(f.load_scalar(f.at(memory, i)), f.at(place, builder.mul(i, out_row)))
+
+    return emit
+
+
+# (count - 1, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, bias, flags)
+few_dots = chosen("gemm_dots", 12, 0, [_dots(count) for count in range(1, DOTS + 1)])
+
+
+def _thin(f: Frame, *arguments: Any) -> None:
+    """Few rows of C: tiles of THIN_VECTORS vectors, over B as it is given."""
+    to, size = Control(f), f.itemsize
+    C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags = to.integers(arguments)
+    group = THIN_VECTORS * BYTES // size
+    tiles = (m + THIN_ROWS - 1) // THIN_ROWS
+    low = m // tiles
+    tall, left = m - tiles * low, n % group
+    whole = n - left
+    with to.loop(whole, (tiles == 1).select(whole.most(1), group)) as column, to.loop(tiles) as tile:
+        first, own = tile * low + tile.least(tall), (tile < tall).select(low + 1, low)
+        c, a = C + (first * ldc + column) * size, A + first * a_row * size
+        width = (tiles == 1).select(whole, group)
+        offset = column * size
+        to.call(gemm_thin, own - 1, c, ldc, a, a_row, a_k, B + offset, ldb, width, k, bias + offset, flags)
+    with to.when(left > 0):
+        C, B, bias = (address + whole * size for address in (C, B, bias))
+        to.call(gemm_rows, C, ldc, A, a_row, a_k, B, ldb, 2 * BYTES // size, m, left, k, bias, flags, 0, 0, 0, 0, 0)
+
+
+# (C, ldc, A, row stride of A, k stride of A, B, ldb, m, n, k, bias, flags)
+thin = Kernel("gemm_few_rows", 12, 0, _thin, "void")
+
+
+def _finished(f: Frame, sums: Value, bias: Any, mask: Any, flags: Any) -> Value:
+    """A vector of sums with its bias and ReLU."""
+    o = sums.lanes
+    biased = f.either(f.has(flags, BIAS), lambda: [(sums + f.load(bias, mask, o)).ir], lambda: [sums.ir])
+    value = Value(o, *biased)
+    return Value(o, *f.either(f.has(flags, RELU), lambda: [o.select(value < 0.0, 0.0, value).ir], lambda: [value.ir]))
+
+
+def _lone_row(f: Frame, *arguments: Any) -> None:
+    """One row of C, or one column as a row: C (n) = q B. B is read row by row, as memory likes it, and the sums stay in
+    the first cache, in the buffer `pack`."""
+    to, size, builder = Control(f), f.itemsize, f.builder
+    o = Lanes(builder, f.dtype, BYTES // size)
+    C, c_n, q, q_k, B, ldb, n, k, bias, flags, pack = to.integers(arguments)
+    total, partial = pack, pack + LONE_BYTES
+
+    def add_rows(steps: int, first: Any, sums: Any, q: Any, B: Any, width: Any) -> None:
+        """sums (+)= `steps` rows of B, each times a number."""
+        numbers = [o.splat(f.load_scalar((q + q_k * (i * size)).ir)) for i in range(steps)]
+
+        def vector(j: Any, mask: Any) -> None:
+            place = f.at(sums.ir, j)
+            value = Value(o, builder.select(first.ir, o.constant(0.0).ir, f.load(place, None, o).ir))
+            for i, number in enumerate(numbers):
+                value = o.fma(number, f.load(f.at((B + ldb * (i * size)).ir, j), mask, o), value)
+            f.store(value, place)
+
+        f.each(width.ir, vector, o.width)
+
+    with to.loop(n, LONE_BYTES // size) as j:
+        width = (n - j).least(LONE_BYTES // size)
+        with to.loop(k, K_CHUNK) as start:
+            depth = (k - start).least(K_CHUNK)
+            sums, whole = (start == 0).select(total, partial), depth // STEPS * STEPS
+            for steps, opening, count in ((STEPS, start, whole), (1, start + whole, depth - whole)):
+                with to.loop(count, steps) as step:
+                    at = opening + step
+                    b = B + (at * ldb + j) * size
+                    add_rows(steps, at == start, sums, q + at * q_k * size, b, width)
+            with to.when(start > 0), to.loop(width, o.width) as i:
+                place = total + i * size
+                f.store(f.load(place.ir, None, o) + f.load((partial + i * size).ir, None, o), place.ir)
+
+        with f.blocks(width.ir, o.width) as (i, mask):
+            at = j + Integer(builder, i)
+            value = _finished(f, f.load(f.at(total.ir, i), None, o), (bias + at * size).ir, mask, flags.ir)
+            with to.either(c_n == 1) as (together, apart):
+                with together:
+                    f.store(value, (C + at * size).ir, mask)
+                with apart:
+                    f.store(value, f.at(total.ir, i))
+        with to.when(c_n != 1), to.loop(width) as i:
+            f.store_scalar(f.load_scalar((total + i * size).ir), (C + (j + i) * c_n * size).ir)
+
+
+# (C, stride of C, q, stride of q, B, ldb, n, k, bias, flags, pack)
+lone_row = Kernel("gemm_lone_row", 11, 0, _lone_row, "void")
+
+
+def _few_columns(f: Frame, *arguments: Any) -> None:
+    """C^T = B^T A for few columns of C, with A contiguous along m: vectors along m. `pack` is a buffer."""
+    to, size = Control(f), f.itemsize
+    C, ldc, A, a_k, B, ldb, m, n, k, pack = to.integers(arguments)
+    block = THIN_VECTORS * BYTES // size
+    with to.loop(m, block) as i:
+        width = (m - i).least(block)
+        with to.loop(k.most(1), K_CHUNK) as start:
+            depth, flags = (k - start).least(K_CHUNK), (start > 0).select(ACCUMULATE, 0)
+            b, a = B + start * ldb * size, A + (start * a_k + i) * size
+            to.call(thin, pack, block, b, 1, ldb, a, a_k, n, width, depth, 0, flags)
+        with to.loop(width) as row, to.loop(n) as j:
+            value = f.load_scalar((pack + (j * block + row) * size).ir)
+            f.store_scalar(value, (C + ((i + row) * ldc + j) * size).ir)
+
+
+# (C, ldc, A, k stride of A, B, ldb, m, n, k, pack)
+few_columns = Kernel("gemm_few_columns", 10, 0, _few_columns, "void")
