@@ -24,7 +24,7 @@ bool FN(packs_columns)(int64_t ldb, int64_t m, int64_t n, int64_t depth)
     return n > W && m >= (alias ? ALIAS_ROWS : 160) && depth * n * (int64_t)sizeof(real) >= PACK_BYTES;
 }
 
-/* The product of FNN_BLOCK_COLUMNS at a time, chunk by chunk. */
+/* The product of a block of columns at a time, chunk by chunk. */
 KERNEL static void FN(blocks)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B,
                               int64_t ldb, int64_t m, int64_t n, int64_t k, const real *bias, int flags, real *pack)
 {
@@ -32,7 +32,7 @@ KERNEL static void FN(blocks)(real *C, int64_t ldc, const real *A, int64_t a_row
     const int64_t deepest = fnn_least(k, FNN_K_CHUNK);
     const bool packs = transposed || FN(packs_columns)(ldb, m, n, deepest);
     const bool thin = !packs && n > 2 * W && m <= (alias && THIN_ROWS > 2 ? ALIAS_ROWS : THIN_ROWS);
-    int64_t block = packs ? FNN_BLOCK_COLUMNS : n;
+    int64_t block = packs ? fnn_packed_columns(1, sizeof(real)) : n;
     if (a_k == 1 && m * k * (int64_t)sizeof(real) > FNN_SECOND_CACHE) {
         flags |= FNN_FAR;
     }

@@ -154,6 +154,13 @@ static inline int64_t fnn_least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* Columns of B, of elements of `size` bytes, whose chunks the buffer of a thread holds beside each other: 512, or fewer
+ * and a multiple of 128, or 0. */
+static inline int64_t fnn_packed_columns(int64_t chunks, int64_t size)
+{
+    return fnn_least(FNN_PACKED_CHUNKS * FNN_BLOCK_BYTES / size / chunks / 128 * 128, 512);
+}
+
 static inline int64_t fnn_greatest(int64_t a, int64_t b)
 {
     return a > b ? a : b;

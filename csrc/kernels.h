@@ -1,10 +1,6 @@
 /* The kernels of one instruction set and dtype, as the families call each other's; included by vector.h. Addresses are
  * of the pair's reals, strides in elements. */
 
-/* Columns that a block narrower than FNN_BLOCK_COLUMNS is a multiple of. */
-#undef FNN_LEAST_COLUMNS
-#define FNN_LEAST_COLUMNS 128
-
 /* gemm.c: C_mn = A_mk B_kn, then flags: FNN_BIAS, FNN_RELU; with FNN_TRANSPOSED B is given as (n, k); with FNN_FAR
  * A comes from memory, as one too large for the second cache does. `pack` has room for FNN_PACK_SIZE reals. */
 void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B, int64_t ldb, int64_t m,

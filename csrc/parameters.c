@@ -219,12 +219,9 @@ INLINE void FN(kernel_phase)(const fnn_program *program, const int64_t *row, int
     const bool packs = FN(packs_columns)(ldz, last - first, all, fnn_least(batch_rows, FNN_K_CHUNK));
     const int64_t chunks = (batch_rows + FNN_K_CHUNK - 1) / FNN_K_CHUNK;
     const int64_t slot_0 = FN(from_theta)(program, program->slot_0), slot_1 = FN(from_theta)(program, program->slot_1);
-    int64_t width = FNN_BLOCK_COLUMNS;
-    bool once = packs && chunks <= FNN_PACKED_CHUNKS;
-    if (packs && !once && FNN_PACKED_CHUNKS * width / chunks >= FNN_LEAST_COLUMNS) {
-        width = FNN_PACKED_CHUNKS * width / chunks / FNN_LEAST_COLUMNS * FNN_LEAST_COLUMNS;
-        once = true;
-    }
+    const int64_t packed = fnn_packed_columns(chunks, sizeof(real));
+    const bool once = packs && packed > 0;
+    const int64_t width = once ? packed : FNN_BLOCK_COLUMNS;
     for (int64_t column = 0; column < all; column += width) {
         const int64_t columns = fnn_least(width, all - column);
         int64_t height = packs ? FNN_BLOCK_ROWS : FNN_GRADIENT_BLOCK / columns / FNN_ROW_BLOCK * FNN_ROW_BLOCK;

@@ -30,6 +30,9 @@ KERNEL void FN(pack_transposed)(real *panels, const real *B, int64_t ldb, int64_
         for (int64_t step = 0; step < k; step += W) {
             const int64_t depth = fnn_least(W, k - step);
             V block[W];
+            for (int64_t i = W; i < 2 * W; i++) { /* the next rows may come from far away */
+                __builtin_prefetch(B + (row + i) * ldb + step, 0, 2);
+            }
             FN(load_exchanged)(block, B + row * ldb + step, ldb, n - row, k - step);
             for (int64_t i = 0; i < depth; i++) {
                 STORE(panel + (step + i) * 2 * W, block[i]);

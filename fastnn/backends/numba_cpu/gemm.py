@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...arithmetic import K_CHUNK
-from .gemm_blocks import ALIAS_BYTES, BLOCK_BYTES, CHUNK, PACK_PANELS, SECOND_CACHE
+from .gemm_blocks import ALIAS_BYTES, CHUNK, PACK_PANELS, SECOND_CACHE, packed_columns
 from .gemm_few import DOTS, few_columns, few_dots, lone_row, thin
 from .gemm_tile import ACCUMULATE, ALIAS_ROWS, BIAS, BYTES, FAR, PACKED, RELU, THIN_ROWS, TRANSPOSED
 from .integers import Control
@@ -37,7 +37,7 @@ packs_columns = kernel("gemm_packs_columns", 4, 0, _packs_columns, "integer")
 
 
 def _blocks(f: Frame, *arguments: Any) -> None:
-    """The product of BLOCK_BYTES of columns at a time, chunk by chunk."""
+    """The product of a block of columns at a time, chunk by chunk."""
     to, size, lanes = Control(f), f.itemsize, BYTES // f.itemsize
     C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack = to.integers(arguments)
     transposed, deepest = flags & TRANSPOSED != 0, k.least(K_CHUNK)
@@ -46,7 +46,7 @@ def _blocks(f: Frame, *arguments: Any) -> None:
     is_thin = ~packs & (n > 2 * lanes) & (m > 0) & (m <= few_rows)
     flags = flags | ((a_k == 1) & (m * k * size > SECOND_CACHE)).select(FAR, 0)
     narrow = ~is_thin & (deepest * n * size > SECOND_CACHE)
-    block = packs.select(BLOCK_BYTES // size, narrow.select(2 * lanes, n))
+    block = packs.select(packed_columns(1, size), narrow.select(2 * lanes, n))
     with to.loop(n, block) as j:
         width = (n - j).least(block)
         c, bias_at = C + j * size, bias + j * size

@@ -17,12 +17,19 @@ BLOCK_ROWS = 126  # rows of A that are packed at a time
 GRADIENT_ROWS = 42  # of them whose gradient goes to the optimizer at once
 BLOCK_BYTES = 2048  # of a row of a block of B
 PACKED_CHUNKS = 2  # blocks of B that a buffer holds
-LEAST_COLUMNS = 128  # that a narrower block is a multiple of
+PACK_AHEAD = 6  # how many rows before its turn a row of B is asked for when it is packed
 # What a GEMM may leave to the second cache unpacked; rows that lie a multiple of the other apart share few sets of a
 # cache.
 SECOND_CACHE, ALIAS_BYTES = 600000, 4096
 FAR_BYTES = 256  # that a tile asks for of a next row of A
 COPY_STRIDE = K_CHUNK + LANES  # of copied rows of A
+
+
+@register_jitable
+def packed_columns(chunks, size):
+    """Columns of B, of elements of `size` bytes, whose chunks the buffer of one thread holds beside each other: 512, or
+    fewer and a multiple of 128, or 0."""
+    return min(PACKED_CHUNKS * BLOCK_BYTES // size // chunks // 128 * 128, 512)
 
 
 @register_jitable
@@ -82,6 +89,9 @@ def _pack_panels(f: Frame, panels: Any, B: Any, ldb: Any, n: Any, k: Any) -> Non
                 f.store(value, builder.add(f.at(target, builder.mul(j, k)), offset))
 
         with f.loop(whole, width) as j:
+            wanted = builder.add(f.at(source, j), builder.mul(ldb, I64(PACK_AHEAD * f.itemsize)))
+            for vector in range(2):
+                f.prefetch(builder.add(wanted, I64(vector * BYTES)), second=True)
             copy(j, (None, None))
         with builder.if_then(builder.icmp_signed("<", whole, n)):
             copy(whole, masks)

@@ -15,11 +15,10 @@ from .gemm_blocks import (
     BLOCK_ROWS,
     GRADIENT_ROWS,
     K_CHUNK,
-    LEAST_COLUMNS,
-    PACKED_CHUNKS,
     gemm_chunk,
     pack_panels,
     pack_size,
+    packed_columns,
 )
 from .gemm_tile import ACCUMULATE, BYTES, PACKED
 from .jit import device
@@ -258,10 +257,10 @@ def kernel_phase(zero, call, row, first, last, batch_rows, member, updating, dec
     chunks = (batch_rows + K_CHUNK - 1) // K_CHUNK
     theta, slot_0, slot_1 = integer_at(call, c.THETA), integer_at(call, c.SLOT_0), integer_at(call, c.SLOT_1)
     slot_0, slot_1 = slot_0 - theta if slot_0 != 0 else 0, slot_1 - theta if slot_1 != 0 else 0
-    block = BLOCK_BYTES // size
-    once = packs and chunks <= PACKED_CHUNKS
-    if packs and not once and PACKED_CHUNKS * block // chunks >= LEAST_COLUMNS:
-        block, once = PACKED_CHUNKS * block // chunks // LEAST_COLUMNS * LEAST_COLUMNS, True
+    block = packed_columns(chunks, size)
+    once = packs and block > 0
+    if not once:
+        block = BLOCK_BYTES // size
     for column in range(0, width, block):
         columns = min(block, width - column)
         height = BLOCK_ROWS if packs else GRADIENT_BLOCK // columns // ROW_BLOCK * ROW_BLOCK
