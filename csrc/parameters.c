@@ -151,12 +151,40 @@ INLINE void FN(update_range)(const fnn_program *program, int64_t offset, int64_t
                        program->slot_1 != NULL ? (real *)program->slot_1 + offset : NULL, gradient, n, h, ahead);
 }
 
-/* A member's part of a parameter: rows first ... last - 1 of a W, or elements of a vector. Gives the size of one. */
-INLINE int64_t FN(own)(const int64_t *row, int64_t member, int64_t team, int64_t *first, int64_t *last)
+/* What a team shares: the trainable parameters behind each other, cut into equal parts. A member has few of them whole
+ * rather than some rows of all, so that less of what other cores wrote has to come to its own. */
+typedef struct FN(line) {
+    int64_t member, team, total, before; /* elements of all, and of those that came before */
+} FN(line);
+
+INLINE FN(line) FN(line_of)(const fnn_program *program, int64_t member, int64_t team)
+{
+    FN(line) line = {member, team, 0, 0};
+    for (int64_t number = 0; number < program->parameter_count; number++) {
+        const int64_t *row = program->parameters + number * FNN_PAR_WIDTH;
+        line.total += row[FNN_PAR_TRAINABLE] ? row[FNN_PAR_ROWS] * row[FNN_PAR_COLUMNS] : 0;
+    }
+    return line;
+}
+
+/* Where the line is cut before a member: which of n units of a parameter, in whole blocks. */
+INLINE int64_t FN(cut)(const FN(line) *line, int64_t member, int64_t n, int64_t unit)
+{
+    const int64_t place = line->total * member / line->team - line->before;
+    const int64_t units = (place / unit + FNN_ROW_BLOCK / 2) / FNN_ROW_BLOCK * FNN_ROW_BLOCK;
+    return place <= 0 ? 0 : place >= n * unit ? n : fnn_least(units, n);
+}
+
+/* A member's part of the next parameter of the line: rows first ... last - 1 of a W, or elements of a vector. Gives the
+ * size of one. */
+INLINE int64_t FN(own)(const int64_t *row, FN(line) *line, int64_t *first, int64_t *last)
 {
     const bool matrix = row[FNN_PAR_ROLE] == FNN_ROLE_KERNEL;
-    fnn_share(row[matrix ? FNN_PAR_ROWS : FNN_PAR_COLUMNS], FNN_ROW_BLOCK, member, team, first, last);
-    return matrix ? row[FNN_PAR_COLUMNS] : 1;
+    const int64_t n = row[matrix ? FNN_PAR_ROWS : FNN_PAR_COLUMNS], unit = matrix ? row[FNN_PAR_COLUMNS] : 1;
+    *first = FN(cut)(line, line->member, n, unit);
+    *last = FN(cut)(line, line->member + 1, n, unit);
+    line->before += n * unit;
+    return unit;
 }
 
 /* The gradient of a vector's elements first ... first + n - 1. */
@@ -260,13 +288,17 @@ INLINE void FN(kernel_phase)(const fnn_program *program, const int64_t *row, int
 KERNEL void FN(parameter_phase)(const fnn_program *program, int64_t member, int64_t team, int64_t batch_rows,
                                 const fnn_step *s)
 {
+    FN(line) line = FN(line_of)(program, member, team);
     for (int64_t number = 0; number < program->parameter_count; number++) {
         const int64_t *row = program->parameters + number * FNN_PAR_WIDTH;
         if (!row[FNN_PAR_TRAINABLE]) {
             continue;
         }
         int64_t first, last;
-        FN(own)(row, member, team, &first, &last);
+        FN(own)(row, &line, &first, &last);
+        if (first == last) {
+            continue;
+        }
         if (row[FNN_PAR_ROLE] == FNN_ROLE_KERNEL) {
             FN(kernel_phase)(program, row, first, last, batch_rows, member, s);
             continue;
@@ -320,13 +352,14 @@ KERNEL void FN(update)(const fnn_program *program, fnn_sync *sync, int64_t membe
                        const fnn_step *s)
 {
     const double factor = FN(clip_norms)(program, sync, member, team);
+    FN(line) line = FN(line_of)(program, member, team);
     for (int64_t number = 0; number < program->parameter_count; number++) {
         const int64_t *row = program->parameters + number * FNN_PAR_WIDTH;
         if (!row[FNN_PAR_TRAINABLE]) {
             continue;
         }
         int64_t first, last;
-        const int64_t unit = FN(own)(row, member, team, &first, &last), n = (last - first) * unit;
+        const int64_t unit = FN(own)(row, &line, &first, &last), n = (last - first) * unit;
         const int64_t place = row[FNN_PAR_OFFSET] + first * unit;
         real *gradient = (real *)program->gradient + place;
         if (factor != 1.0) {

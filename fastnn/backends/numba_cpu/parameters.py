@@ -310,25 +310,51 @@ def kernel_phase(zero, call, row, first, last, batch_rows, member, updating, dec
 
 
 @device
-def own(row, member, team):
+def trainable_size(call):
+    """Elements of all trainable parameters: the length of the line that a team shares."""
+    total = 0
+    for number in range(integer_at(call, c.PARAMETER_COUNT)):
+        row = parameter(call, number)
+        if integer_at(row, t.P_TRAINABLE) == 1:
+            total += integer_at(row, t.P_ROWS) * integer_at(row, t.P_COLUMNS)
+    return total
+
+
+@device
+def cut(place, n, unit):
+    """Which of n units of a parameter begins at a place behind its first element, in whole blocks."""
+    if place <= 0:
+        return 0
+    return n if place >= n * unit else min((place // unit + ROW_BLOCK // 2) // ROW_BLOCK * ROW_BLOCK, n)
+
+
+@device
+def own(row, before, total, member, team):
     """A member's part of a parameter, [first, last) of the rows of a W or of the elements of a vector; and how many
-    elements one is."""
+    elements one is. The trainable parameters lie behind each other, `before` elements before this one, and the line is
+    cut into equal parts: a member has few parameters whole rather than some rows of all, so that less of what other
+    cores wrote has to come to its own."""
     is_kernel = integer_at(row, t.P_ROLE) == t.KERNEL
-    first, last = share(integer_at(row, t.P_ROWS if is_kernel else t.P_COLUMNS), ROW_BLOCK, member, team)
-    return first, last, integer_at(row, t.P_COLUMNS) if is_kernel else 1
+    n = integer_at(row, t.P_ROWS if is_kernel else t.P_COLUMNS)
+    unit = integer_at(row, t.P_COLUMNS) if is_kernel else 1
+    first, last = total * member // team - before, total * (member + 1) // team - before
+    return cut(first, n, unit), cut(last, n, unit), unit
 
 
 @device
 def parameter_phase(zero, call, member, team, batch_rows, updating, decay, h0, h1, h2, h3):
     """A member's share of every gradient; with `updating` the optimizer follows at once, else it is left in the
     gradient vector."""
-    size = itemsize(zero)
+    size, before, total = itemsize(zero), 0, trainable_size(call)
     for number in range(integer_at(call, c.PARAMETER_COUNT)):
         row = parameter(call, number)
         if integer_at(row, t.P_TRAINABLE) == 0:
             continue
         here = decay if integer_at(row, t.P_DECAY) == 1 else 0.0
-        first, last, _ = own(row, member, team)
+        first, last, _ = own(row, before, total, member, team)
+        before += integer_at(row, t.P_ROWS) * integer_at(row, t.P_COLUMNS)
+        if first == last:
+            continue
         if integer_at(row, t.P_ROLE) == t.KERNEL:
             kernel_phase(zero, call, row, first, last, batch_rows, member, updating, here, h0, h1, h2, h3)
             continue
@@ -349,13 +375,15 @@ def update_phase(zero, call, member, team, in_step, decay, h0, h1, h2, h3):
     if clips_norms(call):
         add_squares(zero, call, member, team)
         barrier(integer_at(call, c.SYNC), team)
+    before, total = 0, trainable_size(call)
     for number in range(integer_at(call, c.PARAMETER_COUNT)):
         row = parameter(call, number)
         if integer_at(row, t.P_TRAINABLE) == 0:
             continue
         here = decay if integer_at(row, t.P_DECAY) == 1 else 0.0
         factor = norm_factor(call, number) if clips_norms(call) else 1.0
-        first, last, unit = own(row, member, team)
+        first, last, unit = own(row, before, total, member, team)
+        before += integer_at(row, t.P_ROWS) * integer_at(row, t.P_COLUMNS)
         place, n = integer_at(row, t.P_OFFSET) + first * unit, (last - first) * unit
         gradient = integer_at(call, c.GRADIENT_VECTOR) + place * itemsize(zero)
         update_range(zero, call, place, n, AHEAD, gradient, factor, here, h0, h1, h2, h3)
