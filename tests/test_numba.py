@@ -116,19 +116,6 @@ def test_cache_follows_every_source(tmp_path: Path) -> None:
     assert run()[0] == "[[7.0, 0.0, 2.0]] True"
 
 
-def test_training_compiles_no_operations(tmp_path: Path) -> None:
-    """The entry that runs single operations is compiled by the first of them, which a training never calls."""
-    load("numba")
-    code = (
-        "train()\nprint('operations', file=sys.stderr)\nload('numba').operations('float32')['affine'](X, X, 2.0, 1.0)"
-    )
-    run = child(code, NUMBA_CACHE_DIR=str(tmp_path))
-    training, _, operations = run.stderr.partition("operations\n")
-    assert run.returncode == 0, run.stderr
-    assert training.count("compiling") == 1 and "float32 kernels" in training
-    assert operations.count("compiling") == 1 and "float32 operations" in operations
-
-
 def test_without_a_cache_folder(tmp_path: Path) -> None:
     """No folder to write to: it says so once, and works."""
     load("numba")
