@@ -74,7 +74,7 @@ INLINE void FN(asking_tile)(const bool far, const FN(product) *p, int64_t column
             }
         }
         wanted += row;
-        FN(add)(TILE_ROWS, 2, true, false, &t, a_row, a_k, 2 * W, 2 * W, steps);
+        FN(add)(TILE_ROWS, 2, true, false, false, &t, a_row, a_k, 2 * W, 2 * W, steps);
         left -= steps;
     }
     FN(finish)(TILE_ROWS, 2, &t, p, column);

@@ -117,24 +117,24 @@ KERNEL void FN(thin)(const FN(product) *product, int64_t m)
             const int64_t own = low + (tile < tall);
             switch (own) {
             case 1:
-                FN(tile)(1, THIN_VECTORS, true, true, &p, column, p.B + column);
+                FN(tile)(1, THIN_VECTORS, true, true, false, &p, column, p.B + column);
                 break;
 #if THIN_ROWS > 2
             case 2:
-                FN(tile)(2, THIN_VECTORS, true, true, &p, column, p.B + column);
+                FN(tile)(2, THIN_VECTORS, true, true, false, &p, column, p.B + column);
                 break;
             case 3:
-                FN(tile)(3, THIN_VECTORS, true, true, &p, column, p.B + column);
+                FN(tile)(3, THIN_VECTORS, true, true, false, &p, column, p.B + column);
                 break;
             case 4:
-                FN(tile)(4, THIN_VECTORS, true, true, &p, column, p.B + column);
+                FN(tile)(4, THIN_VECTORS, true, true, false, &p, column, p.B + column);
                 break;
             case 5:
-                FN(tile)(5, THIN_VECTORS, true, true, &p, column, p.B + column);
+                FN(tile)(5, THIN_VECTORS, true, true, false, &p, column, p.B + column);
                 break;
 #endif
             default:
-                FN(tile)(THIN_ROWS, THIN_VECTORS, true, true, &p, column, p.B + column);
+                FN(tile)(THIN_ROWS, THIN_VECTORS, true, true, false, &p, column, p.B + column);
                 break;
             }
             p.A += own * p.a_row;

@@ -58,22 +58,20 @@ INLINE void FN(begin)(const int rows, const int vectors, TILE *t, const FN(produ
 }
 
 /* `rows` x `vectors` accumulators; `full` if every column is there to be read, `ahead` to ask for rows of B before their
- * turn: constants after inlining. n columns are left. Narrow tiles of a high A ask for the next tile's rows, as if rows of
- * A lay one behind another. */
-INLINE void FN(add)(const int rows, const int vectors, const bool full, const bool ahead, TILE *t, int64_t a_row,
-                    int64_t a_k, int64_t ldb, int64_t n, int64_t steps)
+ * turn, `next` for the next tile's rows of A, as if they lay one behind another: constants after inlining. n columns are
+ * left. */
+INLINE void FN(add)(const int rows, const int vectors, const bool full, const bool ahead, const bool next, TILE *t,
+                    int64_t a_row, int64_t a_k, int64_t ldb, int64_t n, int64_t steps)
 {
-    const bool high = rows > TILE_ROWS;
-    const real *wanted = t->A[0] + (a_k == 1 ? rows * a_row : 0);
-    const int64_t wanted_step = a_k == 1 ? rows : 0;
+    const real *wanted = t->A[0] + rows * a_row;
     for (int64_t step = 0; step < steps; step++) {
         V b[THIN_VECTORS];
-        if (high) {
+        if (next) {
             FNN_UNROLL
             for (int i = 0; i < rows; i += 64 / (int)sizeof(real)) {
                 __builtin_prefetch(wanted + i);
             }
-            wanted += wanted_step;
+            wanted += rows;
         }
         FNN_UNROLL
         for (int j = 0; j < vectors; j++) {
@@ -143,12 +141,12 @@ INLINE void FN(finish)(const int rows, const int vectors, TILE *t, const FN(prod
     }
 }
 
-INLINE void FN(tile)(const int rows, const int vectors, const bool full, const bool ahead, const FN(product) *p,
-                     int64_t column, const real *B)
+INLINE void FN(tile)(const int rows, const int vectors, const bool full, const bool ahead, const bool next,
+                     const FN(product) *p, int64_t column, const real *B)
 {
     TILE t;
     FN(begin)(rows, vectors, &t, p, B);
-    FN(add)(rows, vectors, full, ahead, &t, p->a_row, p->a_k, p->ldb, p->n - column, p->k);
+    FN(add)(rows, vectors, full, ahead, next, &t, p->a_row, p->a_k, p->ldb, p->n - column, p->k);
     FN(finish)(rows, vectors, &t, p, column);
 }
 
@@ -166,14 +164,16 @@ INLINE void FN(tiles)(const int rows, const FN(product) *p)
                 __builtin_prefetch(p->C + i * p->ldc + column + W, 1);
             }
         }
-        if (rows > TILE_ROWS || left <= W) {
-            FN(tile)(rows, 1, false, false, p, column, B);
+        if (rows > TILE_ROWS && p->a_k == 1) { /* narrow, and of a high A */
+            FN(tile)(rows, 1, false, false, true, p, column, B);
+        } else if (rows > TILE_ROWS || left <= W) {
+            FN(tile)(rows, 1, false, false, false, p, column, B);
         } else if (packed) {
-            FN(tile)(rows, 2, true, false, p, column, B);
+            FN(tile)(rows, 2, true, false, false, p, column, B);
         } else if (left >= 2 * W) {
-            FN(tile)(rows, 2, true, true, p, column, B);
+            FN(tile)(rows, 2, true, true, false, p, column, B);
         } else {
-            FN(tile)(rows, 2, false, false, p, column, B);
+            FN(tile)(rows, 2, false, false, false, p, column, B);
         }
     }
 }

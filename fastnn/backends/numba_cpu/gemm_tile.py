@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 from .cpu import vector_bytes
@@ -47,21 +48,24 @@ def begin(f: Frame, o: Lanes, rows: int, vectors: int, p: Product) -> list[Any]:
 
 
 def add(
-    f: Frame, o: Lanes, rows: int, p: Product, masks: list[Any], ahead: bool, state: list[Any], steps: Any
+    f: Frame,
+    o: Lanes,
+    rows: int,
+    p: Product,
+    masks: list[Any],
+    ahead: bool,
+    state: list[Any],
+    steps: Any,
+    following: bool = False,
 ) -> list[Any]:
-    """The state after some steps, B's vectors read by `masks`; `ahead` to ask for rows of B before their turn. Narrow
-    tiles of a high A ask for the next tile's rows, as if rows of A lay one behind another."""
+    """The state after some steps, B's vectors read by `masks`; `ahead` to ask for rows of B before their turn,
+    `following` for the next tile's rows of A, as if they lay one behind another."""
     builder, vectors = f.builder, len(masks)
     row_bytes, k_bytes, b_bytes = (builder.mul(stride, I64(f.itemsize)) for stride in (p.a_row, p.a_k, p.ldb))
     # Every fourth row has a pointer: the others are reached by offsets that fit in registers. Sums of addresses in the
     # loop would take turns of the units that multiply.
     offsets = [I64(0), row_bytes, *(f.opaque(builder.mul(row_bytes, I64(i))) for i in (2, 3))]
     ahead_bytes = builder.mul(b_bytes, I64(AHEAD))
-    high, asked = rows > TILE_ROWS, rows * f.itemsize
-    if high:
-        along = builder.icmp_signed("==", p.a_k, I64(1))
-        wanted = builder.add(p.A, builder.select(along, builder.mul(row_bytes, I64(rows)), I64(0)))
-        wanted_step = builder.select(along, I64(asked), I64(0))
 
     def step(index: Any, B: Any, *carried: Any) -> list[Any]:
         starts, sums = carried[: -rows * vectors], carried[-rows * vectors :]
@@ -70,22 +74,27 @@ def add(
         if ahead:
             for place in places:
                 f.prefetch(builder.add(place, ahead_bytes))
-        if high:
-            place = builder.add(wanted, builder.mul(index, wanted_step))
-            for line in range(0, asked, 64):
-                f.prefetch(builder.add(place, I64(line)))
         after = []
         for i in range(rows):
             a = o.splat(f.load_scalar(builder.add(starts[i // 4], offsets[i % 4])))
             after += [o.fma(a, b[j], Value(o, sums[i * vectors + j])).ir for j in range(vectors)]
         return [builder.add(B, b_bytes), *(f.opaque(builder.add(start, k_bytes)) for start in starts), *after]
 
+    def asking(index: Any, wanted: Any, *carried: Any) -> list[Any]:
+        for line in range(0, rows * f.itemsize, 64):
+            f.prefetch(builder.add(wanted, I64(line)))
+        return [f.opaque(builder.add(wanted, I64(rows * f.itemsize))), *step(index, *carried)]
+
+    if following:
+        return f.carry(steps, [builder.add(p.A, builder.mul(row_bytes, I64(rows))), *state], asking)[1:]
     return f.carry(steps, state, step)
 
 
-def _sums(f: Frame, o: Lanes, rows: int, p: Product, masks: list[Any], ahead: bool) -> list[Any]:
+def _sums(
+    f: Frame, o: Lanes, rows: int, p: Product, masks: list[Any], ahead: bool, following: bool = False
+) -> list[Any]:
     """rows x vectors accumulators after all steps."""
-    state = add(f, o, rows, p, masks, ahead, begin(f, o, rows, len(masks), p), p.k)
+    state = add(f, o, rows, p, masks, ahead, begin(f, o, rows, len(masks), p), p.k, following)
     return state[-rows * len(masks) :]
 
 
@@ -140,7 +149,10 @@ def _tiles(rows: int) -> Any:
 
         def narrow(p: Product) -> None:
             masks = [f.mask(p.n, o.width)]
-            finish(f, o, rows, p, masks, _sums(f, o, rows, p, masks, False))
+            plain = partial(_sums, f, o, rows, p, masks, False)
+            along = builder.icmp_signed("==", p.a_k, I64(1))
+            high = rows > TILE_ROWS  # narrow tiles of a high A
+            finish(f, o, rows, p, masks, f.either(along, partial(plain, following=True), plain) if high else plain())
 
         def wide(p: Product, packed: Any) -> None:
             full, masks = [None, None], [None, f.mask(builder.sub(p.n, I64(o.width)), o.width)]
