@@ -127,10 +127,10 @@ def _thin(f: Frame, *arguments: Any) -> None:
     low = m // tiles
     tall, left = m - tiles * low, n % group
     whole = n - left
-    with to.loop(whole, (tiles == 1).select(whole.most(1), group)) as column, to.loop(tiles) as tile:
+    width = (tiles == 1).select(whole.most(1), group)  # a lone tile takes all columns in one call
+    with to.loop(whole, width) as column, to.loop(tiles) as tile:
         first, own = tile * low + tile.least(tall), (tile < tall).select(low + 1, low)
         c, a = C + (first * ldc + column) * size, A + first * a_row * size
-        width = (tiles == 1).select(whole, group)
         offset = column * size
         to.call(gemm_thin, own - 1, c, ldc, a, a_row, a_k, B + offset, ldb, width, k, bias + offset, flags)
     with to.when(left > 0):
