@@ -45,8 +45,8 @@ extern "C" {
 #define FNN_GRADIENT_ROWS 42 /* of them whose gradient goes to the optimizer at once */
 #define FNN_BLOCK_BYTES 2048 /* of a row of a block of B that it packs */
 #define FNN_PACKED_CHUNKS 2 /* blocks of B that its buffer holds */
-#define FNN_SCRATCH_F32 358912 /* reals of a thread's scratch */
-#define FNN_SCRATCH_F64 196096
+#define FNN_SCRATCH_F32 358928 /* reals of a thread's scratch, which begins at a multiple of 8 bytes */
+#define FNN_SCRATCH_F64 196104
 
 /* A plan and its state. Reals are of the dtype of the function that is called. */
 typedef struct fnn_program {

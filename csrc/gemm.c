@@ -59,7 +59,7 @@ KERNEL static void FN(blocks)(real *C, int64_t ldc, const real *A, int64_t a_row
             if (thin) {
                 FN(thin)(&p, m);
             } else {
-                FN(gemm_chunk)(&p, m, pack);
+                FN(gemm_rows)(&p, m, pack);
             }
             start += FNN_K_CHUNK;
         } while (start < k);

@@ -108,9 +108,23 @@ INLINE void FN(wanting_tiles)(FN(product) p)
     }
 }
 
-KERNEL void FN(gemm_rows)(const FN(product) *product, int64_t m, real *rows)
+/* Whether tiles should have rows of A beside each other: those of X^T dZ where many panels read them, or where they are
+ * many; those of X and dZ where they share few sets of the first cache. */
+INLINE bool FN(packs_rows)(const FN(product) *p, int64_t m)
+{
+    const int64_t bytes = m * p->k * (int64_t)sizeof(real);
+    if (p->a_k == 1) {
+        return fnn_aliases(p->a_row * (int64_t)sizeof(real)) && m > 12 && (p->n > 4 * W || p->n <= W);
+    }
+    const bool often = bytes > 32768 || fnn_aliases(p->a_k * (int64_t)sizeof(real));
+    return (p->n > 8 * W && often) || (p->n > 2 * W && bytes > FNN_SECOND_CACHE);
+}
+
+KERNEL void FN(gemm_rows)(const FN(product) *product, int64_t m, real *pack)
 {
     FN(product) p = *product;
+    real *rows = pack != NULL && FN(packs_rows)(&p, m) ? pack + FNN_PACKED_ROWS : NULL;
+    fnn_expected *expected = pack != NULL ? FN(expected)(pack) : NULL;
     const int64_t a_row = p.a_row, a_k = p.a_k, k = p.k;
     const bool copies = rows != NULL && a_k == 1, packs = rows != NULL && !copies;
     const int64_t most = p.n <= W ? NARROW_ROWS : TILE_ROWS, tiles = (m + most - 1) / most;
@@ -133,6 +147,9 @@ KERNEL void FN(gemm_rows)(const FN(product) *product, int64_t m, real *rows)
         }
         for (int64_t tile = first; tile < last; tile++) {
             const int64_t own = low + (tile < split);
+            if (expected != NULL && expected->left > 0) {
+                fnn_ask(expected);
+            }
             if (packs) {
                 p.a_k = own;
             } else if (copies) {
@@ -159,23 +176,6 @@ KERNEL void FN(gemm_rows)(const FN(product) *product, int64_t m, real *rows)
             }
         }
     }
-}
-
-/* Whether tiles should have rows of A beside each other: those of X^T dZ where many panels read them, or where they are
- * many; those of X and dZ where they share few sets of the first cache. */
-INLINE bool FN(packs_rows)(const FN(product) *p, int64_t m)
-{
-    const int64_t bytes = m * p->k * (int64_t)sizeof(real);
-    if (p->a_k == 1) {
-        return fnn_aliases(p->a_row * (int64_t)sizeof(real)) && m > 12 && (p->n > 4 * W || p->n <= W);
-    }
-    const bool often = bytes > 32768 || fnn_aliases(p->a_k * (int64_t)sizeof(real));
-    return (p->n > 8 * W && often) || (p->n > 2 * W && bytes > FNN_SECOND_CACHE);
-}
-
-KERNEL void FN(gemm_chunk)(const FN(product) *product, int64_t m, real *pack)
-{
-    FN(gemm_rows)(product, m, FN(packs_rows)(product, m) ? pack + FNN_PACKED_ROWS : NULL);
 }
 
 #endif

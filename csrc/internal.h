@@ -46,8 +46,8 @@
 #define FNN_LOGITS FNN_LOSS_softmax_crossentropy
 #define FNN_ACCURACY FNN_METRIC_binary_accuracy
 
-/* What a GEMM may leave to the second cache unpacked; rows that lie a multiple of the other apart share few sets of a
- * cache. */
+/* Bytes that a kernel may leave to the second cache, beside what else has to be there; rows that lie a multiple of the
+ * other apart share few sets of a cache. */
 #define FNN_SECOND_CACHE 600000
 #define FNN_ALIAS_BYTES 4096
 
@@ -130,6 +130,19 @@ typedef struct fnn_scan {
     double largest;
     int64_t *found;
 } fnn_scan;
+
+/* prefetch.c: the samples that a thread gathers in the next step, which the tiles of this one ask for. */
+typedef struct fnn_expected {
+    const int64_t *order; /* from the sample that is asked for next */
+    int64_t left, burst; /* samples: all of them, and for a tile */
+    const char *x, *y;
+    int64_t x_row, y_row, x_bytes; /* between rows, and of a row of X */
+} fnn_expected;
+
+/* What a member expects of the step that begins at batch_start; asks the second cache for the next samples. */
+void fnn_expect(fnn_expected *expected, const fnn_program *program, const fnn_data *data, int64_t batch_start,
+                int64_t member, int64_t team);
+void fnn_ask(fnn_expected *expected);
 
 /* The scalars of one optimizer step, float64. */
 typedef struct fnn_step {

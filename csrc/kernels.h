@@ -8,10 +8,16 @@ void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, c
 bool FN(packs_columns)(int64_t ldb, int64_t m, int64_t n, int64_t depth); /* whether packing B repays the copy */
 void FN(bias_backward)(real *db, const real *dZ, int64_t ld, int64_t rows, int64_t columns);
 
+/* The samples that a thread expects, in its buffer. */
+INLINE fnn_expected *FN(expected)(real *pack)
+{
+    return (fnn_expected *)(void *)(pack + FNN_EXPECTED);
+}
+
 /* gemm_blocks.c: C (+)= A B over one chunk of k and a block of columns. Columns of B lie in panels of two vectors: rows of
- * a panel `ldb` apart, panels `panel`. `rows` takes copies of A's, or is NULL; gemm_chunk decides. A gradient names the
- * parameters that the optimizer wants after it: where they begin, the bytes of a row, and those from theta to a slot.
- * With FNN_FAR the next rows of A are asked for. */
+ * a panel `ldb` apart, panels `panel`. A gradient names the parameters that the optimizer wants after it: where they
+ * begin, the bytes of a row, and those from theta to a slot. With FNN_FAR the next rows of A are asked for. `pack` takes
+ * copies of A's rows where they repay it, and says which samples tiles ask for; it may be NULL. */
 typedef struct FN(product) {
     real *C;
     const real *A, *B, *bias;
@@ -20,8 +26,7 @@ typedef struct FN(product) {
     const char *wanted; /* or NULL */
     int64_t wanted_row, slot_0, slot_1;
 } FN(product);
-void FN(gemm_rows)(const FN(product) *product, int64_t m, real *rows);
-void FN(gemm_chunk)(const FN(product) *product, int64_t m, real *pack);
+void FN(gemm_rows)(const FN(product) *product, int64_t m, real *pack);
 void FN(pack_panels)(real *panels, const real *B, int64_t ldb, int64_t n, int64_t k);
 
 /* gemm_few.c: what gemm.c gives to it. Dot products: out (rows, count) = R (rows, k), contiguous along k, times `count`

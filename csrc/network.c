@@ -11,10 +11,11 @@
 
 #else
 
-/* What holds for a whole call: transposed weights, and inverse deviations of statistics that no step changes. */
+/* What holds for a whole call: no samples to expect yet, transposed weights, and inverse deviations of statistics that no step changes. */
 INLINE void FN(prepare)(const fnn_program *program, bool training, fnn_sync *sync, int64_t member, int64_t team)
 {
     bool any = false;
+    FN(expected)(FN(pack)(program, member))->left = 0;
     for (int64_t number = 0; number < program->instruction_count; number++) {
         const int64_t *at = program->instructions + number * FNN_I_WIDTH, kind = at[FNN_I_KIND];
         int64_t first, last;
@@ -99,6 +100,7 @@ KERNEL static int64_t FN(steps)(const fnn_run *run, fnn_sync *sync, int64_t memb
     const fnn_data *data = run->data;
     const bool training = run->mode != FNN_MODE_SCORE, updating = run->mode == FNN_MODE_STEPS;
     const bool gradient_first = updating && fnn_clips_norms(program);
+    fnn_expected *expected = FN(expected)(FN(pack)(program, member));
     FN(prepare)(program, training, sync, member, team);
     for (int64_t step = run->first; step < run->last; step++) {
         const int64_t start = step * data->batch, batch_rows = fnn_least(data->batch, data->rows - start);
@@ -110,6 +112,7 @@ KERNEL static int64_t FN(steps)(const fnn_run *run, fnn_sync *sync, int64_t memb
             s = fnn_step_scalars(program, run->rates != NULL ? run->rates[step - run->first]
                                                              : program->scalars[FNN_SCALAR_LEARNING_RATE]);
         }
+        fnn_expect(expected, program, data, step + 1 < run->last ? start + batch_rows : data->rows, member, team);
         FN(row_phase)(run, sync, member, team, start, batch_rows);
         fnn_barrier(sync, team);
         if (member == 0) {

@@ -268,7 +268,7 @@ INLINE void FN(kernel_phase)(const fnn_program *program, const int64_t *row, int
             if (once) {
                 for (int64_t chunk = 0; chunk < chunks; chunk++) {
                     const int64_t at = chunk * FNN_K_CHUNK, depth = fnn_least(FNN_K_CHUNK, batch_rows - at);
-                    FN(gemm_chunk)(&(FN(product)){
+                    FN(gemm_rows)(&(FN(product)){
                         .C = gradient, .A = X + at * ldx + start, .B = pack + at * width, .ldc = ld, .a_row = 1,
                         .a_k = ldx, .ldb = 2 * W, .panel = 2 * W * depth, .n = columns, .k = depth,
                         .flags = FNN_PACKED | (chunk > 0 ? FNN_ACCUMULATE : 0),

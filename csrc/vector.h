@@ -78,9 +78,10 @@
 
 #define W (BYTES / (int64_t)sizeof(real))
 #define FNN_BLOCK_COLUMNS (FNN_BLOCK_BYTES / (int64_t)sizeof(real))
-/* A thread's buffer: blocks of B, rows of A, the gradient of a block of a W. */
+/* A thread's buffer: blocks of B, rows of A, an fnn_expected, the gradient of a block of a W. */
 #define FNN_PACKED_ROWS (FNN_PACKED_CHUNKS * FNN_K_CHUNK * FNN_BLOCK_COLUMNS)
-#define FNN_PACK_SIZE (FNN_PACKED_ROWS + FNN_K_CHUNK * FNN_BLOCK_ROWS)
+#define FNN_EXPECTED (FNN_PACKED_ROWS + FNN_K_CHUNK * FNN_BLOCK_ROWS)
+#define FNN_PACK_SIZE (FNN_EXPECTED + 64 / (int64_t)sizeof(real))
 #undef FNN_SCRATCH
 #if FNN_F64
 #define FNN_SCRATCH FNN_SCRATCH_F64
@@ -88,7 +89,8 @@
 #define FNN_SCRATCH FNN_SCRATCH_F32
 #endif
 _Static_assert(FNN_SCRATCH >= FNN_PACK_SIZE + FNN_BLOCK_ROWS * FNN_BLOCK_COLUMNS && FNN_SCRATCH >= FNN_PACK_SIZE +
-               FNN_GRADIENT_BLOCK && FNN_SCRATCH % FNN_LANES == 0, "a thread's scratch holds all of its parts");
+               FNN_GRADIENT_BLOCK && FNN_SCRATCH * (int64_t)sizeof(real) % 64 == 0 && sizeof(fnn_expected) <= 64,
+               "a thread's scratch holds all of its parts");
 #define PARTS (FNN_LANES / W)
 
 typedef real FN(V) __attribute__((vector_size(BYTES)));

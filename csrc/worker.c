@@ -26,10 +26,12 @@ INLINE void FN(operate_gemm)(const fnn_call *call, int64_t member, int64_t team)
         return;
     }
     const int64_t row = columns ? 0 : first, column = columns ? first : 0;
+    real *pack = (real *)call->pack + member * FNN_SCRATCH;
+    FN(expected)(pack)->left = 0;
     FN(gemm)(FN(at)(call, 0, row) + column, call->ld[0], (const real *)call->array[1] + row * a_row, a_row, a_k,
              (const real *)call->array[2] + column * (transposed ? ldb : 1), ldb, columns ? m : last - first,
              columns ? last - first : n, call->k, bias ? (const real *)call->array[3] + column : NULL,
-             (bias ? FNN_BIAS : 0) | (transposed ? FNN_TRANSPOSED : 0), (real *)call->pack + member * FNN_SCRATCH);
+             (bias ? FNN_BIAS : 0) | (transposed ? FNN_TRANSPOSED : 0), pack);
 }
 
 /* Totals, whose order is fixed: one thread. */

@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 from ...arithmetic import K_CHUNK
-from .gemm_blocks import ALIAS_BYTES, CHUNK, PACK_PANELS, SECOND_CACHE, packed_columns
+from .cpu import SECOND_CACHE
+from .gemm_blocks import ALIAS_BYTES, PACK_PANELS, ROWS, packed_columns
 from .gemm_few import DOTS, few_columns, few_dots, lone_row, thin
 from .gemm_tile import ACCUMULATE, ALIAS_ROWS, BIAS, BYTES, FAR, PACKED, RELU, THIN_ROWS, TRANSPOSED
 from .integers import Control
@@ -67,7 +68,7 @@ def _blocks(f: Frame, *arguments: Any) -> None:
                     b, ld = packs.select(pack, b), packs.select(2 * lanes, ldb)
                     panel = packs.select(depth * (2 * lanes), 2 * lanes)
                     product = c, ldc, a, a_row, a_k, b, ld, panel, m, width, depth, bias_at, own
-                    to.call(CHUNK, *product, pack, 0, 0, 0, 0)
+                    to.call(ROWS, *product, pack, 0, 0, 0, 0)
 
 
 # (C, ldc, A, row stride of A, k stride of A, B, ldb, m, n, k, bias, flags, pack)

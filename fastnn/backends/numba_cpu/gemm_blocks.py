@@ -9,18 +9,18 @@ from typing import Any
 from numba.extending import register_jitable
 
 from ...arithmetic import K_CHUNK
+from .cpu import SECOND_CACHE
 from .gemm_tile import BYTES, FAR, NARROW_ROWS, PACKED, TILE_ROWS, Product, add, begin, finish, gemm_tiles
 from .integers import Control, Integer
 from .lanes import I64, LANES, Frame, Kernel, Lanes, register
+from .prefetch import EXPECTED_BYTES, LEFT, ask
 
 BLOCK_ROWS = 126  # rows of A that are packed at a time
 GRADIENT_ROWS = 42  # of them whose gradient goes to the optimizer at once
 BLOCK_BYTES = 2048  # of a row of a block of B
 PACKED_CHUNKS = 2  # blocks of B that a buffer holds
 PACK_AHEAD = 6  # how many rows before its turn a row of B is asked for when it is packed
-# What a GEMM may leave to the second cache unpacked; rows that lie a multiple of the other apart share few sets of a
-# cache.
-SECOND_CACHE, ALIAS_BYTES = 600000, 4096
+ALIAS_BYTES = 4096  # rows that lie a multiple of it apart share few sets of a cache
 FAR_BYTES = 256  # that a tile asks for of a next row of A
 COPY_STRIDE = K_CHUNK + LANES  # of copied rows of A
 
@@ -39,9 +39,15 @@ def packed_rows(size):
 
 
 @register_jitable
+def expected_samples(size):
+    """Where the table of expected samples begins in that buffer."""
+    return packed_rows(size) + K_CHUNK * BLOCK_ROWS
+
+
+@register_jitable
 def pack_size(size):
     """Elements of that buffer."""
-    return packed_rows(size) + K_CHUNK * BLOCK_ROWS
+    return expected_samples(size) + EXPECTED_BYTES // size
 
 
 def _pack_rows(f: Frame, copy: Any, A: Any, a_k: Any, rows: Any, tiles: Any, k: Any) -> None:
@@ -143,15 +149,27 @@ wanting_tiles = Kernel("gemm_wanting_tiles", 15, 0, _asking_tiles(far=False), "v
 far_tiles = Kernel("gemm_far_tiles", 15, 0, _asking_tiles(far=True), "void")
 
 
+def _packs_rows(size: int, a_row: Any, a_k: Any, m: Any, n: Any, k: Any) -> Any:
+    """Whether tiles should have rows of A beside each other: those of X^T dZ where many panels read them, or where they
+    are many; those of X and dZ where they share few sets of the first cache."""
+    lanes, total = BYTES // size, m * k * size
+    aliased = (a_row * size % ALIAS_BYTES == 0) & (m > 12) & ((n > 4 * lanes) | (n <= lanes))
+    often = (total > 32768) | (a_k * size % ALIAS_BYTES == 0)
+    many = ((n > 8 * lanes) & often) | ((n > 2 * lanes) & (total > SECOND_CACHE))
+    return ((a_k == 1) & aliased) | ((a_k != 1) & many)
+
+
 def _gemm_rows(f: Frame, *arguments: Any) -> None:
     """C_mn (+)= A_mk B_kn over one chunk of k and a block of columns. Columns of B lie in panels of two vectors: rows
-    of a panel `ldb` apart, panels `panel`. `rows` takes copies of A's, or is 0. A gradient names the parameters that
-    the optimizer wants after it: where they begin (or 0), the bytes of a row, and those from theta to a slot. With FAR
-    the next rows of A are asked for."""
+    of a panel `ldb` apart, panels `panel`. A gradient names the parameters that the optimizer wants after it: where
+    they begin (or 0), the bytes of a row, and those from theta to a slot. With FAR the next rows of A are asked for.
+    `pack` takes copies of A's rows where they repay it, and says which samples tiles ask for; it may be 0."""
     to, size = Control(f), f.itemsize
-    C, ldc, A, a_row, a_k, B, ldb, panel, m, n, k, bias, flags, rows, *wants = to.integers(arguments)
+    C, ldc, A, a_row, a_k, B, ldb, panel, m, n, k, bias, flags, pack, *wants = to.integers(arguments)
     wanted, wanted_row, slot_0, slot_1 = wants
-    width = 2 * BYTES // size
+    width, has_buffer = 2 * BYTES // size, pack != 0
+    copied = has_buffer & _packs_rows(size, a_row, a_k, m, n, k)
+    rows, samples = copied.select(pack + packed_rows(size) * size, 0), pack + expected_samples(size) * size
     far = (flags & (FAR | PACKED) == FAR | PACKED) & (rows == 0)
     asking = far.select(n.least(K_CHUNK * size // FAR_BYTES * width), n)
     copies, packs = (rows != 0) & (a_k == 1), (rows != 0) & (a_k != 1)
@@ -169,6 +187,8 @@ def _gemm_rows(f: Frame, *arguments: Any) -> None:
             to.call(pack_rows, rows, a, a_k, low + 1, split - opening, k)
             to.call(pack_rows, rows + high * k * size, a + high * size, a_k, low, end - split, k)
         with to.loop(end - opening) as number:
+            with to.when(has_buffer), to.when(to.at(samples, LEFT) > 0):
+                to.call(ask, samples)
             tile = opening + number
             first = tile * low + tile.least(tall)
             own = (tile < tall).select(low + 1, low)
@@ -190,32 +210,7 @@ def _gemm_rows(f: Frame, *arguments: Any) -> None:
                 to.call(gemm_tiles, own - 1, c, ldc, at, row, step, b, ldb, panel, n - done, k, bias_at, flags)
 
 
-# (C, ldc, A, row stride of A, k stride of A, B, ldb, panel, m, n, k, bias, flags, rows, wanted, wanted_row, slot_0,
-# slot_1)
-gemm_rows = Kernel("gemm_rows", 18, 0, _gemm_rows, "void")
-
-
-def _packs_rows(size: int, a_row: Any, a_k: Any, m: Any, n: Any, k: Any) -> Any:
-    """Whether tiles should have rows of A beside each other: those of X^T dZ where many panels read them, or where they
-    are many; those of X and dZ where they share few sets of the first cache."""
-    lanes, total = BYTES // size, m * k * size
-    aliased = (a_row * size % ALIAS_BYTES == 0) & (m > 12) & ((n > 4 * lanes) | (n <= lanes))
-    often = (total > 32768) | (a_k * size % ALIAS_BYTES == 0)
-    many = ((n > 8 * lanes) & often) | ((n > 2 * lanes) & (total > SECOND_CACHE))
-    return ((a_k == 1) & aliased) | ((a_k != 1) & many)
-
-
-def _gemm_chunk(f: Frame, *arguments: Any) -> None:
-    """`gemm_rows` with copies of rows in the buffer at `pack` where they repay it."""
-    to = Control(f)
-    arguments = list(to.integers(arguments))
-    product, pack, wants = arguments[:13], arguments[13], arguments[14:]
-    _, _, _, a_row, a_k, _, _, _, m, n, k, _, _ = product
-    copies = pack + packed_rows(f.itemsize) * f.itemsize
-    to.call(gemm_rows, *product, _packs_rows(f.itemsize, a_row, a_k, m, n, k).select(copies, 0), *wants)
-
-
 # (C, ldc, A, row stride of A, k stride of A, B, ldb, panel, m, n, k, bias, flags, pack, wanted, wanted_row, slot_0,
 # slot_1)
-CHUNK = Kernel("gemm_chunk", 18, 0, _gemm_chunk, "void")
-gemm_chunk = register(CHUNK)
+ROWS = Kernel("gemm_rows", 18, 0, _gemm_rows, "void")
+gemm_rows = register(ROWS)

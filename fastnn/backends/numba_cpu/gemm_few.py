@@ -9,7 +9,7 @@ from numba.core import cgutils
 
 from ...arithmetic import K_CHUNK
 from .exchange import load_exchanged
-from .gemm_blocks import gemm_rows
+from .gemm_blocks import ROWS
 from .gemm_tile import ACCUMULATE, BIAS, BYTES, RELU, THIN_ROWS, THIN_VECTORS, gemm_thin
 from .integers import Control, Integer
 from .lanes import I64, Frame, Kernel, Lanes, Value, chosen
@@ -135,7 +135,7 @@ def _thin(f: Frame, *arguments: Any) -> None:
         to.call(gemm_thin, own - 1, c, ldc, a, a_row, a_k, B + offset, ldb, width, k, bias + offset, flags)
     with to.when(left > 0):
         C, B, bias = (address + whole * size for address in (C, B, bias))
-        to.call(gemm_rows, C, ldc, A, a_row, a_k, B, ldb, 2 * BYTES // size, m, left, k, bias, flags, 0, 0, 0, 0, 0)
+        to.call(ROWS, C, ldc, A, a_row, a_k, B, ldb, 2 * BYTES // size, m, left, k, bias, flags, 0, 0, 0, 0, 0)
 
 
 # (C, ldc, A, row stride of A, k stride of A, B, ldb, m, n, k, bias, flags)

@@ -111,6 +111,13 @@ class Control:
         self.builder.branch(head)
         self.builder.position_at_end(done)
 
+    def at(self, address: Integer, index: Any) -> Integer:
+        """The int64 at address + 8 index."""
+        return Integer(self.builder, self.builder.load(self.f.pointer((address + index * 8).ir, I64)))
+
+    def put(self, value: Integer, address: Integer, index: Any) -> None:
+        self.builder.store(value.ir, self.f.pointer((address + index * 8).ir, I64))
+
     def when(self, condition: Integer) -> Any:
         return self.builder.if_then(condition.ir)
 

@@ -15,6 +15,7 @@ import math
 from . import call as c
 from . import table as t
 from .elementwise import SOURCE_DTYPES, copy, weighted_sum
+from .gemm_blocks import expected_samples
 from .gemm_tile import FAR
 from .jit import device
 from .losses import r2_sums
@@ -31,10 +32,11 @@ from .parameters import (
     transpose_block,
     update_phase,
 )
+from .prefetch import LEFT, expect
 from .rows import backward, dense, forward, gather, losses
 from .statistics import kept_deviations
 from .threads import barrier
-from .workspace import ROW_BLOCK, buffer, instruction, padded, share
+from .workspace import ROW_BLOCK, buffer, instruction, pack, padded, share
 
 FLOAT32 = SOURCE_DTYPES.index("float32")  # float64 follows
 
@@ -81,7 +83,9 @@ def add_sums(zero, call, rows):
 @device
 def prepare(zero, call, member, team, training):
     """What a call's rows need that follows from the parameters and the kept statistics: a member's rows of every
-    transposed W, its columns of the inverse deviations."""
+    transposed W, its columns of the inverse deviations. No samples are expected yet; gives where their table is."""
+    expected = pack(zero, call, member) + expected_samples(itemsize(zero)) * itemsize(zero)
+    set_integer(expected, LEFT, 0)
     if training or integer_at(call, c.STANDARDIZED) == 1:
         for number in range(integer_at(call, c.INSTRUCTION_COUNT)):
             at = instruction(call, number)
@@ -92,13 +96,14 @@ def prepare(zero, call, member, team, training):
             elif kind == t.STANDARDIZE or (kind == t.BATCH_NORM and not training):
                 kept_deviations(zero, call, at, member, team)
         barrier(integer_at(call, c.SYNC), team)
+    return expected
 
 
 @device
 def steps(zero, call, member, team, training, updating):
     """Steps FIRST..LAST - 1 of the epoch: training with or without the update, or scoring."""
     sync = integer_at(call, c.SYNC)
-    prepare(zero, call, member, team, training)
+    expected = prepare(zero, call, member, team, training)
     n, batch = integer_at(call, c.ROWS), integer_at(call, c.BATCH)
     stop, taken = integer_at(call, c.STOP) == 1, 0
     at_once = updating and not clips_norms(call)
@@ -113,6 +118,7 @@ def steps(zero, call, member, team, training, updating):
             rate = step_rate(call, taken, member)
             power_1, power_2, h0, h1, h2, h3 = step_scalars(call, rate)
             decay = decay_factor(call, rate)
+        expect(call, expected, start + batch_rows if step + 1 < integer_at(call, c.LAST) else n, member, team)
         gather(zero, call, first, last, start, True)
         forward(zero, call, 0, first, last, member, team, batch_rows, training, True)
         losses(zero, call, first, last)

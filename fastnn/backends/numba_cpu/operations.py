@@ -19,11 +19,11 @@ from .elementwise import (
     weighted_sum,
 )
 from .gemm import bias_backward, gemm
-from .gemm_blocks import pack_size
+from .gemm_blocks import expected_samples, pack_size
 from .gemm_tile import BIAS, TRANSPOSED
 from .jit import device
 from .losses import accuracy, crossentropy_backward, crossentropy_forward, loss_backward, loss_forward, r2_sums
-from .memory import double_at, integer_at, itemsize, real, set_double
+from .memory import double_at, integer_at, itemsize, real, set_double, set_integer
 from .normalization import (
     batch_moments,
     batch_norm_backward,
@@ -37,6 +37,7 @@ from .normalization import (
     standardize_forward,
 )
 from .optimizers import AHEAD, optimizer_step
+from .prefetch import LEFT
 from .rows import dropout_rows
 from .softmax import softmax_backward, softmax_forward
 from .workspace import ROW_BLOCK, share
@@ -97,6 +98,7 @@ def operate_gemm(zero, call, family, member, team):
         C, A, m = C + first * ldc * size, A + first * a_row * size, last - first
     if last > first:
         pack = integer_at(call, c.OP_PACK) + member * pack_size(size) * size
+        set_integer(pack + expected_samples(size) * size, LEFT, 0)
         gemm(zero, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack)
 
 

@@ -15,7 +15,7 @@ from .gemm_blocks import (
     BLOCK_ROWS,
     GRADIENT_ROWS,
     K_CHUNK,
-    gemm_chunk,
+    gemm_rows,
     pack_panels,
     pack_size,
     packed_columns,
@@ -282,7 +282,7 @@ def kernel_phase(zero, call, row, first, last, batch_rows, member, updating, dec
                     dz, panel = packed + k * block * size, 2 * BYTES // size
                     flags = PACKED | (ACCUMULATE if k > 0 else 0)
                     wanted = theta + place if updating and k == 0 else 0
-                    gemm_chunk(
+                    gemm_rows(
                         zero,
                         gradient,
                         ld,

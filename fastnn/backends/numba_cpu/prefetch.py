@@ -1,0 +1,63 @@
+"""Samples from memory before a step gathers them. An epoch's order is random, and rows of few lines are too short for
+the processor to foresee: without this a small network waits for them a fifth of its time.
+
+What a thread expects is a table in its buffer, which the tiles of its products read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import call as c
+from .cpu import SECOND_CACHE
+from .integers import Control
+from .jit import device
+from .lanes import Frame, Kernel
+from .memory import integer_at, set_integer
+from .workspace import ROW_BLOCK, share
+
+# The entries: the address of the order, from the sample that is asked for next; samples that are left, and for a tile;
+# addresses of X and y, bytes between their rows, and of a row of X.
+ORDER, LEFT, BURST, X, Y, X_ROW, Y_ROW, X_BYTES = range(8)
+EXPECTED_BYTES = 64
+
+SAMPLE_BYTES = 512  # most of a row of X: the lines of a longer one come one after another by themselves
+LINES = 16  # that are asked for at once: few more can be under way
+
+
+@device
+def expect(call, expected, batch_start, member, team):
+    """The samples of a member's rows of the step that begins at batch_start, if they are to be asked for."""
+    order, size = integer_at(call, c.ORDER), integer_at(call, c.FEATURES) * integer_at(call, c.X_ELEMENT)
+    batch_rows = min(integer_at(call, c.BATCH), integer_at(call, c.ROWS) - batch_start)
+    first, last = share(batch_rows, ROW_BLOCK, member, team)
+    set_integer(expected, LEFT, 0)
+    if order != 0 and 0 < size <= SAMPLE_BYTES and (last - first) * size <= SECOND_CACHE:
+        set_integer(expected, ORDER, order + (batch_start + first) * 8)
+        set_integer(expected, LEFT, last - first)
+        set_integer(expected, BURST, max(LINES // (size // 64 + 2), 1))
+        set_integer(expected, X, integer_at(call, c.X))
+        set_integer(expected, Y, integer_at(call, c.Y))
+        set_integer(expected, X_ROW, integer_at(call, c.X_ROW))
+        set_integer(expected, Y_ROW, integer_at(call, c.Y_ROW))
+        set_integer(expected, X_BYTES, size)
+
+
+def _ask(f: Frame, *arguments: Any) -> None:
+    """Asks the second cache for the next samples."""
+    to = Control(f)
+    (expected,) = to.integers(arguments)
+    order, left, burst, x, y, x_row, y_row, x_bytes = (to.at(expected, entry) for entry in range(8))
+    count = burst.least(left)
+    with to.loop(count) as i:
+        sample = to.at(order, i)
+        row = x + sample * x_row
+        with to.loop(x_bytes, 64) as at:
+            f.prefetch((row + at).ir, second=True)
+        f.prefetch((row + x_bytes - 1).ir, second=True)  # rows begin anywhere in a line
+        f.prefetch((y + sample * y_row).ir, second=True)
+    to.put(order + count * 8, expected, ORDER)
+    to.put(left - count, expected, LEFT)
+
+
+# (the table's address)
+ask = Kernel("ask", 1, 0, _ask, "void")
