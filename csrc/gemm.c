@@ -46,7 +46,7 @@ KERNEL static void FN(blocks)(real *C, int64_t ldc, const real *A, int64_t a_row
             const int64_t depth = fnn_least(k - start, FNN_K_CHUNK);
             FN(product) p = {
                 .C = C + j, .A = A + start * a_k, .B = packs ? pack : B + start * ldb + j,
-                .bias = (flags & FNN_BIAS) ? bias + j : NULL, .ldc = ldc, .a_row = a_row, .a_k = a_k,
+                .bias = (flags & (FNN_BIAS | FNN_SLOPE)) ? bias + j : NULL, .ldc = ldc, .a_row = a_row, .a_k = a_k,
                 .ldb = packs ? 2 * W : ldb, .panel = packs ? 2 * W * depth : 2 * W, .n = width, .k = depth,
                 .flags = (start + depth >= k ? flags : flags & FNN_FAR) | (start > 0 ? FNN_ACCUMULATE : 0) |
                          (packs ? FNN_PACKED : 0),
@@ -64,6 +64,11 @@ KERNEL static void FN(blocks)(real *C, int64_t ldc, const real *A, int64_t a_row
             start += FNN_K_CHUNK;
         } while (start < k);
     }
+}
+
+bool FN(takes_slope)(int64_t m, int64_t n)
+{
+    return m > DOTS && n > DOTS;
 }
 
 KERNEL void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B, int64_t ldb,

@@ -170,6 +170,9 @@ KERNEL void FN(gemm_rows)(const FN(product) *product, int64_t m, real *pack)
                 p.wanted += own * p.wanted_row;
             }
             p.C += own * p.ldc;
+            if (p.flags & FNN_SLOPE) {
+                p.bias += own * p.ldc;
+            }
             A += own * a_row;
             if (packs) {
                 p.A += own * k;

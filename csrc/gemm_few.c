@@ -113,6 +113,7 @@ KERNEL void FN(thin)(const FN(product) *product, int64_t m)
     for (; column + THIN_VECTORS * W <= p.n; column += THIN_VECTORS * W) {
         p.A = product->A;
         p.C = product->C;
+        p.bias = product->bias;
         for (int64_t tile = 0; tile < tiles; tile++) {
             const int64_t own = low + (tile < tall);
             switch (own) {
@@ -139,13 +140,16 @@ KERNEL void FN(thin)(const FN(product) *product, int64_t m)
             }
             p.A += own * p.a_row;
             p.C += own * p.ldc;
+            if (p.flags & FNN_SLOPE) {
+                p.bias += own * p.ldc;
+            }
         }
     }
     if (column < p.n) {
         FN(product) rest = *product;
         rest.C += column;
         rest.B += column;
-        rest.bias = p.bias != NULL ? p.bias + column : NULL;
+        rest.bias = rest.bias != NULL ? rest.bias + column : NULL;
         rest.n -= column;
         FN(gemm_rows)(&rest, m, NULL);
     }

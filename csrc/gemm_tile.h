@@ -99,7 +99,7 @@ INLINE void FN(add)(const int rows, const int vectors, const bool full, const bo
     }
 }
 
-/* What follows the sums: C, bias, ReLU. */
+/* What follows the sums: C, bias, ReLU or its slope. */
 INLINE void FN(finish)(const int rows, const int vectors, TILE *t, const FN(product) *p, int64_t column)
 {
     const int64_t n = p->n - column;
@@ -129,6 +129,16 @@ INLINE void FN(finish)(const int rows, const int vectors, TILE *t, const FN(prod
             FNN_UNROLL
             for (int j = 0; j < vectors; j++) {
                 t->sum[i][j] = SELECT(LT(t->sum[i][j], SPLAT((real)0)), SPLAT((real)0), t->sum[i][j]);
+            }
+        }
+    }
+    if (p->flags & FNN_SLOPE) {
+        FNN_UNROLL
+        for (int i = 0; i < rows; i++) {
+            FNN_UNROLL
+            for (int j = 0; j < vectors; j++) {
+                const V a = LOAD_FIRST(p->bias + i * p->ldc + column + j * W, n - j * W);
+                t->sum[i][j] = FN(relu_backward)(t->sum[i][j], a, a);
             }
         }
     }

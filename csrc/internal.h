@@ -54,8 +54,11 @@
 /* How far ahead an optimizer asks for its lines, where parameters that come next lie behind each other. */
 #define FNN_AHEAD_BYTES 2048
 
-/* What a GEMM does beside C = A B. */
-enum { FNN_ACCUMULATE = 1, FNN_BIAS = 2, FNN_RELU = 4, FNN_PACKED = 8, FNN_TRANSPOSED = 16, FNN_FAR = 32 };
+/* What a GEMM does beside C = A B. FNN_SLOPE: C times the slope of ReLU, from its output, which comes in the place of
+ * the bias and lies as C does. */
+enum {
+    FNN_ACCUMULATE = 1, FNN_BIAS = 2, FNN_RELU = 4, FNN_PACKED = 8, FNN_TRANSPOSED = 16, FNN_FAR = 32, FNN_SLOPE = 64
+};
 
 /* What a tile asks for of a next row of A. */
 #define FNN_FAR_BYTES 256

@@ -239,6 +239,29 @@ KERNEL void FN(batch_gradients)(const fnn_program *program, int64_t number, int6
                        last - first);
 }
 
+/* The gradient of a DENSE's source, and in place that of a relu before it, for `rows` rows of the workspace from
+ * `first`. Gives the number of the first instruction that is done. */
+INLINE int64_t FN(dense_backward)(const fnn_program *program, int64_t number, int64_t first, int64_t rows, real *pack)
+{
+    const int64_t *at = program->instructions + number * FNN_I_WIDTH, *before = at - FNN_I_WIDTH;
+    const int64_t inputs = at[FNN_I_INPUTS], outputs = at[FNN_I_OUTPUTS], ld = fnn_padded(inputs);
+    const bool transposed = fnn_packs_transposed(inputs, outputs);
+    const real *kernel = transposed ? (const real *)program->theta + at[FNN_I_KERNEL]
+                                    : (const real *)program->workspace + at[FNN_I_TRANSPOSED];
+    const real *output = NULL;
+    int flags = transposed ? FNN_TRANSPOSED : 0;
+    if (number > 0 && before[FNN_I_KIND] == FNN_KIND_ACTIVATION && before[FNN_I_CODE] == FNN_ACTIVATION_relu &&
+        before[FNN_I_GRAD_SRC] == at[FNN_I_GRAD_SRC] && FN(takes_slope)(rows, inputs)) {
+        output = FN(buffer)(program, before[FNN_I_SAVED], inputs, first);
+        flags |= FNN_SLOPE;
+        number--;
+    }
+    FN(gemm)(FN(buffer)(program, at[FNN_I_GRAD_SRC], inputs, first), ld,
+             FN(buffer)(program, at[FNN_I_GRAD_DST], outputs, first), fnn_padded(outputs), 1, kernel,
+             transposed ? outputs : ld, rows, inputs, outputs, output, flags, pack);
+    return number;
+}
+
 /* The gradients of all activations for rows first ... last - 1, from `ready` (or, if it is -1, from the last
  * instruction) to the first. They stop at each BATCH_NORM but `ready`, whose sums over the batch are there. Gives
  * where: -1 at the end. */
@@ -262,13 +285,7 @@ KERNEL int64_t FN(backward)(const fnn_program *program, int64_t ready, int64_t f
         real *d_src = FN(buffer)(program, at[FNN_I_GRAD_SRC], width_in, first);
         switch (at[FNN_I_KIND]) {
         case FNN_KIND_DENSE:
-            if (fnn_packs_transposed(width_in, width_out)) {
-                FN(gemm)(d_src, ld_src, d_dst, ld_dst, 1, (const real *)program->theta + at[FNN_I_KERNEL], width_out,
-                         rows, width_in, width_out, NULL, FNN_TRANSPOSED, pack);
-            } else {
-                FN(gemm)(d_src, ld_src, d_dst, ld_dst, 1, (const real *)program->workspace + at[FNN_I_TRANSPOSED],
-                         ld_src, rows, width_in, width_out, NULL, 0, pack);
-            }
+            number = FN(dense_backward)(program, number, first, rows, pack);
             break;
         case FNN_KIND_ACTIVATION:
             FN(activation_backward)((int)at[FNN_I_CODE], d_src, d_dst, saved, rows * ld_dst,

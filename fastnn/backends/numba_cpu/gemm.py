@@ -76,9 +76,9 @@ blocks = Kernel("gemm_blocks", 13, 0, _blocks, "void")
 
 
 def _gemm(f: Frame, *arguments: Any) -> None:
-    """C_mn = A_mk B_kn by the chunk rule, then `flags`: BIAS, RELU; with TRANSPOSED B is given as (n, k). Addresses;
-    strides in elements. `pack` is that of a buffer of `pack_size` elements. Rows gemm_nn, gemm_tn, gemm_nt,
-    dense_forward."""
+    """C_mn = A_mk B_kn by the chunk rule, then `flags`: BIAS, RELU, SLOPE (if C has over DOTS rows and columns); with
+    TRANSPOSED B is given as (n, k). Addresses; strides in elements. `pack` is that of a buffer of `pack_size` elements.
+    Rows gemm_nn, gemm_tn, gemm_nt, dense_forward."""
     to, lanes = Control(f), BYTES // f.itemsize
     C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack = to.integers(arguments)
     transposed = flags & TRANSPOSED != 0

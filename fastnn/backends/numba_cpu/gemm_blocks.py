@@ -10,7 +10,7 @@ from numba.extending import register_jitable
 
 from ...arithmetic import K_CHUNK
 from .cpu import SECOND_CACHE
-from .gemm_tile import BYTES, FAR, NARROW_ROWS, PACKED, TILE_ROWS, Product, add, begin, finish, gemm_tiles
+from .gemm_tile import BYTES, FAR, NARROW_ROWS, PACKED, SLOPE, TILE_ROWS, Product, add, begin, finish, gemm_tiles
 from .integers import Control, Integer
 from .lanes import I64, LANES, Frame, Kernel, Lanes, register
 from .prefetch import EXPECTED_BYTES, LEFT, ask
@@ -199,15 +199,16 @@ def _gemm_rows(f: Frame, *arguments: Any) -> None:
             row, step = copies.select(COPY_STRIDE, packs.select(1, a_row)), packs.select(own, a_k)
             c, whole = C + first * ldc * size, ((wanted != 0) | far) & (own == TILE_ROWS)
             done = whole.select(asking // width * width, 0)  # columns
-            product = c, ldc, at, row, step, B, panel, asking, k, bias, flags
+            beside = bias + (flags & SLOPE != 0).select(first * ldc * size, 0)
+            product = c, ldc, at, row, step, B, panel, asking, k, beside, flags
             with to.when(whole), to.either(far) as (rows_next, parameters_next):
                 with rows_next:
                     to.call(far_tiles, *product, at + own * a_row * size, a_row * size, 0, 0)
                 with parameters_next:
                     to.call(wanting_tiles, *product, wanted + first * wanted_row, wanted_row, slot_0, slot_1)
             with to.when(done < n):
-                c, b, bias_at = c + done * size, B + done // width * panel * size, bias + done * size
-                to.call(gemm_tiles, own - 1, c, ldc, at, row, step, b, ldb, panel, n - done, k, bias_at, flags)
+                c, b, beside = c + done * size, B + done // width * panel * size, beside + done * size
+                to.call(gemm_tiles, own - 1, c, ldc, at, row, step, b, ldb, panel, n - done, k, beside, flags)
 
 
 # (C, ldc, A, row stride of A, k stride of A, B, ldb, panel, m, n, k, bias, flags, pack, wanted, wanted_row, slot_0,

@@ -10,7 +10,7 @@ from numba.core import cgutils
 from ...arithmetic import K_CHUNK
 from .exchange import load_exchanged
 from .gemm_blocks import ROWS
-from .gemm_tile import ACCUMULATE, BIAS, BYTES, RELU, THIN_ROWS, THIN_VECTORS, gemm_thin
+from .gemm_tile import ACCUMULATE, BIAS, BYTES, RELU, SLOPE, THIN_ROWS, THIN_VECTORS, gemm_thin
 from .integers import Control, Integer
 from .lanes import I64, Frame, Kernel, Lanes, Value, chosen
 
@@ -132,7 +132,8 @@ def _thin(f: Frame, *arguments: Any) -> None:
         first, own = tile * low + tile.least(tall), (tile < tall).select(low + 1, low)
         c, a = C + (first * ldc + column) * size, A + first * a_row * size
         offset = column * size
-        to.call(gemm_thin, own - 1, c, ldc, a, a_row, a_k, B + offset, ldb, width, k, bias + offset, flags)
+        beside = bias + offset + (flags & SLOPE != 0).select(first * ldc * size, 0)
+        to.call(gemm_thin, own - 1, c, ldc, a, a_row, a_k, B + offset, ldb, width, k, beside, flags)
     with to.when(left > 0):
         C, B, bias = (address + whole * size for address in (C, B, bias))
         to.call(ROWS, C, ldc, A, a_row, a_k, B, ldb, 2 * BYTES // size, m, left, k, bias, flags, 0, 0, 0, 0, 0)

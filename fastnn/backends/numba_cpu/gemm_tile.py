@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, NamedTuple
 
+from ...formulas import relu_slope
 from .cpu import vector_bytes
 from .lanes import I64, Frame, Lanes, Value, chosen
 
@@ -15,6 +16,7 @@ RELU = 4  # then max(0, .)
 PACKED = 8  # the panels of B are padded to whole vectors
 TRANSPOSED = 16  # of `gemm`: B is given as (n, k)
 FAR = 32  # of `gemm`: A comes from far away, a row after the other
+SLOPE = 64  # then times the slope of ReLU, from its output, which comes in the place of the bias and lies as C does
 
 BYTES = vector_bytes()
 # Most rows of a tile of two vectors, of one vector, and of four. From how many rows of A on B is packed if its rows
@@ -99,11 +101,11 @@ def _sums(
 
 
 def finish(f: Frame, o: Lanes, rows: int, p: Product, masks: list[Any], sums: list[Any]) -> None:
-    """What follows the sums: C, bias, ReLU."""
+    """What follows the sums: C, bias, ReLU or its slope."""
     builder, vectors = f.builder, len(masks)
     c_bytes = builder.mul(p.ldc, I64(f.itemsize))
-    lines = [builder.add(p.C, builder.mul(c_bytes, I64(i))) for i in range(rows)]
-    places = [builder.add(line, I64(j * BYTES)) for line in lines for j in range(vectors)]
+    apart = [builder.add(builder.mul(c_bytes, I64(i)), I64(j * BYTES)) for i in range(rows) for j in range(vectors)]
+    places = [builder.add(p.C, offset) for offset in apart]
 
     def accumulated() -> list[Any]:
         return [
@@ -118,9 +120,14 @@ def finish(f: Frame, o: Lanes, rows: int, p: Product, masks: list[Any], sums: li
     def rectified() -> list[Any]:
         return [o.select(Value(o, value) < 0.0, 0.0, Value(o, value)).ir for value in sums]
 
+    def sloped() -> list[Any]:
+        outputs = [f.load(builder.add(p.bias, offset), masks[n % vectors], o) for n, offset in enumerate(apart)]
+        return [relu_slope(o, Value(o, value), a, None).ir for value, a in zip(sums, outputs, strict=True)]
+
     sums = f.either(f.has(p.flags, ACCUMULATE), accumulated, lambda: sums)
     sums = f.either(f.has(p.flags, BIAS), biased, lambda: sums)
     sums = f.either(f.has(p.flags, RELU), rectified, lambda: sums)
+    sums = f.either(f.has(p.flags, SLOPE), sloped, lambda: sums)
     for number, (place, value) in enumerate(zip(places, sums, strict=True)):
         f.store(Value(o, value), place, masks[number % vectors])
 

@@ -8,7 +8,8 @@ from . import call as c
 from . import table as t
 from .elementwise import activation_backward, activation_forward, affine, copy, gather_row, scale
 from .gemm import gemm
-from .gemm_tile import BIAS, RELU, TRANSPOSED
+from .gemm_few import DOTS
+from .gemm_tile import BIAS, RELU, SLOPE, TRANSPOSED
 from .jit import device
 from .losses import accuracy, crossentropy_backward, crossentropy_forward, loss_backward, loss_forward
 from .memory import integer_at, itemsize, real
@@ -234,6 +235,48 @@ def losses(zero, call, first, last):
 
 
 @device
+def dense_backward(zero, call, number, first, rows, member):
+    """The gradient of a DENSE's source, and in place that of a relu before it, for `rows` rows of the workspace from
+    `first`. Gives the number of the first instruction that is done."""
+    at, size = instruction(call, number), itemsize(zero)
+    before = at - t.I_WIDTH * 8
+    inputs, outputs = integer_at(at, t.I_INPUTS), integer_at(at, t.I_OUTPUTS)
+    ld = padded(inputs)
+    gradient = integer_at(at, t.I_GRAD_SRC)
+    flags, output = 0, 0
+    W, ldw = integer_at(call, c.WORKSPACE) + integer_at(at, t.I_TRANSPOSED) * size, ld
+    if packs_transposed(inputs, outputs):
+        flags, W, ldw = TRANSPOSED, integer_at(call, c.THETA) + integer_at(at, t.I_KERNEL) * size, outputs
+    if (
+        number > 0
+        and integer_at(before, t.I_KIND) == t.ACTIVATION
+        and integer_at(before, t.I_CODE) == t.RELU_CODE
+        and integer_at(before, t.I_GRAD_SRC) == gradient
+        and min(rows, inputs) > DOTS
+    ):
+        output = buffer(zero, call, integer_at(before, t.I_SAVED), inputs, first)
+        flags |= SLOPE
+        number -= 1
+    gemm(
+        zero,
+        buffer(zero, call, gradient, inputs, first),
+        ld,
+        buffer(zero, call, integer_at(at, t.I_GRAD_DST), outputs, first),
+        padded(outputs),
+        1,
+        W,
+        ldw,
+        rows,
+        inputs,
+        outputs,
+        output,
+        flags,
+        pack(zero, call, member),
+    )
+    return number
+
+
+@device
 def backward(zero, call, first, last, member, team, batch_rows):
     """Gradients of the loss and of every activation for rows first..last - 1. A BATCH_NORM waits for the team, as in
     `forward`."""
@@ -274,7 +317,9 @@ def backward(zero, call, first, last, member, team, batch_rows):
         loss_backward(
             zero, code, gradient, ld, inputs, ld, target, ld_target, scales, 1, rows, outputs, parameter, keep, add
         )
-    for number in range(integer_at(call, c.INSTRUCTION_COUNT) - 1, -1, -1):
+    number = integer_at(call, c.INSTRUCTION_COUNT)
+    while number > 0:
+        number -= 1
         at = instruction(call, number)
         kind = integer_at(at, t.I_KIND)
         if kind == t.BATCH_NORM:
@@ -287,13 +332,7 @@ def backward(zero, call, first, last, member, team, batch_rows):
         ld_src, ld_dst = padded(inputs_), padded(outputs_)
         saved = buffer(zero, call, integer_at(at, t.I_SAVED), outputs_, first)
         if kind == t.DENSE:
-            own = pack(zero, call, member)
-            if packs_transposed(inputs_, outputs_):
-                W = integer_at(call, c.THETA) + integer_at(at, t.I_KERNEL) * size
-                gemm(zero, d_src, ld_src, d_dst, ld_dst, 1, W, outputs_, rows, inputs_, outputs_, 0, TRANSPOSED, own)
-            else:
-                W = integer_at(call, c.WORKSPACE) + integer_at(at, t.I_TRANSPOSED) * size
-                gemm(zero, d_src, ld_src, d_dst, ld_dst, 1, W, ld_src, rows, inputs_, outputs_, 0, 0, own)
+            number = dense_backward(zero, call, number, first, rows, member)
         elif kind == t.ACTIVATION:
             p = zero
             if integer_at(at, t.I_CONSTANT) >= 0:
