@@ -13,14 +13,76 @@ INLINE real *FN(at)(const fnn_call *call, int number, int64_t row)
     return call->array[number] == NULL ? NULL : (real *)call->array[number] + row * call->ld[number];
 }
 
+/* A piece of a row of B, in bytes, that is worth reading alone: beside a shorter one the processor fetches what belongs
+ * to another core. */
+#undef PIECE
+#define PIECE 4096
+
+/* Whether a member takes chunks of k: where C is too small for the team, or is one row, or column, whose pieces are
+ * short. */
+INLINE bool FN(shares_chunks)(const fnn_call *call, int64_t team)
+{
+    const int64_t m = call->m, n = call->n, chunks = (call->k + FNN_K_CHUNK - 1) / FNN_K_CHUNK;
+    const int64_t unit = n >= m ? 2 * FNN_ROW_BLOCK : FNN_ROW_BLOCK, most = fnn_greatest(m, n);
+    const bool lone = (m == 1 && call->family != FNN_FAMILY_GEMM_NT) || (n == 1 && call->family == FNN_FAMILY_GEMM_TN);
+    const bool few = (team - 1) * unit >= most || (lone && most * (int64_t)sizeof(real) < team * PIECE);
+    return team > 1 && chunks > 1 && few && call->family != FNN_FAMILY_DENSE_FORWARD &&
+           m * n * ((chunks + team - 1) / team) <= FNN_SCRATCH - FNN_PACK_SIZE;
+}
+
+/* C = P, or C + P, by rows. */
+INLINE void FN(add_chunk)(const bool first, real *C, int64_t ldc, const real *P, int64_t m, int64_t n)
+{
+    for (int64_t row = 0; row < m; row++) {
+        for (int64_t j = 0; j < n; j += W) {
+            const V p = LOAD_FIRST(P + row * n + j, n - j);
+            real *c = C + row * ldc + j;
+            STORE_FIRST(c, first ? p : LOAD_FIRST(c, n - j) + p, n - j);
+        }
+    }
+}
+
+/* A GEMM by chunks of k, whose sums wait in the scratch; the member that finishes last adds them in order. */
+INLINE void FN(operate_chunks)(const fnn_call *call, fnn_sync *sync, int64_t a_row, int64_t a_k, int64_t member,
+                               int64_t team)
+{
+    const int64_t m = call->m, n = call->n, k = call->k, chunks = (k + FNN_K_CHUNK - 1) / FNN_K_CHUNK;
+    const int64_t ldb = call->ld[2];
+    const bool transposed = call->family == FNN_FAMILY_GEMM_NT;
+    real *pack = (real *)call->pack + member * FNN_SCRATCH;
+    int64_t first, last;
+    fnn_share(chunks, 1, member, team, &first, &last);
+    FN(expected)(pack)->left = 0;
+    for (int64_t chunk = first; chunk < last; chunk++) {
+        const int64_t start = chunk * FNN_K_CHUNK;
+        FN(gemm)(pack + FNN_PACK_SIZE + (chunk - first) * m * n, n, (const real *)call->array[1] + start * a_k, a_row,
+                 a_k, (const real *)call->array[2] + start * (transposed ? 1 : ldb), ldb, m, n,
+                 fnn_least(FNN_K_CHUNK, k - start), NULL, transposed ? FNN_TRANSPOSED : 0, pack);
+    }
+    if (atomic_fetch_add_explicit(&sync->count, 1, memory_order_acq_rel) < team - 1) {
+        return;
+    }
+    for (int64_t other = 0; other < team; other++) {
+        const real *sums = (const real *)call->pack + other * FNN_SCRATCH + FNN_PACK_SIZE;
+        fnn_share(chunks, 1, other, team, &first, &last);
+        for (int64_t chunk = first; chunk < last; chunk++) {
+            FN(add_chunk)(chunk == 0, (real *)call->array[0], call->ld[0], sums + (chunk - first) * m * n, m, n);
+        }
+    }
+}
+
 /* The GEMM rows: a member takes columns of C where they are more than its rows, so that no two pack the same of B. */
-INLINE void FN(operate_gemm)(const fnn_call *call, int64_t member, int64_t team)
+INLINE void FN(operate_gemm)(const fnn_call *call, fnn_sync *sync, int64_t member, int64_t team)
 {
     const int64_t m = call->m, n = call->n, lda = call->ld[1], ldb = call->ld[2];
     const bool transposed = call->family == FNN_FAMILY_GEMM_NT, columns = n >= m;
     const bool bias = call->family == FNN_FAMILY_DENSE_FORWARD, turned = call->family == FNN_FAMILY_GEMM_TN;
     const int64_t a_row = turned ? 1 : lda, a_k = turned ? lda : 1;
     int64_t first, last;
+    if (FN(shares_chunks)(call, team)) {
+        FN(operate_chunks)(call, sync, a_row, a_k, member, team);
+        return;
+    }
     fnn_share(columns ? n : m, columns ? 2 * FNN_ROW_BLOCK : FNN_ROW_BLOCK, member, team, &first, &last);
     if (last <= first) {
         return;
@@ -185,7 +247,6 @@ INLINE bool FN(operate_rows)(const fnn_call *call, int64_t first, int64_t rows)
 
 KERNEL void FN(operate)(void *context, fnn_sync *sync, int64_t member, int64_t team)
 {
-    (void)sync;
     const fnn_call *call = context;
     int64_t first, last;
     switch (call->family) {
@@ -193,7 +254,7 @@ KERNEL void FN(operate)(void *context, fnn_sync *sync, int64_t member, int64_t t
     case FNN_FAMILY_GEMM_TN:
     case FNN_FAMILY_GEMM_NT:
     case FNN_FAMILY_DENSE_FORWARD:
-        FN(operate_gemm)(call, member, team);
+        FN(operate_gemm)(call, sync, member, team);
         return;
     case FNN_FAMILY_BIAS_BACKWARD:
     case FNN_FAMILY_SCALE_BACKWARD:

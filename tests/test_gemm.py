@@ -120,6 +120,15 @@ def test_one_row_or_column(runner: Runner, dtype: str, ld: int) -> None:
         check(runner[0], dtype, [shape], ld)
 
 
+@pytest.mark.parametrize("ld", [0, 1700])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("runner", [runner for runner in TWINS if runner[1] > 1], indirect=True, ids=runner_name)
+def test_shared_by_chunks(runner: Runner, dtype: str, ld: int) -> None:
+    """Too small a C for two threads, or one row or column: they take chunks of k, or those of C where there is one."""
+    for shape in ((1, 33, 700), (1, 1500, 513), (16, 16, 1300), (5, 3, 1025), (40, 1, 600), (1, 1, 1500), (7, 32, 256)):
+        check(runner[0], dtype, [shape], ld)
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the levels are those of x86-64")
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("name", "level"), LEVELS)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+from ..arithmetic import K_CHUNK
 from ..operations import Family, Operation
 from .protocol import Array, Operator
 
 GEMMS = (Family.GEMM_NN, Family.GEMM_TN, Family.GEMM_NT, Family.DENSE_FORWARD)
+CHUNK_ROWS = 16  # that a chunk of the depth is worth to threads that share a product
 # Families that add to a total in a fixed order: they run on one thread.
 TOTALS = (Family.R2_SUMS, Family.WEIGHTED_SUM, Family.SUM_ABS, Family.SUM_SQUARES)
 
@@ -27,14 +29,15 @@ class CompiledOperator(Operator):
         )
         self._unit = row.flops(dict.fromkeys(letters, 1))
         self._has_rows = letters[0] in "mb"
-        self._gemm = row.family in GEMMS
+        self._gemm, self._by_chunks = row.family in GEMMS, row.family in GEMMS[:3]
 
     def _sizes(self, arrays: tuple[Array, ...]) -> list[int]:
         return [arrays[number].shape[axis] for number, axis in self._axes]
 
     def _shared(self, sizes: list[int]) -> int:
-        """The rows that threads share: of a matrix product its columns, if they are more."""
-        return max(sizes[:2]) if self._gemm else sizes[0]
+        """The rows that threads share: of a product its columns, or what its chunks count as, if they are more."""
+        chunks = sizes[2] // K_CHUNK * CHUNK_ROWS if self._by_chunks else 0
+        return max(*sizes[:2], chunks) if self._gemm else sizes[0]
 
     def _flops(self, sizes: list[int]) -> int:
         return self._unit * math.prod(sizes)

@@ -22,7 +22,6 @@ from ..protocol import Array, Backend, Data, Program, Sums, exclusive
 from . import call as c
 from . import team
 from .elementwise import SOURCE_DTYPES
-from .gemm_blocks import pack_size
 from .parameters import scratch_size
 from .table import LOGITS
 from .workspace import ROW_BLOCK
@@ -124,7 +123,7 @@ class NumbaOperator(CompiledOperator):
         threads = operation_threads(self._flops(sizes), self._shared(sizes)) if self._threaded else 1
         pack = 0
         if self._packs:
-            pack = call.room(pack_size(self._dtype.itemsize) * threads, self._dtype)
+            pack = call.room(scratch_size(self._dtype.itemsize) * threads, self._dtype)
         sizes = *self._before, *sizes, *self._after
         scalars = arguments[self._count :]
         self._write(call.block, 8 * c.OP_FAMILY, *self._kernel, *sizes, *at, *scalars, pack)

@@ -56,6 +56,9 @@ penalty_backward = kernel("penalty_backward", 4, 2, map_kernel(formulas.penalty_
 # decay_step(zero, theta, theta, n, factor)
 decay_step = kernel("decay_step", 3, 1, map_kernel(formulas.decay, 1))
 
+# add(zero, dst, a, b, n)
+add = kernel("add", 4, 0, map_kernel(lambda o, a, b: a + b, 2))
+
 # copy(zero, dst, src, n)
 copy = kernel("copy", 3, 0, map_kernel(lambda o, x: x, 1))
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...arithmetic import K_CHUNK
 from ...operations import Family
 from . import call as c
 from .elementwise import (
     activation_backward,
     activation_forward,
+    add,
     affine,
     clip_value,
+    copy,
     decay_step,
     penalty_backward,
     scale,
@@ -37,9 +40,11 @@ from .normalization import (
     standardize_forward,
 )
 from .optimizers import AHEAD, optimizer_step
+from .parameters import scratch_size
 from .prefetch import LEFT
 from .rows import dropout_rows
 from .softmax import softmax_backward, softmax_forward
+from .threads import COUNT, atomic_add
 from .workspace import ROW_BLOCK, share
 
 GEMM_NN, GEMM_TN, GEMM_NT, DENSE_FORWARD, BIAS_BACKWARD, ACTIVATION_FORWARD, ACTIVATION_BACKWARD = (
@@ -60,6 +65,11 @@ SCALE_BACKWARD, BATCH_NORM_BACKWARD, LAYER_NORM_FORWARD, LAYER_NORM_BACKWARD, CL
 )
 
 
+# A piece of a row of B, in bytes, that is worth reading alone: beside a shorter one the processor fetches what belongs
+# to another core.
+PIECE = 4096
+
+
 @device
 def address(call, number):
     return integer_at(call, c.OP_ARRAYS + 2 * number)
@@ -73,6 +83,45 @@ def stride(call, number):
 @device
 def scalar(zero, call, number):
     return real(zero, double_at(call, c.OP_SCALARS + number))
+
+
+@device
+def shares_chunks(zero, family, m, n, k, team):
+    """Whether a member takes chunks of k: where C is too small for the team, or is one row, or column, whose pieces are
+    short."""
+    size, chunks, most = itemsize(zero), (k + K_CHUNK - 1) // K_CHUNK, max(m, n)
+    unit = 2 * ROW_BLOCK if n >= m else ROW_BLOCK
+    lone = (m == 1 and family != GEMM_NT) or (n == 1 and family == GEMM_TN)
+    few = (team - 1) * unit >= most or (lone and most * size < team * PIECE)
+    room = scratch_size(size) - pack_size(size)
+    return team > 1 and chunks > 1 and few and family != DENSE_FORWARD and m * n * ((chunks + team - 1) // team) <= room
+
+
+@device
+def operate_chunks(zero, call, m, n, k, a_row, a_k, b_k, flags, member, team):
+    """A GEMM by chunks of k, whose sums wait in the scratch; the member that finishes last adds them in order."""
+    size, chunks, whole = itemsize(zero), (k + K_CHUNK - 1) // K_CHUNK, integer_at(call, c.OP_PACK)
+    C, ldc, A, B, ldb = address(call, 0), stride(call, 0), address(call, 1), address(call, 2), stride(call, 2)
+    pack = whole + member * scratch_size(size) * size
+    set_integer(pack + expected_samples(size) * size, LEFT, 0)
+    first, last = share(chunks, 1, member, team)
+    for chunk in range(first, last):
+        start = chunk * K_CHUNK
+        sums = pack + (pack_size(size) + (chunk - first) * m * n) * size
+        a, b = A + start * a_k * size, B + start * b_k * size
+        gemm(zero, sums, n, a, a_row, a_k, b, ldb, m, n, min(K_CHUNK, k - start), 0, flags, pack)
+    if atomic_add(integer_at(call, c.SYNC), COUNT, 1) == team - 1:
+        for other in range(team):
+            sums = whole + (other * scratch_size(size) + pack_size(size)) * size
+            first, last = share(chunks, 1, other, team)
+            for chunk in range(first, last):
+                for row in range(m):
+                    at = C + row * ldc * size
+                    if chunk == 0:
+                        copy(zero, at, sums, n)
+                    else:
+                        add(zero, at, at, sums, n)
+                    sums += n * size
 
 
 @device
@@ -90,6 +139,9 @@ def operate_gemm(zero, call, family, member, team):
         bias, flags = address(call, 3), BIAS
     elif family == GEMM_NT:
         b_column, flags = ldb, TRANSPOSED
+    if shares_chunks(zero, family, m, n, k, team):
+        operate_chunks(zero, call, m, n, k, a_row, a_k, 1 if family == GEMM_NT else ldb, flags, member, team)
+        return
     if n >= m:
         first, last = share(n, 2 * ROW_BLOCK, member, team)
         C, B, bias, n = C + first * size, B + first * b_column * size, bias + first * size, last - first
@@ -97,7 +149,7 @@ def operate_gemm(zero, call, family, member, team):
         first, last = share(m, ROW_BLOCK, member, team)
         C, A, m = C + first * ldc * size, A + first * a_row * size, last - first
     if last > first:
-        pack = integer_at(call, c.OP_PACK) + member * pack_size(size) * size
+        pack = integer_at(call, c.OP_PACK) + member * scratch_size(size) * size
         set_integer(pack + expected_samples(size) * size, LEFT, 0)
         gemm(zero, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack)
 

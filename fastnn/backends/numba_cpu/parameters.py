@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import math
 
+from numba.extending import register_jitable
+
 from ...arithmetic import BLOCK
 from . import call as c
 from . import table as t
@@ -33,7 +35,8 @@ from .workspace import ROW_BLOCK, buffer, constant, instruction, pack, packs_tra
 GRADIENT_BLOCK = 32768  # elements of a gradient that stay in cache between dW and the optimizer
 
 
-def scratch_size(size: int) -> int:
+@register_jitable
+def scratch_size(size):
     """Elements of a thread's scratch, for elements of `size` bytes: what GEMMs pack, the gradient of a block of a W."""
     return pack_size(size) + max(GRADIENT_BLOCK, BLOCK_ROWS * BLOCK_BYTES // size)
 
