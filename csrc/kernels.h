@@ -1,8 +1,8 @@
 /* The kernels of one instruction set and dtype, as the families call each other's; included by vector.h. Addresses are
  * of the pair's reals, strides in elements. */
 
-/* gemm.c: C_mn = A_mk B_kn, then flags: FNN_BIAS, FNN_RELU, FNN_SLOPE; with FNN_TRANSPOSED B is given as (n, k); with FNN_FAR
- * A comes from memory, as one too large for the second cache does. `pack` has room for FNN_PACK_SIZE reals. */
+/* gemm.c: C_mn = A_mk B_kn, then flags: FNN_BIAS, FNN_RELU, FNN_SLOPE; with FNN_TRANSPOSED B is given as (n, k); with
+ * FNN_FAR A comes from memory, as one too large for the second cache does. `pack` has room for FNN_PACK_SIZE reals. */
 void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B, int64_t ldb, int64_t m,
               int64_t n, int64_t k, const real *bias, int flags, real *pack);
 bool FN(takes_slope)(int64_t m, int64_t n); /* whether FNN_SLOPE may be among the flags */

@@ -11,7 +11,8 @@
 
 #else
 
-/* What holds for a whole call: no samples to expect yet, transposed weights, and inverse deviations of statistics that no step changes. */
+/* What holds for a whole call: no samples to expect yet, transposed weights, and inverse deviations of statistics that no
+ * step changes. */
 INLINE void FN(prepare)(const fnn_program *program, bool training, fnn_sync *sync, int64_t member, int64_t team)
 {
     bool any = false;
