@@ -12,7 +12,8 @@ from llvmlite import ir
 from ... import arithmetic as ar
 from ... import formulas
 from ...plan import largest
-from .lanes import FLOATS, I32, I64, LANES, SUFFIX, Frame, Lanes, Value, call_intrinsic, choose, kernel
+from .frame import Frame, choose, kernel
+from .lanes import FLOATS, I32, I64, LANES, SUFFIX, Lanes, Value, call_intrinsic
 
 
 def map_kernel(formula: Callable[..., Value], sources: int) -> Callable[..., None]:

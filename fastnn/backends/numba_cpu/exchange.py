@@ -6,7 +6,8 @@ from typing import Any
 
 from llvmlite import ir
 
-from .lanes import I32, I64, Frame, Lanes, Value
+from .frame import Frame
+from .lanes import I32, I64, Lanes, Value
 
 
 def exchange(f: Frame, o: Lanes, block: list[Any]) -> list[Any]:

@@ -10,9 +10,10 @@ from numba.extending import register_jitable
 
 from ...arithmetic import K_CHUNK
 from .cpu import SECOND_CACHE
+from .frame import Frame, Kernel, register
 from .gemm_tile import BYTES, FAR, NARROW_ROWS, PACKED, SLOPE, TILE_ROWS, Product, add, begin, finish, gemm_tiles
 from .integers import Control, Integer
-from .lanes import I64, LANES, Frame, Kernel, Lanes, register
+from .lanes import I64, LANES, Lanes
 from .prefetch import EXPECTED_BYTES, LEFT, ask
 
 BLOCK_ROWS = 126  # rows of A that are packed at a time

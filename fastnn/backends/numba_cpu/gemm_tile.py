@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from ...formulas import relu_slope
 from .cpu import vector_bytes
-from .lanes import I64, Frame, Lanes, Value, chosen
+from .frame import Frame, chosen
+from .lanes import I64, Lanes, Value
 
 # What a GEMM does beside C = A B over one chunk of k.
 ACCUMULATE = 1  # C + chunk instead of chunk

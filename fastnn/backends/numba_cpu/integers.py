@@ -9,7 +9,8 @@ from typing import Any
 
 from llvmlite import ir
 
-from .lanes import I64, Frame, Kernel
+from .frame import Frame, Kernel
+from .lanes import I64
 
 
 class Integer:

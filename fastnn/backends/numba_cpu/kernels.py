@@ -15,7 +15,8 @@ from ...files import write_atomically
 # The families register their kernels when they are imported.
 from . import elementwise, gemm, gemm_tile, losses, normalization, optimizers, philox, softmax  # noqa: F401
 from .cpu import cpu
-from .lanes import KERNELS, SUFFIX
+from .frame import KERNELS
+from .lanes import SUFFIX
 
 _engines: dict[str, Any] = {}  # the code lives as long as its engine
 

@@ -10,7 +10,8 @@ from llvmlite import ir
 from ... import arithmetic as ar
 from ... import formulas
 from ...formulas import PROBABILITY_FLOOR
-from .lanes import I64, Frame, Value, call_intrinsic, kernel
+from .frame import Frame, kernel
+from .lanes import I64, Value, call_intrinsic
 from .reductions import INFINITY, Columns, Row, choose_by_rows, smaller
 from .softmax import Exponentials, exponentials, scale_row
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from ... import formulas
 from .elementwise import map_kernel
-from .lanes import Frame, Lanes, Value, choose, kernel
+from .frame import Frame, choose, kernel
+from .lanes import Lanes, Value
 from .reductions import Row, batch_fold, by_rows
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ... import formulas
-from .lanes import I64, LANES, Frame, choose
+from .frame import Frame, choose
+from .lanes import I64, LANES
 
 AHEAD = 2048  # bytes to ask ahead: a step is too long a chain for the processor to come to what is that near in time
 LINE = 64

@@ -12,7 +12,8 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from ...random import MULTIPLIERS, ROUNDS, WEYL, Purpose
-from .lanes import I1, I32, I64, LANES, Frame, Value, kernel, splat
+from .frame import Frame, kernel
+from .lanes import I1, I32, I64, LANES, Value, splat
 
 _NARROW, _WIDE = ir.VectorType(I32, LANES), ir.VectorType(I64, LANES)
 _CONDITION, _BITS = ir.VectorType(I1, LANES), ir.IntType(LANES)

@@ -9,9 +9,9 @@ from typing import Any
 
 from . import call as c
 from .cpu import SECOND_CACHE
+from .frame import Frame, Kernel
 from .integers import Control
 from .jit import device
-from .lanes import Frame, Kernel
 from .memory import integer_at, set_integer
 from .workspace import ROW_BLOCK, share
 

@@ -11,7 +11,8 @@ from numba.core import cgutils
 
 from ... import arithmetic as ar
 from .exchange import exchange
-from .lanes import I32, I64, LANES, Frame, Lanes, Value, choose
+from .frame import Frame, choose
+from .lanes import I32, I64, LANES, Lanes, Value
 
 INFINITY = float("inf")
 

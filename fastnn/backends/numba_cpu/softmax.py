@@ -8,7 +8,8 @@ from typing import Any
 from llvmlite import ir
 
 from ... import arithmetic as ar
-from .lanes import Value, kernel
+from .frame import kernel
+from .lanes import Value
 from .reductions import INFINITY, Columns, Row, by_rows, larger
 
 

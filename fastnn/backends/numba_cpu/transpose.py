@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .exchange import load_exchanged
+from .frame import Frame, Kernel, kernel
 from .gemm_tile import BYTES
-from .lanes import I64, Frame, Kernel, Lanes, kernel
+from .lanes import I64, Lanes
 
 
 def _transpose(f: Frame, dst: Any, ldd: Any, src: Any, lds: Any, rows: Any, columns: Any) -> None:
