@@ -1,11 +1,12 @@
-/* Trains a network of 2-32-2 with both kinds of normalization on XOR, once for each way to clip gradients, through
- * fastnn.h alone: no Python. Prints the hexadecimal digits of the last losses.
+/* Trains a network of 2-32-2 with both kinds of normalization on XOR, once for each way to clip gradients, and shares a
+ * product by chunks of its depth, through fastnn.h alone: no Python. Prints the hexadecimal digits of the last losses.
  *
  * Arguments: how many threads (default 1).
  */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "constants.h"
 #include "fastnn.h"
@@ -67,6 +68,24 @@ static void begin(void)
     scalars[FNN_SCALAR_BETA_1_POWER] = scalars[FNN_SCALAR_BETA_2_POWER] = 1.0;
     counters[FNN_COUNTER_STEP] = 0;
     counters[FNN_COUNTER_SEED] = 7;
+}
+
+/* Whether a product too small and too deep for threads to share its rows has the bits that one thread gives it. */
+static int shares_chunks(float *scratch, int32_t threads)
+{
+    enum { M = 3, N = 5, K = 1500 };
+    static float A[M][K], B[K][N], alone[M][N], shared[M][N];
+    for (int64_t k = 0; k < K; k++) {
+        for (int64_t i = 0; i < M; i++) {
+            A[i][k] = 0.1F * (float)(k % (i + 5));
+        }
+        for (int64_t j = 0; j < N; j++) {
+            B[k][j] = 0.3F * (float)(k % (j + 3)) - 0.2F;
+        }
+    }
+    return fnn_gemm_nn_f32(alone[0], N, A[0], K, B[0], N, M, N, K, scratch, 1) == FNN_OK &&
+           fnn_gemm_nn_f32(shared[0], N, A[0], K, B[0], N, M, N, K, scratch, threads) == FNN_OK &&
+           memcmp(alone, shared, sizeof alone) == 0;
 }
 
 int main(int argc, char **argv)
@@ -137,6 +156,11 @@ int main(int argc, char **argv)
     if (fnn_run_steps_f32(NULL, NULL, 0, 1, sums, NULL, NULL, 0, 1) != FNN_NULL ||
         fnn_set_level("none") != FNN_BAD_LEVEL) {
         return 6;
+    }
+    for (int round = 0; round < 100; round++) {
+        if (!shares_chunks(scratch, threads)) {
+            return 7;
+        }
     }
     printf("\n");
     free(scratch);
