@@ -43,16 +43,14 @@ INLINE void FN(add_chunk)(const bool first, real *C, int64_t ldc, const real *P,
 }
 
 /* A GEMM by chunks of k, whose sums wait in the scratch; the member that finishes last adds them in order. */
-INLINE void FN(operate_chunks)(const fnn_call *call, fnn_sync *sync, int64_t a_row, int64_t a_k, int64_t member,
-                               int64_t team)
+INLINE void FN(operate_chunks)(const fnn_call *call, fnn_sync *sync, int64_t a_row, int64_t a_k, real *pack,
+                               int64_t member, int64_t team)
 {
     const int64_t m = call->m, n = call->n, k = call->k, chunks = (k + FNN_K_CHUNK - 1) / FNN_K_CHUNK;
     const int64_t ldb = call->ld[2];
     const bool transposed = call->family == FNN_FAMILY_GEMM_NT;
-    real *pack = (real *)call->pack + member * FNN_SCRATCH;
     int64_t first, last;
     fnn_share(chunks, 1, member, team, &first, &last);
-    FN(expected)(pack)->left = 0;
     for (int64_t chunk = first; chunk < last; chunk++) {
         const int64_t start = chunk * FNN_K_CHUNK;
         FN(gemm)(pack + FNN_PACK_SIZE + (chunk - first) * m * n, n, (const real *)call->array[1] + start * a_k, a_row,
@@ -78,9 +76,11 @@ INLINE void FN(operate_gemm)(const fnn_call *call, fnn_sync *sync, int64_t membe
     const bool transposed = call->family == FNN_FAMILY_GEMM_NT, columns = n >= m;
     const bool bias = call->family == FNN_FAMILY_DENSE_FORWARD, turned = call->family == FNN_FAMILY_GEMM_TN;
     const int64_t a_row = turned ? 1 : lda, a_k = turned ? lda : 1;
+    real *pack = (real *)call->pack + member * FNN_SCRATCH;
     int64_t first, last;
+    FN(expected)(pack)->left = 0;
     if (FN(shares_chunks)(call, team)) {
-        FN(operate_chunks)(call, sync, a_row, a_k, member, team);
+        FN(operate_chunks)(call, sync, a_row, a_k, pack, member, team);
         return;
     }
     fnn_share(columns ? n : m, columns ? 2 * FNN_ROW_BLOCK : FNN_ROW_BLOCK, member, team, &first, &last);
@@ -88,8 +88,6 @@ INLINE void FN(operate_gemm)(const fnn_call *call, fnn_sync *sync, int64_t membe
         return;
     }
     const int64_t row = columns ? 0 : first, column = columns ? first : 0;
-    real *pack = (real *)call->pack + member * FNN_SCRATCH;
-    FN(expected)(pack)->left = 0;
     FN(gemm)(FN(at)(call, 0, row) + column, call->ld[0], (const real *)call->array[1] + row * a_row, a_row, a_k,
              (const real *)call->array[2] + column * (transposed ? ldb : 1), ldb, columns ? m : last - first,
              columns ? last - first : n, call->k, bias ? (const real *)call->array[3] + column : NULL,

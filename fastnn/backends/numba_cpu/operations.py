@@ -98,12 +98,10 @@ def shares_chunks(zero, family, m, n, k, team):
 
 
 @device
-def operate_chunks(zero, call, m, n, k, a_row, a_k, b_k, flags, member, team):
+def operate_chunks(zero, call, m, n, k, a_row, a_k, b_k, flags, pack, member, team):
     """A GEMM by chunks of k, whose sums wait in the scratch; the member that finishes last adds them in order."""
     size, chunks, whole = itemsize(zero), (k + K_CHUNK - 1) // K_CHUNK, integer_at(call, c.OP_PACK)
     C, ldc, A, B, ldb = address(call, 0), stride(call, 0), address(call, 1), address(call, 2), stride(call, 2)
-    pack = whole + member * scratch_size(size) * size
-    set_integer(pack + expected_samples(size) * size, LEFT, 0)
     first, last = share(chunks, 1, member, team)
     for chunk in range(first, last):
         start = chunk * K_CHUNK
@@ -139,8 +137,10 @@ def operate_gemm(zero, call, family, member, team):
         bias, flags = address(call, 3), BIAS
     elif family == GEMM_NT:
         b_column, flags = ldb, TRANSPOSED
+    pack = integer_at(call, c.OP_PACK) + member * scratch_size(size) * size
+    set_integer(pack + expected_samples(size) * size, LEFT, 0)
     if shares_chunks(zero, family, m, n, k, team):
-        operate_chunks(zero, call, m, n, k, a_row, a_k, 1 if family == GEMM_NT else ldb, flags, member, team)
+        operate_chunks(zero, call, m, n, k, a_row, a_k, 1 if family == GEMM_NT else ldb, flags, pack, member, team)
         return
     if n >= m:
         first, last = share(n, 2 * ROW_BLOCK, member, team)
@@ -149,8 +149,6 @@ def operate_gemm(zero, call, family, member, team):
         first, last = share(m, ROW_BLOCK, member, team)
         C, A, m = C + first * ldc * size, A + first * a_row * size, last - first
     if last > first:
-        pack = integer_at(call, c.OP_PACK) + member * scratch_size(size) * size
-        set_integer(pack + expected_samples(size) * size, LEFT, 0)
         gemm(zero, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack)
 
 
