@@ -52,18 +52,98 @@ INLINE void FN(exchange)(V *block)
 #endif
 }
 
+/* Elements in a lane of 128 bits, and lanes in a vector. What is read from memory goes into any lane without a shuffle,
+ * so that a block is exchanged within lanes only: half the shuffles. */
+#undef LANE_ITEMS
+#undef LANE_COUNT
+#undef PAIRS
+#undef MM_PAIRS
+#if FNN_LEVEL == FNN_AVX512
+#define PAIRS __m512d
+#define MM_PAIRS(name) FNN_CAT(_mm512_, name, _pd)
+#else
+#define PAIRS __m256d
+#define MM_PAIRS(name) FNN_CAT(_mm256_, name, _pd)
+#endif
+#define LANE_ITEMS (16 / (int64_t)sizeof(real))
+#define LANE_COUNT (W / LANE_ITEMS)
+
+/* A vector whose lanes are at at[0] + offset, at[1] + offset ... */
+INLINE V FN(load_lanes)(const real *const *at, int64_t offset)
+{
+#if FNN_LEVEL == FNN_AVX512
+    __m512 v = _mm512_castps128_ps512(_mm_loadu_ps((const float *)(at[0] + offset)));
+    v = _mm512_mask_broadcast_f32x4(v, 0x00F0, _mm_loadu_ps((const float *)(at[1] + offset)));
+    v = _mm512_mask_broadcast_f32x4(v, 0x0F00, _mm_loadu_ps((const float *)(at[2] + offset)));
+    v = _mm512_mask_broadcast_f32x4(v, 0xF000, _mm_loadu_ps((const float *)(at[3] + offset)));
+    return (V)v;
+#elif FNN_LEVEL == FNN_AVX2
+    const __m256 v = _mm256_castps128_ps256(_mm_loadu_ps((const float *)(at[0] + offset)));
+    return (V)_mm256_insertf128_ps(v, _mm_loadu_ps((const float *)(at[1] + offset)), 1);
+#else
+    return LOAD(at[0] + offset);
+#endif
+}
+
+/* LANE_ITEMS vectors as rows become columns in each lane. */
+INLINE void FN(exchange_lanes)(V *part)
+{
+#if FNN_LEVEL == FNN_PORTABLE
+    FN(exchange)(part);
+#elif FNN_F64
+    const V a = part[0], b = part[1];
+    part[0] = (V)MM(unpacklo)(a, b);
+    part[1] = (V)MM(unpackhi)(a, b);
+#else
+    const V a = (V)MM(unpacklo)(part[0], part[1]), b = (V)MM(unpacklo)(part[2], part[3]);
+    const V c = (V)MM(unpackhi)(part[0], part[1]), d = (V)MM(unpackhi)(part[2], part[3]);
+    part[0] = (V)MM_PAIRS(unpacklo)((PAIRS)a, (PAIRS)b);
+    part[1] = (V)MM_PAIRS(unpackhi)((PAIRS)a, (PAIRS)b);
+    part[2] = (V)MM_PAIRS(unpacklo)((PAIRS)c, (PAIRS)d);
+    part[3] = (V)MM_PAIRS(unpackhi)((PAIRS)c, (PAIRS)d);
+#endif
+}
+
+/* Hides where a pointer comes from: it stays in its register, and the compiler makes no others of it. */
+INLINE void FN(keep)(const real **pointer)
+{
+    __asm__("" : "+r"(*pointer));
+}
+
+/* Where the lanes of a block of src begin: the rest is reached by offsets. */
+INLINE void FN(lanes_of)(const real **at, const real *src, int64_t lds)
+{
+    FNN_UNROLL
+    for (int lane = 0; lane < LANE_COUNT; lane++) {
+        at[lane] = src + lane * LANE_ITEMS * lds;
+        FN(keep)(&at[lane]);
+    }
+}
+
+/* Vectors number * LANE_ITEMS ... of a whole block that is exchanged. */
+INLINE void FN(load_part)(V *part, const real *const *at, int64_t lds, int number)
+{
+    FNN_UNROLL
+    for (int i = 0; i < LANE_ITEMS; i++) {
+        part[i] = FN(load_lanes)(at, i * lds + number * LANE_ITEMS);
+    }
+    FN(exchange_lanes)(part);
+}
+
 /* A block of W x W of src, of which `rows` x `columns` are there, exchanged. */
 INLINE void FN(load_exchanged)(V *block, const real *src, int64_t lds, int64_t rows, int64_t columns)
 {
     if (rows >= W && columns >= W) {
+        const real *at[LANE_COUNT];
+        FN(lanes_of)(at, src, lds);
         FNN_UNROLL
-        for (int i = 0; i < W; i++) {
-            block[i] = LOAD(src + i * lds);
+        for (int number = 0; number < LANE_COUNT; number++) {
+            FN(load_part)(block + number * LANE_ITEMS, at, lds, number);
         }
-    } else {
-        for (int i = 0; i < W; i++) {
-            block[i] = i < rows ? LOAD_FIRST(src + i * lds, columns) : SPLAT((real)0);
-        }
+        return;
+    }
+    for (int i = 0; i < W; i++) {
+        block[i] = i < rows ? LOAD_FIRST(src + i * lds, columns) : SPLAT((real)0);
     }
     FN(exchange)(block);
 }

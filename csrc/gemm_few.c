@@ -15,6 +15,9 @@
 #undef STEPS
 #define LONE_COLUMNS (8192 / (int64_t)sizeof(real))
 #define STEPS 8
+/* Blocks of rows that single dot products take at once: a chain of sums is longer than the exchange of a block. */
+#undef GROUPS
+#define GROUPS 2
 
 /* Adds a vector of rows at one k, times `count` numbers. */
 INLINE void FN(add_dots)(const int count, V *sum, V rows, const real *q, int64_t q_vector)
@@ -25,59 +28,88 @@ INLINE void FN(add_dots)(const int count, V *sum, V rows, const real *q, int64_t
     }
 }
 
-/* out (rows, count) = R (rows, k), contiguous along k, times `count` vectors of k: W rows at a time, exchanged in
- * registers. `count` is a constant after inlining. */
-INLINE void FN(dots)(const int count, real *out, int64_t out_row, int64_t out_vector, const real *R, int64_t ldr,
-                     const real *Q, int64_t q_vector, int64_t q_k, int64_t rows, int64_t k, const real *bias, int flags)
+/* out (rows, count) = R (rows, k), contiguous along k, times `count` vectors of k: `groups` blocks of W rows at once,
+ * exchanged in registers. Blocks are whole if there are several. `count` and `groups` are constants after inlining. */
+INLINE void FN(dots)(const int count, const int groups, real *out, int64_t out_row, int64_t out_vector, const real *R,
+                     int64_t ldr, const real *Q, int64_t q_vector, int64_t q_k, int64_t rows, int64_t k,
+                     const real *bias, int flags)
 {
-    for (int64_t row = 0; row < rows; row += W) {
-        V total[DOTS];
+    for (int64_t row = 0; row < rows; row += groups * W) {
+        V total[GROUPS][DOTS];
         int64_t start = 0;
         do {
             const int64_t end = fnn_least(start + FNN_K_CHUNK, k);
-            V sum[DOTS];
+            V sum[GROUPS][DOTS];
             FNN_UNROLL
-            for (int j = 0; j < count; j++) {
-                sum[j] = SPLAT((real)0);
+            for (int group = 0; group < groups; group++) {
+                FNN_UNROLL
+                for (int j = 0; j < count; j++) {
+                    sum[group][j] = SPLAT((real)0);
+                }
             }
-            for (int64_t step = start; step < end; step += W) {
-                V block[W];
-                const int64_t depth = fnn_least(W, end - step);
-                FN(load_exchanged)(block, R + row * ldr + step, ldr, rows - row, end - step);
-                const real *q = Q + step * q_k;
-                if (depth == W) { /* the block stays in registers */
+            int64_t step = start;
+            for (; step + W <= end && (groups > 1 || rows - row >= W); step += W) {
+                const real *q = Q + step * q_k, *at[GROUPS][LANE_COUNT];
+                FNN_UNROLL
+                for (int group = 0; group < groups; group++) {
+                    FN(lanes_of)(at[group], R + (row + group * W) * ldr + step, ldr);
+                }
+                FNN_UNROLL
+                for (int number = 0; number < LANE_COUNT; number++) {
+                    V part[GROUPS][LANE_ITEMS];
                     FNN_UNROLL
-                    for (int i = 0; i < W; i++) {
-                        FN(add_dots)(count, sum, block[i], q + i * q_k, q_vector);
+                    for (int group = 0; group < groups; group++) {
+                        FN(load_part)(part[group], at[group], ldr, number);
                     }
-                } else {
-                    for (int i = 0; i < depth; i++) {
-                        FN(add_dots)(count, sum, block[i], q + i * q_k, q_vector);
+                    FNN_UNROLL
+                    for (int i = 0; i < LANE_ITEMS; i++) {
+                        FNN_UNROLL
+                        for (int group = 0; group < groups; group++) {
+                            FN(add_dots)(count, sum[group], part[group][i], q, q_vector);
+                        }
+                        q += q_k;
+                        FN(keep)(&q);
+                    }
+                }
+            }
+            for (; step < end; step += W) {
+                FNN_UNROLL
+                for (int group = 0; group < groups; group++) {
+                    V block[W];
+                    FN(load_exchanged)(block, R + (row + group * W) * ldr + step, ldr, rows - row, end - step);
+                    for (int64_t i = 0; i < fnn_least(W, end - step); i++) {
+                        FN(add_dots)(count, sum[group], block[i], Q + (step + i) * q_k, q_vector);
                     }
                 }
             }
             FNN_UNROLL
-            for (int j = 0; j < count; j++) {
-                total[j] = start == 0 ? sum[j] : total[j] + sum[j];
+            for (int group = 0; group < groups; group++) {
+                FNN_UNROLL
+                for (int j = 0; j < count; j++) {
+                    total[group][j] = start == 0 ? sum[group][j] : total[group][j] + sum[group][j];
+                }
             }
             start = end;
         } while (start < k);
-        const int64_t height = fnn_least(W, rows - row);
         FNN_UNROLL
-        for (int j = 0; j < count; j++) {
-            V value = total[j];
-            if (flags & FNN_BIAS) {
-                value = value + SPLAT(bias[j]);
-            }
-            if (flags & FNN_RELU) {
-                value = SELECT(LT(value, SPLAT((real)0)), SPLAT((real)0), value);
-            }
-            real *o = out + row * out_row + j * out_vector;
-            if (out_row == 1) {
-                STORE_FIRST(o, value, height);
-            } else {
-                for (int64_t i = 0; i < height; i++) {
-                    o[i * out_row] = value[i];
+        for (int group = 0; group < groups; group++) {
+            const int64_t height = fnn_least(W, rows - row - group * W);
+            FNN_UNROLL
+            for (int j = 0; j < count; j++) {
+                V value = total[group][j];
+                if (flags & FNN_BIAS) {
+                    value = value + SPLAT(bias[j]);
+                }
+                if (flags & FNN_RELU) {
+                    value = SELECT(LT(value, SPLAT((real)0)), SPLAT((real)0), value);
+                }
+                real *o = out + (row + group * W) * out_row + j * out_vector;
+                if (out_row == 1) {
+                    STORE_FIRST(o, value, height);
+                } else {
+                    for (int64_t i = 0; i < height; i++) {
+                        o[i * out_row] = value[i];
+                    }
                 }
             }
         }
@@ -88,18 +120,21 @@ KERNEL void FN(few_dots)(real *out, int64_t out_row, int64_t out_vector, const r
                                 const real *Q, int64_t q_vector, int64_t q_k, int64_t rows, int64_t count, int64_t k,
                                 const real *bias, int flags)
 {
+    const int64_t whole = rows / (GROUPS * W) * (GROUPS * W);
     switch (count) {
     case 1:
-        FN(dots)(1, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, bias, flags);
+        FN(dots)(1, GROUPS, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, whole, k, bias, flags);
+        FN(dots)(1, 1, out + whole * out_row, out_row, out_vector, R + whole * ldr, ldr, Q, q_vector, q_k, rows - whole,
+                 k, bias, flags);
         break;
     case 2:
-        FN(dots)(2, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, bias, flags);
+        FN(dots)(2, 1, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, bias, flags);
         break;
     case 3:
-        FN(dots)(3, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, bias, flags);
+        FN(dots)(3, 1, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, bias, flags);
         break;
     default:
-        FN(dots)(4, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, bias, flags);
+        FN(dots)(4, 1, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, bias, flags);
         break;
     }
 }

@@ -25,17 +25,23 @@ KERNEL void FN(transpose)(real *dst, int64_t ldd, const real *src, int64_t lds, 
 
 KERNEL void FN(pack_transposed)(real *panels, const real *B, int64_t ldb, int64_t n, int64_t k)
 {
-    for (int64_t row = 0; row < (n + 2 * W - 1) / (2 * W) * (2 * W); row += W) {
+    for (int64_t row = 0; row < n; row += W) {
         real *panel = panels + row / (2 * W) * (2 * W) * k + row % (2 * W);
         for (int64_t step = 0; step < k; step += W) {
             const int64_t depth = fnn_least(W, k - step);
             V block[W];
             for (int64_t i = W; i < 2 * W; i++) { /* the next rows may come from far away */
-                __builtin_prefetch(B + (row + i) * ldb + step, 0, 2);
             }
             FN(load_exchanged)(block, B + row * ldb + step, ldb, n - row, k - step);
-            for (int64_t i = 0; i < depth; i++) {
-                STORE(panel + (step + i) * 2 * W, block[i]);
+            if (depth == W) { /* the block stays in registers */
+                FNN_UNROLL
+                for (int i = 0; i < W; i++) {
+                    STORE(panel + (step + i) * 2 * W, block[i]);
+                }
+            } else {
+                for (int64_t i = 0; i < depth; i++) {
+                    STORE(panel + (step + i) * 2 * W, block[i]);
+                }
             }
         }
     }

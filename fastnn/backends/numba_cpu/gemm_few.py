@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from ...arithmetic import K_CHUNK
-from .exchange import load_exchanged
+from .exchange import Square, load_rest
 from .frame import Frame, Kernel, chosen
 from .gemm_blocks import ROWS
 from .gemm_tile import ACCUMULATE, BIAS, BYTES, RELU, SLOPE, THIN_ROWS, THIN_VECTORS, gemm_thin
@@ -16,12 +16,13 @@ from .integers import Control, Integer
 from .lanes import I64, Lanes, Value
 
 DOTS = 4  # most vectors of a side of C whose products with the rows of the other are dot products
+GROUPS = 2  # blocks of rows that single dot products take at once
 LONE_BYTES, STEPS = 8192, 8  # of a row of sums; rows of B that are added to it at once
 
 
 def _dots(count: int) -> Any:
     """Body: out (rows, count) = R (rows, k), contiguous along k, times `count` vectors of k: as many rows at a time as
-    a vector has lanes, exchanged in registers."""
+    a vector has lanes, or GROUPS times as many, exchanged in registers."""
 
     def emit(
         f: Frame,
@@ -40,57 +41,65 @@ def _dots(count: int) -> Any:
     ) -> None:
         builder = f.builder
         o = Lanes(builder, f.dtype, BYTES // f.itemsize)
-        zeros = [o.constant(0.0).ir] * count
+        width = I64(o.width)
         slots = cgutils.alloca_once(builder, ir.ArrayType(o.type, o.width))
         slots.align = BYTES
         memory = builder.ptrtoint(slots, I64)
 
-        def add(sums: Any, vector: Value, step: Any) -> list[Any]:
+        def add(sums: list[Any], vector: Value, step: Any) -> list[Any]:
             added = []
             for j, value in enumerate(sums):
                 place = f.at(Q, builder.add(builder.mul(I64(j), q_vector), builder.mul(step, q_k)))
                 added.append(o.fma(o.splat(f.load_scalar(place)), vector, Value(o, value)).ir)
             return added
 
-        with f.loop(rows, o.width) as row:
-            left, R_at = builder.sub(rows, row), f.at(R, builder.mul(row, ldr))
+        def total(groups: int, left: Any, R_at: list[Any]) -> list[Any]:
+            """The sums of `groups` blocks of rows, of which `left` rows are there; above one they are whole."""
 
-            def square(end: Any) -> Any:
+            def squares(step: Any, *sums: Any) -> list[Any]:
+                blocks = [Square(f, o, f.at(at, step), ldr) for at in R_at]
+                apart = [list(sums[group * count : (group + 1) * count]) for group in range(groups)]
+                for number in range(blocks[0].parts):
+                    parts = [block.part(number) for block in blocks]
+                    for i in range(blocks[0].items):
+                        at = builder.add(step, I64(number * blocks[0].items + i))
+                        apart = [add(own, part[i], at) for own, part in zip(apart, parts, strict=True)]
+                return [value for own in apart for value in own]
+
+            def rest(end: Any) -> Any:
                 def body(step: Any, *sums: Any) -> list[Any]:
-                    depth = builder.sub(end, step)
-                    block = load_exchanged(f, o, f.at(R_at, step), ldr, left, depth)
-
-                    def whole() -> list[Any]:  # the block stays in registers
-                        added = list(sums)
-                        for i, vector in enumerate(block):
-                            added = add(added, vector, builder.add(step, I64(i)))
-                        return added
-
-                    def part() -> list[Any]:
+                    depth, added = f.least(builder.sub(end, step), width), []
+                    for group, at in enumerate(R_at):
+                        block = load_rest(f, o, f.at(at, step), ldr, left, depth)
                         for i, vector in enumerate(block):
                             f.store(vector, builder.add(memory, I64(i * BYTES)))
 
                         def one(i: Any, *sums: Any) -> list[Any]:
                             vector = f.load(builder.add(memory, builder.mul(i, I64(BYTES))), None, o)
-                            return add(sums, vector, builder.add(step, i))
+                            return add(list(sums), vector, builder.add(step, i))
 
-                        return f.carry(depth, sums, one)
-
-                    return f.either(builder.icmp_signed(">=", depth, I64(o.width)), whole, part)
+                        added += f.carry(depth, sums[group * count : (group + 1) * count], one)
+                    return added
 
                 return body
 
+            zeros = [o.constant(0.0).ir] * (count * groups)
+            full = builder.icmp_signed(">=", left, width)
+
             def chunk(start: Any, *totals: Any) -> list[Any]:
                 end = f.least(builder.add(start, I64(K_CHUNK)), k)
-                sums = f.carry(end, zeros, square(end), o.width, start)
+                whole = builder.select(full, builder.and_(end, I64(-o.width)), start)
+                sums = f.carry(whole, zeros, squares, o.width, start)
+                sums = f.carry(end, sums, rest(end), o.width, whole)
                 first = builder.icmp_signed("==", start, I64(0))
                 return [
                     builder.select(first, value, (Value(o, total) + Value(o, value)).ir)
                     for total, value in zip(totals, sums, strict=True)
                 ]
 
-            totals = f.carry(k, zeros, chunk, K_CHUNK)
+            return f.carry(k, zeros, chunk, K_CHUNK)
 
+        def finish(totals: list[Any], row: Any, left: Any) -> None:
             def biased() -> list[Any]:
                 scalars = [f.load_scalar(f.at(bias, I64(j))) for j in range(count)]
                 return [(Value(o, total) + o.splat(b)).ir for total, b in zip(totals, scalars, strict=True)]
@@ -100,7 +109,6 @@ def _dots(count: int) -> Any:
 
             totals = f.either(f.has(flags, BIAS), biased, lambda: totals)
             totals = f.either(f.has(flags, RELU), rectified, lambda: totals)
-            height = f.least(left, I64(o.width))
             for j, total in enumerate(totals):
                 value = Value(o, total)
                 place = f.at(out, builder.add(builder.mul(row, out_row), builder.mul(I64(j), out_vector)))
@@ -109,8 +117,21 @@ def _dots(count: int) -> Any:
                         f.store(value, place, f.mask(left, o.width))
                     with apart:
                         f.store(value, memory)
-                        with f.loop(height) as i:
+                        with f.loop(f.least(left, width)) as i:
                             f.store_scalar(f.load_scalar(f.at(memory, i)), f.at(place, builder.mul(i, out_row)))
+
+        first = I64(0)
+        for groups in (GROUPS, 1) if count == 1 else (1,):
+            height = groups * o.width
+            end = builder.and_(rows, I64(-height)) if groups > 1 else rows
+            with f.loop(end, height, first) as row:
+                at = [builder.add(row, I64(group * o.width)) for group in range(groups)]
+                left = builder.sub(rows, row)
+                totals = total(groups, left, [f.at(R, builder.mul(index, ldr)) for index in at])
+                for group, index in enumerate(at):
+                    own = totals[group * count : (group + 1) * count]
+                    finish(own, index, builder.sub(rows, index))
+            first = end
 
     return emit
 

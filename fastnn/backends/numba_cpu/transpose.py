@@ -35,8 +35,6 @@ def _pack_transposed(f: Frame, panels: Any, B: Any, ldb: Any, n: Any, k: Any) ->
     with f.loop(n, o.width) as row, f.loop(k, o.width) as step:
         depth = builder.sub(k, step)
         source = f.at(B, builder.add(builder.mul(row, ldb), step))
-        for i in range(o.width, 2 * o.width):  # the next rows may come from far away
-            f.prefetch(f.at(source, builder.mul(ldb, I64(i))), second=True)
         square = load_exchanged(f, o, source, ldb, builder.sub(n, row), depth)
         column = builder.and_(row, I64(width - 1))
         panel = f.at(panels, builder.add(builder.mul(builder.sub(row, column), k), column))
