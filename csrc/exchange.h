@@ -104,42 +104,34 @@ INLINE void FN(exchange_lanes)(V *part)
 #endif
 }
 
-/* Hides where a pointer comes from: it stays in its register, and the compiler makes no others of it. */
-INLINE void FN(keep)(const real **pointer)
+/* A whole block of W x W of src, exchanged. */
+INLINE void FN(load_whole)(V *block, const real *src, int64_t lds)
 {
-    __asm__("" : "+r"(*pointer));
-}
-
-/* Where the lanes of a block of src begin: the rest is reached by offsets. */
-INLINE void FN(lanes_of)(const real **at, const real *src, int64_t lds)
-{
+    const real *at[LANE_COUNT]; /* the compiler would keep a pointer a row, most of them on the stack */
     FNN_UNROLL
     for (int lane = 0; lane < LANE_COUNT; lane++) {
         at[lane] = src + lane * LANE_ITEMS * lds;
-        FN(keep)(&at[lane]);
+        __asm__("" : "+r"(at[lane]));
     }
-}
-
-/* Vectors number * LANE_ITEMS ... of a whole block that is exchanged. */
-INLINE void FN(load_part)(V *part, const real *const *at, int64_t lds, int number)
-{
+    /* All of a line at once: rows may share a set of the first cache. */
     FNN_UNROLL
     for (int i = 0; i < LANE_ITEMS; i++) {
-        part[i] = FN(load_lanes)(at, i * lds + number * LANE_ITEMS);
+        FNN_UNROLL
+        for (int part = 0; part < W; part += LANE_ITEMS) {
+            block[part + i] = FN(load_lanes)(at, i * lds + part);
+        }
     }
-    FN(exchange_lanes)(part);
+    FNN_UNROLL
+    for (int part = 0; part < W; part += LANE_ITEMS) {
+        FN(exchange_lanes)(block + part);
+    }
 }
 
 /* A block of W x W of src, of which `rows` x `columns` are there, exchanged. */
 INLINE void FN(load_exchanged)(V *block, const real *src, int64_t lds, int64_t rows, int64_t columns)
 {
     if (rows >= W && columns >= W) {
-        const real *at[LANE_COUNT];
-        FN(lanes_of)(at, src, lds);
-        FNN_UNROLL
-        for (int number = 0; number < LANE_COUNT; number++) {
-            FN(load_part)(block + number * LANE_ITEMS, at, lds, number);
-        }
+        FN(load_whole)(block, src, lds);
         return;
     }
     for (int i = 0; i < W; i++) {

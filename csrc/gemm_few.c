@@ -49,26 +49,16 @@ INLINE void FN(dots)(const int count, const int groups, real *out, int64_t out_r
             }
             int64_t step = start;
             for (; step + W <= end && (groups > 1 || rows - row >= W); step += W) {
-                const real *q = Q + step * q_k, *at[GROUPS][LANE_COUNT];
                 FNN_UNROLL
                 for (int group = 0; group < groups; group++) {
-                    FN(lanes_of)(at[group], R + (row + group * W) * ldr + step, ldr);
-                }
-                FNN_UNROLL
-                for (int number = 0; number < LANE_COUNT; number++) {
-                    V part[GROUPS][LANE_ITEMS];
+                    const real *q = Q + step * q_k;
+                    V block[W];
+                    FN(load_whole)(block, R + (row + group * W) * ldr + step, ldr);
                     FNN_UNROLL
-                    for (int group = 0; group < groups; group++) {
-                        FN(load_part)(part[group], at[group], ldr, number);
-                    }
-                    FNN_UNROLL
-                    for (int i = 0; i < LANE_ITEMS; i++) {
-                        FNN_UNROLL
-                        for (int group = 0; group < groups; group++) {
-                            FN(add_dots)(count, sum[group], part[group][i], q, q_vector);
-                        }
+                    for (int i = 0; i < W; i++) {
+                        FN(add_dots)(count, sum[group], block[i], q, q_vector);
                         q += q_k;
-                        FN(keep)(&q);
+                        __asm__("" : "+r"(q)); /* one pointer, not W */
                     }
                 }
             }

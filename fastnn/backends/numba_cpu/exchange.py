@@ -36,24 +36,18 @@ def _joined(f: Frame, parts: list[Any]) -> Any:
     return parts[0]
 
 
-class Square:
-    """A whole block of src, as wide and high as a vector, exchanged within lanes only: half the shuffles."""
-
-    def __init__(self, f: Frame, o: Lanes, src: Any, lds: Any) -> None:
-        items = LANE_BYTES // f.itemsize
-        self.f, self.lanes, self.lds, self.items = f, Lanes(f.builder, f.dtype, items), lds, items
-        self.o, self.parts = o, o.width // items
-        # The rest is reached by offsets from a pointer for each lane.
-        rows = [f.builder.mul(lds, I64(lane * items)) for lane in range(self.parts)]
-        self.at = [f.opaque(f.at(src, row)) for row in rows]
-
-    def part(self, number: int) -> list[Value]:
-        """Rows number * items ... of the exchanged block."""
-        f, block = self.f, []
-        for i in range(self.items):
-            offset = f.builder.add(f.builder.mul(self.lds, I64(i)), I64(number * self.items))
-            block.append(_joined(f, [f.load(f.at(at, offset), None, self.lanes).ir for at in self.at]))
-        return [Value(self.o, vector) for vector in exchange(f, self.o, block)]
+def load_whole(f: Frame, o: Lanes, src: Any, lds: Any) -> list[Value]:
+    """A square of src as wide as a vector, exchanged within lanes only: half the shuffles."""
+    builder, items = f.builder, LANE_BYTES // f.itemsize
+    lane = Lanes(builder, f.dtype, items)
+    starts = range(0, o.width, items)
+    at = [f.opaque(f.at(src, builder.mul(lds, I64(row)))) for row in starts]  # the others are reached by offsets
+    rows = []  # all of a line at once: rows may share a set of the first cache
+    for i in range(items):
+        offsets = [builder.add(builder.mul(lds, I64(i)), I64(start)) for start in starts]
+        rows.append([_joined(f, [f.load(f.at(row, offset), None, lane).ir for row in at]) for offset in offsets])
+    parts = [exchange(f, o, list(part)) for part in zip(*rows, strict=True)]
+    return [Value(o, vector) for part in parts for vector in part]
 
 
 def load_rest(f: Frame, o: Lanes, src: Any, lds: Any, rows: Any, columns: Any) -> list[Value]:
@@ -71,8 +65,7 @@ def load_exchanged(f: Frame, o: Lanes, src: Any, lds: Any, rows: Any, columns: A
     builder, width = f.builder, I64(o.width)
 
     def whole() -> list[Any]:
-        square = Square(f, o, src, lds)
-        return [vector.ir for number in range(square.parts) for vector in square.part(number)]
+        return [vector.ir for vector in load_whole(f, o, src, lds)]
 
     def part() -> list[Any]:
         return [vector.ir for vector in load_rest(f, o, src, lds, rows, columns)]

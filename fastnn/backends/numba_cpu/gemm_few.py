@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from ...arithmetic import K_CHUNK
-from .exchange import Square, load_rest
+from .exchange import load_rest, load_whole
 from .frame import Frame, Kernel, chosen
 from .gemm_blocks import ROWS
 from .gemm_tile import ACCUMULATE, BIAS, BYTES, RELU, SLOPE, THIN_ROWS, THIN_VECTORS, gemm_thin
@@ -57,14 +57,13 @@ def _dots(count: int) -> Any:
             """The sums of `groups` blocks of rows, of which `left` rows are there; above one they are whole."""
 
             def squares(step: Any, *sums: Any) -> list[Any]:
-                blocks = [Square(f, o, f.at(at, step), ldr) for at in R_at]
-                apart = [list(sums[group * count : (group + 1) * count]) for group in range(groups)]
-                for number in range(blocks[0].parts):
-                    parts = [block.part(number) for block in blocks]
-                    for i in range(blocks[0].items):
-                        at = builder.add(step, I64(number * blocks[0].items + i))
-                        apart = [add(own, part[i], at) for own, part in zip(apart, parts, strict=True)]
-                return [value for own in apart for value in own]
+                added = []
+                for group, at in enumerate(R_at):
+                    own = list(sums[group * count : (group + 1) * count])
+                    for i, vector in enumerate(load_whole(f, o, f.at(at, step), ldr)):
+                        own = add(own, vector, builder.add(step, I64(i)))
+                    added += own
+                return added
 
             def rest(end: Any) -> Any:
                 def body(step: Any, *sums: Any) -> list[Any]:
