@@ -18,12 +18,21 @@ INLINE real *FN(at)(const fnn_call *call, int number, int64_t row)
 #undef PIECE
 #define PIECE 4096
 
+/* Whether members take columns of C, and each packs or reads its own part of B: else rows. Columns cost a line of memory
+ * that two threads write in every row of C, unless it begins with a line, so a C that is not wide goes by rows where
+ * those of a member repay all of B. */
+INLINE bool FN(by_columns)(const fnn_call *call, int64_t team)
+{
+    const int64_t enough = call->family == FNN_FAMILY_GEMM_NT ? 64 : 24;
+    return call->n >= call->m && (call->n > 2 * call->m || call->m < team * enough);
+}
+
 /* Whether a member takes chunks of k: where C is too small for the team, or is one row, or column, whose pieces are
  * short. */
 INLINE bool FN(shares_chunks)(const fnn_call *call, int64_t team)
 {
     const int64_t m = call->m, n = call->n, chunks = (call->k + FNN_K_CHUNK - 1) / FNN_K_CHUNK;
-    const int64_t unit = n >= m ? 2 * FNN_ROW_BLOCK : FNN_ROW_BLOCK, most = fnn_greatest(m, n);
+    const int64_t unit = FN(by_columns)(call, team) ? 2 * FNN_ROW_BLOCK : FNN_ROW_BLOCK, most = fnn_greatest(m, n);
     const bool lone = (m == 1 && call->family != FNN_FAMILY_GEMM_NT) || (n == 1 && call->family == FNN_FAMILY_GEMM_TN);
     const bool few = (team - 1) * unit >= most || (lone && most * (int64_t)sizeof(real) < team * PIECE);
     return team > 1 && chunks > 1 && few && call->family != FNN_FAMILY_DENSE_FORWARD &&
@@ -69,11 +78,11 @@ INLINE void FN(operate_chunks)(const fnn_call *call, fnn_sync *sync, int64_t a_r
     }
 }
 
-/* The GEMM rows: a member takes columns of C where they are more than its rows, so that no two pack the same of B. */
+/* The GEMM rows: a member takes chunks of k, columns or rows of C. */
 INLINE void FN(operate_gemm)(const fnn_call *call, fnn_sync *sync, int64_t member, int64_t team)
 {
     const int64_t m = call->m, n = call->n, lda = call->ld[1], ldb = call->ld[2];
-    const bool transposed = call->family == FNN_FAMILY_GEMM_NT, columns = n >= m;
+    const bool transposed = call->family == FNN_FAMILY_GEMM_NT, columns = FN(by_columns)(call, team);
     const bool bias = call->family == FNN_FAMILY_DENSE_FORWARD, turned = call->family == FNN_FAMILY_GEMM_TN;
     const int64_t a_row = turned ? 1 : lda, a_k = turned ? lda : 1;
     real *pack = (real *)call->pack + member * FNN_SCRATCH;

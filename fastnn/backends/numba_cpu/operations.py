@@ -86,11 +86,20 @@ def scalar(zero, call, number):
 
 
 @device
+def by_columns(family, m, n, team):
+    """Whether members take columns of C, and each packs or reads its own part of B: else rows. Columns cost a line of
+    memory that two threads write in every row of C, unless it begins with a line, so a C that is not wide goes by rows
+    where those of a member repay all of B."""
+    enough = 64 if family == GEMM_NT else 24
+    return n >= m and (n > 2 * m or m < team * enough)
+
+
+@device
 def shares_chunks(zero, family, m, n, k, team):
     """Whether a member takes chunks of k: where C is too small for the team, or is one row, or column, whose pieces are
     short."""
     size, chunks, most = itemsize(zero), (k + K_CHUNK - 1) // K_CHUNK, max(m, n)
-    unit = 2 * ROW_BLOCK if n >= m else ROW_BLOCK
+    unit = 2 * ROW_BLOCK if by_columns(family, m, n, team) else ROW_BLOCK
     lone = (m == 1 and family != GEMM_NT) or (n == 1 and family == GEMM_TN)
     few = (team - 1) * unit >= most or (lone and most * size < team * PIECE)
     room = scratch_size(size) - pack_size(size)
@@ -124,8 +133,7 @@ def operate_chunks(zero, call, m, n, k, a_row, a_k, b_k, flags, pack, member, te
 
 @device
 def operate_gemm(zero, call, family, member, team):
-    """The GEMM rows: m, n, k are the sizes; a member takes columns of C where they are more than its rows, so that no
-    two pack the same of B."""
+    """The GEMM rows: m, n, k are the sizes; a member takes chunks of k, columns or rows of C."""
     size = itemsize(zero)
     m, n, k = integer_at(call, c.OP_SIZES), integer_at(call, c.OP_SIZES + 1), integer_at(call, c.OP_SIZES + 2)
     C, A, B = address(call, 0), address(call, 1), address(call, 2)
@@ -142,7 +150,7 @@ def operate_gemm(zero, call, family, member, team):
     if shares_chunks(zero, family, m, n, k, team):
         operate_chunks(zero, call, m, n, k, a_row, a_k, 1 if family == GEMM_NT else ldb, flags, pack, member, team)
         return
-    if n >= m:
+    if by_columns(family, m, n, team):
         first, last = share(n, 2 * ROW_BLOCK, member, team)
         C, B, bias, n = C + first * size, B + first * b_column * size, bias + first * size, last - first
     else:
