@@ -23,7 +23,7 @@ static pthread_mutex_t door = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t bell = PTHREAD_COND_INITIALIZER;
 static int32_t helpers;
 
-/* Returns when a job wants helpers, for all that this one knows. */
+/* Returns when a job may want helpers. */
 static void wait_for_work(void)
 {
     for (int64_t looks = 0; looks < LOOKS; looks++) {
@@ -34,8 +34,8 @@ static void wait_for_work(void)
     }
     pthread_mutex_lock(&door);
     atomic_fetch_add(&asleep, 1); /* before the last look, as a region looks for sleepers after it says what it wants */
-    while (atomic_load(&wanted) <= 0) {
-        pthread_cond_wait(&bell, &door);
+    if (atomic_load(&wanted) <= 0) {
+        pthread_cond_wait(&bell, &door); /* once: whoever comes too late for a job stays awake for the next */
     }
     atomic_fetch_sub(&asleep, 1);
     pthread_mutex_unlock(&door);
