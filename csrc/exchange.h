@@ -128,14 +128,20 @@ INLINE void FN(load_whole)(V *block, const real *src, int64_t lds)
 }
 
 /* A block of W x W of src, of which `rows` x `columns` are there, exchanged. */
-INLINE void FN(load_exchanged)(V *block, const real *src, int64_t lds, int64_t rows, int64_t columns)
+INLINE void FN(load_rest)(V *block, const real *src, int64_t lds, int64_t rows, int64_t columns)
 {
-    if (rows >= W && columns >= W) {
-        FN(load_whole)(block, src, lds);
-        return;
-    }
     for (int i = 0; i < W; i++) {
         block[i] = i < rows ? LOAD_FIRST(src + i * lds, columns) : SPLAT((real)0);
     }
     FN(exchange)(block);
+}
+
+/* The same, sooner where all are there. */
+INLINE void FN(load_exchanged)(V *block, const real *src, int64_t lds, int64_t rows, int64_t columns)
+{
+    if (rows >= W && columns >= W) {
+        FN(load_whole)(block, src, lds);
+    } else {
+        FN(load_rest)(block, src, lds, rows, columns);
+    }
 }

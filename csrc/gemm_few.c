@@ -66,7 +66,7 @@ INLINE void FN(dots)(const int count, const int groups, real *out, int64_t out_r
                 FNN_UNROLL
                 for (int group = 0; group < groups; group++) {
                     V block[W];
-                    FN(load_exchanged)(block, R + (row + group * W) * ldr + step, ldr, rows - row, end - step);
+                    FN(load_rest)(block, R + (row + group * W) * ldr + step, ldr, rows - row, end - step);
                     for (int64_t i = 0; i < fnn_least(W, end - step); i++) {
                         FN(add_dots)(count, sum[group], block[i], Q + (step + i) * q_k, q_vector);
                     }
