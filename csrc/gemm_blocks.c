@@ -130,7 +130,7 @@ KERNEL void FN(gemm_rows)(const FN(product) *product, int64_t m, real *pack)
     const int64_t most = p.n <= W ? NARROW_ROWS : TILE_ROWS, tiles = (m + most - 1) / most;
     const int64_t low = m / fnn_greatest(tiles, 1), tall = m - tiles * low; /* tiles of a row more */
     const int64_t group = packs ? FNN_BLOCK_ROWS / most : tiles;
-    const bool far = (p.flags & (FNN_FAR | FNN_PACKED)) == (FNN_FAR | FNN_PACKED) && rows == NULL;
+    const bool far = (p.flags & (FNN_FAR | FNN_PACKED)) == (FNN_FAR | FNN_PACKED);
     const real *A = p.A;
     if (far) { /* the tiles that ask are the highest, which come first */
         p.wanted = (const char *)(A + TILE_ROWS * a_row);

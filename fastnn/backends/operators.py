@@ -10,6 +10,7 @@ from .protocol import Array, Operator
 
 GEMMS = (Family.GEMM_NN, Family.GEMM_TN, Family.GEMM_NT, Family.DENSE_FORWARD)
 CHUNK_ROWS = 16  # that a chunk of the depth is worth to threads that share a product
+FLOPS_PER_BYTE = 2  # that a core does in the time in which a byte comes from beyond its caches
 # Families that add to a total in a fixed order: they run on one thread.
 TOTALS = (Family.R2_SUMS, Family.WEIGHTED_SUM, Family.SUM_ABS, Family.SUM_SQUARES)
 
@@ -39,8 +40,9 @@ class CompiledOperator(Operator):
         chunks = sizes[2] // K_CHUNK * CHUNK_ROWS if self._by_chunks else 0
         return max(*sizes[:2], chunks) if self._gemm else sizes[0]
 
-    def _flops(self, sizes: list[int]) -> int:
-        return self._unit * math.prod(sizes)
+    def _work(self, sizes: list[int], arrays: tuple[Array, ...]) -> int:
+        """Floating-point operations, or those that would take as long as its bytes do, if they are more."""
+        return max(self._unit * math.prod(sizes), FLOPS_PER_BYTE * sum(array.nbytes for array in arrays))
 
 
 def size_letters(row: Operation) -> str:

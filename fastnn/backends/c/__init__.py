@@ -139,7 +139,7 @@ class COperator(CompiledOperator):
         given[-1:-1] = self._no_slots  # after theta and the slots, before the gradient
         sizes = self._sizes(arrays)
         given += sizes
-        threads = operation_threads(self._flops(sizes), self._shared(sizes)) if self._threaded else 1
+        threads = operation_threads(self._work(sizes, arrays), self._shared(sizes)) if self._threaded else 1
         if self._pack:
             given.append(ffi.from_buffer(self._reals, room(self._pack * threads)))
         return [*given, *self._code, *arguments[self._first :], *self._no_scalars, threads]

@@ -120,7 +120,7 @@ class NumbaOperator(CompiledOperator):
         for array, strided in zip(arrays, self._strided, strict=True):
             at += array.ctypes.data, array.strides[0] // array.itemsize if strided else 0
         sizes = self._sizes(arrays)
-        threads = operation_threads(self._flops(sizes), self._shared(sizes)) if self._threaded else 1
+        threads = operation_threads(self._work(sizes, arrays), self._shared(sizes)) if self._threaded else 1
         pack = 0
         if self._packs:
             pack = call.room(scratch_size(self._dtype.itemsize) * threads, self._dtype)

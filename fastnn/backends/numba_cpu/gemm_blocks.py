@@ -171,7 +171,7 @@ def _gemm_rows(f: Frame, *arguments: Any) -> None:
     width, has_buffer = 2 * BYTES // size, pack != 0
     copied = has_buffer & _packs_rows(size, a_row, a_k, m, n, k)
     rows, samples = copied.select(pack + packed_rows(size) * size, 0), pack + expected_samples(size) * size
-    far = (flags & (FAR | PACKED) == FAR | PACKED) & (rows == 0)
+    far = flags & (FAR | PACKED) == FAR | PACKED
     asking = far.select(n.least(K_CHUNK * size // FAR_BYTES * width), n)
     copies, packs = (rows != 0) & (a_k == 1), (rows != 0) & (a_k != 1)
     narrow = n <= BYTES // size
@@ -193,10 +193,10 @@ def _gemm_rows(f: Frame, *arguments: Any) -> None:
             tile = opening + number
             first = tile * low + tile.least(tall)
             own = (tile < tall).select(low + 1, low)
-            at = A + first * a_row * size
+            own_rows = A + first * a_row * size
             with to.when(copies):
-                to.call(copy_rows, rows, at, a_row, own, k)
-            at = copies.select(rows, packs.select(rows + (first - start) * k * size, at))
+                to.call(copy_rows, rows, own_rows, a_row, own, k)
+            at = copies.select(rows, packs.select(rows + (first - start) * k * size, own_rows))
             row, step = copies.select(COPY_STRIDE, packs.select(1, a_row)), packs.select(own, a_k)
             c, whole = C + first * ldc * size, ((wanted != 0) | far) & (own == TILE_ROWS)
             done = whole.select(asking // width * width, 0)  # columns
@@ -204,7 +204,7 @@ def _gemm_rows(f: Frame, *arguments: Any) -> None:
             product = c, ldc, at, row, step, B, panel, asking, k, beside, flags
             with to.when(whole), to.either(far) as (rows_next, parameters_next):
                 with rows_next:
-                    to.call(far_tiles, *product, at + own * a_row * size, a_row * size, 0, 0)
+                    to.call(far_tiles, *product, own_rows + own * a_row * size, a_row * size, 0, 0)
                 with parameters_next:
                     to.call(wanting_tiles, *product, wanted + first * wanted_row, wanted_row, slot_0, slot_1)
             with to.when(done < n):
