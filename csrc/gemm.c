@@ -68,7 +68,7 @@ KERNEL static void FN(blocks)(real *C, int64_t ldc, const real *A, int64_t a_row
 
 bool FN(takes_slope)(int64_t m, int64_t n)
 {
-    return m > DOTS && n > DOTS;
+    return m > FNN_DOTS && n > FNN_DOTS;
 }
 
 KERNEL void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B, int64_t ldb,
@@ -78,9 +78,9 @@ KERNEL void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t
     if (m <= 0 || n <= 0) {
         return;
     }
-    if (n <= DOTS && a_k == 1 && m >= W) {
+    if (n <= FNN_DOTS && a_k == 1 && m >= W) {
         FN(few_dots)(C, ldc, 1, A, a_row, B, transposed ? ldb : 1, transposed ? 1 : ldb, m, n, k, bias, flags);
-    } else if (transposed && m <= DOTS && n >= W && !(flags & FNN_BIAS)) {
+    } else if (transposed && m <= FNN_DOTS && n >= W && !(flags & FNN_BIAS)) {
         FN(few_dots)(C, 1, ldc, B, ldb, A, a_row, a_k, n, m, k, NULL, flags);
     } else if (m == 1 && n >= W && k > 0 && !transposed) {
         FN(lone_row)(C, 1, A, a_k, B, ldb, n, k, bias, flags);

@@ -35,11 +35,11 @@ INLINE void FN(dots)(const int count, const int groups, real *out, int64_t out_r
                      const real *bias, int flags)
 {
     for (int64_t row = 0; row < rows; row += groups * W) {
-        V total[GROUPS][DOTS];
+        V total[GROUPS][FNN_DOTS];
         int64_t start = 0;
         do {
             const int64_t end = fnn_least(start + FNN_K_CHUNK, k);
-            V sum[GROUPS][DOTS];
+            V sum[GROUPS][FNN_DOTS];
             FNN_UNROLL
             for (int group = 0; group < groups; group++) {
                 FNN_UNROLL

@@ -25,9 +25,6 @@
 #endif
 #undef THIN_VECTORS
 #define THIN_VECTORS 4
-/* Most vectors of a side of C whose products with the rows of the other are dot products. */
-#undef DOTS
-#define DOTS 4
 /* How many rows before its turn a row of B is asked for where it is not packed. */
 #undef AHEAD
 #define AHEAD 4

@@ -11,10 +11,11 @@
 
 #else
 
-/* What holds for a whole call: no samples to expect yet, transposed weights, and inverse deviations of statistics that no
- * step changes. */
-INLINE void FN(prepare)(const fnn_program *program, bool training, fnn_sync *sync, int64_t member, int64_t team)
+/* What holds for a whole call: no samples to expect yet, transposed weights for a first step of `batch_rows`, or 0 if none
+ * trains, and inverse deviations of statistics that no step changes. */
+INLINE void FN(prepare)(const fnn_program *program, int64_t batch_rows, fnn_sync *sync, int64_t member, int64_t team)
 {
+    const bool training = batch_rows > 0;
     bool any = false;
     FN(expected)(FN(pack)(program, member))->left = 0;
     for (int64_t number = 0; number < program->instruction_count; number++) {
@@ -22,7 +23,7 @@ INLINE void FN(prepare)(const fnn_program *program, bool training, fnn_sync *syn
         int64_t first, last;
         if (training && kind == FNN_KIND_DENSE) {
             fnn_share(at[FNN_I_INPUTS], FNN_ROW_BLOCK, member, team, &first, &last);
-            FN(transpose_block)(program, at, first, last - first, 0, at[FNN_I_OUTPUTS]);
+            FN(transpose_block)(program, at, batch_rows, first, last - first, 0, at[FNN_I_OUTPUTS]);
             any = true;
         } else if (kind == FNN_KIND_STANDARDIZE || (kind == FNN_KIND_BATCH_NORM && !training)) {
             fnn_share(at[FNN_I_OUTPUTS], FNN_ROW_BLOCK, member, team, &first, &last);
@@ -102,7 +103,8 @@ KERNEL static int64_t FN(steps)(const fnn_run *run, fnn_sync *sync, int64_t memb
     const bool training = run->mode != FNN_MODE_SCORE, updating = run->mode == FNN_MODE_STEPS;
     const bool gradient_first = updating && fnn_clips_norms(program);
     fnn_expected *expected = FN(expected)(FN(pack)(program, member));
-    FN(prepare)(program, training, sync, member, team);
+    FN(prepare)(program, training ? fnn_least(data->batch, data->rows - run->first * data->batch) : 0, sync, member,
+                team);
     for (int64_t step = run->first; step < run->last; step++) {
         const int64_t start = step * data->batch, batch_rows = fnn_least(data->batch, data->rows - start);
         if (training || step == run->first) {
@@ -112,6 +114,7 @@ KERNEL static int64_t FN(steps)(const fnn_run *run, fnn_sync *sync, int64_t memb
         if (updating) {
             s = fnn_step_scalars(program, run->rates != NULL ? run->rates[step - run->first]
                                                              : program->scalars[FNN_SCALAR_LEARNING_RATE]);
+            s.next_rows = step + 1 < run->last ? fnn_least(data->batch, data->rows - start - batch_rows) : 0;
         }
         fnn_expect(expected, program, data, step + 1 < run->last ? start + batch_rows : data->rows, member, team);
         FN(row_phase)(run, sync, member, team, start, batch_rows);
@@ -124,7 +127,7 @@ KERNEL static int64_t FN(steps)(const fnn_run *run, fnn_sync *sync, int64_t memb
         }
         if (gradient_first) {
             fnn_barrier(sync, team);
-            FN(update)(program, sync, member, team, true, &s);
+            FN(update)(program, sync, member, team, &s);
         }
         if (updating && member == 0) {
             fnn_finish_step(program, &s);
@@ -156,7 +159,7 @@ KERNEL static void FN(predict)(const fnn_run *run, fnn_sync *sync, int64_t membe
     const bool in_place = FN(reads_in_place)(program, data);
     real *out = (real *)run->out, *pack = FN(pack)(program, member);
     int64_t first, last;
-    FN(prepare)(program, false, sync, member, team);
+    FN(prepare)(program, 0, sync, member, team);
     fnn_share(data->rows, FNN_ROW_BLOCK, member, team, &first, &last);
     for (int64_t start = first; start < last; start += block) {
         const int64_t rows = fnn_least(block, last - start);
@@ -181,7 +184,7 @@ KERNEL void FN(run)(void *context, fnn_sync *sync, int64_t member, int64_t team)
     const fnn_program *program = run->program;
     if (run->mode == FNN_MODE_UPDATE) {
         const fnn_step s = fnn_step_scalars(program, program->scalars[FNN_SCALAR_LEARNING_RATE]);
-        FN(update)(program, sync, member, team, false, &s);
+        FN(update)(program, sync, member, team, &s);
         fnn_barrier(sync, team);
         if (member == 0) {
             fnn_finish_step(program, &s);

@@ -121,11 +121,11 @@ KERNEL double FN(penalty)(const fnn_program *program)
     return penalty;
 }
 
-/* A block of a W, `rows` x `columns` from (first, column), into its transposed. */
-KERNEL void FN(transpose_block)(const fnn_program *program, const int64_t *at, int64_t first, int64_t rows,
-                                int64_t column, int64_t columns)
+/* A block of a W, `rows` x `columns` from (first, column), into its transposed, if a step of `batch_rows` reads it. */
+KERNEL void FN(transpose_block)(const fnn_program *program, const int64_t *at, int64_t batch_rows, int64_t first,
+                                int64_t rows, int64_t column, int64_t columns)
 {
-    if (at[FNN_I_TRANSPOSED] >= 0 && !fnn_packs_transposed(at[FNN_I_INPUTS], at[FNN_I_OUTPUTS])) {
+    if (at[FNN_I_TRANSPOSED] >= 0 && fnn_keeps_transposed(at[FNN_I_INPUTS], at[FNN_I_OUTPUTS], batch_rows)) {
         const int64_t ld = fnn_padded(at[FNN_I_INPUTS]), outputs = at[FNN_I_OUTPUTS];
         FN(transpose)((real *)program->workspace + at[FNN_I_TRANSPOSED] + column * ld + first, ld,
                       (const real *)program->theta + at[FNN_I_KERNEL] + first * outputs + column, outputs, rows,
@@ -222,8 +222,8 @@ INLINE void FN(finish_block)(const fnn_program *program, const int64_t *row, int
         }
     }
     if (s != NULL && row[FNN_PAR_ROLE] == FNN_ROLE_KERNEL) {
-        FN(transpose_block)(program, program->instructions + row[FNN_PAR_INSTRUCTION] * FNN_I_WIDTH, first, rows,
-                            column, columns);
+        FN(transpose_block)(program, program->instructions + row[FNN_PAR_INSTRUCTION] * FNN_I_WIDTH, s->next_rows, first,
+                            rows, column, columns);
     }
 }
 
@@ -346,9 +346,8 @@ INLINE double FN(clip_norms)(const fnn_program *program, fnn_sync *sync, int64_t
     return global ? fnn_clip_factor(total, limit) : 1.0;
 }
 
-/* The optimizer from the gradient vector, which is clipped first. Transposed copies are for the next step, and have no
- * place outside one. */
-KERNEL void FN(update)(const fnn_program *program, fnn_sync *sync, int64_t member, int64_t team, bool in_step,
+/* The optimizer from the gradient vector, which is clipped first. */
+KERNEL void FN(update)(const fnn_program *program, fnn_sync *sync, int64_t member, int64_t team,
                        const fnn_step *s)
 {
     const double factor = FN(clip_norms)(program, sync, member, team);
@@ -366,9 +365,9 @@ KERNEL void FN(update)(const fnn_program *program, fnn_sync *sync, int64_t membe
             FN(gradient_scale)(gradient, n, (real)factor);
         }
         FN(update_range)(program, place, n, FNN_AHEAD_BYTES, gradient, row[FNN_PAR_DECAY] ? s->decay : 0.0, s);
-        if (in_step && row[FNN_PAR_ROLE] == FNN_ROLE_KERNEL) {
-            FN(transpose_block)(program, program->instructions + row[FNN_PAR_INSTRUCTION] * FNN_I_WIDTH, first,
-                                last - first, 0, row[FNN_PAR_COLUMNS]);
+        if (row[FNN_PAR_ROLE] == FNN_ROLE_KERNEL) {
+            FN(transpose_block)(program, program->instructions + row[FNN_PAR_INSTRUCTION] * FNN_I_WIDTH, s->next_rows,
+                                first, last - first, 0, row[FNN_PAR_COLUMNS]);
         }
     }
 }

@@ -241,11 +241,12 @@ KERNEL void FN(batch_gradients)(const fnn_program *program, int64_t number, int6
 
 /* The gradient of a DENSE's source, and in place that of a relu before it, for `rows` rows of the workspace from
  * `first`. Gives the number of the first instruction that is done. */
-INLINE int64_t FN(dense_backward)(const fnn_program *program, int64_t number, int64_t first, int64_t rows, real *pack)
+INLINE int64_t FN(dense_backward)(const fnn_program *program, int64_t number, int64_t first, int64_t rows,
+                                  int64_t batch_rows, real *pack)
 {
     const int64_t *at = program->instructions + number * FNN_I_WIDTH, *before = at - FNN_I_WIDTH;
     const int64_t inputs = at[FNN_I_INPUTS], outputs = at[FNN_I_OUTPUTS], ld = fnn_padded(inputs);
-    const bool transposed = fnn_packs_transposed(inputs, outputs);
+    const bool transposed = !fnn_keeps_transposed(inputs, outputs, batch_rows);
     const real *kernel = transposed ? (const real *)program->theta + at[FNN_I_KERNEL]
                                     : (const real *)program->workspace + at[FNN_I_TRANSPOSED];
     const real *output = NULL;
@@ -285,7 +286,7 @@ KERNEL int64_t FN(backward)(const fnn_program *program, int64_t ready, int64_t f
         real *d_src = FN(buffer)(program, at[FNN_I_GRAD_SRC], width_in, first);
         switch (at[FNN_I_KIND]) {
         case FNN_KIND_DENSE:
-            number = FN(dense_backward)(program, number, first, rows, pack);
+            number = FN(dense_backward)(program, number, first, rows, batch_rows, pack);
             break;
         case FNN_KIND_ACTIVATION:
             FN(activation_backward)((int)at[FNN_I_CODE], d_src, d_dst, saved, rows * ld_dst,

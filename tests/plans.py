@@ -264,6 +264,11 @@ def _others() -> Iterator[Model]:
     yield Model("frozen", (("dense", 6, {"trainable": False}), ("activation", "relu"), ("dense", 3)), optimizer=ADAM)
     yield Model("frozen last", (("dense", 6), ("dense", 3, {"trainable": False, "kernel_penalty": both})))
     yield Model("one at a time", _hidden("tanh"), batch=1, rows=10, weighted=True)
+    few = (
+        ("dense", 40), ("activation", "relu"), ("dense", 33, {"trainable": False}), ("activation", "tanh"), ("dense", 5)
+    )  # fmt: skip
+    yield Model("few rows", few, optimizer=ADAM, features=20, rows=11, batch=3)
+    yield Model("few rows at the end", few, optimizer=ADAM, features=20, rows=43, batch=20)
     yield Model("one unit", (("dense", 1),), batch=39, ordered=True, metrics=(MetricSpec("r2_score"),))
     yield Model(
         "regression metrics",

@@ -9,8 +9,8 @@ from ...arithmetic import K_CHUNK
 from .cpu import SECOND_CACHE
 from .frame import Frame, Kernel, kernel
 from .gemm_blocks import ALIAS_BYTES, PACK_PANELS, ROWS, packed_columns
-from .gemm_few import DOTS, few_columns, few_dots, lone_row, thin
-from .gemm_tile import ACCUMULATE, ALIAS_ROWS, BIAS, BYTES, FAR, PACKED, RELU, THIN_ROWS, TRANSPOSED
+from .gemm_few import few_columns, few_dots, lone_row, thin
+from .gemm_tile import ACCUMULATE, ALIAS_ROWS, BIAS, BYTES, DOTS, FAR, PACKED, RELU, THIN_ROWS, TRANSPOSED
 from .integers import Control
 from .reductions import batch_fold
 from .transpose import pack_transposed

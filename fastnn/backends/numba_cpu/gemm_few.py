@@ -11,11 +11,10 @@ from ...arithmetic import K_CHUNK
 from .exchange import load_rest, load_whole
 from .frame import Frame, Kernel, chosen
 from .gemm_blocks import ROWS
-from .gemm_tile import ACCUMULATE, BIAS, BYTES, RELU, SLOPE, THIN_ROWS, THIN_VECTORS, gemm_thin
+from .gemm_tile import ACCUMULATE, BIAS, BYTES, DOTS, RELU, SLOPE, THIN_ROWS, THIN_VECTORS, gemm_thin
 from .integers import Control, Integer
 from .lanes import I64, Lanes, Value
 
-DOTS = 4  # most vectors of a side of C whose products with the rows of the other are dot products
 GROUPS = 2  # blocks of rows that single dot products take at once
 LONE_BYTES, STEPS = 8192, 8  # of a row of sums; rows of B that are added to it at once
 

@@ -24,6 +24,7 @@ BYTES = vector_bytes()
 # share few sets of a cache; before that, its columns are read four vectors at a time where that pays.
 TILE_ROWS, NARROW_ROWS, THIN_ROWS, ALIAS_ROWS = {64: (14, 16, 6, 48), 32: (6, 8, 2, 12), 16: (4, 4, 1, 12)}[BYTES]
 THIN_VECTORS = 4
+DOTS = 4  # most vectors of a side of C whose products with the rows of the other are dot products
 AHEAD = 4  # how many rows before its turn a row of B is asked for where it is not packed
 
 

@@ -30,7 +30,7 @@ from .optimizers import AHEAD, optimizer_step
 from .statistics import statistic
 from .threads import barrier
 from .transpose import transpose
-from .workspace import ROW_BLOCK, buffer, constant, instruction, pack, packs_transposed, padded, parameter, share
+from .workspace import ROW_BLOCK, buffer, constant, instruction, keeps_transposed, pack, padded, parameter, share
 
 GRADIENT_BLOCK = 32768  # elements of a gradient that stay in cache between dW and the optimizer
 
@@ -89,11 +89,11 @@ def penalty(zero, call):
 
 
 @device
-def transpose_block(zero, call, at, first, rows, column, columns):
-    """A block of a W, rows x columns from (first, column), into its transposed."""
+def transpose_block(zero, call, at, batch_rows, first, rows, column, columns):
+    """A block of a W, rows x columns from (first, column), into its transposed, if a step of `batch_rows` reads it."""
     place, size = integer_at(at, t.I_TRANSPOSED), itemsize(zero)
     inputs, outputs = integer_at(at, t.I_INPUTS), integer_at(at, t.I_OUTPUTS)
-    if place >= 0 and rows > 0 and not packs_transposed(inputs, outputs):
+    if place >= 0 and rows > 0 and keeps_transposed(inputs, outputs, batch_rows):
         ld = padded(inputs)
         W = integer_at(call, c.THETA) + (integer_at(at, t.I_KERNEL) + first * outputs + column) * size
         dst = integer_at(call, c.WORKSPACE) + (place + column * ld + first) * size
@@ -225,7 +225,9 @@ def vector_gradient(zero, call, row, at, gradient, first, n, batch_rows):
 
 
 @device
-def finish_block(zero, call, row, first, rows, column, columns, gradient, ld, updating, decay, h0, h1, h2, h3):
+def finish_block(
+    zero, call, row, first, rows, column, columns, gradient, ld, updating, next_rows, decay, h0, h1, h2, h3
+):
     """What follows the gradient of a block of a parameter: its penalty's share, the optimizer, the transposed copy."""
     size, width = itemsize(zero), integer_at(row, t.P_COLUMNS)
     runs, length, ahead = rows, columns, width * size
@@ -243,11 +245,11 @@ def finish_block(zero, call, row, first, rows, column, columns, gradient, ld, up
             update_range(zero, call, place, length, ahead, g, 1.0, decay, h0, h1, h2, h3)
     if updating and integer_at(row, t.P_ROLE) == t.KERNEL:
         at = instruction(call, integer_at(row, t.P_INSTRUCTION))
-        transpose_block(zero, call, at, first, rows, column, columns)
+        transpose_block(zero, call, at, next_rows, first, rows, column, columns)
 
 
 @device
-def kernel_phase(zero, call, row, first, last, batch_rows, member, updating, decay, h0, h1, h2, h3):
+def kernel_phase(zero, call, row, first, last, batch_rows, member, updating, next_rows, decay, h0, h1, h2, h3):
     """The gradient of rows first..last - 1 of a W: X^T dZ, a block at a time. A large one has dZ packed, once if the
     buffer holds all of a block of columns."""
     at, size = instruction(call, integer_at(row, t.P_INSTRUCTION)), itemsize(zero)
@@ -309,7 +311,9 @@ def kernel_phase(zero, call, row, first, last, batch_rows, member, updating, dec
             else:
                 x, dz = X + start * size, dZ + column * size
                 gemm(zero, gradient, ld, x, 1, ldx, dz, ldz, rows, columns, batch_rows, 0, 0, packed)
-            finish_block(zero, call, row, start, rows, column, columns, gradient, ld, updating, decay, h0, h1, h2, h3)
+            finish_block(
+                zero, call, row, start, rows, column, columns, gradient, ld, updating, next_rows, decay, h0, h1, h2, h3
+            )  # fmt: skip
 
 
 @device
@@ -345,9 +349,9 @@ def own(row, before, total, member, team):
 
 
 @device
-def parameter_phase(zero, call, member, team, batch_rows, updating, decay, h0, h1, h2, h3):
+def parameter_phase(zero, call, member, team, batch_rows, updating, next_rows, decay, h0, h1, h2, h3):
     """A member's share of every gradient; with `updating` the optimizer follows at once, else it is left in the
-    gradient vector."""
+    gradient vector. A step of `next_rows`, or none, follows in the same call."""
     size, before, total = itemsize(zero), 0, trainable_size(call)
     for number in range(integer_at(call, c.PARAMETER_COUNT)):
         row = parameter(call, number)
@@ -359,7 +363,7 @@ def parameter_phase(zero, call, member, team, batch_rows, updating, decay, h0, h
         if first == last:
             continue
         if integer_at(row, t.P_ROLE) == t.KERNEL:
-            kernel_phase(zero, call, row, first, last, batch_rows, member, updating, here, h0, h1, h2, h3)
+            kernel_phase(zero, call, row, first, last, batch_rows, member, updating, next_rows, here, h0, h1, h2, h3)
             continue
         at = instruction(call, integer_at(row, t.P_INSTRUCTION))
         for start in range(first, last, GRADIENT_BLOCK):
@@ -368,13 +372,13 @@ def parameter_phase(zero, call, member, team, batch_rows, updating, decay, h0, h
             if not updating:
                 gradient = integer_at(call, c.GRADIENT_VECTOR) + (integer_at(row, t.P_OFFSET) + start) * size
             vector_gradient(zero, call, row, at, gradient, start, n, batch_rows)
-            finish_block(zero, call, row, 0, 1, start, n, gradient, n, updating, here, h0, h1, h2, h3)
+            finish_block(zero, call, row, 0, 1, start, n, gradient, n, updating, 0, here, h0, h1, h2, h3)
 
 
 @device
-def update_phase(zero, call, member, team, in_step, decay, h0, h1, h2, h3):
-    """The optimizer from the gradient vector, which is clipped first. Transposed copies are for the next step, and have
-    no place outside one."""
+def update_phase(zero, call, member, team, next_rows, decay, h0, h1, h2, h3):
+    """The optimizer from the gradient vector, which is clipped first. A step of `next_rows`, or none, follows in the
+    same call."""
     if clips_norms(call):
         add_squares(zero, call, member, team)
         barrier(integer_at(call, c.SYNC), team)
@@ -390,9 +394,9 @@ def update_phase(zero, call, member, team, in_step, decay, h0, h1, h2, h3):
         place, n = integer_at(row, t.P_OFFSET) + first * unit, (last - first) * unit
         gradient = integer_at(call, c.GRADIENT_VECTOR) + place * itemsize(zero)
         update_range(zero, call, place, n, AHEAD, gradient, factor, here, h0, h1, h2, h3)
-        if in_step and integer_at(row, t.P_ROLE) == t.KERNEL:
+        if integer_at(row, t.P_ROLE) == t.KERNEL:
             at = instruction(call, integer_at(row, t.P_INSTRUCTION))
-            transpose_block(zero, call, at, first, last - first, 0, unit)
+            transpose_block(zero, call, at, next_rows, first, last - first, 0, unit)
 
 
 @device

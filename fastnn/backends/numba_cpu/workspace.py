@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...plan import ROW_ALIAS, ROW_PAD
 from . import call as c
 from . import table as t
+from .gemm_tile import DOTS
 from .jit import device
 from .memory import double_at, integer_at, itemsize
 
@@ -19,9 +20,10 @@ def padded(width):
 
 
 @device
-def packs_transposed(inputs, outputs):
-    """Whether a W is so large that packing it transposed in every step costs less than keeping its transposed."""
-    return inputs * outputs >= 1 << 19
+def keeps_transposed(inputs, outputs, batch_rows):
+    """Whether a step of so many rows reads a transposed copy of W. Packing a large W transposed in every step costs
+    less than keeping the copy, and few rows are multiplied with W as it is."""
+    return batch_rows > DOTS and inputs * outputs < 1 << 19
 
 
 @device
