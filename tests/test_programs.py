@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fastnn.backends.operators import step_threads
 from fastnn.backends.protocol import Backend, Data, Program
 from fastnn.formulas import ACTIVATIONS
 from fastnn.lowering import LossSpec, MetricSpec, OptimizerSpec, Penalty
@@ -364,3 +366,26 @@ def arranged(values: Array, layout: str) -> Array:
     wide = np.zeros((values.shape[0] * 2, values.shape[1] * 3), values.dtype)
     wide[::2, ::3] = values
     return wide[::2, ::3]
+
+
+@pytest.mark.parametrize(
+    ("widths", "batch", "threads"),
+    [
+        ((64, 32, 10), 32, 1),  # too little to do
+        ((64, 32, 10), 512, 2),
+        ((64, 128, 64, 4), 32, 1),  # more to move than to save
+        ((64, 128, 64, 4), 64, 2),
+        ((784, 128, 10), 1, 1),
+        ((784, 128, 10), 64, 2),
+        ((784, 128, 10), 16, 1),  # rows for one
+        ((784, 1024, 1024, 10), 1, 2),  # the update alone repays them
+        ((1024, 4096, 4096, 16), 1, 8),
+        ((1024, 4096, 4096, 16), 512, 8),
+    ],
+)
+def test_threads_of_a_step(widths: tuple[int, ...], batch: int, threads: int) -> None:
+    """Two for most steps, all eight where there is much to do, one where moving parameters costs more than it saves."""
+    pairs = list(itertools.pairwise(widths))
+    flops, parameters = 6 * batch * sum(i * o for i, o in pairs), sum((i + 1) * o for i, o in pairs)
+    assert step_threads(flops, parameters, batch, 8 if threads == 8 else 2, 1_000_000) == threads
+    assert step_threads(flops, parameters, batch, 1, 1_000_000) == 1

@@ -1,4 +1,4 @@
-"""What the operations of compiled backends share: where their sizes are found, and what a call of them costs."""
+"""What compiled backends share: where the sizes of an operation are found, what a call of it costs, and a step."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from .protocol import Array, Operator
 GEMMS = (Family.GEMM_NN, Family.GEMM_TN, Family.GEMM_NT, Family.DENSE_FORWARD)
 CHUNK_ROWS = 16  # that a chunk of the depth is worth to threads that share a product
 FLOPS_PER_BYTE = 2  # that a core does in the time in which a byte comes from beyond its caches
+ROW_BLOCK = 16  # rows of a batch that a thread takes at least
+UPDATE_FLOPS = 50  # that take as long as an optimizer does for a parameter
+# Parameters whose way from another core's cache takes as long as a thread has to save; the most that come from one, not
+# from memory, where a single thread would have to fetch them, too.
+MOVED_PARAMETERS, MOST_MOVED = 10_000, 1 << 17
 # Families that add to a total in a fixed order: they run on one thread.
 TOTALS = (Family.R2_SUMS, Family.WEIGHTED_SUM, Family.SUM_ABS, Family.SUM_SQUARES)
 
@@ -43,6 +48,20 @@ class CompiledOperator(Operator):
     def _work(self, sizes: list[int], arrays: tuple[Array, ...]) -> int:
         """Floating-point operations, or those that would take as long as its bytes do, if they are more."""
         return max(self._unit * math.prod(sizes), FLOPS_PER_BYTE * sum(array.nbytes for array in arrays))
+
+
+def step_threads(flops: int, parameters: int, batch: int, most: int, per_thread: int) -> int:
+    """How many threads a training step repays.
+
+    Every step moves parameters between cores: each thread updates its own, and reads all of them. Where the batch is
+    too small to be shared, the threads share the update alone.
+
+    Args:
+        flops: of the whole step's products. most: threads there are. per_thread: flops that a thread has to save.
+    """
+    update = UPDATE_FLOPS * parameters
+    cost = per_thread + per_thread * min(parameters, MOST_MOVED) // MOVED_PARAMETERS
+    return max(1, min(most, update // cost), min(most, (flops + update) // cost, -(-batch // ROW_BLOCK)))
 
 
 def size_letters(row: Operation) -> str:

@@ -17,7 +17,7 @@ from ...errors import BackendError
 from ...operations import OPERATIONS, Family, Operation
 from ...plan import Plan, largest, padded
 from ...state import State, aligned
-from ..operators import GEMMS, TOTALS, CompiledOperator
+from ..operators import GEMMS, TOTALS, CompiledOperator, step_threads
 from ..protocol import Array, Backend, Data, Program, Sums, exclusive
 
 try:
@@ -214,7 +214,7 @@ class CProgram(Program):
     @exclusive
     def gradient(self, data: Data, sums: Sums) -> None:
         self._bind(data)
-        team = self._data_team(data, 3)
+        team = self._step_team(data)
         _check(self._functions["gradient"](self._program, self._c_data, _doubles(sums), team), "gradient")
 
     @exclusive
@@ -227,7 +227,7 @@ class CProgram(Program):
         self, data: Data, first: int, last: int, sums: Sums, rates: Sums | None = None, stop: bool = False
     ) -> int:
         self._bind(data)
-        team = self._data_team(data, 3)
+        team = self._step_team(data)
         given = ffi.NULL if rates is None else _doubles(rates)
         steps = self._program, self._c_data, first, last, _doubles(sums), self._taken, given, stop, team
         _check(self._functions["run_steps"](*steps), "run_steps")
@@ -236,7 +236,8 @@ class CProgram(Program):
     @exclusive
     def score(self, data: Data, first: int, last: int, sums: Sums) -> None:
         self._bind(data)
-        team = self._data_team(data, 1)
+        batch = min(data.batch_size, data.X.shape[0])
+        team = self._team(batch, self.plan.flops_per_row * batch)
         _check(self._functions["score"](self._program, self._c_data, first, last, _doubles(sums), team), "score")
 
     @exclusive
@@ -259,9 +260,10 @@ class CProgram(Program):
     def _team(self, rows: int, flops: int) -> int:
         return threads_for(flops, rows, self._threads)
 
-    def _data_team(self, data: Data, passes: int) -> int:
-        work = self.plan.flops_per_row * min(data.batch_size, data.X.shape[0])
-        return self._team(data.batch_size, passes * work)
+    def _step_team(self, data: Data) -> int:
+        batch = min(data.batch_size, data.X.shape[0])
+        flops, parameters = 3 * self.plan.flops_per_row * batch, self.state.theta.size
+        return step_threads(flops, parameters, batch, self._threads, FLOPS_PER_THREAD)
 
     def _reserve(self, rows: int) -> None:
         """Buffers for a batch of `rows`; their addresses change only when they grow."""

@@ -17,7 +17,7 @@ from ...formulas import LOSS_NAMES, ROW_METRICS
 from ...operations import OPERATIONS, Family, Operation
 from ...plan import I, Kind, Los, Plan, mean_outputs, padded
 from ...state import State, aligned
-from ..operators import GEMMS, TOTALS, CompiledOperator
+from ..operators import GEMMS, TOTALS, CompiledOperator, step_threads
 from ..protocol import Array, Backend, Data, Program, Sums, exclusive
 from . import call as c
 from . import team
@@ -252,8 +252,12 @@ class NumbaProgram(Program):
         block = self._call.block
         block[c.FIRST], block[c.LAST], block[c.SUMS] = first, last, sums.ctypes.data
         block[c.RATES], block[c.STOP] = 0 if rates is None else rates.ctypes.data, stop
-        work = self.plan.flops_per_row * min(data.batch_size, data.X.shape[0])
-        self._launch(mode, self._team(data.batch_size, (1 if mode == c.SCORE else 3) * work))
+        batch = min(data.batch_size, data.X.shape[0])
+        flops, parameters = self.plan.flops_per_row * batch, self.state.theta.size
+        if mode == c.SCORE:
+            self._launch(mode, self._team(batch, flops))
+        else:
+            self._launch(mode, step_threads(3 * flops, parameters, batch, self._threads, FLOPS_PER_THREAD))
         return int(block[c.TAKEN])
 
     def _launch(self, mode: int, threads: int) -> None:
