@@ -186,8 +186,8 @@ static inline int64_t fnn_greatest(int64_t a, int64_t b)
 /* Most vectors of a side of C whose products with the rows of the other are dot products. */
 #define FNN_DOTS 4
 
-/* Whether a step of so many rows reads a transposed copy of W. Packing a large W transposed in every step costs less than
- * keeping the copy, and few rows are multiplied with W as it is. */
+/* Whether a step of so many rows reads a transposed copy of W. Packing a large W transposed in every step costs less
+ * than keeping the copy, and few rows are multiplied with W as it is. */
 static inline bool fnn_keeps_transposed(int64_t inputs, int64_t outputs, int64_t batch_rows)
 {
     return batch_rows > FNN_DOTS && inputs * outputs < 1 << 19;

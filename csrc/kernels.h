@@ -159,12 +159,11 @@ void FN(batch_gradients)(const fnn_program *program, int64_t number, int64_t bat
 /* parameters.c: a member's share of every parameter. */
 void FN(penalty_blocks)(const fnn_program *program, int64_t member, int64_t team);
 double FN(penalty)(const fnn_program *program);
-void FN(transpose_block)(const fnn_program *program, const int64_t *at, int64_t batch_rows, int64_t first, int64_t rows, int64_t column,
-                         int64_t columns);
+void FN(transpose_block)(const fnn_program *program, const int64_t *at, int64_t batch_rows, int64_t first,
+                         int64_t rows, int64_t column, int64_t columns);
 void FN(parameter_phase)(const fnn_program *program, int64_t member, int64_t team, int64_t batch_rows,
                          const fnn_step *s);
-void FN(update)(const fnn_program *program, fnn_sync *sync, int64_t member, int64_t team,
-                const fnn_step *s);
+void FN(update)(const fnn_program *program, fnn_sync *sync, int64_t member, int64_t team, const fnn_step *s);
 
 /* network.c, worker.c: what a team's threads run. */
 void FN(run)(void *context, fnn_sync *sync, int64_t member, int64_t team);

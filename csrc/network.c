@@ -11,8 +11,8 @@
 
 #else
 
-/* What holds for a whole call: no samples to expect yet, transposed weights for a first step of `batch_rows`, or 0 if none
- * trains, and inverse deviations of statistics that no step changes. */
+/* What holds for a whole call: no samples to expect yet, transposed weights for a first step of `batch_rows`, or 0 if
+ * none trains, and inverse deviations of statistics that no step changes. */
 INLINE void FN(prepare)(const fnn_program *program, int64_t batch_rows, fnn_sync *sync, int64_t member, int64_t team)
 {
     const bool training = batch_rows > 0;

@@ -222,8 +222,8 @@ INLINE void FN(finish_block)(const fnn_program *program, const int64_t *row, int
         }
     }
     if (s != NULL && row[FNN_PAR_ROLE] == FNN_ROLE_KERNEL) {
-        FN(transpose_block)(program, program->instructions + row[FNN_PAR_INSTRUCTION] * FNN_I_WIDTH, s->next_rows, first,
-                            rows, column, columns);
+        FN(transpose_block)(program, program->instructions + row[FNN_PAR_INSTRUCTION] * FNN_I_WIDTH, s->next_rows,
+                            first, rows, column, columns);
     }
 }
 
@@ -347,8 +347,7 @@ INLINE double FN(clip_norms)(const fnn_program *program, fnn_sync *sync, int64_t
 }
 
 /* The optimizer from the gradient vector, which is clipped first. */
-KERNEL void FN(update)(const fnn_program *program, fnn_sync *sync, int64_t member, int64_t team,
-                       const fnn_step *s)
+KERNEL void FN(update)(const fnn_program *program, fnn_sync *sync, int64_t member, int64_t team, const fnn_step *s)
 {
     const double factor = FN(clip_norms)(program, sync, member, team);
     FN(line) line = FN(line_of)(program, member, team);
