@@ -11,7 +11,7 @@ from .protocol import Array, Operator
 GEMMS = (Family.GEMM_NN, Family.GEMM_TN, Family.GEMM_NT, Family.DENSE_FORWARD)
 CHUNK_ROWS = 16  # that a chunk of the depth is worth to threads that share a product
 FLOPS_PER_BYTE = 2  # that a core does in the time in which a byte comes from beyond its caches
-ROW_BLOCK = 16  # rows of a batch that a thread takes at least
+ROW_BLOCK = 16  # rows, or columns, that a thread takes at least
 UPDATE_FLOPS = 50  # that take as long as an optimizer does for a parameter
 # Parameters whose way from another core's cache takes as long as a thread has to save; the most that come from one, not
 # from memory, where a single thread would have to fetch them, too.

@@ -17,14 +17,13 @@ from ...formulas import LOSS_NAMES, ROW_METRICS
 from ...operations import OPERATIONS, Family, Operation
 from ...plan import I, Kind, Los, Plan, mean_outputs, padded
 from ...state import State, aligned
-from ..operators import GEMMS, TOTALS, CompiledOperator, step_threads
+from ..operators import GEMMS, ROW_BLOCK, TOTALS, CompiledOperator, step_threads
 from ..protocol import Array, Backend, Data, Program, Sums, exclusive
 from . import call as c
 from . import team
 from .elementwise import SOURCE_DTYPES
 from .parameters import scratch_size
 from .table import LOGITS
-from .workspace import ROW_BLOCK
 
 # A thread more must save this much arithmetic, or its barriers cost more than they give.
 FLOPS_PER_THREAD = 1_000_000

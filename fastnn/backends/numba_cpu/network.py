@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 
+from ..operators import ROW_BLOCK
 from . import call as c
 from . import table as t
 from .elementwise import SOURCE_DTYPES, copy, weighted_sum
@@ -36,7 +37,7 @@ from .prefetch import LEFT, expect
 from .rows import backward, dense, forward, gather, losses
 from .statistics import kept_deviations
 from .threads import barrier
-from .workspace import ROW_BLOCK, buffer, instruction, pack, padded, share
+from .workspace import buffer, instruction, pack, padded, share
 
 FLOAT32 = SOURCE_DTYPES.index("float32")  # float64 follows
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from ...arithmetic import K_CHUNK
 from ...operations import Family
+from ..operators import ROW_BLOCK
 from . import call as c
 from .elementwise import (
     activation_backward,
@@ -45,7 +46,7 @@ from .prefetch import LEFT
 from .rows import dropout_rows
 from .softmax import softmax_backward, softmax_forward
 from .threads import COUNT, atomic_add
-from .workspace import ROW_BLOCK, share
+from .workspace import share
 
 GEMM_NN, GEMM_TN, GEMM_NT, DENSE_FORWARD, BIAS_BACKWARD, ACTIVATION_FORWARD, ACTIVATION_BACKWARD = (
     int(f) for f in list(Family)[:7]

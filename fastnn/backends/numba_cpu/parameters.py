@@ -8,6 +8,7 @@ import math
 from numba.extending import register_jitable
 
 from ...arithmetic import BLOCK
+from ..operators import ROW_BLOCK
 from . import call as c
 from . import table as t
 from .elementwise import clip_value, copy, decay_step, penalty_backward, scale, sum_abs, sum_squares
@@ -30,7 +31,7 @@ from .optimizers import AHEAD, optimizer_step
 from .statistics import statistic
 from .threads import barrier
 from .transpose import transpose
-from .workspace import ROW_BLOCK, buffer, constant, instruction, keeps_transposed, pack, padded, parameter, share
+from .workspace import buffer, constant, instruction, keeps_transposed, pack, padded, parameter, share
 
 GRADIENT_BLOCK = 32768  # elements of a gradient that stay in cache between dW and the optimizer
 

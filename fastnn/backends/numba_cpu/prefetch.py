@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..operators import ROW_BLOCK
 from . import call as c
 from .cpu import SECOND_CACHE
 from .frame import Frame, Kernel
 from .integers import Control
 from .jit import device
 from .memory import integer_at, set_integer
-from .workspace import ROW_BLOCK, share
+from .workspace import share
 
 # The entries: the address of the order, from the sample that is asked for next; samples that are left, and for a tile;
 # addresses of X and y, bytes between their rows, and of a row of X.

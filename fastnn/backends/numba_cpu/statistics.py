@@ -4,6 +4,7 @@ members share."""
 
 from __future__ import annotations
 
+from ..operators import ROW_BLOCK
 from . import call as c
 from . import table as t
 from .gemm import bias_backward
@@ -22,7 +23,7 @@ from .normalization import (
     standardize_forward,
 )
 from .threads import barrier
-from .workspace import ROW_BLOCK, buffer, constant, padded, share
+from .workspace import buffer, constant, padded, share
 
 
 @device

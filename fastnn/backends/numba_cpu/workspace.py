@@ -9,8 +9,6 @@ from .gemm_tile import DOTS
 from .jit import device
 from .memory import double_at, integer_at, itemsize
 
-ROW_BLOCK = 16  # rows, or columns, that a thread takes at least
-
 
 @device
 def padded(width):
