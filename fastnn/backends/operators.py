@@ -1,14 +1,16 @@
-"""What compiled backends share: where the sizes of an operation are found, what a call of it costs, and a step."""
+"""What compiled backends share: where the sizes of an operation are found, and how many threads a call repays."""
 
 from __future__ import annotations
 
 import math
 
+from .. import config
 from ..arithmetic import K_CHUNK
 from ..operations import Family, Operation
 from .protocol import Array, Operator
 
 GEMMS = (Family.GEMM_NN, Family.GEMM_TN, Family.GEMM_NT, Family.DENSE_FORWARD)
+FLOPS_PER_THREAD = 1_000_000  # that a thread more must save, or its barriers cost more than they give
 CHUNK_ROWS = 16  # that a chunk of the depth is worth to threads that share a product
 FLOPS_PER_BYTE = 2  # that a core does in the time in which a byte comes from beyond its caches
 ROW_BLOCK = 16  # rows, or columns, that a thread takes at least
@@ -21,9 +23,9 @@ TOTALS = (Family.R2_SUMS, Family.WEIGHTED_SUM, Family.SUM_ABS, Family.SUM_SQUARE
 
 
 class CompiledOperator(Operator):
-    """One operation; what a call needs of its arguments is found out once."""
+    """One operation; what a call needs of its arguments is found out once. Families `alone` run on one thread."""
 
-    def __init__(self, row: Operation) -> None:
+    def __init__(self, row: Operation, alone: tuple[Family, ...]) -> None:
         specs, letters = row.arguments, size_letters(row)
         self._name, self._count = row.name, len(specs)
         # Of each array: whether it has a row stride. A vector over the batch has a row for each element.
@@ -35,6 +37,7 @@ class CompiledOperator(Operator):
         )
         self._unit = row.flops(dict.fromkeys(letters, 1))
         self._has_rows = letters[0] in "mb"
+        self._threaded = self._has_rows and row.family not in alone
         self._gemm, self._by_chunks = row.family in GEMMS, row.family in GEMMS[:3]
 
     def _sizes(self, arrays: tuple[Array, ...]) -> list[int]:
@@ -45,22 +48,32 @@ class CompiledOperator(Operator):
         chunks = sizes[2] // K_CHUNK * CHUNK_ROWS if self._by_chunks else 0
         return max(*sizes[:2], chunks) if self._gemm else sizes[0]
 
-    def _work(self, sizes: list[int], arrays: tuple[Array, ...]) -> int:
-        """Floating-point operations, or those that would take as long as its bytes do, if they are more."""
-        return max(self._unit * math.prod(sizes), FLOPS_PER_BYTE * sum(array.nbytes for array in arrays))
+    def _threads(self, sizes: list[int], arrays: tuple[Array, ...]) -> int:
+        """How many threads a call repays, by its flops, or those that would take as long as its bytes do, if more."""
+        if not self._threaded:
+            return 1
+        work = max(self._unit * math.prod(sizes), FLOPS_PER_BYTE * sum(array.nbytes for array in arrays))
+        # How many cores there are is not asked for every small one.
+        small = work < 2 * FLOPS_PER_THREAD
+        return 1 if small else threads_for(work, self._shared(sizes), config.get_num_threads())
 
 
-def step_threads(flops: int, parameters: int, batch: int, most: int, per_thread: int) -> int:
+def threads_for(flops: int, rows: int, most: int) -> int:
+    """How many threads, of at most `most`, the work on so many rows repays."""
+    return max(1, min(most, flops // FLOPS_PER_THREAD, -(-rows // ROW_BLOCK)))
+
+
+def step_threads(flops: int, parameters: int, batch: int, most: int) -> int:
     """How many threads a training step repays.
 
     Every step moves parameters between cores: each thread updates its own, and reads all of them. Where the batch is
     too small to be shared, the threads share the update alone.
 
     Args:
-        flops: of the whole step's products. most: threads there are. per_thread: flops that a thread has to save.
+        flops: of the whole step's products. most: threads there are.
     """
     update = UPDATE_FLOPS * parameters
-    cost = per_thread + per_thread * min(parameters, MOST_MOVED) // MOVED_PARAMETERS
+    cost = FLOPS_PER_THREAD + FLOPS_PER_THREAD * min(parameters, MOST_MOVED) // MOVED_PARAMETERS
     return max(1, min(most, update // cost), min(most, (flops + update) // cost, -(-batch // ROW_BLOCK)))
 
 

@@ -17,7 +17,7 @@ from ...errors import BackendError
 from ...operations import OPERATIONS, Family, Operation
 from ...plan import Plan, largest, padded
 from ...state import State, aligned
-from ..operators import GEMMS, TOTALS, CompiledOperator, step_threads
+from ..operators import GEMMS, TOTALS, CompiledOperator, step_threads, threads_for
 from ..protocol import Array, Backend, Data, Program, Sums, exclusive
 
 try:
@@ -28,9 +28,6 @@ except ModuleNotFoundError as error:
     raise ImportError(
         "not built: no C compiler found when fastnn was installed; install gcc or clang and then fastnn again"
     ) from error
-
-# A thread more must save this much arithmetic, or its barriers cost more than they give.
-FLOPS_PER_THREAD = 1_000_000
 
 LEVELS = ("avx512", "avx2", "portable")
 SUFFIX = {"float32": "f32", "float64": "f64"}
@@ -72,16 +69,6 @@ def _check(status: int, where: str) -> None:
         raise BackendError(f"c: {where}: {_STATUS[status]}")
 
 
-def threads_for(flops: int, rows: int, most: int) -> int:
-    """How many threads the work repays."""
-    return int(max(1, min(most, flops // FLOPS_PER_THREAD, -(-rows // lib.FNN_ROW_BLOCK))))
-
-
-def operation_threads(flops: int, rows: int) -> int:
-    """The same for one operation. How many cores there are is not asked for every small one."""
-    return 1 if flops < 2 * FLOPS_PER_THREAD else threads_for(flops, rows, config.get_num_threads())
-
-
 def _address(array: Array) -> Any:
     return ffi.cast("void *", array.ctypes.data)
 
@@ -105,13 +92,12 @@ class COperator(CompiledOperator):
     """One function of the library."""
 
     def __init__(self, row: Operation, dtype: str, scratch: _Scratch) -> None:
-        super().__init__(row)
+        super().__init__(row, TOTALS)
         self._function = getattr(lib, f"fnn_{row.family.name.lower()}_{SUFFIX[dtype]}")
         self._dtype, self._scratch = dtype, scratch
         self._reals = ffi.typeof("float[]" if dtype == "float32" else "double[]")
         kinds = (ffi.typeof("double[]") if spec.total else self._reals for spec in row.arguments)
         self._arrays = tuple(zip(kinds, self._strided, strict=True))
-        self._threaded = self._has_rows and row.family not in TOTALS
         self._pack = _SCRATCH[dtype] if row.family in GEMMS else 0  # elements for each thread
         self._code = (row.code,) if row.family in _CODED else ()
         # An optimizer's function has room for two slots and four scalars. Crossentropies have no parameter.
@@ -139,7 +125,7 @@ class COperator(CompiledOperator):
         given[-1:-1] = self._no_slots  # after theta and the slots, before the gradient
         sizes = self._sizes(arrays)
         given += sizes
-        threads = operation_threads(self._work(sizes, arrays), self._shared(sizes)) if self._threaded else 1
+        threads = self._threads(sizes, arrays)
         if self._pack:
             given.append(ffi.from_buffer(self._reals, room(self._pack * threads)))
         return [*given, *self._code, *arguments[self._first :], *self._no_scalars, threads]
@@ -263,7 +249,7 @@ class CProgram(Program):
     def _step_team(self, data: Data) -> int:
         batch = min(data.batch_size, data.X.shape[0])
         flops, parameters = 3 * self.plan.flops_per_row * batch, self.state.theta.size
-        return step_threads(flops, parameters, batch, self._threads, FLOPS_PER_THREAD)
+        return step_threads(flops, parameters, batch, self._threads)
 
     def _reserve(self, rows: int) -> None:
         """Buffers for a batch of `rows`; their addresses change only when they grow."""

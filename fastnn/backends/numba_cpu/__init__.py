@@ -17,16 +17,13 @@ from ...formulas import LOSS_NAMES, ROW_METRICS
 from ...operations import OPERATIONS, Family, Operation
 from ...plan import I, Kind, Los, Plan, mean_outputs, padded
 from ...state import State, aligned
-from ..operators import GEMMS, ROW_BLOCK, TOTALS, CompiledOperator, step_threads
+from ..operators import GEMMS, TOTALS, CompiledOperator, step_threads, threads_for
 from ..protocol import Array, Backend, Data, Program, Sums, exclusive
 from . import call as c
 from . import team
 from .elementwise import SOURCE_DTYPES
 from .parameters import scratch_size
 from .table import LOGITS
-
-# A thread more must save this much arithmetic, or its barriers cost more than they give.
-FLOPS_PER_THREAD = 1_000_000
 
 # Families that one thread runs.
 _ALONE = (*TOTALS, Family.BIAS_BACKWARD, Family.BATCH_MOMENTS, Family.SCALE_BACKWARD)
@@ -92,7 +89,7 @@ class NumbaOperator(CompiledOperator):
     """One operation, by a call block."""
 
     def __init__(self, row: Operation, dtype: str, calls: _Calls) -> None:
-        super().__init__(row)
+        super().__init__(row, _ALONE)
         self._dtype, self._calls = np.dtype(dtype), calls
         scalars = "dqqq" if row.family == Family.DROPOUT else "d" * len(row.scalars)
         self._write = c.operation_entries(self._count, scalars).pack_into
@@ -101,7 +98,6 @@ class NumbaOperator(CompiledOperator):
         slots = self._count - 2 if row.family == Family.OPTIMIZER_STEP else 0
         self._before = () if self._has_rows else (1,)
         self._after = (1, slots)[len(self._before) + len(self._axes) - 1 :]
-        self._threaded = self._has_rows and row.family not in _ALONE
         self._packs = row.family in GEMMS
 
     def __call__(self, *arguments: Any) -> None:
@@ -119,7 +115,7 @@ class NumbaOperator(CompiledOperator):
         for array, strided in zip(arrays, self._strided, strict=True):
             at += array.ctypes.data, array.strides[0] // array.itemsize if strided else 0
         sizes = self._sizes(arrays)
-        threads = operation_threads(self._work(sizes, arrays), self._shared(sizes)) if self._threaded else 1
+        threads = self._threads(sizes, arrays)
         pack = 0
         if self._packs:
             pack = call.room(scratch_size(self._dtype.itemsize) * threads, self._dtype)
@@ -133,16 +129,6 @@ def _code(row: Operation) -> int:
     if row.family in (Family.CROSSENTROPY_FORWARD, Family.CROSSENTROPY_BACKWARD):
         return row.code - LOGITS
     return ROW_METRICS.index(row.name) if row.family == Family.METRIC else row.code
-
-
-def threads_for(flops: int, rows: int, most: int) -> int:
-    """How many threads the work repays."""
-    return max(1, min(most, flops // FLOPS_PER_THREAD, -(-rows // ROW_BLOCK)))
-
-
-def operation_threads(flops: int, rows: int) -> int:
-    """The same for one operation. How many cores there are is not asked for every small one."""
-    return 1 if flops < 2 * FLOPS_PER_THREAD else threads_for(flops, rows, config.get_num_threads())
 
 
 def _nothing() -> None:
@@ -256,7 +242,7 @@ class NumbaProgram(Program):
         if mode == c.SCORE:
             self._launch(mode, self._team(batch, flops))
         else:
-            self._launch(mode, step_threads(3 * flops, parameters, batch, self._threads, FLOPS_PER_THREAD))
+            self._launch(mode, step_threads(3 * flops, parameters, batch, self._threads))
         return int(block[c.TAKEN])
 
     def _launch(self, mode: int, threads: int) -> None:
