@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from networks import CLASSES
+
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
@@ -43,42 +45,57 @@ def start_weights(widths: list[int]) -> list[tuple[Floats, Floats]]:
     return layers
 
 
-def sequential(module: Any, widths: list[int], dropout: float = 0.0, output: str = "softmax") -> Any:
+def targets(loss: str, y: Labels, classes: int) -> Any:
+    """What a loss compares with: the labels, a one for the label's output, or a half more or less than zero."""
+    if loss == CLASSES:
+        return y
+    return np.eye(classes, dtype=np.float32)[y] - np.float32(0.0 if loss == "binary_crossentropy" else 0.5)
+
+
+def sequential(
+    module: Any, widths: list[int], dropout: float = 0.0, output: str = "softmax", activation: str = "relu"
+) -> Any:
     """Of Keras or fastnn, whose names are the same; its weights are its own."""
     layers: list[Any] = [module.Input((widths[0],))]
     for units in widths[1:-1]:
-        layers.append(module.layers.Dense(units, activation="relu"))
+        layers.append(module.layers.Dense(units, activation=activation))
         if dropout:
             layers.append(module.layers.Dropout(dropout))
     return module.Sequential([*layers, module.layers.Dense(widths[-1], activation=output)])
 
 
-def started(module: Any, widths: list[int], dropout: float = 0.0, output: str = "softmax") -> Any:
+def started(
+    module: Any, widths: list[int], dropout: float = 0.0, output: str = "softmax", activation: str = "relu"
+) -> Any:
     """`sequential` with the starting weights of all libraries."""
-    model = sequential(module, widths, dropout, output)
+    model = sequential(module, widths, dropout, output, activation)
     model.set_weights([array for pair in start_weights(widths) for array in pair])
     return model
 
 
-def torch_network(widths: list[int]) -> Any:
-    """Logits; the starting weights of all others."""
+def torch_network(widths: list[int], activation: str = "relu") -> Any:
+    """Without what the loss does; the starting weights of all others."""
     import torch
 
+    names = {"relu": "ReLU", "elu": "ELU", "gelu": "GELU", "silu": "SiLU"}
+    layer = getattr(torch.nn, names.get(activation, activation.capitalize()))
     layers: list[Any] = []
     for W, b in start_weights(widths):
         linear = torch.nn.Linear(*W.shape)
         with torch.no_grad():
             linear.weight.copy_(torch.from_numpy(np.ascontiguousarray(W.T)))
             linear.bias.copy_(torch.from_numpy(b))
-        layers += [linear, torch.nn.ReLU()]
+        layers += [linear, layer()]
     return torch.nn.Sequential(*layers[:-1])
 
 
-def jax_logits(theta: Any, x: Any) -> Any:
+def jax_logits(theta: Any, x: Any, activation: str = "relu") -> Any:
     """Of a list of (W, b)."""
     import jax
 
+    function = getattr(jax.nn, activation)
     for W, b in theta[:-1]:
-        x = jax.nn.relu(x @ W + b)
+        z = x @ W + b
+        x = function(z, approximate=False) if activation == "gelu" else function(z)
     W, b = theta[-1]
     return x @ W + b

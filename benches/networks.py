@@ -1,4 +1,4 @@
-"""The networks of the tables, and the options that choose some or name others."""
+"""The networks of the tables, what is trained of them, and the options that choose."""
 
 from __future__ import annotations
 
@@ -32,6 +32,11 @@ class Network(NamedTuple):
         """Of the GEMMs of a training step: forward, dW, and dX of all layers but the first."""
         return self.batch * (3 * self.forward_flops - 2 * self.widths[0] * self.widths[1])
 
+
+ACTIVATIONS = ("relu", "tanh", "sigmoid", "elu", "gelu", "silu", "softplus")  # of the hidden layers
+CLASSES = "sparse_categorical_crossentropy"  # the loss of a softmax on integer labels
+LOSSES = (CLASSES, "binary_crossentropy", "mean_squared_error", "mean_absolute_error", "huber")
+OPTIMIZERS = {"adam": 2, "sgd": 0, "momentum": 1, "rmsprop": 1, "adagrad": 1}  # slots of a parameter
 
 NETWORKS = [
     Network("64-32-10, 32", [64, 32, 10], 32, 32 * 1500),

@@ -1,8 +1,8 @@
 """One library, one network, in a process of its own: trains whole epochs and tells how long each took, as JSON.
 
 Started by peers.py and variants.py. Every library does the same work: relu layers, softmax cross-entropy on integer
-labels, Adam, float32, the same starting weights, in each epoch every row once in a new order, and the mean loss of the
-epoch told.
+labels, Adam (unless the job names others), float32, the same starting weights, in each epoch every row once in a new
+order, and the mean loss of the epoch told.
 """
 
 from __future__ import annotations
@@ -15,8 +15,19 @@ import numpy as np
 
 import common
 import models
+from networks import CLASSES, OPTIMIZERS
 
-LEARNING_RATE, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-7
+# Keras's defaults, but for the momentum, of which she has none.
+RATES = {"sgd": 1e-2, "momentum": 1e-2}
+LEARNING_RATE, BETA_1, BETA_2, EPSILON, MOMENTUM, RHO, FIRST_SQUARE = 1e-3, 0.9, 0.999, 1e-7, 0.9, 0.9, 0.1
+
+TORCH_LOSSES = {
+    CLASSES: "cross_entropy",
+    "binary_crossentropy": "binary_cross_entropy_with_logits",
+    "mean_squared_error": "mse_loss",
+    "mean_absolute_error": "l1_loss",
+    "huber": "huber_loss",
+}
 
 Epoch = Callable[[], float]  # trains one epoch; its mean loss
 After = Callable[[float], bool]  # called after each epoch with its mean loss; whether that was the last one
@@ -48,22 +59,24 @@ def in_turn(epoch: Epoch) -> Training:
     return train
 
 
+def compiled(module: Any, job: common.Found, **given: Any) -> Any:
+    """A model of Keras or fastnn, with the job's activation, loss and optimizer."""
+    loss, optimizer = job.get("loss", CLASSES), job.get("optimizer", "adam")
+    if optimizer == "momentum":
+        optimizer = {"class_name": "SGD", "config": {"momentum": MOMENTUM}}
+    output = {CLASSES: "softmax", "binary_crossentropy": "sigmoid"}.get(loss, "linear")
+    model = models.started(module, job["widths"], job.get("dropout", 0.0), output, job.get("activation", "relu"))
+    model.compile(optimizer=module.optimizers.get(optimizer), loss=loss, **given)
+    return model
+
+
 def fastnn_training(job: common.Found, X: models.Floats, y: models.Labels) -> Training:
-    """The public API, on one backend; `job` may ask for another dtype, optimizer, loss, and what else `fit` takes."""
+    """The public API, on one backend; `job` may ask for another dtype, and what else `fit` takes."""
     import fastnn
 
     fastnn.backend.set_floatx(job.get("dtype", "float32"))
-    loss = job.get("loss", "sparse_categorical_crossentropy")
-    widths, batch = job["widths"], job["batch"]
-    targets: Any = y
-    if loss == "binary_crossentropy":
-        targets = np.eye(widths[-1], dtype=np.float32)[y]
-    elif loss != "sparse_categorical_crossentropy":
-        targets = np.eye(widths[-1], dtype=np.float32)[y] - np.float32(0.5)
-    output = {"sparse_categorical_crossentropy": "softmax", "binary_crossentropy": "sigmoid"}.get(loss, "linear")
-    model = models.started(fastnn, widths, job.get("dropout", 0.0), output)
-    metrics = job.get("metrics", [])
-    model.compile(optimizer=job.get("optimizer", "adam"), loss=loss, metrics=metrics, backend=job["backend"])
+    model = compiled(fastnn, job, metrics=job.get("metrics", []), backend=job["backend"])
+    targets = models.targets(job.get("loss", CLASSES), y, job["widths"][-1])
     given: dict[str, Any] = {}
     if job.get("weights"):
         given["sample_weight"] = np.random.default_rng(2).random(len(X)).astype(np.float32)
@@ -73,16 +86,46 @@ def fastnn_training(job: common.Found, X: models.Floats, y: models.Labels) -> Tr
     if job.get("dtype") == "float64":
         X = X.astype(np.float64)
 
-    return one_fit(fastnn, model, X, targets, batch_size=batch, **given)
+    return one_fit(fastnn, model, X, targets, batch_size=job["batch"], **given)
 
 
 def keras_training(job: common.Found, X: models.Floats, y: models.Labels) -> Training:
     """Keras as it is, on JAX."""
     import keras
 
-    model = models.started(keras, job["widths"])
-    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
-    return one_fit(keras, model, X, y, batch_size=job["batch"])
+    targets = models.targets(job.get("loss", CLASSES), y, job["widths"][-1])
+    return one_fit(keras, compiled(keras, job), X, targets, batch_size=job["batch"])
+
+
+def jax_loss(name: str, z: Any, targets: Any) -> Any:
+    """The mean over a batch of logits, or outputs."""
+    import jax
+    import jax.numpy as jnp
+
+    if name == CLASSES:
+        return -jnp.take_along_axis(jax.nn.log_softmax(z), targets[:, None], axis=1).mean()
+    if name == "binary_crossentropy":
+        return (jax.nn.relu(z) - z * targets + jnp.log1p(jnp.exp(-jnp.abs(z)))).mean()
+    error = jnp.abs(z - targets)
+    if name == "huber":
+        return jnp.where(error <= 1, 0.5 * error * error, error - 0.5).mean()
+    return (error if name == "mean_absolute_error" else error * error).mean()
+
+
+def jax_step(name: str, rate: Any, p: Any, m: Any, v: Any, g: Any) -> Any:
+    """The parameters of an array and its slots after a step; a slot that the optimizer lacks is empty."""
+    import jax.numpy as jnp
+
+    if name == "sgd":
+        return p - rate * g, m, v
+    if name == "momentum":
+        m = MOMENTUM * m - rate * g
+        return p + m, m, v
+    if name == "adam":
+        m, v = m + (1 - BETA_1) * (g - m), v + (1 - BETA_2) * (g * g - v)
+        return p - rate * m / (jnp.sqrt(v) + EPSILON), m, v
+    m = m + (1 - RHO) * (g * g - m) if name == "rmsprop" else m + g * g
+    return p - rate * g / jnp.sqrt(m + EPSILON), m, v
 
 
 def jax_training(job: common.Found, X: models.Floats, y: models.Labels) -> Training:
@@ -92,52 +135,67 @@ def jax_training(job: common.Found, X: models.Floats, y: models.Labels) -> Train
 
     rng = np.random.default_rng(2)
     tree = jax.tree_util
+    loss_name, optimizer = job.get("loss", CLASSES), job.get("optimizer", "adam")
+    rate, slots = RATES.get(optimizer, LEARNING_RATE), OPTIMIZERS[optimizer]
     theta = [(jnp.array(W), jnp.array(b)) for W, b in models.start_weights(job["widths"])]
-    state: Any = (theta, tree.tree_map(jnp.zeros_like, theta), tree.tree_map(jnp.zeros_like, theta), 1.0, 1.0)
-    state = tree.tree_map(jnp.float32, state)
+    start = FIRST_SQUARE if optimizer == "adagrad" else 0.0
+    m = tree.tree_map(lambda p: jnp.full(p.shape if slots > 0 else (0,), start, jnp.float32), theta)
+    v = tree.tree_map(lambda p: jnp.zeros(p.shape if slots > 1 else (0,), jnp.float32), theta)
+    state: Any = (theta, m, v, jnp.float32(1.0), jnp.float32(1.0))
 
-    def loss(theta: Any, x: Any, labels: Any) -> Any:
-        log_p = jax.nn.log_softmax(models.jax_logits(theta, x))
-        return -jnp.take_along_axis(log_p, labels[:, None], axis=1).mean()
+    def loss(theta: Any, x: Any, targets: Any) -> Any:
+        return jax_loss(loss_name, models.jax_logits(theta, x, job.get("activation", "relu")), targets)
 
     def epoch(state: Any, order: Any, X: Any, y: Any) -> Any:
         def step(state: Any, rows: Any) -> Any:
             theta, m, v, power_1, power_2 = state
             value, gradient = jax.value_and_grad(loss)(theta, X[rows], y[rows])
             power_1, power_2 = power_1 * BETA_1, power_2 * BETA_2
-            rate = LEARNING_RATE * jnp.sqrt(1 - power_2) / (1 - power_1)
-            m = tree.tree_map(lambda m, g: m + (1 - BETA_1) * (g - m), m, gradient)
-            v = tree.tree_map(lambda v, g: v + (1 - BETA_2) * (g * g - v), v, gradient)
-            theta = tree.tree_map(lambda p, m, v: p - rate * m / (jnp.sqrt(v) + EPSILON), theta, m, v)
+            scale = jnp.sqrt(1 - power_2) / (1 - power_1) if optimizer == "adam" else 1.0
+            after = tree.tree_map(lambda *given: jax_step(optimizer, rate * scale, *given), theta, m, v, gradient)
+            theta, m, v = tree.tree_transpose(tree.tree_structure(theta), tree.tree_structure((0, 0, 0)), after)
             return (theta, m, v, power_1, power_2), value
 
         state, values = jax.lax.scan(step, state, order)
         return state, values.mean()
 
     compiled = jax.jit(epoch, donate_argnums=0)
-    rows, labels = jnp.array(X), jnp.array(y, jnp.int32)
+    targets = models.targets(loss_name, y, job["widths"][-1])
+    rows, targets = jnp.array(X), jnp.array(targets, jnp.int32 if loss_name == CLASSES else jnp.float32)
 
     def run() -> float:
         nonlocal state
         order = rng.permutation(len(X)).astype(np.int32).reshape(-1, job["batch"])
-        state, value = compiled(state, order, rows, labels)
+        state, value = compiled(state, order, rows, targets)
         return float(value)
 
     return in_turn(run)
 
 
 def torch_training(job: common.Found, X: models.Floats, y: models.Labels) -> Training:
-    """Fused Adam, batches by index_select, no DataLoader; "compile": forward and backward through inductor."""
+    """A fused optimizer, batches by index_select, no DataLoader; "compile": forward and backward through inductor."""
     import torch
 
     torch.set_num_threads(job["threads"])
     torch.manual_seed(0)
-    model = models.torch_network(job["widths"])
-    optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, eps=EPSILON, fused=True)
-    rows, labels, batch = torch.from_numpy(X), torch.from_numpy(y), job["batch"]
+    model = models.torch_network(job["widths"], job.get("activation", "relu"))
+    loss_name, named = job.get("loss", CLASSES), job.get("optimizer", "adam")
+    given: dict[str, Any] = {"params": model.parameters(), "lr": RATES.get(named, LEARNING_RATE)}
+    optimizer: Any
+    if named == "adam":
+        optimizer = torch.optim.Adam(**given, eps=EPSILON, fused=True)
+    elif named == "adagrad":
+        optimizer = torch.optim.Adagrad(**given, eps=EPSILON, initial_accumulator_value=FIRST_SQUARE, fused=True)
+    elif named == "rmsprop":  # it has no fused form
+        optimizer = torch.optim.RMSprop(**given, alpha=RHO, eps=EPSILON, foreach=True)
+    else:
+        optimizer = torch.optim.SGD(**given, momentum=MOMENTUM if named == "momentum" else 0.0, fused=True)
+    function = getattr(torch.nn.functional, TORCH_LOSSES[loss_name])
+    targets = models.targets(loss_name, y, job["widths"][-1])
+    rows, labels, batch = torch.from_numpy(X), torch.from_numpy(targets), job["batch"]
 
     def loss_of(x: Any, wanted: Any) -> Any:
-        return torch.nn.functional.cross_entropy(model(x), wanted)
+        return function(model(x), wanted)
 
     if job["library"] == "compile":
         loss_of = torch.compile(loss_of, dynamic=False)
@@ -155,12 +213,22 @@ def torch_training(job: common.Found, X: models.Floats, y: models.Labels) -> Tra
     return in_turn(run)
 
 
+def usual(job: common.Found, activations: tuple[str, ...] = ("relu",)) -> None:
+    """Raises ValueError for what only the others train."""
+    asked = job.get("loss", CLASSES), job.get("optimizer", "adam")
+    if asked != (CLASSES, "adam") or job.get("activation", "relu") not in activations:
+        raise ValueError(f"only {CLASSES} and adam here, with {', '.join(activations)}")
+
+
 def sklearn_training(job: common.Found, X: models.Floats, y: models.Labels) -> Training:
     """MLPClassifier keeps float32; one partial_fit is one shuffled epoch of mini-batches."""
+    usual(job, ("relu", "tanh", "sigmoid"))
     from sklearn.neural_network import MLPClassifier
 
+    activation = job.get("activation", "relu")
     model = MLPClassifier(
         hidden_layer_sizes=job["widths"][1:-1],
+        activation={"sigmoid": "logistic"}.get(activation, activation),
         alpha=0.0,
         batch_size=job["batch"],
         learning_rate_init=LEARNING_RATE,
@@ -172,6 +240,7 @@ def sklearn_training(job: common.Found, X: models.Floats, y: models.Labels) -> T
 
 def numpy_training(job: common.Found, X: models.Floats, y: models.Labels) -> Training:
     """The loop of a textbook, with Adam in place."""
+    usual(job)
     rng = np.random.default_rng(2)
     theta = [array for pair in models.start_weights(job["widths"]) for array in pair]
     m, v = [np.zeros_like(p) for p in theta], [np.zeros_like(p) for p in theta]

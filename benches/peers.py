@@ -5,7 +5,7 @@ before the next round begins, so that a slow minute of the machine hits all of t
 first usual epoch, which is compilation and first use, stands in a table of its own, beside the first epoch's loss: the
 same work gives nearly the same loss, but that each library shuffles in its own way.
 
-The floor of a network is the time of its flops at the fma peak, plus the time of the bytes of Adam (theta and two
+The floor of a network is the time of its flops at the fma peak, plus the time of the optimizer's bytes (theta and its
 slots, read and written) at the bandwidth; both are measured by limits_child.py in the same rounds.
 """
 
@@ -34,6 +34,7 @@ EXAMPLES = """\
   python benches/peers.py --networks 1,3 --threads 1         a part of it
   python benches/peers.py --peers jax,torch --rounds 2       fewer peers
   python benches/peers.py --network 784-256-10 --batch 1000  a network of your own
+  python benches/peers.py --activation tanh --loss mean_squared_error --optimizer sgd
   python benches/peers.py --peer-python ~/peers/bin/python   the peers live in another environment
   python benches/peers.py --backends c --peers "" --cold     what the first use costs
   python benches/peers.py --tiny                             tries every peer, measures nothing"""
@@ -57,17 +58,19 @@ def summary(runs: list[Found]) -> Result:
     return Result(epoch, first, statistics.median(run["loss"] for run in runs))
 
 
-def floor(network: Network, limits: list[Found]) -> float | None:
+def floor(network: Network, slots: int, limits: list[Found]) -> float | None:
     """The fewest seconds that an epoch can take, by the best peak and bandwidth of all rounds; None without them."""
     if not limits:
         return None
     peak = max(found["peak"] for found in limits)
     bandwidth = max(found["bandwidth"][str(network.parameters)] for found in limits)
-    adam_bytes = 6 * network.parameters * common.ITEMSIZE["float32"]
-    return float(network.rows / network.batch * (network.step_flops / peak + adam_bytes / bandwidth))
+    moved = 2 * (1 + slots) * network.parameters * common.ITEMSIZE["float32"]
+    return float(network.rows / network.batch * (network.step_flops / peak + moved / bandwidth))
 
 
-def speeds(threads: int, rows: list[Network], columns: list[Library], runs: Runs, results: dict[Key, Result]) -> str:
+def speeds(
+    threads: int, rows: list[Network], slots: int, columns: list[Library], runs: Runs, results: dict[Key, Result]
+) -> str:
     """Samples/s, the ratios to the best peer, the share of the floor that fastnn reaches, what threads gain."""
     own = [c for c in columns if c.own]
     gains = threads > 1 and any(key[2] == 1 for key in results)
@@ -84,7 +87,8 @@ def speeds(threads: int, rows: list[Network], columns: list[Library], runs: Runs
         here, alone = times(threads), times(1)
         line = [network.name, *(figures.digits(network.rows / r.best) if r else "-" for r in here.values())]
         line += figures.best_cells(columns, here)
-        line += figures.share_cells(columns, here, floor(network, runs.get((network.name, LIMITS, threads), [])))
+        limits = runs.get((network.name, LIMITS, threads), [])
+        line += figures.share_cells(columns, here, floor(network, slots, limits))
         line += [figures.threads_gain(alone[c.name], here[c.name]) for c in own if gains]
         lines.append(line)
     return f"{common.count(threads)}, samples/s\n\n{figures.markdown(head, lines)}"
@@ -104,18 +108,23 @@ def main() -> None:
     """Measure and print."""
     made = common.parser(__doc__, EXAMPLES, PEERS)
     networks.add_options(made)
+    trained = made.add_argument_group("what is trained")
+    trained.add_argument("--activation", choices=networks.ACTIVATIONS, default="relu", help="of hidden layers (relu)")
+    trained.add_argument("--loss", choices=networks.LOSSES, default=networks.CLASSES, help=f"({networks.CLASSES})")
+    trained.add_argument("--optimizer", choices=networks.OPTIMIZERS, default="adam", help="(adam)")
     args = common.parse(made, PEERS)
+    task = {"activation": args.activation, "loss": args.loss, "optimizer": args.optimizer}
     rows = networks.chosen(made, args)
     columns = common.libraries(args, PEERS)
     session = Session(args)
     runs: Runs = {}
     for network in rows:
-        job = network._asdict() | {"seconds": args.seconds, "epochs": 1 if args.tiny else 3}
+        job = network._asdict() | task | {"seconds": args.seconds, "epochs": 1 if args.tiny else 3}
         limits = common.limits_job(args, sizes=[network.parameters])
         runs |= common.rounds(session, args, "peer_child.py", columns, {network.name: job}, limits)
     results = {key: summary(found) for key, found in runs.items() if key[1] != LIMITS}
     for threads in args.threads:
-        print(speeds(threads, rows, columns, runs, results), end="\n\n")
+        print(speeds(threads, rows, networks.OPTIMIZERS[args.optimizer], columns, runs, results), end="\n\n")
     for threads in args.threads:
         print(first_uses(threads, rows, columns, results), end="\n\n")
     print(session.footer())

@@ -77,8 +77,9 @@ def test_floor_is_flops_at_the_peak_and_bytes_at_the_bandwidth() -> None:
     # Forward and dW of both layers, dX of the second alone; a multiplication and an addition each.
     assert network.step_flops == 2 * 5 * (2 * 3 * 2 + 3 * 2 * 1)
     limits = [{"peak": 90.0, "bandwidth": {"11": 4.0}}, {"peak": 60.0, "bandwidth": {"11": 8.0}}]
-    assert peers.floor(network, limits) == pytest.approx(2 * (180 / 90 + 6 * 11 * 4 / 8))
-    assert peers.floor(network, []) is None
+    assert peers.floor(network, 2, limits) == pytest.approx(2 * (180 / 90 + 6 * 11 * 4 / 8))
+    assert peers.floor(network, 0, limits) == pytest.approx(2 * (180 / 90 + 2 * 11 * 4 / 8))
+    assert peers.floor(network, 2, []) is None
 
 
 def test_shapes_of_products() -> None:
