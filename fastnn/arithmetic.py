@@ -65,7 +65,7 @@ EXP_BOTTOM = {
 EXP_TOP = {"float32": 89.0, "float64": 710.0}
 # Below this expm1 is -1 to the last bit.
 EXPM1_BOTTOM = {"float32": -20.0, "float64": -40.0}
-# Where expm1(x), log1p(x) and x round to the same value, or nearly: the error is below half a unit in the last place.
+# Where expm1(x) and x round to the same value, or nearly: the error is below half a unit in the last place.
 TINY = {"float32": 2.0**-25, "float64": 2.0**-54}
 # Above this, tanh is 1 to the last bit.
 TANH_TOP = {"float32": 10.0, "float64": 22.0}
@@ -92,7 +92,7 @@ EXP = {
     ),
 }
 
-# --- log, log1p -----------------------------------------------------------------------------------------------------
+# --- log, log1p_unit ------------------------------------------------------------------------------------------------
 
 SQRT_HALF_BITS = {
     "float32": 1060439283,
@@ -119,6 +119,45 @@ LOG = {
 # A denormal argument is scaled by 2 to this power first.
 LOG_SCALE = {"float32": 25, "float64": 54}
 
+# log1p(x) / x from 0 to 1 in powers of x - 1/2, constant first.
+LOG1P = {
+    "float32": (
+        0.8109301924705505,
+        -0.28852707147598267,
+        0.1326104998588562,
+        -0.06768966466188431,
+        0.03661368414759636,
+        -0.020542645826935768,
+        0.011693277396261692,
+        -0.006895542144775391,
+        0.005043910816311836,
+        -0.00298709305934608,
+    ),
+    "float64": (
+        0.8109302162163288,
+        -0.2885270990993239,
+        0.13260975375420211,
+        -0.06768864331096505,
+        0.036611854523182094,
+        -0.020548811919081696,
+        0.01183379211018376,
+        -0.006945394975980343,
+        0.004136179082569997,
+        -0.0024918411803596025,
+        0.0015153836556083353,
+        -0.0009288575551460796,
+        0.0005730562824454988,
+        -0.00035481979441492103,
+        0.00022113224433550896,
+        -0.00014210230835083978,
+        8.951903417022319e-05,
+        -4.4824268189796884e-05,
+        2.7952027808534836e-05,
+        -3.836562023664898e-05,
+        2.4683225237993178e-05,
+    ),
+}
+
 # --- sqrt -----------------------------------------------------------------------------------------------------------
 
 # This less half of x's bits are those of a guess y of 1 / sqrt(x), with x y^2 from 1.5 to 1.6875.
@@ -143,77 +182,111 @@ SQRT = {
     ),
 }
 
-# --- erf ------------------------------------------------------------------------------------------------------------
+# --- the normal distribution ----------------------------------------------------------------------------------------
 
-# erf(x) = x + x P(x^2) below the split, 1 - e^Q(x) from there to the top, beyond which erf is 1 to the last bit.
-ERF_SPLIT = {
-    "float32": 0.921875,
-    "float64": 1.0,
-}
-ERF_TOP = {
-    "float32": 4.0,
-    "float64": 6.0,
-}
-ERF_SMALL = {
+# log of the probability that a standard normal number is above x >= 0, constant first. It falls beyond the fit, too; at
+# the end its exponential is 0.
+NORMAL_END = 12.0
+NORMAL = {
     "float32": (
-        0.12837915122509003,
-        -0.3761250376701355,
-        0.11281909048557281,
-        -0.026769623160362244,
-        0.004997170064598322,
-        -0.0006009438657201827,
+        -0.6931471824645996,
+        -0.7978853583335876,
+        -0.31829842925071716,
+        -0.03638918325304985,
+        0.004898584447801113,
+        -9.704887634143233e-05,
+        -0.00012813102512154728,
+        2.7098130885860883e-05,
+        -1.9487742974888533e-06,
     ),
     "float64": (
-        0.12837916709551256,
-        -0.3761263890318347,
-        0.11283791670943219,
-        -0.026866170643026575,
-        0.005223977605729029,
-        -0.000854832591965114,
-        0.0001205529346521502,
-        -1.4924712509522804e-05,
-        1.6447154868122808e-06,
-        -1.6206608356867929e-07,
-        1.3712628814674872e-08,
-        -7.783072047256754e-10,
+        -0.6931471805599453,
+        -0.7978845608028672,
+        -0.3183098861837546,
+        -0.036335602357700794,
+        0.004782111751085146,
+        3.698075959926582e-05,
+        -0.00021202588582082933,
+        5.216055485905784e-05,
+        -1.6182532558682856e-06,
+        -2.8486361831596596e-06,
+        9.267924586606082e-07,
+        -7.310168937541648e-08,
+        -4.610275123247203e-08,
+        2.0422173087333565e-08,
+        -3.2468181384223723e-09,
+        -4.966595548346521e-10,
+        4.64924205317342e-10,
+        -1.5724623013328277e-10,
+        3.561165649076549e-11,
+        -5.975019550288393e-12,
+        7.609066831225667e-13,
+        -7.312283617359505e-14,
+        5.157236268325508e-15,
+        -2.5236743096153823e-16,
+        7.6612335422362e-18,
+        -1.0868927017440359e-19,
     ),
 }
-ERF_LARGE = {
+# What 1 - gelu'(x) is for x >= 0, over e^(-x^2 / 2); beyond the top that is 0 to the last bit.
+GELU_SLOPE = {
     "float32": (
-        -0.00018689506396185607,
-        -1.127714991569519,
-        -0.6371102929115295,
-        -0.10400015860795975,
-        0.022262802347540855,
-        -0.003052988788112998,
-        0.00019701826386153698,
+        0.5,
+        -0.7978841662406921,
+        0.24999143183231354,
+        -0.13291604816913605,
+        0.06225505471229553,
+        -0.026051010936498642,
+        0.00963599979877472,
+        -0.0030365323182195425,
+        0.0007702740258537233,
+        -0.0001468101399950683,
+        1.931223778228741e-05,
+        -1.5403919633172336e-06,
+        5.558883842127216e-08,
     ),
     "float64": (
-        -1.8306930220356266e-07,
-        -1.128377295012495,
-        -0.6366286474045035,
-        -0.1027467982233643,
-        0.019077253529636476,
-        0.0002818077619482937,
-        -0.0017704717951231225,
-        0.0006424519156150525,
-        -4.570153102186749e-05,
-        -6.988572202336342e-05,
-        4.4827464447104544e-05,
-        -1.6441025726192045e-05,
-        4.307041508818445e-06,
-        -8.463011329216734e-07,
-        1.2500957508577495e-07,
-        -1.35435360842187e-08,
-        1.0188167702766415e-09,
-        -4.7608465851732597e-11,
-        1.0412602596987568e-12,
+        0.5,
+        -0.7978845608028631,
+        0.24999999999985012,
+        -0.13298076013030521,
+        0.06249999995778836,
+        -0.026596151718183816,
+        0.010416665160609068,
+        -0.003799445068937058,
+        0.001302069911441199,
+        -0.0004221347215777344,
+        0.00013016752849374138,
+        -3.8327896916563204e-05,
+        1.0800174261454736e-05,
+        -2.9105311761762133e-06,
+        7.465240021895788e-07,
+        -1.8042243456424238e-07,
+        4.0472913358433966e-08,
+        -8.270582245064546e-09,
+        1.5083517200046095e-09,
+        -2.4041441250799606e-10,
+        3.2788491330707874e-11,
+        -3.742506796206839e-12,
+        3.486885546491777e-13,
+        -2.571171663373803e-14,
+        1.4383495027567564e-15,
+        -5.71929067969799e-17,
+        1.4368554741838954e-18,
+        -1.7112902813944453e-20,
     ),
 }
+NORMAL_TOP = {"float32": 6.0, "float64": 9.0}
 
 
 def polynomial(o: "Any", coefficients: "tuple[float, ...]", x: "Any") -> "Any":
-    """The polynomial with these coefficients, constant first, by Horner's rule in fmas."""
+    """The polynomial with these coefficients, constant first, by Horner's rule in fmas.
+
+    A long one is two, of the even and of the odd powers: chains of half the length, which a processor runs at once.
+    """
+    if len(coefficients) > 12:
+        square = x * x
+        return o.fma(polynomial(o, coefficients[1::2], square), x, polynomial(o, coefficients[::2], square))
     *rest, value = coefficients
     value = o.constant(value)
     for coefficient in reversed(rest):
@@ -232,7 +305,7 @@ def _reduce(o: "Any", x: "Any", offset: int) -> "tuple[Any, Any]":
 
 
 def exp_nonpositive(o: "Any", x: "Any") -> "Any":
-    """e^x for x <= 0: the same bits as `exp` for three quarters of the work. Softmax, sigmoid and erf need no more."""
+    """e^x for x <= 0: the same bits as `exp` for three quarters of the work. Softmax, sigmoid and gelu need no more."""
     shifted, q = _reduce(o, x, BIAS[o.dtype])
     scale = o.from_bits(shifted << MANTISSA_BITS[o.dtype])
     return o.select(x < EXP_BOTTOM[o.dtype], 0.0, o.fma(scale, q, scale))
@@ -279,37 +352,27 @@ def sigmoid(o: "Any", x: "Any") -> "Any":
     return o.select(x < 0.0, z, 1.0) / (1.0 + z)
 
 
-def _log_normal(o: "Any", x: "Any", rounder: "Any", low: "Any") -> "Any":
-    """log(x) + low for a normal positive x, with a `rounder` that exceeds ROUNDER by the exponent x was scaled by."""
-    shift = o.to_bits(x) - SQRT_HALF_BITS[o.dtype]
-    k = o.from_bits((shift >> MANTISSA_BITS[o.dtype]) + ROUNDER_BITS[o.dtype]) - rounder
+def log(o: "Any", x: "Any") -> "Any":
+    """The natural logarithm; -inf at both zeros, NaN below."""
+    scale, rounder = LOG_SCALE[o.dtype], ROUNDER[o.dtype]
+    denormal = x < LEAST_NORMAL[o.dtype]
+    shift = o.to_bits(o.select(denormal, x * 2.0**scale, x)) - SQRT_HALF_BITS[o.dtype]
+    k = o.from_bits((shift >> MANTISSA_BITS[o.dtype]) + ROUNDER_BITS[o.dtype])
+    k = k - o.select(denormal, rounder + scale, o.constant(rounder))
     f = o.from_bits((shift & MANTISSA_MASK[o.dtype]) + SQRT_HALF_BITS[o.dtype]) - 1.0
     s = f / (2.0 + f)
     z = s * s
     half = (0.5 * f) * f
     rest = o.fma(z, polynomial(o, LOG[o.dtype], z), half)
-    rest = half - o.fma(s, rest, o.fma(k, LN2_LOW[o.dtype], low))
-    return o.fma(k, LN2_HIGH[o.dtype], f - rest)
-
-
-def log(o: "Any", x: "Any") -> "Any":
-    """The natural logarithm; -inf at both zeros, NaN below."""
-    scale, rounder = LOG_SCALE[o.dtype], ROUNDER[o.dtype]
-    denormal = x < LEAST_NORMAL[o.dtype]
-    y = _log_normal(
-        o, o.select(denormal, x * 2.0**scale, x), o.select(denormal, rounder + scale, o.constant(rounder)), 0.0
-    )
+    rest = half - o.fma(s, rest, k * LN2_LOW[o.dtype])
+    y = o.fma(k, LN2_HIGH[o.dtype], f - rest)
     y = o.select(x < INFINITY, y, x)
     return o.select(x > 0.0, y, o.select(x == 0.0, -INFINITY, o.constant(NAN)))
 
 
-def log1p(o: "Any", x: "Any") -> "Any":
-    """log(1 + x), with what 1 + x lost added back."""
-    u = 1.0 + x
-    y = _log_normal(o, u, ROUNDER[o.dtype], (x - (u - 1.0)) / u)
-    y = o.select(o.abs(x) < TINY[o.dtype], x, y)
-    y = o.select(x < INFINITY, y, x)
-    return o.select(x > -1.0, y, o.select(x == -1.0, -INFINITY, o.constant(NAN)))
+def log1p_unit(o: "Any", x: "Any") -> "Any":
+    """log(1 + x) for x from 0 to 1: without the division of `log`. Softplus needs no more."""
+    return x * polynomial(o, LOG1P[o.dtype], x - 0.5)
 
 
 def sqrt(o: "Any", x: "Any") -> "Any":
@@ -324,13 +387,20 @@ def sqrt(o: "Any", x: "Any") -> "Any":
     return o.fma(o.fma(-root, root, x), (0.5 * guess) * factor, root)
 
 
-def erf(o: "Any", x: "Any") -> "Any":
-    """The error function."""
+def normal_cdf(o: "Any", x: "Any") -> "Any":
+    """The probability that a standard normal number is below x, within a few eps of 1."""
     size = o.abs(x)
-    small = o.fma(polynomial(o, ERF_SMALL[o.dtype], x * x), x, x)
-    capped = o.select(size > ERF_TOP[o.dtype], ERF_TOP[o.dtype], size)
-    large = 1.0 - exp_nonpositive(o, polynomial(o, ERF_LARGE[o.dtype], capped))
-    return o.select(size < ERF_SPLIT[o.dtype], small, o.copysign(large, x))
+    size = o.select(size > NORMAL_END, NORMAL_END, size)
+    tail = exp_nonpositive(o, polynomial(o, NORMAL[o.dtype], size))
+    return o.select(x < 0.0, tail, 1.0 - tail)
+
+
+def gelu_slope(o: "Any", x: "Any") -> "Any":
+    """The derivative of x normal_cdf(x), within a few eps of 1: one exponential instead of two."""
+    size = o.abs(x)
+    size = o.select(size > NORMAL_TOP[o.dtype], NORMAL_TOP[o.dtype], size)
+    rest = exp_nonpositive(o, (x * -0.5) * x) * polynomial(o, GELU_SLOPE[o.dtype], size)
+    return o.select(x < 0.0, rest, 1.0 - rest)
 
 
 def power_abs(o: "Any", d: "Any", p: "Any") -> "Any":

@@ -14,8 +14,6 @@ from . import arithmetic as ar
 SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805
 PROBABILITY_FLOOR = 1e-7  # Keras's epsilon: probabilities are clipped to [floor, 1 - floor]
-INV_SQRT_2 = 0.7071067811865476
-INV_SQRT_2PI = 0.3989422804014327
 SQRT_2_OVER_PI = 0.7978845608028654
 GELU_CUBIC = 0.044715
 
@@ -106,7 +104,7 @@ def tanh_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
 
 def softplus(o: Any, z: Any, p: Any) -> Any:
     """log(1 + e^z) without overflow: max(z, 0) + log1p(e^-|z|)."""
-    return o.select(z < 0.0, 0.0, z) + ar.log1p(o, ar.exp_nonpositive(o, -o.abs(z)))
+    return o.select(z < 0.0, 0.0, z) + ar.log1p_unit(o, ar.exp_nonpositive(o, -o.abs(z)))
 
 
 def softplus_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
@@ -123,14 +121,11 @@ def silu_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
 
 
 def gelu(o: Any, z: Any, p: Any) -> Any:
-    half = o.fma(ar.erf(o, z * INV_SQRT_2), 0.5, 0.5)
-    return z * half
+    return z * ar.normal_cdf(o, z)
 
 
 def gelu_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
-    half = o.fma(ar.erf(o, s * INV_SQRT_2), 0.5, 0.5)
-    density = ar.exp_nonpositive(o, (s * s) * -0.5) * INV_SQRT_2PI
-    return d * o.fma(s, density, half)
+    return d * ar.gelu_slope(o, s)
 
 
 def _gelu_tanh_inner(o: Any, z: Any) -> Any:
@@ -255,7 +250,7 @@ def kl_divergence_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
 def sigmoid_crossentropy(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
     """From the logit: max(z, 0) - z y + log1p(e^-|z|), finite for every finite z."""
     positive = o.select(a < 0.0, 0.0, a)
-    return lane + (o.fma(-a, y, positive) + ar.log1p(o, ar.exp_nonpositive(o, -o.abs(a))))
+    return lane + (o.fma(-a, y, positive) + ar.log1p_unit(o, ar.exp_nonpositive(o, -o.abs(a))))
 
 
 def sigmoid_crossentropy_slope(o: Any, a: Any, y: Any, p: Any) -> Any:

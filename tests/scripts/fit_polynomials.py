@@ -1,4 +1,4 @@
-"""Make the constants and polynomial tables of ``fastnn/arithmetic.py`` (needs mpmath; about 2 s).
+"""Make the constants and polynomial tables of ``fastnn/arithmetic.py`` (needs mpmath; about 5 s).
 
 Every polynomial is a weighted least-squares fit on Chebyshev nodes in 60 digits, which is within a small factor of
 minimax. The coefficients are rounded to the dtype one by one, constant first, and the rest refitted after each
@@ -21,15 +21,16 @@ from mpmath import mp, mpf
 mp.dps = 60
 LN2 = mp.log(2)
 BITS = {"float32": (23, 127, "f", "i"), "float64": (52, 1023, "d", "q")}
-# Degrees are the least whose fit error stays below a quarter of a unit in the last place of the result.
+# Degrees are the least whose fit error stays below a quarter of a unit in the last place of the result (of LOG1P beside
+# the rounding of its constant).
 EXP_DEGREE = {"float32": 4, "float64": 9}
 LOG_DEGREE = {"float32": 3, "float64": 6}
 # Of the square root's first estimate, whose error e a Newton step makes 1.5 e^2.
 SQRT_DEGREE = {"float32": 2, "float64": 5}
-ERF_SMALL_DEGREE = {"float32": 5, "float64": 11}
-ERF_LARGE_DEGREE = {"float32": 6, "float64": 18}
-ERF_SPLIT = {"float32": 0.921875, "float64": 1.0}
-ERF_TOP = {"float32": 4.0, "float64": 6.0}
+LOG1P_DEGREE = {"float32": 9, "float64": 20}
+NORMAL_DEGREE = {"float32": 8, "float64": 25}
+GELU_SLOPE_DEGREE = {"float32": 12, "float64": 27}
+NORMAL_TOP = {"float32": 6.0, "float64": 9.0}
 
 
 def rounded(value: Any, dtype: str) -> float:
@@ -67,20 +68,21 @@ def fit(
         return [middle + half * mp.cos(mp.pi * (2 * i + 1) / (2 * count)) for i in range(count)]
 
     nodes = chebyshev(4 * degree + 8)
-    weights = [weight(x) for x in nodes]
-    values = [function(x) for x in nodes]
+    squares = [weight(x) ** 2 for x in nodes]
+    moments = [mp.fsum(w * x**power for w, x in zip(squares, nodes, strict=True)) for power in range(2 * degree + 1)]
+    targets = [w * function(x) for w, x in zip(squares, nodes, strict=True)]
+    # The normal equations, highest power first: those of fewer coefficients have the beginning of the same factor.
+    powers = range(degree, -1, -1)
+    right = [mp.fsum(t * x**power for t, x in zip(targets, nodes, strict=True)) for power in powers]
+    factor = mp.cholesky(mpmath.matrix([[moments[i + j] for j in powers] for i in powers])).tolist()
     done: list[float] = []
-    for first in range(degree + 1):
-        count = degree + 1 - first
-        rows = mpmath.matrix(len(nodes), count)
-        right = mpmath.matrix(len(nodes), 1)
-        for i, x in enumerate(nodes):
-            right[i] = weights[i] * (values[i] - mp.polyval(done[::-1], x))
-            for j in range(count):
-                rows[i, j] = weights[i] * x ** (first + j)
-        solution = mp.lu_solve(rows.T * rows, rows.T * right)
-        done.append(rounded(solution[0], dtype))
-    error = max(abs(weight(x) * (function(x) - mp.polyval(done[::-1], x))) for x in chebyshev(997))
+    for power in range(degree + 1):
+        solved: list[Any] = []
+        for row, value in zip(factor, right, strict=False):
+            solved.append((value - mp.fdot(zip(row, solved, strict=False))) / row[len(solved)])
+        done.append(rounded(solved[-1] / factor[len(solved) - 1][len(solved) - 1], dtype))
+        right = [value - done[power] * moments[p + power] for value, p in zip(right[:-1], powers, strict=False)]
+    error = max(abs(weight(x) * (function(x) - mp.polyval(done[::-1], x))) for x in chebyshev(199))
     return tuple(done), float(error)
 
 
@@ -93,13 +95,27 @@ def log_rest(z: Any) -> Any:
     return (2 * mp.atanh(s) / s - 2) / z
 
 
-def erf_rest(y: Any) -> Any:
-    x = mp.sqrt(y)
-    return mp.erf(x) / x - 1
+def log1p_slope(u: Any) -> Any:
+    """Of x = u + 1/2: in powers of u there is no cancellation."""
+    x = u + mpf(1) / 2
+    return mp.log1p(x) / x
 
 
-def log_erfc(t: Any) -> Any:
-    return mp.log(mp.erfc(t))
+def normal_tail(x: Any) -> Any:
+    return mp.erfc(x / mp.sqrt(2)) / 2
+
+
+def log_normal_tail(x: Any) -> Any:
+    return mp.log(normal_tail(x))
+
+
+def normal_bell(x: Any) -> Any:
+    return mp.exp(-x * x / 2)
+
+
+def gelu_slope_rest(x: Any) -> Any:
+    """What 1 - gelu'(x) is, over e^(-x^2 / 2)."""
+    return normal_tail(x) / normal_bell(x) - x / mp.sqrt(2 * mp.pi)
 
 
 def inverse_root(r: Any) -> Any:
@@ -132,15 +148,11 @@ def tables() -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, float]]]:
         # The guess is linear between powers of 2; 1.25 at 1 keeps the ratio of the greatest to the least x y^2 least.
         put("SQRT_GUESS", dtype, bits(1.25, dtype) + (bits(1.0, dtype) >> 1))
         put("SQRT", dtype, *fit(inverse_root, mp.sqrt, 1.5, 1.6875, SQRT_DEGREE[dtype], dtype))
-        split, top = ERF_SPLIT[dtype], ERF_TOP[dtype]
-        put("ERF_SPLIT", dtype, split)
-        put("ERF_TOP", dtype, top)
-        put("ERF_SMALL", dtype, *fit(erf_rest, lambda y: mpf(1), 0.0, split**2, ERF_SMALL_DEGREE[dtype], dtype))
-        put(
-            "ERF_LARGE",
-            dtype,
-            *fit(log_erfc, lambda t: mp.erfc(t) / mp.erf(t), split, top, ERF_LARGE_DEGREE[dtype], dtype),
-        )
+        put("LOG1P", dtype, *fit(log1p_slope, lambda u: 1 / log1p_slope(u), -0.5, 0.5, LOG1P_DEGREE[dtype], dtype))
+        top = NORMAL_TOP[dtype]
+        put("NORMAL_TOP", dtype, top)
+        put("NORMAL", dtype, *fit(log_normal_tail, normal_tail, 0.0, top, NORMAL_DEGREE[dtype], dtype))
+        put("GELU_SLOPE", dtype, *fit(gelu_slope_rest, normal_bell, 0.0, top, GELU_SLOPE_DEGREE[dtype], dtype))
     return made, errors
 
 
