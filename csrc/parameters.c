@@ -203,7 +203,7 @@ INLINE void FN(vector_gradient)(const fnn_program *program, const int64_t *at, b
     }
 }
 
-/* What follows the gradient of a block of a parameter: its penalty's share, the optimizer, the transposed copy. */
+/* What follows the gradient of a block of a parameter: its penalty's share, the optimizer. */
 INLINE void FN(finish_block)(const fnn_program *program, const int64_t *row, int64_t first, int64_t rows,
                              int64_t column, int64_t columns, real *gradient, int64_t ld, const fnn_step *s)
 {
@@ -221,10 +221,6 @@ INLINE void FN(finish_block)(const fnn_program *program, const int64_t *row, int
             FN(update_range)(program, place, length, ahead, g, row[FNN_PAR_DECAY] ? s->decay : 0.0, s);
         }
     }
-    if (s != NULL && row[FNN_PAR_ROLE] == FNN_ROLE_KERNEL) {
-        FN(transpose_block)(program, program->instructions + row[FNN_PAR_INSTRUCTION] * FNN_I_WIDTH, s->next_rows,
-                            first, rows, column, columns);
-    }
 }
 
 /* The bytes from theta to a slot, or 0 where there is none. */
@@ -233,8 +229,8 @@ INLINE int64_t FN(from_theta)(const fnn_program *program, const void *slot)
     return slot != NULL ? (int64_t)((intptr_t)slot - (intptr_t)program->theta) : 0;
 }
 
-/* The gradient of rows first ... last - 1 of a W: X^T dZ, a block at a time. A large one has dZ packed, once if the
- * buffer holds all of a block of columns. */
+/* The gradient of rows first ... last - 1 of a W: X^T dZ, a block at a time, what follows it, and the transposed copy. A
+ * large one has dZ packed, once if the buffer holds all of a block of columns. */
 INLINE void FN(kernel_phase)(const fnn_program *program, const int64_t *row, int64_t first, int64_t last,
                              int64_t batch_rows, int64_t member, const fnn_step *s)
 {
@@ -252,6 +248,7 @@ INLINE void FN(kernel_phase)(const fnn_program *program, const int64_t *row, int
     const int64_t width = once ? packed : FNN_BLOCK_COLUMNS;
     for (int64_t column = 0; column < all; column += width) {
         const int64_t columns = fnn_least(width, all - column);
+        int64_t turned = first; /* rows before it are in the transposed copy */
         int64_t height = packs ? FNN_BLOCK_ROWS : FNN_GRADIENT_BLOCK / columns / FNN_ROW_BLOCK * FNN_ROW_BLOCK;
         if (once) {
             height = FNN_GRADIENT_ROWS;
@@ -280,6 +277,11 @@ INLINE void FN(kernel_phase)(const fnn_program *program, const int64_t *row, int
                 FN(gemm)(gradient, ld, X + start, 1, ldx, dZ + column, ldz, rows, columns, batch_rows, NULL, 0, pack);
             }
             FN(finish_block)(program, row, start, rows, column, columns, gradient, ld, s);
+            if (s != NULL) { /* rows that fill no vector wait for the next block */
+                const int64_t end = start + rows, whole = end < last ? end - (end - first) % W : last;
+                FN(transpose_block)(program, instruction, s->next_rows, turned, whole - turned, column, columns);
+                turned = whole;
+            }
         }
     }
 }

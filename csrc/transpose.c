@@ -16,8 +16,15 @@ KERNEL void FN(transpose)(real *dst, int64_t ldd, const real *src, int64_t lds, 
         for (int64_t r = 0; r < rows; r += W) {
             V block[W];
             FN(load_exchanged)(block, src + r * lds + c, lds, rows - r, columns - c);
-            for (int64_t i = 0; i < height; i++) {
-                STORE_FIRST(dst + (c + i) * ldd + r, block[i], rows - r);
+            if (height == W && rows - r >= W) { /* the block stays in registers */
+                FNN_UNROLL
+                for (int i = 0; i < W; i++) {
+                    STORE(dst + (c + i) * ldd + r, block[i]);
+                }
+            } else {
+                for (int64_t i = 0; i < height; i++) {
+                    STORE_FIRST(dst + (c + i) * ldd + r, block[i], rows - r);
+                }
             }
         }
     }
@@ -30,10 +37,8 @@ KERNEL void FN(pack_transposed)(real *panels, const real *B, int64_t ldb, int64_
         for (int64_t step = 0; step < k; step += W) {
             const int64_t depth = fnn_least(W, k - step);
             V block[W];
-            for (int64_t i = W; i < 2 * W; i++) { /* the next rows may come from far away */
-            }
             FN(load_exchanged)(block, B + row * ldb + step, ldb, n - row, k - step);
-            if (depth == W) { /* the block stays in registers */
+            if (depth == W) {
                 FNN_UNROLL
                 for (int i = 0; i < W; i++) {
                     STORE(panel + (step + i) * 2 * W, block[i]);

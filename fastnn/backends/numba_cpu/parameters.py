@@ -226,10 +226,8 @@ def vector_gradient(zero, call, row, at, gradient, first, n, batch_rows):
 
 
 @device
-def finish_block(
-    zero, call, row, first, rows, column, columns, gradient, ld, updating, next_rows, decay, h0, h1, h2, h3
-):
-    """What follows the gradient of a block of a parameter: its penalty's share, the optimizer, the transposed copy."""
+def finish_block(zero, call, row, first, rows, column, columns, gradient, ld, updating, decay, h0, h1, h2, h3):
+    """What follows the gradient of a block of a parameter: its penalty's share, the optimizer."""
     size, width = itemsize(zero), integer_at(row, t.P_COLUMNS)
     runs, length, ahead = rows, columns, width * size
     if columns == width:
@@ -244,15 +242,12 @@ def finish_block(
             penalty_backward(zero, g, g, theta, length, l1, two_l2)
         if updating:
             update_range(zero, call, place, length, ahead, g, 1.0, decay, h0, h1, h2, h3)
-    if updating and integer_at(row, t.P_ROLE) == t.KERNEL:
-        at = instruction(call, integer_at(row, t.P_INSTRUCTION))
-        transpose_block(zero, call, at, next_rows, first, rows, column, columns)
 
 
 @device
 def kernel_phase(zero, call, row, first, last, batch_rows, member, updating, next_rows, decay, h0, h1, h2, h3):
-    """The gradient of rows first..last - 1 of a W: X^T dZ, a block at a time. A large one has dZ packed, once if the
-    buffer holds all of a block of columns."""
+    """The gradient of rows first..last - 1 of a W: X^T dZ, a block at a time, what follows it, and the transposed copy.
+    A large one has dZ packed, once if the buffer holds all of a block of columns."""
     at, size = instruction(call, integer_at(row, t.P_INSTRUCTION)), itemsize(zero)
     width, inputs = integer_at(row, t.P_COLUMNS), integer_at(at, t.I_INPUTS)
     ldx, ldz = padded(inputs), padded(width)
@@ -269,6 +264,7 @@ def kernel_phase(zero, call, row, first, last, batch_rows, member, updating, nex
         block = BLOCK_BYTES // size
     for column in range(0, width, block):
         columns = min(block, width - column)
+        turned = first  # rows before it are in the transposed copy
         height = BLOCK_ROWS if packs else GRADIENT_BLOCK // columns // ROW_BLOCK * ROW_BLOCK
         if once:
             height = GRADIENT_ROWS
@@ -313,8 +309,14 @@ def kernel_phase(zero, call, row, first, last, batch_rows, member, updating, nex
                 x, dz = X + start * size, dZ + column * size
                 gemm(zero, gradient, ld, x, 1, ldx, dz, ldz, rows, columns, batch_rows, 0, 0, packed)
             finish_block(
-                zero, call, row, start, rows, column, columns, gradient, ld, updating, next_rows, decay, h0, h1, h2, h3
+                zero, call, row, start, rows, column, columns, gradient, ld, updating, decay, h0, h1, h2, h3
             )  # fmt: skip
+            if updating:  # rows that fill no vector wait for the next block
+                end = start + rows
+                if end < last:
+                    end -= (end - first) % (BYTES // size)
+                transpose_block(zero, call, at, next_rows, turned, end - turned, column, columns)
+                turned = end
 
 
 @device
@@ -373,7 +375,7 @@ def parameter_phase(zero, call, member, team, batch_rows, updating, next_rows, d
             if not updating:
                 gradient = integer_at(call, c.GRADIENT_VECTOR) + (integer_at(row, t.P_OFFSET) + start) * size
             vector_gradient(zero, call, row, at, gradient, start, n, batch_rows)
-            finish_block(zero, call, row, 0, 1, start, n, gradient, n, updating, 0, here, h0, h1, h2, h3)
+            finish_block(zero, call, row, 0, 1, start, n, gradient, n, updating, here, h0, h1, h2, h3)
 
 
 @device

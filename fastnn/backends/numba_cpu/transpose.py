@@ -16,11 +16,18 @@ def _transpose(f: Frame, dst: Any, ldd: Any, src: Any, lds: Any, rows: Any, colu
     o = Lanes(builder, f.dtype, BYTES // f.itemsize)
     with f.loop(columns, o.width) as c, f.loop(rows, o.width) as r:
         row_left, column_left = builder.sub(rows, r), builder.sub(columns, c)
-        mask = f.mask(row_left, o.width)
         square = load_exchanged(f, o, f.at(src, builder.add(builder.mul(r, lds), c)), lds, row_left, column_left)
-        for i, vector in enumerate(square):
-            with builder.if_then(builder.icmp_signed("<", I64(i), column_left)):
-                f.store(vector, f.at(dst, builder.add(builder.mul(builder.add(c, I64(i)), ldd), r)), mask)
+        places = [f.at(dst, builder.add(builder.mul(builder.add(c, I64(i)), ldd), r)) for i in range(o.width)]
+        least = builder.select(builder.icmp_signed("<", row_left, column_left), row_left, column_left)
+        with builder.if_else(builder.icmp_signed(">=", least, I64(o.width))) as (whole, part):
+            with whole:
+                for vector, place in zip(square, places, strict=True):
+                    f.store(vector, place)
+            with part:
+                mask = f.mask(row_left, o.width)
+                for i, (vector, place) in enumerate(zip(square, places, strict=True)):
+                    with builder.if_then(builder.icmp_signed("<", I64(i), column_left)):
+                        f.store(vector, place, mask)
 
 
 # transpose(zero, dst, ldd, src, lds, rows of src, columns of src)
