@@ -370,9 +370,9 @@ def log(o: "Any", x: "Any") -> "Any":
     return o.select(x > 0.0, y, o.select(x == 0.0, -INFINITY, o.constant(NAN)))
 
 
-def log1p_unit(o: "Any", x: "Any") -> "Any":
-    """log(1 + x) for x from 0 to 1: without the division of `log`. Softplus needs no more."""
-    return x * polynomial(o, LOG1P[o.dtype], x - 0.5)
+def log1p_unit(o: "Any", x: "Any", term: "Any" = 0.0) -> "Any":
+    """term + log(1 + x) for x from 0 to 1: without the division of `log`. Softplus needs no more."""
+    return o.fma(x, polynomial(o, LOG1P[o.dtype], x - 0.5), term)
 
 
 def sqrt(o: "Any", x: "Any") -> "Any":
@@ -399,8 +399,8 @@ def gelu_slope(o: "Any", x: "Any") -> "Any":
     """The derivative of x normal_cdf(x), within a few eps of 1: one exponential instead of two."""
     size = o.abs(x)
     size = o.select(size > NORMAL_TOP[o.dtype], NORMAL_TOP[o.dtype], size)
-    rest = exp_nonpositive(o, (x * -0.5) * x) * polynomial(o, GELU_SLOPE[o.dtype], size)
-    return o.select(x < 0.0, rest, 1.0 - rest)
+    bell, rest = exp_nonpositive(o, (x * -0.5) * x), polynomial(o, GELU_SLOPE[o.dtype], size)
+    return o.select(x < 0.0, bell * rest, o.fma(-bell, rest, 1.0))
 
 
 def power_abs(o: "Any", d: "Any", p: "Any") -> "Any":

@@ -104,7 +104,7 @@ def tanh_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
 
 def softplus(o: Any, z: Any, p: Any) -> Any:
     """log(1 + e^z) without overflow: max(z, 0) + log1p(e^-|z|)."""
-    return o.select(z < 0.0, 0.0, z) + ar.log1p_unit(o, ar.exp_nonpositive(o, -o.abs(z)))
+    return ar.log1p_unit(o, ar.exp_nonpositive(o, -o.abs(z)), o.select(z < 0.0, 0.0, z))
 
 
 def softplus_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
@@ -250,7 +250,7 @@ def kl_divergence_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
 def sigmoid_crossentropy(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
     """From the logit: max(z, 0) - z y + log1p(e^-|z|), finite for every finite z."""
     positive = o.select(a < 0.0, 0.0, a)
-    return lane + (o.fma(-a, y, positive) + ar.log1p_unit(o, ar.exp_nonpositive(o, -o.abs(a))))
+    return lane + ar.log1p_unit(o, ar.exp_nonpositive(o, -o.abs(a)), o.fma(-a, y, positive))
 
 
 def sigmoid_crossentropy_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
