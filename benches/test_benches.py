@@ -182,3 +182,14 @@ def test_peers_do_the_same_work() -> None:
     losses = [float(loss) for loss in re.findall(r"\(([\d.]+)\)", row)]
     assert len(losses) >= 2
     assert max(losses) < 1.01 * min(losses)
+
+
+def test_peers_train_what_is_asked_and_say_what_they_lack() -> None:
+    asked = ["--activation", "tanh", "--loss", "mean_squared_error", "--optimizer", "momentum"]
+    out = run(
+        "peers", "--tiny", "--threads", "1", "--networks", "1", "--backends", "reference", "--peers", "numpy", *asked
+    )
+    assert "failed: ValueError: only sparse_categorical_crossentropy and adam here, with relu" in out
+    row = next(line for line in out.split("First use")[1].splitlines() if line.startswith("| 64-32-10"))
+    (loss,) = re.findall(r"\(([\d.]+)\)", row)
+    assert 0.1 < float(loss) < 2.0  # of targets of a half more or less than zero, not a crossentropy of ten classes
