@@ -17,7 +17,9 @@ import common
 import models
 from networks import CLASSES, OPTIMIZERS
 
-# Keras's defaults, but for the momentum, of which she has none.
+# What a job trains that does not say it.
+USUAL: common.Found = {"activation": "relu", "loss": CLASSES, "optimizer": "adam"}
+# Keras's defaults, but for the momentum, which has none.
 RATES = {"sgd": 1e-2, "momentum": 1e-2}
 LEARNING_RATE, BETA_1, BETA_2, EPSILON, MOMENTUM, RHO, FIRST_SQUARE = 1e-3, 0.9, 0.999, 1e-7, 0.9, 0.9, 0.1
 
@@ -61,11 +63,11 @@ def in_turn(epoch: Epoch) -> Training:
 
 def compiled(module: Any, job: common.Found, **given: Any) -> Any:
     """A model of Keras or fastnn, with the job's activation, loss and optimizer."""
-    loss, optimizer = job.get("loss", CLASSES), job.get("optimizer", "adam")
+    loss, optimizer = job["loss"], job["optimizer"]
     if optimizer == "momentum":
         optimizer = {"class_name": "SGD", "config": {"momentum": MOMENTUM}}
     output = {CLASSES: "softmax", "binary_crossentropy": "sigmoid"}.get(loss, "linear")
-    model = models.started(module, job["widths"], job.get("dropout", 0.0), output, job.get("activation", "relu"))
+    model = models.started(module, job["widths"], job.get("dropout", 0.0), output, job["activation"])
     model.compile(optimizer=module.optimizers.get(optimizer), loss=loss, **given)
     return model
 
@@ -76,7 +78,7 @@ def fastnn_training(job: common.Found, X: models.Floats, y: models.Labels) -> Tr
 
     fastnn.backend.set_floatx(job.get("dtype", "float32"))
     model = compiled(fastnn, job, metrics=job.get("metrics", []), backend=job["backend"])
-    targets = models.targets(job.get("loss", CLASSES), y, job["widths"][-1])
+    targets = models.targets(job["loss"], y, job["widths"][-1])
     given: dict[str, Any] = {}
     if job.get("weights"):
         given["sample_weight"] = np.random.default_rng(2).random(len(X)).astype(np.float32)
@@ -93,7 +95,7 @@ def keras_training(job: common.Found, X: models.Floats, y: models.Labels) -> Tra
     """Keras as it is, on JAX."""
     import keras
 
-    targets = models.targets(job.get("loss", CLASSES), y, job["widths"][-1])
+    targets = models.targets(job["loss"], y, job["widths"][-1])
     return one_fit(keras, compiled(keras, job), X, targets, batch_size=job["batch"])
 
 
@@ -135,7 +137,7 @@ def jax_training(job: common.Found, X: models.Floats, y: models.Labels) -> Train
 
     rng = np.random.default_rng(2)
     tree = jax.tree_util
-    loss_name, optimizer = job.get("loss", CLASSES), job.get("optimizer", "adam")
+    loss_name, optimizer = job["loss"], job["optimizer"]
     rate, slots = RATES.get(optimizer, LEARNING_RATE), OPTIMIZERS[optimizer]
     theta = [(jnp.array(W), jnp.array(b)) for W, b in models.start_weights(job["widths"])]
     start = FIRST_SQUARE if optimizer == "adagrad" else 0.0
@@ -144,7 +146,7 @@ def jax_training(job: common.Found, X: models.Floats, y: models.Labels) -> Train
     state: Any = (theta, m, v, jnp.float32(1.0), jnp.float32(1.0))
 
     def loss(theta: Any, x: Any, targets: Any) -> Any:
-        return jax_loss(loss_name, models.jax_logits(theta, x, job.get("activation", "relu")), targets)
+        return jax_loss(loss_name, models.jax_logits(theta, x, job["activation"]), targets)
 
     def epoch(state: Any, order: Any, X: Any, y: Any) -> Any:
         def step(state: Any, rows: Any) -> Any:
@@ -178,8 +180,8 @@ def torch_training(job: common.Found, X: models.Floats, y: models.Labels) -> Tra
 
     torch.set_num_threads(job["threads"])
     torch.manual_seed(0)
-    model = models.torch_network(job["widths"], job.get("activation", "relu"))
-    loss_name, named = job.get("loss", CLASSES), job.get("optimizer", "adam")
+    model = models.torch_network(job["widths"], job["activation"])
+    loss_name, named = job["loss"], job["optimizer"]
     given: dict[str, Any] = {"params": model.parameters(), "lr": RATES.get(named, LEARNING_RATE)}
     optimizer: Any
     if named == "adam":
@@ -215,8 +217,8 @@ def torch_training(job: common.Found, X: models.Floats, y: models.Labels) -> Tra
 
 def usual(job: common.Found, activations: tuple[str, ...] = ("relu",)) -> None:
     """Raises ValueError for what only the others train."""
-    asked = job.get("loss", CLASSES), job.get("optimizer", "adam")
-    if asked != (CLASSES, "adam") or job.get("activation", "relu") not in activations:
+    asked = job["loss"], job["optimizer"]
+    if asked != (CLASSES, "adam") or job["activation"] not in activations:
         raise ValueError(f"only {CLASSES} and adam here, with {', '.join(activations)}")
 
 
@@ -225,7 +227,7 @@ def sklearn_training(job: common.Found, X: models.Floats, y: models.Labels) -> T
     usual(job, ("relu", "tanh", "sigmoid"))
     from sklearn.neural_network import MLPClassifier
 
-    activation = job.get("activation", "relu")
+    activation = job["activation"]
     model = MLPClassifier(
         hidden_layer_sizes=job["widths"][1:-1],
         activation={"sigmoid": "logistic"}.get(activation, activation),
@@ -292,6 +294,7 @@ TRAININGS: dict[str, Callable[[common.Found, models.Floats, models.Labels], Trai
 
 def measure(job: common.Found) -> common.Found:
     """first: seconds of preparing and of the first epoch, and its mean loss; epochs: seconds of the later ones."""
+    job = USUAL | job
     X, y = models.data(job["widths"], job["rows"])
     losses: list[float] = []
     ends = [time.perf_counter()]

@@ -97,6 +97,7 @@ def edges(dtype: str) -> Array:
             *(-arithmetic.EXPM1_BOTTOM[dtype], arithmetic.TANH_TOP[dtype], arithmetic.TANH_TOP[dtype] / 2),
             *(
                 arithmetic.NORMAL_TOP[dtype],
+                arithmetic.NORMAL_END,
                 math.sqrt(0.5),
                 math.sqrt(2.0),
                 math.sqrt(2.0) - 1.0,
