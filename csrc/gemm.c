@@ -66,9 +66,49 @@ KERNEL static void FN(blocks)(real *C, int64_t ldc, const real *A, int64_t a_row
     }
 }
 
-bool FN(takes_slope)(int64_t m, int64_t n)
+/* Rows of a transposed C that are exchanged at once. */
+#undef TURNED_ROWS
+#define TURNED_ROWS 112
+/* Products of a tile in the time that an element of a matrix takes to be exchanged. */
+#undef EXCHANGE
+#define EXCHANGE 7
+
+/* Whether C = A B^T is computed transposed: exchanging A and C, and columns that fill no vector, cost half of what
+ * exchanging B does, and the buffer holds A. */
+INLINE bool FN(turns)(int64_t m, int64_t n, int64_t k)
 {
-    return m > FNN_DOTS && n > FNN_DOTS;
+    const int64_t empty = (m + W - 1) / W * W - m, width = (m + 2 * W - 1) / (2 * W) * (2 * W);
+    return m > W && 2 * EXCHANGE * m * (n + k) <= (EXCHANGE - empty) * n * k &&
+           width * (k + TURNED_ROWS) <= FNN_PACKED_ROWS;
+}
+
+/* C = A B^T for few rows of A: B, as it is given, times A^T, and C exchanged from its transposed. */
+KERNEL static void FN(turned)(real *C, int64_t ldc, const real *A, int64_t a_row, const real *B, int64_t ldb, int64_t m,
+                              int64_t n, int64_t k, real *pack)
+{
+    const int64_t width = (m + 2 * W - 1) / (2 * W) * (2 * W);
+    const int far = n * k * (int64_t)sizeof(real) > FNN_SECOND_CACHE ? FNN_FAR : 0;
+    real *block = pack + width * k;
+    for (int64_t start = 0; start < k; start += FNN_K_CHUNK) {
+        FN(pack_transposed)(pack + width * start, A + start, a_row, m, fnn_least(k - start, FNN_K_CHUNK));
+    }
+    for (int64_t row = 0; row < n; row += TURNED_ROWS) {
+        const int64_t rows = fnn_least(TURNED_ROWS, n - row);
+        for (int64_t start = 0; start < k; start += FNN_K_CHUNK) {
+            const int64_t depth = fnn_least(k - start, FNN_K_CHUNK);
+            FN(gemm_rows)(&(FN(product)){
+                .C = block, .A = B + row * ldb + start, .B = pack + width * start, .ldc = width, .a_row = ldb, .a_k = 1,
+                .ldb = 2 * W, .panel = 2 * W * depth, .n = m, .k = depth,
+                .flags = FNN_PACKED | far | (start > 0 ? FNN_ACCUMULATE : 0),
+            }, rows, pack);
+        }
+        FN(transpose)(C + row, ldc, block, width, rows, m);
+    }
+}
+
+KERNEL bool FN(takes_slope)(int64_t m, int64_t n, int64_t k)
+{
+    return m > FNN_DOTS && n > FNN_DOTS && !FN(turns)(m, n, k);
 }
 
 KERNEL void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B, int64_t ldb,
@@ -88,6 +128,8 @@ KERNEL void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t
         FN(lone_row)(C, ldc, B, ldb, A, a_k, m, k, NULL, 0);
     } else if (n <= THIN_ROWS && a_row == 1 && m >= W && !(flags & (FNN_TRANSPOSED | FNN_BIAS | FNN_RELU))) {
         FN(few_columns)(C, ldc, A, a_k, B, ldb, m, n, k);
+    } else if (transposed && a_k == 1 && FN(turns)(m, n, k) && !(flags & (FNN_BIAS | FNN_RELU))) {
+        FN(turned)(C, ldc, A, a_row, B, ldb, m, n, k, pack);
     } else {
         FN(blocks)(C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack);
     }

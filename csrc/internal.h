@@ -153,7 +153,6 @@ typedef struct fnn_step {
     double power_1, power_2; /* of the betas, after the step */
     double h[4];
     double decay;
-    int64_t next_rows; /* of the step that follows in the same call, or 0 */
 } fnn_step;
 
 fnn_step fnn_step_scalars(const fnn_program *program, double rate);
@@ -185,13 +184,6 @@ static inline int64_t fnn_greatest(int64_t a, int64_t b)
 
 /* Most vectors of a side of C whose products with the rows of the other are dot products. */
 #define FNN_DOTS 4
-
-/* Whether a step of so many rows reads a transposed copy of W. Packing a large W transposed in every step costs less
- * than keeping the copy, and few rows are multiplied with W as it is. */
-static inline bool fnn_keeps_transposed(int64_t inputs, int64_t outputs, int64_t batch_rows)
-{
-    return batch_rows > FNN_DOTS && inputs * outputs < 1 << 19;
-}
 
 static inline int64_t fnn_padded(int64_t width)
 {

@@ -5,7 +5,7 @@
  * FNN_FAR A comes from memory, as one too large for the second cache does. `pack` has room for FNN_PACK_SIZE reals. */
 void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B, int64_t ldb, int64_t m,
               int64_t n, int64_t k, const real *bias, int flags, real *pack);
-bool FN(takes_slope)(int64_t m, int64_t n); /* whether FNN_SLOPE may be among the flags */
+bool FN(takes_slope)(int64_t m, int64_t n, int64_t k); /* whether FNN_SLOPE may be among the flags, with FNN_TRANSPOSED */
 bool FN(packs_columns)(int64_t ldb, int64_t m, int64_t n, int64_t depth); /* whether packing B repays the copy */
 void FN(bias_backward)(real *db, const real *dZ, int64_t ld, int64_t rows, int64_t columns);
 
@@ -159,8 +159,6 @@ void FN(batch_gradients)(const fnn_program *program, int64_t number, int64_t bat
 /* parameters.c: a member's share of every parameter. */
 void FN(penalty_blocks)(const fnn_program *program, int64_t member, int64_t team);
 double FN(penalty)(const fnn_program *program);
-void FN(transpose_block)(const fnn_program *program, const int64_t *at, int64_t batch_rows, int64_t first,
-                         int64_t rows, int64_t column, int64_t columns);
 void FN(parameter_phase)(const fnn_program *program, int64_t member, int64_t team, int64_t batch_rows,
                          const fnn_step *s);
 void FN(update)(const fnn_program *program, fnn_sync *sync, int64_t member, int64_t team, const fnn_step *s);

@@ -11,21 +11,15 @@
 
 #else
 
-/* What holds for a whole call: no samples to expect yet, transposed weights for a first step of `batch_rows`, or 0 if
- * none trains, and inverse deviations of statistics that no step changes. */
-INLINE void FN(prepare)(const fnn_program *program, int64_t batch_rows, fnn_sync *sync, int64_t member, int64_t team)
+/* What holds for a whole call: no samples to expect yet, and inverse deviations of statistics that no step changes. */
+INLINE void FN(prepare)(const fnn_program *program, bool training, fnn_sync *sync, int64_t member, int64_t team)
 {
-    const bool training = batch_rows > 0;
     bool any = false;
     FN(expected)(FN(pack)(program, member))->left = 0;
     for (int64_t number = 0; number < program->instruction_count; number++) {
         const int64_t *at = program->instructions + number * FNN_I_WIDTH, kind = at[FNN_I_KIND];
-        int64_t first, last;
-        if (training && kind == FNN_KIND_DENSE) {
-            fnn_share(at[FNN_I_INPUTS], FNN_ROW_BLOCK, member, team, &first, &last);
-            FN(transpose_block)(program, at, batch_rows, first, last - first, 0, at[FNN_I_OUTPUTS]);
-            any = true;
-        } else if (kind == FNN_KIND_STANDARDIZE || (kind == FNN_KIND_BATCH_NORM && !training)) {
+        if (kind == FNN_KIND_STANDARDIZE || (kind == FNN_KIND_BATCH_NORM && !training)) {
+            int64_t first, last;
             fnn_share(at[FNN_I_OUTPUTS], FNN_ROW_BLOCK, member, team, &first, &last);
             const real *variance = (const real *)program->statistics + at[FNN_I_VARIANCE] + first;
             FN(inverse_deviation)((int)at[FNN_I_CODE], FN(of_batch)(program, at, FNN_BATCH_INVERSE) + first, variance,
@@ -103,8 +97,7 @@ KERNEL static int64_t FN(steps)(const fnn_run *run, fnn_sync *sync, int64_t memb
     const bool training = run->mode != FNN_MODE_SCORE, updating = run->mode == FNN_MODE_STEPS;
     const bool gradient_first = updating && fnn_clips_norms(program);
     fnn_expected *expected = FN(expected)(FN(pack)(program, member));
-    FN(prepare)(program, training ? fnn_least(data->batch, data->rows - run->first * data->batch) : 0, sync, member,
-                team);
+    FN(prepare)(program, training, sync, member, team);
     for (int64_t step = run->first; step < run->last; step++) {
         const int64_t start = step * data->batch, batch_rows = fnn_least(data->batch, data->rows - start);
         if (training || step == run->first) {
@@ -114,7 +107,6 @@ KERNEL static int64_t FN(steps)(const fnn_run *run, fnn_sync *sync, int64_t memb
         if (updating) {
             s = fnn_step_scalars(program, run->rates != NULL ? run->rates[step - run->first]
                                                              : program->scalars[FNN_SCALAR_LEARNING_RATE]);
-            s.next_rows = step + 1 < run->last ? fnn_least(data->batch, data->rows - start - batch_rows) : 0;
         }
         fnn_expect(expected, program, data, step + 1 < run->last ? start + batch_rows : data->rows, member, team);
         FN(row_phase)(run, sync, member, team, start, batch_rows);
@@ -159,7 +151,7 @@ KERNEL static void FN(predict)(const fnn_run *run, fnn_sync *sync, int64_t membe
     const bool in_place = FN(reads_in_place)(program, data);
     real *out = (real *)run->out, *pack = FN(pack)(program, member);
     int64_t first, last;
-    FN(prepare)(program, 0, sync, member, team);
+    FN(prepare)(program, false, sync, member, team);
     fnn_share(data->rows, FNN_ROW_BLOCK, member, team, &first, &last);
     for (int64_t start = first; start < last; start += block) {
         const int64_t rows = fnn_least(block, last - start);

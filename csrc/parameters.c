@@ -1,6 +1,5 @@
-/* The parameter phase of a step: the gradients of some rows of every W, which stay in cache, the optimizer, and the
- * transposed copy that the next step's row phase reads. Where gradients are clipped by their norms, all of them come
- * first.
+/* The parameter phase of a step: the gradients of some rows of every W, which stay in cache, and the optimizer.
+ * Where gradients are clipped by their norms, all of them come first.
  */
 #ifndef FNN_LEVEL
 
@@ -121,18 +120,6 @@ KERNEL double FN(penalty)(const fnn_program *program)
     return penalty;
 }
 
-/* A block of a W, `rows` x `columns` from (first, column), into its transposed, if a step of `batch_rows` reads it. */
-KERNEL void FN(transpose_block)(const fnn_program *program, const int64_t *at, int64_t batch_rows, int64_t first,
-                                int64_t rows, int64_t column, int64_t columns)
-{
-    if (at[FNN_I_TRANSPOSED] >= 0 && fnn_keeps_transposed(at[FNN_I_INPUTS], at[FNN_I_OUTPUTS], batch_rows)) {
-        const int64_t ld = fnn_padded(at[FNN_I_INPUTS]), outputs = at[FNN_I_OUTPUTS];
-        FN(transpose)((real *)program->workspace + at[FNN_I_TRANSPOSED] + column * ld + first, ld,
-                      (const real *)program->theta + at[FNN_I_KERNEL] + first * outputs + column, outputs, rows,
-                      columns);
-    }
-}
-
 /* The optimizer on n parameters from `offset`, with their gradient, which is clipped by value here; those that come
  * next lie `ahead` bytes further. */
 INLINE void FN(update_range)(const fnn_program *program, int64_t offset, int64_t n, int64_t ahead, real *gradient,
@@ -229,8 +216,8 @@ INLINE int64_t FN(from_theta)(const fnn_program *program, const void *slot)
     return slot != NULL ? (int64_t)((intptr_t)slot - (intptr_t)program->theta) : 0;
 }
 
-/* The gradient of rows first ... last - 1 of a W: X^T dZ, a block at a time, what follows it, and the transposed copy. A
- * large one has dZ packed, once if the buffer holds all of a block of columns. */
+/* The gradient of rows first ... last - 1 of a W: X^T dZ, a block at a time, and what follows it. A large one has
+ * dZ packed, once if the buffer holds all of a block of columns. */
 INLINE void FN(kernel_phase)(const fnn_program *program, const int64_t *row, int64_t first, int64_t last,
                              int64_t batch_rows, int64_t member, const fnn_step *s)
 {
@@ -248,7 +235,6 @@ INLINE void FN(kernel_phase)(const fnn_program *program, const int64_t *row, int
     const int64_t width = once ? packed : FNN_BLOCK_COLUMNS;
     for (int64_t column = 0; column < all; column += width) {
         const int64_t columns = fnn_least(width, all - column);
-        int64_t turned = first; /* rows before it are in the transposed copy */
         int64_t height = packs ? FNN_BLOCK_ROWS : FNN_GRADIENT_BLOCK / columns / FNN_ROW_BLOCK * FNN_ROW_BLOCK;
         if (once) {
             height = FNN_GRADIENT_ROWS;
@@ -277,11 +263,6 @@ INLINE void FN(kernel_phase)(const fnn_program *program, const int64_t *row, int
                 FN(gemm)(gradient, ld, X + start, 1, ldx, dZ + column, ldz, rows, columns, batch_rows, NULL, 0, pack);
             }
             FN(finish_block)(program, row, start, rows, column, columns, gradient, ld, s);
-            if (s != NULL) { /* rows that fill no vector wait for the next block */
-                const int64_t end = start + rows, whole = end < last ? end - (end - first) % W : last;
-                FN(transpose_block)(program, instruction, s->next_rows, turned, whole - turned, column, columns);
-                turned = whole;
-            }
         }
     }
 }
@@ -366,10 +347,6 @@ KERNEL void FN(update)(const fnn_program *program, fnn_sync *sync, int64_t membe
             FN(gradient_scale)(gradient, n, (real)factor);
         }
         FN(update_range)(program, place, n, FNN_AHEAD_BYTES, gradient, row[FNN_PAR_DECAY] ? s->decay : 0.0, s);
-        if (row[FNN_PAR_ROLE] == FNN_ROLE_KERNEL) {
-            FN(transpose_block)(program, program->instructions + row[FNN_PAR_INSTRUCTION] * FNN_I_WIDTH, s->next_rows,
-                                first, last - first, 0, row[FNN_PAR_COLUMNS]);
-        }
     }
 }
 

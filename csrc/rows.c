@@ -241,25 +241,21 @@ KERNEL void FN(batch_gradients)(const fnn_program *program, int64_t number, int6
 
 /* The gradient of a DENSE's source, and in place that of a relu before it, for `rows` rows of the workspace from
  * `first`. Gives the number of the first instruction that is done. */
-INLINE int64_t FN(dense_backward)(const fnn_program *program, int64_t number, int64_t first, int64_t rows,
-                                  int64_t batch_rows, real *pack)
+INLINE int64_t FN(dense_backward)(const fnn_program *program, int64_t number, int64_t first, int64_t rows, real *pack)
 {
     const int64_t *at = program->instructions + number * FNN_I_WIDTH, *before = at - FNN_I_WIDTH;
     const int64_t inputs = at[FNN_I_INPUTS], outputs = at[FNN_I_OUTPUTS], ld = fnn_padded(inputs);
-    const bool transposed = !fnn_keeps_transposed(inputs, outputs, batch_rows);
-    const real *kernel = transposed ? (const real *)program->theta + at[FNN_I_KERNEL]
-                                    : (const real *)program->workspace + at[FNN_I_TRANSPOSED];
-    const real *output = NULL;
-    int flags = transposed ? FNN_TRANSPOSED : 0;
+    const real *kernel = (const real *)program->theta + at[FNN_I_KERNEL], *output = NULL;
+    int flags = FNN_TRANSPOSED;
     if (number > 0 && before[FNN_I_KIND] == FNN_KIND_ACTIVATION && before[FNN_I_CODE] == FNN_ACTIVATION_relu &&
-        before[FNN_I_GRAD_SRC] == at[FNN_I_GRAD_SRC] && FN(takes_slope)(rows, inputs)) {
+        before[FNN_I_GRAD_SRC] == at[FNN_I_GRAD_SRC] && FN(takes_slope)(rows, inputs, outputs)) {
         output = FN(buffer)(program, before[FNN_I_SAVED], inputs, first);
         flags |= FNN_SLOPE;
         number--;
     }
     FN(gemm)(FN(buffer)(program, at[FNN_I_GRAD_SRC], inputs, first), ld,
              FN(buffer)(program, at[FNN_I_GRAD_DST], outputs, first), fnn_padded(outputs), 1, kernel,
-             transposed ? outputs : ld, rows, inputs, outputs, output, flags, pack);
+             outputs, rows, inputs, outputs, output, flags, pack);
     return number;
 }
 
@@ -286,7 +282,7 @@ KERNEL int64_t FN(backward)(const fnn_program *program, int64_t ready, int64_t f
         real *d_src = FN(buffer)(program, at[FNN_I_GRAD_SRC], width_in, first);
         switch (at[FNN_I_KIND]) {
         case FNN_KIND_DENSE:
-            number = FN(dense_backward)(program, number, first, rows, batch_rows, pack);
+            number = FN(dense_backward)(program, number, first, rows, pack);
             break;
         case FNN_KIND_ACTIVATION:
             FN(activation_backward)((int)at[FNN_I_CODE], d_src, d_dst, saved, rows * ld_dst,

@@ -1,4 +1,4 @@
-/* Copies with rows and columns exchanged: W^T for small matrices, the panels of gemm_blocks.c for large ones. */
+/* Copies with rows and columns exchanged: C of a product that is computed transposed, and the panels of gemm_blocks.c. */
 #ifndef FNN_LEVEL
 
 #include "internal.h"

@@ -351,8 +351,6 @@ class Lowering:
                 continue
             if row[I.KIND] in _OWN_GRADIENT:
                 gradient = self._buffer(row[I.INPUTS])
-            if row[I.KIND] == Kind.DENSE:
-                row[I.TRANSPOSED] = self._scratch(row[I.OUTPUTS] * padded(row[I.INPUTS]))
             if row[I.KIND] == Kind.DROPOUT:
                 row[I.SAVED] = self._buffer(-(-row[I.OUTPUTS] // 64) * 8 // self.dtype.itemsize)
             row[I.GRAD_SRC] = gradient

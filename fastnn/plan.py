@@ -67,13 +67,12 @@ class I(IntEnum):  # noqa: E742 - one letter, because it indexes every table acc
     GRAD_DST = 11  # unit of the gradient of dst; -1 where the loss skips over this instruction (fused)
     SAVED = 12  # unit of what the derivative reads: of BATCH_NORM and LAYER_NORM dst before gamma and beta, of DROPOUT
     # its masks, 64 elements a word of 64 bits (-1 without a derivative)
-    TRANSPOSED = 13  # unit (elements, not rows) of W^T in the scratch area; -1
-    FUSED = 14  # 1: the loss computes this instruction's dst
-    MEAN = 15  # offset of the mean in the statistics; -1
-    VARIANCE = 16  # offset of the variance in the statistics; -1
-    STATISTICS = 17  # elements into the scratch area, see Batch; -1
-    INVERSE = 18  # LAYER_NORM: unit of a buffer of width 1, the rows' inverse deviations; -1
-    WIDTH = 19
+    FUSED = 13  # 1: the loss computes this instruction's dst
+    MEAN = 14  # offset of the mean in the statistics; -1
+    VARIANCE = 15  # offset of the variance in the statistics; -1
+    STATISTICS = 16  # elements into the scratch area, see Batch; -1
+    INVERSE = 17  # LAYER_NORM: unit of a buffer of width 1, the rows' inverse deviations; -1
+    WIDTH = 18
 
 
 class Batch(IntEnum):
@@ -237,7 +236,7 @@ class Plan:
     outputs: int
     output_unit: int  # where predictions lie
     row_elements: int  # workspace elements a row takes
-    fixed_elements: int  # workspace elements beside the rows: transposed weights, statistics of a batch
+    fixed_elements: int  # workspace elements beside the rows: statistics of a batch
     flops_per_row: int  # floating-point operations of one row's forward pass
     sums: int
     slots: int

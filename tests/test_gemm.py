@@ -25,7 +25,7 @@ EDGES = (1, 2, 3, 4, 5, 6, 7, *range(13, 18), 31, 32, 33, 47, 48, 49, 63, 64, 65
 FEW = (1, 3, 7, 16, 33, 64, 161)
 DEPTHS = (0, *EDGES, 255, 256, 257, 513)
 # Blocks of columns, of rows and of k; what the second cache holds unpacked; what threads share by rows, by columns.
-LARGE = tuple(itertools.product((1, 6, 47, 48, 127, 161), (5, 161, 513, 600), (40, 260)))
+LARGE = tuple(itertools.product((1, 6, 31, 47, 48, 127, 161), (5, 161, 513, 600), (40, 260)))
 LEVELS = {
     ("numba", "avx2"): {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2"},
     ("numba", "sse2"): {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "+sse2"},

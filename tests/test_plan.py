@@ -77,7 +77,6 @@ def test_gradients_stop_at_the_first_weights() -> None:
     assert kinds == [Kind.DROPOUT, Kind.DENSE, Kind.ACTIVATION, Kind.DENSE, Kind.ACTIVATION]
     assert (plan.instructions[:, I.GRAD_DST] >= 0).tolist() == [False, True, True, True, True]
     assert (plan.instructions[:, I.GRAD_SRC] >= 0).tolist() == [False, False, True, True, True]
-    assert (plan.instructions[:, I.TRANSPOSED] >= 0).tolist() == [False, False, False, True, False]
 
 
 def test_metrics_have_their_slots() -> None:
@@ -144,9 +143,8 @@ def test_normalizations_have_their_columns() -> None:
     assert (plan.instructions[:, I.STATISTICS] >= 0).tolist() == [False, True, False, True, False, False, False]
     assert (plan.instructions[:, I.INVERSE] >= 0).tolist() == [False] * 5 + [True, False]
     assert (batch[I.SAVED] != batch[I.DST]) and (layer[I.SAVED] != layer[I.DST])
-    # Statistics of a batch and transposed weights lie apart.
-    transposed = 2 * padded(7)
-    assert plan.fixed_elements == Batch.WIDTH * (padded(5) + padded(7)) + transposed
+    # The statistics of one batch and those of another lie apart.
+    assert plan.fixed_elements == Batch.WIDTH * (padded(5) + padded(7))
 
 
 def test_missing_gamma_and_beta_are_hidden_constants() -> None:

@@ -19,23 +19,22 @@ enum { W1 = 0, B1 = 64, GAMMA1 = 96, BETA1 = 128, GAMMA2 = 160, BETA2 = 192, W2 
 enum { MEAN = 0, VARIANCE = 32, STATISTICS = 64 };
 enum { X = 0, Z1 = 16, A1 = 48, A2 = 80, Z2 = 112, P2 = 128, TARGET = 144, N1 = 160, N2 = 192, INVERSE = 224 };
 enum { D_Z2 = 240, D_A2 = 256, D_A1 = 288, D_Z1 = 320, UNITS = 352 };
-/* The transposed W2, then the batch's statistics. */
-enum { W2_T = 0, OF_BATCH = OUT * HIDDEN, FIXED = OF_BATCH + FNN_BATCH_WIDTH * HIDDEN };
+enum { OF_BATCH = 0, FIXED = FNN_BATCH_WIDTH * HIDDEN }; /* the batch's statistics */
 /* Constants. */
 enum { LOSS = 0, ADAM = 3, LIMIT = 7, BATCH_NORM = 8, LAYER_NORM = 10 };
 
 static const int64_t instructions[][FNN_I_WIDTH] = {
-    /* kind, code, src, dst, inputs, outputs, kernel, bias, constant, layer, d src, d dst, saved, transposed, fused,
-     * mean, variance, statistics, inverse */
-    {FNN_KIND_DENSE, -1, X, Z1, IN, HIDDEN, W1, B1, -1, 0, -1, D_Z1, Z1, -1, 0, -1, -1, -1, -1},
+    /* kind, code, src, dst, inputs, outputs, kernel, bias, constant, layer, d src, d dst, saved, fused, mean, variance,
+     * statistics, inverse */
+    {FNN_KIND_DENSE, -1, X, Z1, IN, HIDDEN, W1, B1, -1, 0, -1, D_Z1, Z1, 0, -1, -1, -1, -1},
     {FNN_KIND_BATCH_NORM, FNN_DEVIATION_CODE_inverse_deviation, Z1, A1, HIDDEN, HIDDEN, GAMMA1, BETA1, BATCH_NORM, 1,
-     D_Z1, D_A1, N1, -1, 0, MEAN, VARIANCE, OF_BATCH, -1},
-    {FNN_KIND_ACTIVATION, FNN_ACTIVATION_tanh, A1, A1, HIDDEN, HIDDEN, -1, -1, -1, 2, D_A1, D_A1, A1, -1, 0, -1, -1, -1,
+     D_Z1, D_A1, N1, 0, MEAN, VARIANCE, OF_BATCH, -1},
+    {FNN_KIND_ACTIVATION, FNN_ACTIVATION_tanh, A1, A1, HIDDEN, HIDDEN, -1, -1, -1, 2, D_A1, D_A1, A1, 0, -1, -1, -1,
      -1},
-    {FNN_KIND_LAYER_NORM, -1, A1, A2, HIDDEN, HIDDEN, GAMMA2, BETA2, LAYER_NORM, 3, D_A1, D_A2, N2, -1, 0, -1, -1, -1,
+    {FNN_KIND_LAYER_NORM, -1, A1, A2, HIDDEN, HIDDEN, GAMMA2, BETA2, LAYER_NORM, 3, D_A1, D_A2, N2, 0, -1, -1, -1,
      INVERSE},
-    {FNN_KIND_DENSE, -1, A2, Z2, HIDDEN, OUT, W2, B2, -1, 4, D_A2, D_Z2, Z2, W2_T, 0, -1, -1, -1, -1},
-    {FNN_KIND_SOFTMAX, -1, Z2, P2, OUT, OUT, -1, -1, -1, 4, -1, -1, P2, -1, 1, -1, -1, -1, -1},
+    {FNN_KIND_DENSE, -1, A2, Z2, HIDDEN, OUT, W2, B2, -1, 4, D_A2, D_Z2, Z2, 0, -1, -1, -1, -1},
+    {FNN_KIND_SOFTMAX, -1, Z2, P2, OUT, OUT, -1, -1, -1, 4, -1, -1, P2, 1, -1, -1, -1, -1},
 };
 static const int64_t parameters[][FNN_PAR_WIDTH] = {
     /* offset, rows, columns, trainable, decay, penalty, instruction, role */

@@ -8,14 +8,16 @@ from typing import Any
 from ...arithmetic import K_CHUNK
 from .cpu import SECOND_CACHE
 from .frame import Frame, Kernel, kernel
-from .gemm_blocks import ALIAS_BYTES, PACK_PANELS, ROWS, packed_columns
+from .gemm_blocks import ALIAS_BYTES, PACK_PANELS, ROWS, packed_columns, packed_rows
 from .gemm_few import few_columns, few_dots, lone_row, thin
 from .gemm_tile import ACCUMULATE, ALIAS_ROWS, BIAS, BYTES, DOTS, FAR, PACKED, RELU, THIN_ROWS, TRANSPOSED
-from .integers import Control
+from .integers import Control, Integer
 from .reductions import batch_fold
-from .transpose import pack_transposed
+from .transpose import pack_transposed, transpose
 
 PACK_BYTES = 16384  # the least of a chunk of B that repay its packing
+TURNED_ROWS = 112  # of a transposed C that are exchanged at once
+EXCHANGE = 7  # products of a tile in the time that an element of a matrix takes to be exchanged
 
 
 def _aliases(size: int, ld: Any) -> Any:
@@ -75,9 +77,53 @@ def _blocks(f: Frame, *arguments: Any) -> None:
 blocks = Kernel("gemm_blocks", 13, 0, _blocks, "void")
 
 
+def _turns(size: int, m: Integer, n: Integer, k: Integer) -> Integer:
+    """Whether C = A B^T is computed transposed: exchanging A and C, and columns that fill no vector, cost half of what
+    exchanging B does, and the buffer holds A."""
+    lanes = BYTES // size
+    filled = ((m + (lanes - 1)) // lanes * lanes - m) * -1 + EXCHANGE
+    width = (m + (2 * lanes - 1)) // (2 * lanes) * (2 * lanes)
+    held = width * (k + TURNED_ROWS) <= packed_rows(size)
+    return (m > lanes) & (m * (n + k) * (2 * EXCHANGE) <= filled * n * k) & held
+
+
+def _turned(f: Frame, *arguments: Any) -> None:
+    """C = A B^T for few rows of A: B, as it is given, times A^T, and C exchanged from its transposed."""
+    to, size, panel = Control(f), f.itemsize, 2 * BYTES // f.itemsize
+    C, ldc, A, a_row, B, ldb, m, n, k, pack = to.integers(arguments)
+    width = (m + (panel - 1)) // panel * panel
+    far = (n * k * size > SECOND_CACHE).select(FAR, 0)
+    block = pack + width * k * size
+    with to.loop(k, K_CHUNK) as start:
+        depth = (k - start).least(K_CHUNK)
+        to.call(pack_transposed, pack + width * start * size, A + start * size, a_row, m, depth)
+    with to.loop(n, TURNED_ROWS) as row:
+        rows = (n - row).least(TURNED_ROWS)
+        with to.loop(k, K_CHUNK) as start:
+            depth = (k - start).least(K_CHUNK)
+            b, panels = B + (row * ldb + start) * size, pack + width * start * size
+            flags = far | (start > 0).select(PACKED | ACCUMULATE, PACKED)
+            product = block, width, b, ldb, 1, panels, panel, depth * panel, rows, m, depth, 0, flags
+            to.call(ROWS, *product, pack, 0, 0, 0, 0)
+        to.call(transpose, C + row * size, ldc, block, width, rows, m)
+
+
+# (C, ldc, A, row stride of A, B, ldb, m, n, k, pack)
+turned = Kernel("gemm_turned", 10, 0, _turned, "void")
+
+
+def _takes_slope(f: Frame, *arguments: Any) -> Any:
+    m, n, k = Control(f).integers(arguments)
+    return ((m > DOTS) & (n > DOTS) & ~_turns(f.itemsize, m, n, k)).select(1, 0).ir
+
+
+# takes_slope(zero, m, n, k): 1 if SLOPE may be among the flags, with TRANSPOSED, or 0
+takes_slope = kernel("gemm_takes_slope", 3, 0, _takes_slope, "integer")
+
+
 def _gemm(f: Frame, *arguments: Any) -> None:
-    """C_mn = A_mk B_kn by the chunk rule, then `flags`: BIAS, RELU, SLOPE (if C has over DOTS rows and columns); with
-    TRANSPOSED B is given as (n, k). Addresses; strides in elements. `pack` is that of a buffer of `pack_size` elements.
+    """C_mn = A_mk B_kn by the chunk rule, then `flags`: BIAS, RELU, SLOPE (see takes_slope); with TRANSPOSED B is given
+    as (n, k). Addresses; strides in elements. `pack` is that of a buffer of `pack_size` elements.
     Rows gemm_nn, gemm_tn, gemm_nt, dense_forward."""
     to, lanes = Control(f), BYTES // f.itemsize
     C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack = to.integers(arguments)
@@ -87,6 +133,7 @@ def _gemm(f: Frame, *arguments: Any) -> None:
     plain = flags & (TRANSPOSED | BIAS | RELU) == 0
     column = (n == 1) & (a_row == 1) & (m >= lanes) & (k > 0) & plain
     by_columns = transposed & (m > 0) & (m <= DOTS) & (n >= lanes) & (flags & BIAS == 0)
+    turns = transposed & (a_k == 1) & _turns(f.itemsize, m, n, k) & (flags & (BIAS | RELU) == 0)
     narrow = (n > 0) & (n <= THIN_ROWS) & (a_row == 1) & (m >= lanes) & plain
     with to.either(by_rows) as (yes, no):
         with yes:
@@ -104,8 +151,11 @@ def _gemm(f: Frame, *arguments: Any) -> None:
                     with no, to.either(narrow) as (yes, no):
                         with yes:
                             to.call(few_columns, C, ldc, A, a_k, B, ldb, m, n, k, pack)
-                        with no:
-                            to.call(blocks, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack)
+                        with no, to.either(turns) as (yes, no):
+                            with yes:
+                                to.call(turned, C, ldc, A, a_row, B, ldb, m, n, k, pack)
+                            with no:
+                                to.call(blocks, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack)
 
 
 # gemm(zero, C, ldc, A, row stride of A, k stride of A, B, ldb, m, n, k, bias, flags, pack)

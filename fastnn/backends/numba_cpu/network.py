@@ -3,9 +3,9 @@
 
 A step has two phases with a barrier after each. In the row phase a thread takes its rows of the batch from the gather
 through the forward pass and the loss to the gradients of all activations. In the parameter phase it takes its rows of
-every W: their gradient, which stays in cache, the optimizer, and the transposed copy that the next step's row phase
-reads. A BATCH_NORM splits the row phase, since its statistics are those of all rows; clipping by norms splits the
-parameter phase, since they are those of the whole gradient.
+every W: their gradient, which stays in cache, and the optimizer. A BATCH_NORM splits the row phase, since its
+statistics are those of all rows; clipping by norms splits the parameter phase, since they are those of the whole
+gradient.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from .parameters import (
     penalty_blocks,
     step_rate,
     step_scalars,
-    transpose_block,
     update_phase,
 )
 from .prefetch import LEFT, expect
@@ -82,21 +81,16 @@ def add_sums(zero, call, rows):
 
 
 @device
-def prepare(zero, call, member, team, batch_rows):
-    """What a call's rows need that follows from the parameters and the kept statistics: a member's rows of every
-    transposed W for a first step of `batch_rows`, or 0 if none trains, and its columns of the inverse deviations. No
+def prepare(zero, call, member, team, training):
+    """What holds for a whole call: a member's columns of the inverse deviations of statistics that no step changes. No
     samples are expected yet; gives where their table is."""
-    training = batch_rows > 0
     expected = pack(zero, call, member) + expected_samples(itemsize(zero)) * itemsize(zero)
     set_integer(expected, LEFT, 0)
-    if training or integer_at(call, c.STANDARDIZED) == 1:
+    if integer_at(call, c.STANDARDIZED) == 1:
         for number in range(integer_at(call, c.INSTRUCTION_COUNT)):
             at = instruction(call, number)
             kind = integer_at(at, t.I_KIND)
-            if kind == t.DENSE and training:
-                first, last = share(integer_at(at, t.I_INPUTS), ROW_BLOCK, member, team)
-                transpose_block(zero, call, at, batch_rows, first, last - first, 0, integer_at(at, t.I_OUTPUTS))
-            elif kind == t.STANDARDIZE or (kind == t.BATCH_NORM and not training):
+            if kind == t.STANDARDIZE or (kind == t.BATCH_NORM and not training):
                 kept_deviations(zero, call, at, member, team)
         barrier(integer_at(call, c.SYNC), team)
     return expected
@@ -107,14 +101,13 @@ def steps(zero, call, member, team, training, updating):
     """Steps FIRST..LAST - 1 of the epoch: training with or without the update, or scoring."""
     sync = integer_at(call, c.SYNC)
     n, batch = integer_at(call, c.ROWS), integer_at(call, c.BATCH)
-    expected = prepare(zero, call, member, team, min(batch, n - integer_at(call, c.FIRST) * batch) if training else 0)
+    expected = prepare(zero, call, member, team, training)
     stop, taken = integer_at(call, c.STOP) == 1, 0
     at_once = updating and not clips_norms(call)
     rate, power_1, power_2, h0, h1, h2, h3, decay = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for step in range(integer_at(call, c.FIRST), integer_at(call, c.LAST)):
         start = step * batch
         batch_rows = min(batch, n - start)
-        next_rows = min(batch, n - start - batch_rows) if step + 1 < integer_at(call, c.LAST) else 0
         first, last = share(batch_rows, ROW_BLOCK, member, team)
         if training or taken == 0:
             penalty_blocks(zero, call, member, team)
@@ -132,10 +125,10 @@ def steps(zero, call, member, team, training, updating):
         if member == 0:
             add_sums(zero, call, batch_rows)
         if training:
-            parameter_phase(zero, call, member, team, batch_rows, at_once, next_rows, decay, h0, h1, h2, h3)
+            parameter_phase(zero, call, member, team, batch_rows, at_once, decay, h0, h1, h2, h3)
         if updating and not at_once:
             barrier(sync, team)
-            update_phase(zero, call, member, team, next_rows, decay, h0, h1, h2, h3)
+            update_phase(zero, call, member, team, decay, h0, h1, h2, h3)
         if updating and member == 0:
             finish_step(call, power_1, power_2)
         barrier(sync, team)
@@ -151,7 +144,7 @@ def update(zero, call, member, team):
     """One optimizer step from the gradient vector."""
     rate = double_at(integer_at(call, c.SCALARS), t.LEARNING_RATE)
     power_1, power_2, h0, h1, h2, h3 = step_scalars(call, rate)
-    update_phase(zero, call, member, team, 0, decay_factor(call, rate), h0, h1, h2, h3)
+    update_phase(zero, call, member, team, decay_factor(call, rate), h0, h1, h2, h3)
     barrier(integer_at(call, c.SYNC), team)
     if member == 0:
         finish_step(call, power_1, power_2)
@@ -180,7 +173,7 @@ def predict(zero, call, member, team):
     base = member * block
     x, x_row, out = integer_at(call, c.X), integer_at(call, c.X_ROW), integer_at(call, c.OUT)
     in_place = reads_in_place(zero, call)
-    prepare(zero, call, member, team, 0)
+    prepare(zero, call, member, team, False)
     for start in range(first, last, block):
         rows, number = min(block, last - start), 0
         if in_place:

@@ -30,8 +30,7 @@ from .normalization import scale_backward
 from .optimizers import AHEAD, optimizer_step
 from .statistics import statistic
 from .threads import barrier
-from .transpose import transpose
-from .workspace import buffer, constant, instruction, keeps_transposed, pack, padded, parameter, share
+from .workspace import buffer, constant, instruction, pack, padded, parameter, share
 
 GRADIENT_BLOCK = 32768  # elements of a gradient that stay in cache between dW and the optimizer
 
@@ -87,18 +86,6 @@ def penalty(zero, call):
                     result += constant(call, at + power - 1) * total
                     totals += blocks * 8
     return result
-
-
-@device
-def transpose_block(zero, call, at, batch_rows, first, rows, column, columns):
-    """A block of a W, rows x columns from (first, column), into its transposed, if a step of `batch_rows` reads it."""
-    place, size = integer_at(at, t.I_TRANSPOSED), itemsize(zero)
-    inputs, outputs = integer_at(at, t.I_INPUTS), integer_at(at, t.I_OUTPUTS)
-    if place >= 0 and rows > 0 and keeps_transposed(inputs, outputs, batch_rows):
-        ld = padded(inputs)
-        W = integer_at(call, c.THETA) + (integer_at(at, t.I_KERNEL) + first * outputs + column) * size
-        dst = integer_at(call, c.WORKSPACE) + (place + column * ld + first) * size
-        transpose(zero, dst, ld, W, outputs, rows, columns)
 
 
 @device
@@ -245,9 +232,9 @@ def finish_block(zero, call, row, first, rows, column, columns, gradient, ld, up
 
 
 @device
-def kernel_phase(zero, call, row, first, last, batch_rows, member, updating, next_rows, decay, h0, h1, h2, h3):
-    """The gradient of rows first..last - 1 of a W: X^T dZ, a block at a time, what follows it, and the transposed copy.
-    A large one has dZ packed, once if the buffer holds all of a block of columns."""
+def kernel_phase(zero, call, row, first, last, batch_rows, member, updating, decay, h0, h1, h2, h3):
+    """The gradient of rows first..last - 1 of a W: X^T dZ, a block at a time, and what follows it. A large one
+    has dZ packed, once if the buffer holds all of a block of columns."""
     at, size = instruction(call, integer_at(row, t.P_INSTRUCTION)), itemsize(zero)
     width, inputs = integer_at(row, t.P_COLUMNS), integer_at(at, t.I_INPUTS)
     ldx, ldz = padded(inputs), padded(width)
@@ -264,7 +251,6 @@ def kernel_phase(zero, call, row, first, last, batch_rows, member, updating, nex
         block = BLOCK_BYTES // size
     for column in range(0, width, block):
         columns = min(block, width - column)
-        turned = first  # rows before it are in the transposed copy
         height = BLOCK_ROWS if packs else GRADIENT_BLOCK // columns // ROW_BLOCK * ROW_BLOCK
         if once:
             height = GRADIENT_ROWS
@@ -311,12 +297,6 @@ def kernel_phase(zero, call, row, first, last, batch_rows, member, updating, nex
             finish_block(
                 zero, call, row, start, rows, column, columns, gradient, ld, updating, decay, h0, h1, h2, h3
             )  # fmt: skip
-            if updating:  # rows that fill no vector wait for the next block
-                end = start + rows
-                if end < last:
-                    end -= (end - first) % (BYTES // size)
-                transpose_block(zero, call, at, next_rows, turned, end - turned, column, columns)
-                turned = end
 
 
 @device
@@ -352,9 +332,9 @@ def own(row, before, total, member, team):
 
 
 @device
-def parameter_phase(zero, call, member, team, batch_rows, updating, next_rows, decay, h0, h1, h2, h3):
+def parameter_phase(zero, call, member, team, batch_rows, updating, decay, h0, h1, h2, h3):
     """A member's share of every gradient; with `updating` the optimizer follows at once, else it is left in the
-    gradient vector. A step of `next_rows`, or none, follows in the same call."""
+    gradient vector."""
     size, before, total = itemsize(zero), 0, trainable_size(call)
     for number in range(integer_at(call, c.PARAMETER_COUNT)):
         row = parameter(call, number)
@@ -366,7 +346,7 @@ def parameter_phase(zero, call, member, team, batch_rows, updating, next_rows, d
         if first == last:
             continue
         if integer_at(row, t.P_ROLE) == t.KERNEL:
-            kernel_phase(zero, call, row, first, last, batch_rows, member, updating, next_rows, here, h0, h1, h2, h3)
+            kernel_phase(zero, call, row, first, last, batch_rows, member, updating, here, h0, h1, h2, h3)
             continue
         at = instruction(call, integer_at(row, t.P_INSTRUCTION))
         for start in range(first, last, GRADIENT_BLOCK):
@@ -379,9 +359,8 @@ def parameter_phase(zero, call, member, team, batch_rows, updating, next_rows, d
 
 
 @device
-def update_phase(zero, call, member, team, next_rows, decay, h0, h1, h2, h3):
-    """The optimizer from the gradient vector, which is clipped first. A step of `next_rows`, or none, follows in the
-    same call."""
+def update_phase(zero, call, member, team, decay, h0, h1, h2, h3):
+    """The optimizer from the gradient vector, which is clipped first."""
     if clips_norms(call):
         add_squares(zero, call, member, team)
         barrier(integer_at(call, c.SYNC), team)
@@ -397,9 +376,6 @@ def update_phase(zero, call, member, team, next_rows, decay, h0, h1, h2, h3):
         place, n = integer_at(row, t.P_OFFSET) + first * unit, (last - first) * unit
         gradient = integer_at(call, c.GRADIENT_VECTOR) + place * itemsize(zero)
         update_range(zero, call, place, n, AHEAD, gradient, factor, here, h0, h1, h2, h3)
-        if integer_at(row, t.P_ROLE) == t.KERNEL:
-            at = instruction(call, integer_at(row, t.P_INSTRUCTION))
-            transpose_block(zero, call, at, next_rows, first, last - first, 0, unit)
 
 
 @device

@@ -7,15 +7,15 @@ import numpy as np
 from . import call as c
 from . import table as t
 from .elementwise import activation_backward, activation_forward, affine, copy, gather_row, scale
-from .gemm import gemm
-from .gemm_tile import BIAS, DOTS, RELU, SLOPE, TRANSPOSED
+from .gemm import gemm, takes_slope
+from .gemm_tile import BIAS, RELU, SLOPE, TRANSPOSED
 from .jit import device
 from .losses import accuracy, crossentropy_backward, crossentropy_forward, loss_backward, loss_forward
 from .memory import integer_at, itemsize, real
 from .philox import dropout_again, dropout_row
 from .softmax import softmax_backward, softmax_forward
 from .statistics import batch_gradients, batch_statistics, normalize, normalize_backward
-from .workspace import buffer, constant, instruction, keeps_transposed, pack, padded
+from .workspace import buffer, constant, instruction, pack, padded
 
 
 @device
@@ -234,7 +234,7 @@ def losses(zero, call, first, last):
 
 
 @device
-def dense_backward(zero, call, number, first, rows, batch_rows, member):
+def dense_backward(zero, call, number, first, rows, member):
     """The gradient of a DENSE's source, and in place that of a relu before it, for `rows` rows of the workspace from
     `first`. Gives the number of the first instruction that is done."""
     at, size = instruction(call, number), itemsize(zero)
@@ -242,16 +242,13 @@ def dense_backward(zero, call, number, first, rows, batch_rows, member):
     inputs, outputs = integer_at(at, t.I_INPUTS), integer_at(at, t.I_OUTPUTS)
     ld = padded(inputs)
     gradient = integer_at(at, t.I_GRAD_SRC)
-    flags, output = 0, 0
-    W, ldw = integer_at(call, c.WORKSPACE) + integer_at(at, t.I_TRANSPOSED) * size, ld
-    if not keeps_transposed(inputs, outputs, batch_rows):
-        flags, W, ldw = TRANSPOSED, integer_at(call, c.THETA) + integer_at(at, t.I_KERNEL) * size, outputs
+    flags, output = TRANSPOSED, 0
     if (
         number > 0
         and integer_at(before, t.I_KIND) == t.ACTIVATION
         and integer_at(before, t.I_CODE) == t.RELU_CODE
         and integer_at(before, t.I_GRAD_SRC) == gradient
-        and min(rows, inputs) > DOTS
+        and takes_slope(zero, rows, inputs, outputs) == 1
     ):
         output = buffer(zero, call, integer_at(before, t.I_SAVED), inputs, first)
         flags |= SLOPE
@@ -263,8 +260,8 @@ def dense_backward(zero, call, number, first, rows, batch_rows, member):
         buffer(zero, call, integer_at(at, t.I_GRAD_DST), outputs, first),
         padded(outputs),
         1,
-        W,
-        ldw,
+        integer_at(call, c.THETA) + integer_at(at, t.I_KERNEL) * size,
+        outputs,
         rows,
         inputs,
         outputs,
@@ -331,7 +328,7 @@ def backward(zero, call, first, last, member, team, batch_rows):
         ld_src, ld_dst = padded(inputs_), padded(outputs_)
         saved = buffer(zero, call, integer_at(at, t.I_SAVED), outputs_, first)
         if kind == t.DENSE:
-            number = dense_backward(zero, call, number, first, rows, batch_rows, member)
+            number = dense_backward(zero, call, number, first, rows, member)
         elif kind == t.ACTIVATION:
             p = zero
             if integer_at(at, t.I_CONSTANT) >= 0:

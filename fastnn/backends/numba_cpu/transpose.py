@@ -1,11 +1,12 @@
-"""Copies with rows and columns exchanged: W^T for small matrices, the panels of `gemm_blocks.py` for large ones."""
+"""Copies with rows and columns exchanged: C of a product that is computed transposed, and the panels of
+`gemm_blocks.py`."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from .exchange import load_exchanged
-from .frame import Frame, Kernel, kernel
+from .frame import Frame, Kernel
 from .gemm_tile import BYTES
 from .lanes import I64, Lanes
 
@@ -30,8 +31,8 @@ def _transpose(f: Frame, dst: Any, ldd: Any, src: Any, lds: Any, rows: Any, colu
                         f.store(vector, place, mask)
 
 
-# transpose(zero, dst, ldd, src, lds, rows of src, columns of src)
-transpose = kernel("transpose", 6, 0, _transpose)
+# (dst, ldd, src, lds, rows of src, columns of src)
+transpose = Kernel("gemm_transpose", 6, 0, _transpose, "void")
 
 
 def _pack_transposed(f: Frame, panels: Any, B: Any, ldb: Any, n: Any, k: Any) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from ...plan import ROW_ALIAS, ROW_PAD
 from . import call as c
 from . import table as t
-from .gemm_tile import DOTS
 from .jit import device
 from .memory import double_at, integer_at, itemsize
 
@@ -15,13 +14,6 @@ def padded(width):
     """`plan.padded`."""
     whole = (width + ROW_PAD - 1) & -ROW_PAD
     return whole + ROW_PAD if whole > 0 and whole & (ROW_ALIAS - 1) == 0 else whole
-
-
-@device
-def keeps_transposed(inputs, outputs, batch_rows):
-    """Whether a step of so many rows reads a transposed copy of W. Packing a large W transposed in every step costs
-    less than keeping the copy, and few rows are multiplied with W as it is."""
-    return batch_rows > DOTS and inputs * outputs < 1 << 19
 
 
 @device
