@@ -128,6 +128,8 @@ KERNEL void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t
         FN(lone_row)(C, ldc, B, ldb, A, a_k, m, k, NULL, 0);
     } else if (n <= THIN_ROWS && a_row == 1 && m >= W && !(flags & (FNN_TRANSPOSED | FNN_BIAS | FNN_RELU))) {
         FN(few_columns)(C, ldc, A, a_k, B, ldb, m, n, k);
+    } else if (k == 1 && n > W && flags == 0) {
+        FN(outer)(C, ldc, A, a_row, B, m, n);
     } else if (transposed && a_k == 1 && FN(turns)(m, n, k) && !(flags & (FNN_BIAS | FNN_RELU))) {
         FN(turned)(C, ldc, A, a_row, B, ldb, m, n, k, pack);
     } else {

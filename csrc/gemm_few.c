@@ -250,6 +250,22 @@ KERNEL void FN(lone_row)(real *C, int64_t c_n, const real *q, int64_t q_k, const
     }
 }
 
+/* C_mn = A_m B_n: the gradient of a W by a single row, without a tile to begin and to end for one step. */
+KERNEL void FN(outer)(real *C, int64_t ldc, const real *A, int64_t a_row, const real *B, int64_t m, int64_t n)
+{
+    for (int64_t i = 0; i < m; i++) {
+        const V a = SPLAT(A[i * a_row]), zero = SPLAT((real)0);
+        real *c = C + i * ldc;
+        int64_t j = 0;
+        for (; j + W <= n; j += W) {
+            STORE(c + j, FMA(a, LOAD(B + j), zero));
+        }
+        if (j < n) {
+            STORE_FIRST(c + j, FMA(a, LOAD_FIRST(B + j, n - j), zero), n - j);
+        }
+    }
+}
+
 /* C^T = B^T A for few columns of C, with A contiguous along m: vectors along m. */
 KERNEL void FN(few_columns)(real *C, int64_t ldc, const real *A, int64_t a_k, const real *B, int64_t ldb,
                                    int64_t m, int64_t n, int64_t k)

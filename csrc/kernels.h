@@ -37,6 +37,7 @@ void FN(few_dots)(real *out, int64_t out_row, int64_t out_vector, const real *R,
 void FN(thin)(const FN(product) *product, int64_t m);
 void FN(lone_row)(real *C, int64_t c_n, const real *q, int64_t q_k, const real *B, int64_t ldb, int64_t n, int64_t k,
                   const real *bias, int flags);
+void FN(outer)(real *C, int64_t ldc, const real *A, int64_t a_row, const real *B, int64_t m, int64_t n);
 void FN(few_columns)(real *C, int64_t ldc, const real *A, int64_t a_k, const real *B, int64_t ldb, int64_t m, int64_t n,
                      int64_t k);
 

@@ -9,7 +9,7 @@ from ...arithmetic import K_CHUNK
 from .cpu import SECOND_CACHE
 from .frame import Frame, Kernel, kernel
 from .gemm_blocks import ALIAS_BYTES, PACK_PANELS, ROWS, packed_columns, packed_rows
-from .gemm_few import few_columns, few_dots, lone_row, thin
+from .gemm_few import few_columns, few_dots, lone_row, outer, thin
 from .gemm_tile import ACCUMULATE, ALIAS_ROWS, BIAS, BYTES, DOTS, FAR, PACKED, RELU, THIN_ROWS, TRANSPOSED
 from .integers import Control, Integer
 from .reductions import batch_fold
@@ -134,6 +134,7 @@ def _gemm(f: Frame, *arguments: Any) -> None:
     column = (n == 1) & (a_row == 1) & (m >= lanes) & (k > 0) & plain
     by_columns = transposed & (m > 0) & (m <= DOTS) & (n >= lanes) & (flags & BIAS == 0)
     turns = transposed & (a_k == 1) & _turns(f.itemsize, m, n, k) & (flags & (BIAS | RELU) == 0)
+    single = (k == 1) & (n > lanes) & (flags == 0)
     narrow = (n > 0) & (n <= THIN_ROWS) & (a_row == 1) & (m >= lanes) & plain
     with to.either(by_rows) as (yes, no):
         with yes:
@@ -151,11 +152,14 @@ def _gemm(f: Frame, *arguments: Any) -> None:
                     with no, to.either(narrow) as (yes, no):
                         with yes:
                             to.call(few_columns, C, ldc, A, a_k, B, ldb, m, n, k, pack)
-                        with no, to.either(turns) as (yes, no):
+                        with no, to.either(single) as (yes, no):
                             with yes:
-                                to.call(turned, C, ldc, A, a_row, B, ldb, m, n, k, pack)
-                            with no:
-                                to.call(blocks, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack)
+                                to.call(outer, C, ldc, A, a_row, B, m, n)
+                            with no, to.either(turns) as (yes, no):
+                                with yes:
+                                    to.call(turned, C, ldc, A, a_row, B, ldb, m, n, k, pack)
+                                with no:
+                                    to.call(blocks, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack)
 
 
 # gemm(zero, C, ldc, A, row stride of A, k stride of A, B, ldb, m, n, k, bias, flags, pack)

@@ -222,6 +222,25 @@ def _lone_row(f: Frame, *arguments: Any) -> None:
 lone_row = Kernel("gemm_lone_row", 11, 0, _lone_row, "void")
 
 
+def _outer(f: Frame, *arguments: Any) -> None:
+    """C_mn = A_m B_n: the gradient of a W by a single row, without a tile to begin and to end for one step."""
+    to, size = Control(f), f.itemsize
+    o = Lanes(f.builder, f.dtype, BYTES // size)
+    C, ldc, A, a_row, B, m, n = to.integers(arguments)
+    with to.loop(m) as i:
+        a, row = o.splat(f.load_scalar((A + i * a_row * size).ir)), C + i * ldc * size
+
+        def vector(j: Any, mask: Any, a: Value = a, row: Integer = row) -> None:
+            b = f.load(f.at(B.ir, j), mask, o)
+            f.store(o.fma(a, b, o.constant(0.0)), f.at(row.ir, j), mask)
+
+        f.each(n.ir, vector, o.width)
+
+
+# (C, ldc, A, row stride of A, B, m, n)
+outer = Kernel("gemm_outer", 7, 0, _outer, "void")
+
+
 def _few_columns(f: Frame, *arguments: Any) -> None:
     """C^T = B^T A for few columns of C, with A contiguous along m: vectors along m. `pack` is a buffer."""
     to, size = Control(f), f.itemsize
