@@ -17,7 +17,7 @@ ROW_BLOCK = 16  # rows, or columns, that a thread takes at least
 UPDATE_FLOPS = 50  # that take as long as an optimizer does for a parameter
 # Parameters whose way from another core's cache takes as long as a thread has to save; the most that come from one, not
 # from memory, where a single thread would have to fetch them, too.
-MOVED_PARAMETERS, MOST_MOVED = 10_000, 1 << 17
+MOVED_PARAMETERS, MOST_MOVED = 6_000, 1 << 17
 # Families that add to a total in a fixed order: they run on one thread.
 TOTALS = (Family.R2_SUMS, Family.WEIGHTED_SUM, Family.SUM_ABS, Family.SUM_SQUARES)
 
