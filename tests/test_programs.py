@@ -108,7 +108,7 @@ class TestTwins:
 
 
 # Batches of one chunk of 256 rows, of more than a buffer of packed blocks holds, and of far more; W large enough to be
-# packed, and so large that no transposed copy of it is kept.
+# packed.
 LARGE = [
     Model(
         f"large {batch}",

@@ -1,5 +1,4 @@
-"""The parameter phase of a step: the gradients of some rows of every W, which stay in cache, the optimizer, and the
-transposed copy that the next step's row phase reads."""
+"""The parameter phase of a step: the gradients of some rows of every W, which stay in cache, and the optimizer."""
 
 from __future__ import annotations
 
