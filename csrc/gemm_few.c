@@ -180,7 +180,7 @@ KERNEL void FN(thin)(const FN(product) *product, int64_t m)
     }
 }
 
-/* sum (+)= `steps` rows of B, each times a number: a constant after inlining. `sum` has whole vectors. */
+/* sum (+)= `steps` rows of B, each times a number: a constant after inlining. */
 INLINE void FN(add_rows)(const int steps, bool first, real *sum, const real *q, int64_t q_k, const real *B, int64_t ldb,
                          int64_t n)
 {
@@ -199,12 +199,12 @@ INLINE void FN(add_rows)(const int steps, bool first, real *sum, const real *q, 
         STORE(sum + j, s);
     }
     if (j < n) {
-        V s = first ? SPLAT((real)0) : LOAD(sum + j);
+        V s = first ? SPLAT((real)0) : LOAD_FIRST(sum + j, n - j);
         FNN_UNROLL
         for (int i = 0; i < steps; i++) {
             s = FMA(a[i], LOAD_FIRST(B + i * ldb + j, n - j), s);
         }
-        STORE(sum + j, s);
+        STORE_FIRST(sum + j, s, n - j);
     }
 }
 
@@ -227,12 +227,13 @@ KERNEL void FN(lone_row)(real *C, int64_t c_n, const real *q, int64_t q_k, const
                 FN(add_rows)(1, step == start, to, q + step * q_k, q_k, B + step * ldb + j, ldb, width);
             }
             for (int64_t i = 0; start > 0 && i < width; i += W) {
-                STORE(total + i, LOAD(total + i) + LOAD(sum + i));
+                const int64_t left = width - i;
+                STORE_FIRST(total + i, LOAD_FIRST(total + i, left) + LOAD_FIRST(sum + i, left), left);
             }
             start = end;
         } while (start < k);
         for (int64_t i = 0; i < width; i += W) {
-            V value = LOAD(total + i);
+            V value = LOAD_FIRST(total + i, width - i);
             if (flags & FNN_BIAS) {
                 value = value + LOAD_FIRST(bias + j + i, width - i);
             }
@@ -254,15 +255,7 @@ KERNEL void FN(lone_row)(real *C, int64_t c_n, const real *q, int64_t q_k, const
 KERNEL void FN(outer)(real *C, int64_t ldc, const real *A, int64_t a_row, const real *B, int64_t m, int64_t n)
 {
     for (int64_t i = 0; i < m; i++) {
-        const V a = SPLAT(A[i * a_row]), zero = SPLAT((real)0);
-        real *c = C + i * ldc;
-        int64_t j = 0;
-        for (; j + W <= n; j += W) {
-            STORE(c + j, FMA(a, LOAD(B + j), zero));
-        }
-        if (j < n) {
-            STORE_FIRST(c + j, FMA(a, LOAD_FIRST(B + j, n - j), zero), n - j);
-        }
+        FN(add_rows)(1, true, C + i * ldc, A + i * a_row, 0, B, 0, n);
     }
 }
 

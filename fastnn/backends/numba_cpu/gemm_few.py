@@ -171,6 +171,22 @@ def _finished(f: Frame, sums: Value, bias: Any, mask: Any, flags: Any) -> Value:
     return Value(o, *f.either(f.has(flags, RELU), lambda: [o.select(value < 0.0, 0.0, value).ir], lambda: [value.ir]))
 
 
+def _add_rows(f: Frame, steps: int, first: Any, sums: Any, q: Any, q_k: Any, B: Any, ldb: Any, n: Any) -> None:
+    """sums (+)= `steps` rows of B, each times a number."""
+    size, builder = f.itemsize, f.builder
+    o = Lanes(builder, f.dtype, BYTES // size)
+    numbers = [o.splat(f.load_scalar((q + q_k * (i * size)).ir)) for i in range(steps)]
+
+    def vector(j: Any, mask: Any) -> None:
+        place = f.at(sums.ir, j)
+        value = Value(o, builder.select(first, o.constant(0.0).ir, f.load(place, mask, o).ir))
+        for i, number in enumerate(numbers):
+            value = o.fma(number, f.load(f.at((B + ldb * (i * size)).ir, j), mask, o), value)
+        f.store(value, place, mask)
+
+    f.each(n.ir, vector, o.width)
+
+
 def _lone_row(f: Frame, *arguments: Any) -> None:
     """One row of C, or one column as a row: C (n) = q B. B is read row by row, as memory likes it, and the sums stay in
     the first cache, in the buffer `pack`."""
@@ -178,20 +194,6 @@ def _lone_row(f: Frame, *arguments: Any) -> None:
     o = Lanes(builder, f.dtype, BYTES // size)
     C, c_n, q, q_k, B, ldb, n, k, bias, flags, pack = to.integers(arguments)
     total, partial = pack, pack + LONE_BYTES
-
-    def add_rows(steps: int, first: Any, sums: Any, q: Any, B: Any, width: Any) -> None:
-        """sums (+)= `steps` rows of B, each times a number."""
-        numbers = [o.splat(f.load_scalar((q + q_k * (i * size)).ir)) for i in range(steps)]
-
-        def vector(j: Any, mask: Any) -> None:
-            place = f.at(sums.ir, j)
-            value = Value(o, builder.select(first.ir, o.constant(0.0).ir, f.load(place, None, o).ir))
-            for i, number in enumerate(numbers):
-                value = o.fma(number, f.load(f.at((B + ldb * (i * size)).ir, j), mask, o), value)
-            f.store(value, place)
-
-        f.each(width.ir, vector, o.width)
-
     with to.loop(n, LONE_BYTES // size) as j:
         width = (n - j).least(LONE_BYTES // size)
         with to.loop(k, K_CHUNK) as start:
@@ -201,14 +203,14 @@ def _lone_row(f: Frame, *arguments: Any) -> None:
                 with to.loop(count, steps) as step:
                     at = opening + step
                     b = B + (at * ldb + j) * size
-                    add_rows(steps, at == start, sums, q + at * q_k * size, b, width)
-            with to.when(start > 0), to.loop(width, o.width) as i:
-                place = total + i * size
-                f.store(f.load(place.ir, None, o) + f.load((partial + i * size).ir, None, o), place.ir)
+                    _add_rows(f, steps, (at == start).ir, sums, q + at * q_k * size, q_k, b, ldb, width)
+            with to.when(start > 0), f.blocks(width.ir, o.width) as (i, mask):
+                place = f.at(total.ir, i)
+                f.store(f.load(place, mask, o) + f.load(f.at(partial.ir, i), mask, o), place, mask)
 
         with f.blocks(width.ir, o.width) as (i, mask):
             at = j + Integer(builder, i)
-            value = _finished(f, f.load(f.at(total.ir, i), None, o), (bias + at * size).ir, mask, flags.ir)
+            value = _finished(f, f.load(f.at(total.ir, i), mask, o), (bias + at * size).ir, mask, flags.ir)
             with to.either(c_n == 1) as (together, apart):
                 with together:
                     f.store(value, (C + at * size).ir, mask)
@@ -225,16 +227,9 @@ lone_row = Kernel("gemm_lone_row", 11, 0, _lone_row, "void")
 def _outer(f: Frame, *arguments: Any) -> None:
     """C_mn = A_m B_n: the gradient of a W by a single row, without a tile to begin and to end for one step."""
     to, size = Control(f), f.itemsize
-    o = Lanes(f.builder, f.dtype, BYTES // size)
     C, ldc, A, a_row, B, m, n = to.integers(arguments)
     with to.loop(m) as i:
-        a, row = o.splat(f.load_scalar((A + i * a_row * size).ir)), C + i * ldc * size
-
-        def vector(j: Any, mask: Any, a: Value = a, row: Integer = row) -> None:
-            b = f.load(f.at(B.ir, j), mask, o)
-            f.store(o.fma(a, b, o.constant(0.0)), f.at(row.ir, j), mask)
-
-        f.each(n.ir, vector, o.width)
+        _add_rows(f, 1, cgutils.true_bit, C + i * ldc * size, A + i * a_row * size, 0, B, 0, n)
 
 
 # (C, ldc, A, row stride of A, B, m, n)
