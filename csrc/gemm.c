@@ -16,27 +16,44 @@
 /* The least bytes of a chunk of B that repay its packing. */
 #undef PACK_BYTES
 #define PACK_BYTES 16384
+/* A B of more bytes is packed for so few rows of A: packing reads it in longer pieces than tiles do. */
+#undef LARGE_BYTES
+#undef LARGE_ROWS
+#define LARGE_BYTES (4 * FNN_SECOND_CACHE)
+#define LARGE_ROWS 3
+
+/* Whether columns of B come slowly: its rows share few sets of a cache, or it outgrows the second cache. */
+INLINE bool FN(comes_slowly)(int64_t ldb, int64_t n, int64_t k)
+{
+    return fnn_aliases(ldb * (int64_t)sizeof(real)) || n * k * (int64_t)sizeof(real) > FNN_SECOND_CACHE;
+}
 
 /* Whether packing B costs less than reading it where it is. */
-bool FN(packs_columns)(int64_t ldb, int64_t m, int64_t n, int64_t depth)
+KERNEL bool FN(packs_columns)(int64_t ldb, int64_t m, int64_t n, int64_t k)
 {
-    const bool alias = fnn_aliases(ldb * (int64_t)sizeof(real));
-    return n > W && m >= (alias ? ALIAS_ROWS : 160) && depth * n * (int64_t)sizeof(real) >= PACK_BYTES;
+    const int64_t row = n * (int64_t)sizeof(real);
+    const int64_t least = row * k > LARGE_BYTES ? LARGE_ROWS : FN(comes_slowly)(ldb, n, k) ? SLOW_ROWS : 160;
+    return n > W && m >= least && row * fnn_least(k, FNN_K_CHUNK) >= PACK_BYTES;
+}
+
+/* FNN_FAR where an A of so many rows, contiguous along k, outgrows the second cache. */
+INLINE int FN(far)(int64_t rows, int64_t k)
+{
+    return rows * k * (int64_t)sizeof(real) > FNN_SECOND_CACHE ? FNN_FAR : 0;
 }
 
 /* The product of a block of columns at a time, chunk by chunk. */
 KERNEL static void FN(blocks)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B,
                               int64_t ldb, int64_t m, int64_t n, int64_t k, const real *bias, int flags, real *pack)
 {
-    const bool transposed = (flags & FNN_TRANSPOSED) != 0, alias = fnn_aliases(ldb * (int64_t)sizeof(real));
-    const int64_t deepest = fnn_least(k, FNN_K_CHUNK);
-    const bool packs = transposed || FN(packs_columns)(ldb, m, n, deepest);
-    const bool thin = !packs && n > 2 * W && m <= (alias && THIN_ROWS > 2 ? ALIAS_ROWS : THIN_ROWS);
+    const bool transposed = (flags & FNN_TRANSPOSED) != 0, slow = FN(comes_slowly)(ldb, n, k);
+    const bool packs = transposed || FN(packs_columns)(ldb, m, n, k);
+    const bool thin = !packs && n > 2 * W && m <= (slow && THIN_ROWS > 2 ? SLOW_ROWS : THIN_ROWS);
     int64_t block = packs ? fnn_packed_columns(1, sizeof(real)) : n;
-    if (a_k == 1 && m * k * (int64_t)sizeof(real) > FNN_SECOND_CACHE) {
-        flags |= FNN_FAR;
+    if (a_k == 1) {
+        flags |= FN(far)(m, k);
     }
-    if (!packs && !thin && deepest * n * (int64_t)sizeof(real) > FNN_SECOND_CACHE) {
+    if (!packs && !thin && fnn_least(k, FNN_K_CHUNK) * n * (int64_t)sizeof(real) > FNN_SECOND_CACHE) {
         block = 2 * W;
     }
     for (int64_t j = 0; j < n; j += block) {
@@ -73,21 +90,27 @@ KERNEL static void FN(blocks)(real *C, int64_t ldc, const real *A, int64_t a_row
 #undef EXCHANGE
 #define EXCHANGE 7
 
+/* Columns of the panels that hold n columns. */
+INLINE int64_t FN(panel_columns)(int64_t n)
+{
+    return (n + 2 * W - 1) / (2 * W) * (2 * W);
+}
+
 /* Whether C = A B^T is computed transposed: exchanging A and C, and columns that fill no vector, cost half of what
  * exchanging B does, and the buffer holds A. */
 INLINE bool FN(turns)(int64_t m, int64_t n, int64_t k)
 {
-    const int64_t empty = (m + W - 1) / W * W - m, width = (m + 2 * W - 1) / (2 * W) * (2 * W);
+    const int64_t empty = (m + W - 1) / W * W - m;
     return m > W && 2 * EXCHANGE * m * (n + k) <= (EXCHANGE - empty) * n * k &&
-           width * (k + TURNED_ROWS) <= FNN_PACKED_ROWS;
+           FN(panel_columns)(m) * (k + TURNED_ROWS) <= FNN_PACKED_ROWS;
 }
 
 /* C = A B^T for few rows of A: B, as it is given, times A^T, and C exchanged from its transposed. */
 KERNEL static void FN(turned)(real *C, int64_t ldc, const real *A, int64_t a_row, const real *B, int64_t ldb, int64_t m,
                               int64_t n, int64_t k, real *pack)
 {
-    const int64_t width = (m + 2 * W - 1) / (2 * W) * (2 * W);
-    const int far = n * k * (int64_t)sizeof(real) > FNN_SECOND_CACHE ? FNN_FAR : 0;
+    const int64_t width = FN(panel_columns)(m);
+    const int far = FN(far)(n, k);
     real *block = pack + width * k;
     for (int64_t start = 0; start < k; start += FNN_K_CHUNK) {
         FN(pack_transposed)(pack + width * start, A + start, a_row, m, fnn_least(k - start, FNN_K_CHUNK));

@@ -108,16 +108,16 @@ INLINE void FN(wanting_tiles)(FN(product) p)
     }
 }
 
-/* Whether tiles should have rows of A beside each other: those of X^T dZ where many panels read them, or where they are
- * many; those of X and dZ where they share few sets of the first cache. */
+/* Whether tiles should have rows of A beside each other: those of X^T dZ where many panels read them, or where the steps of
+ * a tile lie far apart; those of X and dZ where they share few sets of the first cache. */
 INLINE bool FN(packs_rows)(const FN(product) *p, int64_t m)
 {
-    const int64_t bytes = m * p->k * (int64_t)sizeof(real);
+    const int64_t size = sizeof(real);
     if (p->a_k == 1) {
-        return fnn_aliases(p->a_row * (int64_t)sizeof(real)) && m > 12 && (p->n > 4 * W || p->n <= W);
+        return fnn_aliases(p->a_row * size) && m > 12 && (p->n > 4 * W || p->n <= W);
     }
-    const bool often = bytes > 32768 || fnn_aliases(p->a_k * (int64_t)sizeof(real));
-    return (p->n > 8 * W && often) || (p->n > 2 * W && bytes > FNN_SECOND_CACHE);
+    const bool often = m * p->k * size > 32768 || fnn_aliases(p->a_k * size);
+    return (p->n > 8 * W && often) || (p->n > 2 * W && p->a_k * p->k * size > FNN_SECOND_CACHE);
 }
 
 KERNEL void FN(gemm_rows)(const FN(product) *product, int64_t m, real *pack)

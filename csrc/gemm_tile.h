@@ -1,27 +1,27 @@
 /* The register tile of the GEMM: rows x vectors accumulators, fed by broadcasts of A and vectors of B. Included once
  * for a dtype and an instruction set. */
 
-/* Most rows of a tile of two vectors, of one vector, and of four. From how many rows of A on B is packed if its rows
- * share few sets of a cache; before that, its columns are read four vectors at a time where that pays. */
+/* Most rows of a tile of two vectors, of one vector, and of four. From how many rows of A on B is packed if its columns
+ * come slowly; before that, they are read four vectors at a time where that pays. */
 #undef TILE_ROWS
 #undef NARROW_ROWS
 #undef THIN_ROWS
-#undef ALIAS_ROWS
+#undef SLOW_ROWS
 #if FNN_LEVEL == FNN_AVX512
 #define TILE_ROWS 14
 #define NARROW_ROWS 16
 #define THIN_ROWS 6
-#define ALIAS_ROWS 48
+#define SLOW_ROWS 48
 #elif FNN_LEVEL == FNN_AVX2
 #define TILE_ROWS 6
 #define NARROW_ROWS 8
 #define THIN_ROWS 2
-#define ALIAS_ROWS 12
+#define SLOW_ROWS 12
 #else
 #define TILE_ROWS 4
 #define NARROW_ROWS 4
 #define THIN_ROWS 1
-#define ALIAS_ROWS 12
+#define SLOW_ROWS 12
 #endif
 #undef THIN_VECTORS
 #define THIN_VECTORS 4

@@ -6,7 +6,7 @@
 void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B, int64_t ldb, int64_t m,
               int64_t n, int64_t k, const real *bias, int flags, real *pack);
 bool FN(takes_slope)(int64_t m, int64_t n, int64_t k); /* whether FNN_SLOPE may be among the flags, with FNN_TRANSPOSED */
-bool FN(packs_columns)(int64_t ldb, int64_t m, int64_t n, int64_t depth); /* whether packing B repays the copy */
+bool FN(packs_columns)(int64_t ldb, int64_t m, int64_t n, int64_t k); /* whether packing B repays the copy */
 void FN(bias_backward)(real *db, const real *dZ, int64_t ld, int64_t rows, int64_t columns);
 
 /* The samples that a thread expects, in its buffer. */

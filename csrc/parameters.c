@@ -227,7 +227,7 @@ INLINE void FN(kernel_phase)(const fnn_program *program, const int64_t *row, int
     const real *X = FN(buffer)(program, instruction[FNN_I_SRC], inputs, 0);
     const real *dZ = FN(buffer)(program, instruction[FNN_I_GRAD_DST], all, 0);
     real *pack = FN(pack)(program, member), *scratch = pack + FNN_PACK_SIZE;
-    const bool packs = FN(packs_columns)(ldz, last - first, all, fnn_least(batch_rows, FNN_K_CHUNK));
+    const bool packs = FN(packs_columns)(ldz, last - first, all, batch_rows);
     const int64_t chunks = (batch_rows + FNN_K_CHUNK - 1) / FNN_K_CHUNK;
     const int64_t slot_0 = FN(from_theta)(program, program->slot_0), slot_1 = FN(from_theta)(program, program->slot_1);
     const int64_t packed = fnn_packed_columns(chunks, sizeof(real));

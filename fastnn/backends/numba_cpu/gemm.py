@@ -10,12 +10,14 @@ from .cpu import SECOND_CACHE
 from .frame import Frame, Kernel, kernel
 from .gemm_blocks import ALIAS_BYTES, PACK_PANELS, ROWS, packed_columns, packed_rows
 from .gemm_few import few_columns, few_dots, lone_row, outer, thin
-from .gemm_tile import ACCUMULATE, ALIAS_ROWS, BIAS, BYTES, DOTS, FAR, PACKED, RELU, THIN_ROWS, TRANSPOSED
+from .gemm_tile import ACCUMULATE, BIAS, BYTES, DOTS, FAR, PACKED, RELU, SLOW_ROWS, THIN_ROWS, TRANSPOSED
 from .integers import Control, Integer
 from .reductions import batch_fold
 from .transpose import pack_transposed, transpose
 
 PACK_BYTES = 16384  # the least of a chunk of B that repay its packing
+# A B of more bytes is packed for so few rows of A: packing reads it in longer pieces than tiles do.
+LARGE_BYTES, LARGE_ROWS = 4 * SECOND_CACHE, 3
 TURNED_ROWS = 112  # of a transposed C that are exchanged at once
 EXCHANGE = 7  # products of a tile in the time that an element of a matrix takes to be exchanged
 
@@ -25,30 +27,41 @@ def _aliases(size: int, ld: Any) -> Any:
     return ld * size % ALIAS_BYTES == 0
 
 
-def _packs(size: int, ldb: Any, m: Any, n: Any, depth: Any) -> Any:
+def _comes_slowly(size: int, ldb: Any, n: Any, k: Any) -> Any:
+    """Whether columns of B come slowly: its rows share few sets of a cache, or it outgrows the second cache."""
+    return _aliases(size, ldb) | (n * k * size > SECOND_CACHE)
+
+
+def _packs(size: int, ldb: Any, m: Any, n: Any, k: Any) -> Any:
     """Whether packing B costs less than reading it where it is."""
-    least = _aliases(size, ldb).select(ALIAS_ROWS, 160)
-    return (n > BYTES // size) & (m >= least) & (depth * n * size >= PACK_BYTES)
+    large = n * k * size > LARGE_BYTES
+    least = large.select(LARGE_ROWS, _comes_slowly(size, ldb, n, k).select(SLOW_ROWS, 160))
+    return (n > BYTES // size) & (m >= least) & (k.least(K_CHUNK) * n * size >= PACK_BYTES)
 
 
 def _packs_columns(f: Frame, *arguments: Any) -> Any:
     return _packs(f.itemsize, *Control(f).integers(arguments)).select(1, 0).ir
 
 
-# packs_columns(zero, ldb, m, n, depth): 1 or 0
+# packs_columns(zero, ldb, m, n, k): 1 or 0
 packs_columns = kernel("gemm_packs_columns", 4, 0, _packs_columns, "integer")
+
+
+def _far(size: int, rows: Any, k: Any) -> Any:
+    """FAR where an A of so many rows, contiguous along k, outgrows the second cache."""
+    return (rows * k * size > SECOND_CACHE).select(FAR, 0)
 
 
 def _blocks(f: Frame, *arguments: Any) -> None:
     """The product of a block of columns at a time, chunk by chunk."""
     to, size, lanes = Control(f), f.itemsize, BYTES // f.itemsize
     C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack = to.integers(arguments)
-    transposed, deepest = flags & TRANSPOSED != 0, k.least(K_CHUNK)
-    packs = transposed | _packs(size, ldb, m, n, deepest)
-    few_rows = (_aliases(size, ldb) & (THIN_ROWS > 2)).select(ALIAS_ROWS, THIN_ROWS)
+    transposed = flags & TRANSPOSED != 0
+    packs = transposed | _packs(size, ldb, m, n, k)
+    few_rows = (_comes_slowly(size, ldb, n, k) & (THIN_ROWS > 2)).select(SLOW_ROWS, THIN_ROWS)
     is_thin = ~packs & (n > 2 * lanes) & (m > 0) & (m <= few_rows)
-    flags = flags | ((a_k == 1) & (m * k * size > SECOND_CACHE)).select(FAR, 0)
-    narrow = ~is_thin & (deepest * n * size > SECOND_CACHE)
+    flags = flags | (a_k == 1).select(_far(size, m, k), 0)
+    narrow = ~is_thin & (k.least(K_CHUNK) * n * size > SECOND_CACHE)
     block = packs.select(packed_columns(1, size), narrow.select(2 * lanes, n))
     with to.loop(n, block) as j:
         width = (n - j).least(block)
@@ -77,13 +90,18 @@ def _blocks(f: Frame, *arguments: Any) -> None:
 blocks = Kernel("gemm_blocks", 13, 0, _blocks, "void")
 
 
+def _panel_columns(size: int, n: Any) -> Any:
+    """Columns of the panels that hold n columns."""
+    panel = 2 * BYTES // size
+    return (n + (panel - 1)) // panel * panel
+
+
 def _turns(size: int, m: Integer, n: Integer, k: Integer) -> Integer:
     """Whether C = A B^T is computed transposed: exchanging A and C, and columns that fill no vector, cost half of what
     exchanging B does, and the buffer holds A."""
     lanes = BYTES // size
     filled = ((m + (lanes - 1)) // lanes * lanes - m) * -1 + EXCHANGE
-    width = (m + (2 * lanes - 1)) // (2 * lanes) * (2 * lanes)
-    held = width * (k + TURNED_ROWS) <= packed_rows(size)
+    held = _panel_columns(size, m) * (k + TURNED_ROWS) <= packed_rows(size)
     return (m > lanes) & (m * (n + k) * (2 * EXCHANGE) <= filled * n * k) & held
 
 
@@ -91,8 +109,7 @@ def _turned(f: Frame, *arguments: Any) -> None:
     """C = A B^T for few rows of A: B, as it is given, times A^T, and C exchanged from its transposed."""
     to, size, panel = Control(f), f.itemsize, 2 * BYTES // f.itemsize
     C, ldc, A, a_row, B, ldb, m, n, k, pack = to.integers(arguments)
-    width = (m + (panel - 1)) // panel * panel
-    far = (n * k * size > SECOND_CACHE).select(FAR, 0)
+    width, far = _panel_columns(size, m), _far(size, n, k)
     block = pack + width * k * size
     with to.loop(k, K_CHUNK) as start:
         depth = (k - start).least(K_CHUNK)

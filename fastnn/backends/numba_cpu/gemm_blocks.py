@@ -151,12 +151,12 @@ far_tiles = Kernel("gemm_far_tiles", 15, 0, _asking_tiles(far=True), "void")
 
 
 def _packs_rows(size: int, a_row: Any, a_k: Any, m: Any, n: Any, k: Any) -> Any:
-    """Whether tiles should have rows of A beside each other: those of X^T dZ where many panels read them, or where they
-    are many; those of X and dZ where they share few sets of the first cache."""
-    lanes, total = BYTES // size, m * k * size
+    """Whether tiles should have rows of A beside each other: those of X^T dZ where many panels read them, or where the
+    steps of a tile lie far apart; those of X and dZ where they share few sets of the first cache."""
+    lanes = BYTES // size
     aliased = (a_row * size % ALIAS_BYTES == 0) & (m > 12) & ((n > 4 * lanes) | (n <= lanes))
-    often = (total > 32768) | (a_k * size % ALIAS_BYTES == 0)
-    many = ((n > 8 * lanes) & often) | ((n > 2 * lanes) & (total > SECOND_CACHE))
+    often = (m * k * size > 32768) | (a_k * size % ALIAS_BYTES == 0)
+    many = ((n > 8 * lanes) & often) | ((n > 2 * lanes) & (a_k * k * size > SECOND_CACHE))
     return ((a_k == 1) & aliased) | ((a_k != 1) & many)
 
 

@@ -20,9 +20,9 @@ FAR = 32  # of `gemm`: A comes from far away, a row after the other
 SLOPE = 64  # then times the slope of ReLU, from its output, which comes in the place of the bias and lies as C does
 
 BYTES = vector_bytes()
-# Most rows of a tile of two vectors, of one vector, and of four. From how many rows of A on B is packed if its rows
-# share few sets of a cache; before that, its columns are read four vectors at a time where that pays.
-TILE_ROWS, NARROW_ROWS, THIN_ROWS, ALIAS_ROWS = {64: (14, 16, 6, 48), 32: (6, 8, 2, 12), 16: (4, 4, 1, 12)}[BYTES]
+# Most rows of a tile of two vectors, of one vector, and of four. From how many rows of A on B is packed if its columns
+# come slowly; before that, they are read four vectors at a time where that pays.
+TILE_ROWS, NARROW_ROWS, THIN_ROWS, SLOW_ROWS = {64: (14, 16, 6, 48), 32: (6, 8, 2, 12), 16: (4, 4, 1, 12)}[BYTES]
 THIN_VECTORS = 4
 DOTS = 4  # most vectors of a side of C whose products with the rows of the other are dot products
 AHEAD = 4  # how many rows before its turn a row of B is asked for where it is not packed

@@ -240,7 +240,7 @@ def kernel_phase(zero, call, row, first, last, batch_rows, member, updating, dec
     X = buffer(zero, call, integer_at(at, t.I_SRC), inputs, 0)
     dZ = buffer(zero, call, integer_at(at, t.I_GRAD_DST), width, 0)
     packed = pack(zero, call, member)
-    packs = packs_columns(zero, ldz, last - first, width, min(batch_rows, K_CHUNK)) == 1
+    packs = packs_columns(zero, ldz, last - first, width, batch_rows) == 1
     chunks = (batch_rows + K_CHUNK - 1) // K_CHUNK
     theta, slot_0, slot_1 = integer_at(call, c.THETA), integer_at(call, c.SLOT_0), integer_at(call, c.SLOT_1)
     slot_0, slot_1 = slot_0 - theta if slot_0 != 0 else 0, slot_1 - theta if slot_1 != 0 else 0
