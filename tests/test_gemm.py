@@ -111,6 +111,14 @@ def test_large(runner: Runner, dtype: str, ld: int) -> None:
     check(runner[0], dtype, sorted(LARGE, key=lambda size: size[2]), ld)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("runner", TWINS, indirect=True, ids=runner_name)
+def test_beyond_the_second_cache(runner: Runner, dtype: str) -> None:
+    """Few rows by a B that it cannot hold, a narrow product of an X^T that it cannot hold."""
+    check(runner[0], dtype, [(m, 1100, 600) for m in (2, 3, 7, 17)], 0)
+    check(runner[0], dtype, [(100, 60, 300)], 617)
+
+
 @pytest.mark.parametrize("ld", [0, 2112])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("runner", [runner for runner in TWINS if runner[1] == 1], indirect=True, ids=runner_name)
