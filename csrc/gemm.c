@@ -22,10 +22,16 @@
 #define LARGE_BYTES (4 * FNN_SECOND_CACHE)
 #define LARGE_ROWS 3
 
+/* Whether a matrix of such sides does not fit the second cache. */
+INLINE bool FN(outgrows)(int64_t rows, int64_t columns)
+{
+    return rows * columns * (int64_t)sizeof(real) > FNN_SECOND_CACHE;
+}
+
 /* Whether columns of B come slowly: its rows share few sets of a cache, or it outgrows the second cache. */
 INLINE bool FN(comes_slowly)(int64_t ldb, int64_t n, int64_t k)
 {
-    return fnn_aliases(ldb * (int64_t)sizeof(real)) || n * k * (int64_t)sizeof(real) > FNN_SECOND_CACHE;
+    return fnn_aliases(ldb * (int64_t)sizeof(real)) || FN(outgrows)(k, n);
 }
 
 /* Whether packing B costs less than reading it where it is. */
@@ -36,12 +42,6 @@ KERNEL bool FN(packs_columns)(int64_t ldb, int64_t m, int64_t n, int64_t k)
     return n > W && m >= least && row * fnn_least(k, FNN_K_CHUNK) >= PACK_BYTES;
 }
 
-/* FNN_FAR where an A of so many rows, contiguous along k, outgrows the second cache. */
-INLINE int FN(far)(int64_t rows, int64_t k)
-{
-    return rows * k * (int64_t)sizeof(real) > FNN_SECOND_CACHE ? FNN_FAR : 0;
-}
-
 /* The product of a block of columns at a time, chunk by chunk. */
 KERNEL static void FN(blocks)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B,
                               int64_t ldb, int64_t m, int64_t n, int64_t k, const real *bias, int flags, real *pack)
@@ -50,10 +50,10 @@ KERNEL static void FN(blocks)(real *C, int64_t ldc, const real *A, int64_t a_row
     const bool packs = transposed || FN(packs_columns)(ldb, m, n, k);
     const bool thin = !packs && n > 2 * W && m <= (slow && THIN_ROWS > 2 ? SLOW_ROWS : THIN_ROWS);
     int64_t block = packs ? fnn_packed_columns(1, sizeof(real)) : n;
-    if (a_k == 1) {
-        flags |= FN(far)(m, k);
+    if (a_k == 1 && FN(outgrows)(m, k)) {
+        flags |= FNN_FAR;
     }
-    if (!packs && !thin && fnn_least(k, FNN_K_CHUNK) * n * (int64_t)sizeof(real) > FNN_SECOND_CACHE) {
+    if (!packs && !thin && FN(outgrows)(fnn_least(k, FNN_K_CHUNK), n)) {
         block = 2 * W;
     }
     for (int64_t j = 0; j < n; j += block) {
@@ -110,7 +110,7 @@ KERNEL static void FN(turned)(real *C, int64_t ldc, const real *A, int64_t a_row
                               int64_t n, int64_t k, real *pack)
 {
     const int64_t width = FN(panel_columns)(m);
-    const int far = FN(far)(n, k);
+    const int far = FN(outgrows)(n, k) ? FNN_FAR : 0;
     real *block = pack + width * k;
     for (int64_t start = 0; start < k; start += FNN_K_CHUNK) {
         FN(pack_transposed)(pack + width * start, A + start, a_row, m, fnn_least(k - start, FNN_K_CHUNK));

@@ -108,8 +108,8 @@ INLINE void FN(wanting_tiles)(FN(product) p)
     }
 }
 
-/* Whether tiles should have rows of A beside each other: those of X^T dZ where many panels read them, or where the steps of
- * a tile lie far apart; those of X and dZ where they share few sets of the first cache. */
+/* Whether tiles should have rows of A beside each other: those of X^T dZ where many panels read them, or where the steps
+ * of a tile lie far apart; those of X and dZ where they share few sets of the first cache. */
 INLINE bool FN(packs_rows)(const FN(product) *p, int64_t m)
 {
     const int64_t size = sizeof(real);

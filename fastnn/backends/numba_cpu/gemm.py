@@ -27,9 +27,14 @@ def _aliases(size: int, ld: Any) -> Any:
     return ld * size % ALIAS_BYTES == 0
 
 
+def _outgrows(size: int, rows: Any, columns: Any) -> Any:
+    """Whether a matrix of such sides does not fit the second cache."""
+    return rows * columns * size > SECOND_CACHE
+
+
 def _comes_slowly(size: int, ldb: Any, n: Any, k: Any) -> Any:
     """Whether columns of B come slowly: its rows share few sets of a cache, or it outgrows the second cache."""
-    return _aliases(size, ldb) | (n * k * size > SECOND_CACHE)
+    return _aliases(size, ldb) | _outgrows(size, k, n)
 
 
 def _packs(size: int, ldb: Any, m: Any, n: Any, k: Any) -> Any:
@@ -47,11 +52,6 @@ def _packs_columns(f: Frame, *arguments: Any) -> Any:
 packs_columns = kernel("gemm_packs_columns", 4, 0, _packs_columns, "integer")
 
 
-def _far(size: int, rows: Any, k: Any) -> Any:
-    """FAR where an A of so many rows, contiguous along k, outgrows the second cache."""
-    return (rows * k * size > SECOND_CACHE).select(FAR, 0)
-
-
 def _blocks(f: Frame, *arguments: Any) -> None:
     """The product of a block of columns at a time, chunk by chunk."""
     to, size, lanes = Control(f), f.itemsize, BYTES // f.itemsize
@@ -60,8 +60,8 @@ def _blocks(f: Frame, *arguments: Any) -> None:
     packs = transposed | _packs(size, ldb, m, n, k)
     few_rows = (_comes_slowly(size, ldb, n, k) & (THIN_ROWS > 2)).select(SLOW_ROWS, THIN_ROWS)
     is_thin = ~packs & (n > 2 * lanes) & (m > 0) & (m <= few_rows)
-    flags = flags | (a_k == 1).select(_far(size, m, k), 0)
-    narrow = ~is_thin & (k.least(K_CHUNK) * n * size > SECOND_CACHE)
+    flags = flags | ((a_k == 1) & _outgrows(size, m, k)).select(FAR, 0)
+    narrow = ~is_thin & _outgrows(size, k.least(K_CHUNK), n)
     block = packs.select(packed_columns(1, size), narrow.select(2 * lanes, n))
     with to.loop(n, block) as j:
         width = (n - j).least(block)
@@ -109,7 +109,7 @@ def _turned(f: Frame, *arguments: Any) -> None:
     """C = A B^T for few rows of A: B, as it is given, times A^T, and C exchanged from its transposed."""
     to, size, panel = Control(f), f.itemsize, 2 * BYTES // f.itemsize
     C, ldc, A, a_row, B, ldb, m, n, k, pack = to.integers(arguments)
-    width, far = _panel_columns(size, m), _far(size, n, k)
+    width, far = _panel_columns(size, m), _outgrows(size, n, k).select(FAR, 0)
     block = pack + width * k * size
     with to.loop(k, K_CHUNK) as start:
         depth = (k - start).least(K_CHUNK)
