@@ -66,6 +66,7 @@ enum {
 /* Where a team's threads meet; one a region, on the stack of the thread that starts it. */
 typedef struct fnn_sync {
     _Alignas(64) atomic_int_fast64_t count;
+    atomic_int_fast64_t pieces; /* that have been taken since the last barrier */
     _Alignas(64) atomic_int_fast64_t generation;
     _Alignas(64) atomic_int_fast64_t arrived;
     _Alignas(64) atomic_int_fast64_t team;
@@ -94,6 +95,7 @@ void fnn_launch_shares(fnn_worker *worker, void *context, int32_t shares);
 void fnn_pool_region(void (*member)(void *), void *context, int32_t threads);
 void fnn_relax(int64_t spins);
 void fnn_barrier(fnn_sync *sync, int64_t team);
+int64_t fnn_next_piece(fnn_sync *sync); /* of what a team shares between two barriers: whoever is free takes one */
 double fnn_fma_exact(double a, double b, double c);
 int fnn_slots(int32_t code); /* how many slots an optimizer has */
 

@@ -147,20 +147,22 @@ INLINE real *FN(pack)(const fnn_program *program, int64_t member)
 void FN(gather)(const fnn_program *program, const fnn_data *data, int64_t first, int64_t last, int64_t batch_start,
                 bool with_targets);
 int64_t FN(dense)(const fnn_program *program, int64_t number, int64_t first, const real *src, int64_t ld_src,
-                  int64_t rows, int flags, real *pack);
-int64_t FN(forward)(const fnn_program *program, int64_t ready, int64_t first, int64_t last, bool training,
-                    bool with_loss, real *pack);
-void FN(batch_statistics)(const fnn_program *program, int64_t number, int64_t batch_rows, int64_t member, int64_t team);
+                  int64_t rows, int64_t column, int64_t columns, int flags, real *pack);
+int64_t FN(forward)(const fnn_program *program, int64_t number, int64_t first, int64_t last, bool training,
+                    bool with_loss, int64_t shared, real *pack);
+int64_t FN(forward_together)(const fnn_program *program, fnn_sync *sync, int64_t number, int64_t first, int64_t last,
+                             int64_t batch_rows, int64_t member, int64_t team);
 void FN(losses)(const fnn_program *program, int64_t first, int64_t last);
 void FN(loss_gradient)(const fnn_program *program, int64_t first, int64_t last, int64_t batch_rows);
-int64_t FN(backward)(const fnn_program *program, int64_t ready, int64_t first, int64_t last, int64_t batch_rows,
+int64_t FN(backward)(const fnn_program *program, int64_t number, int64_t first, int64_t last, int64_t shared,
                      real *pack);
-void FN(batch_gradients)(const fnn_program *program, int64_t number, int64_t batch_rows, int64_t member, int64_t team);
+int64_t FN(backward_together)(const fnn_program *program, fnn_sync *sync, int64_t number, int64_t first, int64_t last,
+                              int64_t batch_rows, int64_t member, int64_t team);
 
 /* parameters.c: a member's share of every parameter. */
 void FN(penalty_blocks)(const fnn_program *program, int64_t member, int64_t team);
 double FN(penalty)(const fnn_program *program);
-void FN(parameter_phase)(const fnn_program *program, int64_t member, int64_t team, int64_t batch_rows,
+void FN(parameter_phase)(const fnn_program *program, fnn_sync *sync, int64_t member, int64_t team, int64_t batch_rows,
                          const fnn_step *s);
 void FN(update)(const fnn_program *program, fnn_sync *sync, int64_t member, int64_t team, const fnn_step *s);
 

@@ -1,7 +1,7 @@
 /* The programs: any plan's steps, updates and predictions. Every thread of a team runs them.
  *
  * A step has two phases with a barrier after each: rows.c's, in which a thread takes rows of the batch from the gather
- * to the gradients of all activations, and parameters.c's, in which it takes rows of every W.
+ * to the gradients of all activations, and parameters.c's, in which it takes a part of the parameters.
  */
 #ifndef FNN_LEVEL
 
@@ -32,34 +32,31 @@ INLINE void FN(prepare)(const fnn_program *program, bool training, fnn_sync *syn
     }
 }
 
-/* The row phase of a step for a member's rows; the whole team meets where a batch's statistics are wanted. */
+/* The row phase of a step for a member's rows; the whole team meets for a batch's statistics and for large W. */
 INLINE void FN(row_phase)(const fnn_run *run, fnn_sync *sync, int64_t member, int64_t team, int64_t start,
                           int64_t batch_rows)
 {
     const fnn_program *program = run->program;
     const bool training = run->mode != FNN_MODE_SCORE;
+    const int64_t shared = team > 1 ? batch_rows : 0;
     real *pack = FN(pack)(program, member);
     int64_t first, last;
     fnn_share(batch_rows, FNN_ROW_BLOCK, member, team, &first, &last);
     FN(gather)(program, run->data, first, last, start, true);
-    int64_t at = FN(forward)(program, -1, first, last, training, true, pack);
+    int64_t at = FN(forward)(program, 0, first, last, training, true, shared, pack);
     while (at < program->instruction_count) {
-        fnn_barrier(sync, team);
-        FN(batch_statistics)(program, at, batch_rows, member, team);
-        fnn_barrier(sync, team);
-        at = FN(forward)(program, at, first, last, training, true, pack);
+        at = FN(forward_together)(program, sync, at, first, last, batch_rows, member, team);
+        at = FN(forward)(program, at, first, last, training, true, shared, pack);
     }
     FN(losses)(program, first, last);
     if (!training) {
         return;
     }
     FN(loss_gradient)(program, first, last, batch_rows);
-    at = FN(backward)(program, -1, first, last, batch_rows, pack);
+    at = FN(backward)(program, program->instruction_count - 1, first, last, shared, pack);
     while (at >= 0) {
-        fnn_barrier(sync, team);
-        FN(batch_gradients)(program, at, batch_rows, member, team);
-        fnn_barrier(sync, team);
-        at = FN(backward)(program, at, first, last, batch_rows, pack);
+        at = FN(backward_together)(program, sync, at, first, last, batch_rows, member, team);
+        at = FN(backward)(program, at, first, last, shared, pack);
     }
 }
 
@@ -115,7 +112,7 @@ KERNEL static int64_t FN(steps)(const fnn_run *run, fnn_sync *sync, int64_t memb
             FN(add_sums)(program, data, batch_rows, run->sums);
         }
         if (training) {
-            FN(parameter_phase)(program, member, team, batch_rows, updating && !gradient_first ? &s : NULL);
+            FN(parameter_phase)(program, sync, member, team, batch_rows, updating && !gradient_first ? &s : NULL);
         }
         if (gradient_first) {
             fnn_barrier(sync, team);
@@ -155,14 +152,15 @@ KERNEL static void FN(predict)(const fnn_run *run, fnn_sync *sync, int64_t membe
     fnn_share(data->rows, FNN_ROW_BLOCK, member, team, &first, &last);
     for (int64_t start = first; start < last; start += block) {
         const int64_t rows = fnn_least(block, last - start);
-        int64_t next = -1;
+        int64_t next = 0;
         if (in_place) {
             next = FN(dense)(program, 0, base, (const real *)((const char *)data->x + start * data->x_row),
-                             data->x_row / (int64_t)sizeof(real), rows, FNN_FAR, pack);
+                             data->x_row / (int64_t)sizeof(real), rows, 0, program->instructions[FNN_I_OUTPUTS],
+                             FNN_FAR, pack);
         } else {
             FN(gather)(program, data, base, base + rows, start - base, false);
         }
-        FN(forward)(program, next, base, base + rows, false, false, pack);
+        FN(forward)(program, next, base, base + rows, false, false, 0, pack);
         for (int64_t row = 0; row < rows; row++) {
             memcpy(out + (start + row) * width, FN(buffer)(program, program->output_unit, width, base + row),
                    (size_t)width * sizeof(real));

@@ -7,7 +7,8 @@
 
 #else
 
-/* Asks for a line that comes later: a step is too long a chain for the processor to come to it in time. */
+/* Asks for a line that will be written later: a step is too long a chain for the processor to come to it in time, and
+ * other cores may have the line, too. */
 INLINE void FN(ask)(const real *p, int64_t ahead)
 {
     __builtin_prefetch((const char *)p + ahead, 1);

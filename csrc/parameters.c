@@ -139,7 +139,10 @@ INLINE void FN(update_range)(const fnn_program *program, int64_t offset, int64_t
 }
 
 /* What a team shares: the trainable parameters behind each other, cut into equal parts. A member has few of them whole
- * rather than some rows of all, so that less of what other cores wrote has to come to its own. */
+ * rather than some rows of all, so that less of what other cores wrote has to come to its own. A line of so many elements
+ * that no cache keeps them is shared by pieces. */
+#undef PIECES_FROM
+#define PIECES_FROM 4000000
 typedef struct FN(line) {
     int64_t member, team, total, before; /* elements of all, and of those that came before */
 } FN(line);
@@ -216,10 +219,17 @@ INLINE int64_t FN(from_theta)(const fnn_program *program, const void *slot)
     return slot != NULL ? (int64_t)((intptr_t)slot - (intptr_t)program->theta) : 0;
 }
 
-/* The gradient of rows first ... last - 1 of a W: X^T dZ, a block at a time, and what follows it. A large one has
- * dZ packed, once if the buffer holds all of a block of columns. */
-INLINE void FN(kernel_phase)(const fnn_program *program, const int64_t *row, int64_t first, int64_t last,
-                             int64_t batch_rows, int64_t member, const fnn_step *s)
+/* The columns of a W whose dZ is packed at once: the buffer holds all of its rows, or one chunk of them. */
+INLINE int64_t FN(gradient_columns)(int64_t batch_rows)
+{
+    const int64_t packed = fnn_packed_columns((batch_rows + FNN_K_CHUNK - 1) / FNN_K_CHUNK, sizeof(real));
+    return packed > 0 ? packed : FNN_BLOCK_COLUMNS;
+}
+
+/* The gradient of rows first ... last - 1 of columns from ... to - 1 of a W: X^T dZ, a block at a time, and what follows
+ * it. A large one has dZ packed, once if the buffer holds all of a block of columns. */
+INLINE void FN(kernel_phase)(const fnn_program *program, const int64_t *row, int64_t first, int64_t last, int64_t from,
+                             int64_t to, int64_t batch_rows, int64_t member, const fnn_step *s)
 {
     const int64_t *instruction = program->instructions + row[FNN_PAR_INSTRUCTION] * FNN_I_WIDTH;
     const int64_t all = row[FNN_PAR_COLUMNS], inputs = instruction[FNN_I_INPUTS];
@@ -230,11 +240,10 @@ INLINE void FN(kernel_phase)(const fnn_program *program, const int64_t *row, int
     const bool packs = FN(packs_columns)(ldz, last - first, all, batch_rows);
     const int64_t chunks = (batch_rows + FNN_K_CHUNK - 1) / FNN_K_CHUNK;
     const int64_t slot_0 = FN(from_theta)(program, program->slot_0), slot_1 = FN(from_theta)(program, program->slot_1);
-    const int64_t packed = fnn_packed_columns(chunks, sizeof(real));
-    const bool once = packs && packed > 0;
-    const int64_t width = once ? packed : FNN_BLOCK_COLUMNS;
-    for (int64_t column = 0; column < all; column += width) {
-        const int64_t columns = fnn_least(width, all - column);
+    const bool once = packs && fnn_packed_columns(chunks, sizeof(real)) > 0;
+    const int64_t width = once ? FN(gradient_columns)(batch_rows) : FNN_BLOCK_COLUMNS;
+    for (int64_t column = from; column < to; column += width) {
+        const int64_t columns = fnn_least(width, to - column);
         int64_t height = packs ? FNN_BLOCK_ROWS : FNN_GRADIENT_BLOCK / columns / FNN_ROW_BLOCK * FNN_ROW_BLOCK;
         if (once) {
             height = FNN_GRADIENT_ROWS;
@@ -267,11 +276,72 @@ INLINE void FN(kernel_phase)(const fnn_program *program, const int64_t *row, int
     }
 }
 
+/* The gradient of a vector's elements first ... last - 1, and what follows it. */
+INLINE void FN(vector_phase)(const fnn_program *program, const int64_t *row, int64_t first, int64_t last,
+                             int64_t batch_rows, int64_t member, const fnn_step *s)
+{
+    for (int64_t start = first; start < last; start += FNN_GRADIENT_BLOCK) {
+        const int64_t n = fnn_least(FNN_GRADIENT_BLOCK, last - start);
+        real *gradient = s != NULL ? FN(pack)(program, member)
+                                   : (real *)program->gradient + row[FNN_PAR_OFFSET] + start;
+        FN(vector_gradient)(program, program->instructions + row[FNN_PAR_INSTRUCTION] * FNN_I_WIDTH,
+                            row[FNN_PAR_ROLE] == FNN_ROLE_SCALE, gradient, start, n, batch_rows);
+        FN(finish_block)(program, row, 0, 1, start, n, gradient, n, s);
+    }
+}
+
+/* Rows of the next piece of a W's columns, where so many elements of the line are left: half of a member's part of
+ * them, so that the pieces get smaller and all threads end together; equal ones for all rows of the columns. */
+INLINE int64_t FN(piece_rows)(int64_t rows, int64_t columns, int64_t left, int64_t team)
+{
+    const int64_t most = fnn_greatest(left / (2 * team * columns), FNN_BLOCK_ROWS), pieces = (rows + most - 1) / most;
+    return ((rows + pieces - 1) / pieces + FNN_GRADIENT_ROWS - 1) / FNN_GRADIENT_ROWS * FNN_GRADIENT_ROWS;
+}
+
+/* The parameter phase where threads take pieces of the line in turn, each of which packs its own columns of dZ. */
+KERNEL static void FN(phase_by_pieces)(const fnn_program *program, fnn_sync *sync, int64_t left, int64_t member,
+                                       int64_t team, int64_t batch_rows, const fnn_step *s)
+{
+    const int64_t width = FN(gradient_columns)(batch_rows);
+    int64_t piece = 0, next = fnn_next_piece(sync);
+    for (int64_t number = 0; number < program->parameter_count; number++) {
+        const int64_t *row = program->parameters + number * FNN_PAR_WIDTH;
+        const int64_t rows = row[FNN_PAR_ROWS], all = row[FNN_PAR_COLUMNS];
+        if (!row[FNN_PAR_TRAINABLE]) {
+            continue;
+        }
+        if (row[FNN_PAR_ROLE] != FNN_ROLE_KERNEL) {
+            if (piece++ == next) {
+                FN(vector_phase)(program, row, 0, all, batch_rows, member, s);
+                next = fnn_next_piece(sync);
+            }
+            left -= all;
+            continue;
+        }
+        for (int64_t column = 0; column < all; column += width) {
+            const int64_t columns = fnn_least(width, all - column);
+            const int64_t height = FN(piece_rows)(rows, columns, left, team);
+            for (int64_t start = 0; start < rows; start += height) {
+                if (piece++ == next) {
+                    FN(kernel_phase)(program, row, start, fnn_least(start + height, rows), column, column + columns,
+                                     batch_rows, member, s);
+                    next = fnn_next_piece(sync);
+                }
+            }
+            left -= rows * columns;
+        }
+    }
+}
+
 /* A member's share of every gradient; with a step the optimizer follows at once, else it is left in the vector. */
-KERNEL void FN(parameter_phase)(const fnn_program *program, int64_t member, int64_t team, int64_t batch_rows,
-                                const fnn_step *s)
+KERNEL void FN(parameter_phase)(const fnn_program *program, fnn_sync *sync, int64_t member, int64_t team,
+                                int64_t batch_rows, const fnn_step *s)
 {
     FN(line) line = FN(line_of)(program, member, team);
+    if (team > 1 && line.total >= PIECES_FROM) {
+        FN(phase_by_pieces)(program, sync, line.total, member, team, batch_rows, s);
+        return;
+    }
     for (int64_t number = 0; number < program->parameter_count; number++) {
         const int64_t *row = program->parameters + number * FNN_PAR_WIDTH;
         if (!row[FNN_PAR_TRAINABLE]) {
@@ -283,16 +353,9 @@ KERNEL void FN(parameter_phase)(const fnn_program *program, int64_t member, int6
             continue;
         }
         if (row[FNN_PAR_ROLE] == FNN_ROLE_KERNEL) {
-            FN(kernel_phase)(program, row, first, last, batch_rows, member, s);
-            continue;
-        }
-        for (int64_t start = first; start < last; start += FNN_GRADIENT_BLOCK) {
-            const int64_t n = fnn_least(FNN_GRADIENT_BLOCK, last - start);
-            real *gradient = s != NULL ? FN(pack)(program, member)
-                                       : (real *)program->gradient + row[FNN_PAR_OFFSET] + start;
-            FN(vector_gradient)(program, program->instructions + row[FNN_PAR_INSTRUCTION] * FNN_I_WIDTH,
-                                row[FNN_PAR_ROLE] == FNN_ROLE_SCALE, gradient, start, n, batch_rows);
-            FN(finish_block)(program, row, 0, 1, start, n, gradient, n, s);
+            FN(kernel_phase)(program, row, first, last, 0, row[FNN_PAR_COLUMNS], batch_rows, member, s);
+        } else {
+            FN(vector_phase)(program, row, first, last, batch_rows, member, s);
         }
     }
 }

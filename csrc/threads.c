@@ -73,12 +73,18 @@ void fnn_barrier(fnn_sync *sync, int64_t team)
     const int64_t generation = atomic_load_explicit(&sync->generation, memory_order_acquire);
     if (atomic_fetch_add_explicit(&sync->count, 1, memory_order_acq_rel) == team - 1) {
         atomic_store_explicit(&sync->count, 0, memory_order_relaxed);
+        atomic_store_explicit(&sync->pieces, 0, memory_order_relaxed);
         atomic_store_explicit(&sync->generation, generation + 1, memory_order_release);
         return;
     }
     for (int64_t spins = 0; atomic_load_explicit(&sync->generation, memory_order_acquire) == generation; spins++) {
         fnn_relax(spins);
     }
+}
+
+int64_t fnn_next_piece(fnn_sync *sync)
+{
+    return atomic_fetch_add_explicit(&sync->pieces, 1, memory_order_relaxed);
 }
 
 /* This thread's number, or -1, and the team's size. Whoever comes first decides: all that were wanted, or itself alone
@@ -152,6 +158,7 @@ static void start_team(void (*member)(void *), fnn_worker *worker, void *context
 {
     fnn_sync sync;
     atomic_init(&sync.count, 0);
+    atomic_init(&sync.pieces, 0);
     atomic_init(&sync.generation, 0);
     atomic_init(&sync.arrived, 0);
     atomic_init(&sync.team, 0);

@@ -58,7 +58,8 @@
 #if FNN_LEVEL == FNN_AVX512
 #define BYTES 64
 #define SUFFIX avx512
-#define TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")))
+/* Every processor with AVX-512 can ask for a line that it will write. */
+#define TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma,prfchw")))
 #elif FNN_LEVEL == FNN_AVX2
 #define BYTES 32
 #define SUFFIX avx2

@@ -108,18 +108,20 @@ class TestTwins:
 
 
 # Batches of one chunk of 256 rows, of more than a buffer of packed blocks holds, and of far more; W large enough to be
-# packed.
+# packed. Then W so large beside the batch that a team shares their columns, and more parameters than caches hold, which
+# it takes by pieces.
 LARGE = [
     Model(
         f"large {batch}",
         (*layers, ("dense", 3)),
         optimizer=ADAM._replace(clip=clip, limit=0.01),
-        features=70,
-        rows=2 * batch - 9,
+        features=features,
+        rows=2 * batch - 1 - batch // 16,
         batch=batch,
     )
-    for batch, clip, layers in (
+    for features, batch, clip, layers in (
         (
+            70,
             150,
             "",
             (
@@ -129,8 +131,24 @@ LARGE = [
                 ("activation", "tanh"),
             ),
         ),
-        (530, "global_norm", (("dense", 300), ("batch_norm", {}), ("dense", 260))),
-        (2100, "value", (("dense", 140), ("activation", "relu"), ("dense", 130))),
+        (70, 530, "global_norm", (("dense", 300), ("batch_norm", {}), ("dense", 260))),
+        (70, 2100, "value", (("dense", 140), ("activation", "relu"), ("dense", 130))),
+        (
+            400,
+            40,
+            "norm",
+            (
+                ("dense", 420),
+                ("activation", "relu"),
+                ("dropout", 0.2),
+                ("dense", 450),
+                ("activation", "relu"),
+                ("dense", 401),
+                ("batch_norm", {}),
+                ("activation", "tanh"),
+            ),
+        ),
+        (70, 3, "", (("dense", 2010), ("activation", "relu"), ("dense", 2000), ("activation", "tanh"))),
     )
 ]
 
@@ -380,7 +398,9 @@ def arranged(values: Array, layout: str) -> Array:
         ((784, 128, 10), 1, 1),
         ((784, 128, 10), 64, 2),
         ((784, 128, 10), 16, 1),  # rows for one
-        ((784, 1024, 1024, 10), 1, 2),  # the update alone repays them
+        ((784, 256, 128, 10), 16, 1),
+        ((512, 512, 512, 10), 1, 2),  # the update alone repays them
+        ((784, 1024, 1024, 10), 1, 2),
         ((1024, 4096, 4096, 16), 1, 8),
         ((1024, 4096, 4096, 16), 512, 8),
     ],

@@ -14,7 +14,15 @@ from pathlib import Path
 from .. import config
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_SOURCES = ("arithmetic.py", "formulas.py", "operations.py", "plan.py", "random.py", "backends/numba_cpu/*.py")
+_SOURCES = (
+    "arithmetic.py",
+    "formulas.py",
+    "operations.py",
+    "plan.py",
+    "random.py",
+    "backends/operators.py",
+    "backends/numba_cpu/*.py",
+)
 _COMPILERS = ("numba", "llvmlite")
 
 # What names a processor and its instruction sets in /proc/cpuinfo; the other lines change from core to core.

@@ -15,9 +15,11 @@ CHUNK_ROWS = 16  # that a chunk of the depth is worth to threads that share a pr
 FLOPS_PER_BYTE = 2  # that a core does in the time in which a byte comes from beyond its caches
 ROW_BLOCK = 16  # rows, or columns, that a thread takes at least
 UPDATE_FLOPS = 50  # that take as long as an optimizer does for a parameter
-# Parameters whose way from another core's cache takes as long as a thread has to save; the most that come from one, not
-# from memory, where a single thread would have to fetch them, too.
+# Parameters whose way from another core's cache takes as long as a thread has to save; the most that come from one.
 MOVED_PARAMETERS, MOST_MOVED = 6_000, 1 << 17
+# Parameters that one core's caches do not keep with their slots: a single thread would fetch most of them from
+# elsewhere, too, and two may keep what each updates; and how many then count as moved.
+UNCACHED_PARAMETERS, MOST_UNCACHED = 300_000, 1 << 15
 # Families that add to a total in a fixed order: they run on one thread.
 TOTALS = (Family.R2_SUMS, Family.WEIGHTED_SUM, Family.SUM_ABS, Family.SUM_SQUARES)
 
@@ -73,7 +75,8 @@ def step_threads(flops: int, parameters: int, batch: int, most: int) -> int:
         flops: of the whole step's products. most: threads there are.
     """
     update = UPDATE_FLOPS * parameters
-    cost = FLOPS_PER_THREAD + FLOPS_PER_THREAD * min(parameters, MOST_MOVED) // MOVED_PARAMETERS
+    moved = min(parameters, MOST_UNCACHED if parameters > UNCACHED_PARAMETERS else MOST_MOVED)
+    cost = FLOPS_PER_THREAD + FLOPS_PER_THREAD * moved // MOVED_PARAMETERS
     return max(1, min(most, update // cost), min(most, (flops + update) // cost, -(-batch // ROW_BLOCK)))
 
 

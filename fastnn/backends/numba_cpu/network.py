@@ -2,10 +2,10 @@
 `call.py`.
 
 A step has two phases with a barrier after each. In the row phase a thread takes its rows of the batch from the gather
-through the forward pass and the loss to the gradients of all activations. In the parameter phase it takes its rows of
-every W: their gradient, which stays in cache, and the optimizer. A BATCH_NORM splits the row phase, since its
-statistics are those of all rows; clipping by norms splits the parameter phase, since they are those of the whole
-gradient.
+through the forward pass and the loss to the gradients of all activations. In the parameter phase it takes its part of
+the parameters: their gradient, which stays in cache, and the optimizer. A BATCH_NORM splits the row phase, since its
+statistics are those of all rows, and so does a large W, of whose product each thread takes columns; clipping by norms
+splits the parameter phase, since they are those of the whole gradient.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .parameters import (
     update_phase,
 )
 from .prefetch import LEFT, expect
-from .rows import backward, dense, forward, gather, losses
+from .rows import backward, dense, forward, gather, has_relu, losses
 from .statistics import kept_deviations
 from .threads import barrier
 from .workspace import buffer, instruction, pack, padded, share
@@ -177,9 +177,11 @@ def predict(zero, call, member, team):
     for start in range(first, last, block):
         rows, number = min(block, last - start), 0
         if in_place:
-            number = dense(zero, call, 0, base, x + start * x_row, x_row // size, rows, FAR, member)
+            outputs = integer_at(instruction(call, 0), t.I_OUTPUTS)
+            dense(zero, call, 0, base, x + start * x_row, x_row // size, rows, 0, outputs, FAR, member)
+            number = 1 + has_relu(call, 0)
         else:
             gather(zero, call, base, base + rows, start - base, False)
-        forward(zero, call, number, base, base + rows, member, team, rows, False, False)
+        forward(zero, call, number, base, base + rows, member, 1, rows, False, False)  # each member has a batch
         for row in range(rows):
             copy(zero, out + (start + row) * width * size, buffer(zero, call, unit, width, base + row), width)

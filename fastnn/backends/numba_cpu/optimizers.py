@@ -23,7 +23,8 @@ def _step(optimizer: formulas.Optimizer) -> Callable[..., None]:
             if mask is None:
                 for address in (theta, *slots):
                     for line in range(0, LANES * f.itemsize, LINE):
-                        f.prefetch(f.builder.add(f.builder.add(f.at(address, index), ahead), I64(line)))
+                        place = f.builder.add(f.at(address, index), ahead)
+                        f.prefetch(f.builder.add(place, I64(line)), write=True)  # other cores may have it, too
             values = [f.load(f.at(slot, index), mask) for slot in slots]
             zero = f.lanes.constant(0.0)
             before = [*values, zero, zero][:2]

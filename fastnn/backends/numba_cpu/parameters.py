@@ -28,10 +28,11 @@ from .memory import double_at, integer_at, itemsize, real, set_double, set_integ
 from .normalization import scale_backward
 from .optimizers import AHEAD, optimizer_step
 from .statistics import statistic
-from .threads import barrier
+from .threads import barrier, next_piece
 from .workspace import buffer, constant, instruction, pack, padded, parameter, share
 
 GRADIENT_BLOCK = 32768  # elements of a gradient that stay in cache between dW and the optimizer
+PIECES_FROM = 4_000_000  # elements of a line that no cache keeps, which a team shares by pieces
 
 
 @register_jitable
@@ -231,9 +232,16 @@ def finish_block(zero, call, row, first, rows, column, columns, gradient, ld, up
 
 
 @device
-def kernel_phase(zero, call, row, first, last, batch_rows, member, updating, decay, h0, h1, h2, h3):
-    """The gradient of rows first..last - 1 of a W: X^T dZ, a block at a time, and what follows it. A large one
-    has dZ packed, once if the buffer holds all of a block of columns."""
+def gradient_columns(zero, batch_rows):
+    """The columns of a W whose dZ is packed at once: the buffer holds all of its rows, or one chunk of them."""
+    packed = packed_columns((batch_rows + K_CHUNK - 1) // K_CHUNK, itemsize(zero))
+    return packed if packed > 0 else BLOCK_BYTES // itemsize(zero)
+
+
+@device
+def kernel_phase(zero, call, row, first, last, begin, end, batch_rows, member, updating, decay, h0, h1, h2, h3):
+    """The gradient of rows first..last - 1 of columns begin..end - 1 of a W: X^T dZ, a block at a time, and what
+    follows it. A large one has dZ packed, once if the buffer holds all of a block of columns."""
     at, size = instruction(call, integer_at(row, t.P_INSTRUCTION)), itemsize(zero)
     width, inputs = integer_at(row, t.P_COLUMNS), integer_at(at, t.I_INPUTS)
     ldx, ldz = padded(inputs), padded(width)
@@ -244,12 +252,10 @@ def kernel_phase(zero, call, row, first, last, batch_rows, member, updating, dec
     chunks = (batch_rows + K_CHUNK - 1) // K_CHUNK
     theta, slot_0, slot_1 = integer_at(call, c.THETA), integer_at(call, c.SLOT_0), integer_at(call, c.SLOT_1)
     slot_0, slot_1 = slot_0 - theta if slot_0 != 0 else 0, slot_1 - theta if slot_1 != 0 else 0
-    block = packed_columns(chunks, size)
-    once = packs and block > 0
-    if not once:
-        block = BLOCK_BYTES // size
-    for column in range(0, width, block):
-        columns = min(block, width - column)
+    once = packs and packed_columns(chunks, size) > 0
+    block = gradient_columns(zero, batch_rows) if once else BLOCK_BYTES // size
+    for column in range(begin, end, block):
+        columns = min(block, end - column)
         height = BLOCK_ROWS if packs else GRADIENT_BLOCK // columns // ROW_BLOCK * ROW_BLOCK
         if once:
             height = GRADIENT_ROWS
@@ -331,10 +337,67 @@ def own(row, before, total, member, team):
 
 
 @device
+def vector_phase(zero, call, row, first, last, batch_rows, member, updating, decay, h0, h1, h2, h3):
+    """The gradient of a vector's elements first..last - 1, and what follows it."""
+    size, at = itemsize(zero), instruction(call, integer_at(row, t.P_INSTRUCTION))
+    for start in range(first, last, GRADIENT_BLOCK):
+        n = min(GRADIENT_BLOCK, last - start)
+        gradient = pack(zero, call, member)
+        if not updating:
+            gradient = integer_at(call, c.GRADIENT_VECTOR) + (integer_at(row, t.P_OFFSET) + start) * size
+        vector_gradient(zero, call, row, at, gradient, start, n, batch_rows)
+        finish_block(zero, call, row, 0, 1, start, n, gradient, n, updating, decay, h0, h1, h2, h3)
+
+
+@device
+def piece_rows(rows, columns, left, team):
+    """Rows of the next piece of a W's columns, where so many elements of the line are left: half of a member's part of
+    them, so that the pieces get smaller and all threads end together; equal ones for all rows of the columns."""
+    most = max(left // (2 * team * columns), BLOCK_ROWS)
+    pieces = (rows + most - 1) // most
+    return ((rows + pieces - 1) // pieces + GRADIENT_ROWS - 1) // GRADIENT_ROWS * GRADIENT_ROWS
+
+
+@device
+def phase_by_pieces(zero, call, left, member, team, batch_rows, updating, decay, h0, h1, h2, h3):
+    """The parameter phase where threads take pieces of the line in turn, each of which packs its own columns of dZ."""
+    sync, width, piece = integer_at(call, c.SYNC), gradient_columns(zero, batch_rows), 0
+    following = next_piece(sync)
+    for number in range(integer_at(call, c.PARAMETER_COUNT)):
+        row = parameter(call, number)
+        if integer_at(row, t.P_TRAINABLE) == 0:
+            continue
+        rows, every = integer_at(row, t.P_ROWS), integer_at(row, t.P_COLUMNS)
+        here = decay if integer_at(row, t.P_DECAY) == 1 else 0.0
+        if integer_at(row, t.P_ROLE) != t.KERNEL:
+            if piece == following:
+                vector_phase(zero, call, row, 0, every, batch_rows, member, updating, here, h0, h1, h2, h3)
+                following = next_piece(sync)
+            piece += 1
+            left -= every
+            continue
+        for column in range(0, every, width):
+            columns = min(width, every - column)
+            height = piece_rows(rows, columns, left, team)
+            for start in range(0, rows, height):
+                if piece == following:
+                    last, end = min(start + height, rows), column + columns
+                    kernel_phase(
+                        zero, call, row, start, last, column, end, batch_rows, member, updating, here, h0, h1, h2, h3
+                    )
+                    following = next_piece(sync)
+                piece += 1
+            left -= rows * columns
+
+
+@device
 def parameter_phase(zero, call, member, team, batch_rows, updating, decay, h0, h1, h2, h3):
     """A member's share of every gradient; with `updating` the optimizer follows at once, else it is left in the
     gradient vector."""
-    size, before, total = itemsize(zero), 0, trainable_size(call)
+    before, total = 0, trainable_size(call)
+    if team > 1 and total >= PIECES_FROM:
+        phase_by_pieces(zero, call, total, member, team, batch_rows, updating, decay, h0, h1, h2, h3)
+        return
     for number in range(integer_at(call, c.PARAMETER_COUNT)):
         row = parameter(call, number)
         if integer_at(row, t.P_TRAINABLE) == 0:
@@ -345,16 +408,10 @@ def parameter_phase(zero, call, member, team, batch_rows, updating, decay, h0, h
         if first == last:
             continue
         if integer_at(row, t.P_ROLE) == t.KERNEL:
-            kernel_phase(zero, call, row, first, last, batch_rows, member, updating, here, h0, h1, h2, h3)
-            continue
-        at = instruction(call, integer_at(row, t.P_INSTRUCTION))
-        for start in range(first, last, GRADIENT_BLOCK):
-            n = min(GRADIENT_BLOCK, last - start)
-            gradient = pack(zero, call, member)
-            if not updating:
-                gradient = integer_at(call, c.GRADIENT_VECTOR) + (integer_at(row, t.P_OFFSET) + start) * size
-            vector_gradient(zero, call, row, at, gradient, start, n, batch_rows)
-            finish_block(zero, call, row, 0, 1, start, n, gradient, n, updating, here, h0, h1, h2, h3)
+            end = integer_at(row, t.P_COLUMNS)
+            kernel_phase(zero, call, row, first, last, 0, end, batch_rows, member, updating, here, h0, h1, h2, h3)
+        else:
+            vector_phase(zero, call, row, first, last, batch_rows, member, updating, here, h0, h1, h2, h3)
 
 
 @device

@@ -22,6 +22,7 @@ from .threads import (
     COUNT,
     GENERATION,
     IEEE_DEFAULT,
+    PIECES,
     TEAM,
     atomic_add,
     atomic_exchange,
@@ -60,7 +61,7 @@ def _join(function: int, call: int, sync: int, wanted: int, meets: int) -> None:
 
 def _region(area, helpers, function, call, sync, wanted, meets):
     """A worker on this thread and on the helpers that come while it works."""
-    for entry in (COUNT, GENERATION, ARRIVED, TEAM):
+    for entry in (COUNT, PIECES, GENERATION, ARRIVED, TEAM):
         set_integer(sync, entry, 0)
     set_integer(area, FUNCTION, function)
     set_integer(area, CALL, call)

@@ -19,8 +19,8 @@ X86 = platform.machine().lower() in ("x86_64", "amd64", "i686")
 POSIX = sys.platform != "win32"
 IEEE_DEFAULT = 0x1F80  # MXCSR: round to nearest, all exceptions masked, neither FTZ nor DAZ
 
-# Entries of the sync area, int64, each on a cache line of its own.
-COUNT, GENERATION, ARRIVED, TEAM = 0, 8, 16, 24
+# Entries of the sync area, int64, each on a cache line of its own but those of what the team has counted.
+COUNT, PIECES, GENERATION, ARRIVED, TEAM = 0, 1, 8, 16, 24
 SYNC_SIZE = 32
 
 SPINS = 2000  # pauses before a waiting thread yields its core
@@ -157,9 +157,16 @@ def barrier(sync: int, team: int) -> None:
     generation = atomic_load(sync, GENERATION)
     if atomic_add(sync, COUNT, 1) == team - 1:
         atomic_store(sync, COUNT, 0)
+        atomic_store(sync, PIECES, 0)
         atomic_store(sync, GENERATION, generation + 1)
     else:
         _wait_while(sync, GENERATION, generation)
+
+
+@device
+def next_piece(sync: int) -> int:
+    """The number of the next piece of what a team shares between two barriers: whoever is free takes one."""
+    return atomic_add(sync, PIECES, 1)
 
 
 @device
