@@ -18,8 +18,8 @@ FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-fast-math", "-fno-math-er
 THREADS = [] if os.name == "nt" else ["-pthread"]
 FILES = (
     "gemm", "gemm_few", "gemm_blocks", "transpose", "elementwise", "softmax", "losses", "normalization", "optimizers",
-    "philox", "prefetch", "rows", "parameters", "network", "worker", "levels", "operations", "programs", "threads",
-    "pool", "fma",
+    "philox", "prefetch", "dense", "rows", "penalties", "parameters", "network", "worker", "levels", "operations",
+    "programs", "threads", "pool", "fma",
 )  # fmt: skip
 
 # setuptools wants paths relative to the folder of setup.py, which is where it runs this.

@@ -13,9 +13,11 @@
 #include "columns.h"
 #include "gemm_tile.h"
 
-/* The least bytes of a chunk of B that repay its packing. */
+/* The least bytes of a chunk of B that repay its packing, and the least rows of A where its columns come fast. */
 #undef PACK_BYTES
+#undef PACK_FROM
 #define PACK_BYTES 16384
+#define PACK_FROM 160
 /* A B of more bytes is packed for so few rows of A: packing reads it in longer pieces than tiles do. */
 #undef LARGE_BYTES
 #undef LARGE_ROWS
@@ -38,7 +40,7 @@ INLINE bool FN(comes_slowly)(int64_t ldb, int64_t n, int64_t k)
 KERNEL bool FN(packs_columns)(int64_t ldb, int64_t m, int64_t n, int64_t k)
 {
     const int64_t row = n * (int64_t)sizeof(real);
-    const int64_t least = row * k > LARGE_BYTES ? LARGE_ROWS : FN(comes_slowly)(ldb, n, k) ? SLOW_ROWS : 160;
+    const int64_t least = row * k > LARGE_BYTES ? LARGE_ROWS : FN(comes_slowly)(ldb, n, k) ? SLOW_ROWS : PACK_FROM;
     return n > W && m >= least && row * fnn_least(k, FNN_K_CHUNK) >= PACK_BYTES;
 }
 

@@ -143,11 +143,19 @@ INLINE real *FN(pack)(const fnn_program *program, int64_t member)
     return (real *)program->scratch + member * FNN_SCRATCH;
 }
 
+/* dense.c: a DENSE, and the relu behind it, of rows that lie at src; the gradient of its source, and of the relu before
+ * it; rows of the workspace from `first`. One or the other for the whole batch, by a team that shares the columns; and
+ * whether a team shares those of a batch of so many rows. Each gives the number of the next instruction. */
+int64_t FN(dense)(const fnn_program *program, int64_t number, int64_t first, const real *src, int64_t ld_src,
+                  int64_t rows, int flags, real *pack);
+int64_t FN(dense_backward)(const fnn_program *program, int64_t number, int64_t first, int64_t rows, real *pack);
+bool FN(shares_columns)(const int64_t *at, int64_t rows);
+int64_t FN(dense_together)(const fnn_program *program, fnn_sync *sync, int64_t number, int64_t batch_rows,
+                           bool backward, int64_t member, int64_t team);
+
 /* rows.c: rows first ... last - 1 of the batch. */
 void FN(gather)(const fnn_program *program, const fnn_data *data, int64_t first, int64_t last, int64_t batch_start,
                 bool with_targets);
-int64_t FN(dense)(const fnn_program *program, int64_t number, int64_t first, const real *src, int64_t ld_src,
-                  int64_t rows, int64_t column, int64_t columns, int flags, real *pack);
 int64_t FN(forward)(const fnn_program *program, int64_t number, int64_t first, int64_t last, bool training,
                     bool with_loss, int64_t shared, real *pack);
 int64_t FN(forward_together)(const fnn_program *program, fnn_sync *sync, int64_t number, int64_t first, int64_t last,
@@ -159,9 +167,11 @@ int64_t FN(backward)(const fnn_program *program, int64_t number, int64_t first, 
 int64_t FN(backward_together)(const fnn_program *program, fnn_sync *sync, int64_t number, int64_t first, int64_t last,
                               int64_t batch_rows, int64_t member, int64_t team);
 
-/* parameters.c: a member's share of every parameter. */
+/* penalties.c: the penalties of all parameters, in blocks that the members share; then their sum. */
 void FN(penalty_blocks)(const fnn_program *program, int64_t member, int64_t team);
 double FN(penalty)(const fnn_program *program);
+
+/* parameters.c: a member's share of every parameter. */
 void FN(parameter_phase)(const fnn_program *program, fnn_sync *sync, int64_t member, int64_t team, int64_t batch_rows,
                          const fnn_step *s);
 void FN(update)(const fnn_program *program, fnn_sync *sync, int64_t member, int64_t team, const fnn_step *s);

@@ -155,8 +155,7 @@ KERNEL static void FN(predict)(const fnn_run *run, fnn_sync *sync, int64_t membe
         int64_t next = 0;
         if (in_place) {
             next = FN(dense)(program, 0, base, (const real *)((const char *)data->x + start * data->x_row),
-                             data->x_row / (int64_t)sizeof(real), rows, 0, program->instructions[FNN_I_OUTPUTS],
-                             FNN_FAR, pack);
+                             data->x_row / (int64_t)sizeof(real), rows, FNN_FAR, pack);
         } else {
             FN(gather)(program, data, base, base + rows, start - base, false);
         }

@@ -72,54 +72,6 @@ static double fnn_clip_factor(double squares, double limit)
 
 #else
 
-/* A member's blocks of sum |w| and sum w^2 over the regularised parameters. A factor of 0 is skipped, not multiplied: w
- * may be infinite. */
-KERNEL void FN(penalty_blocks)(const fnn_program *program, int64_t member, int64_t team)
-{
-    double *totals = (double *)((real *)program->workspace + program->loss[FNN_LOS_BLOCK_TOTALS]);
-    for (int64_t number = 0; number < program->parameter_count; number++) {
-        const int64_t *row = program->parameters + number * FNN_PAR_WIDTH;
-        if (row[FNN_PAR_PENALTY] < 0) {
-            continue;
-        }
-        const real *w = (const real *)program->theta + row[FNN_PAR_OFFSET];
-        const int64_t n = row[FNN_PAR_ROWS] * row[FNN_PAR_COLUMNS];
-        int64_t first, last;
-        fnn_share(n, FNN_BLOCK, member, team, &first, &last);
-        for (int power = 1; power <= 2; power++) {
-            if (program->constants[row[FNN_PAR_PENALTY] + power - 1] != 0.0) {
-                for (int64_t start = first; start < last; start += FNN_BLOCK) {
-                    const int64_t size = fnn_least(FNN_BLOCK, last - start);
-                    totals[start / FNN_BLOCK] = (power == 1 ? FN(sum_abs) : FN(sum_squares))(w + start, size);
-                }
-                totals += (n + FNN_BLOCK - 1) / FNN_BLOCK;
-            }
-        }
-    }
-}
-
-/* l1 sum |w| + l2 sum w^2 of the blocks that all members have summed. */
-KERNEL double FN(penalty)(const fnn_program *program)
-{
-    const double *totals = (const double *)((const real *)program->workspace + program->loss[FNN_LOS_BLOCK_TOTALS]);
-    double penalty = 0.0;
-    for (int64_t number = 0; number < program->parameter_count; number++) {
-        const int64_t *row = program->parameters + number * FNN_PAR_WIDTH;
-        const int64_t blocks = (row[FNN_PAR_ROWS] * row[FNN_PAR_COLUMNS] + FNN_BLOCK - 1) / FNN_BLOCK;
-        for (int power = 1; row[FNN_PAR_PENALTY] >= 0 && power <= 2; power++) {
-            const double factor = program->constants[row[FNN_PAR_PENALTY] + power - 1];
-            if (factor != 0.0) {
-                double sum = 0.0;
-                for (int64_t block = 0; block < blocks; block++) {
-                    sum += *totals++;
-                }
-                penalty += factor * sum;
-            }
-        }
-    }
-    return penalty;
-}
-
 /* The optimizer on n parameters from `offset`, with their gradient, which is clipped by value here; those that come
  * next lie `ahead` bytes further. */
 INLINE void FN(update_range)(const fnn_program *program, int64_t offset, int64_t n, int64_t ahead, real *gradient,
@@ -219,11 +171,10 @@ INLINE int64_t FN(from_theta)(const fnn_program *program, const void *slot)
     return slot != NULL ? (int64_t)((intptr_t)slot - (intptr_t)program->theta) : 0;
 }
 
-/* The columns of a W whose dZ is packed at once: the buffer holds all of its rows, or one chunk of them. */
-INLINE int64_t FN(gradient_columns)(int64_t batch_rows)
+/* The columns of a W of which the buffer holds all rows of dZ packed, or 0. */
+INLINE int64_t FN(held_columns)(int64_t batch_rows)
 {
-    const int64_t packed = fnn_packed_columns((batch_rows + FNN_K_CHUNK - 1) / FNN_K_CHUNK, sizeof(real));
-    return packed > 0 ? packed : FNN_BLOCK_COLUMNS;
+    return fnn_packed_columns((batch_rows + FNN_K_CHUNK - 1) / FNN_K_CHUNK, sizeof(real));
 }
 
 /* The gradient of rows first ... last - 1 of columns from ... to - 1 of a W: X^T dZ, a block at a time, and what follows
@@ -240,8 +191,8 @@ INLINE void FN(kernel_phase)(const fnn_program *program, const int64_t *row, int
     const bool packs = FN(packs_columns)(ldz, last - first, all, batch_rows);
     const int64_t chunks = (batch_rows + FNN_K_CHUNK - 1) / FNN_K_CHUNK;
     const int64_t slot_0 = FN(from_theta)(program, program->slot_0), slot_1 = FN(from_theta)(program, program->slot_1);
-    const bool once = packs && fnn_packed_columns(chunks, sizeof(real)) > 0;
-    const int64_t width = once ? FN(gradient_columns)(batch_rows) : FNN_BLOCK_COLUMNS;
+    const int64_t held = packs ? FN(held_columns)(batch_rows) : 0, width = held > 0 ? held : FNN_BLOCK_COLUMNS;
+    const bool once = held > 0;
     for (int64_t column = from; column < to; column += width) {
         const int64_t columns = fnn_least(width, to - column);
         int64_t height = packs ? FNN_BLOCK_ROWS : FNN_GRADIENT_BLOCK / columns / FNN_ROW_BLOCK * FNN_ROW_BLOCK;
@@ -302,7 +253,7 @@ INLINE int64_t FN(piece_rows)(int64_t rows, int64_t columns, int64_t left, int64
 KERNEL static void FN(phase_by_pieces)(const fnn_program *program, fnn_sync *sync, int64_t left, int64_t member,
                                        int64_t team, int64_t batch_rows, const fnn_step *s)
 {
-    const int64_t width = FN(gradient_columns)(batch_rows);
+    const int64_t held = FN(held_columns)(batch_rows), width = held > 0 ? held : FNN_BLOCK_COLUMNS;
     int64_t piece = 0, next = fnn_next_piece(sync);
     for (int64_t number = 0; number < program->parameter_count; number++) {
         const int64_t *row = program->parameters + number * FNN_PAR_WIDTH;

@@ -1,8 +1,8 @@
 /* The row phase of a step: gather, forward pass, losses and gradients of some rows of a batch.
  *
  * A thread takes its rows through as many instructions as it can. `forward` and `backward` stop where the team has to
- * meet: for the statistics of a batch, in which rows enter each other, and for a W so large that each thread should read
- * a part of it rather than all of it. `forward_together` and `backward_together` are what it does there.
+ * meet: for the statistics of a batch, in which rows enter each other, and for a W whose columns it shares (dense.c).
+ * `forward_together` and `backward_together` are what it does there.
  */
 #ifndef FNN_LEVEL
 
@@ -11,41 +11,6 @@
 #include "levels.h"
 
 #else
-
-/* The least bytes of a W whose products a team shares by columns, and of one for the fewest rows: a few elements of each
- * row of a W come slower than whole rows do. */
-#undef SHARED_BYTES
-#undef SHARED_LARGE
-#undef SHARED_ROWS
-#define SHARED_BYTES FNN_SECOND_CACHE
-#define SHARED_LARGE (4 * FNN_SECOND_CACHE)
-#define SHARED_ROWS 4
-/* Elements of a batch whose way between cores takes as long as reading so many of a W. */
-#undef WAY
-#define WAY 2
-/* Columns of a piece of a product that a thread takes. */
-#undef PIECE_LEAST
-#undef PIECE_MOST
-#define PIECE_LEAST 64
-#define PIECE_MOST 512
-
-/* Whether a team shares the products of a DENSE and so many rows by the columns, or rows, of its W: it costs less that
- * each thread reads all rows of the batch and a part of W than the other way round. */
-INLINE bool FN(shares_columns)(const int64_t *at, int64_t rows)
-{
-    const int64_t inputs = at[FNN_I_INPUTS], outputs = at[FNN_I_OUTPUTS], elements = inputs * outputs;
-    return at[FNN_I_KIND] == FNN_KIND_DENSE && rows > 0 && WAY * rows * (inputs + outputs) <= elements &&
-           elements * (int64_t)sizeof(real) > (rows < SHARED_ROWS ? SHARED_LARGE : SHARED_BYTES);
-}
-
-/* The width of the next piece of so many columns that are left: half of a member's part of them, so that the pieces get
- * smaller and all threads end together. */
-INLINE int64_t FN(piece_columns)(int64_t left, int64_t team)
-{
-    const int64_t part = (left / (2 * team) + PIECE_LEAST - 1) / PIECE_LEAST * PIECE_LEAST;
-    const int64_t width = fnn_least(fnn_greatest(part, PIECE_LEAST), PIECE_MOST);
-    return left - width < PIECE_LEAST ? left : width;
-}
 
 /* An instruction's constant `number`, or 0. */
 INLINE real FN(constant)(const fnn_program *program, const int64_t *at, int64_t number)
@@ -106,30 +71,6 @@ INLINE void FN(normalize)(const fnn_program *program, const int64_t *at, real *d
     }
 }
 
-/* Whether a DENSE is followed by a relu in place, which its product does, too. */
-INLINE bool FN(has_relu)(const fnn_program *program, int64_t number)
-{
-    const int64_t *at = program->instructions + number * FNN_I_WIDTH, *next = at + FNN_I_WIDTH;
-    return number + 1 < program->instruction_count && next[FNN_I_KIND] == FNN_KIND_ACTIVATION &&
-           next[FNN_I_CODE] == FNN_ACTIVATION_relu && next[FNN_I_DST] == at[FNN_I_DST];
-}
-
-/* Columns of a DENSE of rows that lie at src, and of its relu, into rows of the workspace from `first`. Gives the number
- * of the next instruction. */
-KERNEL int64_t FN(dense)(const fnn_program *program, int64_t number, int64_t first, const real *src, int64_t ld_src,
-                         int64_t rows, int64_t column, int64_t columns, int flags, real *pack)
-{
-    const int64_t *at = program->instructions + number * FNN_I_WIDTH;
-    const int64_t outputs = at[FNN_I_OUTPUTS], bias = at[FNN_I_BIAS];
-    const bool relu = FN(has_relu)(program, number);
-    const real *theta = program->theta;
-    flags |= (bias >= 0 ? FNN_BIAS : 0) | (relu ? FNN_RELU : 0);
-    FN(gemm)(FN(buffer)(program, at[FNN_I_DST], outputs, first) + column, fnn_padded(outputs), src, ld_src, 1,
-             theta + at[FNN_I_KERNEL] + column, outputs, rows, columns, at[FNN_I_INPUTS],
-             bias >= 0 ? theta + bias + column : NULL, flags, pack);
-    return number + (relu ? 2 : 1);
-}
-
 /* The instructions from `number` for rows first ... last - 1, up to one for which the team has to meet; `shared`: the rows
  * of the batch if there is a team, else 0. Gives where: their count at the end. */
 KERNEL int64_t FN(forward)(const fnn_program *program, int64_t number, int64_t first, int64_t last, bool training,
@@ -147,7 +88,7 @@ KERNEL int64_t FN(forward)(const fnn_program *program, int64_t number, int64_t f
         real *dst = FN(buffer)(program, at[FNN_I_DST], outputs, first);
         switch (at[FNN_I_KIND]) {
         case FNN_KIND_DENSE:
-            number = FN(dense)(program, number, first, src, ld_src, rows, 0, outputs, 0, pack) - 1;
+            number = FN(dense)(program, number, first, src, ld_src, rows, 0, pack) - 1;
             break;
         case FNN_KIND_ACTIVATION:
             FN(activation_forward)((int)at[FNN_I_CODE], dst, src, rows * ld_dst, FN(constant)(program, at, 0));
@@ -200,27 +141,16 @@ KERNEL int64_t FN(forward_together)(const fnn_program *program, fnn_sync *sync, 
                                     int64_t last, int64_t batch_rows, int64_t member, int64_t team)
 {
     const int64_t *at = program->instructions + number * FNN_I_WIDTH;
-    const int64_t inputs = at[FNN_I_INPUTS], outputs = at[FNN_I_OUTPUTS];
-    fnn_barrier(sync, team);
-    if (at[FNN_I_KIND] == FNN_KIND_BATCH_NORM) {
-        FN(batch_statistics)(program, at, batch_rows, member, team);
-        fnn_barrier(sync, team);
-        FN(normalize)(program, at, FN(buffer)(program, at[FNN_I_DST], outputs, first),
-                      FN(buffer)(program, at[FNN_I_SRC], inputs, first), first, last - first, true);
-        return number + 1;
-    }
-    const real *src = FN(buffer)(program, at[FNN_I_SRC], inputs, 0);
-    int64_t width, piece = 0, next = fnn_next_piece(sync);
-    for (int64_t column = 0; column < outputs; column += width) {
-        width = FN(piece_columns)(outputs - column, team);
-        if (piece++ == next) {
-            FN(dense)(program, number, 0, src, fnn_padded(inputs), batch_rows, column, width, 0,
-                      FN(pack)(program, member));
-            next = fnn_next_piece(sync);
-        }
+    const int64_t width = at[FNN_I_OUTPUTS];
+    if (at[FNN_I_KIND] == FNN_KIND_DENSE) {
+        return FN(dense_together)(program, sync, number, batch_rows, false, member, team);
     }
     fnn_barrier(sync, team);
-    return number + (FN(has_relu)(program, number) ? 2 : 1);
+    FN(batch_statistics)(program, at, batch_rows, member, team);
+    fnn_barrier(sync, team);
+    FN(normalize)(program, at, FN(buffer)(program, at[FNN_I_DST], width, first),
+                  FN(buffer)(program, at[FNN_I_SRC], width, first), first, last - first, true);
+    return number + 1;
 }
 
 /* Values of the loss and of the metrics for rows first ... last - 1. */
@@ -304,31 +234,6 @@ INLINE void FN(batch_gradients)(const fnn_program *program, const int64_t *at, i
                        last - first);
 }
 
-/* Whether the gradient of a DENSE's source for so many rows makes that of a relu before it in place, too. */
-INLINE bool FN(has_slope)(const fnn_program *program, int64_t number, int64_t rows)
-{
-    const int64_t *at = program->instructions + number * FNN_I_WIDTH, *before = at - FNN_I_WIDTH;
-    return number > 0 && before[FNN_I_KIND] == FNN_KIND_ACTIVATION && before[FNN_I_CODE] == FNN_ACTIVATION_relu &&
-           before[FNN_I_GRAD_SRC] == at[FNN_I_GRAD_SRC] &&
-           FN(takes_slope)(rows, at[FNN_I_INPUTS], at[FNN_I_OUTPUTS]);
-}
-
-/* Columns of the gradient of a DENSE's source, with the slope of the relu before it or not, for `rows` rows of the
- * workspace from `first`. */
-INLINE void FN(dense_backward)(const fnn_program *program, int64_t number, int64_t first, int64_t rows,
-                                  int64_t column, int64_t columns, const bool slope, real *pack)
-{
-    const int64_t *at = program->instructions + number * FNN_I_WIDTH;
-    const int64_t inputs = at[FNN_I_INPUTS], outputs = at[FNN_I_OUTPUTS], ld = fnn_padded(inputs);
-    const real *kernel = (const real *)program->theta + at[FNN_I_KERNEL], *output = NULL;
-    if (slope) {
-        output = FN(buffer)(program, (at - FNN_I_WIDTH)[FNN_I_SAVED], inputs, first) + column;
-    }
-    FN(gemm)(FN(buffer)(program, at[FNN_I_GRAD_SRC], inputs, first) + column, ld,
-             FN(buffer)(program, at[FNN_I_GRAD_DST], outputs, first), fnn_padded(outputs), 1, kernel + column * outputs,
-             outputs, rows, columns, outputs, output, FNN_TRANSPOSED | (slope ? FNN_SLOPE : 0), pack);
-}
-
 /* The gradients of all activations for rows first ... last - 1, from instruction `number` down to one for which the team
  * has to meet; `shared`: the rows of the batch if there is a team, else 0. Gives where: -1 at the end. */
 KERNEL int64_t FN(backward)(const fnn_program *program, int64_t number, int64_t first, int64_t last, int64_t shared,
@@ -336,7 +241,6 @@ KERNEL int64_t FN(backward)(const fnn_program *program, int64_t number, int64_t 
 {
     const int64_t rows = last - first;
     const real *theta = program->theta;
-    bool slope;
     for (; number >= 0; number--) {
         const int64_t *at = program->instructions + number * FNN_I_WIDTH;
         if (at[FNN_I_KIND] == FNN_KIND_BATCH_NORM && at[FNN_I_GRAD_DST] >= 0) {
@@ -355,9 +259,7 @@ KERNEL int64_t FN(backward)(const fnn_program *program, int64_t number, int64_t 
         real *d_src = FN(buffer)(program, at[FNN_I_GRAD_SRC], width_in, first);
         switch (at[FNN_I_KIND]) {
         case FNN_KIND_DENSE:
-            slope = FN(has_slope)(program, number, rows);
-            FN(dense_backward)(program, number, first, rows, 0, width_in, slope, pack);
-            number -= slope ? 1 : 0;
+            number = FN(dense_backward)(program, number, first, rows, pack) + 1;
             break;
         case FNN_KIND_ACTIVATION:
             FN(activation_backward)((int)at[FNN_I_CODE], d_src, d_dst, saved, rows * ld_dst,
@@ -392,34 +294,24 @@ KERNEL int64_t FN(backward_together)(const fnn_program *program, fnn_sync *sync,
                                      int64_t last, int64_t batch_rows, int64_t member, int64_t team)
 {
     const int64_t *at = program->instructions + number * FNN_I_WIDTH;
-    const int64_t inputs = at[FNN_I_INPUTS], ld = fnn_padded(inputs);
-    fnn_barrier(sync, team);
-    if (at[FNN_I_KIND] == FNN_KIND_BATCH_NORM) {
-        FN(batch_gradients)(program, at, batch_rows, member, team);
-        fnn_barrier(sync, team);
-        if (at[FNN_I_GRAD_SRC] >= 0) {
-            FN(batch_norm_backward)(FN(buffer)(program, at[FNN_I_GRAD_SRC], inputs, first), ld,
-                                    FN(buffer)(program, at[FNN_I_GRAD_DST], inputs, first), ld,
-                                    FN(buffer)(program, at[FNN_I_SAVED], inputs, first), ld,
-                                    FN(of_batch)(program, at, FNN_BATCH_INVERSE),
-                                    (const real *)program->theta + at[FNN_I_KERNEL],
-                                    FN(of_batch)(program, at, FNN_BATCH_BETA_GRADIENT),
-                                    FN(of_batch)(program, at, FNN_BATCH_GAMMA_GRADIENT), last - first, inputs,
-                                    (real)(1.0 / (double)batch_rows));
-        }
-        return number - 1;
-    }
-    const bool slope = FN(has_slope)(program, number, batch_rows);
-    int64_t width, piece = 0, next = fnn_next_piece(sync);
-    for (int64_t column = 0; column < inputs; column += width) {
-        width = FN(piece_columns)(inputs - column, team);
-        if (piece++ == next) {
-            FN(dense_backward)(program, number, 0, batch_rows, column, width, slope, FN(pack)(program, member));
-            next = fnn_next_piece(sync);
-        }
+    const int64_t width = at[FNN_I_OUTPUTS], ld = fnn_padded(width);
+    if (at[FNN_I_KIND] == FNN_KIND_DENSE) {
+        return FN(dense_together)(program, sync, number, batch_rows, true, member, team);
     }
     fnn_barrier(sync, team);
-    return number - (slope ? 2 : 1);
+    FN(batch_gradients)(program, at, batch_rows, member, team);
+    fnn_barrier(sync, team);
+    if (at[FNN_I_GRAD_SRC] >= 0) {
+        FN(batch_norm_backward)(FN(buffer)(program, at[FNN_I_GRAD_SRC], width, first), ld,
+                                FN(buffer)(program, at[FNN_I_GRAD_DST], width, first), ld,
+                                FN(buffer)(program, at[FNN_I_SAVED], width, first), ld,
+                                FN(of_batch)(program, at, FNN_BATCH_INVERSE),
+                                (const real *)program->theta + at[FNN_I_KERNEL],
+                                FN(of_batch)(program, at, FNN_BATCH_BETA_GRADIENT),
+                                FN(of_batch)(program, at, FNN_BATCH_GAMMA_GRADIENT), last - first, width,
+                                (real)(1.0 / (double)batch_rows));
+    }
+    return number - 1;
 }
 
 #endif

@@ -15,7 +15,8 @@ from .integers import Control, Integer
 from .reductions import batch_fold
 from .transpose import pack_transposed, transpose
 
-PACK_BYTES = 16384  # the least of a chunk of B that repay its packing
+# The least bytes of a chunk of B that repay its packing, and the least rows of A where its columns come fast.
+PACK_BYTES, PACK_FROM = 16384, 160
 # A B of more bytes is packed for so few rows of A: packing reads it in longer pieces than tiles do.
 LARGE_BYTES, LARGE_ROWS = 4 * SECOND_CACHE, 3
 TURNED_ROWS = 112  # of a transposed C that are exchanged at once
@@ -40,7 +41,7 @@ def _comes_slowly(size: int, ldb: Any, n: Any, k: Any) -> Any:
 def _packs(size: int, ldb: Any, m: Any, n: Any, k: Any) -> Any:
     """Whether packing B costs less than reading it where it is."""
     large = n * k * size > LARGE_BYTES
-    least = large.select(LARGE_ROWS, _comes_slowly(size, ldb, n, k).select(SLOW_ROWS, 160))
+    least = large.select(LARGE_ROWS, _comes_slowly(size, ldb, n, k).select(SLOW_ROWS, PACK_FROM))
     return (n > BYTES // size) & (m >= least) & (k.least(K_CHUNK) * n * size >= PACK_BYTES)
 
 

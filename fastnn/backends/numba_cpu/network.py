@@ -15,6 +15,7 @@ import math
 from ..operators import ROW_BLOCK
 from . import call as c
 from . import table as t
+from .dense import dense
 from .elementwise import SOURCE_DTYPES, copy, weighted_sum
 from .gemm_blocks import expected_samples
 from .gemm_tile import FAR
@@ -26,14 +27,13 @@ from .parameters import (
     decay_factor,
     finish_step,
     parameter_phase,
-    penalty,
-    penalty_blocks,
     step_rate,
     step_scalars,
     update_phase,
 )
+from .penalties import penalty, penalty_blocks
 from .prefetch import LEFT, expect
-from .rows import backward, dense, forward, gather, has_relu, losses
+from .rows import backward, forward, gather, losses
 from .statistics import kept_deviations
 from .threads import barrier
 from .workspace import buffer, instruction, pack, padded, share
@@ -177,9 +177,7 @@ def predict(zero, call, member, team):
     for start in range(first, last, block):
         rows, number = min(block, last - start), 0
         if in_place:
-            outputs = integer_at(instruction(call, 0), t.I_OUTPUTS)
-            dense(zero, call, 0, base, x + start * x_row, x_row // size, rows, 0, outputs, FAR, member)
-            number = 1 + has_relu(call, 0)
+            number = 1 + dense(zero, call, 0, base, x + start * x_row, x_row // size, rows, FAR, member)
         else:
             gather(zero, call, base, base + rows, start - base, False)
         forward(zero, call, number, base, base + rows, member, 1, rows, False, False)  # each member has a batch

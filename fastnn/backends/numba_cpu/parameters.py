@@ -6,11 +6,10 @@ import math
 
 from numba.extending import register_jitable
 
-from ...arithmetic import BLOCK
 from ..operators import ROW_BLOCK
 from . import call as c
 from . import table as t
-from .elementwise import clip_value, copy, decay_step, penalty_backward, scale, sum_abs, sum_squares
+from .elementwise import clip_value, copy, decay_step, penalty_backward, scale, sum_squares
 from .gemm import bias_backward, gemm, packs_columns
 from .gemm_blocks import (
     BLOCK_BYTES,
@@ -29,7 +28,7 @@ from .normalization import scale_backward
 from .optimizers import AHEAD, optimizer_step
 from .statistics import statistic
 from .threads import barrier, next_piece
-from .workspace import buffer, constant, instruction, pack, padded, parameter, share
+from .workspace import buffer, constant, instruction, pack, padded, parameter
 
 GRADIENT_BLOCK = 32768  # elements of a gradient that stay in cache between dW and the optimizer
 PIECES_FROM = 4_000_000  # elements of a line that no cache keeps, which a team shares by pieces
@@ -39,53 +38,6 @@ PIECES_FROM = 4_000_000  # elements of a line that no cache keeps, which a team 
 def scratch_size(size):
     """Elements of a thread's scratch, for elements of `size` bytes: what GEMMs pack, the gradient of a block of a W."""
     return pack_size(size) + max(GRADIENT_BLOCK, BLOCK_ROWS * BLOCK_BYTES // size)
-
-
-@device
-def block_totals(zero, call):
-    """The address of the totals of the blocks that penalties are summed in."""
-    at = integer_at(integer_at(call, c.LOSS), t.L_BLOCK_TOTALS)
-    return integer_at(call, c.WORKSPACE) + at * itemsize(zero)
-
-
-@device
-def penalty_blocks(zero, call, member, team):
-    """A member's blocks of sum |w| and sum w^2 over the regularised parameters. A factor of 0 is skipped, not
-    multiplied: w may be infinite."""
-    totals = block_totals(zero, call)
-    for number in range(integer_at(call, c.PARAMETER_COUNT)):
-        row = parameter(call, number)
-        at = integer_at(row, t.P_PENALTY)
-        if at >= 0:
-            w = integer_at(call, c.THETA) + integer_at(row, t.P_OFFSET) * itemsize(zero)
-            n = integer_at(row, t.P_ROWS) * integer_at(row, t.P_COLUMNS)
-            first, last = share(n, BLOCK, member, team)
-            for power in range(1, 3):
-                if constant(call, at + power - 1) != 0.0:
-                    for start in range(first, last, BLOCK):
-                        size, place = min(BLOCK, last - start), w + start * itemsize(zero)
-                        total = sum_abs(zero, place, size) if power == 1 else sum_squares(zero, place, size)
-                        set_double(totals, start // BLOCK, total)
-                    totals += (n + BLOCK - 1) // BLOCK * 8
-
-
-@device
-def penalty(zero, call):
-    """l1 sum |w| + l2 sum w^2 of the blocks that all members have summed."""
-    totals, result = block_totals(zero, call), 0.0
-    for number in range(integer_at(call, c.PARAMETER_COUNT)):
-        row = parameter(call, number)
-        at = integer_at(row, t.P_PENALTY)
-        if at >= 0:
-            blocks = (integer_at(row, t.P_ROWS) * integer_at(row, t.P_COLUMNS) + BLOCK - 1) // BLOCK
-            for power in range(1, 3):
-                if constant(call, at + power - 1) != 0.0:
-                    total = 0.0
-                    for block in range(blocks):
-                        total += double_at(totals, block)
-                    result += constant(call, at + power - 1) * total
-                    totals += blocks * 8
-    return result
 
 
 @device
@@ -232,10 +184,9 @@ def finish_block(zero, call, row, first, rows, column, columns, gradient, ld, up
 
 
 @device
-def gradient_columns(zero, batch_rows):
-    """The columns of a W whose dZ is packed at once: the buffer holds all of its rows, or one chunk of them."""
-    packed = packed_columns((batch_rows + K_CHUNK - 1) // K_CHUNK, itemsize(zero))
-    return packed if packed > 0 else BLOCK_BYTES // itemsize(zero)
+def held_columns(zero, batch_rows):
+    """The columns of a W of which the buffer holds all rows of dZ packed, or 0."""
+    return packed_columns((batch_rows + K_CHUNK - 1) // K_CHUNK, itemsize(zero))
 
 
 @device
@@ -249,11 +200,10 @@ def kernel_phase(zero, call, row, first, last, begin, end, batch_rows, member, u
     dZ = buffer(zero, call, integer_at(at, t.I_GRAD_DST), width, 0)
     packed = pack(zero, call, member)
     packs = packs_columns(zero, ldz, last - first, width, batch_rows) == 1
-    chunks = (batch_rows + K_CHUNK - 1) // K_CHUNK
     theta, slot_0, slot_1 = integer_at(call, c.THETA), integer_at(call, c.SLOT_0), integer_at(call, c.SLOT_1)
     slot_0, slot_1 = slot_0 - theta if slot_0 != 0 else 0, slot_1 - theta if slot_1 != 0 else 0
-    once = packs and packed_columns(chunks, size) > 0
-    block = gradient_columns(zero, batch_rows) if once else BLOCK_BYTES // size
+    held = held_columns(zero, batch_rows) if packs else 0
+    once, block = held > 0, held if held > 0 else BLOCK_BYTES // size
     for column in range(begin, end, block):
         columns = min(block, end - column)
         height = BLOCK_ROWS if packs else GRADIENT_BLOCK // columns // ROW_BLOCK * ROW_BLOCK
@@ -361,8 +311,8 @@ def piece_rows(rows, columns, left, team):
 @device
 def phase_by_pieces(zero, call, left, member, team, batch_rows, updating, decay, h0, h1, h2, h3):
     """The parameter phase where threads take pieces of the line in turn, each of which packs its own columns of dZ."""
-    sync, width, piece = integer_at(call, c.SYNC), gradient_columns(zero, batch_rows), 0
-    following = next_piece(sync)
+    sync, held, piece = integer_at(call, c.SYNC), held_columns(zero, batch_rows), 0
+    width, following = held if held > 0 else BLOCK_BYTES // itemsize(zero), next_piece(sync)
     for number in range(integer_at(call, c.PARAMETER_COUNT)):
         row = parameter(call, number)
         if integer_at(row, t.P_TRAINABLE) == 0:

@@ -1,7 +1,7 @@
 """The row phase of a step: gather, forward, losses and backward for some rows of a batch.
 
 A thread takes its rows through as many instructions as it can. The team meets for the statistics of a batch, in which
-rows enter each other, and for a W so large that each thread should read a part of it rather than all of it.
+rows enter each other, and for a W whose columns it shares (`dense.py`).
 """
 
 from __future__ import annotations
@@ -10,42 +10,15 @@ import numpy as np
 
 from . import call as c
 from . import table as t
-from .cpu import SECOND_CACHE
+from .dense import dense, dense_backward, dense_together, shares_columns
 from .elementwise import activation_backward, activation_forward, affine, copy, gather_row, scale
-from .gemm import gemm, takes_slope
-from .gemm_tile import BIAS, RELU, SLOPE, TRANSPOSED
 from .jit import device
 from .losses import accuracy, crossentropy_backward, crossentropy_forward, loss_backward, loss_forward
 from .memory import integer_at, itemsize, real
 from .philox import dropout_again, dropout_row
 from .softmax import softmax_backward, softmax_forward
 from .statistics import batch_gradients, batch_statistics, normalize, normalize_backward
-from .threads import barrier, next_piece
-from .workspace import buffer, constant, instruction, pack, padded
-
-# The least bytes of a W whose products a team shares by columns, and of one for the fewest rows: a few elements of each
-# row of a W come slower than whole rows do.
-SHARED_BYTES, SHARED_LARGE, SHARED_ROWS = SECOND_CACHE, 4 * SECOND_CACHE, 4
-WAY = 2  # elements of a batch whose way between cores takes as long as reading so many of a W
-PIECE_LEAST, PIECE_MOST = 64, 512  # columns of a piece of a product that a thread takes
-
-
-@device
-def shares_columns(zero, at, rows, team):
-    """Whether a team shares the products of a DENSE and so many rows by the columns, or rows, of its W: it costs less
-    that each thread reads all rows of the batch and a part of W than the other way round."""
-    inputs, outputs = integer_at(at, t.I_INPUTS), integer_at(at, t.I_OUTPUTS)
-    large = inputs * outputs * itemsize(zero) > (SHARED_LARGE if rows < SHARED_ROWS else SHARED_BYTES)
-    return team > 1 and large and WAY * rows * (inputs + outputs) <= inputs * outputs
-
-
-@device
-def piece_columns(left, team):
-    """The width of the next piece of so many columns that are left: half of a member's part of them, so that the pieces
-    get smaller and all threads end together."""
-    part = (left // (2 * team) + PIECE_LEAST - 1) // PIECE_LEAST * PIECE_LEAST
-    width = min(max(part, PIECE_LEAST), PIECE_MOST)
-    return left if left - width < PIECE_LEAST else width
+from .workspace import buffer, constant, instruction, padded
 
 
 @device
@@ -119,67 +92,9 @@ def gather(zero, call, first, last, batch_start, with_targets):
 
 
 @device
-def has_relu(call, number):
-    """1 if a DENSE is followed by a relu in place, which its product does, too; else 0."""
-    at = instruction(call, number)
-    following = at + t.I_WIDTH * 8
-    return int(
-        number + 1 < integer_at(call, c.INSTRUCTION_COUNT)
-        and integer_at(following, t.I_KIND) == t.ACTIVATION
-        and integer_at(following, t.I_CODE) == t.RELU_CODE
-        and integer_at(following, t.I_DST) == integer_at(at, t.I_DST)
-    )
-
-
-@device
-def dense(zero, call, number, first, src, ld_src, rows, column, columns, flags, member):
-    """Columns of a DENSE of rows that lie at src, and of its relu, into rows of the workspace from `first`."""
-    at, size = instruction(call, number), itemsize(zero)
-    outputs, bias = integer_at(at, t.I_OUTPUTS), integer_at(at, t.I_BIAS)
-    theta = integer_at(call, c.THETA) + column * size
-    flags |= BIAS if bias >= 0 else 0
-    flags |= RELU if has_relu(call, number) == 1 else 0
-    gemm(
-        zero,
-        buffer(zero, call, integer_at(at, t.I_DST), outputs, first) + column * size,
-        padded(outputs),
-        src,
-        ld_src,
-        1,
-        theta + integer_at(at, t.I_KERNEL) * size,
-        outputs,
-        rows,
-        columns,
-        integer_at(at, t.I_INPUTS),
-        theta + bias * size,
-        flags,
-        pack(zero, call, member),
-    )
-
-
-@device
-def dense_together(zero, call, number, member, team, batch_rows):
-    """A DENSE of the whole batch, of which each thread takes columns, once all members have their rows of its
-    source."""
-    at, sync = instruction(call, number), integer_at(call, c.SYNC)
-    inputs, outputs = integer_at(at, t.I_INPUTS), integer_at(at, t.I_OUTPUTS)
-    src = buffer(zero, call, integer_at(at, t.I_SRC), inputs, 0)
-    barrier(sync, team)
-    column, piece, following = 0, 0, next_piece(sync)
-    while column < outputs:
-        width = piece_columns(outputs - column, team)
-        if piece == following:
-            dense(zero, call, number, 0, src, padded(inputs), batch_rows, column, width, 0, member)
-            following = next_piece(sync)
-        piece += 1
-        column += width
-    barrier(sync, team)
-
-
-@device
 def forward(zero, call, number, first, last, member, team, batch_rows, training, with_loss):
-    """The instructions in order from `number`, for rows first..last - 1. A BATCH_NORM in training and a large W wait
-    for the rows of the whole team, so every member comes here, with rows or without."""
+    """The instructions in order from `number`, for rows first..last - 1. A BATCH_NORM in training and a W that is
+    shared wait for the rows of the whole team, so every member comes here, with rows or without."""
     rows = last - first
     count = integer_at(call, c.INSTRUCTION_COUNT)
     while number < count:
@@ -195,10 +110,9 @@ def forward(zero, call, number, first, last, member, team, batch_rows, training,
         number += 1
         if kind == t.DENSE:
             if shares_columns(zero, at, batch_rows, team):
-                dense_together(zero, call, number - 1, member, team, batch_rows)
+                number += dense_together(zero, call, number - 1, member, team, batch_rows, False)
             else:
-                dense(zero, call, number - 1, first, src, ld_src, rows, 0, outputs, 0, member)
-            number += has_relu(call, number - 1)
+                number += dense(zero, call, number - 1, first, src, ld_src, rows, 0, member)
         elif kind == t.ACTIVATION:
             activation_forward(zero, integer_at(at, t.I_CODE), dst, src, rows * ld_dst, p)
         elif kind == t.SOFTMAX:
@@ -289,65 +203,6 @@ def losses(zero, call, first, last):
 
 
 @device
-def has_slope(zero, call, number, rows):
-    """1 if the gradient of a DENSE's source for so many rows makes that of a relu before it in place, too; else 0."""
-    at = instruction(call, number)
-    before = at - t.I_WIDTH * 8
-    return int(
-        number > 0
-        and integer_at(before, t.I_KIND) == t.ACTIVATION
-        and integer_at(before, t.I_CODE) == t.RELU_CODE
-        and integer_at(before, t.I_GRAD_SRC) == integer_at(at, t.I_GRAD_SRC)
-        and takes_slope(zero, rows, integer_at(at, t.I_INPUTS), integer_at(at, t.I_OUTPUTS)) == 1
-    )
-
-
-@device
-def dense_backward(zero, call, number, first, rows, column, columns, slope, member):
-    """Columns of the gradient of a DENSE's source, with the slope of the relu before it or not, for `rows` rows of the
-    workspace from `first`."""
-    at, size = instruction(call, number), itemsize(zero)
-    inputs, outputs = integer_at(at, t.I_INPUTS), integer_at(at, t.I_OUTPUTS)
-    flags, output = TRANSPOSED, 0
-    if slope == 1:
-        saved = integer_at(at - t.I_WIDTH * 8, t.I_SAVED)
-        output = buffer(zero, call, saved, inputs, first) + column * size
-        flags |= SLOPE
-    gemm(
-        zero,
-        buffer(zero, call, integer_at(at, t.I_GRAD_SRC), inputs, first) + column * size,
-        padded(inputs),
-        buffer(zero, call, integer_at(at, t.I_GRAD_DST), outputs, first),
-        padded(outputs),
-        1,
-        integer_at(call, c.THETA) + (integer_at(at, t.I_KERNEL) + column * outputs) * size,
-        outputs,
-        rows,
-        columns,
-        outputs,
-        output,
-        flags,
-        pack(zero, call, member),
-    )
-
-
-@device
-def backward_together(zero, call, number, member, team, batch_rows, slope):
-    """The gradient of a DENSE's source for the whole batch, of which each thread takes columns."""
-    inputs, sync = integer_at(instruction(call, number), t.I_INPUTS), integer_at(call, c.SYNC)
-    barrier(sync, team)
-    column, piece, following = 0, 0, next_piece(sync)
-    while column < inputs:
-        width = piece_columns(inputs - column, team)
-        if piece == following:
-            dense_backward(zero, call, number, 0, batch_rows, column, width, slope, member)
-            following = next_piece(sync)
-        piece += 1
-        column += width
-    barrier(sync, team)
-
-
-@device
 def backward(zero, call, first, last, member, team, batch_rows):
     """Gradients of the loss and of every activation for rows first..last - 1. The team meets as in `forward`."""
     rows, size = last - first, itemsize(zero)
@@ -402,13 +257,10 @@ def backward(zero, call, first, last, member, team, batch_rows):
         ld_src, ld_dst = padded(inputs_), padded(outputs_)
         saved = buffer(zero, call, integer_at(at, t.I_SAVED), outputs_, first)
         if kind == t.DENSE:
-            together = shares_columns(zero, at, batch_rows, team)
-            slope = has_slope(zero, call, number, batch_rows if together else rows)
-            if together:
-                backward_together(zero, call, number, member, team, batch_rows, slope)
+            if shares_columns(zero, at, batch_rows, team):
+                number -= dense_together(zero, call, number, member, team, batch_rows, True)
             else:
-                dense_backward(zero, call, number, first, rows, 0, inputs_, slope, member)
-            number -= slope
+                number -= dense_backward(zero, call, number, first, rows, member)
         elif kind == t.ACTIVATION:
             p = zero
             if integer_at(at, t.I_CONSTANT) >= 0:
