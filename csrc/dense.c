@@ -12,8 +12,8 @@
 
 #else
 
-/* The least bytes of a W that is shared by columns, and of one for the fewest rows: a few elements of each row of a W
- * come slower than whole rows do. */
+/* The least bytes of a W that is shared by columns; of one that no step changes, so that it may stay in the cache of
+ * every thread; and of one for the fewest rows: a few elements of each row of a W come slower than whole rows do. */
 #undef SHARED_BYTES
 #undef SHARED_LARGE
 #undef SHARED_ROWS
@@ -29,11 +29,11 @@
 #define PIECE_LEAST 64
 #define PIECE_MOST 512
 
-KERNEL bool FN(shares_columns)(const int64_t *at, int64_t rows)
+KERNEL bool FN(shares_columns)(const int64_t *at, int64_t rows, bool training)
 {
     const int64_t inputs = at[FNN_I_INPUTS], outputs = at[FNN_I_OUTPUTS], elements = inputs * outputs;
     return at[FNN_I_KIND] == FNN_KIND_DENSE && rows > 0 && WAY * rows * (inputs + outputs) <= elements &&
-           elements * (int64_t)sizeof(real) > (rows < SHARED_ROWS ? SHARED_LARGE : SHARED_BYTES);
+           elements * (int64_t)sizeof(real) > (training && rows >= SHARED_ROWS ? SHARED_BYTES : SHARED_LARGE);
 }
 
 /* Whether a DENSE is followed by a relu in place, which its product does, too. */

@@ -149,7 +149,7 @@ INLINE real *FN(pack)(const fnn_program *program, int64_t member)
 int64_t FN(dense)(const fnn_program *program, int64_t number, int64_t first, const real *src, int64_t ld_src,
                   int64_t rows, int flags, real *pack);
 int64_t FN(dense_backward)(const fnn_program *program, int64_t number, int64_t first, int64_t rows, real *pack);
-bool FN(shares_columns)(const int64_t *at, int64_t rows);
+bool FN(shares_columns)(const int64_t *at, int64_t rows, bool training);
 int64_t FN(dense_together)(const fnn_program *program, fnn_sync *sync, int64_t number, int64_t batch_rows,
                            bool backward, int64_t member, int64_t team);
 

@@ -32,7 +32,21 @@ INLINE void FN(prepare)(const fnn_program *program, bool training, fnn_sync *syn
     }
 }
 
-/* The row phase of a step for a member's rows; the whole team meets for a batch's statistics and for large W. */
+/* The forward pass of a member's rows from instruction `number`; the whole team meets for a batch's statistics and for
+ * large W. */
+INLINE void FN(forward_pass)(const fnn_program *program, fnn_sync *sync, int64_t number, int64_t first, int64_t last,
+                             bool training, bool with_loss, int64_t batch_rows, int64_t member, int64_t team)
+{
+    const int64_t shared = team > 1 ? batch_rows : 0;
+    real *pack = FN(pack)(program, member);
+    number = FN(forward)(program, number, first, last, training, with_loss, shared, pack);
+    while (number < program->instruction_count) {
+        number = FN(forward_together)(program, sync, number, first, last, batch_rows, member, team);
+        number = FN(forward)(program, number, first, last, training, with_loss, shared, pack);
+    }
+}
+
+/* The row phase of a step for a member's rows. */
 INLINE void FN(row_phase)(const fnn_run *run, fnn_sync *sync, int64_t member, int64_t team, int64_t start,
                           int64_t batch_rows)
 {
@@ -43,17 +57,13 @@ INLINE void FN(row_phase)(const fnn_run *run, fnn_sync *sync, int64_t member, in
     int64_t first, last;
     fnn_share(batch_rows, FNN_ROW_BLOCK, member, team, &first, &last);
     FN(gather)(program, run->data, first, last, start, true);
-    int64_t at = FN(forward)(program, 0, first, last, training, true, shared, pack);
-    while (at < program->instruction_count) {
-        at = FN(forward_together)(program, sync, at, first, last, batch_rows, member, team);
-        at = FN(forward)(program, at, first, last, training, true, shared, pack);
-    }
+    FN(forward_pass)(program, sync, 0, first, last, training, true, batch_rows, member, team);
     FN(losses)(program, first, last);
     if (!training) {
         return;
     }
     FN(loss_gradient)(program, first, last, batch_rows);
-    at = FN(backward)(program, program->instruction_count - 1, first, last, shared, pack);
+    int64_t at = FN(backward)(program, program->instruction_count - 1, first, last, shared, pack);
     while (at >= 0) {
         at = FN(backward_together)(program, sync, at, first, last, batch_rows, member, team);
         at = FN(backward)(program, at, first, last, shared, pack);
@@ -138,20 +148,34 @@ INLINE bool FN(reads_in_place)(const fnn_program *program, const fnn_data *data)
            ((uintptr_t)data->x | (uintptr_t)data->x_row) % sizeof(real) == 0;
 }
 
-/* Predictions of all rows: each member takes its share in blocks, in its own rows of the workspace. */
+/* Whether a team shares a large W for all rows of a call, which are few: they are one batch then. */
+INLINE bool FN(predicts_together)(const fnn_program *program, int64_t rows, int64_t team)
+{
+    bool any = false;
+    for (int64_t number = 0; number < program->instruction_count; number++) {
+        any = any || FN(shares_columns)(program->instructions + number * FNN_I_WIDTH, rows, false);
+    }
+    return any && team > 1 && rows <= fnn_least(program->forward_rows, program->capacity);
+}
+
+/* Predictions of all rows: each member takes its share, in blocks in its own rows of the workspace, or at once where the
+ * team shares W. */
 KERNEL static void FN(predict)(const fnn_run *run, fnn_sync *sync, int64_t member, int64_t team)
 {
     const fnn_program *program = run->program;
     const fnn_data *data = run->data;
-    const int64_t block = fnn_least(program->forward_rows, program->capacity / team);
-    const int64_t width = program->outputs, base = member * block;
-    const bool in_place = FN(reads_in_place)(program, data);
+    const bool together = FN(predicts_together)(program, data->rows, team);
+    const bool in_place = !together && FN(reads_in_place)(program, data);
+    const int64_t width = program->outputs, crew = together ? team : 1;
     real *out = (real *)run->out, *pack = FN(pack)(program, member);
     int64_t first, last;
     FN(prepare)(program, false, sync, member, team);
     fnn_share(data->rows, FNN_ROW_BLOCK, member, team, &first, &last);
-    for (int64_t start = first; start < last; start += block) {
-        const int64_t rows = fnn_least(block, last - start);
+    const int64_t block = together ? last - first : fnn_least(program->forward_rows, program->capacity / team);
+    const int64_t base = together ? first : member * block;
+    const int64_t blocks = together ? 1 : (last - first + block - 1) / block; /* without rows a member has columns */
+    for (int64_t number = 0; number < blocks; number++) {
+        const int64_t start = first + number * block, rows = fnn_least(block, last - start);
         int64_t next = 0;
         if (in_place) {
             next = FN(dense)(program, 0, base, (const real *)((const char *)data->x + start * data->x_row),
@@ -159,7 +183,7 @@ KERNEL static void FN(predict)(const fnn_run *run, fnn_sync *sync, int64_t membe
         } else {
             FN(gather)(program, data, base, base + rows, start - base, false);
         }
-        FN(forward)(program, next, base, base + rows, false, false, 0, pack);
+        FN(forward_pass)(program, sync, next, base, base + rows, false, false, data->rows, member, crew);
         for (int64_t row = 0; row < rows; row++) {
             memcpy(out + (start + row) * width, FN(buffer)(program, program->output_unit, width, base + row),
                    (size_t)width * sizeof(real));

@@ -79,7 +79,7 @@ KERNEL int64_t FN(forward)(const fnn_program *program, int64_t number, int64_t f
     const int64_t rows = last - first;
     for (; number < program->instruction_count; number++) {
         const int64_t *at = program->instructions + number * FNN_I_WIDTH;
-        if ((at[FNN_I_KIND] == FNN_KIND_BATCH_NORM && training) || FN(shares_columns)(at, shared)) {
+        if ((at[FNN_I_KIND] == FNN_KIND_BATCH_NORM && training) || FN(shares_columns)(at, shared, training)) {
             return number;
         }
         const int64_t inputs = at[FNN_I_INPUTS], outputs = at[FNN_I_OUTPUTS];
@@ -249,7 +249,7 @@ KERNEL int64_t FN(backward)(const fnn_program *program, int64_t number, int64_t 
         if (at[FNN_I_GRAD_SRC] < 0) {
             continue;
         }
-        if (FN(shares_columns)(at, shared)) {
+        if (FN(shares_columns)(at, shared, true)) {
             return number;
         }
         const int64_t width_in = at[FNN_I_INPUTS], width_out = at[FNN_I_OUTPUTS];

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fastnn.backends.operators import step_threads
+from fastnn.backends.operators import forward_threads, large_layers, step_threads
 from fastnn.backends.protocol import Backend, Data, Program
 from fastnn.formulas import ACTIVATIONS
 from fastnn.lowering import LossSpec, MetricSpec, OptimizerSpec, Penalty
@@ -165,6 +165,27 @@ def by_operations(number: int, dtype: str) -> Trace:
 def test_large_layers(number: int, dtype: str, runner: Runner) -> None:
     where = f"{runner_name(runner)} {LARGE[number].name} {dtype}"
     assert_same(trace(load(runner[0]), LARGE[number], dtype), by_operations(number, dtype), where)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("runner", TWINS, indirect=True, ids=runner_name)
+def test_predictions_of_few_rows_through_large_layers(runner: Runner, dtype: str) -> None:
+    """Of so few that a team shares the columns of a W; more than a block of them are predicted by rows."""
+    layers: tuple[tuple[Any, ...], ...] = (
+        ("dense", 800),
+        ("activation", "relu"),
+        ("dense", 801),
+        ("batch_norm", {}),
+    )
+    model = MODELS["wide"]._replace(layers=(*layers, ("activation", "tanh"), ("dense", 700), ("dense", 3)))
+    plan = model.plan(dtype)
+    program = load(runner[0]).program(plan, model.state(plan))
+    data = model.data(plan)
+    X = np.tile(data.X, (-(-2 * plan.forward_rows // len(data.X)), 1)).astype(dtype)
+    together = predictions(program, plan, replace(data, X=X))
+    for rows in (1, 3, 17, 39):
+        for there in (X[:rows], np.asfortranarray(X[:rows]), X[:rows].astype(np.float64)):
+            assert_same_bits(predictions(program, plan, replace(data, X=there)), together[:rows], f"{rows} rows")
 
 
 _OPTIONS = st.fixed_dictionaries({name: st.booleans() for name in ("scale", "center", "trainable")})
@@ -411,3 +432,23 @@ def test_threads_of_a_step(widths: tuple[int, ...], batch: int, threads: int) ->
     flops, parameters = 6 * batch * sum(i * o for i, o in pairs), sum((i + 1) * o for i, o in pairs)
     assert step_threads(flops, parameters, batch, 8 if threads == 8 else 2) == threads
     assert step_threads(flops, parameters, batch, 1) == 1
+
+
+@pytest.mark.parametrize(
+    ("widths", "rows", "threads"),
+    [
+        ((64, 32, 10), 32, 1),  # too little to do
+        ((784, 128, 10), 16, 1),  # rows for one
+        ((784, 128, 10), 64, 2),
+        ((512, 512, 512, 10), 8, 1),  # every W stays in the cache of one
+        ((784, 1024, 1024, 10), 1, 2),  # columns for both
+        ((1024, 4096, 4096, 16), 1, 8),
+        ((1024, 4096, 4096, 16), 512, 8),
+    ],
+)
+def test_threads_of_predictions(widths: tuple[int, ...], rows: int, threads: int) -> None:
+    """By their rows, or by the columns of large layers."""
+    plan = Model("", tuple(("dense", width) for width in widths[1:]), features=widths[0]).plan("float32")
+    large = large_layers(plan)
+    assert forward_threads(plan, large, rows, 8 if threads == 8 else 2) == threads
+    assert forward_threads(plan, large, rows, 1) == 1

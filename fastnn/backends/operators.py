@@ -7,6 +7,7 @@ import math
 from .. import config
 from ..arithmetic import K_CHUNK
 from ..operations import Family, Operation
+from ..plan import I, Kind, Plan
 from .protocol import Array, Operator
 
 GEMMS = (Family.GEMM_NN, Family.GEMM_TN, Family.GEMM_NT, Family.DENSE_FORWARD)
@@ -20,6 +21,11 @@ MOVED_PARAMETERS, MOST_MOVED = 6_000, 1 << 17
 # Parameters that one core's caches do not keep with their slots: a single thread would fetch most of them from
 # elsewhere, too, and two may keep what each updates; and how many then count as moved.
 UNCACHED_PARAMETERS, MOST_UNCACHED = 300_000, 1 << 15
+SECOND_CACHE = 600_000  # bytes that a kernel may leave to it, beside what else has to be there
+# The least bytes of a W that a team shares by columns; of one that no step changes, so that it may stay in the cache of
+# every thread; and of one for the fewest rows: a few elements of each row of a W come slower than whole rows do.
+SHARED_BYTES, SHARED_LARGE, SHARED_ROWS = SECOND_CACHE, 4 * SECOND_CACHE, 4
+WAY = 2  # elements of a batch whose way between cores takes as long as reading so many of a W
 # Families that add to a total in a fixed order: they run on one thread.
 TOTALS = (Family.R2_SUMS, Family.WEIGHTED_SUM, Family.SUM_ABS, Family.SUM_SQUARES)
 
@@ -63,6 +69,29 @@ class CompiledOperator(Operator):
 def threads_for(flops: int, rows: int, most: int) -> int:
     """How many threads, of at most `most`, the work on so many rows repays."""
     return max(1, min(most, flops // FLOPS_PER_THREAD, -(-rows // ROW_BLOCK)))
+
+
+def shares_columns(inputs: int, outputs: int, rows: int, size: int, training: bool) -> bool:
+    """Whether a team shares a DENSE of a batch of so many rows by the columns of its W, whose elements have `size`
+    bytes, or each thread takes rows of the batch through all of W."""
+    large = inputs * outputs * size > (SHARED_BYTES if training and rows >= SHARED_ROWS else SHARED_LARGE)
+    return large and WAY * rows * (inputs + outputs) <= inputs * outputs
+
+
+def large_layers(plan: Plan) -> list[tuple[int, int]]:
+    """The sides of every W that a team may share by columns in a forward pass."""
+    sides = [(int(row[I.INPUTS]), int(row[I.OUTPUTS])) for row in plan.instructions if row[I.KIND] == Kind.DENSE]
+    return [side for side in sides if math.prod(side) * plan.dtype.itemsize > SHARED_LARGE]
+
+
+def forward_threads(plan: Plan, large: list[tuple[int, int]], rows: int, most: int) -> int:
+    """How many threads the forward pass of so many rows repays: by its rows, or, where a team shares one of the `large`
+    layers by columns, however few they are."""
+    flops = plan.flops_per_row * rows
+    if not any(shares_columns(*sides, rows, plan.dtype.itemsize, False) for sides in large):
+        return threads_for(flops, rows, most)
+    work = max(flops, FLOPS_PER_BYTE * plan.dtype.itemsize * sum(map(math.prod, large)))
+    return max(1, min(most, work // FLOPS_PER_THREAD))
 
 
 def step_threads(flops: int, parameters: int, batch: int, most: int) -> int:

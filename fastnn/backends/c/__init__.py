@@ -17,7 +17,7 @@ from ...errors import BackendError
 from ...operations import OPERATIONS, Family, Operation
 from ...plan import Plan, largest, padded
 from ...state import State, aligned
-from ..operators import GEMMS, TOTALS, CompiledOperator, step_threads, threads_for
+from ..operators import GEMMS, TOTALS, CompiledOperator, forward_threads, large_layers, step_threads, threads_for
 from ..protocol import Array, Backend, Data, Program, Sums, exclusive
 
 try:
@@ -186,13 +186,14 @@ class CProgram(Program):
         program.metric_count = len(plan.metrics)
         program.features, program.outputs, program.output_unit = plan.features, plan.outputs, plan.output_unit
         program.fixed_elements, program.forward_rows = plan.fixed_elements, plan.forward_rows
+        self._large = large_layers(plan)
         self._threads = min(config.get_num_threads(), os.cpu_count() or 1)
         self._scratch = aligned(_SCRATCH[plan.dtype.name] * self._threads, plan.dtype)
         program.scratch, program.scratch_threads = _address(self._scratch), self._threads
 
     @exclusive
     def forward(self, X: Array, out: Array) -> None:
-        threads = self._team(X.shape[0], self.plan.flops_per_row * X.shape[0])
+        threads = self._forward_team(X.shape[0])
         self._reserve(self.plan.rows_of_blocks(X.shape[0], threads))
         self._bind_x(self._predicted, X)
         _check(self._functions["forward"](self._program, self._predicted, _address_as(out), threads), "forward")
@@ -222,8 +223,7 @@ class CProgram(Program):
     @exclusive
     def score(self, data: Data, first: int, last: int, sums: Sums) -> None:
         self._bind(data)
-        batch = min(data.batch_size, data.X.shape[0])
-        team = self._team(batch, self.plan.flops_per_row * batch)
+        team = self._forward_team(min(data.batch_size, data.X.shape[0]))
         _check(self._functions["score"](self._program, self._c_data, first, last, _doubles(sums), team), "score")
 
     @exclusive
@@ -242,6 +242,9 @@ class CProgram(Program):
     def shuffle(self, order: npt.NDArray[np.int64]) -> None:
         _, epoch, seed = (int(counter) for counter in self.state.counters)
         _check(lib.fnn_shuffle(ffi.cast("int64_t *", order.ctypes.data), order.size, seed, epoch), "shuffle")
+
+    def _forward_team(self, rows: int) -> int:
+        return forward_threads(self.plan, self._large, rows, self._threads)
 
     def _team(self, rows: int, flops: int) -> int:
         return threads_for(flops, rows, self._threads)

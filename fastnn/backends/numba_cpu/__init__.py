@@ -17,7 +17,7 @@ from ...formulas import LOSS_NAMES, ROW_METRICS
 from ...operations import OPERATIONS, Family, Operation
 from ...plan import I, Kind, Los, Plan, mean_outputs, padded
 from ...state import State, aligned
-from ..operators import GEMMS, TOTALS, CompiledOperator, step_threads, threads_for
+from ..operators import GEMMS, TOTALS, CompiledOperator, forward_threads, large_layers, step_threads, threads_for
 from ..protocol import Array, Backend, Data, Program, Sums, exclusive
 from . import call as c
 from . import team
@@ -169,13 +169,14 @@ class NumbaProgram(Program):
         self._norms = np.empty(len(plan.parameters))
         block[c.NORMS] = self._norms.ctypes.data
         size = scratch_size(plan.dtype.itemsize)
+        self._large = large_layers(plan)
         self._threads = min(config.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
         self._scratch = aligned(size * self._threads, plan.dtype)
         block[c.SCRATCH], block[c.SCRATCH_SIZE] = self._scratch.ctypes.data, size
 
     @exclusive
     def forward(self, X: Array, out: Array) -> None:
-        threads = self._team(X.shape[0], self.plan.flops_per_row * X.shape[0])
+        threads = self._forward_team(X.shape[0])
         self._reserve(self.plan.rows_of_blocks(X.shape[0], threads))
         block = self._call.block
         self._bind_x(X)
@@ -238,16 +239,19 @@ class NumbaProgram(Program):
         block[c.FIRST], block[c.LAST], block[c.SUMS] = first, last, sums.ctypes.data
         block[c.RATES], block[c.STOP] = 0 if rates is None else rates.ctypes.data, stop
         batch = min(data.batch_size, data.X.shape[0])
-        flops, parameters = self.plan.flops_per_row * batch, self.state.theta.size
         if mode == c.SCORE:
-            self._launch(mode, self._team(batch, flops))
+            self._launch(mode, self._forward_team(batch))
         else:
-            self._launch(mode, step_threads(3 * flops, parameters, batch, self._threads))
+            flops, parameters = 3 * self.plan.flops_per_row * batch, self.state.theta.size
+            self._launch(mode, step_threads(flops, parameters, batch, self._threads))
         return int(block[c.TAKEN])
 
     def _launch(self, mode: int, threads: int) -> None:
         self._call.block[c.MODE] = mode
         self._call.run(threads)
+
+    def _forward_team(self, rows: int) -> int:
+        return forward_threads(self.plan, self._large, rows, self._threads)
 
     def _team(self, rows: int, flops: int) -> int:
         return threads_for(flops, rows, self._threads)

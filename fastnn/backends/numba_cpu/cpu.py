@@ -5,8 +5,6 @@ from __future__ import annotations
 from llvmlite import binding
 from numba.core import config
 
-SECOND_CACHE = 600000  # bytes that a kernel may leave to it, beside what else has to be there
-
 
 def cpu() -> tuple[str, str]:
     """(name, features), as Numba takes them: the host's, or NUMBA_CPU_NAME and NUMBA_CPU_FEATURES."""

@@ -7,9 +7,11 @@ rather than all of it: then a team shares them by the columns of W, or by its ro
 
 from __future__ import annotations
 
+from numba.extending import register_jitable
+
+from .. import operators
 from . import call as c
 from . import table as t
-from .cpu import SECOND_CACHE
 from .gemm import gemm, takes_slope
 from .gemm_tile import BIAS, RELU, SLOPE, TRANSPOSED
 from .jit import device
@@ -17,19 +19,17 @@ from .memory import integer_at, itemsize
 from .threads import barrier, next_piece
 from .workspace import buffer, instruction, pack, padded
 
-# The least bytes of a W that is shared by columns, and of one for the fewest rows: a few elements of each row of a W
-# come slower than whole rows do.
-SHARED_BYTES, SHARED_LARGE, SHARED_ROWS = SECOND_CACHE, 4 * SECOND_CACHE, 4
-WAY = 2  # elements of a batch whose way between cores takes as long as reading so many of a W
+_shares = register_jitable(operators.shares_columns)
+
 PIECE_LEAST, PIECE_MOST = 64, 512  # columns of a piece that a thread takes
 
 
 @device
-def shares_columns(zero, at, rows, team):
+def shares_columns(zero, at, rows, team, training):
     """Whether a team shares a DENSE of a batch of so many rows by the columns of its W."""
+    is_dense = integer_at(at, t.I_KIND) == t.DENSE
     inputs, outputs = integer_at(at, t.I_INPUTS), integer_at(at, t.I_OUTPUTS)
-    large = inputs * outputs * itemsize(zero) > (SHARED_LARGE if rows < SHARED_ROWS else SHARED_BYTES)
-    return team > 1 and large and WAY * rows * (inputs + outputs) <= inputs * outputs
+    return team > 1 and is_dense and _shares(inputs, outputs, rows, itemsize(zero), training)
 
 
 @device

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...arithmetic import K_CHUNK
-from .cpu import SECOND_CACHE
+from ..operators import SECOND_CACHE
 from .frame import Frame, Kernel, kernel
 from .gemm_blocks import ALIAS_BYTES, PACK_PANELS, ROWS, packed_columns, packed_rows
 from .gemm_few import few_columns, few_dots, lone_row, outer, thin

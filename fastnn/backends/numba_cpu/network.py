@@ -15,7 +15,7 @@ import math
 from ..operators import ROW_BLOCK
 from . import call as c
 from . import table as t
-from .dense import dense
+from .dense import dense, shares_columns
 from .elementwise import SOURCE_DTYPES, copy, weighted_sum
 from .gemm_blocks import expected_samples
 from .gemm_tile import FAR
@@ -164,22 +164,36 @@ def reads_in_place(zero, call):
 
 
 @device
+def predicts_together(zero, call, rows, team):
+    """Whether a team shares a large W for all rows of a call, which are few: they are one batch then."""
+    shared = False
+    for number in range(integer_at(call, c.INSTRUCTION_COUNT)):
+        shared = shared or shares_columns(zero, instruction(call, number), rows, team, False)
+    return shared and rows <= min(integer_at(call, c.FORWARD_ROWS), integer_at(call, c.CAPACITY))
+
+
+@device
 def predict(zero, call, member, team):
-    """Predictions of all rows: each member takes its share in blocks, in its own rows of the workspace."""
+    """Predictions of all rows: each member takes its share, in blocks in its own rows of the workspace, or at once
+    where the team shares W."""
     n, size = integer_at(call, c.ROWS), itemsize(zero)
     unit, width = integer_at(call, c.OUTPUT_UNIT), integer_at(call, c.OUTPUTS)
     first, last = share(n, ROW_BLOCK, member, team)
+    together = predicts_together(zero, call, n, team)
     block = min(integer_at(call, c.FORWARD_ROWS), integer_at(call, c.CAPACITY) // team)
-    base = member * block
+    base, crew, blocks = member * block, 1, (last - first + block - 1) // block
+    if together:  # without rows a member has columns
+        block, base, crew, blocks = last - first, first, team, 1
     x, x_row, out = integer_at(call, c.X), integer_at(call, c.X_ROW), integer_at(call, c.OUT)
-    in_place = reads_in_place(zero, call)
+    in_place = reads_in_place(zero, call) and not together
     prepare(zero, call, member, team, False)
-    for start in range(first, last, block):
+    for piece in range(blocks):
+        start = first + piece * block
         rows, number = min(block, last - start), 0
         if in_place:
             number = 1 + dense(zero, call, 0, base, x + start * x_row, x_row // size, rows, FAR, member)
         else:
             gather(zero, call, base, base + rows, start - base, False)
-        forward(zero, call, number, base, base + rows, member, 1, rows, False, False)  # each member has a batch
+        forward(zero, call, number, base, base + rows, member, crew, n, False, False)
         for row in range(rows):
             copy(zero, out + (start + row) * width * size, buffer(zero, call, unit, width, base + row), width)

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..operators import ROW_BLOCK
+from ..operators import ROW_BLOCK, SECOND_CACHE
 from . import call as c
-from .cpu import SECOND_CACHE
 from .frame import Frame, Kernel
 from .integers import Control
 from .jit import device

@@ -109,7 +109,7 @@ def forward(zero, call, number, first, last, member, team, batch_rows, training,
             p = real(zero, constant(call, integer_at(at, t.I_CONSTANT)))
         number += 1
         if kind == t.DENSE:
-            if shares_columns(zero, at, batch_rows, team):
+            if shares_columns(zero, at, batch_rows, team, training):
                 number += dense_together(zero, call, number - 1, member, team, batch_rows, False)
             else:
                 number += dense(zero, call, number - 1, first, src, ld_src, rows, 0, member)
@@ -257,7 +257,7 @@ def backward(zero, call, first, last, member, team, batch_rows):
         ld_src, ld_dst = padded(inputs_), padded(outputs_)
         saved = buffer(zero, call, integer_at(at, t.I_SAVED), outputs_, first)
         if kind == t.DENSE:
-            if shares_columns(zero, at, batch_rows, team):
+            if shares_columns(zero, at, batch_rows, team, True):
                 number -= dense_together(zero, call, number, member, team, batch_rows, True)
             else:
                 number -= dense_backward(zero, call, number, first, rows, member)
