@@ -183,7 +183,7 @@ def test_predictions_of_few_rows_through_large_layers(runner: Runner, dtype: str
     data = model.data(plan)
     X = np.tile(data.X, (-(-2 * plan.forward_rows // len(data.X)), 1)).astype(dtype)
     together = predictions(program, plan, replace(data, X=X))
-    for rows in (1, 3, 17, 39):
+    for rows in (0, 1, 3, 17, 39):
         for there in (X[:rows], np.asfortranarray(X[:rows]), X[:rows].astype(np.float64)):
             assert_same_bits(predictions(program, plan, replace(data, X=there)), together[:rows], f"{rows} rows")
 
@@ -437,6 +437,7 @@ def test_threads_of_a_step(widths: tuple[int, ...], batch: int, threads: int) ->
 @pytest.mark.parametrize(
     ("widths", "rows", "threads"),
     [
+        ((1024, 4096, 4096, 16), 0, 1),
         ((64, 32, 10), 32, 1),  # too little to do
         ((784, 128, 10), 16, 1),  # rows for one
         ((784, 128, 10), 64, 2),

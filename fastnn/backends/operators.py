@@ -75,7 +75,7 @@ def shares_columns(inputs: int, outputs: int, rows: int, size: int, training: bo
     """Whether a team shares a DENSE of a batch of so many rows by the columns of its W, whose elements have `size`
     bytes, or each thread takes rows of the batch through all of W."""
     large = inputs * outputs * size > (SHARED_BYTES if training and rows >= SHARED_ROWS else SHARED_LARGE)
-    return large and WAY * rows * (inputs + outputs) <= inputs * outputs
+    return large and 0 < WAY * rows * (inputs + outputs) <= inputs * outputs
 
 
 def large_layers(plan: Plan) -> list[tuple[int, int]]:
