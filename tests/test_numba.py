@@ -152,7 +152,7 @@ def test_too_few_threads_come(alone: bytes, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(team, "POOL", empty)
     sync, call = team.sync_area(), np.zeros(CALL_SIZE, np.int64)
     call[0] = 99  # a mode that does nothing
-    team.launch(team.worker_address("float32"), call.ctypes.data, sync, 2)
+    team.launch(team.worker_address("float32"), call.ctypes.data, sync.ctypes.data, 2)
     assert sync[24] == 1
     with threads(("numba", 2)):
         assert train() == alone

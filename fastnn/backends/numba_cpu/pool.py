@@ -115,6 +115,7 @@ class _Pool:
 
     def __init__(self) -> None:
         self._area = aligned(AREA_SIZE, np.int64)
+        self._entries = memoryview(self._area)  # written in less than half of the time
         self._address = int(self._area.ctypes.data)
         self._threads: list[threading.Thread] = []
         self._busy = threading.Lock()
@@ -127,10 +128,10 @@ class _Pool:
         if self.closed or not self._busy.acquire(blocking=False):
             return False
         try:
-            self._start(team - 1)
-            self._area[ANNOUNCED] = (
-                1  # before the look for sleepers, as a helper looks for work after it says it sleeps
-            )
+            if len(self._threads) < team - 1:
+                self._start(team - 1)
+            # Before the look for sleepers, as a helper looks for work after it says it sleeps.
+            self._entries[ANNOUNCED] = 1
             if self._asleep:
                 with self._door:
                     self._door.notify_all()

@@ -62,10 +62,10 @@ def compile_all(dtype: str) -> None:
     alone(), region(), helping()
 
 
-def launch(function: int, call: int, sync: np.ndarray[Any, Any], team: int, meets: bool = True) -> None:
-    """Runs a worker on a call block with a team of up to `team` threads; fewer change nothing but the time.
-    `meets` says whether the worker has barriers."""
-    if team == 1 or not POOL.run(function, call, sync.ctypes.data, team, meets):
+def launch(function: int, call: int, sync: int, team: int, meets: bool = True) -> None:
+    """Runs a worker on a call block, and a sync area, with a team of up to `team` threads; fewer change nothing but the
+    time. `meets` says whether the worker has barriers."""
+    if team == 1 or not POOL.run(function, call, sync, team, meets):
         alone()(function, call)
 
 
