@@ -12,8 +12,8 @@
 
 #else
 
-/* The least bytes of a W that is shared by columns; of one that no step changes, so that it may stay in the cache of
- * every thread; and of one for the fewest rows: a few elements of each row of a W come slower than whole rows do. */
+/* The least bytes of a W that is shared by columns; and of one that no step changes, so that it may stay in the cache of
+ * every thread, or for fewer rows than these: a few elements of each row of a W come slower than whole rows do. */
 #undef SHARED_BYTES
 #undef SHARED_LARGE
 #undef SHARED_ROWS
@@ -114,7 +114,7 @@ KERNEL int64_t FN(dense_together)(const fnn_program *program, fnn_sync *sync, in
 {
     const int64_t *at = program->instructions + number * FNN_I_WIDTH, inputs = at[FNN_I_INPUTS];
     const int64_t columns = backward ? inputs : at[FNN_I_OUTPUTS];
-    const bool relu = backward ? FN(has_slope)(program, number, batch_rows) : FN(has_relu)(program, number);
+    const bool fused = backward ? FN(has_slope)(program, number, batch_rows) : FN(has_relu)(program, number);
     const real *src = FN(buffer)(program, at[FNN_I_SRC], inputs, 0);
     real *pack = FN(pack)(program, member);
     fnn_barrier(sync, team);
@@ -125,14 +125,14 @@ KERNEL int64_t FN(dense_together)(const fnn_program *program, fnn_sync *sync, in
             continue;
         }
         if (backward) {
-            FN(backward_columns)(program, number, 0, batch_rows, column, width, relu, pack);
+            FN(backward_columns)(program, number, 0, batch_rows, column, width, fused, pack);
         } else {
-            FN(forward_columns)(program, number, 0, src, fnn_padded(inputs), batch_rows, column, width, relu, 0, pack);
+            FN(forward_columns)(program, number, 0, src, fnn_padded(inputs), batch_rows, column, width, fused, 0, pack);
         }
         next = fnn_next_piece(sync);
     }
     fnn_barrier(sync, team);
-    return number + (relu ? 2 : 1) * (backward ? -1 : 1);
+    return number + (fused ? 2 : 1) * (backward ? -1 : 1);
 }
 
 #endif

@@ -60,7 +60,7 @@ typedef struct fnn_program {
     const int64_t *optimizer; /* (FNN_OPT_WIDTH), or NULL: never updated */
     const double *constants;
     int64_t features, outputs, output_unit; /* widths of a row of x and of the predictions, and where those lie */
-    int64_t forward_rows; /* of a thread's block in inference, at most */
+    int64_t forward_rows; /* in inference, of a thread's block or of a team's batch, at most */
     int64_t fixed_elements; /* of the workspace, beside its rows */
     void *theta, *gradient; /* reals (p) */
     void *slot_0, *slot_1; /* reals (p), or NULL where the optimizer has none */

@@ -144,8 +144,8 @@ INLINE real *FN(pack)(const fnn_program *program, int64_t member)
 }
 
 /* dense.c: a DENSE, and the relu behind it, of rows that lie at src; the gradient of its source, and of the relu before
- * it; rows of the workspace from `first`. One or the other for the whole batch, by a team that shares the columns; and
- * whether a team shares those of a batch of so many rows. Each gives the number of the next instruction. */
+ * it; rows of the workspace from `first`. One or the other for the whole batch, by a team that shares the columns. They
+ * give the number of the next instruction. And whether a team shares the columns for a batch of so many rows. */
 int64_t FN(dense)(const fnn_program *program, int64_t number, int64_t first, const real *src, int64_t ld_src,
                   int64_t rows, int flags, real *pack);
 int64_t FN(dense_backward)(const fnn_program *program, int64_t number, int64_t first, int64_t rows, real *pack);

@@ -175,17 +175,19 @@ def test_predictions_of_few_rows_through_large_layers(runner: Runner, dtype: str
         ("dense", 800),
         ("activation", "relu"),
         ("dense", 801),
+        ("activation", "relu"),
+        ("dense", 800),
         ("batch_norm", {}),
     )
-    model = MODELS["wide"]._replace(layers=(*layers, ("activation", "tanh"), ("dense", 700), ("dense", 3)))
+    model = MODELS["wide"]._replace(layers=(*layers, ("activation", "tanh"), ("dense", 3)))
     plan = model.plan(dtype)
     program = load(runner[0]).program(plan, model.state(plan))
     data = model.data(plan)
     X = np.tile(data.X, (-(-2 * plan.forward_rows // len(data.X)), 1)).astype(dtype)
-    together = predictions(program, plan, replace(data, X=X))
+    by_rows = predictions(program, plan, replace(data, X=X))
     for rows in (0, 1, 3, 17, 39):
         for there in (X[:rows], np.asfortranarray(X[:rows]), X[:rows].astype(np.float64)):
-            assert_same_bits(predictions(program, plan, replace(data, X=there)), together[:rows], f"{rows} rows")
+            assert_same_bits(predictions(program, plan, replace(data, X=there)), by_rows[:rows], f"{rows} rows")
 
 
 _OPTIONS = st.fixed_dictionaries({name: st.booleans() for name in ("scale", "center", "trainable")})
@@ -337,6 +339,22 @@ class TestPrograms:
         for there in (X, np.asfortranarray(X), gaps[::2, :-3], X[::-1].copy()[::-1], X.astype(np.float64)):
             assert_same_bits(predictions(program, plan, replace(data, X=there)), np.tile(one, (copies, 1)), "blocks")
 
+    def test_programs_share_a_state(self, runner: Runner, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One makes the workspace grow, even at its address; the other, whose buffers are too small then, goes on."""
+        model = MODELS["wide"]
+        plan = model.plan(dtype)
+        state, backend, data = model.state(plan), load(runner[0]), model.data(plan)
+        wanted = predictions(backend.program(plan, model.state(plan)), plan, data)
+        programs = [backend.program(plan, state) for _ in range(2)]
+        room = np.zeros(plan.fixed_elements + 1000 * plan.row_elements, dtype)
+        room = room[-room.ctypes.data % 64 // room.itemsize :]
+        monkeypatch.setattr("fastnn.state.aligned", lambda size, dtype: room[:size])
+        for number, rows in enumerate((1, 39, 39)):
+            program, sums = programs[number % 2], np.zeros(plan.sums)
+            assert_same_bits(predictions(program, plan, replace(data, X=data.X[:rows])), wanted[:rows], f"{rows} rows")
+            program.score(replace(data, batch_size=rows), 0, 1, sums)
+            assert np.isfinite(sums).all()
+
     def test_no_rows(self, runner: Runner, dtype: str) -> None:
         model = MODELS["wide"]
         plan = model.plan(dtype)
@@ -445,11 +463,12 @@ def test_threads_of_a_step(widths: tuple[int, ...], batch: int, threads: int) ->
         ((784, 1024, 1024, 10), 1, 2),  # columns for both
         ((1024, 4096, 4096, 16), 1, 8),
         ((1024, 4096, 4096, 16), 512, 8),
+        ((300, 800, 801, 700, 3), 16, 12),  # which are pieces of 64 columns
     ],
 )
 def test_threads_of_predictions(widths: tuple[int, ...], rows: int, threads: int) -> None:
     """By their rows, or by the columns of large layers."""
     plan = Model("", tuple(("dense", width) for width in widths[1:]), features=widths[0]).plan("float32")
     large = large_layers(plan)
-    assert forward_threads(plan, large, rows, 8 if threads == 8 else 2) == threads
+    assert forward_threads(plan, large, rows, {8: 8, 12: 64}.get(threads, 2)) == threads
     assert forward_threads(plan, large, rows, 1) == 1

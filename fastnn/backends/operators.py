@@ -22,9 +22,10 @@ MOVED_PARAMETERS, MOST_MOVED = 6_000, 1 << 17
 # elsewhere, too, and two may keep what each updates; and how many then count as moved.
 UNCACHED_PARAMETERS, MOST_UNCACHED = 300_000, 1 << 15
 SECOND_CACHE = 600_000  # bytes that a kernel may leave to it, beside what else has to be there
-# The least bytes of a W that a team shares by columns; of one that no step changes, so that it may stay in the cache of
-# every thread; and of one for the fewest rows: a few elements of each row of a W come slower than whole rows do.
+# The least bytes of a W that a team shares by columns; and of one that no step changes, so that it may stay in every
+# thread's cache, or for fewer rows than these: a few elements of each row of a W come slower than whole rows do.
 SHARED_BYTES, SHARED_LARGE, SHARED_ROWS = SECOND_CACHE, 4 * SECOND_CACHE, 4
+PIECE_LEAST = 64  # columns that a thread takes at least
 WAY = 2  # elements of a batch whose way between cores takes as long as reading so many of a W
 # Families that add to a total in a fixed order: they run on one thread.
 TOTALS = (Family.R2_SUMS, Family.WEIGHTED_SUM, Family.SUM_ABS, Family.SUM_SQUARES)
@@ -79,19 +80,21 @@ def shares_columns(inputs: int, outputs: int, rows: int, size: int, training: bo
 
 
 def large_layers(plan: Plan) -> list[tuple[int, int]]:
-    """The sides of every W that a team may share by columns in a forward pass."""
+    """The sides of every W that a team may share by columns where no step changes it."""
     sides = [(int(row[I.INPUTS]), int(row[I.OUTPUTS])) for row in plan.instructions if row[I.KIND] == Kind.DENSE]
     return [side for side in sides if math.prod(side) * plan.dtype.itemsize > SHARED_LARGE]
 
 
 def forward_threads(plan: Plan, large: list[tuple[int, int]], rows: int, most: int) -> int:
-    """How many threads the forward pass of so many rows repays: by its rows, or, where a team shares one of the `large`
-    layers by columns, however few they are."""
-    flops = plan.flops_per_row * rows
-    if not any(shares_columns(*sides, rows, plan.dtype.itemsize, False) for sides in large):
+    """How many threads predictions or scores of so many rows repay: by the rows, or by the columns of those of the
+    `large` layers that a team shares."""
+    flops, size = plan.flops_per_row * rows, plan.dtype.itemsize
+    shared = [sides for sides in large if shares_columns(*sides, rows, size, training=False)]
+    if not shared:
         return threads_for(flops, rows, most)
-    work = max(flops, FLOPS_PER_BYTE * plan.dtype.itemsize * sum(map(math.prod, large)))
-    return max(1, min(most, work // FLOPS_PER_THREAD))
+    work = max(flops, FLOPS_PER_BYTE * size * sum(map(math.prod, shared)))
+    pieces = max(outputs // PIECE_LEAST for _, outputs in shared)
+    return max(1, min(most, work // FLOPS_PER_THREAD, max(pieces, -(-rows // ROW_BLOCK))))
 
 
 def step_threads(flops: int, parameters: int, batch: int, most: int) -> int:

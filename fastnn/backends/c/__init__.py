@@ -147,7 +147,7 @@ _POINTERS = {
 
 
 def _nothing() -> None:
-    """A reference to no data."""
+    """A reference to nothing."""
 
 
 class CProgram(Program):
@@ -186,6 +186,7 @@ class CProgram(Program):
         program.metric_count = len(plan.metrics)
         program.features, program.outputs, program.output_unit = plan.features, plan.outputs, plan.output_unit
         program.fixed_elements, program.forward_rows = plan.fixed_elements, plan.forward_rows
+        self._workspace: Callable[[], Array | None] = _nothing  # a weak reference to that of the buffers
         self._large = large_layers(plan)
         self._threads = min(config.get_num_threads(), os.cpu_count() or 1)
         self._scratch = aligned(_SCRATCH[plan.dtype.name] * self._threads, plan.dtype)
@@ -193,8 +194,9 @@ class CProgram(Program):
 
     @exclusive
     def forward(self, X: Array, out: Array) -> None:
-        threads = self._forward_team(X.shape[0])
-        self._reserve(self.plan.rows_of_blocks(X.shape[0], threads))
+        rows = X.shape[0]
+        threads = self._forward_team(rows, together=rows <= self.plan.forward_rows)
+        self._reserve(self.plan.rows_of_blocks(rows, threads))
         self._bind_x(self._predicted, X)
         _check(self._functions["forward"](self._program, self._predicted, _address_as(out), threads), "forward")
 
@@ -243,8 +245,8 @@ class CProgram(Program):
         _, epoch, seed = (int(counter) for counter in self.state.counters)
         _check(lib.fnn_shuffle(ffi.cast("int64_t *", order.ctypes.data), order.size, seed, epoch), "shuffle")
 
-    def _forward_team(self, rows: int) -> int:
-        return forward_threads(self.plan, self._large, rows, self._threads)
+    def _forward_team(self, rows: int, together: bool = True) -> int:
+        return forward_threads(self.plan, self._large if together else [], rows, self._threads)
 
     def _team(self, rows: int, flops: int) -> int:
         return threads_for(flops, rows, self._threads)
@@ -258,7 +260,7 @@ class CProgram(Program):
         """Buffers for a batch of `rows`; their addresses change only when they grow."""
         state, program = self.state, self._program
         state.reserve(rows)
-        if program.workspace != _address(state.workspace):
+        if self._workspace() is not state.workspace:
             values = state.rows * (1 + len(self.plan.metrics))
             self._row_buffers = aligned(values + 2 * padded(state.rows), self.plan.dtype)
             self._row_weights = self._row_buffers[values + padded(state.rows) :]
@@ -269,6 +271,7 @@ class CProgram(Program):
             # Last, because a Ctrl-C may come between any two lines: until then the next call does all of this again.
             program.capacity = state.rows
             program.workspace = _address(state.workspace)
+            self._workspace = weakref.ref(state.workspace)
 
     def _bind_x(self, c_data: Any, X: Array) -> None:
         c_data.x, c_data.x_code, c_data.rows = _address(X), SOURCE_DTYPES[X.dtype.name], X.shape[0]

@@ -42,7 +42,7 @@ class Call:
         self.entry = entry
         block = aligned(c.CALL_SIZE, np.int64)
         self.address = int(block.ctypes.data)
-        self.block: memoryview[int] = memoryview(block)  # written in less than half of the time
+        self.block: memoryview[int] = memoryview(block)  # written in less than half of the array's time
         self._sync_area = team.sync_area()
         self.sync = self.block[c.SYNC] = int(self._sync_area.ctypes.data)
         self._room, self._room_address = aligned(0, np.float64), 0
@@ -133,7 +133,7 @@ def _code(row: Operation) -> int:
 
 
 def _nothing() -> None:
-    """A reference to no data."""
+    """A reference to nothing."""
 
 
 class NumbaProgram(Program):
@@ -171,7 +171,7 @@ class NumbaProgram(Program):
         self._norms = np.empty(len(plan.parameters))
         block[c.NORMS] = self._norms.ctypes.data
         size = scratch_size(plan.dtype.itemsize)
-        self._workspace: Array | None = None  # for which the block's buffers are
+        self._workspace: Callable[[], Array | None] = _nothing  # a weak reference to that of the buffers
         self._large = large_layers(plan)
         self._threads = min(config.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
         self._scratch = aligned(size * self._threads, plan.dtype)
@@ -179,8 +179,9 @@ class NumbaProgram(Program):
 
     @exclusive
     def forward(self, X: Array, out: Array) -> None:
-        threads = self._forward_team(X.shape[0])
-        self._reserve(self.plan.rows_of_blocks(X.shape[0], threads))
+        rows = X.shape[0]
+        threads = self._forward_team(rows, together=rows <= self.plan.forward_rows)
+        self._reserve(self.plan.rows_of_blocks(rows, threads))
         block = self._call.block
         self._bind_x(X)
         block[c.ORDER], block[c.OUT], block[c.ROWS] = 0, out.ctypes.data, X.shape[0]
@@ -240,7 +241,7 @@ class NumbaProgram(Program):
             self._bind(data)
         block = self._call.block
         block[c.FIRST], block[c.LAST], block[c.SUMS] = first, last, sums.ctypes.data
-        block[c.RATES], block[c.STOP] = 0 if rates is None else rates.ctypes.data, stop
+        block[c.RATES], block[c.STOP] = 0 if rates is None else rates.ctypes.data, bool(stop)
         batch = min(data.batch_size, data.X.shape[0])
         if mode == c.SCORE:
             self._launch(mode, self._forward_team(batch))
@@ -253,8 +254,8 @@ class NumbaProgram(Program):
         self._call.block[c.MODE] = mode
         self._call.run(threads)
 
-    def _forward_team(self, rows: int) -> int:
-        return forward_threads(self.plan, self._large, rows, self._threads)
+    def _forward_team(self, rows: int, together: bool = True) -> int:
+        return forward_threads(self.plan, self._large if together else [], rows, self._threads)
 
     def _team(self, rows: int, flops: int) -> int:
         return threads_for(flops, rows, self._threads)
@@ -263,7 +264,7 @@ class NumbaProgram(Program):
         """Buffers for a batch of `rows`; their addresses change only when they grow."""
         state, block = self.state, self._call.block
         state.reserve(rows)
-        if self._workspace is not state.workspace:
+        if self._workspace() is not state.workspace:
             values = state.rows * (1 + len(self.plan.metrics))
             self._row_buffers = aligned(values + 2 * padded(state.rows), self.plan.dtype)
             self._weights = self._row_buffers[values + padded(state.rows) :]
@@ -273,7 +274,7 @@ class NumbaProgram(Program):
             block[c.ROW_WEIGHTS] = self._weights.ctypes.data
             # Last, because a Ctrl-C may come between any two lines: until then the next call does all of this again.
             block[c.CAPACITY], block[c.WORKSPACE] = state.rows, state.workspace.ctypes.data
-            self._workspace = state.workspace
+            self._workspace = weakref.ref(state.workspace)
 
     def _bind_x(self, X: Array) -> None:
         self._data = _nothing  # what is bound is that of no data until all of it is

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from numba.extending import register_jitable
 
-from .. import operators
+from ..operators import PIECE_LEAST
+from ..operators import shares_columns as shares
 from . import call as c
 from . import table as t
 from .gemm import gemm, takes_slope
@@ -19,9 +20,9 @@ from .memory import integer_at, itemsize
 from .threads import barrier, next_piece
 from .workspace import buffer, instruction, pack, padded
 
-_shares = register_jitable(operators.shares_columns)
+_shares = register_jitable(shares)
 
-PIECE_LEAST, PIECE_MOST = 64, 512  # columns of a piece that a thread takes
+PIECE_MOST = 512  # columns that a thread takes at once
 
 
 @device
@@ -144,25 +145,25 @@ def piece_columns(left, team):
 @device
 def dense_together(zero, call, number, member, team, batch_rows, backward):
     """`dense` or `dense_backward` of the whole batch, of which each thread takes columns, once all members have their
-    rows of what it reads."""
+    rows of what it reads. Gives what they give."""
     at, sync = instruction(call, number), integer_at(call, c.SYNC)
     inputs, outputs = integer_at(at, t.I_INPUTS), integer_at(at, t.I_OUTPUTS)
     src = buffer(zero, call, integer_at(at, t.I_SRC), inputs, 0)
     columns = inputs if backward else outputs
-    relu = has_slope(zero, call, number, batch_rows) if backward else has_relu(call, number)
+    fused = has_slope(zero, call, number, batch_rows) if backward else has_relu(call, number)
     barrier(sync, team)
     column, piece, following = 0, 0, next_piece(sync)
     while column < columns:
         width = piece_columns(columns - column, team)
         if piece == following:
             if backward:
-                backward_columns(zero, call, number, 0, batch_rows, column, width, relu, member)
+                backward_columns(zero, call, number, 0, batch_rows, column, width, fused, member)
             else:
                 forward_columns(
-                    zero, call, number, 0, src, padded(inputs), batch_rows, column, width, relu, 0, member
+                    zero, call, number, 0, src, padded(inputs), batch_rows, column, width, fused, 0, member
                 )  # fmt: skip
             following = next_piece(sync)
         piece += 1
         column += width
     barrier(sync, team)
-    return relu
+    return fused

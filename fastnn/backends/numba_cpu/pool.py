@@ -115,7 +115,7 @@ class _Pool:
 
     def __init__(self) -> None:
         self._area = aligned(AREA_SIZE, np.int64)
-        self._entries = memoryview(self._area)  # written in less than half of the time
+        self._entries = memoryview(self._area)  # written in less than half of the array's time
         self._address = int(self._area.ctypes.data)
         self._threads: list[threading.Thread] = []
         self._busy = threading.Lock()
