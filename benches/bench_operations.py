@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fastnn import backends
-from fastnn.operations import OPERATIONS, Family, Operation
+from fastnn.core.operations import OPERATIONS, Family, Operation
 
 DTYPES = ("float32", "float64")
 # Dimension letters at the size of a middling network's batch.

@@ -5,7 +5,7 @@
  * status, never prints, never ends the process and allocates nothing. `threads` is how many it may use; the bits do not
  * depend on it. Functions may run side by side on different data.
  *
- * Codes and the columns of the plan's tables are those of fastnn/plan.py; csrc/generate.py writes them to constants.h.
+ * Codes and the columns of the plan's tables are those of fastnn/core/plan.py; csrc/generate.py writes them to constants.h.
  */
 #ifndef FASTNN_H
 #define FASTNN_H
@@ -111,7 +111,7 @@ int fnn_find_nonfinite_f32(int64_t *found, const void *x_bi, int64_t row_bytes, 
 int fnn_find_nonfinite_f64(int64_t *found, const void *x_bi, int64_t row_bytes, int64_t b, int64_t i, double largest,
         int32_t threads);
 
-/* --- operations: the rows of fastnn/operations.py --- */
+/* --- operations: the rows of fastnn/core/operations.py --- */
 
 /* C (m, n) = A (m, k) B (k, n), chunks of 256 along k. scratch of the four (threads, FNN_SCRATCH_F32 or
  * FNN_SCRATCH_F64). */

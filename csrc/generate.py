@@ -1,8 +1,8 @@
 """Writes the C headers that come from the package's own texts: the constants, and the formulas as vector functions.
 
 `python csrc/generate.py FOLDER` writes `constants.h`, `activations.h`, `losses.h`, `optimizers.h`, `formulas_f32.h` and
-`formulas_f64.h` there. `arithmetic.py` and `formulas.py` are run over an algebra that prints C; enumerations and plain
-numbers are read from the syntax of the other files, so that building needs nothing but Python.
+`formulas_f64.h` there. `core/arithmetic.py` and `core/formulas.py` are run over an algebra that prints C; enumerations
+and plain numbers are read from the syntax of the other files, so that building needs nothing but Python.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ INTEGER_BITS = {"float32": 32, "float64": 64}
 
 # (file, class, prefix of its C names)
 ENUMS = (
-    ("plan.py", "Kind", "KIND"),
-    ("plan.py", "I", "I"),
-    ("plan.py", "Batch", "BATCH"),
-    ("plan.py", "Role", "ROLE"),
-    ("plan.py", "Par", "PAR"),
-    ("plan.py", "Met", "MET"),
-    ("plan.py", "Los", "LOS"),
-    ("plan.py", "Opt", "OPT"),
-    ("plan.py", "Clip", "CLIP"),
-    ("plan.py", "Scalar", "SCALAR"),
-    ("plan.py", "Counter", "COUNTER"),
-    ("operations.py", "Family", "FAMILY"),
-    ("random.py", "Purpose", "PURPOSE"),
+    ("core/plan.py", "Kind", "KIND"),
+    ("core/plan.py", "I", "I"),
+    ("core/plan.py", "Batch", "BATCH"),
+    ("core/plan.py", "Role", "ROLE"),
+    ("core/plan.py", "Par", "PAR"),
+    ("core/plan.py", "Met", "MET"),
+    ("core/plan.py", "Los", "LOS"),
+    ("core/plan.py", "Opt", "OPT"),
+    ("core/plan.py", "Clip", "CLIP"),
+    ("core/plan.py", "Scalar", "SCALAR"),
+    ("core/plan.py", "Counter", "COUNTER"),
+    ("core/operations.py", "Family", "FAMILY"),
+    ("core/random.py", "Purpose", "PURPOSE"),
 )
 # (file, name)
 NUMBERS = (
-    ("plan.py", "ROW_PAD"),
-    ("plan.py", "ROW_ALIAS"),
-    ("plan.py", "SUM_LOSS"),
-    ("plan.py", "SUM_COUNT"),
-    ("plan.py", "DEVIATION_CODE"),
-    ("random.py", "ROUNDS"),
-    ("random.py", "MULTIPLIERS"),
-    ("random.py", "WEYL"),
-    ("arithmetic.py", "K_CHUNK"),
-    ("arithmetic.py", "LANES"),
-    ("arithmetic.py", "BLOCK"),
+    ("core/plan.py", "ROW_PAD"),
+    ("core/plan.py", "ROW_ALIAS"),
+    ("core/plan.py", "SUM_LOSS"),
+    ("core/plan.py", "SUM_COUNT"),
+    ("core/plan.py", "DEVIATION_CODE"),
+    ("core/random.py", "ROUNDS"),
+    ("core/random.py", "MULTIPLIERS"),
+    ("core/random.py", "WEYL"),
+    ("core/arithmetic.py", "K_CHUNK"),
+    ("core/arithmetic.py", "LANES"),
+    ("core/arithmetic.py", "BLOCK"),
 )
 
 
@@ -142,7 +142,7 @@ class Value:
 
 
 class CAlgebra:
-    """The algebra of `arithmetic.py`; each operation appends a C statement to `lines`."""
+    """The algebra of `core/arithmetic.py`; each operation appends a C statement to `lines`."""
 
     def __init__(self, dtype: str) -> None:
         self.dtype = dtype
@@ -326,7 +326,7 @@ def write(folder: Path) -> None:
     root = types.ModuleType("fastnn_sources")
     root.__path__ = [str(PACKAGE)]
     sys.modules[root.__name__] = root
-    ar, fo = (importlib.import_module(f"{root.__name__}.{name}") for name in ("arithmetic", "formulas"))
+    ar, fo = (importlib.import_module(f"{root.__name__}.core.{name}") for name in ("arithmetic", "formulas"))
     texts = {
         "constants.h": constants(fo),
         "activations.h": "".join(f"FNN_ITEM({name})\n" for name in fo.ACTIVATIONS),

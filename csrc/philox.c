@@ -1,4 +1,4 @@
-/* Philox4x32-10 as fastnn/random.py lays it out: dropout, and the shuffle of an epoch.
+/* Philox4x32-10 as fastnn/core/random.py lays it out: dropout, and the shuffle of an epoch.
  *
  * A dropout mask is a function of (seed, step, layer, element). In a step the forward pass leaves it for the backward
  * pass, a bit an element: ten rounds of products cost more than a bit's way through the cache.

@@ -1,14 +1,14 @@
-"""Activations by name, and of arrays; what they compute is in `formulas.py` and each backend's `softmax.py`."""
+"""Activations by name, and of arrays; what they compute is in `core/formulas.py` and each backend's `softmax.py`."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from . import eager
-from .arrays import Array
-from .declaration import Declaration, absent, find, flag, names, number, refuse
+from .backends import eager
+from .core.arrays import Array
+from .core.declaration import Declaration, absent, find, flag, names, number, refuse
+from .core.formulas import ACTIVATIONS
 from .errors import ArgumentError
-from .formulas import ACTIVATIONS
 
 # The parameters that the bare names stand for.
 DEFAULTS = {"leaky_relu": 0.2, "elu": 1.0}

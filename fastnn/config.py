@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .declaration import whole
+from .core.declaration import whole
 from .errors import ArgumentError
 
 DTYPES = ("float32", "float64")
@@ -162,7 +162,7 @@ def next_seed() -> int:
         import secrets
 
         return secrets.randbits(63)
-    from . import random
+    from .core import random
 
     number = next(_settings.models)
     bits = random.bits64(_settings.seed, random.Purpose.SEED_SPLIT, number, 0, 1)

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import backends, compiling, training
-from .backends.protocol import Data
-from .declaration import number, whole
+from . import backends
+from .backends.data import Data
+from .core.declaration import number, whole
+from .core.plan import SUM_COUNT, SUM_LOSS
+from .engine import compiling, training
 from .errors import ArgumentError
-from .plan import SUM_COUNT, SUM_LOSS
 
 if TYPE_CHECKING:
-    from .compiling import Engine
+    from .engine.compiling import Engine
     from .models import Sequential
 
 Array = npt.NDArray[Any]

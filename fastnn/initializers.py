@@ -1,4 +1,4 @@
-"""How weights begin: distributions as Keras's, with the numbers of `random.py`."""
+"""How weights begin: distributions as Keras's, with the numbers of `core/random.py`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from . import normals, random
-from .declaration import Declaration, find, names, number, whole
+from .core import normals, random
+from .core.declaration import Declaration, find, names, number, whole
 from .errors import ArgumentError
 
 Array = npt.NDArray[Any]

@@ -1,4 +1,4 @@
-"""Losses by name, and of arrays; what they compute is in `formulas.py` and each backend's `softmax.py`."""
+"""Losses by name, and of arrays; what they compute is in `core/formulas.py` and each backend's `softmax.py`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from . import eager
-from .arrays import Array
-from .declaration import Declaration, absent, compiled, find, label, names, number, refuse, serialize
+from .backends import eager
+from .core.arrays import Array
+from .core.declaration import Declaration, absent, compiled, find, label, names, number, refuse, serialize
+from .core.lowering import LossSpec
 from .errors import ArgumentError, ArgumentTypeError
-from .lowering import LossSpec
 
 COMMON = ("reduction", "name")
 MEAN = "sum_over_batch_size"

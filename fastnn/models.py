@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from . import cloning, saving
-from .declaration import refuse
+from .core.declaration import refuse
+from .engine import cloning, saving
+from .engine.sequential import Sequential
 from .errors import ArgumentTypeError
-from .sequential import Sequential
 
 
 def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True, **kwargs: Any) -> None:

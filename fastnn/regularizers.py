@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .declaration import Declaration, find, names, number
-from .lowering import Penalty
+from .core.declaration import Declaration, find, names, number
+from .core.lowering import Penalty
 
 
 class Regularizer(Declaration):

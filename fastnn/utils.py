@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from . import config
-from .arrays import numeric
-from .declaration import names, number, whole
+from .core.arrays import numeric
+from .core.declaration import names, number, whole
 from .errors import ArgumentError
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastnn.operations import Argument, Family, Operation
+from fastnn.core.operations import Argument, Family, Operation
 
 Array = npt.NDArray[Any]
 

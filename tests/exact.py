@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from exact_norms import NORMALIZATIONS
-from fastnn.operations import Family, Operation
-from fastnn.random import Purpose, bits32
+from fastnn.core.operations import Family, Operation
+from fastnn.core.random import Purpose, bits32
 
 Array = npt.NDArray[Any]
 Pair = tuple[Array, Array]  # exact value, scale of the error

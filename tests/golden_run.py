@@ -14,11 +14,12 @@ import sys
 import numpy as np
 import numpy.typing as npt
 
-from fastnn.backends.protocol import Backend, Data
-from fastnn.formulas import ACTIVATIONS
-from fastnn.lowering import LossSpec, Lowering, MetricSpec, OptimizerSpec, Penalty
-from fastnn.plan import Scalar
-from fastnn.state import State
+from fastnn.backends.data import Data
+from fastnn.backends.protocol import Backend
+from fastnn.core.formulas import ACTIVATIONS
+from fastnn.core.lowering import LossSpec, Lowering, MetricSpec, OptimizerSpec, Penalty
+from fastnn.core.plan import Scalar
+from fastnn.core.state import State
 
 ROWS, FEATURES, OUTPUTS, BATCH = 75, 21, 5, 16
 

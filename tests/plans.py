@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn.backends.protocol import Data
-from fastnn.formulas import ACTIVATIONS
-from fastnn.lowering import LossSpec, Lowering, MetricSpec, OptimizerSpec, Penalty
-from fastnn.plan import Plan, Scalar
-from fastnn.state import State
+from fastnn.backends.data import Data
+from fastnn.core.formulas import ACTIVATIONS
+from fastnn.core.lowering import LossSpec, Lowering, MetricSpec, OptimizerSpec, Penalty
+from fastnn.core.plan import Plan, Scalar
+from fastnn.core.state import State
 from support import Array
 
 # ("dense", units, options) | ("activation", name) | ("dropout", rate) | ("affine", scale, offset) | ("standardize",) |

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnn.backends.protocol import Data
-from fastnn.lowering import LossSpec, Lowering, OptimizerSpec
-from fastnn.plan import Plan, Scalar
-from fastnn.state import State
+from fastnn.backends.data import Data
+from fastnn.core.lowering import LossSpec, Lowering, OptimizerSpec
+from fastnn.core.plan import Plan, Scalar
+from fastnn.core.state import State
 from support import load
 
 ROWS = 96

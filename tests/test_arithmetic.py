@@ -16,8 +16,8 @@ import mpmath
 import numpy as np
 import pytest
 
-from fastnn import arithmetic
-from fastnn.backends.reference.algebra import NumpyAlgebra
+from fastnn.core import arithmetic
+from fastnn.core.algebra import NumpyAlgebra
 
 SCRIPTS = Path(__file__).parent / "scripts"
 DTYPES = ("float32", "float64")

@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastnn.backends.protocol import Data, Program
+from fastnn.backends.data import Data
+from fastnn.backends.protocol import Program
+from fastnn.core.lowering import Lowering, MetricSpec
+from fastnn.core.plan import Clip, I, Kind, Opt, Plan
+from fastnn.core.state import State
 from fastnn.errors import BackendError
-from fastnn.lowering import Lowering, MetricSpec
-from fastnn.plan import Clip, I, Kind, Opt, Plan
-from fastnn.state import State
 from golden_run import digests
 from plans import ADAM, Model
 from small_run import ROWS, X, plan, trained
@@ -249,8 +250,8 @@ def test_programs_stay_within_their_buffers(
         return block[64 : 64 + bytes_].view(kind)
 
     backend = load("c")
-    from fastnn import state as states
     from fastnn.backends import c
+    from fastnn.core import state as states
 
     made = model.plan(dtype)
     with threads(("c", number)):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fastnn import callbacks, layers
+from fastnn.engine.slices import Pace
 from fastnn.errors import ArgumentError, ArgumentTypeError, FastnnError
-from fastnn.slices import Pace
 from nets import every_backend, net, wave
 
 X, Y = wave(10, 4), wave(10)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import random
 from fastnn.cli import arrays, data
+from fastnn.core import random
 from fastnn.errors import FastnnError
 from tables import Capture, blobs, flats, lines, run, write
 

@@ -11,7 +11,7 @@ import pytest
 
 import fastnn
 from fastnn import layers, optimizers
-from fastnn.state import ALIGNMENT
+from fastnn.core.state import ALIGNMENT
 from nets import blobs, classifier, every_backend, net
 
 X, Y = blobs()

@@ -17,7 +17,7 @@ import pytest
 from safetensors.numpy import save, save_file
 
 import fastnn
-from fastnn import tensors
+from fastnn.engine import tensors
 from fastnn.errors import FileError
 from parts import Parts, blank, good_file, trained
 

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastnn.backends.protocol import Data, Program
-from fastnn.lowering import LossSpec, Lowering, OptimizerSpec
-from fastnn.plan import Scalar
-from fastnn.state import State
+from fastnn.backends.data import Data
+from fastnn.backends.protocol import Program
+from fastnn.core.lowering import LossSpec, Lowering, OptimizerSpec
+from fastnn.core.plan import Scalar
+from fastnn.core.state import State
 from golden_run import digests
 from support import DTYPES, TWINS, Runner, assert_same_bits, load, runner_name
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastnn import formulas, gradcheck, layers
+from fastnn import gradcheck, layers
 from fastnn.backends.protocol import Program
+from fastnn.core import formulas
 from fastnn.errors import ArgumentError, NotBuiltError
 from nets import blobs, classifier, every_backend, net, wave
 

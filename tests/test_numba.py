@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn.backends.protocol import Data
-from fastnn.formulas import ACTIVATIONS, OPTIMIZERS
-from fastnn.plan import DEVIATION_CODE
-from fastnn.state import State
+from fastnn.backends.data import Data
+from fastnn.core.formulas import ACTIVATIONS, OPTIMIZERS
+from fastnn.core.plan import DEVIATION_CODE
+from fastnn.core.state import State
 from small_run import ROWS, START, X, plan, trained
 from support import DTYPES, load, threads
 
@@ -108,7 +108,7 @@ def test_cache_follows_every_source(tmp_path: Path) -> None:
     first = run()
     assert first[0] == "[[0.0, 0.0, 2.0]] True" and first[1].count("compiling") == 1
     assert run() == (first[0], "")
-    formulas = package / "formulas.py"
+    formulas = package / "core" / "formulas.py"
     text = formulas.read_text()
     edited = text.replace("return o.select(z < 0.0, 0.0, z)", "return o.select(z < 0.0, 7.0, z)", 1)
     assert edited != text

@@ -14,7 +14,7 @@ import pytest
 
 from cases import Case, Guarded, cases, guarded
 from exact import exact
-from fastnn.operations import OPERATIONS, Family, Operation
+from fastnn.core.operations import OPERATIONS, Family, Operation
 from support import DTYPES, RUNNERS, TWINS, Array, Runner, assert_same_bits, load, runner_name
 
 Operations = Mapping[str, Callable[..., None]]

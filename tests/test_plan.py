@@ -7,11 +7,12 @@ import copy
 import numpy as np
 import pytest
 
-from fastnn import compiling, layers, losses, optimizers, regularizers
-from fastnn.formulas import LOSS_NAMES, METRIC_NAMES
-from fastnn.lowering import LossSpec, Lowering, MetricSpec, OptimizerSpec
-from fastnn.plan import Batch, Clip, Hidden, I, Kind, Los, Met, Opt, Par, Plan, Role, padded
-from fastnn.state import ALIGNMENT, State
+from fastnn import layers, losses, optimizers, regularizers
+from fastnn.core.formulas import LOSS_NAMES, METRIC_NAMES
+from fastnn.core.lowering import LossSpec, Lowering, MetricSpec, OptimizerSpec
+from fastnn.core.plan import Batch, Clip, Hidden, I, Kind, Los, Met, Opt, Par, Plan, Role, padded
+from fastnn.core.state import ALIGNMENT, State
+from fastnn.engine import compiling
 from nets import net
 
 

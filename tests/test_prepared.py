@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cases import Case, Guarded, cases, guarded
-from fastnn.operations import OPERATIONS, Family, Operation
+from fastnn.core.operations import OPERATIONS, Family, Operation
 from support import DTYPES, RUNNERS, Array, Runner, assert_same_bits, load, runner_name
 
 GEMMS = [name for name, row in OPERATIONS.items() if row.family <= Family.DENSE_FORWARD]

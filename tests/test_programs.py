@@ -11,11 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fastnn.backends.protocol import Backend, Data, Program
-from fastnn.formulas import ACTIVATIONS
-from fastnn.lowering import LossSpec, MetricSpec, OptimizerSpec, Penalty
-from fastnn.plan import SUM_LOSS, Counter, Plan
-from fastnn.state import State
+from fastnn.backends.data import Data
+from fastnn.backends.protocol import Backend, Program
+from fastnn.core.formulas import ACTIVATIONS
+from fastnn.core.lowering import LossSpec, MetricSpec, OptimizerSpec, Penalty
+from fastnn.core.plan import SUM_LOSS, Counter, Plan
+from fastnn.core.state import State
 from plans import ADAM, ENDS, MODELS, MSE, SGD, Model
 from support import DTYPES, RUNNERS, TWINS, Array, Runner, assert_same_bits, load, runner_name
 
@@ -346,7 +347,7 @@ class TestPrograms:
         programs = [backend.program(plan, state) for _ in range(2)]
         room = np.zeros(plan.fixed_elements + 1000 * plan.row_elements, dtype)
         room = room[-room.ctypes.data % 64 // room.itemsize :]
-        monkeypatch.setattr("fastnn.state.aligned", lambda size, dtype: room[:size])
+        monkeypatch.setattr("fastnn.core.state.aligned", lambda size, dtype: room[:size])
         for number, rows in enumerate((1, 39, 39)):
             program, sums = programs[number % 2], np.zeros(plan.sums)
             assert_same_bits(predictions(program, plan, replace(data, X=data.X[:rows])), wanted[:rows], f"{rows} rows")

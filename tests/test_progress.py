@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from fastnn import progress
 from fastnn.callbacks import Callback, LambdaCallback
+from fastnn.engine import progress
+from fastnn.engine.progress import Progress
 from fastnn.errors import ArgumentError
-from fastnn.progress import Progress
 from nets import every_backend, net, wave
 
 X, Y = wave(10, 4), wave(10)

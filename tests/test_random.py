@@ -9,8 +9,8 @@ import mpmath
 import numpy as np
 import pytest
 
-from fastnn import normals, random
-from fastnn.random import Purpose
+from fastnn.core import normals, random
+from fastnn.core.random import Purpose
 
 
 def words(text: str) -> tuple[int, ...]:

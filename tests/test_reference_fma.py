@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fastnn.backends.reference.algebra import NumpyAlgebra
+from fastnn.core.algebra import NumpyAlgebra
 
 # precision, least exponent of a last place, exponent at which the format overflows
 FORMATS = {"float32": (24, -149, 128), "float64": (53, -1074, 1024)}

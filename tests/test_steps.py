@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastnn.backends.protocol import Data, Program
-from fastnn.lowering import MetricSpec, Penalty
-from fastnn.plan import SUM_LOSS, Counter, Met, Plan, Scalar
-from fastnn.state import State
+from fastnn.backends.data import Data
+from fastnn.backends.protocol import Program
+from fastnn.core.lowering import MetricSpec, Penalty
+from fastnn.core.plan import SUM_LOSS, Counter, Met, Plan, Scalar
+from fastnn.core.state import State
 from plans import ADAM, ENDS, MODELS, SGD, Model
 from support import DTYPES, RUNNERS, Array, Runner, assert_same_bits, load, runner_name
 

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import layers, optimizers, random
+from fastnn import layers, optimizers
 from fastnn.backends.protocol import Program
-from fastnn.slices import Pace
+from fastnn.core import random
+from fastnn.engine.slices import Pace
 from nets import Array, blobs, classifier, every_backend, net, wave
 from support import load
 

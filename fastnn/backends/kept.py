@@ -15,11 +15,11 @@ from .. import config
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _SOURCES = (
-    "arithmetic.py",
-    "formulas.py",
-    "operations.py",
-    "plan.py",
-    "random.py",
+    "core/arithmetic.py",
+    "core/formulas.py",
+    "core/operations.py",
+    "core/plan.py",
+    "core/random.py",
     "backends/operators.py",
     "backends/numba_cpu/*.py",
 )
@@ -122,7 +122,7 @@ def write_speeds(speeds: Mapping[str, float]) -> bool:
     found = folder()
     if found is None:
         return False
-    from ..files import write_atomically  # its random names would cost every start
+    from ..core.files import write_atomically  # its random names would cost every start
 
     lines = [f"c {_library()}", *(f"{kind} {speed:.4f}" for kind, speed in speeds.items())]
     try:

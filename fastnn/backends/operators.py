@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 from .. import config
-from ..arithmetic import K_CHUNK
-from ..operations import Family, Operation
-from ..plan import I, Kind, Plan
-from .protocol import Array, Operator
+from ..core.arithmetic import K_CHUNK
+from ..core.operations import Family, Operation
+from ..core.plan import I, Kind, Plan
+from .data import Array
+from .protocol import Operator
 
 GEMMS = (Family.GEMM_NN, Family.GEMM_TN, Family.GEMM_NT, Family.DENSE_FORWARD)
 FLOPS_PER_THREAD = 1_000_000  # that a thread more must save, or its barriers cost more than they give

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
-from ..formulas import ACTIVATIONS, LOSS_NAMES, METRIC_NAMES, ROW_METRICS
-from ..plan import (
+from ..core.formulas import ACTIVATIONS, LOSS_NAMES, METRIC_NAMES, ROW_METRICS
+from ..core.plan import (
     DEVIATION_CODE,
     SUM_COUNT,
     SUM_LOSS,
@@ -22,18 +23,15 @@ from ..plan import (
     mean_outputs,
     padded,
 )
-from ..state import State
-
-if TYPE_CHECKING:
-    from .protocol import Array, Backend, Data, Sums
+from ..core.state import State
+from .data import Array, Data, Sums
 
 
 class Passes:
     """The passes of one batch through a plan's instructions, on the operations of a backend."""
 
-    def __init__(self, backend: Backend, plan: Plan, state: State) -> None:
-        self.backend, self.plan, self.state = backend, plan, state
-        self.op = backend.operations(plan.dtype)
+    def __init__(self, operations: Mapping[str, Callable[..., None]], plan: Plan, state: State) -> None:
+        self.op, self.plan, self.state = operations, plan, state
         self._trained = {int(row[Par.OFFSET]) for row in plan.parameters if row[Par.TRAINABLE]}
 
     def _batch_forward(self, data: Data, step: int, training: bool, sums: Sums) -> int:

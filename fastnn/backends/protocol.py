@@ -1,4 +1,4 @@
-"""What a backend is: the operations of `operations.py`, and programs that run a plan.
+"""What a backend is: the operations of `core/operations.py`, and programs that run a plan.
 
 `Program` gives every program in terms of operations, so a new backend works once its operations do; a fast backend
 overrides programs with fused ones, and the tests want the same bits from both.
@@ -8,46 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from ..formulas import OPTIMIZERS
-from ..plan import SUM_LOSS, Clip, Counter, Opt, Par, Plan, Scalar, largest
-from ..random import permutation
-from ..state import State
+from ..core.formulas import OPTIMIZERS
+from ..core.plan import SUM_LOSS, Clip, Counter, Opt, Par, Plan, Scalar, largest
+from ..core.random import permutation
+from ..core.state import State
+from .data import Array, Data, Sums
 from .passes import Passes, view_of
-
-Array = npt.NDArray[Any]
-Sums = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Data:
-    """What a fit reads: arrays are checked, never copied, and converted batch by batch.
-
-    Attributes:
-        X: (n, I), any real dtype and strides.
-        y: (n, T) targets, any real dtype and strides; None to predict.
-        w: (n,) weights of the model's dtype, or None.
-        order: (n,) int64: step s trains on the rows order[s * batch_size : (s + 1) * batch_size]; None is 0, 1, 2, ...
-        batch_size: rows a step; the last step may have fewer.
-    """
-
-    X: Array
-    y: Array | None
-    w: Array | None
-    order: npt.NDArray[np.int64] | None
-    batch_size: int
-
-    @property
-    def steps(self) -> int:
-        """Steps in an epoch."""
-        return int(-(-self.X.shape[0] // self.batch_size))
-
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -69,8 +41,11 @@ class Program(Passes):
     Programs hold addresses: they cannot be copied or pickled, only made again from a plan and a state.
 
     Raises:
-        Nothing: arguments were checked by `checks.py`.
+        Nothing: arguments were checked by `engine/checks.py`.
     """
+
+    def __init__(self, backend: Backend, plan: Plan, state: State) -> None:
+        super().__init__(backend.operations(plan.dtype), plan, state)
 
     def __reduce__(self) -> Any:
         raise TypeError("a program holds addresses; make another one with Backend.program")
@@ -198,7 +173,7 @@ class Program(Passes):
 
 
 class Operator:
-    """One operation of `operations.py` on one backend, for arrays of one dtype.
+    """One operation of `core/operations.py` on one backend, for arrays of one dtype.
 
     Its arguments are those of its row: the arrays, then the scalars. Nothing about them is checked.
     """
@@ -225,7 +200,7 @@ class Backend:
     name = ""
 
     def operations(self, dtype: Any) -> Mapping[str, Operator]:
-        """The operations of `operations.py`, by name, for arrays of one dtype."""
+        """The operations of `core/operations.py`, by name, for arrays of one dtype."""
         raise NotImplementedError
 
     def program(self, plan: Plan, state: State) -> Program:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..declaration import names
+from ..core.declaration import names
 from .base import Callback, CallbackList, History, LambdaCallback
 from .files import CSVLogger, ModelCheckpoint
 from .monitor import Monitor

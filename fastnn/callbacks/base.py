@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..declaration import refuse
+from ..core.declaration import refuse
+from ..core.model import CallbackModel
 from ..errors import ArgumentError, ArgumentTypeError
-
-if TYPE_CHECKING:
-    from ..models import Sequential
 
 Logs = dict[str, Any] | None
 
@@ -118,7 +116,7 @@ class CallbackList(Callback):
         callbacks: Any = None,
         add_history: bool = False,
         add_progbar: bool = False,
-        model: Sequential | None = None,
+        model: CallbackModel | None = None,
         **params: Any,
     ) -> None:
         super().__init__()

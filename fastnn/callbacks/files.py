@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..declaration import refuse, whole
+from ..core.declaration import refuse, whole
 from ..errors import ArgumentError, ArgumentTypeError
 from .base import Callback, Logs
 from .monitor import Monitor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 
-from ..declaration import number
+from ..core.declaration import number
 from ..errors import ArgumentError, ArgumentTypeError
 from .base import Callback, Logs
 

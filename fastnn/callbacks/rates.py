@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from ..declaration import number, refuse, whole
+from ..core.declaration import number, refuse, whole
 from ..errors import ArgumentTypeError
 from .base import Callback, Logs
 from .monitor import Monitor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..declaration import number, refuse, whole
+from ..core.declaration import number, refuse, whole
 from ..errors import FastnnError
 from .base import Callback, Logs
 from .monitor import Monitor

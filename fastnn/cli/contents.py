@@ -31,8 +31,8 @@ def describe(path: str) -> dict[str, Any]:
     Raises:
         FileError: not a file of a network. OSError: it cannot be read.
     """
+    from ..core.plan import Counter
     from ..models import load_model
-    from ..plan import Counter
     from . import schema
 
     model = load_model(path, backend="reference")

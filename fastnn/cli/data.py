@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import random
+from ..core import random
 from ..errors import FastnnError
 from . import arrays, frames
 from .options import count

@@ -94,8 +94,8 @@ def require_folder(option: str, path: Path) -> None:
     Raises:
         FastnnError: it cannot.
     """
+    from ..core.files import require_writable
     from ..errors import FastnnError
-    from ..files import require_writable
 
     try:
         if not path.parent.is_dir() or path.is_dir():

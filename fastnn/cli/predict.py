@@ -188,7 +188,7 @@ def _write(path: Path, predictions: Any, probabilities: Any, told: Schema | None
 
     import numpy as np
 
-    from ..files import write_atomically
+    from ..core.files import write_atomically
 
     if path.suffix.lower() == ".csv":
         write_atomically(path, "".join(_lines(predictions, probabilities, told)).encode())

@@ -103,7 +103,7 @@ def _epoch(backend: str, dtype: str, units: tuple[int, ...], batch: int) -> Call
     import numpy as np
 
     from .. import layers
-    from ..backends.protocol import Data
+    from ..backends.data import Data
     from ..models import Sequential
 
     hidden = [layers.Dense(width, activation="relu", dtype=dtype) for width in units[1:-1]]

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import config
+from ..core.files import write_atomically
 from ..errors import FileError
-from ..files import write_atomically
 from . import archives
 
 Images = NDArray[np.uint8]

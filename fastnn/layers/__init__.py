@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..declaration import names
+from ..core.declaration import names
 from .activation import ELU, Activation, LeakyReLU, ReLU, Softmax
 from .core import Dense, Dropout, Flatten, Reshape
 from .layer import Input, InputLayer, Layer, Shape

@@ -6,9 +6,9 @@ import warnings
 from typing import Any, ClassVar
 
 from .. import activations
-from ..declaration import number
+from ..core.declaration import number
+from ..core.lowering import Lowering
 from ..errors import ArgumentError
-from ..lowering import Lowering
 from .layer import Decays, Layer, Shape, last_axis
 
 

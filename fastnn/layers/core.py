@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from .. import activations, initializers, regularizers
-from ..declaration import number, whole
+from ..core.declaration import number, whole
+from ..core.lowering import Lowering
 from ..errors import ArgumentError, ArgumentTypeError
-from ..lowering import Lowering
 from .layer import Array, Decays, Layer, Shape, Weight, one_dimension, penalty
 
 

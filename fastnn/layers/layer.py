@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from .. import activations, config, declaration
-from ..arrays import numeric
-from ..declaration import Declaration, flag, refuse, whole
+from .. import activations, config
+from ..core import declaration
+from ..core.arrays import numeric
+from ..core.declaration import Declaration, flag, refuse, whole
+from ..core.lowering import Lowering, Penalty
+from ..core.model import LayerOwner
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from ..initializers import Initializer
-from ..lowering import Lowering, Penalty
 from ..regularizers import Regularizer
-
-if TYPE_CHECKING:
-    from ..stack import Stack
 
 Shape = tuple[int, ...]
 Array = npt.NDArray[Any]
@@ -114,7 +113,7 @@ class Layer(Declaration):
         self.name = name or _snake(where)
         self.dtype = config.floatx() if dtype is None else config.dtype_name(where, dtype)
         self.trainable = trainable
-        self._model: Stack | None = None
+        self._model: LayerOwner | None = None
 
     @property
     def trainable(self) -> bool:
@@ -181,7 +180,7 @@ class Layer(Declaration):
     def _forward(self, X: Array, weights: Sequence[Array]) -> Array:
         """Runs a plan of this layer alone on the backend of its model."""
         from .. import backends
-        from ..state import State
+        from ..core.state import State
 
         model = self._model if self.built else None
         builder = Lowering(self.dtype if model is None else model.dtype, X.shape[1])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from .. import initializers, regularizers
-from ..declaration import flag, number
-from ..lowering import Lowering
+from ..core.declaration import flag, number
+from ..core.lowering import Lowering
 from .layer import Array, Decays, Layer, Shape, Weight, last_axis, one_dimension, penalty
 
 

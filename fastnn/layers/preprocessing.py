@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import config, initializers
-from ..arrays import numeric
-from ..declaration import number
+from ..core.arrays import numeric
+from ..core.declaration import number
+from ..core.lowering import Lowering
 from ..errors import ArgumentError, NotBuiltError
-from ..lowering import Lowering
 from .layer import Array, Decays, Layer, Shape, Weight, last_axis, one_dimension
 
 Moments = tuple[Array, Array]  # mean and variance, float64, both () or both (I,)

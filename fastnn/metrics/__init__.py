@@ -8,9 +8,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from .. import eager, losses
-from ..arrays import Array
-from ..declaration import absent, compiled, find, flag, names, number, serialize
+from .. import losses
+from ..backends import eager
+from ..core.arrays import Array
+from ..core.declaration import absent, compiled, find, flag, names, number, serialize
+from ..core.lowering import LossSpec
 from ..errors import ArgumentError
 from ..losses import (
     BCE,
@@ -30,7 +32,6 @@ from ..losses import (
     mse,
     sparse_categorical_crossentropy,
 )
-from ..lowering import LossSpec
 from .accuracies import (
     Accuracy,
     BinaryAccuracy,

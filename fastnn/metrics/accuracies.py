@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import eager
-from ..arrays import Array
-from ..declaration import number
+from ..backends import eager
+from ..core.arrays import Array
+from ..core.declaration import number
+from ..core.lowering import MetricSpec
 from ..errors import ArgumentError
-from ..lowering import MetricSpec
 from .base import Metric
 
 

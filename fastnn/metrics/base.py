@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .. import eager
-from ..arrays import Array
-from ..declaration import Declaration, label, refuse
+from ..backends import eager
+from ..core.arrays import Array
+from ..core.declaration import Declaration, label, refuse
+from ..core.formulas import LOSSES, ROW_METRICS
+from ..core.lowering import FROM_LOGITS, LossSpec, MetricSpec
+from ..core.plan import mean_outputs
 from ..errors import ArgumentError
-from ..formulas import LOSSES, ROW_METRICS
-from ..lowering import FROM_LOGITS, LossSpec, MetricSpec
-from ..plan import mean_outputs
 
 Sums = npt.NDArray[np.float64]
 

@@ -1,10 +1,10 @@
-"""Optimizers by name; their steps are in `formulas.py`. A compiled model's optimizer is bound to its state."""
+"""Optimizers by name; their steps are in `core/formulas.py`. A compiled model's optimizer is bound to its state."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ..declaration import absent, compiled, find, names, number, refuse, serialize
+from ..core.declaration import absent, compiled, find, names, number, refuse, serialize
 from . import schedules
 from .base import COMMON, Optimizer
 from .schedules import LearningRateSchedule

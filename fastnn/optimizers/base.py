@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from ..declaration import RENAMED, Declaration, label, number, refuse, serialize
+from ..core.declaration import RENAMED, Declaration, label, number, refuse, serialize
+from ..core.lowering import OptimizerSpec
+from ..core.plan import Counter, Scalar
 from ..errors import ArgumentError, ArgumentTypeError
-from ..lowering import OptimizerSpec
-from ..plan import Counter, Scalar
 from . import schedules
 from .schedules import LearningRateSchedule
 
 if TYPE_CHECKING:
-    from ..state import State
+    from ..core.state import State
 
 COMMON = ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "name")
 

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..declaration import Declaration, absent, find, flag, names, number, serialize
+from ..core.declaration import Declaration, absent, find, flag, names, number, serialize
 from ..errors import ArgumentError, ArgumentTypeError
 
 

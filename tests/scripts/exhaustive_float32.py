@@ -1,4 +1,4 @@
-"""The error of each float32 function of `fastnn/arithmetic.py` over all 2^32 arguments, against float64.
+"""The error of each float32 function of `fastnn/core/arithmetic.py` over all 2^32 arguments, against float64.
 
 The oracle is NumPy's float64 function (math.erfc for the normal distribution), whose own error is some 2^-29 of a
 float32's last place. An error is in units in the last place of the rounded exact result, or of FLOORS. A result of +0
@@ -34,8 +34,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn import arithmetic
-from fastnn.backends.reference.algebra import NumpyAlgebra
+from fastnn.core import arithmetic
+from fastnn.core.algebra import NumpyAlgebra
 
 Array = np.ndarray[Any, Any]
 

@@ -1,11 +1,11 @@
-"""Make the constants and polynomial tables of ``fastnn/arithmetic.py`` (needs mpmath; about 5 s).
+"""Make the constants and polynomial tables of ``fastnn/core/arithmetic.py`` (needs mpmath; about 5 s).
 
 Every polynomial is a weighted least-squares fit on Chebyshev nodes in 60 digits, which is within a small factor of
 minimax. The coefficients are rounded to the dtype one by one, constant first, and the rest refitted after each
 rounding.
 
     python tests/scripts/fit_polynomials.py            print the tables, with each fit's largest weighted error
-    python tests/scripts/fit_polynomials.py --check    compare them with fastnn.arithmetic; exit code 1 if they differ
+    python tests/scripts/fit_polynomials.py --check    compare with fastnn.core.arithmetic; exit code 1 if they differ
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def tables() -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, float]]]:
 def main() -> int:
     made, errors = tables()
     if sys.argv[1:] == ["--check"]:
-        from fastnn import arithmetic
+        from fastnn.core import arithmetic
 
         wrong = [name for name, table in made.items() if getattr(arithmetic, name) != table]
         print("different: " + ", ".join(wrong) if wrong else f"{len(made)} tables agree")

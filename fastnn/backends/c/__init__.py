@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ... import config
+from ...core.operations import OPERATIONS, Family, Operation
+from ...core.plan import Plan, largest, padded
+from ...core.state import State, aligned
 from ...errors import BackendError
-from ...operations import OPERATIONS, Family, Operation
-from ...plan import Plan, largest, padded
-from ...state import State, aligned
+from ..data import Array, Data, Sums
 from ..operators import GEMMS, TOTALS, CompiledOperator, forward_threads, large_layers, step_threads, threads_for
-from ..protocol import Array, Backend, Data, Program, Sums, exclusive
+from ..protocol import Backend, Program, exclusive
 
 try:
     from ._fastnn import ffi, lib  # type: ignore[import-not-found]

@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ... import config
-from ...formulas import LOSS_NAMES, ROW_METRICS
-from ...operations import OPERATIONS, Family, Operation
-from ...plan import I, Kind, Los, Plan, mean_outputs, padded
-from ...state import State, aligned
+from ...core.formulas import LOSS_NAMES, ROW_METRICS
+from ...core.operations import OPERATIONS, Family, Operation
+from ...core.plan import I, Kind, Los, Plan, mean_outputs, padded
+from ...core.state import State, aligned
+from ..data import Array, Data, Sums
 from ..operators import GEMMS, TOTALS, CompiledOperator, forward_threads, large_layers, step_threads, threads_for
-from ..protocol import Array, Backend, Data, Program, Sums, exclusive
+from ..protocol import Backend, Program, exclusive
 from . import call as c
 from . import team
 from .elementwise import SOURCE_DTYPES

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from ... import arithmetic as ar
-from ... import formulas
-from ...plan import largest
+from ...core import arithmetic as ar
+from ...core import formulas
+from ...core.plan import largest
 from .frame import Frame, choose, kernel
 from .lanes import FLOATS, I32, I64, LANES, SUFFIX, Lanes, Value, call_intrinsic
 

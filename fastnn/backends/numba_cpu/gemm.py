@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...arithmetic import K_CHUNK
+from ...core.arithmetic import K_CHUNK
 from ..operators import SECOND_CACHE
 from .frame import Frame, Kernel, kernel
 from .gemm_blocks import ALIAS_BYTES, PACK_PANELS, ROWS, packed_columns, packed_rows

@@ -8,7 +8,7 @@ from typing import Any
 
 from numba.extending import register_jitable
 
-from ...arithmetic import K_CHUNK
+from ...core.arithmetic import K_CHUNK
 from ..operators import SECOND_CACHE
 from .frame import Frame, Kernel, register
 from .gemm_tile import BYTES, FAR, NARROW_ROWS, PACKED, SLOPE, TILE_ROWS, Product, add, begin, finish, gemm_tiles

@@ -7,7 +7,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils
 
-from ...arithmetic import K_CHUNK
+from ...core.arithmetic import K_CHUNK
 from .exchange import load_rest, load_whole
 from .frame import Frame, Kernel, chosen
 from .gemm_blocks import ROWS

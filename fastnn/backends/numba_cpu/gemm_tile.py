@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, NamedTuple
 
-from ...formulas import relu_slope
+from ...core.formulas import relu_slope
 from .cpu import vector_bytes
 from .frame import Frame, chosen
 from .lanes import I64, Lanes, Value

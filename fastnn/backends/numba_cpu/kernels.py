@@ -10,7 +10,7 @@ from typing import Any
 
 from llvmlite import binding, ir
 
-from ...files import write_atomically
+from ...core.files import write_atomically
 
 # The families register their kernels when they are imported.
 from . import elementwise, gemm, gemm_tile, losses, normalization, optimizers, philox, softmax  # noqa: F401

@@ -1,5 +1,5 @@
-"""The algebra of `arithmetic.py` over LLVM vectors. They are explicit, so nothing depends on a vectoriser, and a
-formula of `formulas.py` is traced into a kernel as it stands."""
+"""The algebra of `core/arithmetic.py` over LLVM vectors. They are explicit, so nothing depends on a vectoriser, and a
+formula of `core/formulas.py` is traced into a kernel as it stands."""
 
 from __future__ import annotations
 

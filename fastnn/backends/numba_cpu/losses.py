@@ -7,9 +7,9 @@ from typing import Any
 
 from llvmlite import ir
 
-from ... import arithmetic as ar
-from ... import formulas
-from ...formulas import PROBABILITY_FLOOR
+from ...core import arithmetic as ar
+from ...core import formulas
+from ...core.formulas import PROBABILITY_FLOOR
 from .frame import Frame, kernel
 from .lanes import I64, Value, call_intrinsic
 from .reductions import INFINITY, Columns, Row, choose_by_rows, smaller

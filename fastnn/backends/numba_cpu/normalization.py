@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ... import formulas
+from ...core import formulas
 from .elementwise import map_kernel
 from .frame import Frame, choose, kernel
 from .lanes import Lanes, Value

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...arithmetic import K_CHUNK
-from ...operations import Family
+from ...core.arithmetic import K_CHUNK
+from ...core.operations import Family
 from ..operators import ROW_BLOCK
 from . import call as c
 from .elementwise import (

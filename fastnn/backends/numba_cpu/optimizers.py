@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ... import formulas
+from ...core import formulas
 from .frame import Frame, choose
 from .lanes import I64, LANES
 

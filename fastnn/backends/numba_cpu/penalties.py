@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...arithmetic import BLOCK
+from ...core.arithmetic import BLOCK
 from . import call as c
 from . import table as t
 from .elementwise import sum_abs, sum_squares

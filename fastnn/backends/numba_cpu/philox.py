@@ -1,4 +1,4 @@
-"""Philox4x32-10 on vectors of 16 counters, as `fastnn/random.py` defines it: dropout, and the shuffle of an epoch.
+"""Philox4x32-10 on vectors of 16 counters, as `fastnn/core/random.py` defines it: dropout, and the shuffle of an epoch.
 
 A dropout mask is a function of (seed, step, layer, element). In a step the forward pass leaves it for the backward
 pass, a bit an element: ten rounds of products cost more than a bit's way through the cache.
@@ -11,7 +11,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils
 
-from ...random import MULTIPLIERS, ROUNDS, WEYL, Purpose
+from ...core.random import MULTIPLIERS, ROUNDS, WEYL, Purpose
 from .frame import Frame, kernel
 from .lanes import I1, I32, I64, LANES, Value, splat
 

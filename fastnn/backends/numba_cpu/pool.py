@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ...state import aligned
+from ...core.state import aligned
 from . import jit
 from .memory import integer_at, set_integer
 from .threads import (

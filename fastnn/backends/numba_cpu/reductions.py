@@ -9,7 +9,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils
 
-from ... import arithmetic as ar
+from ...core import arithmetic as ar
 from .exchange import exchange
 from .frame import Frame, choose
 from .lanes import I32, I64, LANES, Lanes, Value

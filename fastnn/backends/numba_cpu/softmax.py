@@ -7,7 +7,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from ... import arithmetic as ar
+from ...core import arithmetic as ar
 from .frame import kernel
 from .lanes import Value
 from .reductions import INFINITY, Columns, Row, by_rows, larger

@@ -1,9 +1,9 @@
-"""The columns of `plan.py` and the codes of its tables as plain integers, which Numba reads as constants."""
+"""The columns of `core/plan.py` and the codes of its tables as plain integers, which Numba reads as constants."""
 
 from __future__ import annotations
 
-from ...formulas import LOSS_NAMES, METRIC_NAMES, OPTIMIZERS, ROW_METRICS
-from ...plan import Batch, Clip, Counter, I, Kind, Los, Met, Opt, Par, Role, Scalar
+from ...core.formulas import LOSS_NAMES, METRIC_NAMES, OPTIMIZERS, ROW_METRICS
+from ...core.plan import Batch, Clip, Counter, I, Kind, Los, Met, Opt, Par, Role, Scalar
 
 DENSE, ACTIVATION, SOFTMAX, DROPOUT, AFFINE, STANDARDIZE, BATCH_NORM, LAYER_NORM = (int(kind) for kind in Kind)
 I_KIND, I_CODE, I_SRC, I_DST, I_INPUTS, I_OUTPUTS, I_KERNEL, I_BIAS, I_CONSTANT, I_LAYER = (

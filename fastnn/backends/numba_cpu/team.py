@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...state import aligned
+from ...core.state import aligned
 from .. import kept
 from . import jit
 from .pool import POOL, helping, region

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...plan import ROW_ALIAS, ROW_PAD
+from ...core.plan import ROW_ALIAS, ROW_PAD
 from . import call as c
 from . import table as t
 from .jit import device

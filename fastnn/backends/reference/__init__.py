@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from ...core.algebra import NumpyAlgebra
 from ..protocol import Backend, Operator
 from . import elementwise, gemm, normalization, optimizers, softmax
-from .algebra import NumpyAlgebra
 from .environment import guarded
 
 
@@ -23,7 +23,7 @@ class ReferenceOperator(Operator):
 
 
 class ReferenceBackend(Backend):
-    """Every operation by the formulas of `formulas.py` over arrays; programs are those of `protocol.Program`."""
+    """Every operation by the formulas of `core/formulas.py` over arrays; programs are those of `protocol.Program`."""
 
     name = "reference"
 

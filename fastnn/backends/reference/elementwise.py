@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ...formulas import ACTIVATIONS, LOSSES, Loss
-from ...random import Purpose, bits32, dropout_threshold
-from .algebra import Array, NumpyAlgebra
+from ...core.algebra import Array, NumpyAlgebra
+from ...core.formulas import ACTIVATIONS, LOSSES, Loss
+from ...core.random import Purpose, bits32, dropout_threshold
 from .softmax import row_fold, row_sum
 
 Operation = Callable[..., None]

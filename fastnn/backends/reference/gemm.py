@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...arithmetic import K_CHUNK
-from .algebra import Array, NumpyAlgebra
+from ...core.algebra import Array, NumpyAlgebra
+from ...core.arithmetic import K_CHUNK
 
 Operation = Callable[..., None]
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ... import formulas as f
-from ...arithmetic import K_CHUNK
-from .algebra import Array, NumpyAlgebra
+from ...core import formulas as f
+from ...core.algebra import Array, NumpyAlgebra
+from ...core.arithmetic import K_CHUNK
 from .gemm import product
 from .softmax import row_fold, row_sum
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ...arithmetic import BLOCK, LANES
-from ...formulas import OPTIMIZERS, Optimizer, decay, penalty_slope
-from .algebra import Array, NumpyAlgebra
+from ...core.algebra import Array, NumpyAlgebra
+from ...core.arithmetic import BLOCK, LANES
+from ...core.formulas import OPTIMIZERS, Optimizer, decay, penalty_slope
 from .softmax import fold_lanes
 
 Operation = Callable[..., None]

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ... import arithmetic as ar
-from ...arithmetic import INFINITY, LANES
-from ...formulas import PROBABILITY_FLOOR, clip
-from .algebra import Array, NumpyAlgebra
+from ...core import arithmetic as ar
+from ...core.algebra import Array, NumpyAlgebra
+from ...core.arithmetic import INFINITY, LANES
+from ...core.formulas import PROBABILITY_FLOOR, clip
 
 Operation = Callable[..., None]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from .layers import Layer, Shape
+from ..layers import Layer, Shape
 
 
 def text(name: str, layers: Sequence[Layer], shapes: Sequence[Shape]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import FileError
+from ..errors import FileError
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]

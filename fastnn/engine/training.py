@@ -6,23 +6,22 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from . import config
-from .backends.protocol import Data, Program
-from .callbacks import CallbackList, History
-from .declaration import flag, number, whole
-from .errors import ArgumentError, ArgumentTypeError
-from .plan import Counter
+from .. import config
+from ..backends.data import Data
+from ..backends.protocol import Program
+from ..callbacks import CallbackList, History
+from ..core.declaration import flag, number, whole
+from ..core.plan import Counter
+from ..errors import ArgumentError, ArgumentTypeError
+from .compiling import Engine
+from .model import TrainableModel
 from .progress import Progress, verbosity
 from .slices import Interrupts, Pace, Steps
-
-if TYPE_CHECKING:
-    from .compiling import Engine
-    from .models import Sequential
 
 Array = npt.NDArray[Any]
 Logs = dict[str, float]
@@ -53,7 +52,7 @@ class Rows:
 
 
 def fit(
-    model: Sequential,
+    model: TrainableModel,
     x: Any,
     y: Any,
     batch_size: int | None,
@@ -159,7 +158,7 @@ def score(engine: Engine, data: Data, hooks: CallbackList, prefix: str = "", pro
 
 
 def evaluate(
-    model: Sequential,
+    model: TrainableModel,
     x: Any,
     y: Any,
     batch_size: int | None,
@@ -189,7 +188,7 @@ def evaluate(
 
 
 def predict(
-    model: Sequential, x: Any, batch_size: int | None, verbose: Any, limit: int | None, callbacks: Any
+    model: TrainableModel, x: Any, batch_size: int | None, verbose: Any, limit: int | None, callbacks: Any
 ) -> Array:
     """The predictions of x, of `limit` batches where that is given; see `Sequential.predict`."""
     require_rows("predict", x)

@@ -1,4 +1,4 @@
-"""The algebra of `arithmetic.py` on NumPy arrays, with an fma that rounds once, in NumPy's own operations."""
+"""The algebra of `core/arithmetic.py` on NumPy arrays, with an fma that rounds once, in NumPy's own operations."""
 
 from __future__ import annotations
 

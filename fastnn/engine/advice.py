@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .layers import Activation, BatchNormalization, Dense, Layer, LayerNormalization, Normalization, Rescaling
-from .losses import BinaryCrossentropy, CategoricalCrossentropy, Loss, SparseCategoricalCrossentropy
-from .metrics import Metric
+from ..layers import Activation, BatchNormalization, Dense, Layer, LayerNormalization, Normalization, Rescaling
+from ..losses import BinaryCrossentropy, CategoricalCrossentropy, Loss, SparseCategoricalCrossentropy
+from ..metrics import Metric
 
 # What moves and scales outputs, so that they are no longer those of an activation before it.
 _MAPS = (BatchNormalization, LayerNormalization, Normalization, Rescaling)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from .errors import ArgumentError
+from ..errors import ArgumentError
 
 LIVE_AFTER = 0.2  # seconds: shorter work gets no live display
 BAR = 20  # characters at most; it gives way to the numbers

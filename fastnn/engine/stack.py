@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy.typing as npt
 
-from . import compiling, config
-from .arrays import numeric
+from .. import config
+from ..core.arrays import numeric
+from ..core.declaration import flag, label
+from ..core.plan import Counter
+from ..errors import ArgumentError, ArgumentTypeError, FastnnError, NotBuiltError
+from ..layers import Input, Layer, Shape
+from . import compiling
 from .compiling import Engine, Recipe
-from .declaration import flag, label
-from .errors import ArgumentError, ArgumentTypeError, FastnnError, NotBuiltError
-from .layers import Input, Layer, Shape
-from .plan import Counter
 
 Array = npt.NDArray[Any]
 

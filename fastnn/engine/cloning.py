@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
-from . import layers as layer_module
-from .declaration import refuse
-from .errors import ArgumentError, ArgumentTypeError, FastnnError
-from .layers import Input, Layer
+from .. import layers as layer_module
+from ..core.declaration import refuse
+from ..errors import ArgumentError, ArgumentTypeError, FastnnError
+from ..layers import Input, Layer
+from .model import TrainableModel
 
-if TYPE_CHECKING:
-    from .sequential import Sequential
+Model = TypeVar("Model", bound=TrainableModel)
 
 
-def model_from_config(cls: type[Sequential], config: Mapping[str, Any]) -> Sequential:
+def model_from_config(cls: type[Model], config: Mapping[str, Any]) -> Model:
     """A model of the layers of `Sequential.get_config()`.
 
     Raises:
@@ -32,12 +32,12 @@ def model_from_config(cls: type[Sequential], config: Mapping[str, Any]) -> Seque
     return model
 
 
-def to_json(model: Sequential, **kwargs: Any) -> str:
+def to_json(model: TrainableModel, **kwargs: Any) -> str:
     """The text that `model_from_json` reads; see `Sequential.to_json`."""
     return json.dumps({"class_name": "Sequential", "config": model.get_config()}, **kwargs)
 
 
-def model_from_json(cls: type[Sequential], text: Any, custom_objects: Any = None) -> Sequential:
+def model_from_json(cls: type[Model], text: Any, custom_objects: Any = None) -> Model:
     """A model of a text of `to_json`; see `models.model_from_json`."""
     refuse("model_from_json", {"custom_objects": custom_objects}, {"custom_objects": None}, ("json_string",))
     if not isinstance(text, str):
@@ -57,8 +57,8 @@ def model_from_json(cls: type[Sequential], text: Any, custom_objects: Any = None
 
 
 def clone_model(
-    cls: type[Sequential], model: Any, clone_function: Callable[[Layer], Layer] | None = None, **kwargs: Any
-) -> Sequential:
+    cls: type[Model], model: Any, clone_function: Callable[[Layer], Layer] | None = None, **kwargs: Any
+) -> Model:
     """A model of equal layers with weights of its own; see `models.clone_model`."""
     defaults = {"input_tensors": None, "call_function": None, "recursive": False}
     refuse("clone_model", kwargs, defaults, ("model", "clone_function"))

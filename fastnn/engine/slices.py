@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .backends.protocol import Data, Program
-from .callbacks import CallbackList, TerminateOnNaN
-from .plan import SUM_COUNT, SUM_LOSS, Counter
+from ..backends.data import Data
+from ..backends.protocol import Program
+from ..callbacks import CallbackList, TerminateOnNaN
+from ..core.plan import SUM_COUNT, SUM_LOSS, Counter
 
 if TYPE_CHECKING:
+    from ..optimizers import Optimizer
     from .compiling import Engine
-    from .optimizers import Optimizer
 
 SLICE_SECONDS = 0.05  # between two looks at Ctrl-C, progress and callbacks
 

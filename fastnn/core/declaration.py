@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, ClassVar, Self
 
-from .errors import ArgumentError, ArgumentTypeError, nearest
+from ..errors import ArgumentError, ArgumentTypeError, nearest
 
 # What older scripts call an argument that is still there.
 RENAMED = {

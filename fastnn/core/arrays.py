@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import ArgumentTypeError
+from ..errors import ArgumentTypeError
 
 Array = npt.NDArray[Any]
 

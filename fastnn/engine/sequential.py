@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import backends, cloning, compiling, saving, summaries, training
-from .backends.protocol import Data
+from .. import backends
+from ..backends.data import Data
+from ..core.declaration import refuse
+from ..core.plan import Counter
+from ..errors import ArgumentError, ModelAdvice
+from . import cloning, compiling, saving, summaries, training
 from .compiling import Recipe
-from .declaration import refuse
-from .errors import ArgumentError, ModelAdvice
-from .plan import Counter
 from .stack import Stack
 
 if TYPE_CHECKING:
-    from .callbacks import History
+    from ..callbacks import History
+    from ..losses import Loss
+    from ..metrics import Metric
+    from ..optimizers import Optimizer
     from .compiling import Engine
-    from .losses import Loss
-    from .metrics import Metric
-    from .optimizers import Optimizer
 
 Array = npt.NDArray[Any]
 

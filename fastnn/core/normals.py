@@ -105,7 +105,7 @@ def _centred(seed: int, purpose: int, step: int, layer: int, n: int, start: int)
 
 
 def _quantiles(q: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    from .backends.reference.algebra import NumpyAlgebra  # here, since few models need the package
+    from .algebra import NumpyAlgebra  # here, since few models need it
 
     return np.asarray(NumpyAlgebra("float64").apply(_normal_quantile, q))
 

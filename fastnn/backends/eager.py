@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from . import backends, config
-from .arrays import Array, numeric
-from .declaration import whole
-from .errors import ArgumentError
-from .formulas import SPARSE_LOSSES
-from .lowering import FROM_LOGITS, LossSpec, smoothing
+from .. import backends, config
+from ..core.arrays import Array, numeric
+from ..core.declaration import whole
+from ..core.formulas import SPARSE_LOSSES
+from ..core.lowering import FROM_LOGITS, LossSpec, smoothing
+from ..errors import ArgumentError
 
 Totals = npt.NDArray[np.float64]
 

@@ -367,7 +367,7 @@ OPERATIONS: dict[str, Operation] = {row.name: row for row in _rows()}
 
 
 def table() -> str:
-    """The operation table as Markdown, for `fastnn/README.md`: `python -m fastnn.operations` prints it."""
+    """The operation table as Markdown, for `fastnn/README.md`: `python -m fastnn.core.operations` prints it."""
     lines = ["| operation | arguments | scalars | meaning | bound |", "| --- | --- | --- | --- | --- |"]
     for row in OPERATIONS.values():
         scalars = ", ".join(name for name in row.scalars if name != "unused")

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import losses
-from .arrays import numeric
-from .errors import ArgumentError, ArgumentTypeError
-from .plan import Plan, largest
+from .. import losses
+from ..core.arrays import numeric
+from ..core.plan import Plan, largest
+from ..errors import ArgumentError, ArgumentTypeError
 
 if TYPE_CHECKING:
-    from .layers import Layer, Shape
+    from ..layers import Layer, Shape
 
 Array = npt.NDArray[Any]
 Scan = Callable[[Array], int]

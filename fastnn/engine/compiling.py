@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import backends, losses, metrics, optimizers
+from .. import backends, losses, metrics, optimizers
+from ..core.lowering import Lowering
+from ..core.plan import SUM_COUNT, SUM_LOSS, Counter, Met, Plan, Scalar
+from ..core.state import State
+from ..errors import ArgumentError, ArgumentTypeError
+from ..losses import Loss
+from ..metrics import Metric
+from ..optimizers import Optimizer
 from .checks import Checks
-from .errors import ArgumentError, ArgumentTypeError
-from .losses import Loss
-from .lowering import Lowering
-from .metrics import Metric
-from .optimizers import Optimizer
-from .plan import SUM_COUNT, SUM_LOSS, Counter, Met, Plan, Scalar
-from .state import State
 
 if TYPE_CHECKING:
-    from .backends.protocol import Backend, Program
-    from .layers import Layer, Shape
+    from ..backends.protocol import Backend, Program
+    from ..layers import Layer, Shape
 
 Array = npt.NDArray[Any]
 Sums = npt.NDArray[np.float64]

@@ -8,23 +8,22 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from . import backends, compiling, losses, metrics, optimizers, tensors
-from .cloning import model_from_config
-from .declaration import serialize
-from .errors import ArgumentError, ArgumentTypeError, FileError
-from .files import write_atomically
-from .formulas import OPTIMIZERS
-from .plan import Counter, Opt, Parameter, Scalar
+from .. import backends, losses, metrics, optimizers
+from ..core.declaration import serialize
+from ..core.files import write_atomically
+from ..core.formulas import OPTIMIZERS
+from ..core.plan import Counter, Opt, Parameter, Scalar
+from ..errors import ArgumentError, ArgumentTypeError, FileError
+from . import compiling, tensors
+from .cloning import Model, model_from_config
+from .compiling import Engine
+from .model import TrainableModel
 from .tensors import TensorFile
-
-if TYPE_CHECKING:
-    from .compiling import Engine
-    from .models import Sequential
 
 Array = npt.NDArray[Any]
 Names = Sequence[Sequence[str]]  # of each parameter in the order of the layout: its layer's and its own
@@ -33,7 +32,7 @@ FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 STATE = {"optimizer/scalars": FLOATS[1:], "state/counters": (np.dtype(np.int64),)}
 
 
-def save(model: Sequential, filepath: str | os.PathLike[str], overwrite: bool) -> None:
+def save(model: TrainableModel, filepath: str | os.PathLike[str], overwrite: bool) -> None:
     """Writes a model; see `Sequential.save`."""
     path = _free_path("save", filepath, overwrite)
     description = {
@@ -44,12 +43,12 @@ def save(model: Sequential, filepath: str | os.PathLike[str], overwrite: bool) -
     _write(path, model, description)
 
 
-def save_weights(model: Sequential, filepath: str | os.PathLike[str], overwrite: bool) -> None:
+def save_weights(model: TrainableModel, filepath: str | os.PathLike[str], overwrite: bool) -> None:
     """Writes what a model has learned; see `Sequential.save_weights`."""
     _write(_free_path("save_weights", filepath, overwrite), model, {})
 
 
-def load(cls: type[Sequential], filepath: str | os.PathLike[str], compile: bool, backend: Any) -> Sequential:
+def load(cls: type[Model], filepath: str | os.PathLike[str], compile: bool, backend: Any) -> Model:
     """A model of a file; see `models.load_model`."""
     path = _path("load_model", filepath)
     backends.get(backend)  # a name that cannot be is refused before the file is blamed
@@ -74,7 +73,7 @@ def load(cls: type[Sequential], filepath: str | os.PathLike[str], compile: bool,
     return model
 
 
-def load_weights(model: Sequential, filepath: str | os.PathLike[str]) -> None:
+def load_weights(model: TrainableModel, filepath: str | os.PathLike[str]) -> None:
     """Reads a file into a model; see `Sequential.load_weights`."""
     path = _path("load_weights", filepath)
     engine = model.engine()
@@ -91,7 +90,7 @@ def load_weights(model: Sequential, filepath: str | os.PathLike[str]) -> None:
 # writing
 
 
-def _write(path: Path, model: Sequential, description: Mapping[str, Any]) -> None:
+def _write(path: Path, model: TrainableModel, description: Mapping[str, Any]) -> None:
     engine = model.engine()
     known = {
         "parameters": [[p.layer, p.name] for p in engine.plan.layout.parameters],
@@ -106,7 +105,7 @@ def _write(path: Path, model: Sequential, description: Mapping[str, Any]) -> Non
         )
 
 
-def _compile_config(model: Sequential) -> dict[str, Any] | None:
+def _compile_config(model: TrainableModel) -> dict[str, Any] | None:
     told = model.recipe
     if told is None:
         return None
@@ -136,7 +135,7 @@ def _checked_metadata(metadata: Any) -> dict[str, Any]:
 # reading
 
 
-def _built(cls: type[Sequential], file: TensorFile, backend: Any) -> Sequential:
+def _built(cls: type[Model], file: TensorFile, backend: Any) -> Model:
     """The model of a file, compiled where a backend is given; nothing of its size exists before its tensors match."""
     description = file.description
     model = model_from_config(cls, description["model"]["config"])
@@ -183,7 +182,7 @@ def _matched(file: TensorFile, wanted: Sequence[Parameter]) -> Names:
     return names
 
 
-def _same_optimizer(model: Sequential, file: TensorFile) -> bool:
+def _same_optimizer(model: TrainableModel, file: TensorFile) -> bool:
     """Whether a file has the state of the kind of optimizer that the model is compiled with."""
     kept, here = file.description.get("optimizer"), _optimizer(model)
     if kept is None or here is None:
@@ -228,7 +227,7 @@ def _check_state(file: TensorFile, name: str, found: Array) -> None:
 # both
 
 
-def _optimizer(model: Sequential) -> str | None:
+def _optimizer(model: TrainableModel) -> str | None:
     """The name of the optimizer's formula, which decides what state it has; None where the model is not compiled."""
     return list(OPTIMIZERS)[model.engine().plan.optimizer[Opt.CODE]] if model.compiled else None
 

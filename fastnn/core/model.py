@@ -1,0 +1,64 @@
+"""What layers, callbacks and the engine may ask of a model, so that none of them imports the class that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+class LayerOwner(Protocol):
+    """The model that a layer is part of, which holds its weights."""
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes weights at all."""
+
+    @property
+    def built(self) -> bool:
+        """Whether the input shape is known."""
+
+    @property
+    def dtype(self) -> str:
+        """Of the weights: "float32" or "float64"."""
+
+    def input_shape_of(self, layer: Any) -> tuple[int, ...]:
+        """The shape of one row that goes into a layer of a built model."""
+
+    def parameters_of(self, layer: Any) -> list[Array]:
+        """Views of the parameters of one layer."""
+
+    def assign(self, views: Sequence[Array], values: Sequence[Any], where: str) -> None:
+        """Writes arrays into views, after checking all of them."""
+
+    def engine(self) -> Any:
+        """The plan and state of the model, with its backend."""
+
+
+class CallbackModel(Protocol):
+    """The model that a callback watches."""
+
+    stop_training: bool
+
+    @property
+    def optimizer(self) -> Any:
+        """The optimizer, or None."""
+
+    @property
+    def metrics(self) -> Sequence[Any]:
+        """The metrics of `compile`."""
+
+    def get_weights(self) -> list[Array]:
+        """Copies of all parameters."""
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Sets all parameters."""
+
+    def save(self, filepath: Any, overwrite: bool = True) -> None:
+        """Writes the model to a file."""
+
+    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
+        """Writes what the model has learned to a file."""

@@ -1,0 +1,59 @@
+"""What training, saving and cloning may ask of a model; `sequential.py` is what answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from ..callbacks import History
+from ..core.model import CallbackModel, LayerOwner
+from ..layers import Layer
+from .compiling import Engine, Recipe
+
+
+class TrainableModel(LayerOwner, CallbackModel, Protocol):
+    """A model that can be trained, saved and made again from its configuration."""
+
+    name: str
+    seed: int
+    history: History | None
+    metadata: dict[str, Any]
+
+    def __init__(self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None) -> None:
+        """A model of layers."""
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers in order."""
+
+    @property
+    def compiled(self) -> bool:
+        """Whether `compile` was called."""
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """What `compile` was told."""
+
+    def add(self, layer: Any) -> None:
+        """Puts a layer, or first an `Input`, on top."""
+
+    def get_config(self) -> Mapping[str, Any]:
+        """Name, input shape and layers, without weights."""
+
+    def compile(
+        self, optimizer: Any, loss: Any, metrics: Any, *, weighted_metrics: Any = None, backend: Any = "auto"
+    ) -> None:
+        """Says how to train."""
+
+    def engine(self) -> Engine:
+        """The plan and state, made when first needed."""
+
+    def trainable_engine(self, x: Any) -> Engine:
+        """The engine of a compiled model; one without an input shape takes that of x."""
+
+    def predicting_engine(self, x: Any) -> Engine:
+        """The engine; a model without an input shape takes that of x."""
+
+    def undone_if_refused(self) -> AbstractContextManager[None]:
+        """What is tried on data inside leaves the model as it was if the data are refused."""
