@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from cffi import FFI
@@ -16,15 +19,17 @@ from generate import write  # noqa: E402 - beside this file, which is not in a p
 # -Os or -O1 of a distribution would cost speed, never bits: what follows comes later on the command line.
 FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-fast-math", "-fno-math-errno", "-fvisibility=hidden", "-g0"]
 THREADS = [] if os.name == "nt" else ["-pthread"]
+# Those that take longest to compile first, so that no core is left with one of them at the end.
 FILES = (
-    "gemm", "gemm_few", "gemm_blocks", "transpose", "elementwise", "softmax", "losses", "normalization", "optimizers",
-    "philox", "prefetch", "dense", "rows", "penalties", "parameters", "network", "worker", "levels", "operations",
-    "programs", "threads", "pool", "fma",
+    "gemm_blocks", "gemm_few", "elementwise", "softmax", "losses", "normalization", "parameters", "optimizers", "rows",
+    "gemm", "dense", "worker", "transpose", "network", "philox", "penalties", "operations", "threads", "programs",
+    "prefetch", "levels", "pool", "fma",
 )  # fmt: skip
 
 # setuptools wants paths relative to the folder of setup.py, which is where it runs this.
 HERE = "csrc"
-GENERATED = Path("build", "generated")
+# What the generated headers are made from.
+CONTRACT = [f"fastnn/core/{name}.py" for name in ("arithmetic", "formulas", "operations", "plan", "random")]
 
 
 def declarations() -> str:
@@ -33,8 +38,9 @@ def declarations() -> str:
     return text.partition("/* declarations:")[2].partition("*/")[2].partition("/* end of declarations */")[0]
 
 
-write(GENERATED)
-INCLUDE = [HERE, str(GENERATED)]
+generated = Path(tempfile.mkdtemp(prefix="fastnn-headers-"))
+atexit.register(shutil.rmtree, generated, ignore_errors=True)
+write(generated)
 
 library = FFI()
 library.cdef(declarations())
@@ -42,8 +48,8 @@ library.set_source(
     "fastnn.backends.c._fastnn",
     '#include "fastnn.h"',
     sources=[f"{HERE}/{name}.c" for name in FILES],
-    depends=[*(f"{HERE}/{path.name}" for path in SOURCE.glob("*.[ch]")), *map(str, GENERATED.glob("*.h"))],
-    include_dirs=INCLUDE,
+    depends=[*(f"{HERE}/{path.name}" for path in SOURCE.glob("*.[ch]")), f"{HERE}/generate.py", *CONTRACT],
+    include_dirs=[HERE, str(generated)],
     extra_compile_args=[*FLAGS, *THREADS],
     extra_link_args=THREADS,
     optional=True,

@@ -10,7 +10,10 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+import support
 from support import Runner, load, threads
+
+support.runs_tests = True
 
 # Child processes import the installed package, not the checkout that they are started in.
 os.environ["PYTHONSAFEPATH"] = "1"

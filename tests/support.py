@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +16,7 @@ import numpy.typing as npt
 import pytest
 
 from fastnn import config
-from fastnn.backends import operators
+from fastnn.backends import kept, operators
 from fastnn.backends.protocol import Backend
 
 Array = npt.NDArray[Any]
@@ -25,8 +28,10 @@ CLASSES = {
     "numba": ("fastnn.backends.numba_cpu", "NumbaBackend"),
     "c": ("fastnn.backends.c", "CBackend"),
 }
-RUNNERS: tuple[Runner, ...] = (("reference", 1), ("numba", 1), ("numba", 2), ("c", 1), ("c", 2))
-TWINS = tuple(runner for runner in RUNNERS if runner[0] != "reference")
+# FASTNN_TEST_ONLY=c leaves the other compiled backends out: for runs of one of them under other conditions.
+ONLY = os.environ.get("FASTNN_TEST_ONLY", "numba,c").split(",")
+TWINS: tuple[Runner, ...] = tuple((name, number) for name in ("numba", "c") if name in ONLY for number in (1, 2))
+RUNNERS: tuple[Runner, ...] = (("reference", 1), *TWINS)
 
 
 def load(name: str) -> Backend:
@@ -38,7 +43,46 @@ def load(name: str) -> Backend:
         if name in os.environ.get("FASTNN_REQUIRE", "").split(","):
             pytest.fail(f"FASTNN_REQUIRE names {name}, which cannot be imported: {error}")
         pytest.skip(f"{name}: {error}")
+    if name == "numba" and runs_tests:
+        _compile_once()
     return backend
+
+
+runs_tests = False  # set by conftest.py: not in the processes that tests start
+
+
+@cache
+def _compile_once() -> None:
+    """All kernels, each dtype by one of the processes that run tests: on cold caches both would compile both."""
+    try:
+        from fcntl import LOCK_EX, flock
+    except ImportError:
+        return
+    if kept.folder() is None:
+        return
+    from fastnn.backends.numba_cpu import team
+
+    second = os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw1"
+    for dtype in DTYPES[::-1] if second else DTYPES:
+        with Path(tempfile.gettempdir(), f"fastnn-tests-{kept.key()}-{dtype}.lock").open("w") as file:
+            flock(file, LOCK_EX)
+            team.compile_all(dtype)
+            team.operations_address(dtype)
+
+
+def present(runners: Sequence[Runner]) -> list[Runner]:
+    """Those whose backend is there; skips the test where none is."""
+    found = []
+    for runner in runners:
+        try:
+            load(runner[0])
+        except pytest.skip.Exception as error:
+            reason = error
+        else:
+            found.append(runner)
+    if runners and not found:
+        raise reason
+    return found
 
 
 @contextmanager
@@ -50,6 +94,11 @@ def threads(runner: Runner) -> Iterator[None]:
             patch.setattr(operators, "FLOPS_PER_THREAD", 1)
         yield
     config.set_num_threads(None)
+
+
+def examples(most: int) -> int:
+    """How many examples hypothesis tries: `most` of them where FASTNN_THOROUGH is set, as CI does, else a third."""
+    return most if os.environ.get("FASTNN_THOROUGH") else most // 3
 
 
 def runner_name(runner: Runner) -> str:

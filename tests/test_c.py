@@ -1,9 +1,8 @@
-"""What the C backend promises beside its bits: every instruction set, threads, a caller's environment, a header that
+"""What the C backend promises beside its bits: threads, a caller's environment, a header that
 serves without Python, and texts for what it refuses."""
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
@@ -13,7 +12,6 @@ import sysconfig
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,6 @@ from fastnn.core.lowering import Lowering, MetricSpec
 from fastnn.core.plan import Clip, I, Kind, Opt, Plan
 from fastnn.core.state import State
 from fastnn.errors import BackendError
-from golden_run import digests
 from plans import ADAM, Model
 from small_run import ROWS, X, plan, trained
 from support import DTYPES, load, threads
@@ -59,60 +56,6 @@ def child(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
         text=True,
         timeout=1200,
     )
-
-
-# --- instruction sets -----------------------------------------------------------------------------------------------
-
-
-@cache
-def supported() -> set[str]:
-    """The instruction sets of this processor."""
-    load("c")
-    from fastnn.backends.c import ffi, lib
-
-    before = lib.fnn_level()
-    found = {level for level in LEVELS if lib.fnn_set_level(level.encode()) == lib.FNN_OK}
-    assert lib.fnn_set_level(ffi.string(before)) == lib.FNN_OK
-    return found
-
-
-@cache
-def expected(dtype: str) -> dict[str, str]:
-    return digests(load("reference"), dtype)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("level", LEVELS)
-def test_instruction_sets_agree(level: str, dtype: str) -> None:
-    if level not in supported():
-        pytest.skip(f"this processor has no {level}")
-    run = child(str(HERE / "golden_run.py"), "c", "2", dtype, FASTNN_CPU=level)
-    assert run.returncode == 0, run.stderr
-    assert json.loads(run.stdout) == expected(dtype)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("level", LEVELS[1:])
-def test_operations_on_every_instruction_set(level: str) -> None:
-    """The conformance tests of operations and programs, forced to one instruction set."""
-    if level not in supported():
-        pytest.skip(f"this processor has no {level}")
-    files = (str(HERE / "test_operations.py"), str(HERE / "test_programs.py"))
-    run = child("-m", "pytest", "-q", "-p", "no:cacheprovider", *files, "-k", "c-2", FASTNN_CPU=level)
-    assert run.returncode == 0, run.stdout[-4000:]
-
-
-def test_the_forced_instruction_set_is_used() -> None:
-    load("c")
-    code = "from fastnn.backends import c; c.CBackend(); print(c.level())"
-    for level in supported():
-        assert child("-c", code, FASTNN_CPU=level).stdout.strip() == level
-
-
-def test_an_unknown_instruction_set() -> None:
-    load("c")
-    run = child("-c", "from fastnn.backends import c; c.CBackend()", FASTNN_CPU="sse9")
-    assert "c: FASTNN_CPU is 'sse9', expected one of avx512, avx2, portable: unknown instruction set" in run.stderr
 
 
 # --- threads --------------------------------------------------------------------------------------------------------
@@ -321,6 +264,7 @@ def compiled(tmp_path: Path, *files: Path, flags: tuple[str, ...] = ()) -> Path:
     return made
 
 
+@pytest.mark.slow
 def test_a_network_trains_without_python(tmp_path: Path) -> None:
     """tests/c/smoke.c learns XOR through fastnn.h, to the same loss on every instruction set and number of threads."""
     sources = list(SOURCES.glob("*.c"))

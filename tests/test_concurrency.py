@@ -155,7 +155,7 @@ def forever():
 threads = [threading.Thread(target=forever) for _ in range(2)]
 for thread in threads:
     thread.start()
-print(*(forked(lambda: trained(backend)) for _ in range(60)))
+print(*(forked(lambda: trained(backend)) for _ in range(30)))
 done.set()
 for thread in threads:
     thread.join()

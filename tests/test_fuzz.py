@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import fastnn
 from fastnn.errors import FileError
 from parts import Parts, blank, good_file
+from support import examples
 
 
 def readable(path: Path) -> None:
@@ -34,7 +35,7 @@ def readable(path: Path) -> None:
     assert all(np.isfinite(w).all() for w in other.get_weights())
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(data=st.data())
 def test_changed_bytes(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     content = bytearray(good_file())
@@ -60,7 +61,7 @@ def test_changed_bytes(data: st.DataObject, tmp_path_factory: pytest.TempPathFac
     readable(path)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(length=st.integers(0, 10_000))
 def test_cut_files(length: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / "cut"
@@ -91,7 +92,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(data=st.data())
 def test_changed_descriptions(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     parts = Parts(good_file())

@@ -8,12 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-import os
-import platform
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -26,12 +21,6 @@ FEW = (1, 3, 7, 16, 33, 64, 161)
 DEPTHS = (0, *EDGES, 255, 256, 257, 513)
 # Blocks of columns, of rows and of k; what the second cache holds unpacked; what threads share by rows, by columns.
 LARGE = tuple(itertools.product((1, 6, 31, 47, 48, 127, 161), (5, 161, 513, 600), (40, 260)))
-LEVELS = {
-    ("numba", "avx2"): {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2"},
-    ("numba", "sse2"): {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "+sse2"},
-    ("c", "avx2"): {"FASTNN_CPU": "avx2"},
-    ("c", "portable"): {"FASTNN_CPU": "portable"},
-}
 
 
 class Parent(NamedTuple):
@@ -135,25 +124,3 @@ def test_shared_by_chunks(runner: Runner, dtype: str, ld: int) -> None:
     """Too small a C for two threads, or one row or column: they take chunks of k, or those of C where there is one."""
     for shape in ((1, 33, 700), (1, 1500, 513), (16, 16, 1300), (5, 3, 1025), (40, 1, 600), (1, 1, 1500), (7, 32, 256)):
         check(runner[0], dtype, [shape], ld)
-
-
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="the levels are those of x86-64")
-@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
-@pytest.mark.parametrize(("name", "level"), LEVELS)
-def test_instruction_sets(name: str, level: str, dtype: str) -> None:
-    load(name)
-    code = (
-        "import sys; from test_gemm import *\n"
-        "check(*sys.argv[1:], [size for size in shapes() if size[2] in (0, 7, 33)][::5], 0)\n"
-        "sizes = (47, 33), (48, 129), (127, 300), (1, 300), (260, 5), (260, 1), (11, 129), (13, 129)\n"
-        "check(*sys.argv[1:], [(*size, 260) for size in sizes], 1024)"
-    )
-    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
-    run = subprocess.run(
-        [sys.executable, "-c", code, name, dtype],
-        env={**os.environ, **LEVELS[name, level], "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=1200,
-    )
-    assert run.returncode == 0, run.stderr

@@ -13,7 +13,8 @@ KILLED = """
 import os, signal, sys
 import numpy as np
 import fastnn
-from fastnn import files, layers
+from fastnn import layers
+from fastnn.core import files
 
 path = sys.argv[1]
 

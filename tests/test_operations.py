@@ -1,4 +1,6 @@
-"""Every operation: the reference lies within its row's bound of the exact value, the other backends have its bits."""
+"""Every operation: the reference lies within its row's bound of the exact value, the other backends have its bits.
+
+One test for each operation and dtype, since all backends are held against the same results of the reference."""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ import pytest
 from cases import Case, Guarded, cases, guarded
 from exact import exact
 from fastnn.core.operations import OPERATIONS, Family, Operation
-from support import DTYPES, RUNNERS, TWINS, Array, Runner, assert_same_bits, load, runner_name
+from support import DTYPES, RUNNERS, Array, Runner, assert_same_bits, load, present, runner_name, threads
 
 Operations = Mapping[str, Callable[..., None]]
 
@@ -39,18 +41,6 @@ def outputs(operation: Operation, buffers: Mapping[str, Guarded]) -> dict[str, A
     return {argument.name: buffers[argument.name].view for argument in operation.arguments if argument.output}
 
 
-@functools.cache
-def reference(name: str, dtype: str) -> list[tuple[Case, dict[str, Array]]]:
-    """The cases of an operation with the reference's results, computed once for all twins."""
-    operation, table = OPERATIONS[name], operations(RUNNERS[0], dtype)
-    results = []
-    for case in cases(operation):
-        buffers = guarded(operation, case, dtype)
-        call(table, operation, buffers, case.scalars)
-        results.append((case, {key: value.copy() for key, value in outputs(operation, buffers).items()}))
-    return results
-
-
 def check_buffers(operation: Operation, buffers: Mapping[str, Guarded], where: str) -> None:
     for argument in operation.arguments:
         buffer = buffers[argument.name]
@@ -64,21 +54,23 @@ def test_no_twin_is_missing(runner: Runner, dtype: str) -> None:
     assert set(operations(runner, dtype)) == set(OPERATIONS)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_reference_is_right(name: str, dtype: str) -> None:
-    """Within the row's bound of the exact value, guards and inputs untouched."""
-    operation, table = OPERATIONS[name], operations(RUNNERS[0], dtype)
+Results = list[tuple[Case, dict[str, Array]]]
+
+
+def results_of_the_reference(operation: Operation, dtype: str) -> Results:
+    """The cases of an operation with the reference's results, which are right; guards and inputs untouched."""
+    table, results = operations(RUNNERS[0], dtype), []
     for case in cases(operation):
-        where = f"{name} {dtype} {case}"
+        where = f"{operation.name} {dtype} {case}"
         buffers = guarded(operation, case, dtype)
         before = {key: buffer.view.copy() for key, buffer in buffers.items()}
         call(table, operation, buffers, case.scalars)
         check_buffers(operation, buffers, where)
+        got = outputs(operation, buffers)
         if case.values != "special":
-            check_bound(
-                operation, outputs(operation, buffers), exact(operation, before, case.scalars, dtype), dtype, where
-            )
+            check_bound(operation, got, exact(operation, before, case.scalars, dtype), dtype, where)
+        results.append((case, {key: value.copy() for key, value in got.items()}))
+    return results
 
 
 def check_bound(
@@ -101,11 +93,22 @@ def worst(error: Array, scale: Array, eps: float) -> float:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", OPERATIONS)
-@pytest.mark.parametrize("runner", TWINS, indirect=True, ids=runner_name)
-def test_twin_has_the_bits_of_the_reference(name: str, dtype: str, runner: Runner) -> None:
-    operation, table = OPERATIONS[name], operations(runner, dtype)
-    for case, expected in reference(name, dtype):
-        where = f"{runner_name(runner)} {name} {dtype} {case}"
+def test_operation(name: str, dtype: str) -> None:
+    """The reference is right, and every twin has its bits; in place, too, where that is allowed."""
+    operation = OPERATIONS[name]
+    results = results_of_the_reference(operation, dtype)
+    for runner in present(RUNNERS):
+        with threads(runner):
+            if runner[0] != "reference":
+                check_twin(operation, dtype, runner, results)
+            if operation.family in IN_PLACE:
+                check_in_place(operation, dtype, runner, results)
+
+
+def check_twin(operation: Operation, dtype: str, runner: Runner, results: Results) -> None:
+    table = operations(runner, dtype)
+    for case, expected in results:
+        where = f"{runner_name(runner)} {operation.name} {dtype} {case}"
         buffers = guarded(operation, case, dtype)
         call(table, operation, buffers, case.scalars)
         check_buffers(operation, buffers, where)
@@ -113,17 +116,15 @@ def test_twin_has_the_bits_of_the_reference(name: str, dtype: str, runner: Runne
             assert_same_bits(value, expected[key], f"{where}: {key}")
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.family in IN_PLACE])
-@pytest.mark.parametrize("runner", RUNNERS, indirect=True, ids=runner_name)
-def test_output_may_be_the_first_input(name: str, dtype: str, runner: Runner) -> None:
-    operation, table = OPERATIONS[name], operations(runner, dtype)
+def check_in_place(operation: Operation, dtype: str, runner: Runner, results: Results) -> None:
+    """The output may be the first input."""
+    table = operations(runner, dtype)
     target, source = operation.arguments[0], operation.arguments[1]
-    for case, expected in reference(name, dtype)[1::5]:
+    for case, expected in results[1::5]:
         buffers = guarded(operation, case, dtype)
         buffers[target.name] = buffers[source.name]
         call(table, operation, buffers, case.scalars)
-        where = f"{runner_name(runner)} {name} {dtype} {case} in place"
+        where = f"{runner_name(runner)} {operation.name} {dtype} {case} in place"
         assert buffers[target.name].guards_intact(), where
         assert_same_bits(buffers[target.name].view, expected[target.name], where)
 

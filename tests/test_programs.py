@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import replace
 from typing import Any
 
@@ -12,181 +11,44 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fastnn.backends.data import Data
-from fastnn.backends.protocol import Backend, Program
+from fastnn.backends.protocol import Program
 from fastnn.core.formulas import ACTIVATIONS
-from fastnn.core.lowering import LossSpec, MetricSpec, OptimizerSpec, Penalty
-from fastnn.core.plan import SUM_LOSS, Counter, Plan
-from fastnn.core.state import State
+from fastnn.core.lowering import LossSpec, MetricSpec, OptimizerSpec
+from fastnn.core.plan import SUM_LOSS
 from plans import ADAM, ENDS, MODELS, MSE, SGD, Model
-from support import DTYPES, RUNNERS, TWINS, Array, Runner, assert_same_bits, load, runner_name
+from support import (
+    DTYPES,
+    RUNNERS,
+    TWINS,
+    Array,
+    Runner,
+    assert_same_bits,
+    examples,
+    load,
+    present,
+    runner_name,
+    threads,
+)
+from traces import assert_same, predictions, trace
 
-STEPS = 10
 ALL = MODELS | ENDS
-Trace = dict[str, Array]
-
-
-def trace(backend: Backend, model: Model, dtype: str, fused: bool = True) -> Trace:
-    """What every program of a model gives, and the state after ten steps of training."""
-    plan = model.plan(dtype)
-    state = model.state(plan)
-    program = backend.program(plan, state) if fused else Program(backend, plan, state)
-    data = model.data(plan)
-    result: Trace = {"predictions before": predictions(program, plan, data)}
-    sums = np.zeros(plan.sums)
-    program.gradient(data, sums)
-    result |= {"sums of gradient": sums, "gradient": state.gradient.copy()}
-    taken = 0
-    while taken < STEPS:
-        if model.ordered:
-            order = np.empty(model.rows, np.int64)
-            state.counters[Counter.EPOCH] = taken
-            program.shuffle(order)
-            data = replace(data, order=order)
-        last = min(data.steps, STEPS - taken)
-        sums = np.zeros(plan.sums)
-        for first, after in ((0, 1), (1, last)) if data.steps == last > 1 else ((0, last),):  # in two slices
-            rates = np.array([0.03 * 0.9**step for step in range(taken + first, taken + after)])
-            assert program.run_steps(data, first, after, sums, rates if model.scheduled else None) == after - first
-        result[f"sums after {taken}"] = sums
-        taken += last
-    sums = np.zeros(plan.sums)
-    program.score(data, 0, data.steps, sums)
-    result |= {
-        "score": sums,
-        "theta": state.theta,
-        "statistics": state.statistics,
-        "scalars": state.scalars,
-        "counters": state.counters.astype(float),
-    }
-    result |= {f"slot {number}": slot for number, slot in enumerate(state.slots)}
-    result["predictions"] = predictions(program, plan, data)
-    return result
-
-
-def predictions(program: Program, plan: Plan, data: Data) -> Array:
-    out = np.full((data.X.shape[0], plan.outputs), np.nan, plan.dtype)
-    program.forward(data.X, out)
-    return out
-
-
-@functools.cache
-def reference(name: str, dtype: str) -> Trace:
-    return trace(load("reference"), ALL[name], dtype)
-
-
-def assert_same(got: Trace, expected: Trace, where: str) -> None:
-    assert got.keys() == expected.keys()
-    for key, value in got.items():
-        assert_same_bits(value, expected[key], f"{where}: {key}")
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", [name for name, model in ALL.items() if model.ends != "special"])
-def test_reference_trains(name: str, dtype: str) -> None:
-    """Everything is finite, and the steps changed the weights."""
-    result = reference(name, dtype)
-    for key, value in result.items():
-        assert np.isfinite(value).all(), key
-    assert (result["predictions"] != result["predictions before"]).any()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ALL)
-@pytest.mark.parametrize("runner", TWINS, indirect=True, ids=runner_name)
-class TestTwins:
-    """A backend against the reference."""
-
-    def test_fused(self, name: str, dtype: str, runner: Runner) -> None:
+def test_every_backend_trains_to_the_bits_of_the_reference(name: str, dtype: str) -> None:
+    """Fused, and operation by operation; everything is finite, and the steps changed the weights."""
+    expected = trace(load("reference"), ALL[name], dtype)
+    if ALL[name].ends != "special":
+        for key, value in expected.items():
+            assert np.isfinite(value).all(), key
+        assert (expected["predictions"] != expected["predictions before"]).any()
+    for runner in present(TWINS):
         where = f"{runner_name(runner)} {name} {dtype}"
-        assert_same(trace(load(runner[0]), ALL[name], dtype), reference(name, dtype), where)
-
-    def test_unfused(self, name: str, dtype: str, runner: Runner) -> None:
-        where = f"{runner_name(runner)} {name} {dtype} unfused"
-        got = trace(load(runner[0]), ALL[name], dtype, fused=False)
-        assert_same(got, reference(name, dtype), where)
-
-
-# Batches of one chunk of 256 rows, of more than a buffer of packed blocks holds, and of far more; W large enough to be
-# packed. Then W so large beside the batch that a team shares their columns, and more parameters than caches hold, which
-# it takes by pieces.
-LARGE = [
-    Model(
-        f"large {batch}",
-        (*layers, ("dense", 3)),
-        optimizer=ADAM._replace(clip=clip, limit=0.01),
-        features=features,
-        rows=2 * batch - 1 - batch // 16,
-        batch=batch,
-    )
-    for features, batch, clip, layers in (
-        (
-            70,
-            150,
-            "",
-            (
-                ("dense", 600, {"kernel_penalty": Penalty(0.01, 0.02)}),
-                ("activation", "relu"),
-                ("dense", 900),
-                ("activation", "tanh"),
-            ),
-        ),
-        (70, 530, "global_norm", (("dense", 300), ("batch_norm", {}), ("dense", 260))),
-        (70, 2100, "value", (("dense", 140), ("activation", "relu"), ("dense", 130))),
-        (
-            400,
-            40,
-            "norm",
-            (
-                ("dense", 420),
-                ("activation", "relu"),
-                ("dropout", 0.2),
-                ("dense", 450),
-                ("activation", "relu"),
-                ("dense", 401),
-                ("batch_norm", {}),
-                ("activation", "tanh"),
-            ),
-        ),
-        (70, 3, "", (("dense", 2010), ("activation", "relu"), ("dense", 2000), ("activation", "tanh"))),
-    )
-]
-
-
-@functools.cache
-def by_operations(number: int, dtype: str) -> Trace:
-    """What the operations of C make of it, which are compared with the reference one by one."""
-    return trace(load("c"), LARGE[number], dtype, fused=False)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("number", range(len(LARGE)))
-@pytest.mark.parametrize("runner", TWINS, indirect=True, ids=runner_name)
-def test_large_layers(number: int, dtype: str, runner: Runner) -> None:
-    where = f"{runner_name(runner)} {LARGE[number].name} {dtype}"
-    assert_same(trace(load(runner[0]), LARGE[number], dtype), by_operations(number, dtype), where)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("runner", TWINS, indirect=True, ids=runner_name)
-def test_predictions_of_few_rows_through_large_layers(runner: Runner, dtype: str) -> None:
-    """Of so few that a team shares the columns of a W; more than a block of them are predicted by rows."""
-    layers: tuple[tuple[Any, ...], ...] = (
-        ("dense", 800),
-        ("activation", "relu"),
-        ("dense", 801),
-        ("activation", "relu"),
-        ("dense", 800),
-        ("batch_norm", {}),
-    )
-    model = MODELS["wide"]._replace(layers=(*layers, ("activation", "tanh"), ("dense", 3)))
-    plan = model.plan(dtype)
-    program = load(runner[0]).program(plan, model.state(plan))
-    data = model.data(plan)
-    X = np.tile(data.X, (-(-2 * plan.forward_rows // len(data.X)), 1)).astype(dtype)
-    by_rows = predictions(program, plan, replace(data, X=X))
-    for rows in (0, 1, 3, 17, 39):
-        for there in (X[:rows], np.asfortranarray(X[:rows]), X[:rows].astype(np.float64)):
-            assert_same_bits(predictions(program, plan, replace(data, X=there)), by_rows[:rows], f"{rows} rows")
+        with threads(runner):
+            assert_same(trace(load(runner[0]), ALL[name], dtype), expected, where)
+            if runner[1] == 1 + DTYPES.index(dtype):
+                assert_same(trace(load(runner[0]), ALL[name], dtype, fused=False), expected, f"{where} unfused")
 
 
 _OPTIONS = st.fixed_dictionaries({name: st.booleans() for name in ("scale", "center", "trainable")})
@@ -235,14 +97,16 @@ def models(draw: st.DrawFn) -> Model:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("runner", TWINS, indirect=True, ids=runner_name)
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=examples(36), suppress_health_check=[HealthCheck.too_slow])
 @given(model=models())
-def test_any_model(model: Model, dtype: str, runner: Runner) -> None:
-    backend = load(runner[0])
+def test_any_model(model: Model, dtype: str) -> None:
     expected = trace(load("reference"), model, dtype)
-    assert_same(trace(backend, model, dtype), expected, f"{model} fused")
-    assert_same(trace(backend, model, dtype, fused=False), expected, f"{model} unfused")
+    for runner in present(TWINS):
+        with threads(runner):
+            assert_same(trace(load(runner[0]), model, dtype), expected, f"{runner_name(runner)} {model} fused")
+            if runner[1] == 1:
+                got = trace(load(runner[0]), model, dtype, fused=False)
+                assert_same(got, expected, f"{runner_name(runner)} {model} unfused")
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -260,7 +124,8 @@ def test_gradient_is_the_slope(name: str, runner: Runner) -> None:
     trainable = [parameter for parameter in plan.layout.parameters if parameter.trainable]
     random = np.random.RandomState(1)
     width = 1e-5
-    for number in range(8):
+    # Of the reference, which is slow, one direction and a weight: its gradient has the bits of the others.
+    for number in (0, 3) if runner[0] == "reference" else range(8):
         direction = np.zeros_like(start)
         for parameter in trainable:
             view = plan.layout.view(direction, parameter)
@@ -326,7 +191,7 @@ class TestPrograms:
 
     @pytest.mark.parametrize("name", ["wide", "batch_norm wide"])
     def test_predictions_in_blocks_of_x_as_it_lies(self, name: str, runner: Runner, dtype: str) -> None:
-        model = MODELS[name]
+        model = MODELS[name] if runner[0] != "reference" else MODELS[name]._replace(features=9)
         plan = model.plan(dtype)
         program = load(runner[0]).program(plan, model.state(plan))
         data = model.data(plan)
@@ -371,44 +236,38 @@ class TestPrograms:
         for array, old in zip(kept, before, strict=True):
             np.testing.assert_array_equal(array, old)
 
-    @pytest.mark.parametrize("layout", ["C", "F", "strided", "reversed"])
-    @pytest.mark.parametrize(
-        "source",
-        [
-            "bool",
-            "uint8",
-            "int8",
-            "uint16",
-            "int16",
-            "uint32",
-            "int32",
-            "uint64",
-            "int64",
-            "float16",
-            "float32",
-            "float64",
-        ],
-    )
-    def test_data_of_any_dtype(self, runner: Runner, dtype: str, source: str, layout: str) -> None:
-        """X and y are converted as they are gathered: as astype does, from any strides."""
-        model = MODELS["relu"]
-        plan = model.plan(dtype)
-        values = np.random.RandomState(3).uniform(-100, 100, (10, 8))
-        if source.startswith("u"):
-            values = np.abs(values)
-        whole = values.astype(source)
-        wanted = Data(whole[:, :5].astype(dtype), whole[:, 5:].astype(dtype), None, None, 4)
-        given_ = replace(wanted, X=arranged(whole[:, :5], layout), y=arranged(whole[:, 5:], layout))
-        states: list[State] = []
-        for data in (wanted, given_):
-            states.append(model.state(plan))
-            program = load(runner[0]).program(plan, states[-1])
-            program.run_steps(data, 0, 3, np.zeros(plan.sums))
-        assert_same_bits(states[1].theta, states[0].theta, f"{source} {layout}")
-        out = np.empty((2, 10, 3), dtype)
-        program.forward(wanted.X, out[0])
-        program.forward(given_.X, out[1])
-        assert_same_bits(out[1], out[0], f"{source} {layout}")
+
+SOURCES = (
+    "bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float16", "float32", "float64",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("runner", [("reference", 1), *(r for r in TWINS if r[1] == 2)], indirect=True, ids=runner_name)
+@pytest.mark.parametrize("source", SOURCES)
+def test_data_of_any_dtype(source: str, runner: Runner, dtype: str) -> None:
+    """X and y are converted as they are gathered: as astype does, from any strides."""
+    model = MODELS["relu"]
+    plan = model.plan(dtype)
+    values = np.random.RandomState(3).uniform(-100, 100, (10, 8))
+    if source.startswith("u"):
+        values = np.abs(values)
+    whole = values.astype(source)
+
+    def trained(data: Data) -> tuple[Array, Array]:
+        state, out = model.state(plan), np.empty((10, 3), dtype)
+        program = load(runner[0]).program(plan, state)
+        program.run_steps(data, 0, 3, np.zeros(plan.sums))
+        program.forward(data.X, out)
+        return state.theta, out
+
+    wanted = Data(whole[:, :5].astype(dtype), whole[:, 5:].astype(dtype), None, None, 4)
+    theta, out = trained(wanted)
+    for layout in ("C", "F", "strided", "reversed"):
+        X, y = arranged(whole[:, :5], layout), arranged(whole[:, 5:], layout)
+        got = trained(replace(wanted, X=X, y=y))
+        assert_same_bits(got[0], theta, f"{source} {layout}")
+        assert_same_bits(got[1], out, f"{source} {layout}")
 
 
 def arranged(values: Array, layout: str) -> Array:

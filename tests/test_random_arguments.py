@@ -19,7 +19,7 @@ from fastnn import callbacks, initializers, layers, losses, metrics, optimizers,
 from fastnn.errors import FastnnError
 from frames import Frame, Series
 from nets import net, wave
-from support import load
+from support import examples, load
 
 N = 9
 LONGEST = 3  # epochs: more are right too, and only take time
@@ -177,7 +177,7 @@ COMPILE = {
 }
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(some(fastnn.Sequential.compile, COMPILE))
 def test_compile(told: dict[str, Any]) -> None:
     model = net(layers.Dense(3, "softmax"))
@@ -232,7 +232,7 @@ LOSSES = {
 }
 
 
-@settings(max_examples=600)
+@settings(max_examples=examples(600))
 @given(st.data())
 def test_calls(data: st.DataObject) -> None:
     loss, units, activation = LOSSES[data.draw(st.sampled_from(list(LOSSES)))]
@@ -278,7 +278,7 @@ def used(made: Any) -> None:
         made(np.ones((3, 2)), np.full((3, 2), 0.5))
 
 
-@settings(max_examples=600)
+@settings(max_examples=examples(600))
 @given(st.data())
 def test_constructors(data: st.DataObject) -> None:
     made = data.draw(st.sampled_from(CLASSES))
@@ -309,7 +309,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], dict[str, st.SearchStrategy[Any]]
 }
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.data())
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions(name: str, data: st.DataObject) -> None:

@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fastnn.core.algebra import NumpyAlgebra
+from support import examples
 
 # precision, least exponent of a last place, exponent at which the format overflows
 FORMATS = {"float32": (24, -149, 128), "float64": (53, -1074, 1024)}
@@ -76,7 +77,7 @@ def floats(dtype: str) -> st.SearchStrategy[float]:
 
 
 @pytest.mark.parametrize("dtype", FORMATS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(data=st.data())
 def test_fma_of_any_floats(dtype: str, data: st.DataObject) -> None:
     rows = data.draw(st.lists(st.tuples(floats(dtype), floats(dtype), floats(dtype)), min_size=1, max_size=30))
@@ -120,7 +121,7 @@ def test_fma_where_rounding_twice_goes_wrong(dtype: str, place: str) -> None:
 
 @given(st.integers(1, 2**24), st.integers(1, 2**24), st.integers(-149, 0))
 @example(1, 1, -149)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_fma_with_a_sticky_bit(x: int, y: int, exponent: int) -> None:
     """A product of 48 bits plus a power of two far below: only rounding to odd sees the last one."""
     check([float(x)] * 2, [float(y)] * 2, [math.ldexp(1.0, exponent), -math.ldexp(1.0, exponent)], "float32")

@@ -21,14 +21,32 @@ from ..data import Array, Data, Sums
 from ..operators import GEMMS, TOTALS, CompiledOperator, forward_threads, large_layers, step_threads, threads_for
 from ..protocol import Backend, Program, exclusive
 
+
+def why_not_built() -> str:
+    """Why the extension module is missing, and what to do."""
+    from importlib import metadata
+    from pathlib import Path
+
+    checkout = Path(__file__).resolve().parents[3]
+    if (checkout / "csrc" / "build.py").exists():
+        try:
+            in_place = '"editable": true' in (metadata.distribution("fastnn-dense").read_text("direct_url.json") or "")
+        except metadata.PackageNotFoundError:
+            in_place = False
+        if not in_place:
+            return (
+                f"{checkout} is the checkout, not the installed package; run Python in another folder, or install the "
+                "checkout in place with: pip install -e ."
+            )
+    return "no C compiler found when fastnn was installed; install gcc or clang and then fastnn again"
+
+
 try:
     from ._fastnn import ffi, lib  # type: ignore[import-not-found]
 except ModuleNotFoundError as error:
     if error.name != f"{__name__}._fastnn":
         raise
-    raise ImportError(
-        "not built: no C compiler found when fastnn was installed; install gcc or clang and then fastnn again"
-    ) from error
+    raise ImportError(f"not built: {why_not_built()}") from error
 
 LEVELS = ("avx512", "avx2", "portable")
 SUFFIX = {"float32": "f32", "float64": "f64"}

@@ -1,15 +1,9 @@
 """Ten steps of networks that use every activation, loss, optimizer, normalization and clip: digests of their sums,
-theta, statistics and slots.
-
-`python golden_run.py BACKEND THREADS DTYPE` prints a line for each network, so that runs in other processes, on other
-instruction sets, can be compared with this one.
-"""
+theta, statistics and slots."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import sys
 
 import numpy as np
 import numpy.typing as npt
@@ -103,12 +97,3 @@ def _distributions() -> npt.NDArray[np.float64]:
     y: npt.NDArray[np.float64] = 1.0 + np.sin(np.arange(ROWS * OUTPUTS).reshape(ROWS, OUTPUTS) * 0.9)
     y /= y.sum(axis=1, keepdims=True)
     return y
-
-
-if __name__ == "__main__":
-    from support import load, threads
-
-    name, number, dtype = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-    backend = load(name)
-    with threads((name, number)):
-        print(json.dumps(digests(backend, dtype)))
