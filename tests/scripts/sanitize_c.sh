@@ -11,9 +11,12 @@ trap 'rm -rf "$scratch"' EXIT
 python3 "$root/csrc/generate.py" "$scratch/generated"
 
 for sanitizers in address,undefined thread; do
-    "${CC:-cc}" -std=c11 -O1 -g1 -ffp-contract=off -fno-math-errno -fsanitize=$sanitizers \
-        -fno-sanitize-recover=all -I"$root/csrc" -I"$scratch/generated" \
-        "$root/tests/c/smoke.c" "$root"/csrc/*.c -pthread -lm -o "$scratch/smoke"
+    mkdir "$scratch/$sanitizers"
+    # shellcheck disable=SC2016
+    printf '%s\n' "$root/tests/c/smoke.c" "$root"/csrc/*.c | xargs -P "$(nproc)" -I '{}' sh -c '"$@" -c "{}" -o "$(basename "{}").o"' \
+        sh env -C "$scratch/$sanitizers" "${CC:-cc}" -std=c11 -O1 -g1 -ffp-contract=off -fno-math-errno \
+        -fsanitize=$sanitizers -fno-sanitize-recover=all -I"$root/csrc" -I"$scratch/generated"
+    "${CC:-cc}" -fsanitize=$sanitizers "$scratch/$sanitizers"/*.o -pthread -lm -o "$scratch/smoke"
     for level in avx512 avx2 portable; do
         printf '%s: ' "$sanitizers"
         # Without random addresses: ThreadSanitizer's map has no room for some.

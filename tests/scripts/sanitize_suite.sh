@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The test suite with the C library under AddressSanitizer and UndefinedBehaviorSanitizer, in an environment without
-# Numba: so it also shows that everything works there. Further arguments go to pytest. PYTHON chooses the interpreter, CC
-# the compiler. `sanitize_c.sh` looks for races with ThreadSanitizer.
+# The tests that reach C with the library under AddressSanitizer and UndefinedBehaviorSanitizer, in an environment without
+# Numba: so it also shows that everything works there. Each file runs on one instruction set: the sanitizers see all of
+# the portable one, but no masked loads and stores. PYTHON chooses the interpreter, CC the compiler. `sanitize_c.sh` looks
+# for races with ThreadSanitizer.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -30,8 +31,17 @@ CC="$scratch/cc" pip install --quiet --no-deps .
 
 # Python itself is not instrumented: its runtime is loaded first, and what Python never frees is no leak.
 export LD_PRELOAD ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 PYTHONMALLOC=malloc
-export CI=true FASTNN_REQUIRE=c
-# AddressSanitizer of gcc 12 takes no lock of its allocator round a fork: a child hangs in its first malloc where another
-# thread was inside one, with any program. So the one test that forks while threads work is left to the plain run.
-LD_PRELOAD=$("${CC:-gcc}" -print-file-name=libasan.so) pytest -q \
-    --deselect "tests/test_concurrency.py::test_forks[c-forks while threads train]" "$@"
+export CI=true FASTNN_REQUIRE=c FASTNN_TEST_ONLY=c
+LD_PRELOAD=$("${CC:-gcc}" -print-file-name=libasan.so)
+
+on() {
+    local level=$1
+    shift
+    printf -- '-- %s: %s\n' "$level" "$*"
+    FASTNN_CPU=$level pytest -q "${@/#/tests/test_}"
+}
+
+on portable operations.py steps.py
+on avx2 gemm.py
+# The best that the processor has.
+on "" programs.py large_layers.py prepared.py c.py training.py small_calls.py saving.py fallback.py

@@ -11,10 +11,9 @@ for compiler in gcc clang; do
     if ! command -v $compiler >/dev/null; then
         apt-get -qq update && apt-get -qq install -y --no-install-recommends $compiler >/dev/null
     fi
-    for source in "$root"/csrc/*.c; do
-        # Optimised, since some warnings come from the analysis of the flow.
+    # Optimised, since some warnings come from the analysis of the flow.
+    printf '%s\n' "$root"/csrc/*.c | xargs -P "$(nproc)" -I '{}' \
         $compiler -std=c11 -O1 -ffp-contract=off -fno-math-errno -Wall -Wextra -Wconversion -Werror \
-            -I"$root/csrc" -I"$scratch" -c "$source" -o "$scratch/object.o"
-    done
+        -I"$root/csrc" -I"$scratch" -c '{}' -o /dev/null
     echo "$($compiler --version | head -1): no warnings"
 done
