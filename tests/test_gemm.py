@@ -85,6 +85,26 @@ def test_edges(runner: Runner, dtype: str) -> None:
     check(runner[0], dtype, list(shapes()), 0)
 
 
+def check_ties(name: str, dtype: str) -> None:
+    """Products halfway between two floats, and an addend far below that decides: an fma that rounds twice is wrong."""
+    digits = np.finfo(dtype).nmant + 1
+    x = [2**digits // 3 // 2 * 2 + 3 + 2 * number for number in range(33)]  # odd, so that 3 x is, of a digit too many
+    signs = [number % 3 - 1 for number in range(33)]
+    expected = [3 * value + sign if sign else (3 * value + 1) // 4 * 4 for value, sign in zip(x, signs, strict=True)]
+    A = np.stack([np.array(signs) * 2.0**-100, np.array(x, np.float64)], axis=1).astype(dtype)
+    for columns in (1, 5, 33):
+        C, B = np.empty((33, columns), dtype), np.array([[1], [3]], dtype).repeat(columns, axis=1)
+        load(name).operations(dtype)["gemm_nn"](C, A, B)
+        wanted = np.array(expected, np.float64).astype(dtype)[:, None].repeat(columns, axis=1)
+        assert_same_bits(C, wanted, f"{name} {dtype} {columns} columns")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["reference", *dict(TWINS)])
+def test_ties(name: str, dtype: str) -> None:
+    check_ties(name, dtype)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("runner", [runner for runner in TWINS if runner[1] == 1], indirect=True, ids=runner_name)
 def test_nothing(runner: Runner, dtype: str) -> None:

@@ -33,12 +33,13 @@ CODE = """
 import json, sys
 from golden_nets import digests
 from support import load, threads
-from test_gemm import check, shapes
+from test_gemm import check, check_ties, shapes
 
 name, dtype = sys.argv[1:]
 check(name, dtype, [size for size in shapes() if size[2] in (0, 7, 33)][::5], 0)
 sizes = (47, 33), (48, 129), (127, 300), (1, 300), (260, 5), (260, 1), (11, 129), (13, 129)
 check(name, dtype, [(*size, 260) for size in sizes], 1024)
+check_ties(name, dtype)
 with threads((name, 2)):
     print(json.dumps(digests(load(name), dtype)))
 """
