@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -55,6 +56,26 @@ def test_nothing_unresolved_in_the_public_names() -> None:
 def test_command_is_declared() -> None:
     (entry,) = [e for e in distribution().entry_points if e.group == "console_scripts"]
     assert (entry.name, entry.value) == ("fastnn", "fastnn.cli:main")
+
+
+def test_the_module_is_the_command(tmp_path: Path) -> None:
+    run = subprocess.run([sys.executable, "-m", "fastnn", "--version"], capture_output=True, text=True, cwd=tmp_path)
+    assert run.stdout == f"fastnn {fastnn.__version__}\n", run.stderr
+
+
+def test_a_checkout_says_that_it_is_one(tmp_path: Path) -> None:
+    """Its package has no extension beside it, although the installed one does."""
+    source = Path(fastnn.__file__ or "").parent
+    without = shutil.ignore_patterns("__pycache__", "_fastnn.*")
+    shutil.copytree(source, tmp_path / "fastnn", ignore=without)
+    (tmp_path / "csrc").mkdir()
+    (tmp_path / "csrc" / "build.py").touch()
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    code = "import fastnn; print(fastnn.backends.available()['c'])"
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert run.stdout.startswith(f"not built: {tmp_path} is the checkout, not the installed package; run Python in")
 
 
 def test_licences_ship() -> None:

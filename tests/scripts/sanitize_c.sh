@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains the network of tests/c/smoke.c on every instruction set with two threads: under AddressSanitizer and
-# UndefinedBehaviorSanitizer, then under ThreadSanitizer. CC chooses the compiler. Prints a line for each run, and fails
+# UndefinedBehaviorSanitizer, then under ThreadSanitizer; or under the sanitizers that are named. CC chooses the compiler. Prints a line for each run, and fails
 # where a sanitizer finds something: most of it on the portable level, since masked loads and stores are not
 # instrumented. `sanitize_suite.sh` runs the test suite so.
 set -euo pipefail
@@ -10,7 +10,8 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 python3 "$root/csrc/generate.py" "$scratch/generated"
 
-for sanitizers in address,undefined thread; do
+[ $# -gt 0 ] || set -- address,undefined thread
+for sanitizers in "$@"; do
     mkdir "$scratch/$sanitizers"
     # shellcheck disable=SC2016
     printf '%s\n' "$root/tests/c/smoke.c" "$root"/csrc/*.c | xargs -P "$(nproc)" -I '{}' sh -c '"$@" -c "{}" -o "$(basename "{}").o"' \

@@ -24,16 +24,17 @@ from ..protocol import Backend, Program, exclusive
 
 def why_not_built() -> str:
     """Why the extension module is missing, and what to do."""
+    import json
     from importlib import metadata
     from pathlib import Path
 
     checkout = Path(__file__).resolve().parents[3]
     if (checkout / "csrc" / "build.py").exists():
         try:
-            in_place = '"editable": true' in (metadata.distribution("fastnn-dense").read_text("direct_url.json") or "")
+            installed = json.loads(metadata.distribution("fastnn-dense").read_text("direct_url.json") or "{}")
         except metadata.PackageNotFoundError:
-            in_place = False
-        if not in_place:
+            installed = {}
+        if not installed.get("dir_info", {}).get("editable") or installed["url"] != checkout.as_uri():
             return (
                 f"{checkout} is the checkout, not the installed package; run Python in another folder, or install the "
                 "checkout in place with: pip install -e ."
