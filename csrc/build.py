@@ -30,6 +30,7 @@ FILES = (
 HERE = "csrc"
 # What the generated headers are made from.
 CONTRACT = [f"fastnn/core/{name}.py" for name in ("arithmetic", "formulas", "operations", "plan", "random")]
+CONTRACT.append("fastnn/backends/tuning.py")
 
 
 def declarations() -> str:

@@ -12,28 +12,11 @@
 
 #else
 
-/* The least bytes of a W that is shared by columns; and of one that no step changes, so that it may stay in the cache of
- * every thread, or for fewer rows than these: a few elements of each row of a W come slower than whole rows do. */
-#undef SHARED_BYTES
-#undef SHARED_LARGE
-#undef SHARED_ROWS
-#define SHARED_BYTES FNN_SECOND_CACHE
-#define SHARED_LARGE (4 * FNN_SECOND_CACHE)
-#define SHARED_ROWS 4
-/* Elements of a batch whose way between cores takes as long as reading so many of a W. */
-#undef WAY
-#define WAY 2
-/* Columns of a piece that a thread takes. */
-#undef PIECE_LEAST
-#undef PIECE_MOST
-#define PIECE_LEAST 64
-#define PIECE_MOST 512
-
 KERNEL bool FN(shares_columns)(const int64_t *at, int64_t rows, bool training)
 {
     const int64_t inputs = at[FNN_I_INPUTS], outputs = at[FNN_I_OUTPUTS], elements = inputs * outputs;
-    return at[FNN_I_KIND] == FNN_KIND_DENSE && rows > 0 && WAY * rows * (inputs + outputs) <= elements &&
-           elements * (int64_t)sizeof(real) > (training && rows >= SHARED_ROWS ? SHARED_BYTES : SHARED_LARGE);
+    return at[FNN_I_KIND] == FNN_KIND_DENSE && rows > 0 && FNN_MOVE_COST * rows * (inputs + outputs) <= elements &&
+           elements * (int64_t)sizeof(real) > (training && rows >= FNN_SHARED_ROWS ? FNN_SHARED_BYTES : FNN_SHARED_LARGE_BYTES);
 }
 
 /* Whether a DENSE is followed by a relu in place, which its product does, too. */
@@ -104,9 +87,9 @@ KERNEL int64_t FN(dense_backward)(const fnn_program *program, int64_t number, in
  * smaller and all threads end together. */
 INLINE int64_t FN(piece_columns)(int64_t left, int64_t team)
 {
-    const int64_t part = (left / (2 * team) + PIECE_LEAST - 1) / PIECE_LEAST * PIECE_LEAST;
-    const int64_t width = fnn_least(fnn_greatest(part, PIECE_LEAST), PIECE_MOST);
-    return left - width < PIECE_LEAST ? left : width;
+    const int64_t part = (left / (2 * team) + FNN_LEAST_PIECE - 1) / FNN_LEAST_PIECE * FNN_LEAST_PIECE;
+    const int64_t width = fnn_least(fnn_greatest(part, FNN_LEAST_PIECE), FNN_MOST_PIECE);
+    return left - width < FNN_LEAST_PIECE ? left : width;
 }
 
 KERNEL int64_t FN(dense_together)(const fnn_program *program, fnn_sync *sync, int64_t number, int64_t batch_rows,

@@ -39,12 +39,6 @@ extern "C" {
 #define FNN_FLOAT32 10
 #define FNN_FLOAT64 11
 
-#define FNN_ROW_BLOCK 16 /* rows that a thread takes at least */
-#define FNN_GRADIENT_BLOCK 32768 /* elements of a gradient that stay in cache between dW and the optimizer */
-#define FNN_BLOCK_ROWS 126 /* rows of A that a GEMM of large matrices packs at a time */
-#define FNN_GRADIENT_ROWS 42 /* of them whose gradient goes to the optimizer at once */
-#define FNN_BLOCK_BYTES 2048 /* of a row of a block of B that it packs */
-#define FNN_PACKED_CHUNKS 2 /* blocks of B that its buffer holds */
 #define FNN_SCRATCH_F32 358928 /* reals of a thread's scratch, which begins at a multiple of 8 bytes */
 #define FNN_SCRATCH_F64 196104
 

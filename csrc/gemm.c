@@ -13,21 +13,10 @@
 #include "columns.h"
 #include "gemm_tile.h"
 
-/* The least bytes of a chunk of B that repay its packing, and the least rows of A where its columns come fast. */
-#undef PACK_BYTES
-#undef PACK_FROM
-#define PACK_BYTES 16384
-#define PACK_FROM 160
-/* A B of more bytes is packed for so few rows of A: packing reads it in longer pieces than tiles do. */
-#undef LARGE_BYTES
-#undef LARGE_ROWS
-#define LARGE_BYTES (4 * FNN_SECOND_CACHE)
-#define LARGE_ROWS 3
-
 /* Whether a matrix of such sides does not fit the second cache. */
 INLINE bool FN(outgrows)(int64_t rows, int64_t columns)
 {
-    return rows * columns * (int64_t)sizeof(real) > FNN_SECOND_CACHE;
+    return rows * columns * (int64_t)sizeof(real) > FNN_L2_BYTES;
 }
 
 /* Whether columns of B come slowly: its rows share few sets of a cache, or it outgrows the second cache. */
@@ -40,8 +29,8 @@ INLINE bool FN(comes_slowly)(int64_t ldb, int64_t n, int64_t k)
 KERNEL bool FN(packs_columns)(int64_t ldb, int64_t m, int64_t n, int64_t k)
 {
     const int64_t row = n * (int64_t)sizeof(real);
-    const int64_t least = row * k > LARGE_BYTES ? LARGE_ROWS : FN(comes_slowly)(ldb, n, k) ? SLOW_ROWS : PACK_FROM;
-    return n > W && m >= least && row * fnn_least(k, FNN_K_CHUNK) >= PACK_BYTES;
+    const int64_t least = row * k > FNN_LARGE_BYTES ? FNN_LARGE_ROWS : FN(comes_slowly)(ldb, n, k) ? SLOW_ROWS : FNN_PACK_FROM;
+    return n > W && m >= least && row * fnn_least(k, FNN_K_CHUNK) >= FNN_PACK_BYTES;
 }
 
 /* The product of a block of columns at a time, chunk by chunk. */
@@ -85,13 +74,6 @@ KERNEL static void FN(blocks)(real *C, int64_t ldc, const real *A, int64_t a_row
     }
 }
 
-/* Rows of a transposed C that are exchanged at once. */
-#undef TURNED_ROWS
-#define TURNED_ROWS 112
-/* Products of a tile in the time that an element of a matrix takes to be exchanged. */
-#undef EXCHANGE
-#define EXCHANGE 7
-
 /* Columns of the panels that hold n columns. */
 INLINE int64_t FN(panel_columns)(int64_t n)
 {
@@ -103,8 +85,8 @@ INLINE int64_t FN(panel_columns)(int64_t n)
 INLINE bool FN(turns)(int64_t m, int64_t n, int64_t k)
 {
     const int64_t empty = (m + W - 1) / W * W - m;
-    return m > W && 2 * EXCHANGE * m * (n + k) <= (EXCHANGE - empty) * n * k &&
-           FN(panel_columns)(m) * (k + TURNED_ROWS) <= FNN_PACKED_ROWS;
+    return m > W && 2 * FNN_TRANSPOSE_COST * m * (n + k) <= (FNN_TRANSPOSE_COST - empty) * n * k &&
+           FN(panel_columns)(m) * (k + FNN_TRANSPOSED_ROWS) <= FNN_PACKED_ROWS;
 }
 
 /* C = A B^T for few rows of A: B, as it is given, times A^T, and C exchanged from its transposed. */
@@ -117,8 +99,8 @@ KERNEL static void FN(turned)(real *C, int64_t ldc, const real *A, int64_t a_row
     for (int64_t start = 0; start < k; start += FNN_K_CHUNK) {
         FN(pack_transposed)(pack + width * start, A + start, a_row, m, fnn_least(k - start, FNN_K_CHUNK));
     }
-    for (int64_t row = 0; row < n; row += TURNED_ROWS) {
-        const int64_t rows = fnn_least(TURNED_ROWS, n - row);
+    for (int64_t row = 0; row < n; row += FNN_TRANSPOSED_ROWS) {
+        const int64_t rows = fnn_least(FNN_TRANSPOSED_ROWS, n - row);
         for (int64_t start = 0; start < k; start += FNN_K_CHUNK) {
             const int64_t depth = fnn_least(k - start, FNN_K_CHUNK);
             FN(gemm_rows)(&(FN(product)){
@@ -133,7 +115,7 @@ KERNEL static void FN(turned)(real *C, int64_t ldc, const real *A, int64_t a_row
 
 KERNEL bool FN(takes_slope)(int64_t m, int64_t n, int64_t k)
 {
-    return m > FNN_DOTS && n > FNN_DOTS && !FN(turns)(m, n, k);
+    return m > FNN_DOT_VECTORS && n > FNN_DOT_VECTORS && !FN(turns)(m, n, k);
 }
 
 KERNEL void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B, int64_t ldb,
@@ -143,9 +125,9 @@ KERNEL void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t
     if (m <= 0 || n <= 0) {
         return;
     }
-    if (n <= FNN_DOTS && a_k == 1 && m >= W) {
+    if (n <= FNN_DOT_VECTORS && a_k == 1 && m >= W) {
         FN(few_dots)(C, ldc, 1, A, a_row, B, transposed ? ldb : 1, transposed ? 1 : ldb, m, n, k, bias, flags);
-    } else if (transposed && m <= FNN_DOTS && n >= W && !(flags & FNN_BIAS)) {
+    } else if (transposed && m <= FNN_DOT_VECTORS && n >= W && !(flags & FNN_BIAS)) {
         FN(few_dots)(C, 1, ldc, B, ldb, A, a_row, a_k, n, m, k, NULL, flags);
     } else if (m == 1 && n >= W && k > 0 && !transposed) {
         FN(lone_row)(C, 1, A, a_k, B, ldb, n, k, bias, flags);

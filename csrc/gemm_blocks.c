@@ -11,10 +11,6 @@
 
 #include "gemm_tile.h"
 
-/* How many rows before its turn a row of B is asked for when it is packed. */
-#undef PACK_AHEAD
-#define PACK_AHEAD 6
-
 /* copy: `tiles` tiles of `rows` rows of A, whose columns are contiguous, in the order in which a tile reads them. */
 KERNEL static void FN(pack_rows)(real *copy, const real *A, int64_t a_k, int64_t rows, int64_t tiles, int64_t k)
 {
@@ -39,8 +35,8 @@ KERNEL void FN(pack_panels)(real *panels, const real *B, int64_t ldb, int64_t n,
         const real *b = B + row * ldb;
         int64_t j = 0;
         for (; j + 2 * W <= n; j += 2 * W) {
-            __builtin_prefetch(b + PACK_AHEAD * ldb + j, 0, 2);
-            __builtin_prefetch(b + PACK_AHEAD * ldb + j + W, 0, 2);
+            __builtin_prefetch(b + FNN_PACK_PREFETCH_ROWS * ldb + j, 0, 2);
+            __builtin_prefetch(b + FNN_PACK_PREFETCH_ROWS * ldb + j + W, 0, 2);
             STORE(panels + j * k + row * 2 * W, LOAD(b + j));
             STORE(panels + j * k + row * 2 * W + W, LOAD(b + j + W));
         }
@@ -117,7 +113,7 @@ INLINE bool FN(packs_rows)(const FN(product) *p, int64_t m)
         return fnn_aliases(p->a_row * size) && m > 12 && (p->n > 4 * W || p->n <= W);
     }
     const bool often = m * p->k * size > 32768 || fnn_aliases(p->a_k * size);
-    return (p->n > 8 * W && often) || (p->n > 2 * W && p->a_k * p->k * size > FNN_SECOND_CACHE);
+    return (p->n > 8 * W && often) || (p->n > 2 * W && p->a_k * p->k * size > FNN_L2_BYTES);
 }
 
 KERNEL void FN(gemm_rows)(const FN(product) *product, int64_t m, real *pack)

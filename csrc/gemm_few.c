@@ -10,14 +10,9 @@
 #include "exchange.h"
 #include "gemm_tile.h"
 
-/* Columns of a row of sums, and rows of B that are added to it at once. */
+/* Columns of a row of sums. */
 #undef LONE_COLUMNS
-#undef STEPS
-#define LONE_COLUMNS (8192 / (int64_t)sizeof(real))
-#define STEPS 8
-/* Blocks of rows that single dot products take at once: a chain of sums is longer than the exchange of a block. */
-#undef GROUPS
-#define GROUPS 2
+#define LONE_COLUMNS (FNN_SUM_ROW_BYTES / (int64_t)sizeof(real))
 
 /* Adds a vector of rows at one k, times `count` numbers. */
 INLINE void FN(add_dots)(const int count, V *sum, V rows, const real *q, int64_t q_vector)
@@ -35,11 +30,11 @@ INLINE void FN(dots)(const int count, const int groups, real *out, int64_t out_r
                      const real *bias, int flags)
 {
     for (int64_t row = 0; row < rows; row += groups * W) {
-        V total[GROUPS][FNN_DOTS];
+        V total[FNN_DOT_BLOCKS][FNN_DOT_VECTORS];
         int64_t start = 0;
         do {
             const int64_t end = fnn_least(start + FNN_K_CHUNK, k);
-            V sum[GROUPS][FNN_DOTS];
+            V sum[FNN_DOT_BLOCKS][FNN_DOT_VECTORS];
             FNN_UNROLL
             for (int group = 0; group < groups; group++) {
                 FNN_UNROLL
@@ -110,10 +105,10 @@ KERNEL void FN(few_dots)(real *out, int64_t out_row, int64_t out_vector, const r
                                 const real *Q, int64_t q_vector, int64_t q_k, int64_t rows, int64_t count, int64_t k,
                                 const real *bias, int flags)
 {
-    const int64_t whole = rows / (GROUPS * W) * (GROUPS * W);
+    const int64_t whole = rows / (FNN_DOT_BLOCKS * W) * (FNN_DOT_BLOCKS * W);
     switch (count) {
     case 1:
-        FN(dots)(1, GROUPS, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, whole, k, bias, flags);
+        FN(dots)(1, FNN_DOT_BLOCKS, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, whole, k, bias, flags);
         FN(dots)(1, 1, out + whole * out_row, out_row, out_vector, R + whole * ldr, ldr, Q, q_vector, q_k, rows - whole,
                  k, bias, flags);
         break;
@@ -129,13 +124,13 @@ KERNEL void FN(few_dots)(real *out, int64_t out_row, int64_t out_vector, const r
     }
 }
 
-/* Few rows of C: tiles of THIN_VECTORS vectors, over B as it is given. */
+/* Few rows of C: tiles of FNN_THIN_VECTORS vectors, over B as it is given. */
 KERNEL void FN(thin)(const FN(product) *product, int64_t m)
 {
     FN(product) p = *product;
     const int64_t tiles = (m + THIN_ROWS - 1) / THIN_ROWS, low = m / tiles, tall = m - tiles * low;
     int64_t column = 0;
-    for (; column + THIN_VECTORS * W <= p.n; column += THIN_VECTORS * W) {
+    for (; column + FNN_THIN_VECTORS * W <= p.n; column += FNN_THIN_VECTORS * W) {
         p.A = product->A;
         p.C = product->C;
         p.bias = product->bias;
@@ -143,24 +138,24 @@ KERNEL void FN(thin)(const FN(product) *product, int64_t m)
             const int64_t own = low + (tile < tall);
             switch (own) {
             case 1:
-                FN(tile)(1, THIN_VECTORS, true, true, false, &p, column, p.B + column);
+                FN(tile)(1, FNN_THIN_VECTORS, true, true, false, &p, column, p.B + column);
                 break;
 #if THIN_ROWS > 2
             case 2:
-                FN(tile)(2, THIN_VECTORS, true, true, false, &p, column, p.B + column);
+                FN(tile)(2, FNN_THIN_VECTORS, true, true, false, &p, column, p.B + column);
                 break;
             case 3:
-                FN(tile)(3, THIN_VECTORS, true, true, false, &p, column, p.B + column);
+                FN(tile)(3, FNN_THIN_VECTORS, true, true, false, &p, column, p.B + column);
                 break;
             case 4:
-                FN(tile)(4, THIN_VECTORS, true, true, false, &p, column, p.B + column);
+                FN(tile)(4, FNN_THIN_VECTORS, true, true, false, &p, column, p.B + column);
                 break;
             case 5:
-                FN(tile)(5, THIN_VECTORS, true, true, false, &p, column, p.B + column);
+                FN(tile)(5, FNN_THIN_VECTORS, true, true, false, &p, column, p.B + column);
                 break;
 #endif
             default:
-                FN(tile)(THIN_ROWS, THIN_VECTORS, true, true, false, &p, column, p.B + column);
+                FN(tile)(THIN_ROWS, FNN_THIN_VECTORS, true, true, false, &p, column, p.B + column);
                 break;
             }
             p.A += own * p.a_row;
@@ -184,7 +179,7 @@ KERNEL void FN(thin)(const FN(product) *product, int64_t m)
 INLINE void FN(add_rows)(const int steps, bool first, real *sum, const real *q, int64_t q_k, const real *B, int64_t ldb,
                          int64_t n)
 {
-    V a[STEPS];
+    V a[FNN_SUM_ROW_STEPS];
     FNN_UNROLL
     for (int i = 0; i < steps; i++) {
         a[i] = SPLAT(q[i * q_k]);
@@ -220,8 +215,8 @@ KERNEL void FN(lone_row)(real *C, int64_t c_n, const real *q, int64_t q_k, const
             const int64_t end = fnn_least(start + FNN_K_CHUNK, k);
             real *to = start == 0 ? total : sum;
             int64_t step = start;
-            for (; step + STEPS <= end; step += STEPS) {
-                FN(add_rows)(STEPS, step == start, to, q + step * q_k, q_k, B + step * ldb + j, ldb, width);
+            for (; step + FNN_SUM_ROW_STEPS <= end; step += FNN_SUM_ROW_STEPS) {
+                FN(add_rows)(FNN_SUM_ROW_STEPS, step == start, to, q + step * q_k, q_k, B + step * ldb + j, ldb, width);
             }
             for (; step < end; step++) {
                 FN(add_rows)(1, step == start, to, q + step * q_k, q_k, B + step * ldb + j, ldb, width);
@@ -263,10 +258,10 @@ KERNEL void FN(outer)(real *C, int64_t ldc, const real *A, int64_t a_row, const 
 KERNEL void FN(few_columns)(real *C, int64_t ldc, const real *A, int64_t a_k, const real *B, int64_t ldb,
                                    int64_t m, int64_t n, int64_t k)
 {
-    for (int64_t i = 0; i < m; i += THIN_VECTORS * W) {
-        real block[THIN_ROWS * THIN_VECTORS * W];
-        const int64_t width = fnn_least(THIN_VECTORS * W, m - i);
-        FN(product) p = {.C = block, .ldc = THIN_VECTORS * W, .a_row = 1, .a_k = ldb, .ldb = a_k,
+    for (int64_t i = 0; i < m; i += FNN_THIN_VECTORS * W) {
+        real block[THIN_ROWS * FNN_THIN_VECTORS * W];
+        const int64_t width = fnn_least(FNN_THIN_VECTORS * W, m - i);
+        FN(product) p = {.C = block, .ldc = FNN_THIN_VECTORS * W, .a_row = 1, .a_k = ldb, .ldb = a_k,
                            .panel = 2 * W, .n = width};
         int64_t start = 0;
         do {
@@ -279,7 +274,7 @@ KERNEL void FN(few_columns)(real *C, int64_t ldc, const real *A, int64_t a_k, co
         } while (start < k);
         for (int64_t row = 0; row < width; row++) {
             for (int64_t j = 0; j < n; j++) {
-                C[(i + row) * ldc + j] = block[j * THIN_VECTORS * W + row];
+                C[(i + row) * ldc + j] = block[j * FNN_THIN_VECTORS * W + row];
             }
         }
     }

@@ -1,40 +1,23 @@
 /* The register tile of the GEMM: rows x vectors accumulators, fed by broadcasts of A and vectors of B. Included once
  * for a dtype and an instruction set. */
 
-/* Most rows of a tile of two vectors, of one vector, and of four. From how many rows of A on B is packed if its columns
- * come slowly; before that, they are read four vectors at a time where that pays. */
+/* Most rows of a tile of two vectors, of one vector, and of FNN_THIN_VECTORS; from how many rows of A on B is packed if
+ * its columns come slowly. */
 #undef TILE_ROWS
 #undef NARROW_ROWS
 #undef THIN_ROWS
 #undef SLOW_ROWS
-#if FNN_LEVEL == FNN_AVX512
-#define TILE_ROWS 14
-#define NARROW_ROWS 16
-#define THIN_ROWS 6
-#define SLOW_ROWS 48
-#elif FNN_LEVEL == FNN_AVX2
-#define TILE_ROWS 6
-#define NARROW_ROWS 8
-#define THIN_ROWS 2
-#define SLOW_ROWS 12
-#else
-#define TILE_ROWS 4
-#define NARROW_ROWS 4
-#define THIN_ROWS 1
-#define SLOW_ROWS 12
-#endif
-#undef THIN_VECTORS
-#define THIN_VECTORS 4
-/* How many rows before its turn a row of B is asked for where it is not packed. */
-#undef AHEAD
-#define AHEAD 4
+#define TILE_ROWS FNN_CAT(FNN_TILE_ROWS, _, BYTES)
+#define NARROW_ROWS FNN_CAT(FNN_NARROW_ROWS, _, BYTES)
+#define THIN_ROWS FNN_CAT(FNN_THIN_ROWS, _, BYTES)
+#define SLOW_ROWS FNN_CAT(FNN_SLOW_ROWS, _, BYTES)
 
 /* A tile's sums, and where its next step reads. Every fourth row of A has a pointer: the others are reached by offsets
  * that fit in registers. */
 #undef TILE
 #define TILE FN(tile_state)
 typedef struct TILE {
-    V sum[NARROW_ROWS][THIN_VECTORS];
+    V sum[NARROW_ROWS][FNN_THIN_VECTORS];
     const real *A[(NARROW_ROWS + 3) / 4], *B;
 } TILE;
 
@@ -62,7 +45,7 @@ INLINE void FN(add)(const int rows, const int vectors, const bool full, const bo
 {
     const real *wanted = t->A[0] + rows * a_row;
     for (int64_t step = 0; step < steps; step++) {
-        V b[THIN_VECTORS];
+        V b[FNN_THIN_VECTORS];
         if (next) {
             FNN_UNROLL
             for (int i = 0; i < rows; i += 64 / (int)sizeof(real)) {
@@ -77,7 +60,7 @@ INLINE void FN(add)(const int rows, const int vectors, const bool full, const bo
         if (ahead) {
             FNN_UNROLL
             for (int j = 0; j < vectors; j++) {
-                __builtin_prefetch(t->B + AHEAD * ldb + j * W);
+                __builtin_prefetch(t->B + FNN_TILE_PREFETCH_ROWS * ldb + j * W);
             }
         }
         t->B += ldb;

@@ -2,13 +2,14 @@
 
 `python csrc/generate.py FOLDER` writes `constants.h`, `activations.h`, `losses.h`, `optimizers.h`, `formulas_f32.h` and
 `formulas_f64.h` there. `core/arithmetic.py` and `core/formulas.py` are run over an algebra that prints C; enumerations
-and plain numbers are read from the syntax of the other files, so that building needs nothing but Python.
+and plain numbers of the other files are read from their syntax, so that building needs nothing but Python.
 """
 
 from __future__ import annotations
 
 import ast
 import importlib
+import runpy
 import struct
 import sys
 import types
@@ -50,6 +51,7 @@ NUMBERS = (
     ("core/arithmetic.py", "LANES"),
     ("core/arithmetic.py", "BLOCK"),
 )
+TUNING = PACKAGE / "backends" / "tuning.py"
 
 
 class Value:
@@ -296,6 +298,11 @@ def number(file: str, name: str) -> Any:
     raise LookupError(f"{file} has no {name}")
 
 
+def numbered(name: str, found: Any) -> dict[str, int]:
+    """A number by its name; those of a table by its keys, too."""
+    return {f"{name}_{key}": value for key, value in found.items()} if isinstance(found, dict) else {name: found}
+
+
 def constants(fo: Any) -> str:
     """Columns of the plan's tables, codes, and the contract's numbers."""
     values: dict[str, int] = {}
@@ -303,8 +310,10 @@ def constants(fo: Any) -> str:
         values |= {f"{prefix}_{member}": value for member, value in enum_members(file, name).items()}
     for file, name in NUMBERS:
         found = number(file, name)
-        found = dict(enumerate(found)) if isinstance(found, tuple) else found
-        values |= {f"{name}_{key}": v for key, v in found.items()} if isinstance(found, dict) else {name: found}
+        values |= numbered(name, dict(enumerate(found)) if isinstance(found, tuple) else found)
+    for name, found in runpy.run_path(str(TUNING)).items():
+        if name.isupper():
+            values |= numbered(name, found)
     groups = {
         "ACTIVATION": fo.ACTIVATIONS,
         "LOSS": fo.LOSS_NAMES,

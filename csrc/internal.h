@@ -46,22 +46,11 @@
 #define FNN_LOGITS FNN_LOSS_softmax_crossentropy
 #define FNN_ACCURACY FNN_METRIC_binary_accuracy
 
-/* Bytes that a kernel may leave to the second cache, beside what else has to be there; rows that lie a multiple of the
- * other apart share few sets of a cache. */
-#define FNN_SECOND_CACHE 600000
-#define FNN_ALIAS_BYTES 4096
-
-/* How far ahead an optimizer asks for its lines, where parameters that come next lie behind each other. */
-#define FNN_AHEAD_BYTES 2048
-
 /* What a GEMM does beside C = A B. FNN_SLOPE: C times the slope of ReLU, from its output, which comes in the place of
  * the bias and lies as C does. */
 enum {
     FNN_ACCUMULATE = 1, FNN_BIAS = 2, FNN_RELU = 4, FNN_PACKED = 8, FNN_TRANSPOSED = 16, FNN_FAR = 32, FNN_SLOPE = 64
 };
-
-/* What a tile asks for of a next row of A. */
-#define FNN_FAR_BYTES 256
 
 /* Where a team's threads meet; one a region, on the stack of the thread that starts it. */
 typedef struct fnn_sync {
@@ -183,9 +172,6 @@ static inline int64_t fnn_greatest(int64_t a, int64_t b)
 {
     return a > b ? a : b;
 }
-
-/* Most vectors of a side of C whose products with the rows of the other are dot products. */
-#define FNN_DOTS 4
 
 static inline int64_t fnn_padded(int64_t width)
 {

@@ -93,8 +93,6 @@ INLINE void FN(update_range)(const fnn_program *program, int64_t offset, int64_t
 /* What a team shares: the trainable parameters behind each other, cut into equal parts. A member has few of them whole
  * rather than some rows of all, so that less of what other cores wrote has to come to its own. A line of so many elements
  * that no cache keeps them is shared by pieces. */
-#undef PIECES_FROM
-#define PIECES_FROM 4000000
 typedef struct FN(line) {
     int64_t member, team, total, before; /* elements of all, and of those that came before */
 } FN(line);
@@ -151,7 +149,7 @@ INLINE void FN(finish_block)(const fnn_program *program, const int64_t *row, int
 {
     const int64_t all = row[FNN_PAR_COLUMNS];
     const int64_t runs = columns == all ? 1 : rows, length = columns == all ? rows * columns : columns;
-    const int64_t ahead = columns == all ? FNN_AHEAD_BYTES : all * (int64_t)sizeof(real);
+    const int64_t ahead = columns == all ? FNN_STEP_PREFETCH_BYTES : all * (int64_t)sizeof(real);
     for (int64_t run = 0; run < runs; run++) {
         const int64_t place = row[FNN_PAR_OFFSET] + (first + run) * all + column;
         real *g = gradient + run * ld;
@@ -289,7 +287,7 @@ KERNEL void FN(parameter_phase)(const fnn_program *program, fnn_sync *sync, int6
                                 int64_t batch_rows, const fnn_step *s)
 {
     FN(line) line = FN(line_of)(program, member, team);
-    if (team > 1 && line.total >= PIECES_FROM) {
+    if (team > 1 && line.total >= FNN_PIECES_FROM) {
         FN(phase_by_pieces)(program, sync, line.total, member, team, batch_rows, s);
         return;
     }
@@ -360,7 +358,7 @@ KERNEL void FN(update)(const fnn_program *program, fnn_sync *sync, int64_t membe
         if (factor != 1.0) {
             FN(gradient_scale)(gradient, n, (real)factor);
         }
-        FN(update_range)(program, place, n, FNN_AHEAD_BYTES, gradient, row[FNN_PAR_DECAY] ? s->decay : 0.0, s);
+        FN(update_range)(program, place, n, FNN_STEP_PREFETCH_BYTES, gradient, row[FNN_PAR_DECAY] ? s->decay : 0.0, s);
     }
 }
 

@@ -7,7 +7,6 @@
 #include <pthread.h>
 #include <signal.h>
 
-#define LOOKS 6000 /* of a helper for more work, about a millisecond, before it sleeps */
 #define STACK ((size_t)1 << 20)
 
 /* What the helpers run; written while no helper can be in it. */
@@ -26,7 +25,7 @@ static int32_t helpers;
 /* Returns when a job may want helpers. */
 static void wait_for_work(void)
 {
-    for (int64_t looks = 0; looks < LOOKS; looks++) {
+    for (int64_t looks = 0; looks < FNN_IDLE_LOOKS; looks++) {
         if (atomic_load_explicit(&wanted, memory_order_relaxed) > 0) {
             return;
         }

@@ -3,11 +3,6 @@
  */
 #include "internal.h"
 
-/* Most bytes of a row of X: the lines of a longer one come one after another by themselves. */
-#define SAMPLE_BYTES 512
-/* Lines that are asked for at once: few more can be under way. */
-#define BURST 16
-
 void fnn_expect(fnn_expected *expected, const fnn_program *program, const fnn_data *data, int64_t batch_start,
                 int64_t member, int64_t team)
 {
@@ -15,10 +10,10 @@ void fnn_expect(fnn_expected *expected, const fnn_program *program, const fnn_da
     int64_t first, last;
     fnn_share(fnn_least(data->batch, data->rows - batch_start), FNN_ROW_BLOCK, member, team, &first, &last);
     expected->left = 0;
-    if (data->order != NULL && bytes > 0 && bytes <= SAMPLE_BYTES && (last - first) * bytes <= FNN_SECOND_CACHE) {
+    if (data->order != NULL && bytes > 0 && bytes <= FNN_SAMPLE_BYTES && (last - first) * bytes <= FNN_L2_BYTES) {
         *expected = (fnn_expected){
             .order = data->order + batch_start + first, .left = last - first,
-            .burst = fnn_greatest(BURST / (bytes / 64 + 2), 1), .x = data->x, .y = data->y, .x_row = data->x_row,
+            .burst = fnn_greatest(FNN_SAMPLE_LINES / (bytes / 64 + 2), 1), .x = data->x, .y = data->y, .x_row = data->x_row,
             .y_row = data->y_row, .x_bytes = bytes,
         };
     }

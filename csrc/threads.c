@@ -14,8 +14,6 @@
 #include <immintrin.h>
 #endif
 
-#define SPINS 2000 /* pauses before a waiting thread yields its core */
-#define PATIENCE 4000 /* looks of the first thread for the others, about a millisecond, before it works alone */
 #define IEEE_DEFAULT 0x1F80U /* MXCSR: round to nearest, all exceptions masked, neither FTZ nor DAZ */
 
 #if FNN_POSIX
@@ -57,7 +55,7 @@ void fnn_relax(int64_t spins)
     _mm_pause();
 #endif
 #if FNN_POSIX
-    if (spins > SPINS) {
+    if (spins > FNN_BARRIER_SPINS) {
         sched_yield();
     }
 #else
@@ -94,7 +92,7 @@ static int64_t enrol(fnn_sync *sync, int64_t wanted, int64_t *team)
     const int64_t member = atomic_fetch_add_explicit(&sync->arrived, 1, memory_order_acq_rel);
     if (member == 0) {
         int64_t looks = 0;
-        while (atomic_load_explicit(&sync->arrived, memory_order_acquire) < wanted && looks < PATIENCE) {
+        while (atomic_load_explicit(&sync->arrived, memory_order_acquire) < wanted && looks < FNN_GATHER_LOOKS) {
             fnn_relax(looks++);
         }
         const bool all = atomic_load_explicit(&sync->arrived, memory_order_acquire) >= wanted;

@@ -13,17 +13,12 @@ INLINE real *FN(at)(const fnn_call *call, int number, int64_t row)
     return call->array[number] == NULL ? NULL : (real *)call->array[number] + row * call->ld[number];
 }
 
-/* A piece of a row of B, in bytes, that is worth reading alone: beside a shorter one the processor fetches what belongs
- * to another core. */
-#undef PIECE
-#define PIECE 4096
-
 /* Whether members take columns of C, and each packs or reads its own part of B: else rows. Columns cost a line of memory
  * that two threads write in every row of C, unless it begins with a line, so a C that is not wide goes by rows where
  * those of a member repay all of B. */
 INLINE bool FN(by_columns)(const fnn_call *call, int64_t team)
 {
-    const int64_t enough = call->family == FNN_FAMILY_GEMM_NT ? 64 : 24;
+    const int64_t enough = call->family == FNN_FAMILY_GEMM_NT ? FNN_COLUMN_ROWS_NT : FNN_COLUMN_ROWS;
     return call->n >= call->m && (call->n > 2 * call->m || call->m < team * enough);
 }
 
@@ -34,7 +29,7 @@ INLINE bool FN(shares_chunks)(const fnn_call *call, int64_t team)
     const int64_t m = call->m, n = call->n, chunks = (call->k + FNN_K_CHUNK - 1) / FNN_K_CHUNK;
     const int64_t unit = FN(by_columns)(call, team) ? 2 * FNN_ROW_BLOCK : FNN_ROW_BLOCK, most = fnn_greatest(m, n);
     const bool lone = (m == 1 && call->family != FNN_FAMILY_GEMM_NT) || (n == 1 && call->family == FNN_FAMILY_GEMM_TN);
-    const bool few = (team - 1) * unit >= most || (lone && most * (int64_t)sizeof(real) < team * PIECE);
+    const bool few = (team - 1) * unit >= most || (lone && most * (int64_t)sizeof(real) < team * FNN_PIECE_BYTES);
     return team > 1 && chunks > 1 && few && call->family != FNN_FAMILY_DENSE_FORWARD &&
            m * n * ((chunks + team - 1) / team) <= FNN_SCRATCH - FNN_PACK_SIZE;
 }
@@ -187,7 +182,7 @@ INLINE void FN(operate_row)(const fnn_call *call, int64_t row)
         FN(gradient_scale)(a, n, s[0]);
         break;
     default:
-        FN(optimizer_step)(call->code, a, c, FN(at)(call, 3, row), b, n, s, FNN_AHEAD_BYTES);
+        FN(optimizer_step)(call->code, a, c, FN(at)(call, 3, row), b, n, s, FNN_STEP_PREFETCH_BYTES);
         break;
     }
 }

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pytest
 
 from fastnn import config
-from fastnn.backends import kept, operators
+from fastnn.backends import kept, tuning
 from fastnn.backends.protocol import Backend
 
 Array = npt.NDArray[Any]
@@ -91,7 +91,7 @@ def threads(runner: Runner) -> Iterator[None]:
     config.set_num_threads(runner[1])
     with pytest.MonkeyPatch.context() as patch:
         if runner[1] > 1:
-            patch.setattr(operators, "FLOPS_PER_THREAD", 1)
+            patch.setattr(tuning, "FLOPS_PER_THREAD", 1)
         yield
     config.set_num_threads(None)
 

@@ -21,6 +21,7 @@ _SOURCES = (
     "core/plan.py",
     "core/random.py",
     "backends/operators.py",
+    "backends/tuning.py",
     "backends/numba_cpu/*.py",
 )
 _COMPILERS = ("numba", "llvmlite")

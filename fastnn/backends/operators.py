@@ -8,26 +8,11 @@ from .. import config
 from ..core.arithmetic import K_CHUNK
 from ..core.operations import Family, Operation
 from ..core.plan import I, Kind, Plan
+from . import tuning
 from .data import Array
 from .protocol import Operator
 
 GEMMS = (Family.GEMM_NN, Family.GEMM_TN, Family.GEMM_NT, Family.DENSE_FORWARD)
-FLOPS_PER_THREAD = 1_000_000  # that a thread more must save, or its barriers cost more than they give
-CHUNK_ROWS = 16  # that a chunk of the depth is worth to threads that share a product
-FLOPS_PER_BYTE = 2  # that a core does in the time in which a byte comes from beyond its caches
-ROW_BLOCK = 16  # rows, or columns, that a thread takes at least
-UPDATE_FLOPS = 50  # that take as long as an optimizer does for a parameter
-# Parameters whose way from another core's cache takes as long as a thread has to save; the most that come from one.
-MOVED_PARAMETERS, MOST_MOVED = 6_000, 1 << 17
-# Parameters that one core's caches do not keep with their slots: a single thread would fetch most of them from
-# elsewhere, too, and two may keep what each updates; and how many then count as moved.
-UNCACHED_PARAMETERS, MOST_UNCACHED = 300_000, 1 << 15
-SECOND_CACHE = 600_000  # bytes that a kernel may leave to it, beside what else has to be there
-# The least bytes of a W that a team shares by columns; and of one that no step changes, so that it may stay in every
-# thread's cache, or for fewer rows than these: a few elements of each row of a W come slower than whole rows do.
-SHARED_BYTES, SHARED_LARGE, SHARED_ROWS = SECOND_CACHE, 4 * SECOND_CACHE, 4
-PIECE_LEAST = 64  # columns that a thread takes at least
-WAY = 2  # elements of a batch whose way between cores takes as long as reading so many of a W
 # Families that add to a total in a fixed order: they run on one thread.
 TOTALS = (Family.R2_SUMS, Family.WEIGHTED_SUM, Family.SUM_ABS, Family.SUM_SQUARES)
 
@@ -55,35 +40,37 @@ class CompiledOperator(Operator):
 
     def _shared(self, sizes: list[int]) -> int:
         """The rows that threads share: of a product its columns, or what its chunks count as, if they are more."""
-        chunks = sizes[2] // K_CHUNK * CHUNK_ROWS if self._by_chunks else 0
+        chunks = sizes[2] // K_CHUNK * tuning.CHUNK_ROWS if self._by_chunks else 0
         return max(*sizes[:2], chunks) if self._gemm else sizes[0]
 
     def _threads(self, sizes: list[int], arrays: tuple[Array, ...]) -> int:
         """How many threads a call repays, by its flops, or those that would take as long as its bytes do, if more."""
         if not self._threaded:
             return 1
-        work = max(self._unit * math.prod(sizes), FLOPS_PER_BYTE * sum(array.nbytes for array in arrays))
+        work = max(self._unit * math.prod(sizes), tuning.FLOPS_PER_BYTE * sum(array.nbytes for array in arrays))
         # How many cores there are is not asked for every small one.
-        small = work < 2 * FLOPS_PER_THREAD
+        small = work < 2 * tuning.FLOPS_PER_THREAD
         return 1 if small else threads_for(work, self._shared(sizes), config.get_num_threads())
 
 
 def threads_for(flops: int, rows: int, most: int) -> int:
     """How many threads, of at most `most`, the work on so many rows repays."""
-    return max(1, min(most, flops // FLOPS_PER_THREAD, -(-rows // ROW_BLOCK)))
+    return max(1, min(most, flops // tuning.FLOPS_PER_THREAD, -(-rows // tuning.ROW_BLOCK)))
 
 
 def shares_columns(inputs: int, outputs: int, rows: int, size: int, training: bool) -> bool:
     """Whether a team shares a DENSE of a batch of so many rows by the columns of its W, whose elements have `size`
     bytes, or each thread takes rows of the batch through all of W."""
-    large = inputs * outputs * size > (SHARED_BYTES if training and rows >= SHARED_ROWS else SHARED_LARGE)
-    return large and 0 < WAY * rows * (inputs + outputs) <= inputs * outputs
+    large = inputs * outputs * size > (
+        tuning.SHARED_BYTES if training and rows >= tuning.SHARED_ROWS else tuning.SHARED_LARGE_BYTES
+    )
+    return large and 0 < tuning.MOVE_COST * rows * (inputs + outputs) <= inputs * outputs
 
 
 def large_layers(plan: Plan) -> list[tuple[int, int]]:
     """The sides of every W that a team may share by columns where no step changes it."""
     sides = [(int(row[I.INPUTS]), int(row[I.OUTPUTS])) for row in plan.instructions if row[I.KIND] == Kind.DENSE]
-    return [side for side in sides if math.prod(side) * plan.dtype.itemsize > SHARED_LARGE]
+    return [side for side in sides if math.prod(side) * plan.dtype.itemsize > tuning.SHARED_LARGE_BYTES]
 
 
 def forward_threads(plan: Plan, large: list[tuple[int, int]], rows: int, most: int) -> int:
@@ -93,9 +80,9 @@ def forward_threads(plan: Plan, large: list[tuple[int, int]], rows: int, most: i
     shared = [sides for sides in large if shares_columns(*sides, rows, size, training=False)]
     if not shared:
         return threads_for(flops, rows, most)
-    work = max(flops, FLOPS_PER_BYTE * size * sum(map(math.prod, shared)))
-    pieces = max(outputs // PIECE_LEAST for _, outputs in shared)
-    return max(1, min(most, work // FLOPS_PER_THREAD, max(pieces, -(-rows // ROW_BLOCK))))
+    work = max(flops, tuning.FLOPS_PER_BYTE * size * sum(map(math.prod, shared)))
+    pieces = max(outputs // tuning.LEAST_PIECE for _, outputs in shared)
+    return max(1, min(most, work // tuning.FLOPS_PER_THREAD, max(pieces, -(-rows // tuning.ROW_BLOCK))))
 
 
 def step_threads(flops: int, parameters: int, batch: int, most: int) -> int:
@@ -107,10 +94,10 @@ def step_threads(flops: int, parameters: int, batch: int, most: int) -> int:
     Args:
         flops: of the whole step's products. most: threads there are.
     """
-    update = UPDATE_FLOPS * parameters
-    moved = min(parameters, MOST_UNCACHED if parameters > UNCACHED_PARAMETERS else MOST_MOVED)
-    cost = FLOPS_PER_THREAD + FLOPS_PER_THREAD * moved // MOVED_PARAMETERS
-    return max(1, min(most, update // cost), min(most, (flops + update) // cost, -(-batch // ROW_BLOCK)))
+    update = tuning.UPDATE_FLOPS * parameters
+    moved = min(parameters, tuning.MOST_UNCACHED if parameters > tuning.UNCACHED_PARAMETERS else tuning.MOST_MOVED)
+    cost = tuning.FLOPS_PER_THREAD + tuning.FLOPS_PER_THREAD * moved // tuning.MOVED_PARAMETERS
+    return max(1, min(most, update // cost), min(most, (flops + update) // cost, -(-batch // tuning.ROW_BLOCK)))
 
 
 def size_letters(row: Operation) -> str:

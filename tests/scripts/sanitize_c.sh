@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Trains the network of tests/c/smoke.c on every instruction set with two threads: under AddressSanitizer and
-# UndefinedBehaviorSanitizer, then under ThreadSanitizer; or under the sanitizers that are named. CC chooses the compiler. Prints a line for each run, and fails
-# where a sanitizer finds something: most of it on the portable level, since masked loads and stores are not
-# instrumented. `sanitize_suite.sh` runs the test suite so.
+# UndefinedBehaviorSanitizer, then under ThreadSanitizer; or under those that are named. CC chooses the compiler. Prints a
+# line for each run, and fails where a sanitizer finds something: most of it on the portable level, since masked loads and
+# stores are not instrumented. `sanitize_suite.sh` runs the test suite so.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from numba.extending import register_jitable
 
-from ..operators import PIECE_LEAST
 from ..operators import shares_columns as shares
+from ..tuning import LEAST_PIECE, MOST_PIECE
 from . import call as c
 from . import table as t
 from .gemm import gemm, takes_slope
@@ -21,8 +21,6 @@ from .threads import barrier, next_piece
 from .workspace import buffer, instruction, pack, padded
 
 _shares = register_jitable(shares)
-
-PIECE_MOST = 512  # columns that a thread takes at once
 
 
 @device
@@ -137,9 +135,9 @@ def dense_backward(zero, call, number, first, rows, member):
 def piece_columns(left, team):
     """The width of the next piece of so many columns that are left: half of a member's part of them, so that the pieces
     get smaller and all threads end together."""
-    part = (left // (2 * team) + PIECE_LEAST - 1) // PIECE_LEAST * PIECE_LEAST
-    width = min(max(part, PIECE_LEAST), PIECE_MOST)
-    return left if left - width < PIECE_LEAST else width
+    part = (left // (2 * team) + LEAST_PIECE - 1) // LEAST_PIECE * LEAST_PIECE
+    width = min(max(part, LEAST_PIECE), MOST_PIECE)
+    return left if left - width < LEAST_PIECE else width
 
 
 @device

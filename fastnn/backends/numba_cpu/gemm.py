@@ -6,21 +6,24 @@ from __future__ import annotations
 from typing import Any
 
 from ...core.arithmetic import K_CHUNK
-from ..operators import SECOND_CACHE
+from ..tuning import (
+    ALIAS_BYTES,
+    DOT_VECTORS,
+    L2_BYTES,
+    LARGE_BYTES,
+    LARGE_ROWS,
+    PACK_BYTES,
+    PACK_FROM,
+    TRANSPOSE_COST,
+    TRANSPOSED_ROWS,
+)
 from .frame import Frame, Kernel, kernel
-from .gemm_blocks import ALIAS_BYTES, PACK_PANELS, ROWS, packed_columns, packed_rows
+from .gemm_blocks import PACK_PANELS, ROWS, packed_columns, packed_rows
 from .gemm_few import few_columns, few_dots, lone_row, outer, thin
-from .gemm_tile import ACCUMULATE, BIAS, BYTES, DOTS, FAR, PACKED, RELU, SLOW_ROWS, THIN_ROWS, TRANSPOSED
+from .gemm_tile import ACCUMULATE, BIAS, BYTES, FAR, PACKED, RELU, SLOW_ROWS, THIN_ROWS, TRANSPOSED
 from .integers import Control, Integer
 from .reductions import batch_fold
 from .transpose import pack_transposed, transpose
-
-# The least bytes of a chunk of B that repay its packing, and the least rows of A where its columns come fast.
-PACK_BYTES, PACK_FROM = 16384, 160
-# A B of more bytes is packed for so few rows of A: packing reads it in longer pieces than tiles do.
-LARGE_BYTES, LARGE_ROWS = 4 * SECOND_CACHE, 3
-TURNED_ROWS = 112  # of a transposed C that are exchanged at once
-EXCHANGE = 7  # products of a tile in the time that an element of a matrix takes to be exchanged
 
 
 def _aliases(size: int, ld: Any) -> Any:
@@ -30,7 +33,7 @@ def _aliases(size: int, ld: Any) -> Any:
 
 def _outgrows(size: int, rows: Any, columns: Any) -> Any:
     """Whether a matrix of such sides does not fit the second cache."""
-    return rows * columns * size > SECOND_CACHE
+    return rows * columns * size > L2_BYTES
 
 
 def _comes_slowly(size: int, ldb: Any, n: Any, k: Any) -> Any:
@@ -101,9 +104,9 @@ def _turns(size: int, m: Integer, n: Integer, k: Integer) -> Integer:
     """Whether C = A B^T is computed transposed: exchanging A and C, and columns that fill no vector, cost half of what
     exchanging B does, and the buffer holds A."""
     lanes = BYTES // size
-    filled = ((m + (lanes - 1)) // lanes * lanes - m) * -1 + EXCHANGE
-    held = _panel_columns(size, m) * (k + TURNED_ROWS) <= packed_rows(size)
-    return (m > lanes) & (m * (n + k) * (2 * EXCHANGE) <= filled * n * k) & held
+    filled = ((m + (lanes - 1)) // lanes * lanes - m) * -1 + TRANSPOSE_COST
+    held = _panel_columns(size, m) * (k + TRANSPOSED_ROWS) <= packed_rows(size)
+    return (m > lanes) & (m * (n + k) * (2 * TRANSPOSE_COST) <= filled * n * k) & held
 
 
 def _turned(f: Frame, *arguments: Any) -> None:
@@ -115,8 +118,8 @@ def _turned(f: Frame, *arguments: Any) -> None:
     with to.loop(k, K_CHUNK) as start:
         depth = (k - start).least(K_CHUNK)
         to.call(pack_transposed, pack + width * start * size, A + start * size, a_row, m, depth)
-    with to.loop(n, TURNED_ROWS) as row:
-        rows = (n - row).least(TURNED_ROWS)
+    with to.loop(n, TRANSPOSED_ROWS) as row:
+        rows = (n - row).least(TRANSPOSED_ROWS)
         with to.loop(k, K_CHUNK) as start:
             depth = (k - start).least(K_CHUNK)
             b, panels = B + (row * ldb + start) * size, pack + width * start * size
@@ -132,7 +135,7 @@ turned = Kernel("gemm_turned", 10, 0, _turned, "void")
 
 def _takes_slope(f: Frame, *arguments: Any) -> Any:
     m, n, k = Control(f).integers(arguments)
-    return ((m > DOTS) & (n > DOTS) & ~_turns(f.itemsize, m, n, k)).select(1, 0).ir
+    return ((m > DOT_VECTORS) & (n > DOT_VECTORS) & ~_turns(f.itemsize, m, n, k)).select(1, 0).ir
 
 
 # takes_slope(zero, m, n, k): 1 if SLOPE may be among the flags, with TRANSPOSED, or 0
@@ -146,11 +149,11 @@ def _gemm(f: Frame, *arguments: Any) -> None:
     to, lanes = Control(f), BYTES // f.itemsize
     C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack = to.integers(arguments)
     transposed = flags & TRANSPOSED != 0
-    by_rows = (n > 0) & (n <= DOTS) & (a_k == 1) & (m >= lanes)
+    by_rows = (n > 0) & (n <= DOT_VECTORS) & (a_k == 1) & (m >= lanes)
     row = (m == 1) & (n >= lanes) & (k > 0) & ~transposed
     plain = flags & (TRANSPOSED | BIAS | RELU) == 0
     column = (n == 1) & (a_row == 1) & (m >= lanes) & (k > 0) & plain
-    by_columns = transposed & (m > 0) & (m <= DOTS) & (n >= lanes) & (flags & BIAS == 0)
+    by_columns = transposed & (m > 0) & (m <= DOT_VECTORS) & (n >= lanes) & (flags & BIAS == 0)
     turns = transposed & (a_k == 1) & _turns(f.itemsize, m, n, k) & (flags & (BIAS | RELU) == 0)
     single = (k == 1) & (n > lanes) & (flags == 0)
     narrow = (n > 0) & (n <= THIN_ROWS) & (a_row == 1) & (m >= lanes) & plain

@@ -9,20 +9,13 @@ from typing import Any
 from numba.extending import register_jitable
 
 from ...core.arithmetic import K_CHUNK
-from ..operators import SECOND_CACHE
+from ..tuning import ALIAS_BYTES, BLOCK_BYTES, BLOCK_ROWS, FAR_BYTES, L2_BYTES, PACK_PREFETCH_ROWS, PACKED_CHUNKS
 from .frame import Frame, Kernel, register
 from .gemm_tile import BYTES, FAR, NARROW_ROWS, PACKED, SLOPE, TILE_ROWS, Product, add, begin, finish, gemm_tiles
 from .integers import Control, Integer
 from .lanes import I64, LANES, Lanes
 from .prefetch import EXPECTED_BYTES, LEFT, ask
 
-BLOCK_ROWS = 126  # rows of A that are packed at a time
-GRADIENT_ROWS = 42  # of them whose gradient goes to the optimizer at once
-BLOCK_BYTES = 2048  # of a row of a block of B
-PACKED_CHUNKS = 2  # blocks of B that a buffer holds
-PACK_AHEAD = 6  # how many rows before its turn a row of B is asked for when it is packed
-ALIAS_BYTES = 4096  # rows that lie a multiple of it apart share few sets of a cache
-FAR_BYTES = 256  # that a tile asks for of a next row of A
 COPY_STRIDE = K_CHUNK + LANES  # of copied rows of A
 
 
@@ -96,7 +89,7 @@ def _pack_panels(f: Frame, panels: Any, B: Any, ldb: Any, n: Any, k: Any) -> Non
                 f.store(value, builder.add(f.at(target, builder.mul(j, k)), offset))
 
         with f.loop(whole, width) as j:
-            wanted = builder.add(f.at(source, j), builder.mul(ldb, I64(PACK_AHEAD * f.itemsize)))
+            wanted = builder.add(f.at(source, j), builder.mul(ldb, I64(PACK_PREFETCH_ROWS * f.itemsize)))
             for vector in range(2):
                 f.prefetch(builder.add(wanted, I64(vector * BYTES)), second=True)
             copy(j, (None, None))
@@ -156,7 +149,7 @@ def _packs_rows(size: int, a_row: Any, a_k: Any, m: Any, n: Any, k: Any) -> Any:
     lanes = BYTES // size
     aliased = (a_row * size % ALIAS_BYTES == 0) & (m > 12) & ((n > 4 * lanes) | (n <= lanes))
     often = (m * k * size > 32768) | (a_k * size % ALIAS_BYTES == 0)
-    many = ((n > 8 * lanes) & often) | ((n > 2 * lanes) & (a_k * k * size > SECOND_CACHE))
+    many = ((n > 8 * lanes) & often) | ((n > 2 * lanes) & (a_k * k * size > L2_BYTES))
     return ((a_k == 1) & aliased) | ((a_k != 1) & many)
 
 

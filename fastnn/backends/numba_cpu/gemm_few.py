@@ -8,20 +8,18 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from ...core.arithmetic import K_CHUNK
+from ..tuning import DOT_BLOCKS, DOT_VECTORS, SUM_ROW_BYTES, SUM_ROW_STEPS, THIN_VECTORS
 from .exchange import load_rest, load_whole
 from .frame import Frame, Kernel, chosen
 from .gemm_blocks import ROWS
-from .gemm_tile import ACCUMULATE, BIAS, BYTES, DOTS, RELU, SLOPE, THIN_ROWS, THIN_VECTORS, gemm_thin
+from .gemm_tile import ACCUMULATE, BIAS, BYTES, RELU, SLOPE, THIN_ROWS, gemm_thin
 from .integers import Control, Integer
 from .lanes import I64, Lanes, Value
-
-GROUPS = 2  # blocks of rows that single dot products take at once
-LONE_BYTES, STEPS = 8192, 8  # of a row of sums; rows of B that are added to it at once
 
 
 def _dots(count: int) -> Any:
     """Body: out (rows, count) = R (rows, k), contiguous along k, times `count` vectors of k: as many rows at a time as
-    a vector has lanes, or GROUPS times as many, exchanged in registers."""
+    a vector has lanes, or DOT_BLOCKS times as many, exchanged in registers."""
 
     def emit(
         f: Frame,
@@ -119,7 +117,7 @@ def _dots(count: int) -> Any:
                             f.store_scalar(f.load_scalar(f.at(memory, i)), f.at(place, builder.mul(i, out_row)))
 
         first = I64(0)
-        for groups in (GROUPS, 1) if count == 1 else (1,):
+        for groups in (DOT_BLOCKS, 1) if count == 1 else (1,):
             height = groups * o.width
             end = builder.and_(rows, I64(-height)) if groups > 1 else rows
             with f.loop(end, height, first) as row:
@@ -135,7 +133,7 @@ def _dots(count: int) -> Any:
 
 
 # (count - 1, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, bias, flags)
-few_dots = chosen("gemm_dots", 12, 0, [_dots(count) for count in range(1, DOTS + 1)])
+few_dots = chosen("gemm_dots", 12, 0, [_dots(count) for count in range(1, DOT_VECTORS + 1)])
 
 
 def _thin(f: Frame, *arguments: Any) -> None:
@@ -193,13 +191,13 @@ def _lone_row(f: Frame, *arguments: Any) -> None:
     to, size, builder = Control(f), f.itemsize, f.builder
     o = Lanes(builder, f.dtype, BYTES // size)
     C, c_n, q, q_k, B, ldb, n, k, bias, flags, pack = to.integers(arguments)
-    total, partial = pack, pack + LONE_BYTES
-    with to.loop(n, LONE_BYTES // size) as j:
-        width = (n - j).least(LONE_BYTES // size)
+    total, partial = pack, pack + SUM_ROW_BYTES
+    with to.loop(n, SUM_ROW_BYTES // size) as j:
+        width = (n - j).least(SUM_ROW_BYTES // size)
         with to.loop(k, K_CHUNK) as start:
             depth = (k - start).least(K_CHUNK)
-            sums, whole = (start == 0).select(total, partial), depth // STEPS * STEPS
-            for steps, opening, count in ((STEPS, start, whole), (1, start + whole, depth - whole)):
+            sums, whole = (start == 0).select(total, partial), depth // SUM_ROW_STEPS * SUM_ROW_STEPS
+            for steps, opening, count in ((SUM_ROW_STEPS, start, whole), (1, start + whole, depth - whole)):
                 with to.loop(count, steps) as step:
                     at = opening + step
                     b = B + (at * ldb + j) * size

@@ -6,6 +6,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from ...core.formulas import relu_slope
+from .. import tuning
+from ..tuning import THIN_VECTORS, TILE_PREFETCH_ROWS
 from .cpu import vector_bytes
 from .frame import Frame, chosen
 from .lanes import I64, Lanes, Value
@@ -20,12 +22,11 @@ FAR = 32  # of `gemm`: A comes from far away, a row after the other
 SLOPE = 64  # then times the slope of ReLU, from its output, which comes in the place of the bias and lies as C does
 
 BYTES = vector_bytes()
-# Most rows of a tile of two vectors, of one vector, and of four. From how many rows of A on B is packed if its columns
-# come slowly; before that, they are read four vectors at a time where that pays.
-TILE_ROWS, NARROW_ROWS, THIN_ROWS, SLOW_ROWS = {64: (14, 16, 6, 48), 32: (6, 8, 2, 12), 16: (4, 4, 1, 12)}[BYTES]
-THIN_VECTORS = 4
-DOTS = 4  # most vectors of a side of C whose products with the rows of the other are dot products
-AHEAD = 4  # how many rows before its turn a row of B is asked for where it is not packed
+# Most rows of a tile of two vectors, of one vector, and of THIN_VECTORS; from how many rows of A on B is packed if its
+# columns come slowly.
+TILE_ROWS, NARROW_ROWS, THIN_ROWS, SLOW_ROWS = (
+    rows[BYTES] for rows in (tuning.TILE_ROWS, tuning.NARROW_ROWS, tuning.THIN_ROWS, tuning.SLOW_ROWS)
+)
 
 
 class Product(NamedTuple):
@@ -69,7 +70,7 @@ def add(
     # Every fourth row has a pointer: the others are reached by offsets that fit in registers. Sums of addresses in the
     # loop would take turns of the units that multiply.
     offsets = [I64(0), row_bytes, *(f.opaque(builder.mul(row_bytes, I64(i))) for i in (2, 3))]
-    ahead_bytes = builder.mul(b_bytes, I64(AHEAD))
+    ahead_bytes = builder.mul(b_bytes, I64(TILE_PREFETCH_ROWS))
 
     def step(index: Any, B: Any, *carried: Any) -> list[Any]:
         starts, sums = carried[: -rows * vectors], carried[-rows * vectors :]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 
-from ..operators import ROW_BLOCK
+from ..tuning import ROW_BLOCK
 from . import call as c
 from . import table as t
 from .dense import dense, shares_columns

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...core.arithmetic import K_CHUNK
 from ...core.operations import Family
-from ..operators import ROW_BLOCK
+from ..tuning import COLUMN_ROWS, COLUMN_ROWS_NT, PIECE_BYTES, ROW_BLOCK, STEP_PREFETCH_BYTES
 from . import call as c
 from .elementwise import (
     activation_backward,
@@ -40,7 +40,7 @@ from .normalization import (
     standardize_backward,
     standardize_forward,
 )
-from .optimizers import AHEAD, optimizer_step
+from .optimizers import optimizer_step
 from .parameters import scratch_size
 from .prefetch import LEFT
 from .rows import dropout_rows
@@ -66,11 +66,6 @@ SCALE_BACKWARD, BATCH_NORM_BACKWARD, LAYER_NORM_FORWARD, LAYER_NORM_BACKWARD, CL
 )
 
 
-# A piece of a row of B, in bytes, that is worth reading alone: beside a shorter one the processor fetches what belongs
-# to another core.
-PIECE = 4096
-
-
 @device
 def address(call, number):
     return integer_at(call, c.OP_ARRAYS + 2 * number)
@@ -91,7 +86,7 @@ def by_columns(family, m, n, team):
     """Whether members take columns of C, and each packs or reads its own part of B: else rows. Columns cost a line of
     memory that two threads write in every row of C, unless it begins with a line, so a C that is not wide goes by rows
     where those of a member repay all of B."""
-    enough = 64 if family == GEMM_NT else 24
+    enough = COLUMN_ROWS_NT if family == GEMM_NT else COLUMN_ROWS
     return n >= m and (n > 2 * m or m < team * enough)
 
 
@@ -102,7 +97,7 @@ def shares_chunks(zero, family, m, n, k, team):
     size, chunks, most = itemsize(zero), (k + K_CHUNK - 1) // K_CHUNK, max(m, n)
     unit = 2 * ROW_BLOCK if by_columns(family, m, n, team) else ROW_BLOCK
     lone = (m == 1 and family != GEMM_NT) or (n == 1 and family == GEMM_TN)
-    few = (team - 1) * unit >= most or (lone and most * size < team * PIECE)
+    few = (team - 1) * unit >= most or (lone and most * size < team * PIECE_BYTES)
     room = scratch_size(size) - pack_size(size)
     return team > 1 and chunks > 1 and few and family != DENSE_FORWARD and m * n * ((chunks + team - 1) // team) <= room
 
@@ -204,7 +199,7 @@ def operate_rows(zero, call, family, member, team):
                 d,
                 gradient,
                 n,
-                AHEAD,
+                STEP_PREFETCH_BYTES,
                 s0,
                 scalar(zero, call, 1),
                 scalar(zero, call, 2),

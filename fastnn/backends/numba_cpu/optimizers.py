@@ -9,7 +9,6 @@ from ...core import formulas
 from .frame import Frame, choose
 from .lanes import I64, LANES
 
-AHEAD = 2048  # bytes to ask ahead: a step is too long a chain for the processor to come to what is that near in time
 LINE = 64
 SCALARS = 4  # the most that a row of `formulas.OPTIMIZERS` has; the others ignore the rest
 

@@ -6,15 +6,12 @@ import math
 
 from numba.extending import register_jitable
 
-from ..operators import ROW_BLOCK
+from ..tuning import BLOCK_BYTES, BLOCK_ROWS, GRADIENT_BLOCK, GRADIENT_ROWS, PIECES_FROM, ROW_BLOCK, STEP_PREFETCH_BYTES
 from . import call as c
 from . import table as t
 from .elementwise import clip_value, copy, decay_step, penalty_backward, scale, sum_squares
 from .gemm import bias_backward, gemm, packs_columns
 from .gemm_blocks import (
-    BLOCK_BYTES,
-    BLOCK_ROWS,
-    GRADIENT_ROWS,
     K_CHUNK,
     gemm_rows,
     pack_panels,
@@ -25,13 +22,10 @@ from .gemm_tile import ACCUMULATE, BYTES, PACKED
 from .jit import device
 from .memory import double_at, integer_at, itemsize, real, set_double, set_integer
 from .normalization import scale_backward
-from .optimizers import AHEAD, optimizer_step
+from .optimizers import optimizer_step
 from .statistics import statistic
 from .threads import barrier, next_piece
 from .workspace import buffer, constant, instruction, pack, padded, parameter
-
-GRADIENT_BLOCK = 32768  # elements of a gradient that stay in cache between dW and the optimizer
-PIECES_FROM = 4_000_000  # elements of a line that no cache keeps, which a team shares by pieces
 
 
 @register_jitable
@@ -170,7 +164,7 @@ def finish_block(zero, call, row, first, rows, column, columns, gradient, ld, up
     size, width = itemsize(zero), integer_at(row, t.P_COLUMNS)
     runs, length, ahead = rows, columns, width * size
     if columns == width:
-        runs, length, ahead = 1, rows * columns, AHEAD
+        runs, length, ahead = 1, rows * columns, STEP_PREFETCH_BYTES
     penalty_at = integer_at(row, t.P_PENALTY)
     for run in range(runs):
         place = integer_at(row, t.P_OFFSET) + (first + run) * width + column
@@ -381,7 +375,7 @@ def update_phase(zero, call, member, team, decay, h0, h1, h2, h3):
         before += integer_at(row, t.P_ROWS) * integer_at(row, t.P_COLUMNS)
         place, n = integer_at(row, t.P_OFFSET) + first * unit, (last - first) * unit
         gradient = integer_at(call, c.GRADIENT_VECTOR) + place * itemsize(zero)
-        update_range(zero, call, place, n, AHEAD, gradient, factor, here, h0, h1, h2, h3)
+        update_range(zero, call, place, n, STEP_PREFETCH_BYTES, gradient, factor, here, h0, h1, h2, h3)
 
 
 @device

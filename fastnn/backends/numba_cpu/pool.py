@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ...core.state import aligned
+from ..tuning import IDLE_LOOKS
 from . import jit
 from .memory import integer_at, set_integer
 from .threads import (
@@ -43,8 +44,6 @@ FINISHED = 8  # helpers that came and went
 ANNOUNCED = 16  # a job is about to be written
 FUNCTION, CALL, SYNC, SIZE, MEETS = 24, 25, 26, 27, 28
 AREA_SIZE = 32
-
-LOOKS = 6000  # of a helper for more work, about a millisecond, before it sleeps
 
 
 @jit.device
@@ -81,7 +80,7 @@ def _region(area, helpers, function, call, sync, wanted, meets):
 def _help(area):
     """A helper's work, until it has found none for a while."""
     looks = 0
-    while looks < LOOKS:
+    while looks < IDLE_LOOKS:
         places = atomic_load(area, WANTED)
         if places > 0 and atomic_replace(area, WANTED, places, places - 1):
             _join(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..operators import ROW_BLOCK, SECOND_CACHE
+from ..tuning import L2_BYTES, ROW_BLOCK, SAMPLE_BYTES, SAMPLE_LINES
 from . import call as c
 from .frame import Frame, Kernel
 from .integers import Control
@@ -20,9 +20,6 @@ from .workspace import share
 ORDER, LEFT, BURST, X, Y, X_ROW, Y_ROW, X_BYTES = range(8)
 EXPECTED_BYTES = 64
 
-SAMPLE_BYTES = 512  # most of a row of X: the lines of a longer one come one after another by themselves
-LINES = 16  # that are asked for at once: few more can be under way
-
 
 @device
 def expect(call, expected, batch_start, member, team):
@@ -31,10 +28,10 @@ def expect(call, expected, batch_start, member, team):
     batch_rows = min(integer_at(call, c.BATCH), integer_at(call, c.ROWS) - batch_start)
     first, last = share(batch_rows, ROW_BLOCK, member, team)
     set_integer(expected, LEFT, 0)
-    if order != 0 and 0 < size <= SAMPLE_BYTES and (last - first) * size <= SECOND_CACHE:
+    if order != 0 and 0 < size <= SAMPLE_BYTES and (last - first) * size <= L2_BYTES:
         set_integer(expected, ORDER, order + (batch_start + first) * 8)
         set_integer(expected, LEFT, last - first)
-        set_integer(expected, BURST, max(LINES // (size // 64 + 2), 1))
+        set_integer(expected, BURST, max(SAMPLE_LINES // (size // 64 + 2), 1))
         set_integer(expected, X, integer_at(call, c.X))
         set_integer(expected, Y, integer_at(call, c.Y))
         set_integer(expected, X_ROW, integer_at(call, c.X_ROW))

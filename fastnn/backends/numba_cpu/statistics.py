@@ -4,7 +4,7 @@ members share."""
 
 from __future__ import annotations
 
-from ..operators import ROW_BLOCK
+from ..tuning import ROW_BLOCK
 from . import call as c
 from . import table as t
 from .gemm import bias_backward

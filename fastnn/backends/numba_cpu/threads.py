@@ -11,6 +11,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from ..tuning import BARRIER_SPINS, GATHER_LOOKS
 from .jit import device
 from .lanes import I32, I64
 from .memory import pointer
@@ -22,9 +23,6 @@ IEEE_DEFAULT = 0x1F80  # MXCSR: round to nearest, all exceptions masked, neither
 # Entries of the sync area, int64, each on a cache line of its own but those of what the team has counted.
 COUNT, PIECES, GENERATION, ARRIVED, TEAM = 0, 1, 8, 16, 24
 SYNC_SIZE = 32
-
-SPINS = 2000  # pauses before a waiting thread yields its core
-PATIENCE = 4000  # looks of the first thread for the others, about a millisecond, before it works alone
 
 
 @intrinsic
@@ -133,7 +131,7 @@ def call_worker(typing: Any, function: Any, call: Any, member: Any, team: Any) -
 def relax(spins: int) -> None:
     """One pause of a thread that has spun so often."""
     _pause()
-    if spins > SPINS:
+    if spins > BARRIER_SPINS:
         _yield_core()
 
 
@@ -182,7 +180,7 @@ def enrol(sync: int, wanted: int) -> tuple[int, int]:
     member = atomic_add(sync, ARRIVED, 1)
     if member == 0:
         looks = 0
-        while atomic_load(sync, ARRIVED) < wanted and looks < PATIENCE:
+        while atomic_load(sync, ARRIVED) < wanted and looks < GATHER_LOOKS:
             relax(looks)
             looks += 1
         atomic_store(sync, TEAM, wanted if atomic_load(sync, ARRIVED) >= wanted else 1)
