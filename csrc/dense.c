@@ -16,7 +16,8 @@ KERNEL bool FN(shares_columns)(const int64_t *at, int64_t rows, bool training)
 {
     const int64_t inputs = at[FNN_I_INPUTS], outputs = at[FNN_I_OUTPUTS], elements = inputs * outputs;
     return at[FNN_I_KIND] == FNN_KIND_DENSE && rows > 0 && FNN_MOVE_COST * rows * (inputs + outputs) <= elements &&
-           elements * (int64_t)sizeof(real) > (training && rows >= FNN_SHARED_ROWS ? FNN_SHARED_BYTES : FNN_SHARED_LARGE_BYTES);
+           elements * (int64_t)sizeof(real) >
+               (training && rows >= FNN_SHARED_ROWS ? FNN_SHARED_BYTES : FNN_SHARED_LARGE_BYTES);
 }
 
 /* Whether a DENSE is followed by a relu in place, which its product does, too. */

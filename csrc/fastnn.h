@@ -57,7 +57,7 @@ typedef struct fnn_program {
     int64_t forward_rows; /* in inference, of a thread's block or of a team's batch, at most */
     int64_t fixed_elements; /* of the workspace, beside its rows */
     void *theta, *gradient; /* reals (p) */
-    void *slot_0, *slot_1; /* reals (p), or NULL where the optimizer has none */
+    void *slots[3]; /* reals (p), or NULL where the optimizer has none */
     void *statistics; /* reals: kept means and variances, or NULL where no instruction has them */
     double *scalars; /* (FNN_SCALAR_WIDTH) */
     int64_t *counters; /* (FNN_COUNTER_WIDTH) */
@@ -231,11 +231,12 @@ int fnn_penalty_backward_f64(double *g_p, const double *w_p, int64_t p, double l
 int fnn_decay_step_f32(float *theta_p, int64_t p, double factor, int32_t threads);
 int fnn_decay_step_f64(double *theta_p, int64_t p, double factor, int32_t threads);
 
-/* theta (p) and slots m (p), v (p) (or NULL) by gradient g (p); code: FNN_OPTIMIZER_*, h0 ... h3: its scalars. */
-int fnn_optimizer_step_f32(float *theta_p, float *m_p, float *v_p, const float *g_p, int64_t p, int32_t code,
-        double h0, double h1, double h2, double h3, int32_t threads);
-int fnn_optimizer_step_f64(double *theta_p, double *m_p, double *v_p, const double *g_p, int64_t p, int32_t code,
-        double h0, double h1, double h2, double h3, int32_t threads);
+/* theta (p) and slots m (p), v (p), u (p) (or NULL) by gradient g (p); code: FNN_OPTIMIZER_*, h: its scalars, six of
+ * them or room for as many. */
+int fnn_optimizer_step_f32(float *theta_p, float *m_p, float *v_p, float *u_p, const float *g_p, int64_t p,
+        int32_t code, const double *h, int32_t threads);
+int fnn_optimizer_step_f64(double *theta_p, double *m_p, double *v_p, double *u_p, const double *g_p, int64_t p,
+        int32_t code, const double *h, int32_t threads);
 
 /* A (b, o) = keep ? Z / (1 - rate) : 0, Z (b, o). */
 int fnn_dropout_f32(float *A_bo, int64_t lda, const float *Z_bo, int64_t ldz, int64_t b, int64_t o, double rate,

@@ -29,7 +29,8 @@ INLINE bool FN(comes_slowly)(int64_t ldb, int64_t n, int64_t k)
 KERNEL bool FN(packs_columns)(int64_t ldb, int64_t m, int64_t n, int64_t k)
 {
     const int64_t row = n * (int64_t)sizeof(real);
-    const int64_t least = row * k > FNN_LARGE_BYTES ? FNN_LARGE_ROWS : FN(comes_slowly)(ldb, n, k) ? SLOW_ROWS : FNN_PACK_FROM;
+    const int64_t least = row * k > FNN_LARGE_BYTES ? FNN_LARGE_ROWS
+                          : FN(comes_slowly)(ldb, n, k) ? SLOW_ROWS : FNN_PACK_FROM;
     return n > W && m >= least && row * fnn_least(k, FNN_K_CHUNK) >= FNN_PACK_BYTES;
 }
 

@@ -1,8 +1,9 @@
 """Writes the C headers that come from the package's own texts: the constants, and the formulas as vector functions.
 
-`python csrc/generate.py FOLDER` writes `constants.h`, `activations.h`, `losses.h`, `optimizers.h`, `formulas_f32.h` and
-`formulas_f64.h` there. `core/arithmetic.py` and `core/formulas.py` are run over an algebra that prints C; enumerations
-and plain numbers of the other files are read from their syntax, so that building needs nothing but Python.
+`python csrc/generate.py FOLDER` writes `constants.h`, `activations.h`, `losses.h`, `optimizers.h`, `prepare.h`,
+`formulas_f32.h` and `formulas_f64.h` there. `core/arithmetic.py` and `core/formulas.py` are run over an algebra that
+prints C; enumerations and plain numbers of the other files are read from their syntax, so that building needs nothing
+but Python.
 """
 
 from __future__ import annotations
@@ -224,16 +225,43 @@ def function(dtype: str, name: str, arguments: tuple[str, ...], formula: Callabl
 def step_function(dtype: str, name: str, optimizer: Any) -> str:
     """A C function that changes theta and the slots in place."""
     o = CAlgebra(dtype)
-    theta, s0, s1 = (Value(o, "V", f"*{argument}") for argument in ("theta", "s0", "s1"))
+    slots = tuple(Value(o, "V", f"s[{number}]") for number in range(len(optimizer.slots)))
     scalars = tuple(Value(o, "V", f"h[{number}]") for number in range(len(optimizer.scalars)))
-    after = optimizer.step(o, theta, s0, s1, Value(o, "V", "g"), scalars)
-    stores = [
-        f"*{target} = {value.text};"
-        for target, value in zip(("theta", "s0", "s1"), after, strict=True)
-        if value.text != f"*{target}"
-    ]
-    body = "\n    ".join(["(void)s0;", "(void)s1;", *o.lines, *stores])
-    return f"INLINE void FN({name}_step)(V *theta, V *s0, V *s1, V g, const V *h)\n{{\n    {body}\n}}\n"
+    theta, after = optimizer.step(o, Value(o, "V", "*theta"), slots, Value(o, "V", "g"), scalars)
+    stores = [f"{slot.text} = {value.text};" for slot, value in zip(slots, after, strict=True)]
+    body = "\n    ".join(["(void)s;", *o.lines, f"*theta = {theta.text};", *stores])
+    return f"INLINE void FN({name}_step)(V *theta, V *s, V g, const V *h)\n{{\n    {body}\n}}\n"
+
+
+class ScalarAlgebra(CAlgebra):
+    """The algebra on single float64 numbers."""
+
+    def __init__(self) -> None:
+        super().__init__("float64")
+
+    def operand(self, kind: str, value: Any) -> str:
+        return value.text if isinstance(value, Value) else literal(value, self.dtype)
+
+    def _call(self, name: str, *values: Any) -> Value:
+        called = {"SQRT": "__builtin_sqrt"}[name]
+        return self.assign("double", f"{called}({', '.join(self.operand('double', value) for value in values)})")
+
+
+def prepare_function(name: str, optimizer: Any) -> str:
+    """A C function that advances an optimizer's running products p and gives the scalars h of a step."""
+    o = ScalarAlgebra()
+
+    def values(letter: str, names: tuple[str, ...]) -> tuple[Value, ...]:
+        return tuple(Value(o, "double", f"{letter}[{number}]") for number in range(len(names)))
+
+    products, scalars = optimizer.prepare(
+        o, Value(o, "double", "rate"), values("p", optimizer.products), values("c", optimizer.constants)
+    )
+    stores = [f"h[{number}] = {o.operand('double', value)};" for number, value in enumerate(scalars)]
+    stores += [f"p[{number}] = {o.operand('double', value)};" for number, value in enumerate(products)]
+    body = "\n    ".join(["(void)p, (void)c;", *o.lines, *stores])
+    arguments = "double rate, double *p, const double *c, double *h"
+    return f"static void fnn_{name}_prepare({arguments})\n{{\n    {body}\n}}\n"
 
 
 def formulas(dtype: str, ar: Any, fo: Any) -> str:
@@ -323,6 +351,8 @@ def constants(fo: Any) -> str:
     for prefix, names in groups.items():
         values |= {f"{prefix}_{name}": code for code, name in enumerate(names)}
         values[f"{prefix}_COUNT"] = len(names)
+    for name in ("MOST_SLOTS", "MOST_SCALARS", "MOST_PRODUCTS"):
+        values[name] = getattr(fo, name)
     lines = [
         f"#define FNN_{name} {value}{'U' if name.startswith(('MULT', 'WEYL')) else ''}"
         for name, value in values.items()
@@ -341,8 +371,10 @@ def write(folder: Path) -> None:
         "activations.h": "".join(f"FNN_ITEM({name})\n" for name in fo.ACTIVATIONS),
         "losses.h": "".join(f"FNN_ITEM({name}, {int(loss.mean)})\n" for name, loss in fo.LOSSES.items()),
         "optimizers.h": "".join(
-            f"FNN_ITEM({name}, {len(optimizer.slots)})\n" for name, optimizer in fo.OPTIMIZERS.items()
+            f"FNN_ITEM({name}, {len(optimizer.slots)}, {len(optimizer.scalars)})\n"
+            for name, optimizer in fo.OPTIMIZERS.items()
         ),
+        "prepare.h": "\n".join(prepare_function(name, optimizer) for name, optimizer in fo.OPTIMIZERS.items()),
         **{f"formulas_{suffix}.h": formulas(dtype, ar, fo) for dtype, suffix in SUFFIX.items()},
     }
     folder.mkdir(parents=True, exist_ok=True)

@@ -97,7 +97,7 @@ typedef struct fnn_call {
     const void *array[FNN_CALL_ARRAYS]; /* outputs, inputs, scratch */
     int64_t ld[FNN_CALL_ARRAYS];
     int64_t m, n, k;
-    double scalar[4];
+    double scalar[FNN_MOST_SCALARS];
     int64_t seed, step, layer;
     void *pack; /* a scratch for each thread, or NULL */
 } fnn_call;
@@ -140,10 +140,9 @@ void fnn_ask(fnn_expected *expected);
 
 /* The scalars of one optimizer step, float64. */
 typedef struct fnn_step {
-    double rate;
-    double power_1, power_2; /* of the betas, after the step */
-    double h[4];
-    double decay;
+    double rate, decay; /* of theta, negative */
+    double products[FNN_MOST_PRODUCTS]; /* after the step */
+    double h[FNN_MOST_SCALARS];
 } fnn_step;
 
 fnn_step fnn_step_scalars(const fnn_program *program, double rate);

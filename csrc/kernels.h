@@ -100,9 +100,10 @@ void FN(layer_norm_backward)(real *dZ, int64_t ldz, const real *dA, int64_t lda,
                              const real *inv, int64_t ld_inv, const real *gamma, int64_t rows, int64_t width,
                              real inverse_o);
 
-/* optimizers.c: one step on n parameters, which asks for what lies `ahead` bytes further. */
-void FN(optimizer_step)(int code, real *theta, real *s0, real *s1, const real *g, int64_t n, const real *h,
-                        int64_t ahead);
+/* optimizers.c: one step with scalars h on n parameters, from element `first` of theta and the slots on, which asks for
+ * what lies `ahead` bytes further. */
+void FN(optimizer_step)(int code, real *theta, void *const *slots, int64_t first, const real *g, int64_t n,
+                        const double *h, int64_t ahead);
 
 /* philox.c */
 void FN(dropout_rows)(real *dst, int64_t ldd, const real *src, int64_t lds, uint64_t *masks, int64_t ldm, int64_t first,

@@ -6,7 +6,7 @@
 int fnn_slots(int32_t code)
 {
     switch (code) {
-#define FNN_ITEM(name, slots) case FNN_OPTIMIZER_##name: return slots;
+#define FNN_ITEM(name, slots, scalars) case FNN_OPTIMIZER_##name: return slots;
 #include "optimizers.h"
 #undef FNN_ITEM
     default:
@@ -238,13 +238,16 @@ int OP(decay_step)(real *theta_p, int64_t p, double factor, int32_t threads)
     return OP(call)(&call, 1, threads);
 }
 
-int OP(optimizer_step)(real *theta_p, real *m_p, real *v_p, const real *g_p, int64_t p, int32_t code, double h0,
-                       double h1, double h2, double h3, int32_t threads)
+int OP(optimizer_step)(real *theta_p, real *m_p, real *v_p, real *u_p, const real *g_p, int64_t p, int32_t code,
+                       const double *h, int32_t threads)
 {
     fnn_call call = {
-        .family = FNN_FAMILY_OPTIMIZER_STEP, .code = code, .m = 1, .n = p,
-        .array = {theta_p, g_p, m_p, v_p}, .scalar = {h0, h1, h2, h3},
+        .family = FNN_FAMILY_OPTIMIZER_STEP, .code = code, .m = 1, .n = p, .array = {theta_p, g_p, m_p, v_p, u_p},
     };
+    if (h == NULL) {
+        return FNN_NULL;
+    }
+    memcpy(call.scalar, h, sizeof call.scalar);
     return OP(coded_call)(&call, 0, FNN_OPTIMIZER_COUNT, 2 + fnn_slots(code), threads);
 }
 

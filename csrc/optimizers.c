@@ -14,61 +14,58 @@ INLINE void FN(ask)(const real *p, int64_t ahead)
     __builtin_prefetch((const char *)p + ahead, 1);
 }
 
-INLINE void FN(step)(void (*formula)(V *, V *, V *, V, const V *), const int slots, real *theta, real *s0, real *s1,
-                     const real *g, int64_t n, const real *scalars, int64_t ahead)
+INLINE void FN(step)(void (*formula)(V *, V *, V, const V *), const int slots, const int scalars, real *theta,
+                     void *const *slot, int64_t first, const real *g, int64_t n, const double *values, int64_t ahead)
 {
-    V h[4];
-    for (int i = 0; i < 4; i++) {
-        h[i] = SPLAT(scalars[i]);
+    V h[FNN_MOST_SCALARS], s[FNN_MOST_SLOTS], t;
+    real *at[FNN_MOST_SLOTS];
+    for (int j = 0; j < scalars; j++) {
+        h[j] = SPLAT((real)values[j]);
     }
-    V t, m = SPLAT((real)0), v = m;
+    for (int j = 0; j < slots; j++) {
+        at[j] = (real *)slot[j] + first;
+    }
+    theta += first;
     int64_t i = 0;
     for (; i + W <= n; i += W) {
         FN(ask)(theta + i, ahead);
         t = LOAD(theta + i);
-        if (slots > 0) {
-            FN(ask)(s0 + i, ahead);
-            m = LOAD(s0 + i);
+        FNN_UNROLL
+        for (int j = 0; j < slots; j++) {
+            FN(ask)(at[j] + i, ahead);
+            s[j] = LOAD(at[j] + i);
         }
-        if (slots > 1) {
-            FN(ask)(s1 + i, ahead);
-            v = LOAD(s1 + i);
-        }
-        formula(&t, &m, &v, LOAD(g + i), h);
+        formula(&t, s, LOAD(g + i), h);
         STORE(theta + i, t);
-        if (slots > 0) {
-            STORE(s0 + i, m);
-        }
-        if (slots > 1) {
-            STORE(s1 + i, v);
+        FNN_UNROLL
+        for (int j = 0; j < slots; j++) {
+            STORE(at[j] + i, s[j]);
         }
     }
     if (i < n) {
         const int64_t left = n - i;
         t = LOAD_FIRST(theta + i, left);
-        if (slots > 0) {
-            m = LOAD_FIRST(s0 + i, left);
+        FNN_UNROLL
+        for (int j = 0; j < slots; j++) {
+            s[j] = LOAD_FIRST(at[j] + i, left);
         }
-        if (slots > 1) {
-            v = LOAD_FIRST(s1 + i, left);
-        }
-        formula(&t, &m, &v, LOAD_FIRST(g + i, left), h);
+        formula(&t, s, LOAD_FIRST(g + i, left), h);
         STORE_FIRST(theta + i, t, left);
-        if (slots > 0) {
-            STORE_FIRST(s0 + i, m, left);
-        }
-        if (slots > 1) {
-            STORE_FIRST(s1 + i, v, left);
+        FNN_UNROLL
+        for (int j = 0; j < slots; j++) {
+            STORE_FIRST(at[j] + i, s[j], left);
         }
     }
 }
 
-KERNEL void FN(optimizer_step)(int code, real *theta, real *s0, real *s1, const real *g, int64_t n, const real *h,
-                               int64_t ahead)
+KERNEL void FN(optimizer_step)(int code, real *theta, void *const *slots, int64_t first, const real *g, int64_t n,
+                               const double *h, int64_t ahead)
 {
     switch (code) {
-#define FNN_ITEM(name, slots) \
-    case FNN_OPTIMIZER_##name: FN(step)(FN(name##_step), slots, theta, s0, s1, g, n, h, ahead); break;
+#define FNN_ITEM(name, slots_of, scalars)                                                           \
+    case FNN_OPTIMIZER_##name:                                                                      \
+        FN(step)(FN(name##_step), slots_of, scalars, theta, slots, first, g, n, h, ahead);          \
+        break;
 #include "optimizers.h"
 #undef FNN_ITEM
     default:

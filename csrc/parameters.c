@@ -4,47 +4,31 @@
 #ifndef FNN_LEVEL
 
 #include "internal.h"
+#include "prepare.h"
+
+_Static_assert(sizeof((fnn_program *)NULL)->slots / sizeof(void *) == FNN_MOST_SLOTS &&
+               FNN_SCALAR_PRODUCTS + FNN_MOST_PRODUCTS == FNN_SCALAR_WIDTH, "there is room for every optimizer");
+
 fnn_step fnn_step_scalars(const fnn_program *program, double rate)
 {
     const double *constants = program->constants + program->optimizer[FNN_OPT_CONSTANT];
-    fnn_step s = {
-        .rate = rate,
-        .power_1 = program->scalars[FNN_SCALAR_BETA_1_POWER],
-        .power_2 = program->scalars[FNN_SCALAR_BETA_2_POWER],
-        .h = {rate, 0.0, 0.0, 0.0},
-    };
-    int count = 1; /* of the optimizer's own constants: its weight decay follows them */
+    fnn_step s = {.rate = rate, .decay = program->optimizer[FNN_OPT_HAS_DECAY] ? -(rate * constants[0]) : 0.0};
+    memcpy(s.products, program->scalars + FNN_SCALAR_PRODUCTS, sizeof s.products);
     switch (program->optimizer[FNN_OPT_CODE]) {
-    case FNN_OPTIMIZER_sgd:
-        count = 0;
-        break;
-    case FNN_OPTIMIZER_rmsprop:
-        count = 2;
-        s.h[1] = 1.0 - constants[0];
-        s.h[2] = constants[1];
-        break;
-    case FNN_OPTIMIZER_adam:
-        count = 3;
-        s.power_1 *= constants[0];
-        s.power_2 *= constants[1];
-        s.h[0] = rate * __builtin_sqrt(1.0 - s.power_2) / (1.0 - s.power_1);
-        s.h[1] = 1.0 - constants[0];
-        s.h[2] = 1.0 - constants[1];
-        s.h[3] = constants[2];
-        break;
+#define FNN_ITEM(name, slots, scalars) \
+    case FNN_OPTIMIZER_##name: fnn_##name##_prepare(rate, s.products, constants + 1, s.h); break;
+#include "optimizers.h"
+#undef FNN_ITEM
     default:
-        s.h[1] = constants[0];
         break;
     }
-    s.decay = program->optimizer[FNN_OPT_HAS_DECAY] ? -(rate * constants[count]) : 0.0;
     return s;
 }
 
 void fnn_finish_step(const fnn_program *program, const fnn_step *s)
 {
     program->scalars[FNN_SCALAR_LEARNING_RATE] = s->rate;
-    program->scalars[FNN_SCALAR_BETA_1_POWER] = s->power_1;
-    program->scalars[FNN_SCALAR_BETA_2_POWER] = s->power_2;
+    memcpy(program->scalars + FNN_SCALAR_PRODUCTS, s->products, sizeof s->products);
     program->counters[FNN_COUNTER_STEP] += 1;
 }
 
@@ -77,17 +61,14 @@ static double fnn_clip_factor(double squares, double limit)
 INLINE void FN(update_range)(const fnn_program *program, int64_t offset, int64_t n, int64_t ahead, real *gradient,
                              double decay, const fnn_step *s)
 {
-    real *theta = (real *)program->theta + offset;
-    const real h[4] = {(real)s->h[0], (real)s->h[1], (real)s->h[2], (real)s->h[3]};
     if (program->optimizer[FNN_OPT_CLIP] == FNN_CLIP_VALUE) {
         FN(clip_value)(gradient, n, (real)fnn_clip_limit(program));
     }
     if (decay != 0.0) {
-        FN(decay_step)(theta, n, (real)decay);
+        FN(decay_step)((real *)program->theta + offset, n, (real)decay);
     }
-    FN(optimizer_step)((int)program->optimizer[FNN_OPT_CODE], theta,
-                       program->slot_0 != NULL ? (real *)program->slot_0 + offset : NULL,
-                       program->slot_1 != NULL ? (real *)program->slot_1 + offset : NULL, gradient, n, h, ahead);
+    FN(optimizer_step)((int)program->optimizer[FNN_OPT_CODE], program->theta, program->slots, offset, gradient, n, s->h,
+                       ahead);
 }
 
 /* What a team shares: the trainable parameters behind each other, cut into equal parts. A member has few of them whole
@@ -188,7 +169,8 @@ INLINE void FN(kernel_phase)(const fnn_program *program, const int64_t *row, int
     real *pack = FN(pack)(program, member), *scratch = pack + FNN_PACK_SIZE;
     const bool packs = FN(packs_columns)(ldz, last - first, all, batch_rows);
     const int64_t chunks = (batch_rows + FNN_K_CHUNK - 1) / FNN_K_CHUNK;
-    const int64_t slot_0 = FN(from_theta)(program, program->slot_0), slot_1 = FN(from_theta)(program, program->slot_1);
+    const int64_t slot_0 = FN(from_theta)(program, program->slots[0]);
+    const int64_t slot_1 = FN(from_theta)(program, program->slots[1]);
     const int64_t held = packs ? FN(held_columns)(batch_rows) : 0, width = held > 0 ? held : FNN_BLOCK_COLUMNS;
     const bool once = held > 0;
     for (int64_t column = from; column < to; column += width) {

@@ -13,7 +13,8 @@ void fnn_expect(fnn_expected *expected, const fnn_program *program, const fnn_da
     if (data->order != NULL && bytes > 0 && bytes <= FNN_SAMPLE_BYTES && (last - first) * bytes <= FNN_L2_BYTES) {
         *expected = (fnn_expected){
             .order = data->order + batch_start + first, .left = last - first,
-            .burst = fnn_greatest(FNN_SAMPLE_LINES / (bytes / 64 + 2), 1), .x = data->x, .y = data->y, .x_row = data->x_row,
+            .burst = fnn_greatest(FNN_SAMPLE_LINES / (bytes / 64 + 2), 1), .x = data->x, .y = data->y,
+            .x_row = data->x_row,
             .y_row = data->y_row, .x_bytes = bytes,
         };
     }

@@ -18,8 +18,12 @@ static int check_update(const fnn_program *p)
     if (code < 0 || code >= FNN_OPTIMIZER_COUNT || clip < FNN_CLIP_NONE || clip > FNN_CLIP_GLOBAL_NORM) {
         return FNN_BAD_CODE;
     }
-    const int slots = fnn_slots((int32_t)code);
-    return (slots > 0 && p->slot_0 == NULL) || (slots > 1 && p->slot_1 == NULL) ? FNN_NULL : FNN_OK;
+    for (int slot = 0; slot < fnn_slots((int32_t)code); slot++) {
+        if (p->slots[slot] == NULL) {
+            return FNN_NULL;
+        }
+    }
+    return FNN_OK;
 }
 
 /* What running the instructions must have. */

@@ -148,7 +148,7 @@ INLINE void FN(operate_columns)(const fnn_call *call, int64_t member, int64_t te
 INLINE void FN(operate_row)(const fnn_call *call, int64_t row)
 {
     const int64_t n = call->n;
-    const real s[4] = {(real)call->scalar[0], (real)call->scalar[1], (real)call->scalar[2], (real)call->scalar[3]};
+    const real s[2] = {(real)call->scalar[0], (real)call->scalar[1]};
     real *a = FN(at)(call, 0, row), *b = FN(at)(call, 1, row), *c = FN(at)(call, 2, row);
     switch (call->family) {
     case FNN_FAMILY_ACTIVATION_FORWARD:
@@ -181,8 +181,12 @@ INLINE void FN(operate_row)(const fnn_call *call, int64_t row)
     case FNN_FAMILY_GRADIENT_SCALE:
         FN(gradient_scale)(a, n, s[0]);
         break;
+    case FNN_FAMILY_OPTIMIZER_STEP: {
+        void *const slots[] = {c, FN(at)(call, 3, row), FN(at)(call, 4, row)};
+        FN(optimizer_step)(call->code, a, slots, 0, b, n, call->scalar, FNN_STEP_PREFETCH_BYTES);
+        break;
+    }
     default:
-        FN(optimizer_step)(call->code, a, c, FN(at)(call, 3, row), b, n, s, FNN_STEP_PREFETCH_BYTES);
         break;
     }
 }

@@ -89,6 +89,8 @@ def _scalars(operation: Operation, sizes: dict[str, int]) -> list[tuple[float, .
     values = {
         "unused": 0.0, "negative_slope": 0.3, "alpha": 0.7, "factor": -0.0123, "l1": 0.01, "two_l2": 0.02, "rate": 0.1,
         "momentum": 0.9, "one_minus_rho": 0.1, "adam_rate": 0.01, "one_minus_beta_1": 0.1, "one_minus_beta_2": 0.001,
+        "corrected_rate": 0.02, "beta_2": 0.999, "rate_of_m": 0.011, "rate_of_g": 0.003, "correction_of_v": 200.0,
+        "inverse_rate": 100.0, "two_shrinkage": 0.03, "power": 0.4,
         "epsilon": 1e-7 if family == Family.OPTIMIZER_STEP else 0.5 if name.endswith("floor") else 1e-3,
         "scale": 0.37, "offset": -1.3, "limit": 0.75,
         "inverse_b": 1 / max(1, sizes.get("b", 1)), "inverse_o": 1 / max(1, sizes.get("o", 1)),
@@ -108,7 +110,7 @@ def arrays(operation: Operation, case: Case, dtype: Any) -> dict[str, Array]:
         values = np.asarray(_values(operation, argument, random, shape, case.sizes)).astype(kind)
         if case.values == "offset" and argument.name in ("Z", "mean"):
             values = (values + kind.type(1000)).astype(kind)
-        if case.values == "special" and not (argument.total or argument.name == "v"):
+        if case.values == "special" and not (argument.total or argument.name in ("v", "u")):
             values = _with_specials(random, values)
         result[argument.name] = values
     return result
@@ -124,7 +126,10 @@ def _values(
     name = argument.name
     normal: Array = random.standard_normal(shape)
     probabilities: Array = np.asarray(1 / (1 + np.exp(-3 * normal)))
-    if name in ("v", "var", "inv") or (operation.name.startswith(("rmsprop", "adagrad")) and name == "m"):
+    if operation.name.startswith("rmsprop_centered") and argument.updated and name != "theta":
+        return np.square(normal) + 0.5 if name == "m" else 0.1 * normal  # a variance is above 0
+    squares = operation.name.startswith(("rmsprop", "adagrad", "adadelta", "ftrl")) and name == "m"
+    if squares or name in ("var", "inv") or (name in ("v", "u") and not operation.name.startswith("ftrl")):
         return np.square(normal)
     if name == "y":
         return random.randint(0, sizes["c"], shape)

@@ -35,7 +35,7 @@ OPTIMIZERS = (
     OptimizerSpec("momentum", (0.9,)),
     OptimizerSpec("nesterov", (0.9,), clip="norm", limit=0.1),
     OptimizerSpec("rmsprop", (0.9, 1e-7)),
-    OptimizerSpec("adagrad", (1e-7,), initial_accumulator=0.1),
+    OptimizerSpec("adagrad", (1e-7,), initial=(0.1,)),
     OptimizerSpec("adam", (0.9, 0.999, 1e-7), weight_decay=0.004, clip="global_norm", limit=0.2),
 )
 NORMALIZATIONS = ("", "batch_norm", "layer_norm", "standardize")

@@ -144,9 +144,19 @@ def _optimizers() -> Iterator[Model]:
         OptimizerSpec("momentum", (0.9,)),
         OptimizerSpec("nesterov", (0.9,), weight_decay=0.01),
         OptimizerSpec("rmsprop", (0.9, 1e-7)),
-        OptimizerSpec("adagrad", (1e-7,), initial_accumulator=0.1),
+        OptimizerSpec("adagrad", (1e-7,), initial=(0.1,)),
         ADAM,
         OptimizerSpec("adam", (0.9, 0.999, 1e-7), weight_decay=0.004),
+        OptimizerSpec("amsgrad", (0.9, 0.9, 1e-7)),
+        OptimizerSpec("adamax", (0.9, 0.999, 1e-7), weight_decay=0.01),
+        OptimizerSpec("nadam", (0.9, 0.999, 1e-7)),
+        OptimizerSpec("adadelta", (0.9, 1e-7)),
+        OptimizerSpec("lion", (0.9, 0.99)),
+        OptimizerSpec("ftrl", (0.01, 0.02, 0.01, 0.1), initial=(0.1, 0.0)),
+        OptimizerSpec("ftrl_power", (0.0, 0.0, 0.0, 0.0, 0.4), initial=(0.1, 0.0)),
+        OptimizerSpec("rmsprop_momentum", (0.9, 1e-7, 0.8)),
+        OptimizerSpec("rmsprop_centered", (0.9, 1e-3)),
+        OptimizerSpec("rmsprop_centered_momentum", (0.9, 1e-3, 0.8)),
     ):
         yield Model(f"{spec.name} decay {spec.weight_decay}", layers, optimizer=spec)
     yield Model("sgd decay", layers, optimizer=OptimizerSpec("sgd", weight_decay=0.1))

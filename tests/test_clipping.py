@@ -63,7 +63,8 @@ def test_steps(clip: str, limit: float, frozen: bool, backend: str) -> None:
 def test_a_limit_that_nothing_reaches_changes_no_bit(clip: str, backend: str) -> None:
     X, y = wave(20, 4), wave(20)
     weights = []
-    for told in ({}, {clip: 1e6}):
+    limits: tuple[dict[str, Any], ...] = ({}, {clip: 1e6})
+    for told in limits:
         model = net(layers.Dense(5, "tanh"), layers.Dense(1), optimizer=optimizers.Adam(**told), backend=backend)
         model.fit(X, y, batch_size=4, epochs=2, verbose=0)
         weights.append(model.get_weights())
@@ -72,7 +73,8 @@ def test_a_limit_that_nothing_reaches_changes_no_bit(clip: str, backend: str) ->
 
 @pytest.mark.parametrize("clip", CLIPS)
 def test_config(clip: str) -> None:
-    optimizer = optimizers.RMSprop(**{clip: 0.5})
+    limit: dict[str, Any] = {clip: 0.5}
+    optimizer = optimizers.RMSprop(**limit)
     again = optimizers.get({"class_name": "RMSprop", "config": optimizer.get_config()})
     assert again.get_config() == optimizer.get_config()
     assert getattr(again, clip) == 0.5 and again.spec() == optimizer.spec()

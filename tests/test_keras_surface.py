@@ -27,7 +27,8 @@ PATHS = {
     "fastnn.models": "Sequential load_model clone_model model_from_json",
     "fastnn.layers": "Input InputLayer Dense Activation Dropout Flatten Reshape Rescaling Normalization ReLU LeakyReLU"
     " ELU Softmax BatchNormalization LayerNormalization",
-    "fastnn.optimizers": "SGD RMSprop Adagrad Adam AdamW schedules get serialize deserialize",
+    "fastnn.optimizers": "SGD RMSprop Adagrad Adadelta Adam AdamW Adamax Nadam Lion Ftrl schedules get serialize"
+    " deserialize",
     "fastnn.optimizers.schedules": "ExponentialDecay PiecewiseConstantDecay CosineDecay PolynomialDecay"
     " InverseTimeDecay LearningRateSchedule",
     "fastnn.losses": "MeanSquaredError MeanAbsoluteError Huber BinaryCrossentropy CategoricalCrossentropy KLDivergence"

@@ -25,10 +25,12 @@ def sgd(lr: float = 0.01, mu: float = 0.0, nesterov: bool = False) -> Step:
     return step
 
 
-def rmsprop(lr: float = 1e-3, rho: float = 0.9, eps: float = 1e-7) -> Step:
+def rmsprop(lr: float = 1e-3, rho: float = 0.9, eps: float = 1e-7, mu: float = 0.0, centered: bool = False) -> Step:
     def step(w: Array, g: Array, s: dict[str, Any], t: int) -> Array:
         s["v"] = rho * s.get("v", 0.0) + (1 - rho) * g * g
-        return np.asarray(w - lr * g / np.sqrt(s["v"] + eps))
+        s["a"] = rho * s.get("a", 0.0) + (1 - rho) * g * centered
+        s["m"] = mu * s.get("m", 0.0) + lr * g / np.sqrt(s["v"] - s["a"] ** 2 + eps)
+        return np.asarray(w - s["m"])
 
     return step
 
@@ -41,13 +43,73 @@ def adagrad(lr: float = 1e-3, start: float = 0.1, eps: float = 1e-7) -> Step:
     return step
 
 
-def adam(lr: float = 1e-3, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-7, decay: float = 0.0) -> Step:
+def adam(
+    lr: float = 1e-3,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-7,
+    decay: float = 0.0,
+    amsgrad: bool = False,
+) -> Step:
     def step(w: Array, g: Array, s: dict[str, Any], t: int) -> Array:
         w = w - lr * decay * w
         s["m"] = b1 * s.get("m", 0.0) + (1 - b1) * g
         s["v"] = b2 * s.get("v", 0.0) + (1 - b2) * g * g
+        s["u"] = np.maximum(s.get("u", 0.0), s["v"]) if amsgrad else s["v"]
         rate = lr * np.sqrt(1 - b2**t) / (1 - b1**t)
-        return np.asarray(w - rate * s["m"] / (np.sqrt(s["v"]) + eps))
+        return np.asarray(w - rate * s["m"] / (np.sqrt(s["u"]) + eps))
+
+    return step
+
+
+def adamax(lr: float, b1: float, b2: float, eps: float = 1e-7) -> Step:
+    def step(w: Array, g: Array, s: dict[str, Any], t: int) -> Array:
+        s["m"] = b1 * s.get("m", 0.0) + (1 - b1) * g
+        s["u"] = np.maximum(b2 * s.get("u", 0.0), np.abs(g))
+        return np.asarray(w - lr / (1 - b1**t) * s["m"] / (s["u"] + eps))
+
+    return step
+
+
+def nadam(lr: float, b1: float, b2: float, eps: float = 1e-7) -> Step:
+    def step(w: Array, g: Array, s: dict[str, Any], t: int) -> Array:
+        now, after = (b1 * (1 - 0.5 * 0.96**at) for at in (t, t + 1))
+        s["U"] = s.get("U", 1.0) * now
+        s["m"] = b1 * s.get("m", 0.0) + (1 - b1) * g
+        s["v"] = b2 * s.get("v", 0.0) + (1 - b2) * g * g
+        m = after * s["m"] / (1 - s["U"] * after) + (1 - now) * g / (1 - s["U"])
+        return np.asarray(w - lr * m / (np.sqrt(s["v"] / (1 - b2**t)) + eps))
+
+    return step
+
+
+def adadelta(lr: float, rho: float, eps: float = 1e-7) -> Step:
+    def step(w: Array, g: Array, s: dict[str, Any], t: int) -> Array:
+        s["v"] = rho * s.get("v", 0.0) + (1 - rho) * g * g
+        delta = np.sqrt(s.get("d", 0.0) + eps) * g / np.sqrt(s["v"] + eps)
+        s["d"] = rho * s.get("d", 0.0) + (1 - rho) * delta**2
+        return np.asarray(w - lr * delta)
+
+    return step
+
+
+def lion(lr: float, b1: float, b2: float) -> Step:
+    def step(w: Array, g: Array, s: dict[str, Any], t: int) -> Array:
+        m = s.get("m", 0.0)
+        s["m"] = b2 * m + (1 - b2) * g
+        return np.asarray(w - lr * np.sign(b1 * m + (1 - b1) * g))
+
+    return step
+
+
+def ftrl(
+    lr: float, p: float, start: float = 0.1, l1: float = 0.0, l2: float = 0.0, shrink: float = 0.0, beta: float = 0.0
+) -> Step:
+    def step(w: Array, g: Array, s: dict[str, Any], t: int) -> Array:
+        before = s.get("v", start)
+        s["v"] = before + g * g
+        s["z"] = s.get("z", 0.0) + g + 2 * shrink * w - (s["v"] ** p - before**p) / lr * w
+        return np.asarray((np.clip(s["z"], -l1, l1) - s["z"]) / (s["v"] ** p / lr + 2 * (l2 + beta / (2 * lr))))
 
     return step
 
@@ -65,6 +127,19 @@ CASES: dict[str, tuple[Any, Step]] = {
     "adamw": ("adamw", adam(decay=0.004)),
     "adamw_decay": (lambda: optimizers.AdamW(0.01, weight_decay=0.3), adam(0.01, decay=0.3)),
     "adam_decay": (lambda: optimizers.Adam(0.01, weight_decay=0.3), adam(0.01, decay=0.3)),
+    "amsgrad": (lambda: optimizers.Adam(0.1, beta_2=0.5, amsgrad=True), adam(0.1, b2=0.5, amsgrad=True)),
+    "adamax": (lambda: optimizers.Adamax(0.01, 0.8, 0.7), adamax(0.01, 0.8, 0.7)),
+    "nadam": (lambda: optimizers.Nadam(0.01, 0.8, 0.7), nadam(0.01, 0.8, 0.7)),
+    "rmsprop_momentum": (lambda: optimizers.RMSprop(0.01, momentum=0.8), rmsprop(0.01, mu=0.8)),
+    "rmsprop_centered": (lambda: optimizers.RMSprop(0.01, centered=True), rmsprop(0.01, centered=True)),
+    "rmsprop_both": (lambda: optimizers.RMSprop(0.01, 0.8, 0.7, centered=True), rmsprop(0.01, 0.8, 1e-7, 0.7, True)),
+    "adadelta": (lambda: optimizers.Adadelta(0.5, 0.8), adadelta(0.5, 0.8)),
+    "lion": (lambda: optimizers.Lion(0.01, 0.8, 0.7), lion(0.01, 0.8, 0.7)),
+    "ftrl": (
+        lambda: optimizers.Ftrl(0.2, -0.5, 0.3, 0.01, 0.02, 0.03, 0.04),
+        ftrl(0.2, 0.5, 0.3, 0.01, 0.02, 0.03, 0.04),
+    ),
+    "ftrl_power": (lambda: optimizers.Ftrl(0.2, -0.3), ftrl(0.2, 0.3)),
 }
 
 
@@ -138,7 +213,7 @@ def test_hyper_parameters_are_fixed_once_compiled() -> None:
 
 
 def test_config_round_trip() -> None:
-    for name in ("SGD", "RMSprop", "Adagrad", "Adam", "AdamW"):
+    for name in (kind.__name__ for kind in optimizers.CLASSES):
         optimizer = optimizers.get(name.lower())
         optimizer.learning_rate = 0.25
         again = optimizers.get({"class_name": name, "config": optimizer.get_config()})
@@ -170,8 +245,8 @@ def test_old_attributes_name_the_new_ones() -> None:
         optimizer.momentum  # noqa: B018
     with pytest.raises(AttributeError, match="legacy of Keras 2 is not supported"):
         optimizers.legacy  # noqa: B018
-    with pytest.raises(AttributeError, match=r"optimizers.Nadam of Keras is not supported; there are SGD, RMSprop"):
-        optimizers.Nadam  # noqa: B018
+    with pytest.raises(AttributeError, match=r"optimizers.Muon of Keras is not supported; there are SGD, RMSprop"):
+        optimizers.Muon  # noqa: B018
 
 
 def test_an_optimizer_of_your_own_is_refused() -> None:
@@ -186,13 +261,14 @@ def test_an_optimizer_of_your_own_is_refused() -> None:
     ("make", "message"),
     [
         (lambda: optimizers.get("adm"), 'unknown name "adm"; did you mean "adam"'),
-        (lambda: optimizers.get("nadam"), '"nadam" of Keras is not supported'),
+        (lambda: optimizers.get("lamb"), '"lamb" of Keras is not supported'),
         (lambda: optimizers.get(3), "expected a name or a fastnn optimizer object"),
         (lambda: optimizers.Adam(lr=0.1), 'unknown argument "lr"; it is called learning_rate'),
         (lambda: optimizers.Adam(use_ema=True), "use_ema=True is not supported"),
-        (lambda: optimizers.Adam(amsgrad=True), "amsgrad=True is not supported"),
-        (lambda: optimizers.RMSprop(momentum=0.9), "momentum=0.9 is not supported"),
-        (lambda: optimizers.RMSprop(centered=True), "centered=True is not supported"),
+        (lambda: optimizers.Adam(amsgrad="yes"), "amsgrad"),  # type: ignore[arg-type]
+        (lambda: optimizers.RMSprop(momentum=-0.1), r"momentum is -0.1, expected a number in \[0, 1\]"),
+        (lambda: optimizers.Ftrl(learning_rate_power=0.5), "learning_rate_power is 0.5, expected a number <= 0"),
+        (lambda: optimizers.Lion(beta_1=0.0), r"beta_1 is 0.0, expected a number in \(0, 1\]"),
         (lambda: optimizers.Adam(lambda step: 0.1), "expected a number or a schedule"),  # type: ignore[arg-type]
         (lambda: optimizers.Adam("fast"), "learning_rate is str 'fast', expected a number"),  # type: ignore[arg-type]
         (lambda: optimizers.Adam(float("nan")), "learning_rate is nan"),

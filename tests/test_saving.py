@@ -26,7 +26,9 @@ OPTIMIZERS: dict[str, Any] = {
     "rmsprop": lambda: optimizers.RMSprop(clipvalue=0.01),
     "adagrad": lambda: optimizers.Adagrad(PiecewiseConstantDecay([5], [0.1, 0.01])),
     "adam": lambda: optimizers.Adam(CosineDecay(0.01, 8, warmup_target=0.1, warmup_steps=3), global_clipnorm=0.5),
-    "adamw": lambda: optimizers.AdamW(weight_decay=0.1),
+    "adamw": lambda: optimizers.AdamW(weight_decay=0.1, amsgrad=True),
+    "nadam": lambda: optimizers.Nadam(0.02),
+    "ftrl": lambda: optimizers.Ftrl(0.1, l1_regularization_strength=0.01),
 }
 
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
+from ..core.algebra import NumpyAlgebra
 from ..core.formulas import OPTIMIZERS
 from ..core.plan import SUM_LOSS, Clip, Counter, Opt, Par, Plan, Scalar, largest
 from ..core.random import permutation
@@ -79,8 +80,7 @@ class Program(Passes):
         self._clip()
         name, scalars = self._step_scalars()
         learning_rate = float(state.scalars[Scalar.LEARNING_RATE])
-        constant = int(plan.optimizer[Opt.CONSTANT])
-        weight_decay = float(plan.constants[constant + len(_constants_of(name))])
+        weight_decay = float(plan.constants[plan.optimizer[Opt.CONSTANT]])
         for row in plan.parameters:
             if not row[Par.TRAINABLE]:
                 continue
@@ -158,18 +158,16 @@ class Program(Passes):
                     self.op["gradient_scale"](g, limit / norm)
 
     def _step_scalars(self) -> tuple[str, tuple[float, ...]]:
-        """Advances the beta powers and gives the step's scalars, float64, in the order of the optimizer's row."""
+        """Advances the running products and gives the step's scalars, float64, in the order of the optimizer's row."""
         plan, scalars = self.plan, self.state.scalars
-        name = list(OPTIMIZERS)[plan.optimizer[Opt.CODE]]
-        constant = int(plan.optimizer[Opt.CONSTANT])
-        c = [float(value) for value in plan.constants[constant : constant + len(_constants_of(name))]]
-        rate = float(scalars[Scalar.LEARNING_RATE])
-        if name != "adam":
-            return name, (rate, 1.0 - c[0], c[1]) if name == "rmsprop" else (rate, *c)
-        scalars[Scalar.BETA_1_POWER] *= c[0]
-        scalars[Scalar.BETA_2_POWER] *= c[1]
-        power_1, power_2 = float(scalars[Scalar.BETA_1_POWER]), float(scalars[Scalar.BETA_2_POWER])
-        return name, (rate * math.sqrt(1.0 - power_2) / (1.0 - power_1), 1.0 - c[0], 1.0 - c[1], c[2])
+        name, optimizer = list(OPTIMIZERS.items())[plan.optimizer[Opt.CODE]]
+        first = int(plan.optimizer[Opt.CONSTANT]) + 1
+        constants = tuple(plan.constants[first : first + len(optimizer.constants)])
+        kept = scalars[Scalar.PRODUCTS : Scalar.PRODUCTS + len(optimizer.products)]
+        rate = scalars[Scalar.LEARNING_RATE]
+        products, values = optimizer.prepare(NumpyAlgebra("float64"), rate, tuple(kept), constants)
+        kept[:] = products
+        return name, tuple(float(value) for value in values)
 
 
 class Operator:
@@ -206,14 +204,3 @@ class Backend:
     def program(self, plan: Plan, state: State) -> Program:
         """The programs of one plan and state."""
         return Program(self, plan, state)
-
-
-def _constants_of(name: str) -> tuple[str, ...]:
-    return {
-        "sgd": (),
-        "momentum": ("momentum",),
-        "nesterov": ("momentum",),
-        "rmsprop": ("rho", "epsilon"),
-        "adagrad": ("epsilon",),
-        "adam": ("beta_1", "beta_2", "epsilon"),
-    }[name]

@@ -194,6 +194,8 @@ def _range(low: float, high: float, ends: str) -> str:
         return "that is finite"
     if high == math.inf:
         return f"{'>=' if ends[0] == '[' else '>'} {low:g}"
+    if low == -math.inf:
+        return f"{'<=' if ends[1] == ']' else '<'} {high:g}"
     return f"in {ends[0]}{low:g}, {high:g}{ends[1]}"
 
 

@@ -67,16 +67,17 @@ class MetricSpec(NamedTuple):
 
 
 class OptimizerSpec(NamedTuple):
-    """An optimizer for `Lowering.finish`: a name of `formulas.OPTIMIZERS` and its fixed hyper-parameters.
+    """An optimizer for `Lowering.finish`: a name of `formulas.OPTIMIZERS`, and the hyper-parameters that its row calls
+    `constants`.
 
-    `constants` by optimizer: sgd (); momentum, nesterov (mu,); rmsprop (rho, epsilon); adagrad (epsilon,); adam
-    (beta_1, beta_2, epsilon). `clip`: "", or "value", "norm" or "global_norm" for gradients of at most `limit`.
+    `initial`: of each slot; () is zeros. `clip`: "", or "value", "norm" or "global_norm" for gradients of at most
+    `limit`.
     """
 
     name: str
     constants: tuple[float, ...] = ()
     weight_decay: float = 0.0
-    initial_accumulator: float = 0.0
+    initial: tuple[float, ...] = ()
     clip: str = ""
     limit: float = 0.0
 
@@ -271,8 +272,7 @@ class Lowering:
         loss_row = self._lower_loss(loss) if loss is not None else []
         self._lower_gradients(loss_row)
         metric_rows, sums = self._lower_metrics(metrics)
-        optimizer_row, slots = self._lower_optimizer(optimizer)
-        spec = optimizer or OptimizerSpec("sgd")
+        optimizer_row, initial = self._lower_optimizer(optimizer)
         dense = (row for row in self._instructions if row[I.KIND] == Kind.DENSE)
         return Plan(
             dtype=self.dtype,
@@ -291,8 +291,8 @@ class Lowering:
             fixed_elements=self._fixed,
             flops_per_row=sum(2 * row[I.INPUTS] * row[I.OUTPUTS] for row in dense),
             sums=sums,
-            slots=slots,
-            initial_slots=(spec.initial_accumulator,) * slots,
+            slots=len(initial),
+            initial_slots=initial,
         )
 
     def _lower_loss(self, spec: LossSpec) -> list[int]:
@@ -365,17 +365,18 @@ class Lowering:
             slot += slots
         return rows, slot
 
-    def _lower_optimizer(self, spec: OptimizerSpec | None) -> tuple[list[int], int]:
+    def _lower_optimizer(self, spec: OptimizerSpec | None) -> tuple[list[int], tuple[float, ...]]:
+        """The optimizer vector, and what each slot begins with."""
         if spec is None:
-            return [], 0
+            return [], ()
         slots = len(OPTIMIZERS[spec.name].slots)
         row = [-1] * Opt.WIDTH
         row[Opt.CODE], row[Opt.SLOTS] = OPTIMIZER_CODE[spec.name], slots
-        row[Opt.CONSTANT] = self._constant(*spec.constants, spec.weight_decay)
+        row[Opt.CONSTANT] = self._constant(spec.weight_decay, *spec.constants)
         row[Opt.HAS_DECAY], row[Opt.CLIP] = int(spec.weight_decay != 0.0), _CLIPS[spec.clip]
         if spec.clip:
             row[Opt.CLIP_CONSTANT] = self._constant(spec.limit)
-        return row, slots
+        return row, spec.initial or (0.0,) * slots
 
 
 _ROLES = {"kernel": Role.KERNEL, "bias": Role.BIAS, "beta": Role.BIAS, "gamma": Role.SCALE}

@@ -263,7 +263,7 @@ def _rows() -> list[Operation]:
     add("penalty_backward", "g_p* : w_p", _elements("p", 4), 2, "g += two_l2 w + l1 sign(w)", ("l1", "two_l2"))
     add("decay_step", "theta_p* :", _elements("p", 2), 1, "theta += factor theta", ("factor",))
     for name, optimizer in OPTIMIZERS.items():
-        slots = " ".join(f"{'mv'[n]}_p*" for n in range(len(optimizer.slots)))
+        slots = " ".join(f"{letter}_p*" for letter, _ in zip("mvu", optimizer.slots, strict=False))
         add(
             f"{name}_step",
             f"theta_p* {slots} : g_p",

@@ -141,7 +141,7 @@ class Opt(IntEnum):
 
     CODE = 0
     SLOTS = 1
-    CONSTANT = 2  # index of its constants, in the order of OptimizerSpec.constants
+    CONSTANT = 2  # index of the weight decay, which its own constants follow
     HAS_DECAY = 3
     CLIP = 4
     CLIP_CONSTANT = 5  # index of the limit; -1
@@ -161,9 +161,8 @@ class Scalar(IntEnum):
     """Entries of `State.scalars` (float64)."""
 
     LEARNING_RATE = 0
-    BETA_1_POWER = 1
-    BETA_2_POWER = 2
-    WIDTH = 3
+    PRODUCTS = 1  # the first of the running products of `formulas.Optimizer`
+    WIDTH = 4
 
 
 class Counter(IntEnum):

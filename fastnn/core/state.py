@@ -78,14 +78,13 @@ class State:
         return self.plan.layout.view(vector, parameter)
 
     def reset_optimizer(self) -> None:
-        """Slots, beta powers and the step count as before the first step."""
+        """Slots, running products and the step count as before the first step."""
         for slot, initial in zip(self.slots, self.plan.initial_slots, strict=True):
             slot[:] = 0
             for parameter in self.plan.layout.of("theta"):
                 with np.errstate(over="ignore"):  # rounded to the dtype, as every scalar is
                     self.plan.layout.view(slot, parameter)[...] = initial
-        self.scalars[Scalar.BETA_1_POWER] = 1.0
-        self.scalars[Scalar.BETA_2_POWER] = 1.0
+        self.scalars[Scalar.PRODUCTS :] = 1.0
         self.counters[Counter.STEP] = 0
 
     def reserve(self, rows: int) -> None:

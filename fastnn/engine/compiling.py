@@ -190,8 +190,7 @@ def carry_over(old: Engine, new: Engine, optimizer: bool) -> None:
     if optimizer and old.plan.slots == new.plan.slots:
         new.state.slots = old.state.slots
         new.state.counters[Counter.STEP] = old.state.counters[Counter.STEP]
-        for entry in (Scalar.BETA_1_POWER, Scalar.BETA_2_POWER):
-            new.state.scalars[entry] = old.state.scalars[entry]
+        new.state.scalars[Scalar.PRODUCTS :] = old.state.scalars[Scalar.PRODUCTS :]
 
 
 def float64_copy(layers: Sequence[Layer], old: Engine, told: Recipe, backend: Backend) -> Engine:

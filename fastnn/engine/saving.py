@@ -216,8 +216,9 @@ def _fill(file: TensorFile, views: Mapping[str, Array]) -> None:
 def _check_state(file: TensorFile, name: str, found: Array) -> None:
     wrong = False
     if name == "optimizer/scalars":
-        powers = found[[Scalar.BETA_1_POWER, Scalar.BETA_2_POWER]]
-        wrong = not (0.0 <= found[Scalar.LEARNING_RATE] < math.inf and (powers >= 0.0).all() and (powers <= 1.0).all())
+        products = found[Scalar.PRODUCTS :]
+        of_range = (products >= 0.0).all() and (products <= 1.0).all()
+        wrong = not (0.0 <= found[Scalar.LEARNING_RATE] < math.inf and of_range)
     elif name == "state/counters":
         wrong = bool((found < 0).any())
     if wrong:

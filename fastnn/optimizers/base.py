@@ -228,8 +228,9 @@ class Optimizer(Declaration):
     def _step(self) -> tuple[str, tuple[float, ...]]:
         raise NotImplementedError
 
-    def _initial(self) -> float:
-        return 0.0
+    def _initial(self) -> tuple[float, ...]:
+        """What its slots begin with; () is zeros."""
+        return ()
 
 
 def _rate(where: str, value: Any) -> float | LearningRateSchedule:

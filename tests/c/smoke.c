@@ -64,7 +64,9 @@ static void begin(void)
         theta[GAMMA1 + i] = theta[GAMMA2 + i] = statistics[VARIANCE + i] = 1.0F;
         statistics[MEAN + i] = 0.0F;
     }
-    scalars[FNN_SCALAR_BETA_1_POWER] = scalars[FNN_SCALAR_BETA_2_POWER] = 1.0;
+    for (int i = FNN_SCALAR_PRODUCTS; i < FNN_SCALAR_WIDTH; i++) {
+        scalars[i] = 1.0;
+    }
     counters[FNN_COUNTER_STEP] = 0;
     counters[FNN_COUNTER_SEED] = 7;
 }
@@ -115,7 +117,7 @@ int main(int argc, char **argv)
             .instructions = instructions[0], .instruction_count = 6, .parameters = parameters[0], .parameter_count = 8,
             .metrics = metrics[0], .metric_count = 1, .loss = loss, .optimizer = optimizer, .constants = constants,
             .features = IN, .outputs = OUT, .output_unit = P2, .forward_rows = FORWARD_ROWS, .fixed_elements = FIXED, .theta = theta,
-            .gradient = gradient, .slot_0 = slot_0, .slot_1 = slot_1, .statistics = statistics, .scalars = scalars,
+            .gradient = gradient, .slots = {slot_0, slot_1}, .statistics = statistics, .scalars = scalars,
             .counters = counters, .workspace = workspace, .capacity = CAPACITY, .row_values = values,
             .row_scales = scales, .row_weights = weights, .scratch = scratch,
             .scratch_threads = MOST_THREADS,

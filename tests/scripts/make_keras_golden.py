@@ -99,6 +99,32 @@ def cases() -> list[Case]:
         ("adam_betas", "Adam", {"learning_rate": 0.02, "beta_1": 0.7, "beta_2": 0.95, "epsilon": 1e-4}),
         ("adamw", "AdamW", {}),
         ("adamw_decay", "AdamW", {"learning_rate": 0.005, "weight_decay": 0.3}),
+        ("amsgrad", "Adam", {"learning_rate": 0.02, "beta_2": 0.8, "amsgrad": True}),
+        ("rmsprop_momentum", "RMSprop", {"learning_rate": 0.01, "momentum": 0.8}),
+        ("rmsprop_centered", "RMSprop", {"learning_rate": 0.01, "centered": True, "epsilon": 1e-4}),
+        ("rmsprop_both", "RMSprop", {"learning_rate": 0.01, "momentum": 0.8, "centered": True, "epsilon": 1e-4}),
+        ("adamax", "Adamax", {}),
+        ("adamax_betas", "Adamax", {"learning_rate": 0.02, "beta_1": 0.7, "beta_2": 0.95, "epsilon": 1e-4}),
+        ("nadam", "Nadam", {}),
+        ("nadam_betas", "Nadam", {"learning_rate": 0.02, "beta_1": 0.7, "beta_2": 0.95, "epsilon": 1e-4}),
+        ("adadelta", "Adadelta", {}),
+        ("adadelta_rho", "Adadelta", {"learning_rate": 1.0, "rho": 0.8, "epsilon": 1e-4}),
+        ("lion", "Lion", {}),
+        ("lion_betas", "Lion", {"learning_rate": 0.01, "beta_1": 0.7, "beta_2": 0.9}),
+        ("ftrl", "Ftrl", {"learning_rate": 0.1}),
+        (
+            "ftrl_penalties",
+            "Ftrl",
+            {
+                "learning_rate": 0.2,
+                "initial_accumulator_value": 0.3,
+                "l1_regularization_strength": 0.01,
+                "l2_regularization_strength": 0.02,
+                "l2_shrinkage_regularization_strength": 0.01,
+                "beta": 0.1,
+            },
+        ),
+        ("ftrl_power", "Ftrl", {"learning_rate": 0.1, "learning_rate_power": -0.4}),
     ]
     for name, kind, config in optimizers:
         found.append(case(f"optimizer_{name}", classify, sparse, "label", optimizer=[kind, config]))

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ... import config
+from ...core.formulas import MOST_SCALARS, MOST_SLOTS
 from ...core.operations import OPERATIONS, Family, Operation
 from ...core.plan import Plan, largest, padded
 from ...core.state import State, aligned
@@ -59,6 +60,7 @@ SOURCE_DTYPES = {
         "float64",
     )
 }  # fmt: skip
+_SCALARS = ffi.typeof(f"double[{MOST_SCALARS}]")
 _STATUS = {
     lib.FNN_NULL: "a buffer is missing",
     lib.FNN_BAD_SIZE: "a size is negative, or more than the buffers hold",
@@ -120,10 +122,9 @@ class COperator(CompiledOperator):
         self._arrays = tuple(zip(kinds, self._strided, strict=True))
         self._pack = _SCRATCH[dtype] if row.family in GEMMS else 0  # elements for each thread
         self._code = (row.code,) if row.family in _CODED else ()
-        # An optimizer's function has room for two slots and four scalars. Crossentropies have no parameter.
-        steps = row.family == Family.OPTIMIZER_STEP
-        self._no_slots = (ffi.NULL,) * (4 - self._count) if steps else ()
-        self._no_scalars = (0.0,) * (4 - len(row.scalars)) if steps else ()
+        # An optimizer's function has room for all slots, and a vector of scalars. Crossentropies have no parameter.
+        self._steps = row.family == Family.OPTIMIZER_STEP
+        self._no_slots = (ffi.NULL,) * (2 + MOST_SLOTS - self._count) if self._steps else ()
         self._first = self._count + (row.family in (Family.CROSSENTROPY_FORWARD, Family.CROSSENTROPY_BACKWARD))
 
     def __call__(self, *arguments: Any) -> None:
@@ -148,7 +149,12 @@ class COperator(CompiledOperator):
         threads = self._threads(sizes, arrays)
         if self._pack:
             given.append(ffi.from_buffer(self._reals, room(self._pack * threads)))
-        return [*given, *self._code, *arguments[self._first :], *self._no_scalars, threads]
+        scalars = arguments[self._first :]
+        if self._steps:
+            vector = ffi.new(_SCALARS)
+            vector[0 : len(scalars)] = scalars
+            scalars = (vector,)
+        return [*given, *self._code, *scalars, threads]
 
 
 @cache
@@ -200,8 +206,8 @@ class CProgram(Program):
         ):
             if table.size or name not in ("loss", "optimizer"):
                 setattr(program, name, ffi.cast(_POINTERS.get(name, "int64_t *"), table.ctypes.data))
-        for name, slot in zip(("slot_0", "slot_1"), state.slots, strict=False):
-            setattr(program, name, _address(slot))
+        for number, slot in enumerate(state.slots):
+            program.slots[number] = _address(slot)
         program.instruction_count, program.parameter_count = len(plan.instructions), len(plan.parameters)
         program.metric_count = len(plan.metrics)
         program.features, program.outputs, program.output_unit = plan.features, plan.outputs, plan.output_unit

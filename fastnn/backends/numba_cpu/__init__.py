@@ -23,6 +23,7 @@ from ..protocol import Backend, Program, exclusive
 from . import call as c
 from . import team
 from .elementwise import SOURCE_DTYPES
+from .optimizers import STEP_BYTES
 from .parameters import scratch_size
 from .table import LOGITS
 
@@ -159,7 +160,7 @@ class NumbaProgram(Program):
             (c.STATISTICS, state.statistics),
         ):
             block[at] = table.ctypes.data
-        for at, slot in zip((c.SLOT_0, c.SLOT_1), state.slots, strict=False):
+        for at, slot in zip((c.SLOT_0, c.SLOT_1, c.SLOT_2), state.slots, strict=False):
             block[at] = slot.ctypes.data
         block[c.INSTRUCTION_COUNT], block[c.PARAMETER_COUNT] = len(plan.instructions), len(plan.parameters)
         block[c.METRIC_COUNT], block[c.FIXED] = len(plan.metrics), plan.fixed_elements
@@ -171,7 +172,7 @@ class NumbaProgram(Program):
         block[c.STANDARDIZED] = bool(np.isin(kinds, (Kind.STANDARDIZE, Kind.BATCH_NORM)).any())
         self._norms = np.empty(len(plan.parameters))
         block[c.NORMS] = self._norms.ctypes.data
-        size = scratch_size(plan.dtype.itemsize)
+        size = scratch_size(plan.dtype.itemsize) + STEP_BYTES // plan.dtype.itemsize
         self._workspace: Callable[[], Array | None] = _nothing  # a weak reference to that of the buffers
         self._large = large_layers(plan)
         self._threads = min(config.get_num_threads(), numba.config.NUMBA_NUM_THREADS)

@@ -12,7 +12,7 @@ RUN_STEPS, GRADIENT, UPDATE, SCORE, FORWARD, SHUFFLE, FIND_NONFINITE = range(7)
 MODE, SYNC = 0, 1
 
 # Entries of an operation: (address, row stride) of each array, sizes and scalars.
-OP_FAMILY, OP_CODE, OP_SIZES, OP_ARRAYS, OP_SCALARS, OP_PACK = 2, 3, 4, 8, 24, 28
+OP_FAMILY, OP_CODE, OP_SIZES, OP_ARRAYS, OP_SCALARS, OP_PACK = 2, 3, 4, 8, 24, 30
 
 
 def operation_entries(arrays: int, scalars: str) -> struct.Struct:
@@ -28,29 +28,29 @@ def operation_entries(arrays: int, scalars: str) -> struct.Struct:
 INSTRUCTIONS, INSTRUCTION_COUNT, PARAMETERS, PARAMETER_COUNT, METRICS, METRIC_COUNT, LOSS, OPTIMIZER, CONSTANTS = range(
     2, 11
 )
-THETA, GRADIENT_VECTOR, SLOT_0, SLOT_1, SCALARS, COUNTERS, WORKSPACE, CAPACITY, FIXED = range(11, 20)
-ROW_VALUES, ROW_SCALES, ROW_WEIGHTS, SCRATCH, SCRATCH_SIZE, MEAN = range(20, 26)
+THETA, GRADIENT_VECTOR, SLOT_0, SLOT_1, SLOT_2, SCALARS, COUNTERS, WORKSPACE, CAPACITY, FIXED = range(11, 21)
+ROW_VALUES, ROW_SCALES, ROW_WEIGHTS, SCRATCH, SCRATCH_SIZE, MEAN = range(21, 27)
 
 # Entries of the data: set once per fit; X and y with strides in bytes.
-X, X_CODE, X_ROW, X_ELEMENT, FEATURES, Y, Y_CODE, Y_ROW, Y_ELEMENT, W, ORDER, ROWS, BATCH = range(26, 39)
-FIRST, LAST, SUMS = range(39, 42)
+X, X_CODE, X_ROW, X_ELEMENT, FEATURES, Y, Y_CODE, Y_ROW, Y_ELEMENT, W, ORDER, ROWS, BATCH = range(27, 40)
+FIRST, LAST, SUMS = range(40, 43)
 
 # Entries of a forward call: where predictions lie, set once, and where they go.
-OUTPUT_UNIT, OUTPUTS, OUT = range(42, 45)
+OUTPUT_UNIT, OUTPUTS, OUT = range(43, 46)
 
 # Entries of a scan: a matrix of float32 or float64 with contiguous rows, and an int64 for each member's find.
-SCAN, SCAN_ROW, SCAN_ROWS, SCAN_COLUMNS, SCAN_ITEMSIZE, FOUND = range(45, 51)
+SCAN, SCAN_ROW, SCAN_ROWS, SCAN_COLUMNS, SCAN_ITEMSIZE, FOUND = range(46, 52)
 
-TOTAL = 51  # a double for the worker's own use
+TOTAL = 52  # a double for the worker's own use
 
 # Entries of normalization and of clipping by norms: the kept statistics, whether a call begins with their deviations,
 # and a double for each parameter.
-STATISTICS, STANDARDIZED, NORMS = range(52, 55)
+STATISTICS, STANDARDIZED, NORMS = range(53, 56)
 
 # Entries of steps: addresses of their learning rates or 0, whether to end after a loss that is not finite, and how many
 # were taken.
-RATES, STOP, TAKEN = range(55, 58)
+RATES, STOP, TAKEN = range(56, 59)
 
-FORWARD_ROWS = 58  # of a thread's block in inference, at most
+FORWARD_ROWS = 59  # of a thread's block in inference, at most
 
 CALL_SIZE = 64

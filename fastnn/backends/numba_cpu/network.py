@@ -23,12 +23,11 @@ from .jit import device
 from .losses import r2_sums
 from .memory import double_at, integer_at, itemsize, set_double, set_integer
 from .parameters import (
+    begin_step,
     clips_norms,
-    decay_factor,
     finish_step,
     parameter_phase,
     step_rate,
-    step_scalars,
     update_phase,
 )
 from .penalties import penalty, penalty_blocks
@@ -104,7 +103,7 @@ def steps(zero, call, member, team, training, updating):
     expected = prepare(zero, call, member, team, training)
     stop, taken = integer_at(call, c.STOP) == 1, 0
     at_once = updating and not clips_norms(call)
-    rate, power_1, power_2, h0, h1, h2, h3, decay = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    s = 0
     for step in range(integer_at(call, c.FIRST), integer_at(call, c.LAST)):
         start = step * batch
         batch_rows = min(batch, n - start)
@@ -112,9 +111,7 @@ def steps(zero, call, member, team, training, updating):
         if training or taken == 0:
             penalty_blocks(zero, call, member, team)
         if updating:
-            rate = step_rate(call, taken, member)
-            power_1, power_2, h0, h1, h2, h3 = step_scalars(call, rate)
-            decay = decay_factor(call, rate)
+            s = begin_step(zero, call, member, step_rate(call, taken, member))
         expect(call, expected, start + batch_rows if step + 1 < integer_at(call, c.LAST) else n, member, team)
         gather(zero, call, first, last, start, True)
         forward(zero, call, 0, first, last, member, team, batch_rows, training, True)
@@ -125,12 +122,12 @@ def steps(zero, call, member, team, training, updating):
         if member == 0:
             add_sums(zero, call, batch_rows)
         if training:
-            parameter_phase(zero, call, member, team, batch_rows, at_once, decay, h0, h1, h2, h3)
+            parameter_phase(zero, call, member, team, batch_rows, s if at_once else 0)
         if updating and not at_once:
             barrier(sync, team)
-            update_phase(zero, call, member, team, decay, h0, h1, h2, h3)
+            update_phase(zero, call, member, team, s)
         if updating and member == 0:
-            finish_step(call, power_1, power_2)
+            finish_step(call, s)
         barrier(sync, team)
         taken += 1
         if stop and not math.isfinite(double_at(integer_at(call, c.SUMS), t.SUM_LOSS)):
@@ -142,12 +139,11 @@ def steps(zero, call, member, team, training, updating):
 @device
 def update(zero, call, member, team):
     """One optimizer step from the gradient vector."""
-    rate = double_at(integer_at(call, c.SCALARS), t.LEARNING_RATE)
-    power_1, power_2, h0, h1, h2, h3 = step_scalars(call, rate)
-    update_phase(zero, call, member, team, decay_factor(call, rate), h0, h1, h2, h3)
+    s = begin_step(zero, call, member, double_at(integer_at(call, c.SCALARS), t.LEARNING_RATE))
+    update_phase(zero, call, member, team, s)
     barrier(integer_at(call, c.SYNC), team)
     if member == 0:
-        finish_step(call, power_1, power_2)
+        finish_step(call, s)
 
 
 @device

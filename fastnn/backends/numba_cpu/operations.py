@@ -189,22 +189,9 @@ def operate_rows(zero, call, family, member, team):
         elif family == DECAY_STEP:
             decay_step(zero, a, a, n, s0)
         elif family == OPTIMIZER_STEP:
-            slots = integer_at(call, c.OP_SIZES + 2)
-            gradient = address(call, 1 + slots)
-            optimizer_step(
-                zero,
-                code,
-                a,
-                b,
-                d,
-                gradient,
-                n,
-                STEP_PREFETCH_BYTES,
-                s0,
-                scalar(zero, call, 1),
-                scalar(zero, call, 2),
-                scalar(zero, call, 3),
-            )
+            gradient = address(call, 1 + integer_at(call, c.OP_SIZES + 2))  # behind the slots
+            u, scalars = address(call, 3), call + 8 * c.OP_SCALARS
+            optimizer_step(zero, code, a, b, d, u, gradient, n, STEP_PREFETCH_BYTES, scalars)
     if family == DROPOUT and last > first:
         rate = double_at(call, c.OP_SCALARS)
         seed, step, layer = (

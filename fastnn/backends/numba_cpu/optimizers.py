@@ -7,16 +7,43 @@ from typing import Any
 
 from ...core import formulas
 from .frame import Frame, choose
-from .lanes import I64, LANES
+from .lanes import FLOATS, I32, I64, LANES, Lanes, Value
 
 LINE = 64
-SCALARS = 4  # the most that a row of `formulas.OPTIMIZERS` has; the others ignore the rest
+
+# The float64 entries of a step in a thread's scratch, as `fnn_step` of csrc/internal.h: its learning rate, what theta
+# decays by, the running products after it, the scalars of `core/formulas.py`.
+RATE, DECAY, PRODUCTS = 0, 1, 2
+SCALARS = PRODUCTS + formulas.MOST_PRODUCTS
+STEP_BYTES = 128
+
+
+def _doubles(f: Frame, address: Any, first: int, count: int) -> tuple[Value, ...]:
+    """Float64 numbers at an address, from entry `first` on."""
+    o = Lanes(f.builder, "float64", 1)
+    return tuple(f.load(f.builder.add(address, I64(8 * (first + number))), None, o) for number in range(count))
+
+
+def _prepare(optimizer: formulas.Optimizer) -> Callable[..., None]:
+    def emit(f: Frame, step: Any, constants: Any) -> None:
+        o = Lanes(f.builder, "float64", 1)
+        (rate,) = _doubles(f, step, RATE, 1)
+        products = _doubles(f, step, PRODUCTS, len(optimizer.products))
+        given = _doubles(f, constants, 0, len(optimizer.constants))
+        products, scalars = optimizer.prepare(o, rate, products, given)
+        for first, values in ((PRODUCTS, products), (SCALARS, scalars)):
+            for number, value in enumerate(values):
+                f.store(value, f.builder.add(step, I64(8 * (first + number))))
+
+    return emit
 
 
 def _step(optimizer: formulas.Optimizer) -> Callable[..., None]:
-    def emit(f: Frame, theta: Any, s0: Any, s1: Any, g: Any, n: Any, ahead: Any, *scalars: Any) -> None:
-        h = [f.lanes.splat(scalar) for scalar in scalars[: len(optimizer.scalars)]]
-        slots = (s0, s1)[: len(optimizer.slots)]
+    def emit(f: Frame, theta: Any, *arguments: Any) -> None:
+        slots, (g, n, ahead, scalars) = arguments[: len(optimizer.slots)], arguments[formulas.MOST_SLOTS :]
+        numbers = (f.builder.extract_element(h.ir, I32(0)) for h in _doubles(f, scalars, 0, len(optimizer.scalars)))
+        rounded = (f.builder.fptrunc(h, FLOATS[f.dtype]) if f.dtype == "float32" else h for h in numbers)
+        h = tuple(f.lanes.splat(number) for number in rounded)
 
         def body(index: Any, mask: Any) -> None:
             if mask is None:
@@ -24,13 +51,11 @@ def _step(optimizer: formulas.Optimizer) -> Callable[..., None]:
                     for line in range(0, LANES * f.itemsize, LINE):
                         place = f.builder.add(f.at(address, index), ahead)
                         f.prefetch(f.builder.add(place, I64(line)), write=True)  # other cores may have it, too
-            values = [f.load(f.at(slot, index), mask) for slot in slots]
-            zero = f.lanes.constant(0.0)
-            before = [*values, zero, zero][:2]
+            values = tuple(f.load(f.at(slot, index), mask) for slot in slots)
             gradient = f.load(f.at(g, index), mask)
-            after, *new = optimizer.step(f.lanes, f.load(f.at(theta, index), mask), *before, gradient, h)
+            after, new = optimizer.step(f.lanes, f.load(f.at(theta, index), mask), values, gradient, h)
             f.store(after, f.at(theta, index), mask)
-            for slot, value in zip(slots, new, strict=False):
+            for slot, value in zip(slots, new, strict=True):
                 f.store(value, f.at(slot, index), mask)
 
         f.each(n, body)
@@ -38,5 +63,10 @@ def _step(optimizer: formulas.Optimizer) -> Callable[..., None]:
     return emit
 
 
-# optimizer_step(zero, code, theta, s0, s1, g, n, ahead, h0, h1, h2, h3): asks for what lies `ahead` bytes further
-optimizer_step = choose("optimizer_step", 6, SCALARS, [_step(optimizer) for optimizer in formulas.OPTIMIZERS.values()])
+# prepare_step(zero, code, step, constants): advances the products of a step, and leaves its scalars
+prepare_step = choose("prepare_step", 2, 0, [_prepare(optimizer) for optimizer in formulas.OPTIMIZERS.values()])
+# optimizer_step(zero, code, theta, three slots, g, n, ahead, scalars): asks for what lies `ahead` bytes further; the
+# scalars are float64 numbers at an address
+optimizer_step = choose(
+    "optimizer_step", 5 + formulas.MOST_SLOTS, 0, [_step(optimizer) for optimizer in formulas.OPTIMIZERS.values()]
+)

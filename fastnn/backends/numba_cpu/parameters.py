@@ -6,6 +6,7 @@ import math
 
 from numba.extending import register_jitable
 
+from ...core.formulas import MOST_PRODUCTS
 from ..tuning import BLOCK_BYTES, BLOCK_ROWS, GRADIENT_BLOCK, GRADIENT_ROWS, PIECES_FROM, ROW_BLOCK, STEP_PREFETCH_BYTES
 from . import call as c
 from . import table as t
@@ -22,7 +23,7 @@ from .gemm_tile import ACCUMULATE, BYTES, PACKED
 from .jit import device
 from .memory import double_at, integer_at, itemsize, real, set_double, set_integer
 from .normalization import scale_backward
-from .optimizers import optimizer_step
+from .optimizers import DECAY, PRODUCTS, RATE, SCALARS, optimizer_step, prepare_step
 from .statistics import statistic
 from .threads import barrier, next_piece
 from .workspace import buffer, constant, instruction, pack, padded, parameter
@@ -47,46 +48,24 @@ def step_rate(call, step, member):
 
 
 @device
-def step_scalars(call, rate):
-    """(beta powers after a step at a learning rate, the four scalars of its optimizer), float64."""
-    scalars, at = integer_at(call, c.SCALARS), integer_at(integer_at(call, c.OPTIMIZER), t.O_CONSTANT)
-    code = integer_at(integer_at(call, c.OPTIMIZER), t.O_CODE)
-    power_1, power_2 = double_at(scalars, t.BETA_1_POWER), double_at(scalars, t.BETA_2_POWER)
-    if code == t.ADAM:
-        power_1 *= constant(call, at)
-        power_2 *= constant(call, at + 1)
-        adam_rate = rate * math.sqrt(1.0 - power_2) / (1.0 - power_1)
-        return (
-            power_1,
-            power_2,
-            adam_rate,
-            1.0 - constant(call, at),
-            1.0 - constant(call, at + 1),
-            constant(call, at + 2),
-        )
-    if code == t.SGD:
-        return power_1, power_2, rate, 0.0, 0.0, 0.0
-    second = constant(call, at)
-    if code == t.RMSPROP:
-        return power_1, power_2, rate, 1.0 - second, constant(call, at + 1), 0.0
-    return power_1, power_2, rate, second, 0.0, 0.0
+def begin_step(zero, call, member, rate):
+    """The address of an optimizer step at a learning rate, in the member's scratch."""
+    optimizer, scalars = integer_at(call, c.OPTIMIZER), integer_at(call, c.SCALARS)
+    constants = integer_at(call, c.CONSTANTS) + 8 * integer_at(optimizer, t.O_CONSTANT)
+    s = pack(zero, call, member) + scratch_size(itemsize(zero)) * itemsize(zero)
+    decays = integer_at(optimizer, t.O_HAS_DECAY) == 1
+    set_double(s, RATE, rate)
+    set_double(s, DECAY, -(rate * double_at(constants, 0)) if decays else 0.0)
+    for number in range(MOST_PRODUCTS):
+        set_double(s, PRODUCTS + number, double_at(scalars, t.PRODUCTS + number))
+    prepare_step(zero, integer_at(optimizer, t.O_CODE), s, constants + 8)
+    return s
 
 
 @device
-def decay_factor(call, rate):
-    """-(learning rate * weight decay); the weight decay follows the optimizer's other constants."""
-    optimizer = integer_at(call, c.OPTIMIZER)
-    if integer_at(optimizer, t.O_HAS_DECAY) == 0:
-        return 0.0
-    code, at = integer_at(optimizer, t.O_CODE), integer_at(optimizer, t.O_CONSTANT)
-    count = 1
-    if code == t.SGD:
-        count = 0
-    elif code == t.RMSPROP:
-        count = 2
-    elif code == t.ADAM:
-        count = 3
-    return -(rate * constant(call, at + count))
+def decay_of(row, s):
+    """What the parameters of a row decay by in a step."""
+    return double_at(s, DECAY) if integer_at(row, t.P_DECAY) == 1 else 0.0
 
 
 @device
@@ -125,7 +104,7 @@ def norm_factor(call, number):
 
 
 @device
-def update_range(zero, call, offset, n, ahead, gradient, factor, decay, h0, h1, h2, h3):
+def update_range(zero, call, offset, n, ahead, gradient, factor, decay, s):
     """Clipping and the optimizer on n parameters from `offset`, with their gradient at an address; those that come next
     lie `ahead` bytes further."""
     theta = integer_at(call, c.THETA) + offset * itemsize(zero)
@@ -135,11 +114,9 @@ def update_range(zero, call, offset, n, ahead, gradient, factor, decay, h0, h1, 
         scale(zero, gradient, gradient, n, real(zero, factor))
     if decay != 0.0:
         decay_step(zero, theta, theta, n, real(zero, decay))
-    s0, s1 = integer_at(call, c.SLOT_0) + offset * itemsize(zero), integer_at(call, c.SLOT_1) + offset * itemsize(zero)
-    code = integer_at(integer_at(call, c.OPTIMIZER), t.O_CODE)
-    optimizer_step(
-        zero, code, theta, s0, s1, gradient, n, ahead, real(zero, h0), real(zero, h1), real(zero, h2), real(zero, h3)
-    )
+    place, code = offset * itemsize(zero), integer_at(integer_at(call, c.OPTIMIZER), t.O_CODE)
+    s0, s1, s2 = integer_at(call, c.SLOT_0), integer_at(call, c.SLOT_1), integer_at(call, c.SLOT_2)
+    optimizer_step(zero, code, theta, s0 + place, s1 + place, s2 + place, gradient, n, ahead, s + 8 * SCALARS)
 
 
 @device
@@ -159,7 +136,7 @@ def vector_gradient(zero, call, row, at, gradient, first, n, batch_rows):
 
 
 @device
-def finish_block(zero, call, row, first, rows, column, columns, gradient, ld, updating, decay, h0, h1, h2, h3):
+def finish_block(zero, call, row, first, rows, column, columns, gradient, ld, s):
     """What follows the gradient of a block of a parameter: its penalty's share, the optimizer."""
     size, width = itemsize(zero), integer_at(row, t.P_COLUMNS)
     runs, length, ahead = rows, columns, width * size
@@ -173,8 +150,8 @@ def finish_block(zero, call, row, first, rows, column, columns, gradient, ld, up
             theta = integer_at(call, c.THETA) + place * size
             l1, two_l2 = real(zero, constant(call, penalty_at)), real(zero, 2.0 * constant(call, penalty_at + 1))
             penalty_backward(zero, g, g, theta, length, l1, two_l2)
-        if updating:
-            update_range(zero, call, place, length, ahead, g, 1.0, decay, h0, h1, h2, h3)
+        if s != 0:
+            update_range(zero, call, place, length, ahead, g, 1.0, decay_of(row, s), s)
 
 
 @device
@@ -184,7 +161,7 @@ def held_columns(zero, batch_rows):
 
 
 @device
-def kernel_phase(zero, call, row, first, last, begin, end, batch_rows, member, updating, decay, h0, h1, h2, h3):
+def kernel_phase(zero, call, row, first, last, begin, end, batch_rows, member, s):
     """The gradient of rows first..last - 1 of columns begin..end - 1 of a W: X^T dZ, a block at a time, and what
     follows it. A large one has dZ packed, once if the buffer holds all of a block of columns."""
     at, size = instruction(call, integer_at(row, t.P_INSTRUCTION)), itemsize(zero)
@@ -211,14 +188,14 @@ def kernel_phase(zero, call, row, first, last, begin, end, batch_rows, member, u
             rows = min(height, last - start)
             place = (integer_at(row, t.P_OFFSET) + start * width + column) * size
             gradient, ld = packed + pack_size(size) * size, columns
-            if not updating:
+            if s == 0:
                 gradient, ld = integer_at(call, c.GRADIENT_VECTOR) + place, width
             if once:
                 for k in range(0, batch_rows, K_CHUNK):
                     x, depth = X + (k * ldx + start) * size, min(K_CHUNK, batch_rows - k)
                     dz, panel = packed + k * block * size, 2 * BYTES // size
                     flags = PACKED | (ACCUMULATE if k > 0 else 0)
-                    wanted = theta + place if updating and k == 0 else 0
+                    wanted = theta + place if s != 0 and k == 0 else 0
                     gemm_rows(
                         zero,
                         gradient,
@@ -244,7 +221,7 @@ def kernel_phase(zero, call, row, first, last, begin, end, batch_rows, member, u
                 x, dz = X + start * size, dZ + column * size
                 gemm(zero, gradient, ld, x, 1, ldx, dz, ldz, rows, columns, batch_rows, 0, 0, packed)
             finish_block(
-                zero, call, row, start, rows, column, columns, gradient, ld, updating, decay, h0, h1, h2, h3
+                zero, call, row, start, rows, column, columns, gradient, ld, s
             )  # fmt: skip
 
 
@@ -281,16 +258,16 @@ def own(row, before, total, member, team):
 
 
 @device
-def vector_phase(zero, call, row, first, last, batch_rows, member, updating, decay, h0, h1, h2, h3):
+def vector_phase(zero, call, row, first, last, batch_rows, member, s):
     """The gradient of a vector's elements first..last - 1, and what follows it."""
     size, at = itemsize(zero), instruction(call, integer_at(row, t.P_INSTRUCTION))
     for start in range(first, last, GRADIENT_BLOCK):
         n = min(GRADIENT_BLOCK, last - start)
         gradient = pack(zero, call, member)
-        if not updating:
+        if s == 0:
             gradient = integer_at(call, c.GRADIENT_VECTOR) + (integer_at(row, t.P_OFFSET) + start) * size
         vector_gradient(zero, call, row, at, gradient, start, n, batch_rows)
-        finish_block(zero, call, row, 0, 1, start, n, gradient, n, updating, decay, h0, h1, h2, h3)
+        finish_block(zero, call, row, 0, 1, start, n, gradient, n, s)
 
 
 @device
@@ -303,7 +280,7 @@ def piece_rows(rows, columns, left, team):
 
 
 @device
-def phase_by_pieces(zero, call, left, member, team, batch_rows, updating, decay, h0, h1, h2, h3):
+def phase_by_pieces(zero, call, left, member, team, batch_rows, s):
     """The parameter phase where threads take pieces of the line in turn, each of which packs its own columns of dZ."""
     sync, held, piece = integer_at(call, c.SYNC), held_columns(zero, batch_rows), 0
     width, following = held if held > 0 else BLOCK_BYTES // itemsize(zero), next_piece(sync)
@@ -312,10 +289,9 @@ def phase_by_pieces(zero, call, left, member, team, batch_rows, updating, decay,
         if integer_at(row, t.P_TRAINABLE) == 0:
             continue
         rows, every = integer_at(row, t.P_ROWS), integer_at(row, t.P_COLUMNS)
-        here = decay if integer_at(row, t.P_DECAY) == 1 else 0.0
         if integer_at(row, t.P_ROLE) != t.KERNEL:
             if piece == following:
-                vector_phase(zero, call, row, 0, every, batch_rows, member, updating, here, h0, h1, h2, h3)
+                vector_phase(zero, call, row, 0, every, batch_rows, member, s)
                 following = next_piece(sync)
             piece += 1
             left -= every
@@ -326,40 +302,37 @@ def phase_by_pieces(zero, call, left, member, team, batch_rows, updating, decay,
             for start in range(0, rows, height):
                 if piece == following:
                     last, end = min(start + height, rows), column + columns
-                    kernel_phase(
-                        zero, call, row, start, last, column, end, batch_rows, member, updating, here, h0, h1, h2, h3
-                    )
+                    kernel_phase(zero, call, row, start, last, column, end, batch_rows, member, s)
                     following = next_piece(sync)
                 piece += 1
             left -= rows * columns
 
 
 @device
-def parameter_phase(zero, call, member, team, batch_rows, updating, decay, h0, h1, h2, h3):
-    """A member's share of every gradient; with `updating` the optimizer follows at once, else it is left in the
-    gradient vector."""
+def parameter_phase(zero, call, member, team, batch_rows, s):
+    """A member's share of every gradient; with a step s the optimizer follows at once, else it is left in the gradient
+    vector."""
     before, total = 0, trainable_size(call)
     if team > 1 and total >= PIECES_FROM:
-        phase_by_pieces(zero, call, total, member, team, batch_rows, updating, decay, h0, h1, h2, h3)
+        phase_by_pieces(zero, call, total, member, team, batch_rows, s)
         return
     for number in range(integer_at(call, c.PARAMETER_COUNT)):
         row = parameter(call, number)
         if integer_at(row, t.P_TRAINABLE) == 0:
             continue
-        here = decay if integer_at(row, t.P_DECAY) == 1 else 0.0
         first, last, _ = own(row, before, total, member, team)
         before += integer_at(row, t.P_ROWS) * integer_at(row, t.P_COLUMNS)
         if first == last:
             continue
         if integer_at(row, t.P_ROLE) == t.KERNEL:
             end = integer_at(row, t.P_COLUMNS)
-            kernel_phase(zero, call, row, first, last, 0, end, batch_rows, member, updating, here, h0, h1, h2, h3)
+            kernel_phase(zero, call, row, first, last, 0, end, batch_rows, member, s)
         else:
-            vector_phase(zero, call, row, first, last, batch_rows, member, updating, here, h0, h1, h2, h3)
+            vector_phase(zero, call, row, first, last, batch_rows, member, s)
 
 
 @device
-def update_phase(zero, call, member, team, decay, h0, h1, h2, h3):
+def update_phase(zero, call, member, team, s):
     """The optimizer from the gradient vector, which is clipped first."""
     if clips_norms(call):
         add_squares(zero, call, member, team)
@@ -369,18 +342,18 @@ def update_phase(zero, call, member, team, decay, h0, h1, h2, h3):
         row = parameter(call, number)
         if integer_at(row, t.P_TRAINABLE) == 0:
             continue
-        here = decay if integer_at(row, t.P_DECAY) == 1 else 0.0
         factor = norm_factor(call, number) if clips_norms(call) else 1.0
         first, last, unit = own(row, before, total, member, team)
         before += integer_at(row, t.P_ROWS) * integer_at(row, t.P_COLUMNS)
         place, n = integer_at(row, t.P_OFFSET) + first * unit, (last - first) * unit
         gradient = integer_at(call, c.GRADIENT_VECTOR) + place * itemsize(zero)
-        update_range(zero, call, place, n, STEP_PREFETCH_BYTES, gradient, factor, here, h0, h1, h2, h3)
+        update_range(zero, call, place, n, STEP_PREFETCH_BYTES, gradient, factor, decay_of(row, s), s)
 
 
 @device
-def finish_step(call, power_1, power_2):
+def finish_step(call, s):
+    """The step's products and its number, to the state."""
     scalars, counters = integer_at(call, c.SCALARS), integer_at(call, c.COUNTERS)
-    set_double(scalars, t.BETA_1_POWER, power_1)
-    set_double(scalars, t.BETA_2_POWER, power_2)
+    for number in range(MOST_PRODUCTS):
+        set_double(scalars, t.PRODUCTS + number, double_at(s, PRODUCTS + number))
     set_integer(counters, t.STEP, integer_at(counters, t.STEP) + 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...core.formulas import LOSS_NAMES, METRIC_NAMES, OPTIMIZERS, ROW_METRICS
+from ...core.formulas import LOSS_NAMES, METRIC_NAMES, ROW_METRICS
 from ...core.plan import Batch, Clip, Counter, I, Kind, Los, Met, Opt, Par, Role, Scalar
 
 DENSE, ACTIVATION, SOFTMAX, DROPOUT, AFFINE, STANDARDIZE, BATCH_NORM, LAYER_NORM = (int(kind) for kind in Kind)
@@ -21,11 +21,10 @@ L_CODE, L_INPUT, L_PREDICTION, L_PROBABILITY, L_GRADIENT, L_OUTPUTS, L_TARGET, L
 )
 O_CODE, O_SLOTS, O_CONSTANT, O_HAS_DECAY, O_CLIP, O_CLIP_CONSTANT, O_WIDTH = (int(i) for i in Opt)
 CLIP_NONE, CLIP_VALUE, CLIP_NORM, CLIP_GLOBAL_NORM = (int(clip) for clip in Clip)
-LEARNING_RATE, BETA_1_POWER, BETA_2_POWER = (int(i) for i in list(Scalar)[:3])
+LEARNING_RATE, PRODUCTS = (int(i) for i in list(Scalar)[:2])
 STEP, EPOCH, SEED = (int(i) for i in list(Counter)[:3])
 SUM_LOSS, SUM_COUNT = 0, 1
 LOGITS = LOSS_NAMES.index("softmax_crossentropy")  # this code and the next are crossentropies from logits
 ACCURACY = METRIC_NAMES.index(ROW_METRICS[0])
 R2_SCORE = METRIC_NAMES.index("r2_score")
 RELU_CODE = 0
-ADAM, RMSPROP, SGD = (list(OPTIMIZERS).index(name) for name in ("adam", "rmsprop", "sgd"))

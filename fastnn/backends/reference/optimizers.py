@@ -47,9 +47,8 @@ def _step(o: NumpyAlgebra, optimizer: Optimizer) -> Operation:
         """Arguments: the slots, the gradient, the scalars."""
         old = arguments[:slots]
         scalars = tuple(o.constant(scalar) for scalar in arguments[slots + 1 :])  # type: ignore[arg-type]
-        padding = (None,) * (2 - slots)
-        new = optimizer.step(o, theta_p, *old, *padding, arguments[slots], scalars)
-        for target, value in zip((theta_p, *old), new, strict=False):
+        theta, new = optimizer.step(o, theta_p, old, arguments[slots], scalars)
+        for target, value in zip((theta_p, *old), (theta, *new), strict=True):
             target[...] = value  # type: ignore[index]
 
     return step
