@@ -160,6 +160,21 @@ def test_an_optimizer_has_one_model() -> None:
         net(optimizer=optimizer)
 
 
+@pytest.mark.parametrize("kind", [fastnn.optimizers.Adam, fastnn.optimizers.Nadam])
+def test_compiling_again_with_the_same_optimizer_goes_on(kind: type[fastnn.optimizers.Optimizer]) -> None:
+    """With all that its steps begin with: the running products, too."""
+    X, y = blobs()
+    weights = []
+    for compiles in (1, 2):
+        optimizer = kind(0.01)
+        model = classifier(optimizer=optimizer)
+        for _ in range(compiles):
+            model.fit(X, y, epochs=4 // compiles, shuffle=False, verbose=0)
+            model.compile(optimizer, "sparse_categorical_crossentropy", backend=load("reference"))
+        weights.append(model.get_weights())
+    assert all((a == b).all() for a, b in zip(*weights, strict=True))
+
+
 def test_a_failed_compile_changes_nothing() -> None:
     model = net(layers.Dense(3), metrics=["mae"])
     engine = model.engine()

@@ -224,11 +224,12 @@ class TestEnds:
         reason="knows the layout of fenv_t of glibc x86-64 only",
     )
     def test_denormals_are_kept_whatever_the_caller_set(self, runner: Runner, dtype: str) -> None:
-        """Flush-to-zero, denormals-are-zero and rounding upward in the caller change nothing and are there after."""
+        """Flush-to-zero, denormals-are-zero and rounding upward in the caller change nothing and are there after; of so
+        many rows that a team takes them."""
         table = operations(runner, dtype)
-        small = np.full((2, 3), 64 * np.finfo(dtype).smallest_subnormal, dtype)
-        Z, s, C = np.empty_like(small), np.empty(2, dtype), np.empty((2, 2), dtype)
-        halves = np.full((3, 2), 0.5, dtype)
+        small = np.full((40, 3), 64 * np.finfo(dtype).smallest_subnormal, dtype)
+        Z, s, C = np.empty_like(small), np.empty(40, dtype), np.empty((40, 40), dtype)
+        halves = np.full((3, 40), 0.5, dtype)
         libm = ctypes.CDLL("libm.so.6")
         saved, unusual = ctypes.create_string_buffer(32), ctypes.create_string_buffer(32)
         libm.fegetenv(saved)
