@@ -14,7 +14,6 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from ..core.algebra import NumpyAlgebra
 from ..core.formulas import OPTIMIZERS
 from ..core.plan import SUM_LOSS, Clip, Counter, Opt, Par, Plan, Scalar, largest
 from ..core.random import permutation
@@ -159,13 +158,16 @@ class Program(Passes):
 
     def _step_scalars(self) -> tuple[str, tuple[float, ...]]:
         """Advances the running products and gives the step's scalars, float64, in the order of the optimizer's row."""
+        from ..core.algebra import NumpyAlgebra  # here, since compiled backends have no use for it
+
         plan, scalars = self.plan, self.state.scalars
         name, optimizer = list(OPTIMIZERS.items())[plan.optimizer[Opt.CODE]]
         first = int(plan.optimizer[Opt.CONSTANT]) + 1
         constants = tuple(plan.constants[first : first + len(optimizer.constants)])
         kept = scalars[Scalar.PRODUCTS : Scalar.PRODUCTS + len(optimizer.products)]
         rate = scalars[Scalar.LEARNING_RATE]
-        products, values = optimizer.prepare(NumpyAlgebra("float64"), rate, tuple(kept), constants)
+        with np.errstate(all="ignore"):
+            products, values = optimizer.prepare(NumpyAlgebra("float64"), rate, tuple(kept), constants)
         kept[:] = products
         return name, tuple(float(value) for value in values)
 

@@ -47,7 +47,7 @@ static const int64_t metrics[][FNN_MET_WIDTH] = {{FNN_METRIC_sparse_categorical_
 static const int64_t loss[FNN_LOS_WIDTH] = {
     FNN_LOSS_sparse_softmax_crossentropy, Z2, P2, P2, D_Z2, OUT, TARGET, 1, LOSS,
 };
-static const double constants[] = {0.0, 1.0, 0.0, 0.9, 0.999, 1e-7, 0.0, 0.05, 1e-3, 0.1, 1e-3};
+static const double constants[] = {0.0, 1.0, 0.0, 0.0, 0.9, 0.999, 1e-7, 0.05, 1e-3, 0.1, 1e-3};
 
 static float theta[THETA], gradient[THETA], slot_0[THETA], slot_1[THETA], statistics[STATISTICS];
 static float workspace[FIXED + CAPACITY * UNITS], values[2 * CAPACITY], scales[CAPACITY], weights[CAPACITY];
