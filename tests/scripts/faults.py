@@ -1,0 +1,658 @@
+"""The faults that `mutants.py` plants. Each changes results or behaviour; none is equivalent to the right code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A text of a file, which occurs there once, and what a mistaken programmer would have written."""
+
+    name: str
+    file: str
+    before: str
+    after: str
+    why: str  # what goes wrong, and for whom
+    tests: tuple[str, ...]  # files of tests/ that are tried first
+
+
+def fault(name: str, file: str, before: str, after: str, why: str, *tests: str) -> Fault:
+    """A `Fault` whose tests are called by what follows "test_"."""
+    return Fault(name, file, before, after, why, tuple(f"test_{test}.py" for test in tests))
+
+
+KERNELS = "fastnn/backends/numba_cpu"
+
+IN_C = (
+    fault(
+        "c-tile-edge",
+        "csrc/gemm_tile.h",
+        "for (int64_t column = 0; column < p->n; column += 2 * W, B += p->panel) {",
+        "for (int64_t column = 0; column < p->n - 1; column += 2 * W, B += p->panel) {",
+        "a last lone column of a product is left as it was",
+        "gemm",
+    ),
+    fault(
+        "c-dots-chunk-255",
+        "csrc/gemm_few.c",
+        """\
+            const int64_t end = fnn_least(start + FNN_K_CHUNK, k);
+            V sum[""",
+        """\
+            const int64_t end = fnn_least(start + FNN_K_CHUNK - 1, k);
+            V sum[""",
+        "chunks of 255 products where C has few columns: other bits for k > 255",
+        "gemm",
+    ),
+    fault(
+        "c-starts-from-bias",
+        "csrc/gemm_tile.h",
+        """\
+    FN(add)(rows, vectors, full, ahead, next, &t, p->a_row, p->a_k, p->ldb, p->n - column, p->k);
+    FN(finish)(rows, vectors, &t, p, column);
+""",
+        """\
+    FN(product) rest = *p;
+    if (p->flags & FNN_BIAS) {
+        for (int j = 0; j < vectors; j++) {
+            for (int i = 0; i < rows; i++) {
+                t.sum[i][j] = LOAD_FIRST(p->bias + column + j * W, p->n - column - j * W);
+            }
+        }
+        rest.flags &= ~FNN_BIAS;
+    }
+    FN(add)(rows, vectors, full, ahead, next, &t, p->a_row, p->a_k, p->ldb, p->n - column, p->k);
+    FN(finish)(rows, vectors, &t, &rest, column);
+""",
+        "accumulators start from the bias instead of +0: other bits, and a sum of -0 from a bias of -0",
+        "gemm",
+    ),
+    fault(
+        "c-relu-nan",
+        "csrc/gemm_tile.h",
+        "t->sum[i][j] = SELECT(LT(t->sum[i][j], SPLAT((real)0)), SPLAT((real)0), t->sum[i][j]);",
+        "t->sum[i][j] = SELECT(GT(t->sum[i][j], SPLAT((real)0)), t->sum[i][j], SPLAT((real)0));",
+        "the relu behind a product turns NaN into 0, and -0 into +0",
+        "programs",
+    ),
+    fault(
+        "c-mask-15",
+        "csrc/vector.h",
+        "return (M)(n >= W ? -1 : (int)((1U << n) - 1U));",
+        "return (M)(n >= W ? 0x7FFF : (int)((1U << n) - 1U));",
+        "AVX-512: a full mask of float32 has 15 lanes",
+        "operations",
+    ),
+    fault(
+        "c-avx2-fold",
+        "csrc/lanes.h",
+        """\
+    const __m256d low = max ? _mm256_max_pd(lanes[2], lanes[0]) : _mm256_add_pd(lanes[0], lanes[2]);
+    const __m256d high = max ? _mm256_max_pd(lanes[3], lanes[1]) : _mm256_add_pd(lanes[1], lanes[3]);
+""",
+        """\
+    const __m256d low = max ? _mm256_max_pd(lanes[2], lanes[0]) : _mm256_add_pd(lanes[0], lanes[1]);
+    const __m256d high = max ? _mm256_max_pd(lanes[3], lanes[1]) : _mm256_add_pd(lanes[2], lanes[3]);
+""",
+        "AVX2: lanes of a float64 row fold at distance 4 before 8, which only the bits show",
+        "instruction_sets",
+        "c",
+    ),
+    fault(
+        "c-portable-fma",
+        "csrc/vector.h",
+        "    return fnn_fma_exact(a, b, c);\n",
+        "    return a * b + c;\n",
+        "portable level: the fma of float64 rounds twice",
+        "instruction_sets",
+        "c",
+    ),
+    fault(
+        "c-portable-odd",
+        "csrc/vector.h",
+        "bits += (bits ^ error_bits) < 0 ? -1 : 1;",
+        "bits += (bits ^ error_bits) < 0 ? 1 : -1;",
+        "portable level: the fma of float32 rounds ties of the double sum the wrong way (one case in 2^29)",
+        "instruction_sets",
+        "c",
+    ),
+    fault(
+        "c-gather-stride",
+        "csrc/elementwise.c",
+        "    if (stride == size) {\n",
+        "    if (stride >= size) {\n",
+        "X whose columns lie apart is read beside its row",
+        "programs",
+        "training",
+    ),
+    fault(
+        "c-split-k-order",
+        "csrc/worker.c",
+        """\
+    for (int64_t other = 0; other < team; other++) {
+        const real *sums = (const real *)call->pack + other * FNN_SCRATCH + FNN_PACK_SIZE;
+        fnn_share(chunks, 1, other, team, &first, &last);
+        for (int64_t chunk = first; chunk < last; chunk++) {
+            FN(add_chunk)(chunk == 0, """,
+        """\
+    for (int64_t turn = 0; turn < team; turn++) {
+        const int64_t other = (member + turn) % team;
+        const real *sums = (const real *)call->pack + other * FNN_SCRATCH + FNN_PACK_SIZE;
+        fnn_share(chunks, 1, other, team, &first, &last);
+        for (int64_t chunk = first; chunk < last; chunk++) {
+            FN(add_chunk)(turn == 0 && chunk == first, """,
+        "whoever finishes last adds its own chunks of k first: the bits depend on who that is",
+        "gemm",
+    ),
+    fault(
+        "c-barrier",
+        "csrc/network.c",
+        """\
+        FN(row_phase)(run, sync, member, team, start, batch_rows);
+        fnn_barrier(sync, team);
+""",
+        """\
+        FN(row_phase)(run, sync, member, team, start, batch_rows);
+""",
+        "a thread sums losses and makes gradients of rows that another has not finished",
+        "programs",
+    ),
+    fault(
+        "c-pieces-kept",
+        "csrc/threads.c",
+        "        atomic_store_explicit(&sync->pieces, 0, memory_order_relaxed);\n",
+        "",
+        "pieces of one layer count for the next one: its first ones are done by nobody",
+        "large_layers",
+        "programs",
+    ),
+    fault(
+        "c-predict-base",
+        "csrc/network.c",
+        "const int64_t base = together ? first : member * block;",
+        "const int64_t base = together ? first : 0;",
+        "threads predict in the same rows of the workspace: a row depends on how many are beside it",
+        "programs",
+    ),
+    fault(
+        "c-environment",
+        "csrc/threads.c",
+        "    _mm_setcsr(before);\n",
+        "",
+        "the caller's floating-point environment does not come back",
+        "operations",
+    ),
+    fault(
+        "c-dropout-layer",
+        "csrc/philox.c",
+        "PHILOX(words, (row * stride + column) / 4, seed, FNN_PURPOSE_DROPOUT, step, layer);",
+        "PHILOX(words, (row * stride + column) / 4, seed, FNN_PURPOSE_DROPOUT, step, 0);",
+        "dropout layers of one model share their masks",
+        "operations",
+    ),
+    fault(
+        "c-rate-twice",
+        "csrc/parameters.c",
+        "fnn_##name##_prepare(rate, s.products,",
+        "fnn_##name##_prepare((double)(float)rate, s.products,",
+        "the learning rate is rounded to float32 before a step's scalars are made of it, and they again",
+        "programs",
+    ),
+    fault(
+        "c-penalty-by-batch",
+        "csrc/network.c",
+        "+ (double)rows * FN(penalty)(program);",
+        "+ FN(penalty)(program);",
+        "the loss that is reported has 1/B of the penalty",
+        "programs",
+    ),
+)
+
+IN_NUMBA = (
+    fault(
+        "numba-tile-edge",
+        f"{KERNELS}/gemm_tile.py",
+        "        f.carry(n, [B], column, 2 * o.width)",
+        "        f.carry(builder.sub(n, I64(1)), [B], column, 2 * o.width)",
+        "a last lone column of a product is left as it was",
+        "gemm",
+    ),
+    fault(
+        "numba-vector-edge",
+        f"{KERNELS}/frame.py",
+        '        with self.builder.if_then(self.builder.icmp_signed("<", whole, count)):',
+        '        with self.builder.if_then(self.builder.icmp_signed("<", self.builder.add(whole, I64(1)), count)):',
+        "a last lone element behind whole vectors is left as it was",
+        "operations",
+    ),
+    fault(
+        "numba-slope-sign",
+        f"{KERNELS}/losses.py",
+        "row.each(lambda i, k: row.store((row.load(P, i, k) - target(i, k)) * s, dZ, i, k))",
+        "row.each(lambda i, k: row.store((target(i, k) - row.load(P, i, k)) * s, dZ, i, k))",
+        "training on class numbers goes uphill",
+        "operations",
+    ),
+    fault(
+        "numba-swapped-stride",
+        f"{KERNELS}/operations.py",
+        "crossentropy_backward(zero, code, a0, l0, a1, l1, a2, l2, a3, l3, rows, n, p, keep, add)",
+        "crossentropy_backward(zero, code, a0, l0, a1, l1, a2, l3, a3, l2, rows, n, p, keep, add)",
+        "targets are read with the row stride of the weights",
+        "operations",
+    ),
+    fault(
+        "numba-barrier",
+        f"{KERNELS}/statistics.py",
+        '''\
+once all members have their rows of Z."""
+    sync = integer_at(call, c.SYNC)
+    barrier(sync, team)
+''',
+        '''\
+once all members have their rows of Z."""
+    sync = integer_at(call, c.SYNC)
+''',
+        "a thread takes the moments of a batch whose other rows are not there yet",
+        "programs",
+    ),
+    fault(
+        "numba-no-rows",
+        f"{KERNELS}/network.py",
+        "        block, base, crew, blocks = last - first, first, team, 1",
+        "        block, base, crew, blocks = last - first, first, team, int(last > first)",
+        "a thread without rows does not come to the barriers of a shared layer: the others wait for ever",
+        "large_layers",
+        "programs",
+    ),
+    fault(
+        "numba-piece-lost",
+        f"{KERNELS}/parameters.py",
+        """\
+                following = next_piece(sync)
+            piece += 1
+            left -= every
+""",
+        """\
+                following = next_piece(sync)
+            left -= every
+""",
+        "a bias is not counted among the pieces of a large model: what comes next is updated by nobody",
+        "large_layers",
+        "programs",
+    ),
+    fault(
+        "numba-unlocked",
+        f"{KERNELS}/__init__.py",
+        """\
+    @exclusive
+    def forward(self, X: Array, out: Array) -> None:
+""",
+        """\
+    def forward(self, X: Array, out: Array) -> None:
+""",
+        "predictions of one model in several threads share its buffers",
+        "numba",
+        "concurrency",
+    ),
+    fault(
+        "numba-stale-data",
+        f"{KERNELS}/__init__.py",
+        "        if data is not self._data():\n",
+        "        if self._data() is None:\n",
+        "validation scores the training data while both are alive",
+        "training",
+    ),
+    fault(
+        "numba-order",
+        f"{KERNELS}/rows.py",
+        "            source = integer_at(order, source)\n",
+        "            source = integer_at(order, row)\n",
+        "every batch of a shuffled epoch has the rows of the first one",
+        "programs",
+    ),
+    fault(
+        "numba-last-weight",
+        f"{KERNELS}/rows.py",
+        "    scale(zero, scales, weights, rows, real(zero, factor))",
+        "    scale(zero, scales, weights, max(rows - 1, 0), real(zero, factor))",
+        "the last row of a thread has the sample weight of the step before",
+        "programs",
+    ),
+    fault(
+        "numba-step-precision",
+        f"{KERNELS}/optimizers.py",
+        "else h for h in numbers)",
+        'else f.builder.fpext(f.builder.fptrunc(h, FLOATS["float32"]), h.type) for h in numbers)',
+        "steps in float64 have scalars, Adam's corrected rate too, of float32",
+        "programs",
+    ),
+    fault(
+        "numba-norm-last",
+        f"{KERNELS}/parameters.py",
+        "        number, count = 0, integer_at(call, c.PARAMETER_COUNT)",
+        "        number, count = 0, integer_at(call, c.PARAMETER_COUNT) - 1",
+        "the global norm of a gradient leaves out the last parameter",
+        "programs",
+    ),
+    fault(
+        "numba-moving-averages",
+        f"{KERNELS}/rows.py",
+        "            if kind == t.BATCH_NORM and training:",
+        "            if kind == t.BATCH_NORM:",
+        "predictions and scores move the averages of BatchNormalization",
+        "steps",
+        "programs",
+    ),
+    fault(
+        "numba-team-environment",
+        f"{KERNELS}/pool.py",
+        """\
+        before = exchange_mxcsr(np.uint32(IEEE_DEFAULT))
+        call_worker(function, call, member, team)
+        exchange_mxcsr(before)
+        member = -1""",
+        """\
+        call_worker(function, call, member, team)
+        member = -1""",
+        "a team computes with the caller's flush-to-zero and rounding",
+        "operations",
+        "numba",
+    ),
+    fault(
+        "numba-fork",
+        f"{KERNELS}/jit.py",
+        """\
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=compiling.acquire, after_in_parent=compiling.release, after_in_child=compiling.release)
+""",
+        "",
+        "a child that is forked while another thread compiles finds locks that nobody will open",
+        "concurrency",
+    ),
+)
+
+IN_PYTHON = (
+    # the contract: every backend agrees with every other
+    fault(
+        "core-huber-sign",
+        "fastnn/core/formulas.py",
+        "return o.select(d > p, p, o.select(-p > d, -p, d))",
+        "return o.select(d > p, p, o.select(-p > d, p, d))",
+        "the slope of Huber's loss far below the target has the wrong sign, on every backend",
+        "operations",
+    ),
+    fault(
+        "core-float32-constant",
+        "fastnn/core/formulas.py",
+        "SQRT_2_OVER_PI = 0.7978845608028654",
+        "SQRT_2_OVER_PI = 0.7978845834732056",
+        "gelu's tanh form has the constant of float32 in float64 too",
+        "operations",
+    ),
+    fault(
+        "core-bias-correction",
+        "fastnn/core/formulas.py",
+        "(rate * o.sqrt(1.0 - p2) / (1.0 - p1), 1.0 - b1, 1.0 - b2, eps)",
+        "(rate * o.sqrt(1.0 - p2) / (1.0 - b1), 1.0 - b1, 1.0 - b2, eps)",
+        "Adam corrects the mean of gradients in every step as in the first, on every backend",
+        "optimizers",
+        "keras_golden",
+    ),
+    fault(
+        "core-chunk-255",
+        "fastnn/core/arithmetic.py",
+        "K_CHUNK = 256  #",
+        "K_CHUNK = 255  #",
+        "every backend sums in chunks of 255: they agree, against the contract",
+        "operations",
+    ),
+    fault(
+        "core-flush",
+        "fastnn/core/arithmetic.py",
+        'FLUSH_BITS = {"float32": 0x7 << 28,',
+        'FLUSH_BITS = {"float32": 0x3 << 29,',
+        "momentum of float32 becomes 0 below 2^-63 instead of 2^-95",
+        "arithmetic",
+    ),
+    fault(
+        "core-activation-in-place",
+        "fastnn/core/lowering.py",
+        'in_place = saved == "output" and bool(self._instructions)',
+        "in_place = bool(self._instructions)",
+        "an activation overwrites the input that its slope reads, on every backend",
+        "plan",
+        "programs",
+    ),
+    fault(
+        "core-clip-norms",
+        "fastnn/core/lowering.py",
+        '"norm": Clip.NORM, "global_norm": Clip.GLOBAL_NORM}',
+        '"norm": Clip.GLOBAL_NORM, "global_norm": Clip.GLOBAL_NORM}',
+        "clipnorm takes the norm of the whole gradient, on every backend",
+        "clipping",
+    ),
+    fault(
+        "core-not-atomic",
+        "fastnn/core/files.py",
+        """\
+        temporary = _temporary(path)
+        try:
+            with open(temporary, "xb") as file:
+""",
+        """\
+        temporary = path
+        try:
+            with open(temporary, "wb") as file:
+""",
+        "a crash while a model is saved leaves half a file",
+        "saving",
+        "kill",
+    ),
+    # backends
+    fault(
+        "backends-last-batch",
+        "fastnn/backends/data.py",
+        "return int(-(-self.X.shape[0] // self.batch_size))",
+        "return int(self.X.shape[0] // self.batch_size)",
+        "the last rows of an epoch, fewer than a batch, are left out",
+        "training",
+    ),
+    fault(
+        "backends-last-slice",
+        "fastnn/backends/protocol.py",
+        "        for start in range(0, X.shape[0], rows):",
+        "        for start in range(0, X.shape[0] - rows + 1, rows):",
+        "predictions by operations end before the last part of 256 rows",
+        "programs",
+    ),
+    fault(
+        "backends-key-formulas",
+        "fastnn/backends/kept.py",
+        '    "core/formulas.py",\n',
+        "",
+        "kernels on disk outlive a change of their formulas",
+        "numba",
+    ),
+    fault(
+        "backends-key-random",
+        "fastnn/backends/kept.py",
+        '    "core/random.py",\n',
+        "",
+        "kernels on disk outlive a change of the random numbers",
+        "numba",
+        "warmup",
+    ),
+    # declarations
+    fault(
+        "layers-penalty",
+        "fastnn/layers/core.py",
+        "bias_penalty=penalty(self.bias_regularizer if self.trains else None),",
+        "bias_penalty=penalty(self.kernel_regularizer if self.trains else None),",
+        "a bias has the penalty of its kernel",
+        "clipping",
+        "layers",
+    ),
+    fault(
+        "optimizers-nesterov",
+        "fastnn/optimizers/descent.py",
+        'return "nesterov" if self.nesterov else "momentum", (self.momentum,)',
+        'return "momentum" if self.nesterov else "nesterov", (self.momentum,)',
+        "SGD takes the steps of the other momentum",
+        "optimizers",
+    ),
+    fault(
+        "optimizers-schedule",
+        "fastnn/optimizers/base.py",
+        "        steps = range(first_step, first_step + count)\n",
+        "        steps = range(first_step + 1, first_step + 1 + count)\n",
+        "each step has the learning rate of the next one",
+        "schedules",
+    ),
+    fault(
+        "metrics-r2",
+        "fastnn/metrics/__init__.py",
+        "spread = squares - total * total / count",
+        "spread = squares - total * total",
+        "r2_score is measured against another variance",
+        "metrics",
+    ),
+    fault(
+        "callbacks-history-first",
+        "fastnn/callbacks/base.py",
+        "            self.callbacks.append(self.history)",
+        "            self.callbacks.insert(0, self.history)",
+        "the history is told before the callbacks that add to the results",
+        "watching",
+    ),
+    fault(
+        "callbacks-best-epoch",
+        "fastnn/callbacks/stopping.py",
+        "                self.best_weights = self.model.get_weights()",
+        "                self.best_weights = self.model.weights",
+        "EarlyStopping keeps views, and so restores the last epoch",
+        "watching",
+    ),
+    # the engine
+    fault(
+        "engine-split",
+        "fastnn/engine/training.py",
+        "    return rows.part(0, cut), held if class_weight",
+        "    return rows.part(0, cut + 1), held if class_weight",
+        "the first row of the validation split is trained on, too",
+        "training",
+    ),
+    fault(
+        "engine-class-weight",
+        "fastnn/engine/training.py",
+        "    if sample_weight is None and class_weight is None:",
+        "    if sample_weight is None:",
+        "class_weight does nothing",
+        "training",
+    ),
+    fault(
+        "engine-steps-per-epoch",
+        "fastnn/engine/training.py",
+        "if steps_per_epoch is not None and steps_per_epoch != data.steps:",
+        "if steps_per_epoch is not None and steps_per_epoch < data.steps:",
+        "more steps than an epoch has are no error",
+        "fit_arguments",
+    ),
+    fault(
+        "engine-layer-numbers",
+        "fastnn/engine/compiling.py",
+        "        builder.next_layer()\n",
+        "",
+        "dropout layers of one model share their masks, on every backend",
+        "plan",
+        "layers",
+    ),
+    fault(
+        "engine-weighted-metric",
+        "fastnn/engine/compiling.py",
+        "metric.value(totals, float(totals[-1]) if weighted else rows)",
+        "metric.value(totals, rows)",
+        "weighted metrics are divided by the rows",
+        "metrics",
+    ),
+    fault(
+        "engine-compile-again",
+        "fastnn/engine/compiling.py",
+        "new.state.scalars[Scalar.PRODUCTS :] = old.state.scalars[Scalar.PRODUCTS :]",
+        "new.state.scalars[Scalar.PRODUCTS + 1 :] = old.state.scalars[Scalar.PRODUCTS + 1 :]",
+        "compiling again with the same Adam begins one of its corrections anew",
+        "models",
+    ),
+    fault(
+        "engine-resume",
+        "fastnn/engine/saving.py",
+        """\
+        for name, view in views.items():
+            view[...] = file.read(name)
+""",
+        """\
+        for name, view in views.items():
+            if name != "optimizer/scalars":
+                view[...] = file.read(name)
+""",
+        "a loaded model has lost the powers of Adam's betas",
+        "saving",
+    ),
+    fault(
+        "engine-shape-trusted",
+        "fastnn/engine/tensors.py",
+        "if found != shape or DTYPES.get(code) not in dtypes:",
+        "if DTYPES.get(code) not in dtypes:",
+        "the shape that a file gives for a tensor is believed",
+        "files",
+    ),
+    fault(
+        "engine-header-trusted",
+        "fastnn/engine/tensors.py",
+        'if head[8:] == b"{" and length <= min(size - 8, HEADER_LIMIT):',
+        'if head[8:] == b"{" and length <= size - 8:',
+        "a header of any length is read into memory",
+        "files",
+    ),
+    fault(
+        "engine-small-nan",
+        "fastnn/engine/checks.py",
+        "if array.size <= _SMALL and (np.abs(array) <= largest(array.dtype, self.dtype)).all():",
+        "if array.size <= _SMALL and not (np.abs(array) > largest(array.dtype, self.dtype)).any():",
+        "NaN in few rows is trained on",
+        "bad_input",
+    ),
+    fault(
+        "engine-labels",
+        "fastnn/engine/checks.py",
+        "        if low >= 0 and high < self.outputs:",
+        "        if low >= 0 and high <= self.outputs:",
+        "the class number C is no error",
+        "bad_input",
+    ),
+    # settings and the command line
+    fault(
+        "config-seed",
+        "fastnn/config.py",
+        """\
+    _settings.seed = seed
+    _settings.models = itertools.count()
+""",
+        """\
+    _settings.seed = seed
+""",
+        "the same seed again gives other models",
+        "models",
+    ),
+    fault(
+        "cli-validation-rows",
+        "fastnn/cli/data.py",
+        "order[held : held + checked], order[held + checked :]",
+        "order[held : held + checked], order[held:]",
+        "`fastnn train` stops by rows that it trains on",
+        "cli_data",
+    ),
+)
+
+FAULTS = (*IN_C, *IN_NUMBA, *IN_PYTHON)
