@@ -35,13 +35,13 @@ export CI=true FASTNN_REQUIRE=c FASTNN_TEST_ONLY=c
 LD_PRELOAD=$("${CC:-gcc}" -print-file-name=libasan.so)
 
 on() {
-    local level=$1
-    shift
+    local level=$1 chosen=$2
+    shift 2
     printf -- '-- %s: %s\n' "$level" "$*"
-    FASTNN_CPU=$level pytest -q "${@/#/tests/test_}"
+    FASTNN_CPU=$level pytest -q -k "$chosen" "${@/#/tests/test_}"
 }
 
-on portable operations.py steps.py
-on avx2 gemm.py
-# The best that the processor has.
-on "" programs.py large_layers.py prepared.py c.py training.py small_calls.py saving.py fallback.py
+on portable "" operations.py steps.py
+on avx2 "" gemm.py
+# On the best that the processor has.
+on "" "not float64" programs.py large_layers.py prepared.py c.py training.py
