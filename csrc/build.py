@@ -29,7 +29,7 @@ FILES = (
 # setuptools wants paths relative to the folder of setup.py, which is where it runs this.
 HERE = "csrc"
 # What the generated headers are made from.
-CONTRACT = [f"fastnn/core/{name}.py" for name in ("arithmetic", "formulas", "operations", "plan", "random")]
+CONTRACT = [f"fastnn/core/{name}.py" for name in ("arithmetic", "formulas", "operations", "plan", "random", "steps")]
 CONTRACT.append("fastnn/backends/tuning.py")
 
 

@@ -1,9 +1,9 @@
 """Writes the C headers that come from the package's own texts: the constants, and the formulas as vector functions.
 
 `python csrc/generate.py FOLDER` writes `constants.h`, `activations.h`, `losses.h`, `optimizers.h`, `prepare.h`,
-`formulas_f32.h` and `formulas_f64.h` there. `core/arithmetic.py` and `core/formulas.py` are run over an algebra that
-prints C; enumerations and plain numbers of the other files are read from their syntax, so that building needs nothing
-but Python.
+`formulas_f32.h` and `formulas_f64.h` there. `arithmetic.py`, `formulas.py` and `steps.py` of `core/` are run over an
+algebra that prints C; enumerations and plain numbers of the other files are read from their syntax: building needs
+nothing but Python.
 """
 
 from __future__ import annotations
@@ -264,7 +264,7 @@ def prepare_function(name: str, optimizer: Any) -> str:
     return f"static void fnn_{name}_prepare({arguments})\n{{\n    {body}\n}}\n"
 
 
-def formulas(dtype: str, ar: Any, fo: Any) -> str:
+def formulas(dtype: str, ar: Any, fo: Any, st: Any) -> str:
     """All formulas of a dtype."""
     made = [
         function(dtype, "exp_nonpositive", ("x",), ar.exp_nonpositive),
@@ -293,7 +293,7 @@ def formulas(dtype: str, ar: Any, fo: Any) -> str:
     for name, loss in fo.LOSSES.items():
         made.append(function(dtype, f"{name}_accumulate", ("lane", "a", "y", "p"), loss.accumulate))
         made.append(function(dtype, f"{name}_slope", ("a", "y", "p"), loss.slope))
-    made += [step_function(dtype, name, optimizer) for name, optimizer in fo.OPTIMIZERS.items()]
+    made += [step_function(dtype, name, optimizer) for name, optimizer in st.OPTIMIZERS.items()]
     return "\n".join(made)
 
 
@@ -331,7 +331,7 @@ def numbered(name: str, found: Any) -> dict[str, int]:
     return {f"{name}_{key}": value for key, value in found.items()} if isinstance(found, dict) else {name: found}
 
 
-def constants(fo: Any) -> str:
+def constants(fo: Any, st: Any) -> str:
     """Columns of the plan's tables, codes, and the contract's numbers."""
     values: dict[str, int] = {}
     for file, name, prefix in ENUMS:
@@ -346,13 +346,13 @@ def constants(fo: Any) -> str:
         "ACTIVATION": fo.ACTIVATIONS,
         "LOSS": fo.LOSS_NAMES,
         "METRIC": fo.METRIC_NAMES,
-        "OPTIMIZER": fo.OPTIMIZERS,
+        "OPTIMIZER": st.OPTIMIZERS,
     }
     for prefix, names in groups.items():
         values |= {f"{prefix}_{name}": code for code, name in enumerate(names)}
         values[f"{prefix}_COUNT"] = len(names)
     for name in ("MOST_SLOTS", "MOST_SCALARS", "MOST_PRODUCTS"):
-        values[name] = getattr(fo, name)
+        values[name] = getattr(st, name)
     lines = [
         f"#define FNN_{name} {value}{'U' if name.startswith(('MULT', 'WEYL')) else ''}"
         for name, value in values.items()
@@ -365,17 +365,19 @@ def write(folder: Path) -> None:
     root = types.ModuleType("fastnn_sources")
     root.__path__ = [str(PACKAGE)]
     sys.modules[root.__name__] = root
-    ar, fo = (importlib.import_module(f"{root.__name__}.core.{name}") for name in ("arithmetic", "formulas"))
+    ar, fo, st = (
+        importlib.import_module(f"{root.__name__}.core.{name}") for name in ("arithmetic", "formulas", "steps")
+    )
     texts = {
-        "constants.h": constants(fo),
+        "constants.h": constants(fo, st),
         "activations.h": "".join(f"FNN_ITEM({name})\n" for name in fo.ACTIVATIONS),
         "losses.h": "".join(f"FNN_ITEM({name}, {int(loss.mean)})\n" for name, loss in fo.LOSSES.items()),
         "optimizers.h": "".join(
             f"FNN_ITEM({name}, {len(optimizer.slots)}, {len(optimizer.scalars)})\n"
-            for name, optimizer in fo.OPTIMIZERS.items()
+            for name, optimizer in st.OPTIMIZERS.items()
         ),
-        "prepare.h": "\n".join(prepare_function(name, optimizer) for name, optimizer in fo.OPTIMIZERS.items()),
-        **{f"formulas_{suffix}.h": formulas(dtype, ar, fo) for dtype, suffix in SUFFIX.items()},
+        "prepare.h": "\n".join(prepare_function(name, optimizer) for name, optimizer in st.OPTIMIZERS.items()),
+        **{f"formulas_{suffix}.h": formulas(dtype, ar, fo, st) for dtype, suffix in SUFFIX.items()},
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():

@@ -20,9 +20,10 @@ import pytest
 import fastnn
 from fastnn.backends import kept
 from fastnn.backends.data import Data
-from fastnn.core.formulas import ACTIVATIONS, OPTIMIZERS
+from fastnn.core.formulas import ACTIVATIONS
 from fastnn.core.plan import DEVIATION_CODE
 from fastnn.core.state import State
+from fastnn.core.steps import OPTIMIZERS
 from small_run import ROWS, START, X, plan, trained
 from support import load, threads
 from test_imports import imports

@@ -20,6 +20,7 @@ _SOURCES = (
     "core/operations.py",
     "core/plan.py",
     "core/random.py",
+    "core/steps.py",
     "backends/operators.py",
     "backends/tuning.py",
     "backends/numba_cpu/*.py",

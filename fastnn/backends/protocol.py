@@ -14,10 +14,10 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from ..core.formulas import OPTIMIZERS
 from ..core.plan import SUM_LOSS, Clip, Counter, Opt, Par, Plan, Scalar, largest
 from ..core.random import permutation
 from ..core.state import State
+from ..core.steps import OPTIMIZERS
 from .data import Array, Data, Sums
 from .passes import Passes, view_of
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .arithmetic import BLOCK
-from .formulas import ACTIVATIONS, OPTIMIZERS, SPARSE_LOSSES
+from .formulas import ACTIVATIONS, SPARSE_LOSSES
 from .plan import (
     ACTIVATION_CODE,
     DEVIATION_CODE,
@@ -34,6 +34,7 @@ from .plan import (
     Table,
     padded,
 )
+from .steps import OPTIMIZERS
 
 
 class Penalty(NamedTuple):
@@ -67,7 +68,7 @@ class MetricSpec(NamedTuple):
 
 
 class OptimizerSpec(NamedTuple):
-    """An optimizer for `Lowering.finish`: a name of `formulas.OPTIMIZERS`, and the hyper-parameters that its row calls
+    """An optimizer for `Lowering.finish`: a name of `steps.OPTIMIZERS`, and the hyper-parameters that its row calls
     `constants`.
 
     `initial`: of each slot; () is zeros. `clip`: "", or "value", "norm" or "global_norm" for gradients of at most

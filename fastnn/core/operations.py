@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
-from .formulas import ACTIVATIONS, LOSSES, OPTIMIZERS, ROW_LOSSES, ROW_METRICS, SPARSE_LOSSES
+from .formulas import ACTIVATIONS, LOSSES, ROW_LOSSES, ROW_METRICS, SPARSE_LOSSES
 from .plan import ACTIVATION_CODE, DEVIATION_CODE, LOSS_CODE, METRIC_CODE, OPTIMIZER_CODE
+from .steps import OPTIMIZERS
 
 
 class Family(IntEnum):

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .formulas import ACTIVATIONS, LOSS_NAMES, LOSSES, METRIC_NAMES, OPTIMIZERS, SPARSE_LOSSES
+from .formulas import ACTIVATIONS, LOSS_NAMES, LOSSES, METRIC_NAMES, SPARSE_LOSSES
+from .steps import OPTIMIZERS
 
 ROW_PAD = 16  # elements; padded rows keep every row of a buffer on its own cache lines
 ROW_ALIAS = 512  # elements; rows a multiple of this apart share few sets of a cache
@@ -161,7 +162,7 @@ class Scalar(IntEnum):
     """Entries of `State.scalars` (float64)."""
 
     LEARNING_RATE = 0
-    PRODUCTS = 1  # the first of the running products of `formulas.Optimizer`
+    PRODUCTS = 1  # the first of the running products of `steps.Optimizer`
     WIDTH = 4
 
 

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from .. import backends, losses, metrics, optimizers
 from ..core.declaration import serialize
 from ..core.files import write_atomically
-from ..core.formulas import OPTIMIZERS
 from ..core.plan import Counter, Opt, Parameter, Scalar
+from ..core.steps import OPTIMIZERS
 from ..errors import ArgumentError, ArgumentTypeError, FileError
 from . import compiling, tensors
 from .cloning import Model, model_from_config

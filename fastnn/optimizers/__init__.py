@@ -1,4 +1,4 @@
-"""Optimizers by name; their steps are in `core/formulas.py`. A compiled model's optimizer is bound to its state."""
+"""Optimizers by name; their steps are in `core/steps.py`. A compiled model's optimizer is bound to its state."""
 
 from __future__ import annotations
 

@@ -393,7 +393,7 @@ IN_PYTHON = (
     ),
     fault(
         "core-bias-correction",
-        "fastnn/core/formulas.py",
+        "fastnn/core/steps.py",
         "(rate * o.sqrt(1.0 - p2) / (1.0 - p1), 1.0 - b1, 1.0 - b2, eps)",
         "(rate * o.sqrt(1.0 - p2) / (1.0 - b1), 1.0 - b1, 1.0 - b2, eps)",
         "Adam corrects the mean of gradients in every step as in the first, on every backend",

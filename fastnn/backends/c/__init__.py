@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ... import config
-from ...core.formulas import MOST_SCALARS, MOST_SLOTS
 from ...core.operations import OPERATIONS, Family, Operation
 from ...core.plan import Plan, largest, padded
 from ...core.state import State, aligned
+from ...core.steps import MOST_SCALARS, MOST_SLOTS
 from ...errors import BackendError
 from ..data import Array, Data, Sums
 from ..operators import GEMMS, TOTALS, CompiledOperator, forward_threads, large_layers, step_threads, threads_for

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ...core import formulas
+from ...core import steps
 from .frame import Frame, choose
 from .lanes import FLOATS, I32, I64, LANES, Lanes, Value
 
 LINE = 64
 
 # The float64 entries of a step in a thread's scratch, as `fnn_step` of csrc/internal.h: its learning rate, what theta
-# decays by, the running products after it, the scalars of `core/formulas.py`.
+# decays by, the running products after it, the scalars of `core/steps.py`.
 RATE, DECAY, PRODUCTS = 0, 1, 2
-SCALARS = PRODUCTS + formulas.MOST_PRODUCTS
+SCALARS = PRODUCTS + steps.MOST_PRODUCTS
 STEP_BYTES = 128
 
 
@@ -24,7 +24,7 @@ def _doubles(f: Frame, address: Any, first: int, count: int) -> tuple[Value, ...
     return tuple(f.load(f.builder.add(address, I64(8 * (first + number))), None, o) for number in range(count))
 
 
-def _prepare(optimizer: formulas.Optimizer) -> Callable[..., None]:
+def _prepare(optimizer: steps.Optimizer) -> Callable[..., None]:
     def emit(f: Frame, step: Any, constants: Any) -> None:
         o = Lanes(f.builder, "float64", 1)
         (rate,) = _doubles(f, step, RATE, 1)
@@ -38,9 +38,9 @@ def _prepare(optimizer: formulas.Optimizer) -> Callable[..., None]:
     return emit
 
 
-def _step(optimizer: formulas.Optimizer) -> Callable[..., None]:
+def _step(optimizer: steps.Optimizer) -> Callable[..., None]:
     def emit(f: Frame, theta: Any, *arguments: Any) -> None:
-        slots, (g, n, ahead, scalars) = arguments[: len(optimizer.slots)], arguments[formulas.MOST_SLOTS :]
+        slots, (g, n, ahead, scalars) = arguments[: len(optimizer.slots)], arguments[steps.MOST_SLOTS :]
         numbers = (f.builder.extract_element(h.ir, I32(0)) for h in _doubles(f, scalars, 0, len(optimizer.scalars)))
         rounded = (f.builder.fptrunc(h, FLOATS[f.dtype]) if f.dtype == "float32" else h for h in numbers)
         h = tuple(f.lanes.splat(number) for number in rounded)
@@ -64,9 +64,9 @@ def _step(optimizer: formulas.Optimizer) -> Callable[..., None]:
 
 
 # prepare_step(zero, code, step, constants): advances the products of a step, and leaves its scalars
-prepare_step = choose("prepare_step", 2, 0, [_prepare(optimizer) for optimizer in formulas.OPTIMIZERS.values()])
+prepare_step = choose("prepare_step", 2, 0, [_prepare(optimizer) for optimizer in steps.OPTIMIZERS.values()])
 # optimizer_step(zero, code, theta, three slots, g, n, ahead, scalars): asks for what lies `ahead` bytes further; the
 # scalars are float64 numbers at an address
 optimizer_step = choose(
-    "optimizer_step", 5 + formulas.MOST_SLOTS, 0, [_step(optimizer) for optimizer in formulas.OPTIMIZERS.values()]
+    "optimizer_step", 5 + steps.MOST_SLOTS, 0, [_step(optimizer) for optimizer in steps.OPTIMIZERS.values()]
 )

@@ -6,7 +6,7 @@ import math
 
 from numba.extending import register_jitable
 
-from ...core.formulas import MOST_PRODUCTS
+from ...core.steps import MOST_PRODUCTS
 from ..tuning import BLOCK_BYTES, BLOCK_ROWS, GRADIENT_BLOCK, GRADIENT_ROWS, PIECES_FROM, ROW_BLOCK, STEP_PREFETCH_BYTES
 from . import call as c
 from . import table as t

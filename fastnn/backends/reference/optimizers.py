@@ -8,7 +8,8 @@ import numpy as np
 
 from ...core.algebra import Array, NumpyAlgebra
 from ...core.arithmetic import BLOCK, LANES
-from ...core.formulas import OPTIMIZERS, Optimizer, decay, penalty_slope
+from ...core.formulas import decay, penalty_slope
+from ...core.steps import OPTIMIZERS, Optimizer
 from .softmax import fold_lanes
 
 Operation = Callable[..., None]
