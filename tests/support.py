@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +34,18 @@ CLASSES = {
 ONLY = os.environ.get("FASTNN_TEST_ONLY", "numba,c").split(",")
 TWINS: tuple[Runner, ...] = tuple((name, number) for name in ("numba", "c") if name in ONLY for number in (1, 2))
 RUNNERS: tuple[Runner, ...] = (("reference", 1), *TWINS)
+
+
+def child(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Python in a process of its own, with this folder's modules."""
+    folders = [str(Path(__file__).parent), *filter(None, sys.path)]
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(folders), **environment},
+        capture_output=True,
+        text=True,
+        timeout=1200,
+    )
 
 
 def load(name: str) -> Backend:

@@ -26,7 +26,7 @@ from fastnn.core.state import State
 from fastnn.errors import BackendError
 from plans import ADAM, Model
 from small_run import ROWS, X, plan, trained
-from support import DTYPES, load, threads
+from support import DTYPES, child, load, threads
 
 X86 = platform.machine() == "x86_64"
 HERE = Path(__file__).parent
@@ -45,17 +45,6 @@ def alone() -> bytes:
     load("c")
     with threads(("c", 1)):
         return train()
-
-
-def child(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Python in a process of its own, with this folder's modules."""
-    return subprocess.run(
-        [sys.executable, *arguments],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, sys.path)]), **environment},
-        capture_output=True,
-        text=True,
-        timeout=1200,
-    )
 
 
 # --- threads --------------------------------------------------------------------------------------------------------

@@ -4,17 +4,14 @@ golden networks, and products at the edges of their shapes."""
 from __future__ import annotations
 
 import json
-import os
 import platform
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from golden_nets import digests
-from support import DTYPES, load
+from support import DTYPES, child, load
 
 HERE = Path(__file__).parent
 LEVELS = {
@@ -45,17 +42,6 @@ with threads((name, 2)):
 """
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the levels are those of x86-64")
-
-
-def child(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Python in a process of its own, with this folder's modules."""
-    return subprocess.run(
-        [sys.executable, *arguments],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, sys.path)]), **environment},
-        capture_output=True,
-        text=True,
-        timeout=1200,
-    )
 
 
 @cache

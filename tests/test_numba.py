@@ -25,7 +25,7 @@ from fastnn.core.plan import DEVIATION_CODE
 from fastnn.core.state import State
 from fastnn.core.steps import OPTIMIZERS
 from small_run import ROWS, START, X, plan, trained
-from support import load, threads
+from support import child, load, threads
 from test_imports import imports
 
 X86 = platform.machine() == "x86_64"
@@ -43,19 +43,9 @@ def alone() -> bytes:
         return train()
 
 
-def child(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def of_this_file(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A program of this test file's functions in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-c", f"from test_numba import *\nload('numba')\n{code}"],
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)]),
-            **environment,
-        },
-        capture_output=True,
-        text=True,
-        timeout=1200,
-    )
+    return child("-c", f"from test_numba import *\nload('numba')\n{code}", **environment)
 
 
 # --- packed code ----------------------------------------------------------------------------------------------------
@@ -153,7 +143,7 @@ def test_without_a_cache_folder(tmp_path: Path) -> None:
     code = (
         "import warnings; warnings.simplefilter('always'); train(); load('numba').operations('float32'); print('done')"
     )
-    run = child(code, NUMBA_CACHE_DIR=str(blocked / "cache"))
+    run = of_this_file(code, NUMBA_CACHE_DIR=str(blocked / "cache"))
     assert run.stdout.strip() == "done", run.stderr
     assert run.stderr.count("no folder to keep compiled kernels in") == 1
     # The entry that runs single operations is compiled by the first of them, which a training never calls.
@@ -201,7 +191,7 @@ def test_helpers_sleep_wake_and_end(alone: bytes) -> None:
         "    POOL.close()\n"
         "    print(helper.is_alive(), train().hex())"
     )
-    run = child(code)
+    run = of_this_file(code)
     assert run.stdout.split() == [*[alone.hex()] * 3, "False", alone.hex()], run.stderr
 
 
@@ -308,7 +298,7 @@ def test_a_forked_child_trains(alone: bytes) -> None:
         "        os._exit(0 if train() == parent else 3)\n"
         "    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))"
     )
-    run = child(code)
+    run = of_this_file(code)
     assert run.stdout.strip() == "0", run.stderr
 
 
@@ -320,7 +310,7 @@ def test_numbas_own_threads_are_not_started(alone: bytes) -> None:
         "import numba.np.ufunc.parallel as layer\n"
         "print(layer._is_initialized)"
     )
-    run = child(code)
+    run = of_this_file(code)
     assert run.stdout.split() == [alone.hex(), "False"], run.stderr
 
 

@@ -16,10 +16,10 @@ class _OfMoments(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float | LearningRateSchedule,
-        beta_1: float,
-        beta_2: float,
-        epsilon: float,
+        learning_rate: float | LearningRateSchedule = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
         **kwargs: Any,
     ) -> None:
         super().__init__(learning_rate, **kwargs)
@@ -114,16 +114,6 @@ class Adamax(_OfMoments):
     Source: D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, section 7.1.
     """
 
-    def __init__(
-        self,
-        learning_rate: float | LearningRateSchedule = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(learning_rate, beta_1, beta_2, epsilon, **kwargs)
-
     def _step(self) -> tuple[str, tuple[float, ...]]:
         return "adamax", self._constants
 
@@ -144,16 +134,6 @@ class Nadam(_OfMoments):
 
     Source: T. Dozat, "Incorporating Nesterov momentum into Adam", ICLR 2016 workshop.
     """
-
-    def __init__(
-        self,
-        learning_rate: float | LearningRateSchedule = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(learning_rate, beta_1, beta_2, epsilon, **kwargs)
 
     def _step(self) -> tuple[str, tuple[float, ...]]:
         return "nadam", self._constants
