@@ -22,14 +22,17 @@ THREADS = [] if os.name == "nt" else ["-pthread"]
 # Those that take longest to compile first, so that no core is left with one of them at the end.
 FILES = (
     "gemm_blocks", "gemm_few", "elementwise", "softmax", "losses", "normalization", "parameters", "optimizers", "rows",
-    "gemm", "dense", "worker", "transpose", "network", "philox", "penalties", "operations", "threads", "programs",
-    "prefetch", "levels", "pool", "fma",
+    "rowwise", "gemm", "dense", "operations", "transpose", "network", "philox", "update", "penalties", "dropout",
+    "worker", "calls", "threads", "programs", "prefetch", "levels", "pool", "fma",
 )  # fmt: skip
 
 # setuptools wants paths relative to the folder of setup.py, which is where it runs this.
 HERE = "csrc"
 # What the generated headers are made from.
-CONTRACT = [f"fastnn/core/{name}.py" for name in ("arithmetic", "formulas", "operations", "plan", "random", "steps")]
+CONTRACT = [
+    f"fastnn/core/{name}.py"
+    for name in ("arithmetic", "formulas", "instructions", "operations", "plan", "random", "rowwise", "steps")
+]
 CONTRACT.append("fastnn/backends/tuning.py")
 
 

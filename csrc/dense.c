@@ -12,76 +12,86 @@
 
 #else
 
-KERNEL bool FN(shares_columns)(const int64_t *at, int64_t rows, bool training)
+/* Whether a team shares a DENSE of a batch of so many rows by the columns of its W. */
+KERNEL bool FN(shares_columns)(const int64_t *at, int64_t rows, int64_t team, bool training)
 {
-    const int64_t inputs = at[FNN_I_INPUTS], outputs = at[FNN_I_OUTPUTS], elements = inputs * outputs;
-    return at[FNN_I_KIND] == FNN_KIND_DENSE && rows > 0 && FNN_MOVE_COST * rows * (inputs + outputs) <= elements &&
+    const int64_t inputs = at[FNN_COLUMN_INPUTS], outputs = at[FNN_COLUMN_OUTPUTS], elements = inputs * outputs;
+    return team > 1 && at[FNN_COLUMN_KIND] == FNN_KIND_DENSE && rows > 0 &&
+           FNN_MOVE_COST * rows * (inputs + outputs) <= elements &&
            elements * (int64_t)sizeof(real) >
                (training && rows >= FNN_SHARED_ROWS ? FNN_SHARED_BYTES : FNN_SHARED_LARGE_BYTES);
+}
+
+INLINE bool FN(is_relu)(const int64_t *at)
+{
+    return at[FNN_COLUMN_KIND] == FNN_KIND_ACTIVATION && at[FNN_COLUMN_CODE] == FNN_ACTIVATION_relu;
 }
 
 /* Whether a DENSE is followed by a relu in place, which its product does, too. */
 INLINE bool FN(has_relu)(const fnn_program *program, int64_t number)
 {
-    const int64_t *at = program->instructions + number * FNN_I_WIDTH, *next = at + FNN_I_WIDTH;
-    return number + 1 < program->instruction_count && next[FNN_I_KIND] == FNN_KIND_ACTIVATION &&
-           next[FNN_I_CODE] == FNN_ACTIVATION_relu && next[FNN_I_DST] == at[FNN_I_DST];
+    const int64_t *at = FN(instruction)(program, number), *next = at + FNN_COLUMN_WIDTH;
+    return number + 1 < program->instruction_count && FN(is_relu)(next) &&
+           next[FNN_COLUMN_DST] == at[FNN_COLUMN_DST];
 }
 
 /* Columns of a DENSE of rows that lie at src, and of its relu or not, into rows of the workspace from `first`. */
-INLINE void FN(forward_columns)(const fnn_program *program, int64_t number, int64_t first, const real *src,
-                                int64_t ld_src, int64_t rows, int64_t column, int64_t columns, bool relu, int flags,
-                                real *pack)
+INLINE void FN(forward_columns)(const fnn_member *m, int64_t number, int64_t first, const real *src, int64_t ld_src,
+                                int64_t rows, int64_t column, int64_t columns, bool relu, int flags)
 {
-    const int64_t *at = program->instructions + number * FNN_I_WIDTH;
-    const int64_t outputs = at[FNN_I_OUTPUTS], bias = at[FNN_I_BIAS];
-    const real *theta = program->theta;
+    const int64_t *at = FN(instruction)(m->program, number);
+    const int64_t outputs = at[FNN_COLUMN_OUTPUTS], bias = at[FNN_COLUMN_BIAS];
+    const real *theta = m->program->theta;
     flags |= (bias >= 0 ? FNN_BIAS : 0) | (relu ? FNN_RELU : 0);
-    FN(gemm)(FN(buffer)(program, at[FNN_I_DST], outputs, first) + column, fnn_padded(outputs), src, ld_src, 1,
-             theta + at[FNN_I_KERNEL] + column, outputs, rows, columns, at[FNN_I_INPUTS],
-             bias >= 0 ? theta + bias + column : NULL, flags, pack);
+    FN(gemm)(FN(buffer)(m->program, at[FNN_COLUMN_DST], outputs, first) + column, fnn_padded(outputs), src, ld_src, 1,
+             theta + at[FNN_COLUMN_KERNEL] + column, outputs, rows, columns, at[FNN_COLUMN_INPUTS],
+             bias >= 0 ? theta + bias + column : NULL, flags, m->scratch);
 }
 
-KERNEL int64_t FN(dense)(const fnn_program *program, int64_t number, int64_t first, const real *src, int64_t ld_src,
-                         int64_t rows, int flags, real *pack)
+/* A DENSE, and the relu behind it, of rows that lie at src, into rows of the workspace from `first`. Returns how many
+ * instructions that is. */
+KERNEL int64_t FN(dense_forward)(const fnn_member *m, int64_t number, int64_t first, const real *src, int64_t ld_src,
+                                 int64_t rows, int flags)
 {
-    const bool relu = FN(has_relu)(program, number);
-    const int64_t outputs = program->instructions[number * FNN_I_WIDTH + FNN_I_OUTPUTS];
-    FN(forward_columns)(program, number, first, src, ld_src, rows, 0, outputs, relu, flags, pack);
-    return number + (relu ? 2 : 1);
+    const int64_t outputs = FN(instruction)(m->program, number)[FNN_COLUMN_OUTPUTS];
+    const bool relu = FN(has_relu)(m->program, number);
+    FN(forward_columns)(m, number, first, src, ld_src, rows, 0, outputs, relu, flags);
+    return relu ? 2 : 1;
 }
 
 /* Whether the gradient of a DENSE's source for so many rows makes that of a relu before it in place, too. */
 INLINE bool FN(has_slope)(const fnn_program *program, int64_t number, int64_t rows)
 {
-    const int64_t *at = program->instructions + number * FNN_I_WIDTH, *before = at - FNN_I_WIDTH;
-    return number > 0 && before[FNN_I_KIND] == FNN_KIND_ACTIVATION && before[FNN_I_CODE] == FNN_ACTIVATION_relu &&
-           before[FNN_I_GRAD_SRC] == at[FNN_I_GRAD_SRC] &&
-           FN(takes_slope)(rows, at[FNN_I_INPUTS], at[FNN_I_OUTPUTS]);
+    const int64_t *at = FN(instruction)(program, number), *before = at - FNN_COLUMN_WIDTH;
+    return number > 0 && FN(is_relu)(before) && before[FNN_COLUMN_GRAD_SRC] == at[FNN_COLUMN_GRAD_SRC] &&
+           FN(takes_slope)(rows, at[FNN_COLUMN_INPUTS], at[FNN_COLUMN_OUTPUTS]);
 }
 
 /* Columns of the gradient of a DENSE's source, with the slope of the relu before it or not, for `rows` rows of the
  * workspace from `first`. */
-INLINE void FN(backward_columns)(const fnn_program *program, int64_t number, int64_t first, int64_t rows,
-                                 int64_t column, int64_t columns, bool slope, real *pack)
+INLINE void FN(backward_columns)(const fnn_member *m, int64_t number, int64_t first, int64_t rows, int64_t column,
+                                 int64_t columns, bool slope)
 {
-    const int64_t *at = program->instructions + number * FNN_I_WIDTH;
-    const int64_t inputs = at[FNN_I_INPUTS], outputs = at[FNN_I_OUTPUTS], ld = fnn_padded(inputs);
-    const real *kernel = (const real *)program->theta + at[FNN_I_KERNEL], *output = NULL;
+    const int64_t *at = FN(instruction)(m->program, number);
+    const int64_t inputs = at[FNN_COLUMN_INPUTS], outputs = at[FNN_COLUMN_OUTPUTS];
+    const real *kernel = (const real *)m->program->theta + at[FNN_COLUMN_KERNEL], *output = NULL;
     if (slope) {
-        output = FN(buffer)(program, (at - FNN_I_WIDTH)[FNN_I_SAVED], inputs, first) + column;
+        output = FN(buffer)(m->program, (at - FNN_COLUMN_WIDTH)[FNN_COLUMN_SAVED], inputs, first) + column;
     }
-    FN(gemm)(FN(buffer)(program, at[FNN_I_GRAD_SRC], inputs, first) + column, ld,
-             FN(buffer)(program, at[FNN_I_GRAD_DST], outputs, first), fnn_padded(outputs), 1, kernel + column * outputs,
-             outputs, rows, columns, outputs, output, FNN_TRANSPOSED | (slope ? FNN_SLOPE : 0), pack);
+    FN(gemm)(FN(buffer)(m->program, at[FNN_COLUMN_GRAD_SRC], inputs, first) + column, fnn_padded(inputs),
+             FN(buffer)(m->program, at[FNN_COLUMN_GRAD_DST], outputs, first), fnn_padded(outputs), 1,
+             kernel + column * outputs, outputs, rows, columns, outputs, output,
+             FNN_TRANSPOSED | (slope ? FNN_SLOPE : 0), m->scratch);
 }
 
-KERNEL int64_t FN(dense_backward)(const fnn_program *program, int64_t number, int64_t first, int64_t rows, real *pack)
+/* The gradient of a DENSE's source, and of the relu before it, for `rows` rows of the workspace from `first`. Returns
+ * how many instructions that is. */
+KERNEL int64_t FN(dense_backward)(const fnn_member *m, int64_t number, int64_t first, int64_t rows)
 {
-    const bool slope = FN(has_slope)(program, number, rows);
-    const int64_t inputs = program->instructions[number * FNN_I_WIDTH + FNN_I_INPUTS];
-    FN(backward_columns)(program, number, first, rows, 0, inputs, slope, pack);
-    return number - (slope ? 2 : 1);
+    const int64_t inputs = FN(instruction)(m->program, number)[FNN_COLUMN_INPUTS];
+    const bool slope = FN(has_slope)(m->program, number, rows);
+    FN(backward_columns)(m, number, first, rows, 0, inputs, slope);
+    return slope ? 2 : 1;
 }
 
 /* The width of the next piece of so many columns that are left: half of a member's part of them, so that the pieces get
@@ -93,30 +103,30 @@ INLINE int64_t FN(piece_columns)(int64_t left, int64_t team)
     return left - width < FNN_LEAST_PIECE ? left : width;
 }
 
-KERNEL int64_t FN(dense_together)(const fnn_program *program, fnn_sync *sync, int64_t number, int64_t batch_rows,
-                                  bool backward, int64_t member, int64_t team)
+/* `dense_forward` or `dense_backward` of a whole batch, of which each member takes columns, once all members have their
+ * rows of what it reads. Returns what they return. */
+KERNEL int64_t FN(dense_together)(const fnn_member *m, const fnn_batch *batch, int64_t number, bool backward)
 {
-    const int64_t *at = program->instructions + number * FNN_I_WIDTH, inputs = at[FNN_I_INPUTS];
-    const int64_t columns = backward ? inputs : at[FNN_I_OUTPUTS];
-    const bool fused = backward ? FN(has_slope)(program, number, batch_rows) : FN(has_relu)(program, number);
-    const real *src = FN(buffer)(program, at[FNN_I_SRC], inputs, 0);
-    real *pack = FN(pack)(program, member);
-    fnn_barrier(sync, team);
-    int64_t width, piece = 0, next = fnn_next_piece(sync);
+    const int64_t *at = FN(instruction)(m->program, number), inputs = at[FNN_COLUMN_INPUTS];
+    const int64_t columns = backward ? inputs : at[FNN_COLUMN_OUTPUTS];
+    const bool fused = backward ? FN(has_slope)(m->program, number, batch->rows) : FN(has_relu)(m->program, number);
+    const real *src = FN(buffer)(m->program, at[FNN_COLUMN_SRC], inputs, 0);
+    fnn_barrier(m->sync, batch->team);
+    int64_t width, piece = 0, next = fnn_next_piece(m->sync);
     for (int64_t column = 0; column < columns; column += width) {
-        width = FN(piece_columns)(columns - column, team);
+        width = FN(piece_columns)(columns - column, batch->team);
         if (piece++ != next) {
             continue;
         }
         if (backward) {
-            FN(backward_columns)(program, number, 0, batch_rows, column, width, fused, pack);
+            FN(backward_columns)(m, number, 0, batch->rows, column, width, fused);
         } else {
-            FN(forward_columns)(program, number, 0, src, fnn_padded(inputs), batch_rows, column, width, fused, 0, pack);
+            FN(forward_columns)(m, number, 0, src, fnn_padded(inputs), batch->rows, column, width, fused, 0);
         }
-        next = fnn_next_piece(sync);
+        next = fnn_next_piece(m->sync);
     }
-    fnn_barrier(sync, team);
-    return number + (fused ? 2 : 1) * (backward ? -1 : 1);
+    fnn_barrier(m->sync, batch->team);
+    return fused ? 2 : 1;
 }
 
 #endif

@@ -42,26 +42,43 @@ extern "C" {
 #define FNN_SCRATCH_F32 358928 /* reals of a thread's scratch, which begins at a multiple of 8 bytes */
 #define FNN_SCRATCH_F64 196104
 
+/* An operation of the table on arrays. */
+typedef struct fnn_call {
+    int32_t family; /* FNN_FAMILY_*, or -1: no operation */
+    int32_t code;
+    const void *array[7]; /* outputs, inputs, a GEMM's scratch */
+    int64_t ld[7]; /* elements between rows; 0: one row serves all */
+    int64_t m, n, k; /* rows, columns, depth */
+    double scalar[6];
+    int64_t seed, step, layer;
+    void *scratch; /* of each thread, or NULL */
+    int32_t flat; /* whether rows lie one behind another, so that their elements may be taken for one row */
+    int32_t per_batch; /* whether the first scalar is 1 / the rows of the batch */
+} fnn_call;
+
 /* A plan and its state. Reals are of the dtype of the function that is called. */
 typedef struct fnn_program {
-    const int64_t *instructions; /* (instruction_count, FNN_I_WIDTH) */
+    const int64_t *instructions; /* (instruction_count, FNN_COLUMN_WIDTH) */
     int64_t instruction_count;
-    const int64_t *parameters; /* (parameter_count, FNN_PAR_WIDTH) */
+    const fnn_call *calls; /* (instruction_count, FNN_SLOT_WIDTH): what fastnn/core/instructions.py says, by rows of the
+                            * workspace; a DENSE and a DROPOUT need none */
+    const fnn_call *gradients; /* (parameter_count): what sums over the batch for a vector; its result goes elsewhere */
+    const int64_t *parameters; /* (parameter_count, FNN_PARAMETER_WIDTH) */
     int64_t parameter_count;
-    const int64_t *metrics; /* (metric_count, FNN_MET_WIDTH) */
+    const int64_t *metrics; /* (metric_count, FNN_METRIC_ENTRY_WIDTH) */
     int64_t metric_count;
-    const int64_t *loss; /* (FNN_LOS_WIDTH), or NULL: a model that only predicts */
-    const int64_t *optimizer; /* (FNN_OPT_WIDTH), or NULL: never updated */
+    const int64_t *loss; /* (FNN_LOSS_ENTRY_WIDTH), or NULL: a model that only predicts */
+    const int64_t *optimizer; /* (FNN_OPTIMIZER_ENTRY_WIDTH), or NULL: never updated */
     const double *constants;
     int64_t features, outputs, output_unit; /* widths of a row of x and of the predictions, and where those lie */
     int64_t forward_rows; /* in inference, of a thread's block or of a team's batch, at most */
     int64_t fixed_elements; /* of the workspace, beside its rows */
     void *theta, *gradient; /* reals (p) */
     void *slots[3]; /* reals (p), or NULL where the optimizer has none */
-    void *statistics; /* reals: kept means and variances, or NULL where no instruction has them */
     double *scalars; /* (FNN_SCALAR_WIDTH) */
     int64_t *counters; /* (FNN_COUNTER_WIDTH) */
     void *workspace; /* reals (fixed_elements + capacity * row elements) */
+    double *norms; /* (parameter_count), or NULL where gradients are not clipped by norms */
     int64_t capacity; /* rows of a batch that the workspace and the vectors below hold */
     void *row_values; /* reals (1 + metric_count, capacity) */
     void *row_scales; /* reals (capacity) */
@@ -315,6 +332,25 @@ int fnn_layer_norm_backward_f32(float *dZ_bo, int64_t ldz, const float *dA_bo, i
 int fnn_layer_norm_backward_f64(double *dZ_bo, int64_t ldz, const double *dA_bo, int64_t lda, const double *N_bo,
         int64_t ldn, const double *inv_b, int64_t ldi, const double *gamma_o, int64_t b, int64_t o, double inverse_o,
         int32_t threads);
+
+/* A (b, o) by rows of Z (b, o); code: FNN_ROW_WISE_*, v and w: its vectors (o) or NULL, h: its constants, two of them or
+ * room for as many. */
+int fnn_row_wise_forward_f32(float *A_bo, int64_t lda, const float *Z_bo, int64_t ldz, const float *v_o,
+        const float *w_o, int64_t b, int64_t o, int32_t code, const double *h, int32_t threads);
+int fnn_row_wise_forward_f64(double *A_bo, int64_t lda, const double *Z_bo, int64_t ldz, const double *v_o,
+        const double *w_o, int64_t b, int64_t o, int32_t code, const double *h, int32_t threads);
+
+/* dZ (b, o) by rows of dA (b, o) and the saved S (b, o): A or Z, as the layer's row says. */
+int fnn_row_wise_backward_f32(float *dZ_bo, int64_t ldz, const float *dA_bo, int64_t lda, const float *S_bo,
+        int64_t lds, const float *v_o, const float *w_o, int64_t b, int64_t o, int32_t code, const double *h, int32_t threads);
+int fnn_row_wise_backward_f64(double *dZ_bo, int64_t ldz, const double *dA_bo, int64_t lda, const double *S_bo,
+        int64_t lds, const double *v_o, const double *w_o, int64_t b, int64_t o, int32_t code, const double *h, int32_t threads);
+
+/* dv (o) = the sum over b of a vector's slopes, dA (b, o), S (b, o); code: FNN_VECTOR_*. */
+int fnn_vector_backward_f32(float *dv_o, const float *dA_bo, int64_t lda, const float *S_bo, int64_t lds, int64_t b,
+        int64_t o, int32_t code, int32_t threads);
+int fnn_vector_backward_f64(double *dv_o, const double *dA_bo, int64_t lda, const double *S_bo, int64_t lds, int64_t b,
+        int64_t o, int32_t code, int32_t threads);
 
 /* g (p) within -limit and limit. */
 int fnn_clip_value_f32(float *g_p, int64_t p, double limit, int32_t threads);

@@ -1,7 +1,8 @@
 """Writes the C headers that come from the package's own texts: the constants, and the formulas as vector functions.
 
-`python csrc/generate.py FOLDER` writes `constants.h`, `activations.h`, `losses.h`, `optimizers.h`, `prepare.h`,
-`formulas_f32.h` and `formulas_f64.h` there. `arithmetic.py`, `formulas.py` and `steps.py` of `core/` are run over an
+`python csrc/generate.py FOLDER` writes `constants.h`, `prepare.h`, lists of what there is, such as `activations.h`, and
+formulas by dtype, such as `formulas_f32.h`, there. `arithmetic.py`, `formulas.py`, `rowwise.py` and `steps.py` of `core/`
+are run over an
 algebra that prints C; enumerations and plain numbers of the other files are read from their syntax: building needs
 nothing but Python.
 """
@@ -25,13 +26,14 @@ INTEGER_BITS = {"float32": 32, "float64": 64}
 # (file, class, prefix of its C names)
 ENUMS = (
     ("core/plan.py", "Kind", "KIND"),
-    ("core/plan.py", "I", "I"),
-    ("core/plan.py", "Batch", "BATCH"),
+    ("core/plan.py", "Column", "COLUMN"),
+    ("core/plan.py", "Fused", "FUSED"),
+    ("core/instructions.py", "Slot", "SLOT"),
     ("core/plan.py", "Role", "ROLE"),
-    ("core/plan.py", "Par", "PAR"),
-    ("core/plan.py", "Met", "MET"),
-    ("core/plan.py", "Los", "LOS"),
-    ("core/plan.py", "Opt", "OPT"),
+    ("core/plan.py", "ParameterEntry", "PARAMETER"),
+    ("core/plan.py", "MetricEntry", "METRIC_ENTRY"),
+    ("core/plan.py", "LossEntry", "LOSS_ENTRY"),
+    ("core/plan.py", "OptimizerEntry", "OPTIMIZER_ENTRY"),
     ("core/plan.py", "Clip", "CLIP"),
     ("core/plan.py", "Scalar", "SCALAR"),
     ("core/plan.py", "Counter", "COUNTER"),
@@ -233,6 +235,36 @@ def step_function(dtype: str, name: str, optimizer: Any) -> str:
     return f"INLINE void FN({name}_step)(V *theta, V *s, V g, const V *h)\n{{\n    {body}\n}}\n"
 
 
+def row_functions(dtype: str, name: str, layer: Any, row: Callable[..., Any]) -> str:
+    """The C functions of a layer of `rowwise.py`: its formulas, and what adds an element to the lanes of its sums."""
+    made = []
+    ways: tuple[Any, ...] = (
+        ("forward", layer.forward, layer.forward_sums, ("x",)),
+        ("backward", layer.backward, layer.backward_sums, ("d", "x")),
+    )
+    for way, formula, terms, names in ways:
+        o = CAlgebra(dtype)
+
+        def values(kind: str, count: int, o: CAlgebra = o) -> tuple[Value, ...]:
+            return tuple(Value(o, "V", f"row->{kind}[{number}]") for number in range(count))
+
+        vectors, constants = values("vector", len(layer.vectors)), values("constant", len(layer.constants))
+        read = row(Value(o, "V", "row->maximum"), values("sum", len(terms)), vectors, constants)
+        elements = [Value(o, "V", element) for element in names]
+        result = o.operand("V", formula(o, *elements, read))
+        body = "\n    ".join(["(void)d, (void)row;", *o.lines, f"return {result};"])
+        made.append(f"INLINE V FN({name}_{way})(V d, V x, const ROW *row)\n{{\n    {body}\n}}\n")
+        o.lines = []
+        sums = [term(o, Value(o, "V", f"lane[{at}]"), *elements, read) for at, term in enumerate(terms)]
+        stores = [f"lane[{at}] = {o.operand('V', value)};" for at, value in enumerate(sums)]
+        body = "\n    ".join(["(void)lane, (void)d, (void)x, (void)row;", *o.lines, *stores])
+        arguments = "V *lane, V d, V x, const ROW *row"
+        made.append(f"INLINE void FN({name}_{way}_terms)({arguments})\n{{\n    {body}\n}}\n")
+    for vector, slope in zip(layer.vectors, layer.slopes, strict=True):
+        made.append(function(dtype, f"{name}_{vector}_slope", ("total", "d", "s"), slope))
+    return "\n".join(made)
+
+
 class ScalarAlgebra(CAlgebra):
     """The algebra on single float64 numbers."""
 
@@ -331,7 +363,7 @@ def numbered(name: str, found: Any) -> dict[str, int]:
     return {f"{name}_{key}": value for key, value in found.items()} if isinstance(found, dict) else {name: found}
 
 
-def constants(fo: Any, st: Any) -> str:
+def constants(fo: Any, ro: Any, st: Any) -> str:
     """Columns of the plan's tables, codes, and the contract's numbers."""
     values: dict[str, int] = {}
     for file, name, prefix in ENUMS:
@@ -346,13 +378,16 @@ def constants(fo: Any, st: Any) -> str:
         "ACTIVATION": fo.ACTIVATIONS,
         "LOSS": fo.LOSS_NAMES,
         "METRIC": fo.METRIC_NAMES,
+        "ROW_WISE": ro.ROW_WISE,
+        "VECTOR": ["_".join(pair) for pair in ro.VECTOR_GRADIENTS],
         "OPTIMIZER": st.OPTIMIZERS,
     }
     for prefix, names in groups.items():
         values |= {f"{prefix}_{name}": code for code, name in enumerate(names)}
         values[f"{prefix}_COUNT"] = len(names)
-    for name in ("MOST_SLOTS", "MOST_SCALARS", "MOST_PRODUCTS"):
-        values[name] = getattr(st, name)
+    values["FAMILY_COUNT"] = len(enum_members("core/operations.py", "Family"))
+    for module, names in ((st, ("SLOTS", "SCALARS", "PRODUCTS")), (ro, ("SUMS", "VECTORS", "CONSTANTS"))):
+        values |= {f"MOST_{name}": getattr(module, f"MOST_{name}") for name in names}
     lines = [
         f"#define FNN_{name} {value}{'U' if name.startswith(('MULT', 'WEYL')) else ''}"
         for name, value in values.items()
@@ -365,17 +400,28 @@ def write(folder: Path) -> None:
     root = types.ModuleType("fastnn_sources")
     root.__path__ = [str(PACKAGE)]
     sys.modules[root.__name__] = root
-    ar, fo, st = (
-        importlib.import_module(f"{root.__name__}.core.{name}") for name in ("arithmetic", "formulas", "steps")
+    ar, fo, ro, st = (
+        importlib.import_module(f"{root.__name__}.core.{name}")
+        for name in ("arithmetic", "formulas", "rowwise", "steps")
     )
     texts = {
-        "constants.h": constants(fo, st),
+        "constants.h": constants(fo, ro, st),
         "activations.h": "".join(f"FNN_ITEM({name})\n" for name in fo.ACTIVATIONS),
         "losses.h": "".join(f"FNN_ITEM({name}, {int(loss.mean)})\n" for name, loss in fo.LOSSES.items()),
         "optimizers.h": "".join(
             f"FNN_ITEM({name}, {len(optimizer.slots)}, {len(optimizer.scalars)})\n"
             for name, optimizer in st.OPTIMIZERS.items()
         ),
+        "rowwise.h": "".join(
+            f"FNN_ITEM({name}, {int(row.maximum)}, {len(row.forward_sums)}, {len(row.backward_sums)}, "
+            f"{len(row.vectors)})\n"
+            for name, row in ro.ROW_WISE.items()
+        ),
+        "vectors.h": "".join(f"FNN_ITEM({'_'.join(pair)})\n" for pair in ro.VECTOR_GRADIENTS),
+        **{
+            f"rowwise_{suffix}.h": "\n".join(row_functions(dtype, *item, ro.Row) for item in ro.ROW_WISE.items())
+            for dtype, suffix in SUFFIX.items()
+        },
         "prepare.h": "\n".join(prepare_function(name, optimizer) for name, optimizer in st.OPTIMIZERS.items()),
         **{f"formulas_{suffix}.h": formulas(dtype, ar, fo, st) for dtype, suffix in SUFFIX.items()},
     }

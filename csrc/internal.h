@@ -67,7 +67,7 @@ typedef void fnn_worker(void *context, fnn_sync *sync, int64_t member, int64_t t
 /* What a team can run on one instruction set and dtype. */
 typedef struct fnn_workers {
     fnn_worker *operate; /* an fnn_call */
-    fnn_worker *run; /* an fnn_run */
+    fnn_worker *work; /* an fnn_run */
     fnn_worker *scan; /* an fnn_scan */
 } fnn_workers;
 
@@ -87,20 +87,7 @@ void fnn_barrier(fnn_sync *sync, int64_t team);
 int64_t fnn_next_piece(fnn_sync *sync); /* of what a team shares between two barriers: whoever is free takes one */
 double fnn_fma_exact(double a, double b, double c);
 int fnn_slots(int32_t code); /* how many slots an optimizer has */
-
-#define FNN_CALL_ARRAYS 7
-
-/* An operation of the table: array n has its address and row stride in elements; m rows, n columns, k depth. */
-typedef struct fnn_call {
-    int32_t family;
-    int32_t code;
-    const void *array[FNN_CALL_ARRAYS]; /* outputs, inputs, scratch */
-    int64_t ld[FNN_CALL_ARRAYS];
-    int64_t m, n, k;
-    double scalar[FNN_MOST_SCALARS];
-    int64_t seed, step, layer;
-    void *pack; /* a scratch for each thread, or NULL */
-} fnn_call;
+int fnn_vectors(int32_t code); /* how many vectors a layer of fastnn/core/rowwise.py has */
 
 enum { FNN_MODE_STEPS, FNN_MODE_GRADIENT, FNN_MODE_SCORE, FNN_MODE_UPDATE, FNN_MODE_FORWARD };
 
@@ -116,6 +103,24 @@ typedef struct fnn_run {
     bool stop;
     void *out;
 } fnn_run;
+
+/* A thread of a team that runs a program. */
+typedef struct fnn_member {
+    const fnn_run *run;
+    const fnn_program *program;
+    const fnn_data *data;
+    fnn_sync *sync;
+    int64_t number, team;
+    void *scratch; /* its own */
+} fnn_member;
+
+/* A batch on its way through the instructions. */
+typedef struct fnn_batch {
+    int64_t rows; /* of all members */
+    int64_t first, last; /* those of this member */
+    int64_t team; /* members that meet */
+    bool training, with_loss;
+} fnn_batch;
 
 /* find_nonfinite: each member leaves the first flat index of its rows whose magnitude is not <= largest, or -1. */
 typedef struct fnn_scan {
@@ -134,8 +139,7 @@ typedef struct fnn_expected {
 } fnn_expected;
 
 /* What a member expects of the step that begins at batch_start; asks the second cache for the next samples. */
-void fnn_expect(fnn_expected *expected, const fnn_program *program, const fnn_data *data, int64_t batch_start,
-                int64_t member, int64_t team);
+void fnn_expect(fnn_expected *expected, const fnn_member *m, int64_t batch_start);
 void fnn_ask(fnn_expected *expected);
 
 /* The scalars of one optimizer step, float64. */
@@ -145,8 +149,9 @@ typedef struct fnn_step {
     double h[FNN_MOST_SCALARS];
 } fnn_step;
 
-fnn_step fnn_step_scalars(const fnn_program *program, double rate);
+fnn_step fnn_begin_step(const fnn_program *program, double rate);
 void fnn_finish_step(const fnn_program *program, const fnn_step *s);
+double fnn_norm_factor(const fnn_program *program, int64_t number); /* what clipping multiplies a gradient by */
 bool fnn_clips_norms(const fnn_program *program); /* whether the optimizer needs the whole gradient first */
 
 /* Whether rows so many bytes apart share few sets of a cache. */

@@ -100,6 +100,14 @@ void FN(layer_norm_backward)(real *dZ, int64_t ldz, const real *dA, int64_t lda,
                              const real *inv, int64_t ld_inv, const real *gamma, int64_t rows, int64_t width,
                              real inverse_o);
 
+/* rowwise.c: over rows, and a sum over the batch. */
+void FN(row_wise_forward)(int code, real *A, int64_t lda, const real *Z, int64_t ldz, const real *v, const real *w,
+                          int64_t rows, int64_t width, const double *h);
+void FN(row_wise_backward)(int code, real *dZ, int64_t ldz, const real *dA, int64_t lda, const real *S, int64_t lds,
+                           const real *v, const real *w, int64_t rows, int64_t width, const double *h);
+void FN(vector_backward)(int code, real *dv, const real *dA, int64_t lda, const real *S, int64_t lds, int64_t rows,
+                         int64_t columns);
+
 /* optimizers.c: one step with scalars h on n parameters, from element `first` of theta and the slots on, which asks for
  * what lies `ahead` bytes further. */
 void FN(optimizer_step)(int code, real *theta, void *const *slots, int64_t first, const real *g, int64_t n,
@@ -117,67 +125,63 @@ INLINE real *FN(buffer)(const fnn_program *program, int64_t unit, int64_t width,
     return (real *)program->workspace + program->fixed_elements + unit * program->capacity + row * fnn_padded(width);
 }
 
-/* A dropout's masks, 64 elements a word: the reals that a row of them takes, where they are from a row on, and how many
- * words apart rows lie. */
-INLINE int64_t FN(mask_width)(const int64_t *at)
+/* A row of the instruction table, of the parameter table, and an instruction's calls. */
+INLINE const int64_t *FN(instruction)(const fnn_program *program, int64_t number)
 {
-    return (at[FNN_I_OUTPUTS] + 63) / 64 * (int64_t)(sizeof(uint64_t) / sizeof(real));
+    return program->instructions + number * FNN_COLUMN_WIDTH;
 }
-INLINE uint64_t *FN(masks)(const fnn_program *program, const int64_t *at, int64_t row)
+INLINE const int64_t *FN(parameter)(const fnn_program *program, int64_t number)
 {
-    return (uint64_t *)(void *)FN(buffer)(program, at[FNN_I_SAVED], FN(mask_width)(at), row);
+    return program->parameters + number * FNN_PARAMETER_WIDTH;
 }
-INLINE int64_t FN(mask_stride)(const int64_t *at)
+INLINE const fnn_call *FN(calls)(const fnn_program *program, int64_t number)
 {
-    return fnn_padded(FN(mask_width)(at)) / (int64_t)(sizeof(uint64_t) / sizeof(real));
-}
-
-/* One of the FNN_BATCH_* vectors of a normalization. */
-INLINE real *FN(of_batch)(const fnn_program *program, const int64_t *at, int64_t vector)
-{
-    return (real *)program->workspace + at[FNN_I_STATISTICS] + vector * fnn_padded(at[FNN_I_OUTPUTS]);
+    return program->calls + number * FNN_SLOT_WIDTH;
 }
 
 /* A member's scratch: what gemm_blocks.c packs, then the gradient of a block of a W. */
-INLINE real *FN(pack)(const fnn_program *program, int64_t member)
+INLINE real *FN(scratch)(const fnn_program *program, int64_t member)
 {
     return (real *)program->scratch + member * FNN_SCRATCH;
 }
 
-/* dense.c: a DENSE, and the relu behind it, of rows that lie at src; the gradient of its source, and of the relu before
- * it; rows of the workspace from `first`. One or the other for the whole batch, by a team that shares the columns. They
- * give the number of the next instruction. And whether a team shares the columns for a batch of so many rows. */
-int64_t FN(dense)(const fnn_program *program, int64_t number, int64_t first, const real *src, int64_t ld_src,
-                  int64_t rows, int flags, real *pack);
-int64_t FN(dense_backward)(const fnn_program *program, int64_t number, int64_t first, int64_t rows, real *pack);
-bool FN(shares_columns)(const int64_t *at, int64_t rows, bool training);
-int64_t FN(dense_together)(const fnn_program *program, fnn_sync *sync, int64_t number, int64_t batch_rows,
-                           bool backward, int64_t member, int64_t team);
+/* dense.c, dropout.c, rows.c: a member's part of a batch. */
+bool FN(shares_columns)(const int64_t *at, int64_t rows, int64_t team, bool training);
+int64_t FN(dense_forward)(const fnn_member *m, int64_t number, int64_t first, const real *src, int64_t ld_src,
+                          int64_t rows, int flags);
+int64_t FN(dense_backward)(const fnn_member *m, int64_t number, int64_t first, int64_t rows);
+int64_t FN(dense_together)(const fnn_member *m, const fnn_batch *batch, int64_t number, bool backward);
+void FN(dropout_forward)(const fnn_member *m, const fnn_batch *batch, const int64_t *at);
+void FN(dropout_backward)(const fnn_member *m, const fnn_batch *batch, const int64_t *at);
+void FN(gather)(const fnn_member *m, int64_t first, int64_t last, int64_t batch_start, bool with_targets);
+void FN(forward)(const fnn_member *m, const fnn_batch *batch, int64_t number);
+void FN(losses)(const fnn_member *m, const fnn_batch *batch);
+void FN(loss_gradient)(const fnn_member *m, const fnn_batch *batch);
+void FN(backward)(const fnn_member *m, const fnn_batch *batch);
 
-/* rows.c: rows first ... last - 1 of the batch. */
-void FN(gather)(const fnn_program *program, const fnn_data *data, int64_t first, int64_t last, int64_t batch_start,
-                bool with_targets);
-int64_t FN(forward)(const fnn_program *program, int64_t number, int64_t first, int64_t last, bool training,
-                    bool with_loss, int64_t shared, real *pack);
-int64_t FN(forward_together)(const fnn_program *program, fnn_sync *sync, int64_t number, int64_t first, int64_t last,
-                             int64_t batch_rows, int64_t member, int64_t team);
-void FN(losses)(const fnn_program *program, int64_t first, int64_t last);
-void FN(loss_gradient)(const fnn_program *program, int64_t first, int64_t last, int64_t batch_rows);
-int64_t FN(backward)(const fnn_program *program, int64_t number, int64_t first, int64_t last, int64_t shared,
-                     real *pack);
-int64_t FN(backward_together)(const fnn_program *program, fnn_sync *sync, int64_t number, int64_t first, int64_t last,
-                              int64_t batch_rows, int64_t member, int64_t team);
+/* operations.c: calls on some rows of a batch, on a member's columns of it, and what sums columns. */
+void FN(operate_rows)(const fnn_call *call, int64_t first, int64_t rows, int64_t batch_rows);
+void FN(operate_columns)(const fnn_call *call, int64_t rows, int64_t member, int64_t team);
+void FN(sum_batch)(const fnn_call *call, real *sums, int64_t first, int64_t n, int64_t rows);
 
 /* penalties.c: the penalties of all parameters, in blocks that the members share; then their sum. */
-void FN(penalty_blocks)(const fnn_program *program, int64_t member, int64_t team);
+void FN(penalty_blocks)(const fnn_member *m);
 double FN(penalty)(const fnn_program *program);
 
-/* parameters.c: a member's share of every parameter. */
-void FN(parameter_phase)(const fnn_program *program, fnn_sync *sync, int64_t member, int64_t team, int64_t batch_rows,
-                         const fnn_step *s);
-void FN(update)(const fnn_program *program, fnn_sync *sync, int64_t member, int64_t team, const fnn_step *s);
+/* update.c: what a step does to parameters. */
+double FN(decay_of)(const int64_t *row, const fnn_step *s);
+void FN(add_squares)(const fnn_member *m);
+void FN(update_range)(const fnn_program *program, int64_t offset, int64_t n, int64_t ahead, real *gradient,
+                      double factor, double decay, const fnn_step *s);
 
-/* network.c, worker.c: what a team's threads run. */
-void FN(run)(void *context, fnn_sync *sync, int64_t member, int64_t team);
+/* parameters.c: a member's share of every parameter. */
+void FN(parameter_phase)(const fnn_member *m, int64_t batch_rows, const fnn_step *s);
+void FN(update_phase)(const fnn_member *m, const fnn_step *s);
+
+/* network.c: a program; operations.c, worker.c: what a team's threads run. */
+int64_t FN(steps)(const fnn_member *m, bool training, bool updating);
+void FN(update)(const fnn_member *m);
+void FN(predict)(const fnn_member *m);
+void FN(work)(void *context, fnn_sync *sync, int64_t member, int64_t team);
 void FN(operate)(void *context, fnn_sync *sync, int64_t member, int64_t team);
 void FN(scan)(void *context, fnn_sync *sync, int64_t member, int64_t team);

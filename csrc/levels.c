@@ -8,15 +8,15 @@ enum { PORTABLE, AVX2, AVX512, LEVELS };
 static const char *const names[LEVELS] = {"portable", "avx2", "avx512"};
 static int level = PORTABLE;
 
-#define WORKERS(dtype, set) {fnn_operate_##dtype##_##set, fnn_run_##dtype##_##set, fnn_scan_##dtype##_##set}
-fnn_worker fnn_operate_f32_portable, fnn_run_f32_portable, fnn_scan_f32_portable;
-fnn_worker fnn_operate_f64_portable, fnn_run_f64_portable, fnn_scan_f64_portable;
+#define WORKERS(dtype, set) {fnn_operate_##dtype##_##set, fnn_work_##dtype##_##set, fnn_scan_##dtype##_##set}
+fnn_worker fnn_operate_f32_portable, fnn_work_f32_portable, fnn_scan_f32_portable;
+fnn_worker fnn_operate_f64_portable, fnn_work_f64_portable, fnn_scan_f64_portable;
 fnn_philox fnn_philox_portable;
 #if FNN_X86
-fnn_worker fnn_operate_f32_avx2, fnn_run_f32_avx2, fnn_scan_f32_avx2;
-fnn_worker fnn_operate_f64_avx2, fnn_run_f64_avx2, fnn_scan_f64_avx2;
-fnn_worker fnn_operate_f32_avx512, fnn_run_f32_avx512, fnn_scan_f32_avx512;
-fnn_worker fnn_operate_f64_avx512, fnn_run_f64_avx512, fnn_scan_f64_avx512;
+fnn_worker fnn_operate_f32_avx2, fnn_work_f32_avx2, fnn_scan_f32_avx2;
+fnn_worker fnn_operate_f64_avx2, fnn_work_f64_avx2, fnn_scan_f64_avx2;
+fnn_worker fnn_operate_f32_avx512, fnn_work_f32_avx512, fnn_scan_f32_avx512;
+fnn_worker fnn_operate_f64_avx512, fnn_work_f64_avx512, fnn_scan_f64_avx512;
 fnn_philox fnn_philox_avx2, fnn_philox_avx512;
 static const fnn_workers f32[LEVELS] = {WORKERS(f32, portable), WORKERS(f32, avx2), WORKERS(f32, avx512)};
 static const fnn_workers f64[LEVELS] = {WORKERS(f64, portable), WORKERS(f64, avx2), WORKERS(f64, avx512)};

@@ -1,384 +1,344 @@
-/* The public operations: checks, then a team of threads. */
-#ifndef OP
+/* Operations of the table, as every thread of a team runs them on its share of a call. */
+#ifndef FNN_LEVEL
 
 #include "internal.h"
-
-int fnn_slots(int32_t code)
-{
-    switch (code) {
-#define FNN_ITEM(name, slots, scalars) case FNN_OPTIMIZER_##name: return slots;
-#include "optimizers.h"
-#undef FNN_ITEM
-    default:
-        return 0;
-    }
-}
-
 #define FNN_FILE "operations.c"
-#include "dtypes.h"
+#include "levels.h"
 
 #else
 
-/* Runs an operation whose first `needed` arrays must be there. */
-static int OP(call)(fnn_call *call, int needed, int32_t threads)
+/* Row `row` of array `number`. */
+INLINE real *FN(at)(const fnn_call *call, int number, int64_t row)
 {
-    if (call->m < 0 || call->n < 0 || call->k < 0) {
-        return FNN_BAD_SIZE;
-    }
-    for (int number = 0; number < needed; number++) {
-        if (call->array[number] == NULL) {
-            return FNN_NULL;
+    return call->array[number] == NULL ? NULL : (real *)call->array[number] + row * call->ld[number];
+}
+
+/* The first scalar: in a program it may be 1 / the rows of the batch. */
+INLINE real FN(first_scalar)(const fnn_call *call, int64_t batch_rows)
+{
+    return (real)(call->per_batch ? 1.0 / (double)batch_rows : call->scalar[0]);
+}
+
+/* Whether members take columns of C, and each packs or reads its own part of B: else rows. Columns cost a line of memory
+ * that two threads write in every row of C, unless it begins with a line, so a C that is not wide goes by rows where
+ * those of a member repay all of B. */
+INLINE bool FN(by_columns)(const fnn_call *call, int64_t team)
+{
+    const int64_t enough = call->family == FNN_FAMILY_GEMM_NT ? FNN_COLUMN_ROWS_NT : FNN_COLUMN_ROWS;
+    return call->n >= call->m && (call->n > 2 * call->m || call->m < team * enough);
+}
+
+/* Whether a member takes chunks of k: where C is too small for the team, or is one row, or column, whose pieces are
+ * short. */
+INLINE bool FN(shares_chunks)(const fnn_call *call, int64_t team)
+{
+    const int64_t m = call->m, n = call->n, chunks = (call->k + FNN_K_CHUNK - 1) / FNN_K_CHUNK;
+    const int64_t unit = FN(by_columns)(call, team) ? 2 * FNN_ROW_BLOCK : FNN_ROW_BLOCK, most = fnn_greatest(m, n);
+    const bool row = m == 1 && call->family != FNN_FAMILY_GEMM_NT, column = n == 1 && call->family == FNN_FAMILY_GEMM_TN;
+    const bool few = (team - 1) * unit >= most || ((row || column) && most * (int64_t)sizeof(real) < team * FNN_PIECE_BYTES);
+    return team > 1 && chunks > 1 && few && call->family != FNN_FAMILY_DENSE_FORWARD &&
+           m * n * ((chunks + team - 1) / team) <= FNN_SCRATCH - FNN_PACK_SIZE;
+}
+
+/* C = P, or C + P, by rows. */
+INLINE void FN(add_chunk)(const bool first, real *C, int64_t ldc, const real *P, int64_t m, int64_t n)
+{
+    for (int64_t row = 0; row < m; row++) {
+        for (int64_t j = 0; j < n; j += W) {
+            const V p = LOAD_FIRST(P + row * n + j, n - j);
+            real *c = C + row * ldc + j;
+            STORE_FIRST(c, first ? p : LOAD_FIRST(c, n - j) + p, n - j);
         }
     }
-    fnn_launch_shares(OP(workers)()->operate, call, threads);
-    return FNN_OK;
 }
 
-/* The same for an operation whose code lies in [first, end). */
-static int OP(coded_call)(fnn_call *call, int32_t first, int32_t end, int needed, int32_t threads)
+/* A GEMM by chunks of k, whose sums wait in the scratch; the member that finishes last adds them in order. */
+INLINE void FN(operate_chunks)(const fnn_call *call, fnn_sync *sync, int64_t a_row, int64_t a_k, real *scratch,
+                               int64_t member, int64_t team)
 {
-    return call->code < first || call->code >= end ? FNN_BAD_CODE : OP(call)(call, needed, threads);
-}
-
-/* The same for a matrix product, whose scratch must be there too. */
-static int OP(gemm)(fnn_call *call, int needed, int32_t threads)
-{
-    call->array[needed] = call->pack;
-    return OP(call)(call, needed + 1, threads);
-}
-
-int OP(gemm_nn)(real *C_mn, int64_t ldc, const real *A_mk, int64_t lda, const real *B_kn, int64_t ldb, int64_t m,
-                int64_t n, int64_t k, real *scratch, int32_t threads)
-{
-    fnn_call call = {
-        .family = FNN_FAMILY_GEMM_NN, .m = m, .n = n, .k = k,
-        .array = {C_mn, A_mk, B_kn}, .ld = {ldc, lda, ldb}, .pack = scratch,
-    };
-    return OP(gemm)(&call, 3, threads);
-}
-
-int OP(gemm_tn)(real *C_mn, int64_t ldc, const real *A_km, int64_t lda, const real *B_kn, int64_t ldb, int64_t m,
-                int64_t n, int64_t k, real *scratch, int32_t threads)
-{
-    fnn_call call = {
-        .family = FNN_FAMILY_GEMM_TN, .m = m, .n = n, .k = k,
-        .array = {C_mn, A_km, B_kn}, .ld = {ldc, lda, ldb}, .pack = scratch,
-    };
-    return OP(gemm)(&call, 3, threads);
-}
-
-int OP(gemm_nt)(real *C_mn, int64_t ldc, const real *A_mk, int64_t lda, const real *B_nk, int64_t ldb, int64_t m,
-                int64_t n, int64_t k, real *scratch, int32_t threads)
-{
-    fnn_call call = {
-        .family = FNN_FAMILY_GEMM_NT, .m = m, .n = n, .k = k,
-        .array = {C_mn, A_mk, B_nk}, .ld = {ldc, lda, ldb}, .pack = scratch,
-    };
-    return OP(gemm)(&call, 3, threads);
-}
-
-int OP(dense_forward)(real *Z_bo, int64_t ldz, const real *X_bi, int64_t ldx, const real *W_io, int64_t ldw,
-                      const real *b_o, int64_t b, int64_t o, int64_t i, real *scratch, int32_t threads)
-{
-    fnn_call call = {
-        .family = FNN_FAMILY_DENSE_FORWARD, .m = b, .n = o, .k = i,
-        .array = {Z_bo, X_bi, W_io, b_o}, .ld = {ldz, ldx, ldw}, .pack = scratch,
-    };
-    return OP(gemm)(&call, 4, threads);
-}
-
-int OP(bias_backward)(real *db_o, const real *dZ_bo, int64_t ldz, int64_t b, int64_t o, int32_t threads)
-{
-    fnn_call call = {
-        .family = FNN_FAMILY_BIAS_BACKWARD, .m = b, .n = o, .array = {db_o, dZ_bo}, .ld = {0, ldz},
-    };
-    return OP(call)(&call, 2, threads);
-}
-
-int OP(activation_forward)(real *A_bo, int64_t lda, const real *Z_bo, int64_t ldz, int64_t b, int64_t o, int32_t code,
-                           double p, int32_t threads)
-{
-    fnn_call call = {
-        .family = FNN_FAMILY_ACTIVATION_FORWARD, .code = code, .m = b, .n = o,
-        .array = {A_bo, Z_bo}, .ld = {lda, ldz}, .scalar = {p},
-    };
-    return OP(coded_call)(&call, 0, FNN_ACTIVATION_COUNT, 2, threads);
-}
-
-int OP(activation_backward)(real *dZ_bo, int64_t ldz, const real *dA_bo, int64_t lda, const real *S_bo, int64_t lds,
-                            int64_t b, int64_t o, int32_t code, double p, int32_t threads)
-{
-    fnn_call call = {
-        .family = FNN_FAMILY_ACTIVATION_BACKWARD, .code = code, .m = b, .n = o,
-        .array = {dZ_bo, dA_bo, S_bo}, .ld = {ldz, lda, lds}, .scalar = {p},
-    };
-    return OP(coded_call)(&call, 0, FNN_ACTIVATION_COUNT, 3, threads);
-}
-
-int OP(softmax_forward)(real *P_bc, int64_t ldp, const real *Z_bc, int64_t ldz, int64_t b, int64_t c, int32_t threads)
-{
-    fnn_call call = {
-        .family = FNN_FAMILY_SOFTMAX_FORWARD, .m = b, .n = c, .array = {P_bc, Z_bc}, .ld = {ldp, ldz},
-    };
-    return OP(call)(&call, 2, threads);
-}
-
-int OP(softmax_backward)(real *dZ_bc, int64_t ldz, const real *dP_bc, int64_t ld_dp, const real *P_bc, int64_t ldp,
-                         int64_t b, int64_t c, int32_t threads)
-{
-    fnn_call call = {
-        .family = FNN_FAMILY_SOFTMAX_BACKWARD, .m = b, .n = c,
-        .array = {dZ_bc, dP_bc, P_bc}, .ld = {ldz, ld_dp, ldp},
-    };
-    return OP(call)(&call, 3, threads);
-}
-
-int OP(loss_forward)(real *l_b, int64_t ldl, const real *A_bc, int64_t lda, const real *Y_bc, int64_t ldy, int64_t b,
-                     int64_t c, int32_t code, double p, double keep, double add, int32_t threads)
-{
-    fnn_call call = {
-        .family = FNN_FAMILY_LOSS_FORWARD, .code = code, .m = b, .n = c,
-        .array = {l_b, A_bc, Y_bc}, .ld = {ldl, lda, ldy}, .scalar = {p, keep, add},
-    };
-    return OP(coded_call)(&call, 0, FNN_LOGITS, 3, threads);
-}
-
-int OP(loss_backward)(real *dA_bc, int64_t ldd, const real *A_bc, int64_t lda, const real *Y_bc, int64_t ldy,
-                      const real *s_b, int64_t lds, int64_t b, int64_t c, int32_t code, double p, double keep,
-                      double add, int32_t threads)
-{
-    fnn_call call = {
-        .family = FNN_FAMILY_LOSS_BACKWARD, .code = code, .m = b, .n = c,
-        .array = {dA_bc, A_bc, Y_bc, s_b}, .ld = {ldd, lda, ldy, lds}, .scalar = {p, keep, add},
-    };
-    return OP(coded_call)(&call, 0, FNN_LOGITS, 4, threads);
-}
-
-int OP(crossentropy_forward)(real *l_b, int64_t ldl, real *P_bc, int64_t ldp, const real *Z_bc, int64_t ldz,
-                             const real *Y_bc, int64_t ldy, int64_t b, int64_t c, int32_t code, double keep, double add,
-                             int32_t threads)
-{
-    fnn_call call = {
-        .family = FNN_FAMILY_CROSSENTROPY_FORWARD, .code = code, .m = b, .n = c,
-        .array = {l_b, P_bc, Z_bc, Y_bc}, .ld = {ldl, ldp, ldz, ldy}, .scalar = {keep, add},
-    };
-    return OP(coded_call)(&call, FNN_LOGITS, FNN_LOSS_COUNT, 4, threads);
-}
-
-int OP(crossentropy_backward)(real *dZ_bc, int64_t ldz, const real *P_bc, int64_t ldp, const real *Y_bc, int64_t ldy,
-                              const real *s_b, int64_t lds, int64_t b, int64_t c, int32_t code, double keep, double add,
-                              int32_t threads)
-{
-    fnn_call call = {
-        .family = FNN_FAMILY_CROSSENTROPY_BACKWARD, .code = code, .m = b, .n = c,
-        .array = {dZ_bc, P_bc, Y_bc, s_b}, .ld = {ldz, ldp, ldy, lds}, .scalar = {keep, add},
-    };
-    return OP(coded_call)(&call, FNN_LOGITS, FNN_LOSS_COUNT, 4, threads);
-}
-
-int OP(metric)(real *r_b, int64_t ldr, const real *A_bc, int64_t lda, const real *Y_bc, int64_t ldy, int64_t b,
-               int64_t c, int32_t code, int32_t threads)
-{
-    fnn_call call = {
-        .family = FNN_FAMILY_METRIC, .code = code, .m = b, .n = c,
-        .array = {r_b, A_bc, Y_bc}, .ld = {ldr, lda, ldy},
-    };
-    return OP(coded_call)(&call, FNN_ACCURACY, FNN_METRIC_r2_score, 3, threads);
-}
-
-int OP(r2_sums)(double *total, const real *A_bc, int64_t lda, const real *Y_bc, int64_t ldy, const real *w_b,
-                int64_t ldw, int64_t b, int64_t c, int32_t threads)
-{
-    fnn_call call = {
-        .family = FNN_FAMILY_R2_SUMS, .m = b, .n = c, .array = {total, A_bc, Y_bc, w_b}, .ld = {0, lda, ldy, ldw},
-    };
-    return OP(call)(&call, 4, threads);
-}
-
-int OP(weighted_sum)(double *total, const real *l_b, int64_t ldl, const real *w_b, int64_t ldw, int64_t b,
-                     int32_t threads)
-{
-    fnn_call call = {
-        .family = FNN_FAMILY_WEIGHTED_SUM, .m = b, .n = 1, .array = {total, l_b, w_b}, .ld = {0, ldl, ldw},
-    };
-    return OP(call)(&call, 3, threads);
-}
-
-int OP(row_scale)(real *s_b, int64_t lds, const real *w_b, int64_t ldw, int64_t b, double factor, int32_t threads)
-{
-    fnn_call call = {
-        .family = FNN_FAMILY_ROW_SCALE, .m = b, .n = 1, .array = {s_b, w_b}, .ld = {lds, ldw}, .scalar = {factor},
-    };
-    return OP(call)(&call, 2, threads);
-}
-
-int OP(sum_abs)(double *total, const real *w_p, int64_t p, int32_t threads)
-{
-    fnn_call call = {.family = FNN_FAMILY_SUM_ABS, .m = 1, .n = p, .array = {total, w_p}};
-    return OP(call)(&call, 2, threads);
-}
-
-int OP(sum_squares)(double *total, const real *w_p, int64_t p, int32_t threads)
-{
-    fnn_call call = {.family = FNN_FAMILY_SUM_SQUARES, .m = 1, .n = p, .array = {total, w_p}};
-    return OP(call)(&call, 2, threads);
-}
-
-int OP(penalty_backward)(real *g_p, const real *w_p, int64_t p, double l1, double two_l2, int32_t threads)
-{
-    fnn_call call = {
-        .family = FNN_FAMILY_PENALTY_BACKWARD, .m = 1, .n = p, .array = {g_p, w_p}, .scalar = {l1, two_l2},
-    };
-    return OP(call)(&call, 2, threads);
-}
-
-int OP(decay_step)(real *theta_p, int64_t p, double factor, int32_t threads)
-{
-    fnn_call call = {.family = FNN_FAMILY_DECAY_STEP, .m = 1, .n = p, .array = {theta_p}, .scalar = {factor}};
-    return OP(call)(&call, 1, threads);
-}
-
-int OP(optimizer_step)(real *theta_p, real *m_p, real *v_p, real *u_p, const real *g_p, int64_t p, int32_t code,
-                       const double *h, int32_t threads)
-{
-    fnn_call call = {
-        .family = FNN_FAMILY_OPTIMIZER_STEP, .code = code, .m = 1, .n = p, .array = {theta_p, g_p, m_p, v_p, u_p},
-    };
-    if (h == NULL) {
-        return FNN_NULL;
+    const int64_t m = call->m, n = call->n, k = call->k, chunks = (k + FNN_K_CHUNK - 1) / FNN_K_CHUNK;
+    const int64_t ldb = call->ld[2];
+    const bool transposed = call->family == FNN_FAMILY_GEMM_NT;
+    int64_t first, last;
+    fnn_share(chunks, 1, member, team, &first, &last);
+    for (int64_t chunk = first; chunk < last; chunk++) {
+        const int64_t start = chunk * FNN_K_CHUNK;
+        FN(gemm)(scratch + FNN_PACK_SIZE + (chunk - first) * m * n, n, (const real *)call->array[1] + start * a_k,
+                 a_row, a_k, (const real *)call->array[2] + start * (transposed ? 1 : ldb), ldb, m, n,
+                 fnn_least(FNN_K_CHUNK, k - start), NULL, transposed ? FNN_TRANSPOSED : 0, scratch);
     }
-    memcpy(call.scalar, h, sizeof call.scalar);
-    return OP(coded_call)(&call, 0, FNN_OPTIMIZER_COUNT, 2 + fnn_slots(code), threads);
+    if (atomic_fetch_add_explicit(&sync->count, 1, memory_order_acq_rel) < team - 1) {
+        return;
+    }
+    for (int64_t other = 0; other < team; other++) {
+        const real *sums = (const real *)call->scratch + other * FNN_SCRATCH + FNN_PACK_SIZE;
+        fnn_share(chunks, 1, other, team, &first, &last);
+        for (int64_t chunk = first; chunk < last; chunk++) {
+            FN(add_chunk)(chunk == 0, (real *)call->array[0], call->ld[0], sums + (chunk - first) * m * n, m, n);
+        }
+    }
 }
 
-int OP(dropout)(real *A_bo, int64_t lda, const real *Z_bo, int64_t ldz, int64_t b, int64_t o, double rate,
-                int64_t seed, int64_t step, int64_t layer, int32_t threads)
+/* The GEMM rows: a member takes chunks of k, columns or rows of C. */
+INLINE void FN(operate_gemm)(const fnn_call *call, fnn_sync *sync, int64_t member, int64_t team)
 {
-    fnn_call call = {
-        .family = FNN_FAMILY_DROPOUT, .m = b, .n = o, .array = {A_bo, Z_bo}, .ld = {lda, ldz}, .scalar = {rate},
-        .seed = seed, .step = step, .layer = layer,
-    };
-    return OP(call)(&call, 2, threads);
+    const int64_t m = call->m, n = call->n, lda = call->ld[1], ldb = call->ld[2];
+    const bool transposed = call->family == FNN_FAMILY_GEMM_NT, columns = FN(by_columns)(call, team);
+    const bool bias = call->family == FNN_FAMILY_DENSE_FORWARD, transposed_a = call->family == FNN_FAMILY_GEMM_TN;
+    const int64_t a_row = transposed_a ? 1 : lda, a_k = transposed_a ? lda : 1;
+    real *scratch = (real *)call->scratch + member * FNN_SCRATCH;
+    int64_t first, last;
+    FN(expected)(scratch)->left = 0;
+    if (FN(shares_chunks)(call, team)) {
+        FN(operate_chunks)(call, sync, a_row, a_k, scratch, member, team);
+        return;
+    }
+    fnn_share(columns ? n : m, columns ? 2 * FNN_ROW_BLOCK : FNN_ROW_BLOCK, member, team, &first, &last);
+    if (last <= first) {
+        return;
+    }
+    const int64_t row = columns ? 0 : first, column = columns ? first : 0;
+    FN(gemm)(FN(at)(call, 0, row) + column, call->ld[0], (const real *)call->array[1] + row * a_row, a_row, a_k,
+             (const real *)call->array[2] + column * (transposed ? ldb : 1), ldb, columns ? m : last - first,
+             columns ? last - first : n, call->k, bias ? (const real *)call->array[3] + column : NULL,
+             (bias ? FNN_BIAS : 0) | (transposed ? FNN_TRANSPOSED : 0), scratch);
 }
 
-int OP(affine)(real *A_bo, int64_t lda, const real *Z_bo, int64_t ldz, int64_t b, int64_t o, double scale,
-               double offset, int32_t threads)
+/* Totals, whose order is fixed: one thread. */
+INLINE void FN(operate_totals)(const fnn_call *call)
 {
-    fnn_call call = {
-        .family = FNN_FAMILY_AFFINE, .m = b, .n = o, .array = {A_bo, Z_bo}, .ld = {lda, ldz}, .scalar = {scale, offset},
-    };
-    return OP(call)(&call, 2, threads);
+    double *total = (double *)call->array[0];
+    const int64_t *ld = call->ld;
+    const real *a = FN(at)(call, 1, 0), *b = FN(at)(call, 2, 0), *c = FN(at)(call, 3, 0);
+    switch (call->family) {
+    case FNN_FAMILY_R2_SUMS:
+        FN(r2_sums)(total, a, ld[1], b, ld[2], c, ld[3], call->m, call->n);
+        break;
+    case FNN_FAMILY_WEIGHTED_SUM:
+        *total = FN(weighted_sum)(*total, a, ld[1], b, ld[2], call->m);
+        break;
+    case FNN_FAMILY_SUM_ABS:
+        *total += FN(sum_abs)(a, call->n);
+        break;
+    default:
+        *total += FN(sum_squares)(a, call->n);
+        break;
+    }
 }
 
-int OP(batch_moments)(real *mean_o, real *var_o, const real *Z_bo, int64_t ldz, int64_t b, int64_t o, double inverse_b,
-                      int32_t threads)
+/* Columns first ... first + n - 1 of sums over the rows of a batch. */
+KERNEL void FN(sum_batch)(const fnn_call *call, real *sums, int64_t first, int64_t n, int64_t rows)
 {
-    fnn_call call = {
-        .family = FNN_FAMILY_BATCH_MOMENTS, .m = b, .n = o,
-        .array = {mean_o, var_o, Z_bo}, .ld = {0, 0, ldz}, .scalar = {inverse_b},
-    };
-    return OP(call)(&call, 3, threads);
+    const int64_t *ld = call->ld;
+    const real *b = FN(at)(call, 1, 0) + first, *c = FN(at)(call, 2, 0) + first;
+    switch (call->family) {
+    case FNN_FAMILY_BIAS_BACKWARD:
+        FN(bias_backward)(sums, b, ld[1], rows, n);
+        break;
+    case FNN_FAMILY_SCALE_BACKWARD:
+        FN(scale_backward)(sums, b, ld[1], c, ld[2], rows, n);
+        break;
+    default:
+        FN(vector_backward)(call->code, sums, b, ld[1], c, ld[2], rows, n);
+        break;
+    }
 }
 
-int OP(moving_average)(real *m_o, const real *x_o, int64_t o, double rate, int32_t threads)
+/* Statistics of a batch of so many rows, and what follows from them: a member takes columns. */
+KERNEL void FN(operate_columns)(const fnn_call *call, int64_t rows, int64_t member, int64_t team)
 {
-    fnn_call call = {.family = FNN_FAMILY_MOVING_AVERAGE, .m = 1, .n = o, .array = {m_o, x_o}, .scalar = {rate}};
-    return OP(call)(&call, 2, threads);
+    int64_t first, last;
+    fnn_share(call->n, FNN_ROW_BLOCK, member, team, &first, &last);
+    if (last <= first) {
+        return;
+    }
+    const int64_t n = last - first;
+    const real s = FN(first_scalar)(call, rows);
+    real *a = FN(at)(call, 0, 0) + first, *b = FN(at)(call, 1, 0) + first;
+    switch (call->family) {
+    case FNN_FAMILY_BATCH_MOMENTS:
+        FN(batch_moments)(a, b, FN(at)(call, 2, 0) + first, call->ld[2], rows, n, s);
+        break;
+    case FNN_FAMILY_INVERSE_DEVIATION:
+        FN(inverse_deviation)(call->code, a, b, n, s);
+        break;
+    case FNN_FAMILY_MOVING_AVERAGE:
+        FN(moving_average)(a, b, n, s);
+        break;
+    default:
+        FN(sum_batch)(call, a, first, n, rows);
+        break;
+    }
 }
 
-int OP(inverse_deviation)(real *inv_o, const real *var_o, int64_t o, int32_t code, double epsilon, int32_t threads)
+/* Elements of a row: each row apart, since a stride may lie between them. */
+INLINE void FN(operate_elements)(const fnn_call *call, int64_t row, int64_t n)
 {
-    fnn_call call = {
-        .family = FNN_FAMILY_INVERSE_DEVIATION, .code = code, .m = 1, .n = o,
-        .array = {inv_o, var_o}, .scalar = {epsilon},
-    };
-    return OP(coded_call)(&call, 0, FNN_DEVIATION_CODE_inverse_deviation_floor + 1, 2, threads);
+    const real s[2] = {(real)call->scalar[0], (real)call->scalar[1]};
+    real *a = FN(at)(call, 0, row), *b = FN(at)(call, 1, row), *c = FN(at)(call, 2, row);
+    switch (call->family) {
+    case FNN_FAMILY_ACTIVATION_FORWARD:
+        FN(activation_forward)(call->code, a, b, n, s[0]);
+        break;
+    case FNN_FAMILY_ACTIVATION_BACKWARD:
+        FN(activation_backward)(call->code, a, b, c, n, s[0]);
+        break;
+    case FNN_FAMILY_PENALTY_BACKWARD:
+        FN(penalty_backward)(a, b, n, s[0], s[1]);
+        break;
+    case FNN_FAMILY_AFFINE:
+        FN(affine)(a, b, n, s[0], s[1]);
+        break;
+    case FNN_FAMILY_ROW_SCALE:
+        FN(row_scale)(a, b, n, s[0]);
+        break;
+    case FNN_FAMILY_GRADIENT_SCALE:
+        FN(gradient_scale)(a, n, s[0]);
+        break;
+    case FNN_FAMILY_CLIP_VALUE:
+        FN(clip_value)(a, n, s[0]);
+        break;
+    case FNN_FAMILY_DECAY_STEP:
+        FN(decay_step)(a, n, s[0]);
+        break;
+    case FNN_FAMILY_OPTIMIZER_STEP: {
+        void *const slots[] = {c, FN(at)(call, 3, row), FN(at)(call, 4, row)};
+        FN(optimizer_step)(call->code, a, slots, 0, b, n, call->scalar, FNN_STEP_PREFETCH_BYTES);
+        break;
+    }
+    default:
+        break;
+    }
 }
 
-int OP(standardize_forward)(real *A_bo, int64_t lda, const real *Z_bo, int64_t ldz, const real *mean_o,
-                            const real *inv_o, const real *gamma_o, const real *beta_o, int64_t b, int64_t o,
-                            int32_t threads)
+/* Losses and metrics of rows. */
+INLINE void FN(operate_losses)(const fnn_call *call, int64_t first, int64_t rows)
 {
-    fnn_call call = {
-        .family = FNN_FAMILY_STANDARDIZE_FORWARD, .m = b, .n = o,
-        .array = {A_bo, Z_bo, mean_o, inv_o, gamma_o, beta_o}, .ld = {lda, ldz},
-    };
-    return OP(call)(&call, 6, threads);
+    const int64_t *ld = call->ld, n = call->n;
+    const real s[3] = {(real)call->scalar[0], (real)call->scalar[1], (real)call->scalar[2]};
+    const bool sparse = call->code != FNN_LOGITS;
+    real *a = FN(at)(call, 0, first), *b = FN(at)(call, 1, first), *c = FN(at)(call, 2, first);
+    const real *d = FN(at)(call, 3, first);
+    switch (call->family) {
+    case FNN_FAMILY_LOSS_FORWARD:
+        FN(loss_forward)(call->code, a, ld[0], b, ld[1], c, ld[2], rows, n, s[0], s[1], s[2]);
+        break;
+    case FNN_FAMILY_LOSS_BACKWARD:
+        FN(loss_backward)(call->code, a, ld[0], b, ld[1], c, ld[2], d, ld[3], rows, n, s[0], s[1], s[2]);
+        break;
+    case FNN_FAMILY_CROSSENTROPY_FORWARD:
+        FN(crossentropy_forward)(sparse, a, ld[0], b, ld[1], c, ld[2], d, ld[3], rows, n, s[0], s[1]);
+        break;
+    case FNN_FAMILY_CROSSENTROPY_BACKWARD:
+        FN(crossentropy_backward)(sparse, a, ld[0], b, ld[1], c, ld[2], d, ld[3], rows, n, s[0], s[1]);
+        break;
+    default:
+        FN(accuracy)(call->code, a, ld[0], b, ld[1], c, ld[2], rows, n);
+        break;
+    }
 }
 
-int OP(standardize_backward)(real *dZ_bo, int64_t ldz, const real *dA_bo, int64_t lda, const real *inv_o,
-                             const real *gamma_o, int64_t b, int64_t o, int32_t threads)
+/* Rows first ... first + rows - 1 of an instruction, in a batch of so many: whole rows, with vectors that serve each of
+ * them, or elements, which may be those of all rows at once. */
+KERNEL void FN(operate_rows)(const fnn_call *call, int64_t first, int64_t rows, int64_t batch_rows)
 {
-    fnn_call call = {
-        .family = FNN_FAMILY_STANDARDIZE_BACKWARD, .m = b, .n = o,
-        .array = {dZ_bo, dA_bo, inv_o, gamma_o}, .ld = {ldz, lda},
-    };
-    return OP(call)(&call, 4, threads);
+    const int64_t *ld = call->ld, n = call->n;
+    const real s[2] = {FN(first_scalar)(call, batch_rows), (real)call->scalar[1]};
+    real *a = FN(at)(call, 0, first), *b = FN(at)(call, 1, first), *c = FN(at)(call, 2, first);
+    const real *d = FN(at)(call, 3, first);
+    /* What has no rows. */
+    const real *v2 = call->array[2], *v3 = call->array[3], *v4 = call->array[4], *v5 = call->array[5];
+    const real *v6 = call->array[6];
+    switch (call->family) {
+    case FNN_FAMILY_SOFTMAX_FORWARD:
+        FN(softmax_forward)(a, ld[0], b, ld[1], rows, n);
+        break;
+    case FNN_FAMILY_SOFTMAX_BACKWARD:
+        FN(softmax_backward)(a, ld[0], b, ld[1], c, ld[2], rows, n);
+        break;
+    case FNN_FAMILY_STANDARDIZE_FORWARD:
+        FN(standardize_forward)(a, ld[0], b, ld[1], v2, v3, v4, v5, rows, n);
+        break;
+    case FNN_FAMILY_STANDARDIZE_BACKWARD:
+        FN(standardize_backward)(a, ld[0], b, ld[1], v2, v3, rows, n);
+        break;
+    case FNN_FAMILY_BATCH_NORM_FORWARD:
+        FN(batch_norm_forward)(a, ld[0], b, ld[1], c, ld[2], v3, v4, v5, v6, rows, n);
+        break;
+    case FNN_FAMILY_BATCH_NORM_BACKWARD:
+        FN(batch_norm_backward)(a, ld[0], b, ld[1], c, ld[2], v3, v4, v5, v6, rows, n, s[0]);
+        break;
+    case FNN_FAMILY_LAYER_NORM_FORWARD:
+        FN(layer_norm_forward)(a, ld[0], b, ld[1], c, ld[2], d, ld[3], v4, v5, rows, n, s[0], s[1]);
+        break;
+    case FNN_FAMILY_LAYER_NORM_BACKWARD:
+        FN(layer_norm_backward)(a, ld[0], b, ld[1], c, ld[2], d, ld[3], v4, rows, n, s[0]);
+        break;
+    case FNN_FAMILY_ROW_WISE_FORWARD:
+        FN(row_wise_forward)(call->code, a, ld[0], b, ld[1], v2, v3, rows, n, call->scalar);
+        break;
+    case FNN_FAMILY_ROW_WISE_BACKWARD:
+        FN(row_wise_backward)(call->code, a, ld[0], b, ld[1], c, ld[2], v3, v4, rows, n, call->scalar);
+        break;
+    case FNN_FAMILY_DROPOUT:
+        FN(dropout_rows)(a, ld[0], b, ld[1], NULL, 0, first, first + rows, n, call->scalar[0], call->seed,
+                         call->step, call->layer);
+        break;
+    default:
+        if (call->flat) {
+            FN(operate_elements)(call, first, rows * ld[0]);
+        } else {
+            for (int64_t row = first; row < first + rows; row++) {
+                FN(operate_elements)(call, row, n);
+            }
+        }
+        break;
+    }
 }
 
-int OP(batch_norm_forward)(real *A_bo, int64_t lda, real *N_bo, int64_t ldn, const real *Z_bo, int64_t ldz,
-                           const real *mean_o, const real *inv_o, const real *gamma_o, const real *beta_o, int64_t b,
-                           int64_t o, int32_t threads)
+KERNEL void FN(operate)(void *context, fnn_sync *sync, int64_t member, int64_t team)
 {
-    fnn_call call = {
-        .family = FNN_FAMILY_BATCH_NORM_FORWARD, .m = b, .n = o,
-        .array = {A_bo, N_bo, Z_bo, mean_o, inv_o, gamma_o, beta_o}, .ld = {lda, ldn, ldz},
-    };
-    return OP(call)(&call, 7, threads);
-}
-
-int OP(scale_backward)(real *dg_o, const real *dA_bo, int64_t lda, const real *N_bo, int64_t ldn, int64_t b, int64_t o,
-                       int32_t threads)
-{
-    fnn_call call = {
-        .family = FNN_FAMILY_SCALE_BACKWARD, .m = b, .n = o, .array = {dg_o, dA_bo, N_bo}, .ld = {0, lda, ldn},
-    };
-    return OP(call)(&call, 3, threads);
-}
-
-int OP(batch_norm_backward)(real *dZ_bo, int64_t ldz, const real *dA_bo, int64_t lda, const real *N_bo, int64_t ldn,
-                            const real *inv_o, const real *gamma_o, const real *db_o, const real *dg_o, int64_t b,
-                            int64_t o, double inverse_b, int32_t threads)
-{
-    fnn_call call = {
-        .family = FNN_FAMILY_BATCH_NORM_BACKWARD, .m = b, .n = o,
-        .array = {dZ_bo, dA_bo, N_bo, inv_o, gamma_o, db_o, dg_o}, .ld = {ldz, lda, ldn}, .scalar = {inverse_b},
-    };
-    return OP(call)(&call, 7, threads);
-}
-
-int OP(layer_norm_forward)(real *A_bo, int64_t lda, real *N_bo, int64_t ldn, real *inv_b, int64_t ldi,
-                           const real *Z_bo, int64_t ldz, const real *gamma_o, const real *beta_o, int64_t b, int64_t o,
-                           double epsilon, double inverse_o, int32_t threads)
-{
-    fnn_call call = {
-        .family = FNN_FAMILY_LAYER_NORM_FORWARD, .m = b, .n = o, .array = {A_bo, N_bo, inv_b, Z_bo, gamma_o, beta_o},
-        .ld = {lda, ldn, ldi, ldz}, .scalar = {epsilon, inverse_o},
-    };
-    return OP(call)(&call, 6, threads);
-}
-
-int OP(layer_norm_backward)(real *dZ_bo, int64_t ldz, const real *dA_bo, int64_t lda, const real *N_bo, int64_t ldn,
-                            const real *inv_b, int64_t ldi, const real *gamma_o, int64_t b, int64_t o, double inverse_o,
-                            int32_t threads)
-{
-    fnn_call call = {
-        .family = FNN_FAMILY_LAYER_NORM_BACKWARD, .m = b, .n = o,
-        .array = {dZ_bo, dA_bo, N_bo, inv_b, gamma_o}, .ld = {ldz, lda, ldn, ldi}, .scalar = {inverse_o},
-    };
-    return OP(call)(&call, 5, threads);
-}
-
-int OP(clip_value)(real *g_p, int64_t p, double limit, int32_t threads)
-{
-    fnn_call call = {.family = FNN_FAMILY_CLIP_VALUE, .m = 1, .n = p, .array = {g_p}, .scalar = {limit}};
-    return OP(call)(&call, 1, threads);
-}
-
-int OP(gradient_scale)(real *g_p, int64_t p, double factor, int32_t threads)
-{
-    fnn_call call = {.family = FNN_FAMILY_GRADIENT_SCALE, .m = 1, .n = p, .array = {g_p}, .scalar = {factor}};
-    return OP(call)(&call, 1, threads);
+    const fnn_call *call = context;
+    int64_t first, last;
+    fnn_share(call->m, 1, member, team, &first, &last);
+    switch (call->family) {
+    case FNN_FAMILY_GEMM_NN:
+    case FNN_FAMILY_GEMM_TN:
+    case FNN_FAMILY_GEMM_NT:
+    case FNN_FAMILY_DENSE_FORWARD:
+        FN(operate_gemm)(call, sync, member, team);
+        break;
+    case FNN_FAMILY_BIAS_BACKWARD:
+    case FNN_FAMILY_SCALE_BACKWARD:
+    case FNN_FAMILY_VECTOR_BACKWARD:
+    case FNN_FAMILY_BATCH_MOMENTS:
+    case FNN_FAMILY_INVERSE_DEVIATION:
+    case FNN_FAMILY_MOVING_AVERAGE:
+        FN(operate_columns)(call, call->m, member, team);
+        break;
+    case FNN_FAMILY_R2_SUMS:
+    case FNN_FAMILY_WEIGHTED_SUM:
+    case FNN_FAMILY_SUM_ABS:
+    case FNN_FAMILY_SUM_SQUARES:
+        if (member == 0) {
+            FN(operate_totals)(call);
+        }
+        break;
+    case FNN_FAMILY_LOSS_FORWARD:
+    case FNN_FAMILY_LOSS_BACKWARD:
+    case FNN_FAMILY_CROSSENTROPY_FORWARD:
+    case FNN_FAMILY_CROSSENTROPY_BACKWARD:
+    case FNN_FAMILY_METRIC:
+        if (last > first) {
+            FN(operate_losses)(call, first, last - first);
+        }
+        break;
+    default:
+        if (last > first) {
+            FN(operate_rows)(call, first, last - first, call->m);
+        }
+        break;
+    }
 }
 
 #endif

@@ -7,22 +7,29 @@
 
 #else
 
+/* The totals of the blocks that penalties are summed in. */
+INLINE double *FN(block_totals)(const fnn_program *program)
+{
+    return (double *)(void *)((real *)program->workspace + program->loss[FNN_LOSS_ENTRY_BLOCK_TOTALS]);
+}
+
 /* A member's blocks of sum |w| and sum w^2 over the regularised parameters. A factor of 0 is skipped, not multiplied: w
  * may be infinite. */
-KERNEL void FN(penalty_blocks)(const fnn_program *program, int64_t member, int64_t team)
+KERNEL void FN(penalty_blocks)(const fnn_member *m)
 {
-    double *totals = (double *)((real *)program->workspace + program->loss[FNN_LOS_BLOCK_TOTALS]);
+    const fnn_program *program = m->program;
+    double *totals = FN(block_totals)(program);
     for (int64_t number = 0; number < program->parameter_count; number++) {
-        const int64_t *row = program->parameters + number * FNN_PAR_WIDTH;
-        if (row[FNN_PAR_PENALTY] < 0) {
+        const int64_t *row = program->parameters + number * FNN_PARAMETER_WIDTH;
+        if (row[FNN_PARAMETER_PENALTY] < 0) {
             continue;
         }
-        const real *w = (const real *)program->theta + row[FNN_PAR_OFFSET];
-        const int64_t n = row[FNN_PAR_ROWS] * row[FNN_PAR_COLUMNS];
+        const real *w = (const real *)program->theta + row[FNN_PARAMETER_OFFSET];
+        const int64_t n = row[FNN_PARAMETER_ROWS] * row[FNN_PARAMETER_COLUMNS];
         int64_t first, last;
-        fnn_share(n, FNN_BLOCK, member, team, &first, &last);
+        fnn_share(n, FNN_BLOCK, m->number, m->team, &first, &last);
         for (int power = 1; power <= 2; power++) {
-            if (program->constants[row[FNN_PAR_PENALTY] + power - 1] != 0.0) {
+            if (program->constants[row[FNN_PARAMETER_PENALTY] + power - 1] != 0.0) {
                 for (int64_t start = first; start < last; start += FNN_BLOCK) {
                     const int64_t size = fnn_least(FNN_BLOCK, last - start);
                     totals[start / FNN_BLOCK] = (power == 1 ? FN(sum_abs) : FN(sum_squares))(w + start, size);
@@ -36,13 +43,13 @@ KERNEL void FN(penalty_blocks)(const fnn_program *program, int64_t member, int64
 /* l1 sum |w| + l2 sum w^2 of the blocks that all members have summed. */
 KERNEL double FN(penalty)(const fnn_program *program)
 {
-    const double *totals = (const double *)((const real *)program->workspace + program->loss[FNN_LOS_BLOCK_TOTALS]);
+    const double *totals = FN(block_totals)(program);
     double penalty = 0.0;
     for (int64_t number = 0; number < program->parameter_count; number++) {
-        const int64_t *row = program->parameters + number * FNN_PAR_WIDTH;
-        const int64_t blocks = (row[FNN_PAR_ROWS] * row[FNN_PAR_COLUMNS] + FNN_BLOCK - 1) / FNN_BLOCK;
-        for (int power = 1; row[FNN_PAR_PENALTY] >= 0 && power <= 2; power++) {
-            const double factor = program->constants[row[FNN_PAR_PENALTY] + power - 1];
+        const int64_t *row = program->parameters + number * FNN_PARAMETER_WIDTH;
+        const int64_t blocks = (row[FNN_PARAMETER_ROWS] * row[FNN_PARAMETER_COLUMNS] + FNN_BLOCK - 1) / FNN_BLOCK;
+        for (int power = 1; row[FNN_PARAMETER_PENALTY] >= 0 && power <= 2; power++) {
+            const double factor = program->constants[row[FNN_PARAMETER_PENALTY] + power - 1];
             if (factor != 0.0) {
                 double sum = 0.0;
                 for (int64_t block = 0; block < blocks; block++) {

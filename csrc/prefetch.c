@@ -3,12 +3,12 @@
  */
 #include "internal.h"
 
-void fnn_expect(fnn_expected *expected, const fnn_program *program, const fnn_data *data, int64_t batch_start,
-                int64_t member, int64_t team)
+void fnn_expect(fnn_expected *expected, const fnn_member *m, int64_t batch_start)
 {
-    const int64_t bytes = program->features * data->x_element;
+    const fnn_data *data = m->data;
+    const int64_t bytes = m->program->features * data->x_element;
     int64_t first, last;
-    fnn_share(fnn_least(data->batch, data->rows - batch_start), FNN_ROW_BLOCK, member, team, &first, &last);
+    fnn_share(fnn_least(data->batch, data->rows - batch_start), FNN_ROW_BLOCK, m->number, m->team, &first, &last);
     expected->left = 0;
     if (data->order != NULL && bytes > 0 && bytes <= FNN_SAMPLE_BYTES && (last - first) * bytes <= FNN_L2_BYTES) {
         *expected = (fnn_expected){

@@ -14,7 +14,7 @@ static int check_update(const fnn_program *p)
     if (p->optimizer == NULL || p->scalars == NULL || p->counters == NULL) {
         return FNN_NULL;
     }
-    const int64_t code = p->optimizer[FNN_OPT_CODE], clip = p->optimizer[FNN_OPT_CLIP];
+    const int64_t code = p->optimizer[FNN_OPTIMIZER_ENTRY_CODE], clip = p->optimizer[FNN_OPTIMIZER_ENTRY_CLIP];
     if (code < 0 || code >= FNN_OPTIMIZER_COUNT || clip < FNN_CLIP_NONE || clip > FNN_CLIP_GLOBAL_NORM) {
         return FNN_BAD_CODE;
     }
@@ -26,18 +26,36 @@ static int check_update(const fnn_program *p)
     return FNN_OK;
 }
 
+/* What a call of an instruction must have. */
+static int check_call(const fnn_call *call)
+{
+    const int32_t code = call->code, family = call->family;
+    const bool activation = family == FNN_FAMILY_ACTIVATION_FORWARD || family == FNN_FAMILY_ACTIVATION_BACKWARD;
+    const bool row_wise = family == FNN_FAMILY_ROW_WISE_FORWARD || family == FNN_FAMILY_ROW_WISE_BACKWARD;
+    if (family >= FNN_FAMILY_COUNT || (activation && (code < 0 || code >= FNN_ACTIVATION_COUNT)) ||
+        (row_wise && (code < 0 || code >= FNN_ROW_WISE_COUNT))) {
+        return FNN_BAD_CODE;
+    }
+    return call->array[0] == NULL || call->array[1] == NULL ? FNN_NULL : call->n < 0 ? FNN_BAD_SIZE : FNN_OK;
+}
+
 /* What running the instructions must have. */
 static int check_instructions(const fnn_program *p)
 {
+    if (p->calls == NULL || p->gradients == NULL) {
+        return FNN_NULL;
+    }
     for (int64_t number = 0; number < p->instruction_count; number++) {
-        const int64_t *at = p->instructions + number * FNN_I_WIDTH, kind = at[FNN_I_KIND];
-        const bool activation = kind == FNN_KIND_ACTIVATION;
-        if (kind < FNN_KIND_DENSE || kind > FNN_KIND_LAYER_NORM ||
-            (activation && (at[FNN_I_CODE] < 0 || at[FNN_I_CODE] >= FNN_ACTIVATION_COUNT))) {
+        const int64_t kind = p->instructions[number * FNN_COLUMN_WIDTH + FNN_COLUMN_KIND];
+        const fnn_call *calls = p->calls + number * FNN_SLOT_WIDTH;
+        if (kind < FNN_KIND_DENSE || kind > FNN_KIND_ROW_WISE) {
             return FNN_BAD_CODE;
         }
-        if ((kind == FNN_KIND_STANDARDIZE || kind == FNN_KIND_BATCH_NORM) && p->statistics == NULL) {
-            return FNN_NULL;
+        for (int slot = 0; slot < FNN_SLOT_WIDTH; slot++) {
+            const int status = calls[slot].family < 0 ? FNN_OK : check_call(&calls[slot]);
+            if (status != FNN_OK) {
+                return status;
+            }
         }
     }
     return FNN_OK;
@@ -61,7 +79,7 @@ static int check_steps(const fnn_run *run)
         p->counters == NULL || d->y == NULL || run->sums == NULL) {
         return FNN_NULL;
     }
-    if (!known_dtype(d->y_code) || p->loss[FNN_LOS_CODE] < 0 || p->loss[FNN_LOS_CODE] >= FNN_LOSS_COUNT) {
+    if (!known_dtype(d->y_code) || p->loss[FNN_LOSS_ENTRY_CODE] < 0 || p->loss[FNN_LOSS_ENTRY_CODE] >= FNN_LOSS_COUNT) {
         return FNN_BAD_CODE;
     }
     if (d->batch < 1 || fnn_least(d->batch, d->rows) > p->capacity || run->first < 0 ||
@@ -90,6 +108,9 @@ static int check_program(const fnn_run *run, int32_t threads)
         p->gradient == NULL) {
         return FNN_NULL;
     }
+    if (updates && fnn_clips_norms(p) && p->norms == NULL) {
+        return FNN_NULL;
+    }
     if (run->mode == FNN_MODE_UPDATE) {
         return FNN_OK;
     }
@@ -112,7 +133,7 @@ static int OP(program)(fnn_run *run, int32_t threads)
     const int32_t team = threads > 1 ? threads : 1;
     const int status = check_program(run, team);
     if (status == FNN_OK) {
-        fnn_launch(OP(workers)()->run, run, team);
+        fnn_launch(OP(workers)()->work, run, team);
     }
     return status;
 }

@@ -1,4 +1,4 @@
-/* Operations of the table, as every thread of a team runs them on its share of a call. */
+/* What a team's threads run: a program of network.c, or a scan of data. */
 #ifndef FNN_LEVEL
 
 #include "internal.h"
@@ -7,285 +7,7 @@
 
 #else
 
-/* Row `row` of array `number`. */
-INLINE real *FN(at)(const fnn_call *call, int number, int64_t row)
-{
-    return call->array[number] == NULL ? NULL : (real *)call->array[number] + row * call->ld[number];
-}
-
-/* Whether members take columns of C, and each packs or reads its own part of B: else rows. Columns cost a line of memory
- * that two threads write in every row of C, unless it begins with a line, so a C that is not wide goes by rows where
- * those of a member repay all of B. */
-INLINE bool FN(by_columns)(const fnn_call *call, int64_t team)
-{
-    const int64_t enough = call->family == FNN_FAMILY_GEMM_NT ? FNN_COLUMN_ROWS_NT : FNN_COLUMN_ROWS;
-    return call->n >= call->m && (call->n > 2 * call->m || call->m < team * enough);
-}
-
-/* Whether a member takes chunks of k: where C is too small for the team, or is one row, or column, whose pieces are
- * short. */
-INLINE bool FN(shares_chunks)(const fnn_call *call, int64_t team)
-{
-    const int64_t m = call->m, n = call->n, chunks = (call->k + FNN_K_CHUNK - 1) / FNN_K_CHUNK;
-    const int64_t unit = FN(by_columns)(call, team) ? 2 * FNN_ROW_BLOCK : FNN_ROW_BLOCK, most = fnn_greatest(m, n);
-    const bool lone = (m == 1 && call->family != FNN_FAMILY_GEMM_NT) || (n == 1 && call->family == FNN_FAMILY_GEMM_TN);
-    const bool few = (team - 1) * unit >= most || (lone && most * (int64_t)sizeof(real) < team * FNN_PIECE_BYTES);
-    return team > 1 && chunks > 1 && few && call->family != FNN_FAMILY_DENSE_FORWARD &&
-           m * n * ((chunks + team - 1) / team) <= FNN_SCRATCH - FNN_PACK_SIZE;
-}
-
-/* C = P, or C + P, by rows. */
-INLINE void FN(add_chunk)(const bool first, real *C, int64_t ldc, const real *P, int64_t m, int64_t n)
-{
-    for (int64_t row = 0; row < m; row++) {
-        for (int64_t j = 0; j < n; j += W) {
-            const V p = LOAD_FIRST(P + row * n + j, n - j);
-            real *c = C + row * ldc + j;
-            STORE_FIRST(c, first ? p : LOAD_FIRST(c, n - j) + p, n - j);
-        }
-    }
-}
-
-/* A GEMM by chunks of k, whose sums wait in the scratch; the member that finishes last adds them in order. */
-INLINE void FN(operate_chunks)(const fnn_call *call, fnn_sync *sync, int64_t a_row, int64_t a_k, real *pack,
-                               int64_t member, int64_t team)
-{
-    const int64_t m = call->m, n = call->n, k = call->k, chunks = (k + FNN_K_CHUNK - 1) / FNN_K_CHUNK;
-    const int64_t ldb = call->ld[2];
-    const bool transposed = call->family == FNN_FAMILY_GEMM_NT;
-    int64_t first, last;
-    fnn_share(chunks, 1, member, team, &first, &last);
-    for (int64_t chunk = first; chunk < last; chunk++) {
-        const int64_t start = chunk * FNN_K_CHUNK;
-        FN(gemm)(pack + FNN_PACK_SIZE + (chunk - first) * m * n, n, (const real *)call->array[1] + start * a_k, a_row,
-                 a_k, (const real *)call->array[2] + start * (transposed ? 1 : ldb), ldb, m, n,
-                 fnn_least(FNN_K_CHUNK, k - start), NULL, transposed ? FNN_TRANSPOSED : 0, pack);
-    }
-    if (atomic_fetch_add_explicit(&sync->count, 1, memory_order_acq_rel) < team - 1) {
-        return;
-    }
-    for (int64_t other = 0; other < team; other++) {
-        const real *sums = (const real *)call->pack + other * FNN_SCRATCH + FNN_PACK_SIZE;
-        fnn_share(chunks, 1, other, team, &first, &last);
-        for (int64_t chunk = first; chunk < last; chunk++) {
-            FN(add_chunk)(chunk == 0, (real *)call->array[0], call->ld[0], sums + (chunk - first) * m * n, m, n);
-        }
-    }
-}
-
-/* The GEMM rows: a member takes chunks of k, columns or rows of C. */
-INLINE void FN(operate_gemm)(const fnn_call *call, fnn_sync *sync, int64_t member, int64_t team)
-{
-    const int64_t m = call->m, n = call->n, lda = call->ld[1], ldb = call->ld[2];
-    const bool transposed = call->family == FNN_FAMILY_GEMM_NT, columns = FN(by_columns)(call, team);
-    const bool bias = call->family == FNN_FAMILY_DENSE_FORWARD, turned = call->family == FNN_FAMILY_GEMM_TN;
-    const int64_t a_row = turned ? 1 : lda, a_k = turned ? lda : 1;
-    real *pack = (real *)call->pack + member * FNN_SCRATCH;
-    int64_t first, last;
-    FN(expected)(pack)->left = 0;
-    if (FN(shares_chunks)(call, team)) {
-        FN(operate_chunks)(call, sync, a_row, a_k, pack, member, team);
-        return;
-    }
-    fnn_share(columns ? n : m, columns ? 2 * FNN_ROW_BLOCK : FNN_ROW_BLOCK, member, team, &first, &last);
-    if (last <= first) {
-        return;
-    }
-    const int64_t row = columns ? 0 : first, column = columns ? first : 0;
-    FN(gemm)(FN(at)(call, 0, row) + column, call->ld[0], (const real *)call->array[1] + row * a_row, a_row, a_k,
-             (const real *)call->array[2] + column * (transposed ? ldb : 1), ldb, columns ? m : last - first,
-             columns ? last - first : n, call->k, bias ? (const real *)call->array[3] + column : NULL,
-             (bias ? FNN_BIAS : 0) | (transposed ? FNN_TRANSPOSED : 0), pack);
-}
-
-/* Totals, whose order is fixed: one thread. */
-INLINE void FN(operate_totals)(const fnn_call *call)
-{
-    double *total = (double *)call->array[0];
-    const int64_t *ld = call->ld;
-    const real *a = FN(at)(call, 1, 0), *b = FN(at)(call, 2, 0), *c = FN(at)(call, 3, 0);
-    switch (call->family) {
-    case FNN_FAMILY_R2_SUMS:
-        FN(r2_sums)(total, a, ld[1], b, ld[2], c, ld[3], call->m, call->n);
-        break;
-    case FNN_FAMILY_WEIGHTED_SUM:
-        *total = FN(weighted_sum)(*total, a, ld[1], b, ld[2], call->m);
-        break;
-    case FNN_FAMILY_SUM_ABS:
-        *total += FN(sum_abs)(a, call->n);
-        break;
-    default:
-        *total += FN(sum_squares)(a, call->n);
-        break;
-    }
-}
-
-/* Sums over the batch: a member takes columns. */
-INLINE void FN(operate_columns)(const fnn_call *call, int64_t member, int64_t team)
-{
-    const int64_t *ld = call->ld;
-    int64_t first, last;
-    fnn_share(call->n, FNN_ROW_BLOCK, member, team, &first, &last);
-    if (last <= first) {
-        return;
-    }
-    real *a = FN(at)(call, 0, 0) + first, *b = FN(at)(call, 1, 0) + first;
-    const int64_t n = last - first;
-    switch (call->family) {
-    case FNN_FAMILY_BIAS_BACKWARD:
-        FN(bias_backward)(a, b, ld[1], call->m, n);
-        break;
-    case FNN_FAMILY_SCALE_BACKWARD:
-        FN(scale_backward)(a, b, ld[1], FN(at)(call, 2, 0) + first, ld[2], call->m, n);
-        break;
-    default:
-        FN(batch_moments)(a, b, FN(at)(call, 2, 0) + first, ld[2], call->m, n, (real)call->scalar[0]);
-        break;
-    }
-}
-
-/* Operations on rows, or on one row of p elements: each row apart, since a stride may lie between them. */
-INLINE void FN(operate_row)(const fnn_call *call, int64_t row)
-{
-    const int64_t n = call->n;
-    const real s[2] = {(real)call->scalar[0], (real)call->scalar[1]};
-    real *a = FN(at)(call, 0, row), *b = FN(at)(call, 1, row), *c = FN(at)(call, 2, row);
-    switch (call->family) {
-    case FNN_FAMILY_ACTIVATION_FORWARD:
-        FN(activation_forward)(call->code, a, b, n, s[0]);
-        break;
-    case FNN_FAMILY_ACTIVATION_BACKWARD:
-        FN(activation_backward)(call->code, a, b, c, n, s[0]);
-        break;
-    case FNN_FAMILY_PENALTY_BACKWARD:
-        FN(penalty_backward)(a, b, n, s[0], s[1]);
-        break;
-    case FNN_FAMILY_ROW_SCALE:
-        FN(row_scale)(a, b, n, s[0]);
-        break;
-    case FNN_FAMILY_DECAY_STEP:
-        FN(decay_step)(a, n, s[0]);
-        break;
-    case FNN_FAMILY_AFFINE:
-        FN(affine)(a, b, n, s[0], s[1]);
-        break;
-    case FNN_FAMILY_MOVING_AVERAGE:
-        FN(moving_average)(a, b, n, s[0]);
-        break;
-    case FNN_FAMILY_INVERSE_DEVIATION:
-        FN(inverse_deviation)(call->code, a, b, n, s[0]);
-        break;
-    case FNN_FAMILY_CLIP_VALUE:
-        FN(clip_value)(a, n, s[0]);
-        break;
-    case FNN_FAMILY_GRADIENT_SCALE:
-        FN(gradient_scale)(a, n, s[0]);
-        break;
-    case FNN_FAMILY_OPTIMIZER_STEP: {
-        void *const slots[] = {c, FN(at)(call, 3, row), FN(at)(call, 4, row)};
-        FN(optimizer_step)(call->code, a, slots, 0, b, n, call->scalar, FNN_STEP_PREFETCH_BYTES);
-        break;
-    }
-    default:
-        break;
-    }
-}
-
-/* Operations that need the whole row, or vectors beside it. Gives whether the call is one of them. */
-INLINE bool FN(operate_rows)(const fnn_call *call, int64_t first, int64_t rows)
-{
-    const int64_t *ld = call->ld, n = call->n;
-    const real s[3] = {(real)call->scalar[0], (real)call->scalar[1], (real)call->scalar[2]};
-    const bool sparse = call->code != FNN_LOGITS;
-    real *a = FN(at)(call, 0, first), *b = FN(at)(call, 1, first), *c = FN(at)(call, 2, first);
-    const real *d = FN(at)(call, 3, first);
-    /* What has no rows. */
-    const real *v2 = call->array[2], *v3 = call->array[3], *v4 = call->array[4], *v5 = call->array[5];
-    const real *v6 = call->array[6];
-    switch (call->family) {
-    case FNN_FAMILY_SOFTMAX_FORWARD:
-        FN(softmax_forward)(a, ld[0], b, ld[1], rows, n);
-        return true;
-    case FNN_FAMILY_SOFTMAX_BACKWARD:
-        FN(softmax_backward)(a, ld[0], b, ld[1], c, ld[2], rows, n);
-        return true;
-    case FNN_FAMILY_LOSS_FORWARD:
-        FN(loss_forward)(call->code, a, ld[0], b, ld[1], c, ld[2], rows, n, s[0], s[1], s[2]);
-        return true;
-    case FNN_FAMILY_LOSS_BACKWARD:
-        FN(loss_backward)(call->code, a, ld[0], b, ld[1], c, ld[2], d, ld[3], rows, n, s[0], s[1], s[2]);
-        return true;
-    case FNN_FAMILY_CROSSENTROPY_FORWARD:
-        FN(crossentropy_forward)(sparse, a, ld[0], b, ld[1], c, ld[2], d, ld[3], rows, n, s[0], s[1]);
-        return true;
-    case FNN_FAMILY_CROSSENTROPY_BACKWARD:
-        FN(crossentropy_backward)(sparse, a, ld[0], b, ld[1], c, ld[2], d, ld[3], rows, n, s[0], s[1]);
-        return true;
-    case FNN_FAMILY_METRIC:
-        FN(accuracy)(call->code, a, ld[0], b, ld[1], c, ld[2], rows, n);
-        return true;
-    case FNN_FAMILY_STANDARDIZE_FORWARD:
-        FN(standardize_forward)(a, ld[0], b, ld[1], v2, v3, v4, v5, rows, n);
-        return true;
-    case FNN_FAMILY_STANDARDIZE_BACKWARD:
-        FN(standardize_backward)(a, ld[0], b, ld[1], v2, v3, rows, n);
-        return true;
-    case FNN_FAMILY_BATCH_NORM_FORWARD:
-        FN(batch_norm_forward)(a, ld[0], b, ld[1], c, ld[2], v3, v4, v5, v6, rows, n);
-        return true;
-    case FNN_FAMILY_BATCH_NORM_BACKWARD:
-        FN(batch_norm_backward)(a, ld[0], b, ld[1], c, ld[2], v3, v4, v5, v6, rows, n, s[0]);
-        return true;
-    case FNN_FAMILY_LAYER_NORM_FORWARD:
-        FN(layer_norm_forward)(a, ld[0], b, ld[1], c, ld[2], d, ld[3], v4, v5, rows, n, s[0], s[1]);
-        return true;
-    case FNN_FAMILY_LAYER_NORM_BACKWARD:
-        FN(layer_norm_backward)(a, ld[0], b, ld[1], c, ld[2], d, ld[3], v4, rows, n, s[0]);
-        return true;
-    case FNN_FAMILY_DROPOUT:
-        FN(dropout_rows)(a, ld[0], b, ld[1], NULL, 0, first, first + rows, n, call->scalar[0], call->seed,
-                         call->step, call->layer);
-        return true;
-    default:
-        return false;
-    }
-}
-
-KERNEL void FN(operate)(void *context, fnn_sync *sync, int64_t member, int64_t team)
-{
-    const fnn_call *call = context;
-    int64_t first, last;
-    switch (call->family) {
-    case FNN_FAMILY_GEMM_NN:
-    case FNN_FAMILY_GEMM_TN:
-    case FNN_FAMILY_GEMM_NT:
-    case FNN_FAMILY_DENSE_FORWARD:
-        FN(operate_gemm)(call, sync, member, team);
-        return;
-    case FNN_FAMILY_BIAS_BACKWARD:
-    case FNN_FAMILY_SCALE_BACKWARD:
-    case FNN_FAMILY_BATCH_MOMENTS:
-        FN(operate_columns)(call, member, team);
-        return;
-    case FNN_FAMILY_R2_SUMS:
-    case FNN_FAMILY_WEIGHTED_SUM:
-    case FNN_FAMILY_SUM_ABS:
-    case FNN_FAMILY_SUM_SQUARES:
-        if (member == 0) {
-            FN(operate_totals)(call);
-        }
-        return;
-    default:
-        break;
-    }
-    fnn_share(call->m, 1, member, team, &first, &last);
-    if (last > first && !FN(operate_rows)(call, first, last - first)) {
-        for (int64_t row = first; row < last; row++) {
-            FN(operate_row)(call, row);
-        }
-    }
-}
-
+/* Each member leaves the first bad flat index of its rows in found[member]. */
 KERNEL void FN(scan)(void *context, fnn_sync *sync, int64_t member, int64_t team)
 {
     const fnn_scan *scan = context;
@@ -301,6 +23,26 @@ KERNEL void FN(scan)(void *context, fnn_sync *sync, int64_t member, int64_t team
         if (at >= 0) {
             scan->found[member] = row * scan->columns + at;
             return;
+        }
+    }
+}
+
+/* What `mode` says, as a thread of a team. */
+KERNEL void FN(work)(void *context, fnn_sync *sync, int64_t member, int64_t team)
+{
+    const fnn_run *run = context;
+    const fnn_member m = {
+        .run = run, .program = run->program, .data = run->data, .sync = sync, .number = member, .team = team,
+        .scratch = FN(scratch)(run->program, member),
+    };
+    if (run->mode == FNN_MODE_UPDATE) {
+        FN(update)(&m);
+    } else if (run->mode == FNN_MODE_FORWARD) {
+        FN(predict)(&m);
+    } else {
+        const int64_t taken = FN(steps)(&m, run->mode != FNN_MODE_SCORE, run->mode == FNN_MODE_STEPS);
+        if (member == 0 && run->taken != NULL) {
+            *run->taken = taken;
         }
     }
 }

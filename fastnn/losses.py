@@ -11,7 +11,7 @@ import numpy as np
 from .backends import eager
 from .core.arrays import Array
 from .core.declaration import Declaration, absent, compiled, find, label, names, number, refuse, serialize
-from .core.lowering import LossSpec
+from .core.specs import LossSpec
 from .errors import ArgumentError, ArgumentTypeError
 
 COMMON = ("reduction", "name")

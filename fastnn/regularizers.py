@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .core.declaration import Declaration, find, names, number
-from .core.lowering import Penalty
+from .core.specs import Penalty
 
 
 class Regularizer(Declaration):

@@ -71,7 +71,12 @@ def _shapes(operation: Operation) -> Iterator[dict[str, int]]:
         yield from ({"b": b, columns: c, "t": 3 * c + 1} for b, c in GRIDS)
         if columns == "o":
             yield {"b": 5, columns: 0}
-        if operation.family in (Family.BIAS_BACKWARD, Family.BATCH_MOMENTS, Family.SCALE_BACKWARD):
+        if operation.family in (
+            Family.BIAS_BACKWARD,
+            Family.BATCH_MOMENTS,
+            Family.SCALE_BACKWARD,
+            Family.VECTOR_BACKWARD,
+        ):
             yield from ({"b": 255 + b, columns: 18} for b in (0, 1, 2, 258))
     else:
         yield from (dict.fromkeys("bp", size) for size in VECTORS if "p" in letters or size < 300)
@@ -137,6 +142,8 @@ def _values(
         return {"sigmoid": probabilities, "tanh": np.tanh(normal), "relu": np.maximum(normal, 0)}.get(
             operation.name.removesuffix("_backward"), np.maximum(normal, np.expm1(normal)) * 1.0507
         )
+    if operation.family == Family.ROW_WISE_BACKWARD and name == "A":
+        return np.asarray(-np.abs(normal) * 3)  # the only outputs that are saved are logarithms of probabilities
     if name == "P":
         e = np.exp(2 * normal)
         return np.asarray(e / e.sum(axis=1, keepdims=True))

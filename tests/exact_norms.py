@@ -1,4 +1,4 @@
-"""The exact values of normalization, for `exact.py`; `eps` is that of the operation's dtype."""
+"""The exact values of normalization and of the layers that take rows, for `exact.py`; `eps` is that of the operation's dtype."""
 
 from __future__ import annotations
 
@@ -60,6 +60,57 @@ def _layer_norm_slope(dA: Array, N: Array, inv: Array, gamma: Array, inverse_o: 
     return [(inv[:, None] * sum(terms), np.abs(inv)[:, None] * (sizes[0] + (sizes[1] + sizes[2]) * inverse_o))]
 
 
+def _log_softmax(Z: Array, eps: float) -> list[Pair]:
+    d = Z - Z.max(axis=1, keepdims=True, initial=-np.inf)
+    e = np.exp(d)
+    total = e.sum(axis=1, keepdims=True)
+    spread = (e * (1 + np.abs(d))).sum(axis=1, keepdims=True) / total
+    return [(d - np.log(total), np.abs(d) + np.abs(np.log(total)) + spread)]
+
+
+def _log_softmax_slope(dA: Array, A: Array, eps: float) -> list[Pair]:
+    P, total, size = np.exp(A), dA.sum(axis=1, keepdims=True), np.abs(dA).sum(axis=1, keepdims=True)
+    return [(dA - P * total, np.abs(dA) + P * (1 + np.abs(A)) * size)]
+
+
+def _unit(Z: Array, epsilon: float, eps: float) -> list[Pair]:
+    value = Z / np.maximum(np.sqrt((Z * Z).sum(axis=1, keepdims=True)), epsilon)
+    return [(value, np.abs(value))]
+
+
+def _unit_slope(dA: Array, Z: Array, epsilon: float, eps: float) -> list[Pair]:
+    norm = np.sqrt((Z * Z).sum(axis=1, keepdims=True))
+    inv = 1 / np.maximum(norm, epsilon)
+    cubed = np.where(norm < epsilon, 0, inv**3)
+    products, sizes = (dA * Z).sum(axis=1, keepdims=True), np.abs(dA * Z).sum(axis=1, keepdims=True)
+    return [(inv * dA - cubed * Z * products, inv * np.abs(dA) + cubed * np.abs(Z) * sizes)]
+
+
+def _prelu(Z: Array, alpha: Array, eps: float) -> list[Pair]:
+    value = np.where(Z < 0, alpha * Z, Z)
+    return [(value, np.abs(value))]
+
+
+def _prelu_slope(dA: Array, Z: Array, alpha: Array, eps: float) -> list[Pair]:
+    value = np.where(Z < 0, alpha * dA, dA)
+    return [(value, np.abs(value))]
+
+
+def _prelu_alpha_slope(dA: Array, Z: Array, eps: float) -> list[Pair]:
+    terms = np.where(Z < 0, dA * Z, 0)
+    return [(terms.sum(axis=0), np.abs(terms).sum(axis=0))]
+
+
+ROW_WISE: dict[str, Callable[..., list[Pair]]] = {
+    "log_softmax_forward": _log_softmax,
+    "log_softmax_backward": _log_softmax_slope,
+    "unit_normalization_forward": _unit,
+    "unit_normalization_backward": _unit_slope,
+    "prelu_forward": _prelu,
+    "prelu_backward": _prelu_slope,
+    "prelu_alpha_backward": _prelu_alpha_slope,
+}
+
 NORMALIZATIONS: dict[str, Callable[..., list[Pair]]] = {
     "batch_moments": lambda Z, inverse_b, eps: list(_moments(Z, 0, inverse_b, eps)),
     "moving_average": lambda m, x, rate, eps: [(m + (x - m) * rate, np.abs(m) + np.abs(x - m) * rate)],
@@ -71,4 +122,5 @@ NORMALIZATIONS: dict[str, Callable[..., list[Pair]]] = {
     "batch_norm_backward": _batch_norm_slope,
     "layer_norm_forward": _layer_norm,
     "layer_norm_backward": _layer_norm_slope,
+    **ROW_WISE,
 }

@@ -11,8 +11,9 @@ import numpy.typing as npt
 from fastnn.backends.data import Data
 from fastnn.backends.protocol import Backend
 from fastnn.core.formulas import ACTIVATIONS
-from fastnn.core.lowering import LossSpec, Lowering, MetricSpec, OptimizerSpec, Penalty
+from fastnn.core.lowering import Lowering
 from fastnn.core.plan import Scalar
+from fastnn.core.specs import TRAINED, LossSpec, MetricSpec, OptimizerSpec, ParameterSpec, Penalty
 from fastnn.core.state import State
 
 ROWS, FEATURES, OUTPUTS, BATCH = 75, 21, 5, 16
@@ -51,7 +52,7 @@ def digests(backend: Backend, dtype: str) -> dict[str, str]:
         lowering.affine(0.8, 0.1)
         for layer, units in enumerate((37, 19, OUTPUTS)):
             penalty = Penalty(1e-3, 1e-2) if layer == 0 else Penalty()
-            lowering.dense(f"dense_{layer}", units, True, kernel_penalty=penalty)
+            lowering.dense(f"dense_{layer}", units, ParameterSpec(penalty))
             lowering.next_layer()
             if units != OUTPUTS:
                 _normalize(lowering, normalization, f"norm_{layer}")
@@ -86,9 +87,9 @@ def digests(backend: Backend, dtype: str) -> dict[str, str]:
 
 def _normalize(lowering: Lowering, name: str, layer: str) -> None:
     if name == "batch_norm":
-        lowering.batch_norm(layer, 0.9, 1e-3, scale=layer == "norm_0")
+        lowering.batch_norm(layer, 0.9, 1e-3, TRAINED if layer == "norm_0" else None)
     elif name == "layer_norm":
-        lowering.layer_norm(layer, 1e-3, center=layer == "norm_0")
+        lowering.layer_norm(layer, 1e-3, beta=TRAINED if layer == "norm_0" else None)
     elif name == "standardize":
         lowering.standardize(layer, 1e-7)
 

@@ -10,8 +10,10 @@ import numpy as np
 
 from fastnn.backends.data import Data
 from fastnn.core.formulas import ACTIVATIONS
-from fastnn.core.lowering import LossSpec, Lowering, MetricSpec, OptimizerSpec, Penalty
+from fastnn.core.lowering import Lowering
 from fastnn.core.plan import Plan, Scalar
+from fastnn.core.rowwise import ROW_WISE
+from fastnn.core.specs import LossSpec, MetricSpec, OptimizerSpec, ParameterSpec, Penalty
 from fastnn.core.state import State
 from support import Array
 
@@ -23,6 +25,22 @@ MSE = LossSpec("mean_squared_error")
 SGD = OptimizerSpec("sgd")
 ADAM = OptimizerSpec("adam", (0.9, 0.999, 1e-7))
 PARAMETERS = {"leaky_relu": 0.2, "elu": 0.8}
+
+
+def trains(options: dict[str, Any]) -> bool:
+    """Whether a layer with these options is trained."""
+    return bool(options.get("trainable", True))
+
+
+def specs(names: tuple[str, ...], options: dict[str, Any]) -> list[ParameterSpec | None]:
+    """The specs of a layer's parameters by Keras's options; None for one that it does without."""
+    switch = {"bias": "use_bias", "gamma": "scale", "beta": "center"}
+    return [
+        ParameterSpec(options.get(f"{name}_penalty", Penalty()), trains(options), options.get(f"{name}_decay", True))
+        if options.get(switch.get(name, ""), True)
+        else None
+        for name in names
+    ]
 
 
 class Model(NamedTuple):
@@ -48,7 +66,7 @@ class Model(NamedTuple):
             name, options = f"{kind}_{number}", dict(values.pop()) if values and isinstance(values[-1], dict) else {}
             match kind:
                 case "dense":
-                    lowering.dense(name, values[0], options.pop("use_bias", True), **options)
+                    lowering.dense(name, values[0], *specs(("kernel", "bias"), options))
                 case "activation":
                     lowering.activation(values[0], PARAMETERS.get(values[0], 0.0))
                 case "dropout":
@@ -58,9 +76,13 @@ class Model(NamedTuple):
                 case "standardize":
                     lowering.standardize(name, 0.8)  # above some of the deviations
                 case "batch_norm":
-                    lowering.batch_norm(name, 0.9, 1e-3, **options)
+                    lowering.batch_norm(name, 0.9, 1e-3, *specs(("gamma", "beta"), options), trains(options))
                 case "layer_norm":
-                    lowering.layer_norm(name, 1e-3, **options)
+                    lowering.layer_norm(name, 1e-3, *specs(("gamma", "beta"), options))
+                case "row_wise":
+                    row = ROW_WISE[values[0]]
+                    vectors = tuple(ParameterSpec(**options) for _ in row.vectors)
+                    lowering.row_wise(values[0], name, vectors, tuple(1e-3 for _ in row.constants))
             lowering.next_layer()
         return lowering.finish(self.loss, self.metrics, self.optimizer)
 

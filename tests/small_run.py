@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn.backends.data import Data
-from fastnn.core.lowering import LossSpec, Lowering, OptimizerSpec
+from fastnn.core.lowering import Lowering
 from fastnn.core.plan import Plan, Scalar
+from fastnn.core.specs import LossSpec, OptimizerSpec
 from fastnn.core.state import State
 from support import load
 
@@ -18,7 +19,7 @@ START = (np.sin(np.arange(8192)) * 0.2).astype(np.float32)
 def plan() -> Plan:
     lowering = Lowering("float32", 40)
     for units in (48, 32, 10):
-        lowering.dense(f"dense_{units}", units, True)
+        lowering.dense(f"dense_{units}", units)
         lowering.activation("softmax" if units == 10 else "gelu")
         lowering.next_layer()
     return lowering.finish(LossSpec("sparse_categorical_crossentropy"), (), OptimizerSpec("adam", (0.9, 0.999, 1e-7)))

@@ -18,10 +18,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fastnn.backends import compiled
 from fastnn.backends.data import Data
 from fastnn.backends.protocol import Program
-from fastnn.core.lowering import Lowering, MetricSpec
-from fastnn.core.plan import Clip, I, Kind, Opt, Plan
+from fastnn.core.instructions import Slot
+from fastnn.core.lowering import Lowering
+from fastnn.core.plan import Clip, Column, Kind, OptimizerEntry, Plan
+from fastnn.core.specs import MetricSpec
 from fastnn.core.state import State
 from fastnn.errors import BackendError
 from plans import ADAM, Model
@@ -111,16 +114,20 @@ def test_a_refusal_says_where_and_why() -> None:
     ("clip", "spoil", "message"),
     [
         ("norm", lambda plan, c, null: setattr(c, "gradient", null), "a buffer is missing"),
-        ("", lambda plan, c, null: setattr(c, "statistics", null), "a buffer is missing"),
+        ("", lambda plan, c, null: setattr(c, "calls", null), "a buffer is missing"),
         (
             "",
-            lambda plan, c, null: plan.instructions.__setitem__((0, I.KIND), len(Kind)),
+            lambda plan, c, null: plan.instructions.__setitem__((0, Column.KIND), len(Kind)),
             "unknown code of an instruction",
         ),
-        ("", lambda plan, c, null: plan.instructions.__setitem__((1, I.CODE), 99), "unknown code of an instruction"),
+        (
+            "",
+            lambda plan, c, null: setattr(c.calls[Slot.WIDTH + Slot.FORWARD], "code", 99),
+            "unknown code of an instruction",
+        ),
         (
             "value",
-            lambda plan, c, null: plan.optimizer.__setitem__(Opt.CLIP, len(Clip)),
+            lambda plan, c, null: plan.optimizer.__setitem__(OptimizerEntry.CLIP, len(Clip)),
             "unknown code of an instruction",
         ),
     ],
@@ -140,12 +147,14 @@ def test_a_plan_that_is_refused(clip: str, spoil: Callable[[Plan, Any, Any], Non
     state = model.state(made)
     program: Any = backend.program(made, state)
     before, data = state.theta.copy(), model.data(made)
-    kept = made.instructions.copy(), made.optimizer.copy(), program._program.gradient, program._program.statistics
+    program._reserve(data.batch_size)
+    record = program._program.calls[Slot.WIDTH + Slot.FORWARD]
+    kept = made.instructions.copy(), made.optimizer.copy(), program._program.gradient, program._program.calls, record.code
     spoil(made, program._program, ffi.NULL)
     with pytest.raises(BackendError, match=f"c: run_steps: {message}"):
         program.run_steps(data, 0, data.steps, np.zeros(made.sums))
     np.testing.assert_array_equal(state.theta, before)
-    made.instructions[:], made.optimizer[:], program._program.gradient, program._program.statistics = kept
+    made.instructions[:], made.optimizer[:], program._program.gradient, program._program.calls, record.code = kept
     assert program.run_steps(data, 0, data.steps, np.zeros(made.sums)) == data.steps
     assert (state.theta != before).any()
 
@@ -191,7 +200,7 @@ def test_programs_stay_within_their_buffers(
         data = model.data(made)
         plain = backend.program(made, expected)
         monkeypatch.setattr(states, "aligned", guarded)
-        monkeypatch.setattr(c, "aligned", guarded)
+        monkeypatch.setattr(compiled, "aligned", guarded)
         state = model.state(made)
         program = backend.program(made, state)
         rates = guarded(data.steps, np.float64)
@@ -217,7 +226,7 @@ def test_programs_stay_within_their_buffers(
 def test_what_does_not_fit_is_found(dtype: str, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """NaN, infinities, and float64 beyond float32, anywhere, by the library itself."""
     lowering = Lowering(dtype, 1)
-    lowering.dense("dense", 1, True)
+    lowering.dense("dense", 1)
     backend, made = load("c"), lowering.finish()
     program = backend.program(made, State(made))
     right = Program(backend, made, State(made))

@@ -13,8 +13,9 @@ import pytest
 
 from fastnn.backends.data import Data
 from fastnn.backends.protocol import Program
-from fastnn.core.lowering import LossSpec, Lowering, OptimizerSpec, Penalty
+from fastnn.core.lowering import Lowering
 from fastnn.core.plan import Scalar
+from fastnn.core.specs import LossSpec, OptimizerSpec, Penalty
 from fastnn.core.state import State
 from plans import ADAM, MODELS, Model
 from support import DTYPES, TWINS, Runner, assert_same_bits, load, runner_name
@@ -124,7 +125,7 @@ def test_wide_networks_agree_with_their_operations(
     rows, batch = 330, 300
     lowering = Lowering(dtype, widths[0])
     for number, units in enumerate(widths[1:]):
-        lowering.dense(f"dense_{number}", units, True)
+        lowering.dense(f"dense_{number}", units)
         if norm == "batch":
             lowering.batch_norm(f"norm_{number}", 0.9, 1e-3)
         elif norm == "layer":

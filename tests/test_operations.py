@@ -24,7 +24,7 @@ Operations = Mapping[str, Callable[..., None]]
 IN_PLACE = (
     Family.ACTIVATION_FORWARD, Family.ACTIVATION_BACKWARD, Family.SOFTMAX_FORWARD, Family.SOFTMAX_BACKWARD,
     Family.LOSS_BACKWARD, Family.CROSSENTROPY_BACKWARD, Family.DROPOUT, Family.ROW_SCALE, Family.AFFINE,
-    Family.STANDARDIZE_BACKWARD,
+    Family.STANDARDIZE_BACKWARD, Family.ROW_WISE_FORWARD, Family.ROW_WISE_BACKWARD,
 )  # fmt: skip
 
 

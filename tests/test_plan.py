@@ -9,8 +9,22 @@ import pytest
 
 from fastnn import layers, losses, optimizers, regularizers
 from fastnn.core.formulas import LOSS_NAMES, METRIC_NAMES
-from fastnn.core.lowering import LossSpec, Lowering, MetricSpec, OptimizerSpec
-from fastnn.core.plan import Batch, Clip, Hidden, I, Kind, Los, Met, Opt, Par, Plan, Role, padded
+from fastnn.core.lowering import Lowering
+from fastnn.core.plan import (
+    BatchVector,
+    Clip,
+    Column,
+    Hidden,
+    Kind,
+    LossEntry,
+    MetricEntry,
+    OptimizerEntry,
+    ParameterEntry,
+    Plan,
+    Role,
+    padded,
+)
+from fastnn.core.specs import LossSpec, MetricSpec, OptimizerSpec, ParameterSpec
 from fastnn.core.state import ALIGNMENT, State
 from fastnn.engine import compiling
 from nets import net
@@ -37,17 +51,17 @@ def test_layout() -> None:
 
 def test_a_plan_without_a_loss_only_predicts() -> None:
     plan = plan_of(layers.Dense(7, "relu"), layers.Dropout(0.5), layers.Dense(3))
-    assert plan.instructions[:, I.KIND].tolist() == [Kind.DENSE, Kind.ACTIVATION, Kind.DROPOUT, Kind.DENSE]
+    assert plan.instructions[:, Column.KIND].tolist() == [Kind.DENSE, Kind.ACTIVATION, Kind.DROPOUT, Kind.DENSE]
     assert not plan.loss.size and not plan.sparse
     assert (plan.features, plan.outputs, plan.slots) == (5, 3, 0)
     assert plan.flops_per_row == 2 * (5 * 7 + 7 * 3)
-    assert (plan.instructions[:, I.GRAD_DST] == -1).all()
+    assert (plan.instructions[:, Column.GRAD_DST] == -1).all()
 
 
 def test_nothing_is_lowered_for_nothing() -> None:
     plan = plan_of(layers.Flatten(), layers.Dense(3, "linear"), layers.Dropout(0.0), layers.Activation("identity"))
-    assert plan.instructions[:, I.KIND].tolist() == [Kind.DENSE]
-    assert plan.instructions[0, I.LAYER] == 1  # layers keep their numbers, which key dropout
+    assert plan.instructions[:, Column.KIND].tolist() == [Kind.DENSE]
+    assert plan.instructions[0, Column.LAYER] == 1  # layers keep their numbers, which key dropout
 
 
 @pytest.mark.parametrize(
@@ -66,26 +80,26 @@ def test_nothing_is_lowered_for_nothing() -> None:
 )
 def test_fusing(activation: str | None, loss: object, name: str, fused: bool) -> None:
     plan = plan_of(layers.Dense(3, activation), loss=loss)
-    assert LOSS_NAMES[plan.loss[Los.CODE]] == name
-    assert bool(plan.instructions[-1, I.FUSED]) == fused
-    assert (plan.loss[Los.INPUT] != plan.loss[Los.PREDICTION]) == fused
-    assert plan.loss[Los.TARGETS] == (1 if plan.sparse else 3)
+    assert LOSS_NAMES[plan.loss[LossEntry.CODE]] == name
+    assert bool(plan.instructions[-1, Column.FUSED]) == fused
+    assert (plan.loss[LossEntry.INPUT] != plan.loss[LossEntry.PREDICTION]) == fused
+    assert plan.loss[LossEntry.TARGETS] == (1 if plan.sparse else 3)
 
 
 def test_gradients_stop_at_the_first_weights() -> None:
     plan = plan_of(layers.Dropout(0.5), layers.Dense(4, "relu"), layers.Dense(3, "tanh"), loss="mse")
-    kinds = plan.instructions[:, I.KIND].tolist()
+    kinds = plan.instructions[:, Column.KIND].tolist()
     assert kinds == [Kind.DROPOUT, Kind.DENSE, Kind.ACTIVATION, Kind.DENSE, Kind.ACTIVATION]
-    assert (plan.instructions[:, I.GRAD_DST] >= 0).tolist() == [False, True, True, True, True]
-    assert (plan.instructions[:, I.GRAD_SRC] >= 0).tolist() == [False, False, True, True, True]
+    assert (plan.instructions[:, Column.GRAD_DST] >= 0).tolist() == [False, True, True, True, True]
+    assert (plan.instructions[:, Column.GRAD_SRC] >= 0).tolist() == [False, False, True, True, True]
 
 
 def test_metrics_have_their_slots() -> None:
     plan = plan_of(layers.Dense(3), loss="mse", metrics=["mae", "r2_score", "mse"])
-    names = [METRIC_NAMES[code] for code in plan.metrics[:, Met.CODE]]
+    names = [METRIC_NAMES[code] for code in plan.metrics[:, MetricEntry.CODE]]
     assert names == ["mean_absolute_error", "r2_score", "mean_squared_error"]
-    assert plan.metrics[:, Met.SLOT].tolist() == [2, 3, 13]
-    assert plan.metrics[:, Met.SLOTS].tolist() == [1, 10, 1]
+    assert plan.metrics[:, MetricEntry.SLOT].tolist() == [2, 3, 13]
+    assert plan.metrics[:, MetricEntry.SLOTS].tolist() == [1, 10, 1]
     assert plan.sums == 14
 
 
@@ -94,22 +108,22 @@ def test_penalties_and_decay() -> None:
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     model = net(layers.Dense(3, kernel_regularizer=regularizers.L1L2(0.1, 0.2)), optimizer=optimizer, loss="mse")
     plan = model.engine().plan
-    assert plan.parameters[:, Par.DECAY].tolist() == [1, 0]
-    assert (plan.parameters[:, Par.PENALTY] >= 0).tolist() == [True, False]
-    at = plan.parameters[0, Par.PENALTY]
+    assert plan.parameters[:, ParameterEntry.DECAY].tolist() == [1, 0]
+    assert (plan.parameters[:, ParameterEntry.PENALTY] >= 0).tolist() == [True, False]
+    at = plan.parameters[0, ParameterEntry.PENALTY]
     assert plan.constants[at : at + 2].tolist() == [0.1, 0.2]
-    assert plan.parameters[:, Par.ROLE].tolist() == [0, 1]
+    assert plan.parameters[:, ParameterEntry.ROLE].tolist() == [0, 1]
 
 
 def norms(trainable: bool = True) -> Plan:
-    builder = Lowering("float32", 5)
+    builder, spec = Lowering("float32", 5), ParameterSpec(trainable=trainable)
     builder.affine(0.5, -1.0)
     builder.standardize("scaled", 1e-7)
-    builder.dense("dense", 7, use_bias=False)
-    builder.batch_norm("batch", 0.75, 1e-3, scale=False, trainable=trainable)
+    builder.dense("dense", 7, bias=None)
+    builder.batch_norm("batch", 0.75, 1e-3, None, spec, trainable)
     builder.activation("relu")
-    builder.layer_norm("layer", 1e-5, center=False, trainable=trainable)
-    builder.dense("last", 2, use_bias=True)
+    builder.layer_norm("layer", 1e-5, spec, None)
+    builder.dense("last", 2)
     return builder.finish(LossSpec("mean_squared_error"), (), OptimizerSpec("momentum", (0.9,)))
 
 
@@ -125,35 +139,41 @@ def test_normalizations_have_their_parameters() -> None:
     assert [p.shape for p in plan.layout.of("statistics")] == [(5,), (5,), (7,), (7,)]
     assert not any(p.trainable for p in plan.layout.of("statistics"))
     assert plan.layout.statistics_size == 4 * 16
-    assert plan.parameters[:, Par.ROLE].tolist() == [Role.KERNEL, Role.BIAS, Role.SCALE, Role.KERNEL, Role.BIAS]
-    assert plan.parameters[:, Par.INSTRUCTION].tolist() == [2, 3, 5, 6, 6]
+    assert plan.parameters[:, ParameterEntry.ROLE].tolist() == [
+        Role.KERNEL,
+        Role.BIAS,
+        Role.SCALE,
+        Role.KERNEL,
+        Role.BIAS,
+    ]
+    assert plan.parameters[:, ParameterEntry.INSTRUCTION].tolist() == [2, 3, 5, 6, 6]
 
 
 def test_normalizations_have_their_columns() -> None:
     plan = norms()
     kinds = [Kind.AFFINE, Kind.STANDARDIZE, Kind.DENSE, Kind.BATCH_NORM, Kind.ACTIVATION, Kind.LAYER_NORM, Kind.DENSE]
-    assert plan.instructions[:, I.KIND].tolist() == kinds
+    assert plan.instructions[:, Column.KIND].tolist() == kinds
     affine, standardize, _, batch, _, layer, _ = plan.instructions
-    constants = [plan.constants[row[I.CONSTANT] :].tolist() for row in (affine, standardize, batch, layer)]
+    constants = [plan.constants[row[Column.CONSTANT] :].tolist() for row in (affine, standardize, batch, layer)]
     assert [found[:count] for found, count in zip(constants, (2, 1, 2, 1), strict=True)] == [
         [0.5, -1.0], [1e-7], [1e-3, 0.25], [1e-5],
     ]  # fmt: skip
-    assert (standardize[I.CODE], batch[I.CODE]) == (1, 0)
-    assert plan.instructions[:, I.MEAN].tolist() == [-1, 0, -1, 32, -1, -1, -1]
-    assert plan.instructions[:, I.VARIANCE].tolist() == [-1, 16, -1, 48, -1, -1, -1]
-    assert (plan.instructions[:, I.STATISTICS] >= 0).tolist() == [False, True, False, True, False, False, False]
-    assert (plan.instructions[:, I.INVERSE] >= 0).tolist() == [False] * 5 + [True, False]
-    assert (batch[I.SAVED] != batch[I.DST]) and (layer[I.SAVED] != layer[I.DST])
+    assert (standardize[Column.CODE], batch[Column.CODE]) == (1, 0)
+    assert plan.instructions[:, Column.MEAN].tolist() == [-1, 0, -1, 32, -1, -1, -1]
+    assert plan.instructions[:, Column.VARIANCE].tolist() == [-1, 16, -1, 48, -1, -1, -1]
+    assert (plan.instructions[:, Column.STATISTICS] >= 0).tolist() == [False, True, False, True, False, False, False]
+    assert (plan.instructions[:, Column.INVERSE] >= 0).tolist() == [False] * 5 + [True, False]
+    assert (batch[Column.SAVED] != batch[Column.DST]) and (layer[Column.SAVED] != layer[Column.DST])
     # The statistics of one batch and those of another lie apart.
-    assert plan.fixed_elements == Batch.WIDTH * (padded(5) + padded(7))
+    assert plan.fixed_elements == BatchVector.WIDTH * (padded(5) + padded(7))
 
 
 def test_missing_gamma_and_beta_are_hidden_constants() -> None:
     plan = norms()
     _, standardize, _, batch, _, layer, _ = plan.instructions
     assert plan.hidden == (
-        Hidden(standardize[I.KERNEL], 5, 1.0), Hidden(standardize[I.BIAS], 5, 0.0), Hidden(batch[I.KERNEL], 7, 1.0),
-        Hidden(layer[I.BIAS], 7, 0.0),
+        Hidden(standardize[Column.KERNEL], 5, 1.0), Hidden(standardize[Column.BIAS], 5, 0.0), Hidden(batch[Column.KERNEL], 7, 1.0),
+        Hidden(layer[Column.BIAS], 7, 0.0),
     )  # fmt: skip
     state = State(plan)
     for offset, size, value in plan.hidden:
@@ -165,36 +185,40 @@ def test_missing_gamma_and_beta_are_hidden_constants() -> None:
 def test_an_activation_lies_over_a_normalization() -> None:
     plan = norms()
     activation = plan.instructions[4]
-    assert activation[I.SRC] == activation[I.DST] == plan.instructions[3, I.DST]
+    assert activation[Column.SRC] == activation[Column.DST] == plan.instructions[3, Column.DST]
 
 
 def test_gradients_of_normalizations() -> None:
     """Those that dgamma and dbeta read are kept: the input's gradient has a buffer of its own."""
     plan = norms()
-    assert (plan.instructions[:, I.GRAD_DST] >= 0).tolist() == [False, False, True, True, True, True, True]
-    assert plan.instructions[2, I.GRAD_SRC] == -1
+    assert (plan.instructions[:, Column.GRAD_DST] >= 0).tolist() == [False, False, True, True, True, True, True]
+    assert plan.instructions[2, Column.GRAD_SRC] == -1
     for number in (3, 5, 6):
         row = plan.instructions[number]
-        assert row[I.GRAD_SRC] != row[I.GRAD_DST]
-        assert row[I.GRAD_SRC] == plan.instructions[number - 1, I.GRAD_DST]
+        assert row[Column.GRAD_SRC] != row[Column.GRAD_DST]
+        assert row[Column.GRAD_SRC] == plan.instructions[number - 1, Column.GRAD_DST]
     builder = Lowering("float32", 5)
     builder.batch_norm("batch", 0.9, 1e-3)
     builder.affine(2.0, 1.0)
     plan = builder.finish(LossSpec("mean_squared_error"), (), OptimizerSpec("sgd"))
-    assert plan.instructions[0, I.GRAD_SRC] == -1
-    assert plan.instructions[0, I.GRAD_DST] == plan.instructions[1, I.GRAD_SRC] == plan.instructions[1, I.GRAD_DST]
+    assert plan.instructions[0, Column.GRAD_SRC] == -1
+    assert (
+        plan.instructions[0, Column.GRAD_DST]
+        == plan.instructions[1, Column.GRAD_SRC]
+        == plan.instructions[1, Column.GRAD_DST]
+    )
 
 
 def test_what_is_not_trainable_is_standardized() -> None:
     """The layout is the same, so that weights carry over."""
     plan, frozen = norms(), norms(trainable=False)
-    assert frozen.instructions[3, I.KIND] == Kind.STANDARDIZE
-    assert frozen.instructions[3, I.CODE] == 0
-    assert frozen.instructions[5, I.KIND] == Kind.LAYER_NORM
+    assert frozen.instructions[3, Column.KIND] == Kind.STANDARDIZE
+    assert frozen.instructions[3, Column.CODE] == 0
+    assert frozen.instructions[5, Column.KIND] == Kind.LAYER_NORM
     assert [p._replace(trainable=True) for p in frozen.layout.of("theta")] == list(plan.layout.of("theta"))
     assert frozen.layout.of("statistics") == plan.layout.of("statistics")
     assert frozen.hidden == plan.hidden
-    assert frozen.parameters[:, Par.TRAINABLE].tolist() == [1, 0, 0, 1, 1]
+    assert frozen.parameters[:, ParameterEntry.TRAINABLE].tolist() == [1, 0, 0, 1, 1]
 
 
 def test_views_of_a_state() -> None:
@@ -215,16 +239,16 @@ def test_views_of_a_state() -> None:
 
 def test_weighted_metrics_have_a_slot_more() -> None:
     builder = Lowering("float32", 3)
-    builder.dense("dense", 2, True)
+    builder.dense("dense", 2)
     specs = tuple(
         MetricSpec(name, weighted=weighted)
         for weighted in (True, False)
         for name in ("mean_absolute_error", "r2_score")
     )
     plan = builder.finish(LossSpec("mean_squared_error"), specs, OptimizerSpec("sgd"))
-    assert plan.metrics[:, Met.WEIGHTED].tolist() == [1, 1, 0, 0]
-    assert plan.metrics[:, Met.SLOTS].tolist() == [2, 7, 1, 7]
-    assert plan.metrics[:, Met.SLOT].tolist() == [2, 4, 11, 12]
+    assert plan.metrics[:, MetricEntry.WEIGHTED].tolist() == [1, 1, 0, 0]
+    assert plan.metrics[:, MetricEntry.SLOTS].tolist() == [2, 7, 1, 7]
+    assert plan.metrics[:, MetricEntry.SLOT].tolist() == [2, 4, 11, 12]
     assert plan.sums == 19
 
 
@@ -233,17 +257,17 @@ def test_weighted_metrics_have_a_slot_more() -> None:
 )
 def test_clips(name: str, clip: Clip) -> None:
     builder = Lowering("float32", 3)
-    builder.dense("dense", 2, True)
+    builder.dense("dense", 2)
     spec = OptimizerSpec("momentum", (0.9,), weight_decay=0.1, clip=name, limit=2.5)
     plan = builder.finish(LossSpec("mean_squared_error"), (), spec)
-    assert plan.optimizer[Opt.CLIP] == clip
-    at = plan.optimizer[Opt.CLIP_CONSTANT]
+    assert plan.optimizer[OptimizerEntry.CLIP] == clip
+    at = plan.optimizer[OptimizerEntry.CLIP_CONSTANT]
     assert plan.constants[at] == 2.5 if name else at == -1
 
 
 def test_tables_are_read_only() -> None:
     builder = Lowering("float64", 4)
-    builder.dense("a", 2, True)
+    builder.dense("a", 2)
     plan = builder.finish(LossSpec("mean_squared_error"), (MetricSpec("mean_absolute_error"),), OptimizerSpec("sgd"))
     for table in (plan.instructions, plan.parameters, plan.metrics, plan.loss, plan.optimizer, plan.constants):
         assert not table.flags.writeable

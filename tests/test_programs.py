@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from fastnn.backends.data import Data
 from fastnn.backends.protocol import Program
 from fastnn.core.formulas import ACTIVATIONS
-from fastnn.core.lowering import LossSpec, MetricSpec, OptimizerSpec
 from fastnn.core.plan import SUM_LOSS
+from fastnn.core.specs import LossSpec, MetricSpec, OptimizerSpec
 from plans import ADAM, ENDS, MODELS, MSE, SGD, Model
 from support import (
     DTYPES,

@@ -10,8 +10,8 @@ import pytest
 
 from fastnn.backends.data import Data
 from fastnn.backends.protocol import Program
-from fastnn.core.lowering import MetricSpec, Penalty
-from fastnn.core.plan import SUM_LOSS, Counter, Met, Plan, Scalar
+from fastnn.core.plan import SUM_LOSS, Counter, MetricEntry, Plan, Scalar
+from fastnn.core.specs import MetricSpec, Penalty
 from fastnn.core.state import State
 from plans import ADAM, ENDS, MODELS, SGD, Model
 from support import DTYPES, RUNNERS, Array, Runner, assert_same_bits, load, runner_name
@@ -142,7 +142,7 @@ class TestWeightedMetrics:
         assert data.w is not None and data.y is not None
         errors = np.abs(out - data.y).mean(axis=1)
         expected = [data.w @ errors, data.w.sum(dtype=np.float64), errors.sum()]
-        np.testing.assert_allclose(sums[plan.metrics[0, Met.SLOT] :], expected, rtol=1e-5)
+        np.testing.assert_allclose(sums[plan.metrics[0, MetricEntry.SLOT] :], expected, rtol=1e-5)
 
     def test_r2_score(self, runner: Runner, dtype: str) -> None:
         model = Model("r2", (("dense", 2),), metrics=(MetricSpec("r2_score", weighted=True),), weighted=True)
@@ -153,7 +153,7 @@ class TestWeightedMetrics:
         assert data.w is not None and data.y is not None
         y, w = data.y, data.w.astype(np.float64)
         expected = np.concatenate([w @ y, w @ y**2, w @ (y - out) ** 2, [w.sum()]])
-        np.testing.assert_allclose(sums[plan.metrics[0, Met.SLOT] :], expected, rtol=1e-4)
+        np.testing.assert_allclose(sums[plan.metrics[0, MetricEntry.SLOT] :], expected, rtol=1e-4)
 
     def test_equal_weights_have_the_bits_of_none(self, runner: Runner, dtype: str) -> None:
         found = []

@@ -14,7 +14,8 @@ from .. import backends, config
 from ..core.arrays import Array, numeric
 from ..core.declaration import whole
 from ..core.formulas import SPARSE_LOSSES
-from ..core.lowering import FROM_LOGITS, LossSpec, smoothing
+from ..core.lowering import FROM_LOGITS, smoothing
+from ..core.specs import LossSpec
 from ..errors import ArgumentError
 
 Totals = npt.NDArray[np.float64]

@@ -7,7 +7,7 @@ import math
 from .. import config
 from ..core.arithmetic import K_CHUNK
 from ..core.operations import Family, Operation
-from ..core.plan import I, Kind, Plan
+from ..core.plan import Column, Kind, Plan
 from . import tuning
 from .data import Array
 from .protocol import Operator
@@ -18,9 +18,9 @@ TOTALS = (Family.R2_SUMS, Family.WEIGHTED_SUM, Family.SUM_ABS, Family.SUM_SQUARE
 
 
 class CompiledOperator(Operator):
-    """One operation; what a call needs of its arguments is found out once. Families `alone` run on one thread."""
+    """One operation; what a call needs of its arguments is found out once."""
 
-    def __init__(self, row: Operation, alone: tuple[Family, ...]) -> None:
+    def __init__(self, row: Operation) -> None:
         specs, letters = row.arguments, size_letters(row)
         self._name, self._count = row.name, len(specs)
         # Of each array: whether it has a row stride. A vector over the batch has a row for each element.
@@ -32,7 +32,7 @@ class CompiledOperator(Operator):
         )
         self._unit = row.flops(dict.fromkeys(letters, 1))
         self._has_rows = letters[0] in "mb"
-        self._threaded = self._has_rows and row.family not in alone
+        self._threaded = self._has_rows and row.family not in TOTALS
         self._gemm, self._by_chunks = row.family in GEMMS, row.family in GEMMS[:3]
 
     def _sizes(self, arrays: tuple[Array, ...]) -> list[int]:
@@ -69,7 +69,11 @@ def shares_columns(inputs: int, outputs: int, rows: int, size: int, training: bo
 
 def large_layers(plan: Plan) -> list[tuple[int, int]]:
     """The sides of every W that a team may share by columns where no step changes it."""
-    sides = [(int(row[I.INPUTS]), int(row[I.OUTPUTS])) for row in plan.instructions if row[I.KIND] == Kind.DENSE]
+    sides = [
+        (int(row[Column.INPUTS]), int(row[Column.OUTPUTS]))
+        for row in plan.instructions
+        if row[Column.KIND] == Kind.DENSE
+    ]
     return [side for side in sides if math.prod(side) * plan.dtype.itemsize > tuning.SHARED_LARGE_BYTES]
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from ..core.plan import SUM_LOSS, Clip, Counter, Opt, Par, Plan, Scalar, largest
+from ..core.plan import SUM_LOSS, Clip, Counter, OptimizerEntry, ParameterEntry, Plan, Scalar, largest
 from ..core.random import permutation
 from ..core.state import State
 from ..core.steps import OPTIMIZERS
@@ -79,13 +79,13 @@ class Program(Passes):
         self._clip()
         name, scalars = self._step_scalars()
         learning_rate = float(state.scalars[Scalar.LEARNING_RATE])
-        weight_decay = float(plan.constants[plan.optimizer[Opt.CONSTANT]])
+        weight_decay = float(plan.constants[plan.optimizer[OptimizerEntry.CONSTANT]])
         for row in plan.parameters:
-            if not row[Par.TRAINABLE]:
+            if not row[ParameterEntry.TRAINABLE]:
                 continue
             view = view_of(row)
             theta = state.theta[view]
-            if weight_decay != 0.0 and row[Par.DECAY]:
+            if weight_decay != 0.0 and row[ParameterEntry.DECAY]:
                 self.op["decay_step"](theta, -(learning_rate * weight_decay))
             self.op[f"{name}_step"](theta, *(slot[view] for slot in state.slots), state.gradient[view], *scalars)
         state.counters[Counter.STEP] += 1
@@ -138,11 +138,11 @@ class Program(Passes):
     def _clip(self) -> None:
         """Limits the gradient of what is trainable, by its elements or by its norms in float64."""
         plan = self.plan
-        clip = Clip(plan.optimizer[Opt.CLIP])
+        clip = Clip(plan.optimizer[OptimizerEntry.CLIP])
         if clip == Clip.NONE:
             return
-        limit = float(plan.constants[plan.optimizer[Opt.CLIP_CONSTANT]])
-        gradients = [self.state.gradient[view_of(row)] for row in plan.parameters if row[Par.TRAINABLE]]
+        limit = float(plan.constants[plan.optimizer[OptimizerEntry.CLIP_CONSTANT]])
+        gradients = [self.state.gradient[view_of(row)] for row in plan.parameters if row[ParameterEntry.TRAINABLE]]
         if clip == Clip.VALUE:
             for g in gradients:
                 self.op["clip_value"](g, limit)
@@ -161,8 +161,8 @@ class Program(Passes):
         from ..core.algebra import NumpyAlgebra  # here, since compiled backends have no use for it
 
         plan, scalars = self.plan, self.state.scalars
-        name, optimizer = list(OPTIMIZERS.items())[plan.optimizer[Opt.CODE]]
-        first = int(plan.optimizer[Opt.CONSTANT]) + 1
+        name, optimizer = list(OPTIMIZERS.items())[plan.optimizer[OptimizerEntry.CODE]]
+        first = int(plan.optimizer[OptimizerEntry.CONSTANT]) + 1
         constants = tuple(plan.constants[first : first + len(optimizer.constants)])
         kept = scalars[Scalar.PRODUCTS : Scalar.PRODUCTS + len(optimizer.products)]
         rate = scalars[Scalar.LEARNING_RATE]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .arithmetic import BLOCK
 from .formulas import ACTIVATIONS, SPARSE_LOSSES
+from .instructions import INSTRUCTIONS
 from .plan import (
     ACTIVATION_CODE,
     DEVIATION_CODE,
@@ -17,70 +18,30 @@ from .plan import (
     METRIC_CODE,
     OPTIMIZER_CODE,
     PARAMETER_ALIGN,
+    ROW_WISE_CODE,
     SUM_METRICS,
-    Batch,
+    VECTOR_GRADIENT_CODE,
+    BatchVector,
     Clip,
+    Column,
+    Fused,
     Hidden,
-    I,
     Kind,
-    Los,
-    Met,
-    Opt,
-    Par,
+    LossEntry,
+    MetricEntry,
+    OptimizerEntry,
     Parameter,
+    ParameterEntry,
     ParameterLayout,
     Plan,
     Role,
     Table,
+    mean_outputs,
     padded,
 )
+from .rowwise import ROW_WISE
+from .specs import TRAINED, LossSpec, MetricSpec, OptimizerSpec, ParameterSpec
 from .steps import OPTIMIZERS
-
-
-class Penalty(NamedTuple):
-    """l1 * sum |w| + l2 * sum w^2."""
-
-    l1: float = 0.0
-    l2: float = 0.0
-
-
-NO_PENALTY = Penalty()
-
-
-class LossSpec(NamedTuple):
-    """A loss for `Lowering.finish`: a name of `formulas.LOSS_NAMES` or "categorical_crossentropy"-like with
-    `from_logits`."""
-
-    name: str
-    from_logits: bool = False
-    parameter: float = 0.0  # huber's delta, Lp's p
-    label_smoothing: float = 0.0
-
-
-class MetricSpec(NamedTuple):
-    """A metric for `Lowering.finish`: a name of `formulas.METRIC_NAMES`, the loss's parameters where it is one, and
-    whether rows count by their weights."""
-
-    name: str
-    parameter: float = 0.0
-    label_smoothing: float = 0.0
-    weighted: bool = False
-
-
-class OptimizerSpec(NamedTuple):
-    """An optimizer for `Lowering.finish`: a name of `steps.OPTIMIZERS`, and the hyper-parameters that its row calls
-    `constants`.
-
-    `initial`: of each slot; () is zeros. `clip`: "", or "value", "norm" or "global_norm" for gradients of at most
-    `limit`.
-    """
-
-    name: str
-    constants: tuple[float, ...] = ()
-    weight_decay: float = 0.0
-    initial: tuple[float, ...] = ()
-    clip: str = ""
-    limit: float = 0.0
 
 
 class Lowering:
@@ -112,25 +73,33 @@ class Lowering:
         return len(self._constants) - len(values)
 
     def _emit(self, kind: Kind, dst: int, outputs: int, **columns: int) -> None:
-        row = [-1] * I.WIDTH
-        row[I.KIND], row[I.SRC], row[I.DST] = kind, self._at, dst
-        row[I.INPUTS], row[I.OUTPUTS], row[I.LAYER], row[I.FUSED] = self._width, outputs, self._layer, 0
-        row[I.SAVED] = dst
+        row = [-1] * Column.WIDTH
+        row[Column.KIND], row[Column.SRC], row[Column.DST] = kind, self._at, dst
+        row[Column.INPUTS], row[Column.OUTPUTS], row[Column.LAYER], row[Column.FUSED] = (
+            self._width,
+            outputs,
+            self._layer,
+            0,
+        )
+        row[Column.SAVED] = dst
         for name, value in columns.items():
-            row[I[name]] = value
+            row[Column[name]] = value
         self._instructions.append(row)
         self._at, self._width = dst, outputs
 
-    def _parameter(
-        self, layer: str, name: str, shape: tuple[int, ...], trainable: bool, penalty: Penalty, decay: bool
-    ) -> int:
+    def _parameter(self, layer: str, name: str, shape: tuple[int, ...], spec: ParameterSpec, code: int = -1) -> int:
         offset = self._theta
-        self._parameters.append(Parameter(layer, name, shape, offset, trainable))
+        self._parameters.append(Parameter(layer, name, shape, offset, spec.trainable))
         self._theta += _with_gap(math.prod(shape))
-        constant = self._constant(*penalty) if any(penalty) else -1
-        rows = shape[0] if len(shape) > 1 else 1
-        number = len(self._instructions)
-        self._rows.append([offset, rows, shape[-1], int(trainable), int(decay), constant, number, _ROLES[name]])
+        row = [-1] * ParameterEntry.WIDTH
+        row[ParameterEntry.OFFSET], row[ParameterEntry.CODE] = offset, code
+        row[ParameterEntry.ROWS], row[ParameterEntry.COLUMNS] = shape[0] if len(shape) > 1 else 1, shape[-1]
+        row[ParameterEntry.TRAINABLE], row[ParameterEntry.DECAY] = int(spec.trainable), int(spec.decay)
+        if any(spec.penalty):
+            row[ParameterEntry.PENALTY] = self._constant(*spec.penalty)
+        row[ParameterEntry.INSTRUCTION] = len(self._instructions)
+        row[ParameterEntry.ROLE] = _ROLES[name] if code < 0 else Role.VECTOR
+        self._rows.append(row)
         return offset
 
     def _statistic(self, layer: str, name: str) -> int:
@@ -155,41 +124,35 @@ class Lowering:
         self._layer += 1
 
     def dense(
-        self,
-        layer: str,
-        units: int,
-        use_bias: bool,
-        *,
-        kernel_penalty: Penalty = NO_PENALTY,
-        bias_penalty: Penalty = NO_PENALTY,
-        trainable: bool = True,
-        kernel_decay: bool = True,
-        bias_decay: bool = True,
+        self, layer: str, units: int, kernel: ParameterSpec = TRAINED, bias: ParameterSpec | None = TRAINED
     ) -> None:
         """Z_bo = X_bi W_io + b_o."""
-        kernel = self._parameter(layer, "kernel", (self._width, units), trainable, kernel_penalty, kernel_decay)
-        bias = self._parameter(layer, "bias", (units,), trainable, bias_penalty, bias_decay) if use_bias else -1
-        self._emit(Kind.DENSE, self._buffer(units), units, KERNEL=kernel, BIAS=bias)
+        W = self._parameter(layer, "kernel", (self._width, units), kernel)
+        b = self._parameter(layer, "bias", (units,), bias) if bias is not None else -1
+        self._emit(Kind.DENSE, self._buffer(units), units, KERNEL=W, BIAS=b)
 
     def activation(self, name: str, parameter: float = 0.0) -> None:
-        """A = f(Z) by a name of `formulas.ACTIVATIONS`, "softmax", or "linear" (nothing)."""
+        """A = f(Z) by a name of `formulas.ACTIVATIONS`, of a layer of `rowwise.ROW_WISE` without parameters, "softmax",
+        or "linear" (nothing)."""
         if name == "linear":
             return
         if name == "softmax":
             self._emit(Kind.SOFTMAX, self._buffer(self._width), self._width)
             return
-        saved = ACTIVATIONS[name].saved
+        if name in ROW_WISE:
+            self.row_wise(name)
+            return
         # In place where the derivative reads the output; the input of the network is never overwritten (dW reads it).
-        in_place = saved == "output" and bool(self._instructions) and self._instructions[-1][I.KIND] in _OVERWRITABLE
-        source = self._at
+        last = self._instructions[-1] if self._instructions else None
+        saved, source = ACTIVATIONS[name].saved, self._at
+        in_place = saved == "output" and last is not None and INSTRUCTIONS[Kind(last[Column.KIND])].overwritable
         dst = source if in_place else self._buffer(self._width)
-        constant = self._constant(parameter) if ACTIVATIONS[name].parameter else -1
         self._emit(
             Kind.ACTIVATION,
             dst,
             self._width,
             CODE=ACTIVATION_CODE[name],
-            CONSTANT=constant,
+            CONSTANT=self._constant(parameter) if ACTIVATIONS[name].parameter else -1,
             SAVED=source if saved == "input" else dst,
         )
 
@@ -206,65 +169,73 @@ class Lowering:
     def standardize(self, layer: str, epsilon: float) -> None:
         """A = (Z - mean) / max(sqrt(variance), epsilon), of statistics that training does not change."""
         gamma, beta, constant = self._hide(1.0), self._hide(0.0), self._constant(epsilon)
-        code, kept = DEVIATION_CODE["inverse_deviation_floor"], self._kept(layer, "mean", "variance")
-        self._normalize(Kind.STANDARDIZE, gamma, beta, constant, CODE=code, **kept)
+        code, moving = DEVIATION_CODE["inverse_deviation_floor"], self._moving(layer, "mean", "variance")
+        self._normalize(Kind.STANDARDIZE, gamma, beta, constant, CODE=code, **moving)
 
     def batch_norm(
         self,
         layer: str,
         momentum: float,
         epsilon: float,
-        *,
-        scale: bool = True,
-        center: bool = True,
-        gamma_penalty: Penalty = NO_PENALTY,
-        beta_penalty: Penalty = NO_PENALTY,
+        gamma: ParameterSpec | None = TRAINED,
+        beta: ParameterSpec | None = TRAINED,
         trainable: bool = True,
-        gamma_decay: bool = True,
-        beta_decay: bool = True,
     ) -> None:
         """A = (Z - mean) / sqrt(variance + epsilon) * gamma + beta: of the batch in training, of its moving averages
         otherwise, and always if the layer is not trainable."""
-        gamma = self._parameter_or(1.0, scale, layer, "gamma", trainable, gamma_penalty, gamma_decay)
-        beta = self._parameter_or(0.0, center, layer, "beta", trainable, beta_penalty, beta_decay)
+        scale, offset = self._vector(layer, "gamma", gamma, 1.0), self._vector(layer, "beta", beta, 0.0)
         kind, constant = Kind.BATCH_NORM if trainable else Kind.STANDARDIZE, self._constant(epsilon, 1.0 - momentum)
-        code, kept = DEVIATION_CODE["inverse_deviation"], self._kept(layer, "moving_mean", "moving_variance")
-        self._normalize(kind, gamma, beta, constant, CODE=code, **kept)
+        code, moving = DEVIATION_CODE["inverse_deviation"], self._moving(layer, "moving_mean", "moving_variance")
+        self._normalize(kind, scale, offset, constant, CODE=code, **moving)
+        made = {scale: BatchVector.GAMMA_GRADIENT, offset: BatchVector.BETA_GRADIENT} if trainable else {}
+        for row in self._rows:
+            if row[ParameterEntry.OFFSET] in made:
+                vector = made[row[ParameterEntry.OFFSET]]
+                row[ParameterEntry.MADE] = moving["STATISTICS"] + vector * padded(self._width)
 
     def layer_norm(
         self,
         layer: str,
         epsilon: float,
-        *,
-        scale: bool = True,
-        center: bool = True,
-        gamma_penalty: Penalty = NO_PENALTY,
-        beta_penalty: Penalty = NO_PENALTY,
-        trainable: bool = True,
-        gamma_decay: bool = True,
-        beta_decay: bool = True,
+        gamma: ParameterSpec | None = TRAINED,
+        beta: ParameterSpec | None = TRAINED,
     ) -> None:
         """A = (Z - mean) / sqrt(variance + epsilon) * gamma + beta, of each row."""
-        gamma = self._parameter_or(1.0, scale, layer, "gamma", trainable, gamma_penalty, gamma_decay)
-        beta = self._parameter_or(0.0, center, layer, "beta", trainable, beta_penalty, beta_decay)
-        self._normalize(Kind.LAYER_NORM, gamma, beta, self._constant(epsilon), INVERSE=self._buffer(1))
+        scale, offset = self._vector(layer, "gamma", gamma, 1.0), self._vector(layer, "beta", beta, 0.0)
+        self._normalize(Kind.LAYER_NORM, scale, offset, self._constant(epsilon), INVERSE=self._buffer(1))
 
-    def _parameter_or(
-        self, constant: float, wanted: bool, layer: str, name: str, trainable: bool, penalty: Penalty, decay: bool
-    ) -> int:
-        if not wanted:
-            return self._hide(constant)
-        return self._parameter(layer, name, (self._width,), trainable, penalty, decay)
+    def row_wise(
+        self, name: str, layer: str = "", vectors: tuple[ParameterSpec, ...] = (), constants: tuple[float, ...] = ()
+    ) -> None:
+        """A layer of `rowwise.ROW_WISE`, with one spec for each of its vectors and a value for each of its constants."""
+        row, source, dst = ROW_WISE[name], self._at, self._buffer(self._width)
+        offsets = [
+            self._parameter(layer, vector, (self._width,), spec, VECTOR_GRADIENT_CODE[name, vector])
+            for vector, spec in zip(row.vectors, vectors, strict=True)
+        ]
+        self._emit(
+            Kind.ROW_WISE,
+            dst,
+            self._width,
+            CODE=ROW_WISE_CODE[name],
+            CONSTANT=self._constant(*constants) if constants else -1,
+            SAVED=source if row.saved == "input" else dst,
+            **dict(zip(("KERNEL", "BIAS"), offsets, strict=False)),
+        )
+
+    def _vector(self, layer: str, name: str, spec: ParameterSpec | None, constant: float) -> int:
+        """A parameter of one number a column, or a constant that nobody trains."""
+        return self._hide(constant) if spec is None else self._parameter(layer, name, (self._width,), spec)
 
     def _normalize(self, kind: Kind, gamma: int, beta: int, constant: int, **columns: int) -> None:
         dst = self._buffer(self._width)
         saved = dst if kind == Kind.STANDARDIZE else self._buffer(self._width)
         self._emit(kind, dst, self._width, KERNEL=gamma, BIAS=beta, CONSTANT=constant, SAVED=saved, **columns)
 
-    def _kept(self, layer: str, mean: str, variance: str) -> dict[str, int]:
+    def _moving(self, layer: str, mean: str, variance: str) -> dict[str, int]:
         """The columns of a normalization by statistics of the state."""
         offsets = {"MEAN": self._statistic(layer, mean), "VARIANCE": self._statistic(layer, variance)}
-        return offsets | {"STATISTICS": self._scratch(Batch.WIDTH * padded(self._width))}
+        return offsets | {"STATISTICS": self._scratch(BatchVector.WIDTH * padded(self._width))}
 
     def finish(
         self, loss: LossSpec | None = None, metrics: tuple[MetricSpec, ...] = (), optimizer: OptimizerSpec | None = None
@@ -274,12 +245,12 @@ class Lowering:
         self._lower_gradients(loss_row)
         metric_rows, sums = self._lower_metrics(metrics)
         optimizer_row, initial = self._lower_optimizer(optimizer)
-        dense = (row for row in self._instructions if row[I.KIND] == Kind.DENSE)
+        dense = (row for row in self._instructions if row[Column.KIND] == Kind.DENSE)
         return Plan(
             dtype=self.dtype,
-            instructions=_table(self._instructions, I.WIDTH),
-            parameters=_table(self._rows, Par.WIDTH),
-            metrics=_table(metric_rows, Met.WIDTH),
+            instructions=_table(self._instructions, Column.WIDTH),
+            parameters=_table(self._rows, ParameterEntry.WIDTH),
+            metrics=_table(metric_rows, MetricEntry.WIDTH),
             loss=_frozen(np.array(loss_row, np.int64)),
             optimizer=_frozen(np.array(optimizer_row, np.int64)),
             constants=_frozen(np.array(self._constants, np.float64)),
@@ -290,71 +261,76 @@ class Lowering:
             output_unit=self._at,
             row_elements=self._units,
             fixed_elements=self._fixed,
-            flops_per_row=sum(2 * row[I.INPUTS] * row[I.OUTPUTS] for row in dense),
+            flops_per_row=sum(2 * row[Column.INPUTS] * row[Column.OUTPUTS] for row in dense),
             sums=sums,
             slots=len(initial),
             initial_slots=initial,
         )
 
     def _lower_loss(self, spec: LossSpec) -> list[int]:
-        name, prediction, source, probability = spec.name, self._at, self._at, -1
-        last = self._instructions[-1] if self._instructions else None
-        fused_kind = _fused_activation(name)
-        if fused_kind is not None:
-            fused = last is not None and (
-                last[I.KIND] == Kind.SOFTMAX
-                if fused_kind == "softmax"
-                else last[I.KIND] == Kind.ACTIVATION and last[I.CODE] == ACTIVATION_CODE["sigmoid"]
-            )
-            if fused:
-                assert last is not None
-                if last[I.SRC] == last[I.DST]:  # the logits must outlive the sigmoid
-                    last[I.DST] = last[I.SAVED] = self._at = prediction = self._buffer(self._width)
-                source, probability = last[I.SRC], last[I.DST]
-                last[I.FUSED] = 1
-            if fused or spec.from_logits:
-                name = FROM_LOGITS[name]
+        name, source, probability = spec.name, self._at, -1
+        activation = _fused_activation(name)
+        fused = activation is not None and self._fuse(activation)
+        if fused:
+            source, probability = self._instructions[-1][Column.SRC], self._at
+        if fused or (activation is not None and spec.from_logits):
+            name = FROM_LOGITS[name]
         target_width = 1 if name in SPARSE_LOSSES else self._width
-        row = [-1] * Los.WIDTH
-        row[Los.CODE], row[Los.INPUT], row[Los.PREDICTION] = LOSS_CODE[name], source, prediction
-        row[Los.OUTPUTS], row[Los.TARGETS] = self._width, target_width
-        row[Los.TARGET] = self._buffer(target_width)
-        row[Los.GRADIENT] = self._buffer(self._width)
-        row[Los.PROBABILITY] = probability if probability >= 0 else row[Los.GRADIENT]
-        row[Los.CONSTANT] = self._constant(*smoothing(spec.parameter, spec.label_smoothing, name, self._width))
+        row = [-1] * LossEntry.WIDTH
+        row[LossEntry.CODE], row[LossEntry.INPUT], row[LossEntry.PREDICTION] = LOSS_CODE[name], source, self._at
+        row[LossEntry.OUTPUTS], row[LossEntry.TARGETS] = self._width, target_width
+        row[LossEntry.MEAN] = int(mean_outputs(name))
+        row[LossEntry.TARGET] = self._buffer(target_width)
+        row[LossEntry.GRADIENT] = self._buffer(self._width)
+        row[LossEntry.PROBABILITY] = probability if probability >= 0 else row[LossEntry.GRADIENT]
+        row[LossEntry.CONSTANT] = self._constant(*smoothing(spec.parameter, spec.label_smoothing, name, self._width))
         blocks = sum(self._penalty_blocks(parameter) for parameter in self._rows)
         if blocks:
-            row[Los.BLOCK_TOTALS] = self._scratch(padded(blocks * 8 // self.dtype.itemsize))
+            row[LossEntry.BLOCK_TOTALS] = self._scratch(padded(blocks * 8 // self.dtype.itemsize))
         return row
+
+    def _fuse(self, activation: str) -> bool:
+        """Has the loss read the source of the last instruction, if that is this activation, and give its gradient;
+        whether it is."""
+        last = self._instructions[-1] if self._instructions else [-1] * Column.WIDTH
+        softmax = activation == "softmax"
+        if softmax and last[Column.KIND] != Kind.SOFTMAX:
+            return False
+        if not softmax and (last[Column.KIND], last[Column.CODE]) != (Kind.ACTIVATION, ACTIVATION_CODE[activation]):
+            return False
+        if last[Column.SRC] == last[Column.DST]:  # what the loss reads must outlive the activation
+            last[Column.DST] = last[Column.SAVED] = self._at = self._buffer(self._width)
+        last[Column.FUSED] = Fused.BOTH if softmax else Fused.GRADIENT
+        return True
 
     def _penalty_blocks(self, row: list[int]) -> int:
         """The blocks of all sums that a parameter's penalty takes: of |w|, of w^2, or of both."""
-        at = row[Par.PENALTY]
+        at = row[ParameterEntry.PENALTY]
         if at < 0:
             return 0
         sums = sum(factor != 0.0 for factor in self._constants[at : at + 2])
-        return sums * -(-row[Par.ROWS] * row[Par.COLUMNS] // BLOCK)
+        return sums * -(-row[ParameterEntry.ROWS] * row[ParameterEntry.COLUMNS] // BLOCK)
 
     def _lower_gradients(self, loss_row: list[int]) -> None:
         """Gives every instruction the buffers of its gradients, from the last to the first."""
         if not loss_row:
             return
-        gradient = loss_row[Los.GRADIENT]
-        first = next((n for n, row in enumerate(self._instructions) if row[I.KIND] in _OWN_GRADIENT), None)
+        gradient = loss_row[LossEntry.GRADIENT]
+        first = next((n for n, row in enumerate(self._instructions) if _own_gradient(row)), None)
         if first is None:
             return
         for number in range(len(self._instructions) - 1, first - 1, -1):
             row = self._instructions[number]
-            if row[I.FUSED]:
+            if row[Column.FUSED]:
                 continue
-            row[I.GRAD_DST] = gradient
+            row[Column.GRAD_DST] = gradient
             if number == first:
                 continue
-            if row[I.KIND] in _OWN_GRADIENT:
-                gradient = self._buffer(row[I.INPUTS])
-            if row[I.KIND] == Kind.DROPOUT:
-                row[I.SAVED] = self._buffer(-(-row[I.OUTPUTS] // 64) * 8 // self.dtype.itemsize)
-            row[I.GRAD_SRC] = gradient
+            if _own_gradient(row):
+                gradient = self._buffer(row[Column.INPUTS])
+            if row[Column.KIND] == Kind.DROPOUT:
+                row[Column.SAVED] = self._buffer(-(-row[Column.OUTPUTS] // 64) * 8 // self.dtype.itemsize)
+            row[Column.GRAD_SRC] = gradient
 
     def _lower_metrics(self, metrics: tuple[MetricSpec, ...]) -> tuple[list[list[int]], int]:
         rows, slot = [], SUM_METRICS
@@ -371,21 +347,17 @@ class Lowering:
         if spec is None:
             return [], ()
         slots = len(OPTIMIZERS[spec.name].slots)
-        row = [-1] * Opt.WIDTH
-        row[Opt.CODE], row[Opt.SLOTS] = OPTIMIZER_CODE[spec.name], slots
-        row[Opt.CONSTANT] = self._constant(spec.weight_decay, *spec.constants)
-        row[Opt.HAS_DECAY], row[Opt.CLIP] = int(spec.weight_decay != 0.0), _CLIPS[spec.clip]
+        row = [-1] * OptimizerEntry.WIDTH
+        row[OptimizerEntry.CODE], row[OptimizerEntry.SLOTS] = OPTIMIZER_CODE[spec.name], slots
+        row[OptimizerEntry.CONSTANT] = self._constant(spec.weight_decay, *spec.constants)
+        row[OptimizerEntry.HAS_DECAY], row[OptimizerEntry.CLIP] = int(spec.weight_decay != 0.0), _CLIPS[spec.clip]
         if spec.clip:
-            row[Opt.CLIP_CONSTANT] = self._constant(spec.limit)
+            row[OptimizerEntry.CLIP_CONSTANT] = self._constant(spec.limit)
         return row, spec.initial or (0.0,) * slots
 
 
 _ROLES = {"kernel": Role.KERNEL, "bias": Role.BIAS, "beta": Role.BIAS, "gamma": Role.SCALE}
 _CLIPS = {"": Clip.NONE, "value": Clip.VALUE, "norm": Clip.NORM, "global_norm": Clip.GLOBAL_NORM}
-# Their gradients read dst's gradient after src's is known, so src's has a buffer of its own.
-_OWN_GRADIENT = (Kind.DENSE, Kind.BATCH_NORM, Kind.LAYER_NORM)
-# No derivative reads their dst, so an activation may overwrite it.
-_OVERWRITABLE = (*_OWN_GRADIENT, Kind.AFFINE, Kind.STANDARDIZE)
 FROM_LOGITS = {
     "categorical_crossentropy": "softmax_crossentropy",
     "sparse_categorical_crossentropy": "sparse_softmax_crossentropy",
@@ -404,6 +376,10 @@ def smoothing(parameter: float, smoothing: float, name: str, outputs: int) -> tu
     """(parameter, keep, add): binary targets move to 1/2, categorical ones to 1/C."""
     share = 0.5 if name in ("binary_crossentropy", "sigmoid_crossentropy") else 1.0 / outputs
     return parameter, 1.0 - smoothing, smoothing * share
+
+
+def _own_gradient(row: list[int]) -> bool:
+    return INSTRUCTIONS[Kind(row[Column.KIND])].own_gradient
 
 
 def _with_gap(size: int) -> int:

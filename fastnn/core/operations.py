@@ -15,7 +15,16 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from .formulas import ACTIVATIONS, LOSSES, ROW_LOSSES, ROW_METRICS, SPARSE_LOSSES
-from .plan import ACTIVATION_CODE, DEVIATION_CODE, LOSS_CODE, METRIC_CODE, OPTIMIZER_CODE
+from .plan import (
+    ACTIVATION_CODE,
+    DEVIATION_CODE,
+    LOSS_CODE,
+    METRIC_CODE,
+    OPTIMIZER_CODE,
+    ROW_WISE_CODE,
+    VECTOR_GRADIENT_CODE,
+)
+from .rowwise import ROW_WISE
 from .steps import OPTIMIZERS
 
 
@@ -58,6 +67,9 @@ class Family(IntEnum):
     LAYER_NORM_BACKWARD = 33
     CLIP_VALUE = 34
     GRADIENT_SCALE = 35
+    ROW_WISE_FORWARD = 36
+    ROW_WISE_BACKWARD = 37
+    VECTOR_BACKWARD = 38
 
 
 @dataclass(frozen=True)
@@ -352,6 +364,40 @@ def _rows() -> list[Operation]:
         "dZ = inv (g - mean of g - N mean of g N) by rows, g = dA gamma",
         ("inverse_o",),
     )
+    for name, layer in ROW_WISE.items():
+        vectors = "".join(f" {vector}_o" for vector in layer.vectors)
+        saved = "A" if layer.saved == "output" else "Z"
+        add(
+            f"{name}_forward",
+            f"A_bo : Z_bo{vectors}",
+            _elements("bo", 16),
+            6,
+            f"A = {name}(Z), by rows",
+            layer.constants,
+            Family.ROW_WISE_FORWARD,
+            ROW_WISE_CODE[name],
+        )
+        add(
+            f"{name}_backward",
+            f"dZ_bo : dA_bo {saved}_bo{vectors}",
+            _elements("bo", 16),
+            6,
+            f"dZ from dA and {saved}, by rows",
+            layer.constants,
+            Family.ROW_WISE_BACKWARD,
+            ROW_WISE_CODE[name],
+        )
+        for vector in layer.vectors:
+            add(
+                f"{name}_{vector}_backward",
+                f"d{vector}_o : dA_bo {saved}_bo",
+                _elements("bo", 4),
+                4,
+                f"the gradient of {vector}: a sum over the batch",
+                (),
+                Family.VECTOR_BACKWARD,
+                VECTOR_GRADIENT_CODE[name, vector],
+            )
     add("clip_value", "g_p* :", _elements("p", 2), 0, "g within -limit and limit", ("limit",))
     add("gradient_scale", "g_p* :", _elements("p", 1), 1, "g *= factor", ("factor",))
     return rows

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .formulas import ACTIVATIONS, LOSS_NAMES, LOSSES, METRIC_NAMES, SPARSE_LOSSES
+from .rowwise import ROW_WISE, VECTOR_GRADIENTS
 from .steps import OPTIMIZERS
 
 ROW_PAD = 16  # elements; padded rows keep every row of a buffer on its own cache lines
@@ -27,6 +28,8 @@ ACTIVATION_CODE = {name: code for code, name in enumerate(ACTIVATIONS)}
 LOSS_CODE = {name: code for code, name in enumerate(LOSS_NAMES)}
 METRIC_CODE = {name: code for code, name in enumerate(METRIC_NAMES)}
 DEVIATION_CODE = {"inverse_deviation": 0, "inverse_deviation_floor": 1}
+ROW_WISE_CODE = {name: code for code, name in enumerate(ROW_WISE)}
+VECTOR_GRADIENT_CODE = {pair: code for code, pair in enumerate(VECTOR_GRADIENTS)}
 OPTIMIZER_CODE = {name: code for code, name in enumerate(OPTIMIZERS)}
 
 Table = npt.NDArray[np.int64]
@@ -49,34 +52,43 @@ class Kind(IntEnum):
     STANDARDIZE = 5  # dst = (src - mean) * inv * gamma + beta, of the statistics that the state keeps
     BATCH_NORM = 6  # the same of the batch's own statistics in training, of the kept ones otherwise
     LAYER_NORM = 7  # the same of each row's own statistics
+    ROW_WISE = 8  # dst by a layer of `rowwise.ROW_WISE`
 
 
-class I(IntEnum):  # noqa: E742 - one letter, because it indexes every table access
+class Column(IntEnum):
     """Columns of an instruction."""
 
     KIND = 0
-    CODE = 1  # ACTIVATION: its code; STANDARDIZE, BATCH_NORM: that of their inverse deviation
+    CODE = 1  # ACTIVATION, ROW_WISE: which one; STANDARDIZE, BATCH_NORM: that of their inverse deviation
     SRC = 2  # unit of the source buffer
     DST = 3  # unit of the destination buffer (may be SRC: in place)
     INPUTS = 4  # width of the source
     OUTPUTS = 5  # width of the destination
-    KERNEL = 6  # offset of W in theta, or of gamma; -1
-    BIAS = 7  # offset of b in theta, or of beta; -1
-    CONSTANT = 8  # index of its constants; -1. AFFINE: scale, offset; a normalization: epsilon, BATCH_NORM 1 - momentum
+    KERNEL = 6  # offset of W in theta, or of gamma, or of a ROW_WISE's first vector; -1
+    BIAS = 7  # offset of b in theta, or of beta, or of a ROW_WISE's second vector; -1
+    CONSTANT = 8  # index of its constants, whose names are in `instructions.INSTRUCTIONS`; -1
     LAYER = 9  # number of the layer, keys dropout
     GRAD_SRC = 10  # unit of the gradient of src; -1 where nobody needs it
     GRAD_DST = 11  # unit of the gradient of dst; -1 where the loss skips over this instruction (fused)
     SAVED = 12  # unit of what the derivative reads: of BATCH_NORM and LAYER_NORM dst before gamma and beta, of DROPOUT
     # its masks, 64 elements a word of 64 bits (-1 without a derivative)
-    FUSED = 13  # 1: the loss computes this instruction's dst
+    FUSED = 13  # a value of `Fused`
     MEAN = 14  # offset of the mean in the statistics; -1
     VARIANCE = 15  # offset of the variance in the statistics; -1
-    STATISTICS = 16  # elements into the scratch area, see Batch; -1
+    STATISTICS = 16  # elements into the fixed part of the workspace, see BatchVector; -1
     INVERSE = 17  # LAYER_NORM: unit of a buffer of width 1, the rows' inverse deviations; -1
     WIDTH = 18
 
 
-class Batch(IntEnum):
+class Fused(IntEnum):
+    """What the loss does of the instruction before it."""
+
+    NONE = 0
+    GRADIENT = 1  # its gradient is that of src
+    BOTH = 2  # and it computes dst, too
+
+
+class BatchVector(IntEnum):
     """The vectors of padded(OUTPUTS) elements at STATISTICS; STANDARDIZE, and BATCH_NORM out of training, use only
     INVERSE."""
 
@@ -94,9 +106,10 @@ class Role(IntEnum):
     KERNEL = 0  # X^T dA
     BIAS = 1  # bias or beta: the sum of dA
     SCALE = 2  # gamma: the sum of dA N
+    VECTOR = 3  # of a ROW_WISE: the sum of the slopes of its code of `rowwise.VECTOR_GRADIENTS`
 
 
-class Par(IntEnum):
+class ParameterEntry(IntEnum):
     """Columns of a row of the parameter table."""
 
     OFFSET = 0
@@ -107,10 +120,12 @@ class Par(IntEnum):
     PENALTY = 5  # index of (l1, l2) in the constants; -1
     INSTRUCTION = 6  # the instruction that produces its gradient
     ROLE = 7
-    WIDTH = 8
+    CODE = 8  # VECTOR: which gradient; else -1
+    MADE = 9  # elements into the fixed part of the workspace, where the row phase leaves its gradient; -1
+    WIDTH = 10
 
 
-class Met(IntEnum):
+class MetricEntry(IntEnum):
     """Columns of a row of the metric table."""
 
     CODE = 0
@@ -121,7 +136,7 @@ class Met(IntEnum):
     WIDTH = 5
 
 
-class Los(IntEnum):
+class LossEntry(IntEnum):
     """Entries of the loss vector."""
 
     CODE = 0
@@ -134,10 +149,11 @@ class Los(IntEnum):
     TARGETS = 7  # width of a row of targets
     CONSTANT = 8  # index of (parameter, keep, add): y' = y * keep + add is label smoothing
     BLOCK_TOTALS = 9  # offset in the workspace of float64 totals, one for each block of each sum of a penalty; -1
-    WIDTH = 10
+    MEAN = 10  # 1: a row's loss is divided by the number of outputs
+    WIDTH = 11
 
 
-class Opt(IntEnum):
+class OptimizerEntry(IntEnum):
     """Entries of the optimizer vector."""
 
     CODE = 0
@@ -245,7 +261,7 @@ class Plan:
     @property
     def sparse(self) -> bool:
         """Whether targets are class labels."""
-        return bool(self.loss.size) and LOSS_NAMES[self.loss[Los.CODE]] in SPARSE_LOSSES
+        return bool(self.loss.size) and LOSS_NAMES[self.loss[LossEntry.CODE]] in SPARSE_LOSSES
 
     @property
     def forward_rows(self) -> int:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from .. import backends, losses, metrics, optimizers
 from ..core.lowering import Lowering
-from ..core.plan import SUM_COUNT, SUM_LOSS, Counter, Met, Plan, Scalar
+from ..core.plan import SUM_COUNT, SUM_LOSS, Counter, MetricEntry, Plan, Scalar
 from ..core.state import State
 from ..errors import ArgumentError, ArgumentTypeError
 from ..losses import Loss
@@ -95,7 +95,12 @@ class Scores:
         self._names = ["loss", *keys]
         self._size = plan.sums
         slots = [
-            (key, metric, slice(int(row[Met.SLOT]), int(row[Met.SLOT] + row[Met.SLOTS])), bool(row[Met.WEIGHTED]))
+            (
+                key,
+                metric,
+                slice(int(row[MetricEntry.SLOT]), int(row[MetricEntry.SLOT] + row[MetricEntry.SLOTS])),
+                bool(row[MetricEntry.WEIGHTED]),
+            )
             for key, metric, row in zip(keys, found, plan.metrics, strict=True)
         ]
         self._slots = sorted([("loss", None, slice(0), False), *slots], key=lambda slot: slot[0])

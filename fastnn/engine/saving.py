@@ -16,7 +16,7 @@ import numpy.typing as npt
 from .. import backends, losses, metrics, optimizers
 from ..core.declaration import serialize
 from ..core.files import write_atomically
-from ..core.plan import Counter, Opt, Parameter, Scalar
+from ..core.plan import Counter, OptimizerEntry, Parameter, Scalar
 from ..core.steps import OPTIMIZERS
 from ..errors import ArgumentError, ArgumentTypeError, FileError
 from . import compiling, tensors
@@ -230,7 +230,7 @@ def _check_state(file: TensorFile, name: str, found: Array) -> None:
 
 def _optimizer(model: TrainableModel) -> str | None:
     """The name of the optimizer's formula, which decides what state it has; None where the model is not compiled."""
-    return list(OPTIMIZERS)[model.engine().plan.optimizer[Opt.CODE]] if model.compiled else None
+    return list(OPTIMIZERS)[model.engine().plan.optimizer[OptimizerEntry.CODE]] if model.compiled else None
 
 
 def _views(engine: Engine, compiled: bool, names: Names | None = None) -> dict[str, Array]:
@@ -240,7 +240,7 @@ def _views(engine: Engine, compiled: bool, names: Names | None = None) -> dict[s
     paths = {p: "{}/{}".format(*pair) for p, pair in zip(parameters, names or [p[:2] for p in parameters], strict=True)}
     views = {f"weights/{paths[p]}": state.view(p) for p in parameters}
     if compiled:
-        slots = list(OPTIMIZERS.values())[plan.optimizer[Opt.CODE]].slots
+        slots = list(OPTIMIZERS.values())[plan.optimizer[OptimizerEntry.CODE]].slots
         for slot, vector in zip(slots, state.slots, strict=True):
             for p in plan.layout.of("theta"):
                 views[f"optimizer/{slot}/{paths[p]}"] = plan.layout.view(vector, p)

@@ -10,7 +10,7 @@ from .. import activations, initializers, regularizers
 from ..core.declaration import number, whole
 from ..core.lowering import Lowering
 from ..errors import ArgumentError, ArgumentTypeError
-from .layer import Array, Decays, Layer, Shape, Weight, one_dimension, penalty
+from .layer import Array, Decays, Layer, Shape, Weight, one_dimension
 
 
 class Dense(Layer):
@@ -80,16 +80,9 @@ class Dense(Layer):
 
     def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
         """Z = X W + b, then the activation."""
-        builder.dense(
-            self.name,
-            self.units,
-            self.use_bias,
-            kernel_penalty=penalty(self.kernel_regularizer if self.trains else None),
-            bias_penalty=penalty(self.bias_regularizer if self.trains else None),
-            trainable=self.trains,
-            kernel_decay=decays(f"{self.name}/kernel"),
-            bias_decay=decays(f"{self.name}/bias"),
-        )
+        kernel = self._spec("kernel", self.kernel_regularizer, decays)
+        bias = self._spec("bias", self.bias_regularizer, decays) if self.use_bias else None
+        builder.dense(self.name, self.units, kernel, bias)
         builder.activation(self.activation.name, self.activation.parameter)
 
     @property

@@ -13,8 +13,9 @@ from .. import activations, config
 from ..core import declaration
 from ..core.arrays import numeric
 from ..core.declaration import Declaration, flag, refuse, whole
-from ..core.lowering import Lowering, Penalty
+from ..core.lowering import Lowering
 from ..core.model import LayerOwner
+from ..core.specs import ParameterSpec, Penalty
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from ..initializers import Initializer
 from ..regularizers import Regularizer
@@ -194,6 +195,11 @@ class Layer(Declaration):
         backend.program(plan, state).forward(X, out)
         return out
 
+    def _spec(self, name: str, regularizer: Regularizer | None, decays: Decays) -> ParameterSpec:
+        """How one of its parameters is trained."""
+        penalty = regularizer.penalty() if regularizer is not None and self.trains else Penalty()
+        return ParameterSpec(penalty, self.trains, decays(f"{self.name}/{name}"))
+
     def _values(self, shape: Shape) -> list[Array]:
         """Its weights, for a call on rows of `shape`."""
         if self.parameters(shape) and not self.weights:
@@ -297,11 +303,6 @@ def last_axis(where: str, axis: Any) -> int:
     if getattr(axis, "shape", ()) != () or axis not in (-1, 1, [-1], [1], (-1,), (1,)):
         raise ArgumentError(f"{where}: axis={axis!r} is not supported, expected -1: the features of each row")
     return -1
-
-
-def penalty(regularizer: Regularizer | None) -> Penalty:
-    """What `Lowering` takes for a regularizer."""
-    return Penalty() if regularizer is None else regularizer.penalty()
 
 
 def _given_shape(where: str, kwargs: dict[str, Any]) -> Shape | None:

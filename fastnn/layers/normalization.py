@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 from .. import initializers, regularizers
 from ..core.declaration import flag, number
 from ..core.lowering import Lowering
-from .layer import Array, Decays, Layer, Shape, Weight, last_axis, one_dimension, penalty
+from ..core.specs import ParameterSpec
+from .layer import Array, Decays, Layer, Shape, Weight, last_axis, one_dimension
 
 
 class _Scaled(Layer):
@@ -47,17 +48,12 @@ class _Scaled(Layer):
         found = [Weight("gamma", shape, self.gamma_initializer)] if self.scale else []
         return [*found, Weight("beta", shape, self.beta_initializer)] if self.center else found
 
-    def _told(self, decays: Decays) -> dict[str, Any]:
-        """The keywords that `Lowering.batch_norm` and `Lowering.layer_norm` share."""
-        return {
-            "scale": self.scale,
-            "center": self.center,
-            "trainable": self.trains,
-            "gamma_penalty": penalty(self.gamma_regularizer if self.trains else None),
-            "beta_penalty": penalty(self.beta_regularizer if self.trains else None),
-            "gamma_decay": decays(f"{self.name}/gamma"),
-            "beta_decay": decays(f"{self.name}/beta"),
-        }
+    def _specs(self, decays: Decays) -> tuple[ParameterSpec | None, ParameterSpec | None]:
+        """Those of gamma and beta, or None."""
+        return (
+            self._spec("gamma", self.gamma_regularizer, decays) if self.scale else None,
+            self._spec("beta", self.beta_regularizer, decays) if self.center else None,
+        )
 
     @property
     def gamma(self) -> Array | None:
@@ -156,7 +152,7 @@ class BatchNormalization(_Scaled):
 
     def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
         """By the batch in training where it is trainable, else by the moving averages."""
-        builder.batch_norm(self.name, self.momentum, self.epsilon, **self._told(decays))
+        builder.batch_norm(self.name, self.momentum, self.epsilon, *self._specs(decays), self.trains)
 
     @property
     def moving_mean(self) -> Array:
@@ -229,4 +225,4 @@ class LayerNormalization(_Scaled):
 
     def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
         """Row by row, the same in training and inference."""
-        builder.layer_norm(self.name, self.epsilon, **self._told(decays))
+        builder.layer_norm(self.name, self.epsilon, *self._specs(decays))

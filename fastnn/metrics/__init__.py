@@ -12,7 +12,7 @@ from .. import losses
 from ..backends import eager
 from ..core.arrays import Array
 from ..core.declaration import absent, compiled, find, flag, names, number, serialize
-from ..core.lowering import LossSpec
+from ..core.specs import LossSpec
 from ..errors import ArgumentError
 from ..losses import (
     BCE,

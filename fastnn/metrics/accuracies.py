@@ -9,7 +9,7 @@ import numpy as np
 from ..backends import eager
 from ..core.arrays import Array
 from ..core.declaration import number
-from ..core.lowering import MetricSpec
+from ..core.specs import MetricSpec
 from ..errors import ArgumentError
 from .base import Metric
 

@@ -11,8 +11,9 @@ from ..backends import eager
 from ..core.arrays import Array
 from ..core.declaration import Declaration, label, refuse
 from ..core.formulas import LOSSES, ROW_METRICS
-from ..core.lowering import FROM_LOGITS, LossSpec, MetricSpec
+from ..core.lowering import FROM_LOGITS
 from ..core.plan import mean_outputs
+from ..core.specs import LossSpec, MetricSpec
 from ..errors import ArgumentError
 
 Sums = npt.NDArray[np.float64]

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.declaration import RENAMED, Declaration, label, number, refuse, serialize
-from ..core.lowering import OptimizerSpec
 from ..core.plan import Counter, Scalar
+from ..core.specs import OptimizerSpec
 from ..errors import ArgumentError, ArgumentTypeError
 from . import schedules
 from .schedules import LearningRateSchedule

@@ -19,33 +19,38 @@ enum { W1 = 0, B1 = 64, GAMMA1 = 96, BETA1 = 128, GAMMA2 = 160, BETA2 = 192, W2 
 enum { MEAN = 0, VARIANCE = 32, STATISTICS = 64 };
 enum { X = 0, Z1 = 16, A1 = 48, A2 = 80, Z2 = 112, P2 = 128, TARGET = 144, N1 = 160, N2 = 192, INVERSE = 224 };
 enum { D_Z2 = 240, D_A2 = 256, D_A1 = 288, D_Z1 = 320, UNITS = 352 };
-enum { OF_BATCH = 0, FIXED = FNN_BATCH_WIDTH * HIDDEN }; /* the batch's statistics */
+/* The batch's statistics, before the rows. */
+enum { BATCH_MEAN = 0, BATCH_VARIANCE = 32, DEVIATION = 64, D_BETA1 = 96, D_GAMMA1 = 128, FIXED = 160 };
 /* Constants. */
 enum { LOSS = 0, ADAM = 3, LIMIT = 7, BATCH_NORM = 8, LAYER_NORM = 10 };
 
-static const int64_t instructions[][FNN_I_WIDTH] = {
+static const int64_t instructions[][FNN_COLUMN_WIDTH] = {
     /* kind, code, src, dst, inputs, outputs, kernel, bias, constant, layer, d src, d dst, saved, fused, mean, variance,
      * statistics, inverse */
     {FNN_KIND_DENSE, -1, X, Z1, IN, HIDDEN, W1, B1, -1, 0, -1, D_Z1, Z1, 0, -1, -1, -1, -1},
     {FNN_KIND_BATCH_NORM, FNN_DEVIATION_CODE_inverse_deviation, Z1, A1, HIDDEN, HIDDEN, GAMMA1, BETA1, BATCH_NORM, 1,
-     D_Z1, D_A1, N1, 0, MEAN, VARIANCE, OF_BATCH, -1},
+     D_Z1, D_A1, N1, 0, MEAN, VARIANCE, BATCH_MEAN, -1},
     {FNN_KIND_ACTIVATION, FNN_ACTIVATION_tanh, A1, A1, HIDDEN, HIDDEN, -1, -1, -1, 2, D_A1, D_A1, A1, 0, -1, -1, -1,
      -1},
     {FNN_KIND_LAYER_NORM, -1, A1, A2, HIDDEN, HIDDEN, GAMMA2, BETA2, LAYER_NORM, 3, D_A1, D_A2, N2, 0, -1, -1, -1,
      INVERSE},
     {FNN_KIND_DENSE, -1, A2, Z2, HIDDEN, OUT, W2, B2, -1, 4, D_A2, D_Z2, Z2, 0, -1, -1, -1, -1},
-    {FNN_KIND_SOFTMAX, -1, Z2, P2, OUT, OUT, -1, -1, -1, 4, -1, -1, P2, 1, -1, -1, -1, -1},
+    {FNN_KIND_SOFTMAX, -1, Z2, P2, OUT, OUT, -1, -1, -1, 4, -1, -1, P2, FNN_FUSED_BOTH, -1, -1, -1, -1},
 };
-static const int64_t parameters[][FNN_PAR_WIDTH] = {
-    /* offset, rows, columns, trainable, decay, penalty, instruction, role */
-    {W1, IN, HIDDEN, 1, 0, -1, 0, FNN_ROLE_KERNEL},    {B1, 1, HIDDEN, 1, 0, -1, 0, FNN_ROLE_BIAS},
-    {GAMMA1, 1, HIDDEN, 1, 0, -1, 1, FNN_ROLE_SCALE},  {BETA1, 1, HIDDEN, 1, 0, -1, 1, FNN_ROLE_BIAS},
-    {GAMMA2, 1, HIDDEN, 1, 0, -1, 3, FNN_ROLE_SCALE},  {BETA2, 1, HIDDEN, 1, 0, -1, 3, FNN_ROLE_BIAS},
-    {W2, HIDDEN, OUT, 1, 0, -1, 4, FNN_ROLE_KERNEL},   {B2, 1, OUT, 1, 0, -1, 4, FNN_ROLE_BIAS},
+static const int64_t parameters[][FNN_PARAMETER_WIDTH] = {
+    /* offset, rows, columns, trainable, decay, penalty, instruction, role, code, made */
+    {W1, IN, HIDDEN, 1, 0, -1, 0, FNN_ROLE_KERNEL, -1, -1},
+    {B1, 1, HIDDEN, 1, 0, -1, 0, FNN_ROLE_BIAS, -1, -1},
+    {GAMMA1, 1, HIDDEN, 1, 0, -1, 1, FNN_ROLE_SCALE, -1, D_GAMMA1},
+    {BETA1, 1, HIDDEN, 1, 0, -1, 1, FNN_ROLE_BIAS, -1, D_BETA1},
+    {GAMMA2, 1, HIDDEN, 1, 0, -1, 3, FNN_ROLE_SCALE, -1, -1},
+    {BETA2, 1, HIDDEN, 1, 0, -1, 3, FNN_ROLE_BIAS, -1, -1},
+    {W2, HIDDEN, OUT, 1, 0, -1, 4, FNN_ROLE_KERNEL, -1, -1},
+    {B2, 1, OUT, 1, 0, -1, 4, FNN_ROLE_BIAS, -1, -1},
 };
-static const int64_t metrics[][FNN_MET_WIDTH] = {{FNN_METRIC_sparse_categorical_accuracy, 2, 2, LOSS, 1}};
-static const int64_t loss[FNN_LOS_WIDTH] = {
-    FNN_LOSS_sparse_softmax_crossentropy, Z2, P2, P2, D_Z2, OUT, TARGET, 1, LOSS,
+static const int64_t metrics[][FNN_METRIC_ENTRY_WIDTH] = {{FNN_METRIC_sparse_categorical_accuracy, 2, 2, LOSS, 1}};
+static const int64_t loss[FNN_LOSS_ENTRY_WIDTH] = {
+    FNN_LOSS_sparse_softmax_crossentropy, Z2, P2, P2, D_Z2, OUT, TARGET, 1, LOSS, -1, 0,
 };
 static const double constants[] = {0.0, 1.0, 0.0, 0.0, 0.9, 0.999, 1e-7, 0.05, 1e-3, 0.1, 1e-3};
 
@@ -53,6 +58,88 @@ static float theta[THETA], gradient[THETA], slot_0[THETA], slot_1[THETA], statis
 static float workspace[FIXED + CAPACITY * UNITS], values[2 * CAPACITY], scales[CAPACITY], weights[CAPACITY];
 static double scalars[FNN_SCALAR_WIDTH];
 static int64_t counters[FNN_COUNTER_WIDTH];
+
+static double norms[8];
+static fnn_call calls[6][FNN_SLOT_WIDTH], gradients[8];
+
+/* An array of a call: a buffer of rows so far apart, or what lies elsewhere. */
+typedef struct array {
+    const float *at;
+    int64_t apart;
+} array;
+
+static array rows(int unit)
+{
+    return (array){workspace + FIXED + unit * CAPACITY, unit == Z2 || unit == P2 || unit == INVERSE ? 16 : HIDDEN};
+}
+
+static array of(const float *at)
+{
+    return (array){at, 0};
+}
+
+static void set(fnn_call *call, int32_t family, int64_t columns, int count, const array *arrays)
+{
+    *call = (fnn_call){.family = family, .n = columns};
+    for (int i = 0; i < count; i++) {
+        call->array[i] = arrays[i].at;
+        call->ld[i] = arrays[i].apart;
+    }
+}
+
+#define SET(call, family, columns, ...) \
+    set(call, FNN_FAMILY_##family, columns, sizeof((array[]){__VA_ARGS__}) / sizeof(array), (array[]){__VA_ARGS__})
+
+/* What the instructions between the two DENSE do, by the table of fastnn/core/instructions.py. */
+static void make_calls(void)
+{
+    const array mean = of(workspace + BATCH_MEAN), variance = of(workspace + BATCH_VARIANCE);
+    const array deviation = of(workspace + DEVIATION), d_beta = of(workspace + D_BETA1);
+    const array d_gamma = of(workspace + D_GAMMA1), moving_mean = of(statistics + MEAN);
+    const array moving_variance = of(statistics + VARIANCE), gamma = of(theta + GAMMA1), beta = of(theta + BETA1);
+    for (int i = 0; i < 6 * FNN_SLOT_WIDTH; i++) {
+        calls[i / FNN_SLOT_WIDTH][i % FNN_SLOT_WIDTH].family = -1;
+    }
+    fnn_call *batch = calls[1], *columns = batch + FNN_SLOT_FORWARD_COLUMNS;
+    SET(batch + FNN_SLOT_FORWARD, BATCH_NORM_FORWARD, HIDDEN, rows(A1), rows(N1), rows(Z1), mean, deviation, gamma,
+        beta);
+    SET(batch + FNN_SLOT_INFERENCE, STANDARDIZE_FORWARD, HIDDEN, rows(A1), rows(Z1), moving_mean, deviation, gamma,
+        beta);
+    SET(batch + FNN_SLOT_BACKWARD, BATCH_NORM_BACKWARD, HIDDEN, rows(D_Z1), rows(D_A1), rows(N1), deviation, gamma,
+        d_beta, d_gamma);
+    SET(columns, BATCH_MOMENTS, HIDDEN, mean, variance, rows(Z1));
+    SET(columns + 1, INVERSE_DEVIATION, HIDDEN, deviation, variance);
+    SET(columns + 2, MOVING_AVERAGE, HIDDEN, moving_mean, mean);
+    SET(columns + 3, MOVING_AVERAGE, HIDDEN, moving_variance, variance);
+    SET(batch + FNN_SLOT_INFERENCE_COLUMNS, INVERSE_DEVIATION, HIDDEN, deviation, moving_variance);
+    SET(batch + FNN_SLOT_BACKWARD_COLUMNS, BIAS_BACKWARD, HIDDEN, d_beta, rows(D_A1));
+    SET(batch + FNN_SLOT_BACKWARD_COLUMNS + 1, SCALE_BACKWARD, HIDDEN, d_gamma, rows(D_A1), rows(N1));
+    batch[FNN_SLOT_BACKWARD].per_batch = columns[0].per_batch = 1;
+    columns[1].scalar[0] = batch[FNN_SLOT_INFERENCE_COLUMNS].scalar[0] = constants[BATCH_NORM];
+    columns[2].scalar[0] = columns[3].scalar[0] = constants[BATCH_NORM + 1];
+
+    SET(&calls[2][FNN_SLOT_FORWARD], ACTIVATION_FORWARD, HIDDEN, rows(A1), rows(A1));
+    SET(&calls[2][FNN_SLOT_BACKWARD], ACTIVATION_BACKWARD, HIDDEN, rows(D_A1), rows(D_A1), rows(A1));
+    calls[2][FNN_SLOT_FORWARD].code = calls[2][FNN_SLOT_BACKWARD].code = FNN_ACTIVATION_tanh;
+    calls[2][FNN_SLOT_FORWARD].flat = calls[2][FNN_SLOT_BACKWARD].flat = 1;
+    calls[2][FNN_SLOT_INFERENCE] = calls[2][FNN_SLOT_FORWARD];
+
+    SET(&calls[3][FNN_SLOT_FORWARD], LAYER_NORM_FORWARD, HIDDEN, rows(A2), rows(N2), rows(INVERSE), rows(A1),
+        of(theta + GAMMA2), of(theta + BETA2));
+    SET(&calls[3][FNN_SLOT_BACKWARD], LAYER_NORM_BACKWARD, HIDDEN, rows(D_A1), rows(D_A2), rows(N2), rows(INVERSE),
+        of(theta + GAMMA2));
+    calls[3][FNN_SLOT_FORWARD].scalar[0] = constants[LAYER_NORM];
+    calls[3][FNN_SLOT_FORWARD].scalar[1] = calls[3][FNN_SLOT_BACKWARD].scalar[0] = 1.0 / HIDDEN;
+    calls[3][FNN_SLOT_INFERENCE] = calls[3][FNN_SLOT_FORWARD];
+
+    SET(&calls[5][FNN_SLOT_FORWARD], SOFTMAX_FORWARD, OUT, rows(P2), rows(Z2));
+    calls[5][FNN_SLOT_INFERENCE] = calls[5][FNN_SLOT_FORWARD];
+
+    SET(&gradients[1], BIAS_BACKWARD, HIDDEN, of(NULL), rows(D_Z1));
+    SET(&gradients[4], SCALE_BACKWARD, HIDDEN, of(NULL), rows(D_A2), rows(N2));
+    SET(&gradients[5], BIAS_BACKWARD, HIDDEN, of(NULL), rows(D_A2));
+    SET(&gradients[7], BIAS_BACKWARD, OUT, of(NULL), (array){workspace + FIXED + D_Z2 * CAPACITY, 16});
+}
 
 static void begin(void)
 {
@@ -110,14 +197,17 @@ int main(int argc, char **argv)
         y[row] = (uint8_t)(a ^ b);
         w[row] = (float)(row % 3);
     }
+    make_calls();
     printf("%s loss", fnn_level());
     for (int64_t clip = FNN_CLIP_NONE; clip <= FNN_CLIP_GLOBAL_NORM; clip++) {
-        const int64_t optimizer[FNN_OPT_WIDTH] = {FNN_OPTIMIZER_adam, 2, ADAM, 0, clip, LIMIT};
+        const int64_t optimizer[FNN_OPTIMIZER_ENTRY_WIDTH] = {FNN_OPTIMIZER_adam, 2, ADAM, 0, clip, LIMIT};
         const fnn_program program = {
-            .instructions = instructions[0], .instruction_count = 6, .parameters = parameters[0], .parameter_count = 8,
+            .instructions = instructions[0], .instruction_count = 6, .calls = calls[0], .gradients = gradients,
+            .parameters = parameters[0], .parameter_count = 8,
             .metrics = metrics[0], .metric_count = 1, .loss = loss, .optimizer = optimizer, .constants = constants,
-            .features = IN, .outputs = OUT, .output_unit = P2, .forward_rows = FORWARD_ROWS, .fixed_elements = FIXED, .theta = theta,
-            .gradient = gradient, .slots = {slot_0, slot_1}, .statistics = statistics, .scalars = scalars,
+            .features = IN, .outputs = OUT, .output_unit = P2, .forward_rows = FORWARD_ROWS,
+            .fixed_elements = FIXED, .theta = theta,
+            .gradient = gradient, .slots = {slot_0, slot_1}, .scalars = scalars, .norms = norms,
             .counters = counters, .workspace = workspace, .capacity = CAPACITY, .row_values = values,
             .row_scales = scales, .row_weights = weights, .scratch = scratch,
             .scratch_threads = MOST_THREADS,

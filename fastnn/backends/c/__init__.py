@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import weakref
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any
@@ -12,15 +11,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ... import config
 from ...core.operations import OPERATIONS, Family, Operation
-from ...core.plan import Plan, largest, padded
+from ...core.plan import Plan, largest
+from ...core.rowwise import MOST_VECTORS
 from ...core.state import State, aligned
 from ...core.steps import MOST_SCALARS, MOST_SLOTS
 from ...errors import BackendError
-from ..data import Array, Data, Sums
-from ..operators import GEMMS, TOTALS, CompiledOperator, forward_threads, large_layers, step_threads, threads_for
-from ..protocol import Backend, Program, exclusive
+from ..compiled import Addressed, CompiledProgram, Mode
+from ..data import Array, Sums
+from ..operators import GEMMS, CompiledOperator
+from ..protocol import Backend, exclusive
 
 
 def why_not_built() -> str:
@@ -78,7 +78,16 @@ _CODED = (
     Family.METRIC,
     Family.OPTIMIZER_STEP,
     Family.INVERSE_DEVIATION,
+    Family.ROW_WISE_FORWARD,
+    Family.ROW_WISE_BACKWARD,
+    Family.VECTOR_BACKWARD,
 )
+# Of families with arrays that not all have: how many there may be, and how many come behind them.
+_ROOM = {
+    Family.OPTIMIZER_STEP: (2 + MOST_SLOTS, 1),
+    Family.ROW_WISE_FORWARD: (2 + MOST_VECTORS, 0),
+    Family.ROW_WISE_BACKWARD: (3 + MOST_VECTORS, 0),
+}
 
 
 def level() -> str:
@@ -114,7 +123,7 @@ class COperator(CompiledOperator):
     """One function of the library."""
 
     def __init__(self, row: Operation, dtype: str, scratch: _Scratch) -> None:
-        super().__init__(row, TOTALS)
+        super().__init__(row)
         self._function = getattr(lib, f"fnn_{row.family.name.lower()}_{SUFFIX[dtype]}")
         self._dtype, self._scratch = dtype, scratch
         self._reals = ffi.typeof("float[]" if dtype == "float32" else "double[]")
@@ -122,9 +131,11 @@ class COperator(CompiledOperator):
         self._arrays = tuple(zip(kinds, self._strided, strict=True))
         self._pack = _SCRATCH[dtype] if row.family in GEMMS else 0  # elements for each thread
         self._code = (row.code,) if row.family in _CODED else ()
-        # An optimizer's function has room for all slots, and a vector of scalars. Crossentropies have no parameter.
-        self._steps = row.family == Family.OPTIMIZER_STEP
-        self._no_slots = (ffi.NULL,) * (2 + MOST_SLOTS - self._count) if self._steps else ()
+        # Some functions have room for the most slots or vectors, and take all scalars as one. Crossentropies have no
+        # parameter.
+        missing, self._behind = _ROOM.get(row.family, (self._count, 0))
+        self._missing = (ffi.NULL,) * (missing - self._count)
+        self._vector = row.family in _ROOM
         self._first = self._count + (row.family in (Family.CROSSENTROPY_FORWARD, Family.CROSSENTROPY_BACKWARD))
 
     def __call__(self, *arguments: Any) -> None:
@@ -143,14 +154,15 @@ class COperator(CompiledOperator):
                 given += ffi.from_buffer(kind, array[:1]), array.strides[0] // array.itemsize
             else:
                 given.append(ffi.from_buffer(kind, array))
-        given[-1:-1] = self._no_slots  # after theta and the slots, before the gradient
+        place = len(given) - self._behind
+        given[place:place] = self._missing
         sizes = self._sizes(arrays)
         given += sizes
         threads = self._threads(sizes, arrays)
         if self._pack:
             given.append(ffi.from_buffer(self._reals, room(self._pack * threads)))
         scalars = arguments[self._first :]
-        if self._steps:
+        if self._vector:
             vector = ffi.new(_SCALARS)
             vector[0 : len(scalars)] = scalars
             scalars = (vector,)
@@ -163,166 +175,100 @@ def _operators(dtype: str) -> dict[str, COperator]:
     return {name: COperator(row, dtype, scratch) for name, row in OPERATIONS.items()}
 
 
-# What the entries of a program point at, where it is not int64.
+# What the fields of the structs point at, where it is not a void or int64_t.
 _POINTERS = {
-    "constants": "double *", "theta": "void *", "gradient": "void *", "statistics": "void *", "scalars": "double *",
+    "constants": "double *", "scalars": "double *", "norms": "double *", "x": "void *", "y": "void *", "w": "void *",
+    **dict.fromkeys(("theta", "gradient", "scratch", "workspace"), "void *"),
+    **dict.fromkeys(("row_values", "row_scales", "row_weights"), "void *"),
 }  # fmt: skip
+_DATA = ("x", "x_code", "x_row", "x_element", "y", "y_code", "y_row", "y_element", "w", "order", "rows", "batch")
 
 
 # --- programs -------------------------------------------------------------------------------------------------------
 
 
-def _nothing() -> None:
-    """A reference to nothing."""
-
-
-class CProgram(Program):
-    """The fused programs: one call of the library each."""
+class CProgram(CompiledProgram):
+    """One call of the library each."""
 
     def __init__(self, backend: Backend, plan: Plan, state: State) -> None:
-        super().__init__(backend, plan, state)
         suffix = SUFFIX[plan.dtype.name]
-        self._functions = {
-            name: getattr(lib, f"fnn_{name}_{suffix}")
-            for name in ("run_steps", "gradient", "update", "score", "forward")
-        }
-        self._program = program = ffi.new("fnn_program *")
-        self._c_data = ffi.new("fnn_data *")
-        self._predicted = ffi.new("fnn_data *")
+        self._functions = {mode: getattr(lib, f"fnn_{name}_{suffix}") for mode, name in _FUNCTIONS.items()}
+        self._program, self._c_data = ffi.new("fnn_program *"), ffi.new("fnn_data *")
         self._taken = ffi.new("int64_t *")
-        self._data: Callable[[], Data | None] = _nothing  # a weak reference, so that data do not live as long as models
-        for name, table in (
-            ("instructions", plan.instructions),
-            ("parameters", plan.parameters),
-            ("metrics", plan.metrics),
-            ("loss", plan.loss),
-            ("optimizer", plan.optimizer),
-            ("constants", plan.constants),
-            ("theta", state.theta),
-            ("gradient", state.gradient),
-            ("statistics", state.statistics),
-            ("scalars", state.scalars),
-            ("counters", state.counters),
-        ):
-            if table.size or name not in ("loss", "optimizer"):
-                setattr(program, name, ffi.cast(_POINTERS.get(name, "int64_t *"), table.ctypes.data))
-        for number, slot in enumerate(state.slots):
-            program.slots[number] = _address(slot)
-        program.instruction_count, program.parameter_count = len(plan.instructions), len(plan.parameters)
-        program.metric_count = len(plan.metrics)
-        program.features, program.outputs, program.output_unit = plan.features, plan.outputs, plan.output_unit
-        program.fixed_elements, program.forward_rows = plan.fixed_elements, plan.forward_rows
-        self._workspace: Callable[[], Array | None] = _nothing  # a weak reference to that of the buffers
-        self._large = large_layers(plan)
-        self._threads = min(config.get_num_threads(), os.cpu_count() or 1)
-        self._scratch = aligned(_SCRATCH[plan.dtype.name] * self._threads, plan.dtype)
-        program.scratch, program.scratch_threads = _address(self._scratch), self._threads
+        super().__init__(backend, plan, state, os.cpu_count() or 1, _SCRATCH[plan.dtype.name])
 
-    @exclusive
-    def forward(self, X: Array, out: Array) -> None:
-        rows = X.shape[0]
-        threads = self._forward_team(rows, together=rows <= self.plan.forward_rows)
-        self._reserve(self.plan.rows_of_blocks(rows, threads))
-        self._bind_x(self._predicted, X)
-        _check(self._functions["forward"](self._program, self._predicted, _address_as(out), threads), "forward")
+    def _put(self, **numbers: int) -> None:
+        for name, value in numbers.items():
+            setattr(self._c_data if name in _DATA else self._program, name, value)
 
-    @exclusive
-    def gradient(self, data: Data, sums: Sums) -> None:
-        self._bind(data)
-        team = self._step_team(data)
-        _check(self._functions["gradient"](self._program, self._c_data, _doubles(sums), team), "gradient")
+    def _point(self, **arrays: Array | None) -> None:
+        for name, array in arrays.items():
+            address = 0 if array is None else array.ctypes.data
+            struct = self._c_data if name in _DATA else self._program
+            setattr(struct, name, ffi.cast(_POINTERS.get(name, "int64_t *"), address))
 
-    @exclusive
-    def update(self) -> None:
-        team = self._team(self.state.theta.size, 8 * self.state.theta.size)
-        _check(self._functions["update"](self._program, team), "update")
+    def _point_slots(self, slots: tuple[Array, ...]) -> None:
+        for number, slot in enumerate(slots):
+            self._program.slots[number] = _address(slot)
 
-    @exclusive
-    def run_steps(
-        self, data: Data, first: int, last: int, sums: Sums, rates: Sums | None = None, stop: bool = False
-    ) -> int:
-        self._bind(data)
-        team = self._step_team(data)
-        given = ffi.NULL if rates is None else _doubles(rates)
-        steps = self._program, self._c_data, first, last, _doubles(sums), self._taken, given, stop, team
-        _check(self._functions["run_steps"](*steps), "run_steps")
+    def _set_calls(self, calls: list[Addressed | None], gradients: list[Addressed | None]) -> None:
+        self._calls, self._gradients = _calls(calls), _calls(gradients)
+        self._program.calls, self._program.gradients = self._calls, self._gradients
+
+    def _source_code(self, dtype: np.dtype[Any]) -> int:
+        return SOURCE_DTYPES[dtype.name]
+
+    def _launch(self, mode: Mode, threads: int, first: int = 0, last: int = 0, **others: Any) -> int:
+        function, sums = self._functions[mode], others.get("sums")
+        given: tuple[Any, ...] = ()
+        if mode in (Mode.STEPS, Mode.SCORE):
+            given = self._c_data, first, last, _doubles(sums)
+        elif mode == Mode.GRADIENT:
+            given = self._c_data, _doubles(sums)
+        elif mode == Mode.FORWARD:
+            given = self._c_data, _address_as(others["out"])
+        if mode == Mode.STEPS:
+            given = *given, self._taken, _doubles(others["rates"]), others["stop"]
+        _check(function(self._program, *given, threads), _FUNCTIONS[mode])
         return int(self._taken[0])
 
-    @exclusive
-    def score(self, data: Data, first: int, last: int, sums: Sums) -> None:
-        self._bind(data)
-        team = self._forward_team(min(data.batch_size, data.X.shape[0]))
-        _check(self._functions["score"](self._program, self._c_data, first, last, _doubles(sums), team), "score")
-
-    @exclusive
-    def find_nonfinite(self, X: Array) -> int:
-        if X.dtype not in (np.float32, np.float64) or X.strides[1] != X.itemsize or not X.size:
-            return super().find_nonfinite(X)
-        threads = self._team(X.shape[0], X.size)
-        found = np.full(threads, -1, np.int64)
+    def _scan(self, X: Array, first_bad: Array) -> None:
         find = getattr(lib, f"fnn_find_nonfinite_{SUFFIX[X.dtype.name]}")
-        most = float(largest(X.dtype, self.plan.dtype))
-        status = find(ffi.cast("int64_t *", found.ctypes.data), _address(X), X.strides[0], *X.shape, most, threads)
-        _check(status, "find_nonfinite")
-        return int(min((at for at in found if at >= 0), default=-1))
+        most, out = float(largest(X.dtype, self.plan.dtype)), ffi.cast("int64_t *", first_bad.ctypes.data)
+        _check(find(out, _address(X), X.strides[0], *X.shape, most, first_bad.size), "find_nonfinite")
 
     @exclusive
     def shuffle(self, order: npt.NDArray[np.int64]) -> None:
         _, epoch, seed = (int(counter) for counter in self.state.counters)
         _check(lib.fnn_shuffle(ffi.cast("int64_t *", order.ctypes.data), order.size, seed, epoch), "shuffle")
 
-    def _forward_team(self, rows: int, together: bool = True) -> int:
-        return forward_threads(self.plan, self._large if together else [], rows, self._threads)
 
-    def _team(self, rows: int, flops: int) -> int:
-        return threads_for(flops, rows, self._threads)
-
-    def _step_team(self, data: Data) -> int:
-        batch = min(data.batch_size, data.X.shape[0])
-        flops, parameters = 3 * self.plan.flops_per_row * batch, self.state.theta.size
-        return step_threads(flops, parameters, batch, self._threads)
-
-    def _reserve(self, rows: int) -> None:
-        """Buffers for a batch of `rows`; their addresses change only when they grow."""
-        state, program = self.state, self._program
-        state.reserve(rows)
-        if self._workspace() is not state.workspace:
-            values = state.rows * (1 + len(self.plan.metrics))
-            self._row_buffers = aligned(values + 2 * padded(state.rows), self.plan.dtype)
-            self._row_weights = self._row_buffers[values + padded(state.rows) :]
-            self._data = _nothing
-            program.row_values = _address(self._row_buffers)
-            program.row_scales = _address(self._row_buffers[values:])
-            program.row_weights = _address(self._row_weights)
-            # Last, because a Ctrl-C may come between any two lines: until then the next call does all of this again.
-            program.capacity = state.rows
-            program.workspace = _address(state.workspace)
-            self._workspace = weakref.ref(state.workspace)
-
-    def _bind_x(self, c_data: Any, X: Array) -> None:
-        c_data.x, c_data.x_code, c_data.rows = _address(X), SOURCE_DTYPES[X.dtype.name], X.shape[0]
-        c_data.x_row, c_data.x_element = X.strides
-
-    def _bind(self, data: Data) -> None:
-        """Takes the addresses of the data, once as long as it stays the same object."""
-        self._reserve(data.batch_size)
-        if data is self._data():
-            return
-        self._data = _nothing
-        c_data, y = self._c_data, data.y
-        assert y is not None
-        self._bind_x(c_data, data.X)
-        c_data.y, c_data.y_code = _address(y), SOURCE_DTYPES[y.dtype.name]
-        c_data.y_row, c_data.y_element = y.strides
-        c_data.w = ffi.NULL if data.w is None else _address(data.w)
-        c_data.order = ffi.NULL if data.order is None else ffi.cast("int64_t *", data.order.ctypes.data)
-        c_data.batch = data.batch_size
-        self._row_weights[:] = 1
-        self._data = weakref.ref(data)
+_FUNCTIONS = {
+    Mode.STEPS: "run_steps",
+    Mode.GRADIENT: "gradient",
+    Mode.SCORE: "score",
+    Mode.UPDATE: "update",
+    Mode.FORWARD: "forward",
+}
 
 
-def _doubles(sums: Sums) -> Any:
-    return ffi.cast("double *", sums.ctypes.data)
+def _calls(calls: list[Addressed | None]) -> Any:
+    """An array of `fnn_call`."""
+    made = ffi.new("fnn_call[]", max(1, len(calls)))
+    for call, one in zip(made, calls, strict=False):
+        if one is None:
+            call.family = -1
+            continue
+        call.family, call.code, call.n = int(one.operation.family), one.operation.code, one.columns
+        call.flat, call.per_batch = one.flat, one.per_batch
+        for number, (address, apart) in enumerate(one.arrays):
+            call.array[number], call.ld[number] = ffi.cast("void *", address), apart
+        call.scalar[0 : len(one.scalars)] = one.scalars
+    return made
+
+
+def _doubles(array: Sums | None) -> Any:
+    return ffi.NULL if array is None else ffi.cast("double *", array.ctypes.data)
 
 
 def _address_as(out: Array) -> Any:

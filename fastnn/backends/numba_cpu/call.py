@@ -4,53 +4,100 @@ Doubles lie in it bit-cast."""
 from __future__ import annotations
 
 import struct
+from enum import IntEnum, auto
 
-# What a worker does.
-RUN_STEPS, GRADIENT, UPDATE, SCORE, FORWARD, SHUFFLE, FIND_NONFINITE = range(7)
 
-# Entries of every call; an operation has no mode.
-MODE, SYNC = 0, 1
+class CallEntry(IntEnum):
+    """Entries of an operation, as `fnn_call` of csrc/fastnn.h; behind the entries that every call block begins with."""
 
-# Entries of an operation: (address, row stride) of each array, sizes and scalars.
-OP_FAMILY, OP_CODE, OP_SIZES, OP_ARRAYS, OP_SCALARS, OP_PACK = 2, 3, 4, 8, 24, 30
+    FAMILY = 2  # -1: no operation
+    CODE = 3
+    ROWS = 4
+    COLUMNS = 5
+    DEPTH = 6
+    FLAT = 7
+    ARRAYS = 8  # an address, and the elements between rows, of each
+    SCALARS = 24
+    SCRATCH = 30
+    PER_BATCH = 31
+    WIDTH = 32
 
 
 def operation_entries(arrays: int, scalars: str) -> struct.Struct:
     """What writes the entries of an operation, from its family on: "d" is a scalar that is a double, "q" an int64.
 
-    What it packs: family, code, three sizes, an address and a row stride for each array, the scalars, a scratch.
+    What it packs: family, code, three sizes, whether it is flat, an address and a row stride for each array, the
+    scalars, a scratch, whether its first scalar is of the batch.
     """
-    after_arrays, after_scalars = OP_SCALARS - OP_ARRAYS - 2 * arrays, OP_PACK - OP_SCALARS - len(scalars)
-    return struct.Struct(f"=5q8x{2 * arrays}q{8 * after_arrays}x{scalars}{8 * after_scalars}xq")
+    after_arrays = CallEntry.SCALARS - CallEntry.ARRAYS - 2 * arrays
+    after_scalars = CallEntry.SCRATCH - CallEntry.SCALARS - len(scalars)
+    return struct.Struct(f"=6q{2 * arrays}q{8 * after_arrays}x{scalars}{8 * after_scalars}x2q")
 
 
-# Entries of a program: the plan and the state, set once.
-INSTRUCTIONS, INSTRUCTION_COUNT, PARAMETERS, PARAMETER_COUNT, METRICS, METRIC_COUNT, LOSS, OPTIMIZER, CONSTANTS = range(
-    2, 11
-)
-THETA, GRADIENT_VECTOR, SLOT_0, SLOT_1, SLOT_2, SCALARS, COUNTERS, WORKSPACE, CAPACITY, FIXED = range(11, 21)
-ROW_VALUES, ROW_SCALES, ROW_WEIGHTS, SCRATCH, SCRATCH_SIZE, MEAN = range(21, 27)
+class Entry(IntEnum):
+    """Entries of a program: `fnn_program`, `fnn_data` and `fnn_run` of csrc under the same names."""
 
-# Entries of the data: set once per fit; X and y with strides in bytes.
-X, X_CODE, X_ROW, X_ELEMENT, FEATURES, Y, Y_CODE, Y_ROW, Y_ELEMENT, W, ORDER, ROWS, BATCH = range(27, 40)
-FIRST, LAST, SUMS = range(40, 43)
-
-# Entries of a forward call: where predictions lie, set once, and where they go.
-OUTPUT_UNIT, OUTPUTS, OUT = range(43, 46)
-
-# Entries of a scan: a matrix of float32 or float64 with contiguous rows, and an int64 for each member's find.
-SCAN, SCAN_ROW, SCAN_ROWS, SCAN_COLUMNS, SCAN_ITEMSIZE, FOUND = range(46, 52)
-
-TOTAL = 52  # a double for the worker's own use
-
-# Entries of normalization and of clipping by norms: the kept statistics, whether a call begins with their deviations,
-# and a double for each parameter.
-STATISTICS, STANDARDIZED, NORMS = range(53, 56)
-
-# Entries of steps: addresses of their learning rates or 0, whether to end after a loss that is not finite, and how many
-# were taken.
-RATES, STOP, TAKEN = range(56, 59)
-
-FORWARD_ROWS = 59  # of a thread's block in inference, at most
-
-CALL_SIZE = 64
+    MODE = 0
+    SYNC = 1  # of operations, too
+    # the plan and the state
+    INSTRUCTIONS = auto()
+    INSTRUCTION_COUNT = auto()
+    CALLS = auto()
+    GRADIENTS = auto()
+    PARAMETERS = auto()
+    PARAMETER_COUNT = auto()
+    METRICS = auto()
+    METRIC_COUNT = auto()
+    LOSS = auto()
+    OPTIMIZER = auto()
+    CONSTANTS = auto()
+    FEATURES = auto()
+    OUTPUTS = auto()
+    OUTPUT_UNIT = auto()
+    FORWARD_ROWS = auto()
+    FIXED_ELEMENTS = auto()
+    THETA = auto()
+    GRADIENT = auto()
+    SLOT_0 = auto()
+    SLOT_1 = auto()
+    SLOT_2 = auto()
+    SCALARS = auto()
+    COUNTERS = auto()
+    NORMS = auto()
+    WORKSPACE = auto()
+    CAPACITY = auto()
+    ROW_VALUES = auto()
+    ROW_SCALES = auto()
+    ROW_WEIGHTS = auto()
+    SCRATCH = auto()
+    SCRATCH_THREADS = auto()
+    # the data
+    X = auto()
+    X_CODE = auto()
+    X_ROW = auto()
+    X_ELEMENT = auto()
+    Y = auto()
+    Y_CODE = auto()
+    Y_ROW = auto()
+    Y_ELEMENT = auto()
+    W = auto()
+    ORDER = auto()
+    ROWS = auto()
+    BATCH = auto()
+    # what is run
+    FIRST = auto()
+    LAST = auto()
+    SUMS = auto()
+    RATES = auto()
+    STOP = auto()
+    TAKEN = auto()
+    OUT = auto()
+    TOTAL = auto()  # a double for the worker's own use
+    # a scan: a matrix of float32 or float64 with contiguous rows, and an int64 for each member
+    SCAN = auto()
+    SCAN_ROW = auto()
+    SCAN_ROWS = auto()
+    SCAN_COLUMNS = auto()
+    SCAN_ITEMSIZE = auto()
+    FIRST_BAD = auto()
+    WIDTH = auto()

@@ -11,124 +11,126 @@ from numba.extending import register_jitable
 
 from ..operators import shares_columns as shares
 from ..tuning import LEAST_PIECE, MOST_PIECE
-from . import call as c
-from . import table as t
 from .gemm import gemm, takes_slope
 from .gemm_tile import BIAS, RELU, SLOPE, TRANSPOSED
 from .jit import device
 from .memory import integer_at, itemsize
+from .table import RELU as RELU_CODE
+from .table import Column, Entry, Kind
 from .threads import barrier, next_piece
-from .workspace import buffer, instruction, pack, padded
+from .workspace import buffer, entry, instruction, padded
 
 _shares = register_jitable(shares)
 
 
 @device
-def shares_columns(zero, at, rows, team, training):
+def shares_columns(m, at, rows, team, training):
     """Whether a team shares a DENSE of a batch of so many rows by the columns of its W."""
-    is_dense = integer_at(at, t.I_KIND) == t.DENSE
-    inputs, outputs = integer_at(at, t.I_INPUTS), integer_at(at, t.I_OUTPUTS)
-    return team > 1 and is_dense and _shares(inputs, outputs, rows, itemsize(zero), training)
+    is_dense = integer_at(at, Column.KIND) == Kind.DENSE
+    inputs, outputs = integer_at(at, Column.INPUTS), integer_at(at, Column.OUTPUTS)
+    return team > 1 and is_dense and _shares(inputs, outputs, rows, itemsize(m.dtype), training)
 
 
 @device
-def has_relu(call, number):
-    """1 if a DENSE is followed by a relu in place, which its product does, too; else 0."""
-    at = instruction(call, number)
-    following = at + t.I_WIDTH * 8
-    return int(
-        number + 1 < integer_at(call, c.INSTRUCTION_COUNT)
-        and integer_at(following, t.I_KIND) == t.ACTIVATION
-        and integer_at(following, t.I_CODE) == t.RELU_CODE
-        and integer_at(following, t.I_DST) == integer_at(at, t.I_DST)
+def is_relu(at):
+    return integer_at(at, Column.KIND) == Kind.ACTIVATION and integer_at(at, Column.CODE) == RELU_CODE
+
+
+@device
+def has_relu(m, number):
+    """Whether a DENSE is followed by a relu in place, which its product does, too."""
+    at = instruction(m, number)
+    following = at + Column.WIDTH * 8
+    return (
+        number + 1 < entry(m, Entry.INSTRUCTION_COUNT)
+        and is_relu(following)
+        and integer_at(following, Column.DST) == integer_at(at, Column.DST)
     )
 
 
 @device
-def forward_columns(zero, call, number, first, src, ld_src, rows, column, columns, relu, flags, member):
+def forward_columns(m, number, first, src, ld_src, rows, column, columns, relu, flags):
     """Columns of a DENSE of rows that lie at src, and of its relu or not, into rows of the workspace from `first`."""
-    at, size = instruction(call, number), itemsize(zero)
-    outputs, bias = integer_at(at, t.I_OUTPUTS), integer_at(at, t.I_BIAS)
-    theta = integer_at(call, c.THETA) + column * size
-    flags |= BIAS if bias >= 0 else 0
-    flags |= RELU if relu == 1 else 0
+    at, size = instruction(m, number), itemsize(m.dtype)
+    outputs, bias = integer_at(at, Column.OUTPUTS), integer_at(at, Column.BIAS)
+    theta = entry(m, Entry.THETA) + column * size
+    flags |= (BIAS if bias >= 0 else 0) | (RELU if relu else 0)
     gemm(
-        zero,
-        buffer(zero, call, integer_at(at, t.I_DST), outputs, first) + column * size,
-        padded(outputs),
-        src,
-        ld_src,
-        1,
-        theta + integer_at(at, t.I_KERNEL) * size,
-        outputs,
-        rows,
-        columns,
-        integer_at(at, t.I_INPUTS),
-        theta + bias * size,
-        flags,
-        pack(zero, call, member),
+        m.dtype,
+        C=buffer(m, integer_at(at, Column.DST), outputs, first) + column * size,
+        ldc=padded(outputs),
+        A=src,
+        a_row=ld_src,
+        a_k=1,
+        B=theta + integer_at(at, Column.KERNEL) * size,
+        ldb=outputs,
+        m=rows,
+        n=columns,
+        k=integer_at(at, Column.INPUTS),
+        bias=theta + bias * size,
+        flags=flags,
+        pack=m.scratch,
     )
 
 
 @device
-def dense(zero, call, number, first, src, ld_src, rows, flags, member):
-    """A DENSE, and the relu behind it, of rows that lie at src, into rows of the workspace from `first`. Gives how many
-    instructions more than one that is."""
-    outputs, relu = integer_at(instruction(call, number), t.I_OUTPUTS), has_relu(call, number)
-    forward_columns(zero, call, number, first, src, ld_src, rows, 0, outputs, relu, flags, member)
-    return relu
+def dense_forward(m, number, first, src, ld_src, rows, flags):
+    """A DENSE, and the relu behind it, of rows that lie at src, into rows of the workspace from `first`. Returns how
+    many instructions that is."""
+    outputs, relu = integer_at(instruction(m, number), Column.OUTPUTS), has_relu(m, number)
+    forward_columns(m, number, first, src, ld_src, rows, 0, outputs, relu, flags)
+    return 2 if relu else 1
 
 
 @device
-def has_slope(zero, call, number, rows):
-    """1 if the gradient of a DENSE's source for so many rows makes that of a relu before it in place, too; else 0."""
-    at = instruction(call, number)
-    before = at - t.I_WIDTH * 8
-    return int(
+def has_slope(m, number, rows):
+    """Whether the gradient of a DENSE's source for so many rows makes that of a relu before it in place, too."""
+    at = instruction(m, number)
+    before = at - Column.WIDTH * 8
+    return (
         number > 0
-        and integer_at(before, t.I_KIND) == t.ACTIVATION
-        and integer_at(before, t.I_CODE) == t.RELU_CODE
-        and integer_at(before, t.I_GRAD_SRC) == integer_at(at, t.I_GRAD_SRC)
-        and takes_slope(zero, rows, integer_at(at, t.I_INPUTS), integer_at(at, t.I_OUTPUTS)) == 1
+        and is_relu(before)
+        and integer_at(before, Column.GRAD_SRC) == integer_at(at, Column.GRAD_SRC)
+        and takes_slope(m.dtype, rows, integer_at(at, Column.INPUTS), integer_at(at, Column.OUTPUTS)) == 1
     )
 
 
 @device
-def backward_columns(zero, call, number, first, rows, column, columns, slope, member):
+def backward_columns(m, number, first, rows, column, columns, slope):
     """Columns of the gradient of a DENSE's source, with the slope of the relu before it or not, for `rows` rows of the
     workspace from `first`."""
-    at, size = instruction(call, number), itemsize(zero)
-    inputs, outputs = integer_at(at, t.I_INPUTS), integer_at(at, t.I_OUTPUTS)
+    at, size = instruction(m, number), itemsize(m.dtype)
+    inputs, outputs = integer_at(at, Column.INPUTS), integer_at(at, Column.OUTPUTS)
     flags, output = TRANSPOSED, 0
-    if slope == 1:
-        saved = integer_at(at - t.I_WIDTH * 8, t.I_SAVED)
-        output = buffer(zero, call, saved, inputs, first) + column * size
+    if slope:
+        saved = integer_at(at - Column.WIDTH * 8, Column.SAVED)
+        output = buffer(m, saved, inputs, first) + column * size
         flags |= SLOPE
     gemm(
-        zero,
-        buffer(zero, call, integer_at(at, t.I_GRAD_SRC), inputs, first) + column * size,
-        padded(inputs),
-        buffer(zero, call, integer_at(at, t.I_GRAD_DST), outputs, first),
-        padded(outputs),
-        1,
-        integer_at(call, c.THETA) + (integer_at(at, t.I_KERNEL) + column * outputs) * size,
-        outputs,
-        rows,
-        columns,
-        outputs,
-        output,
-        flags,
-        pack(zero, call, member),
+        m.dtype,
+        C=buffer(m, integer_at(at, Column.GRAD_SRC), inputs, first) + column * size,
+        ldc=padded(inputs),
+        A=buffer(m, integer_at(at, Column.GRAD_DST), outputs, first),
+        a_row=padded(outputs),
+        a_k=1,
+        B=entry(m, Entry.THETA) + (integer_at(at, Column.KERNEL) + column * outputs) * size,
+        ldb=outputs,
+        m=rows,
+        n=columns,
+        k=outputs,
+        bias=output,
+        flags=flags,
+        pack=m.scratch,
     )
 
 
 @device
-def dense_backward(zero, call, number, first, rows, member):
-    """The gradient of a DENSE's source, and of the relu before it, for `rows` rows of the workspace from `first`. Gives
-    how many instructions more than one that is."""
-    inputs, slope = integer_at(instruction(call, number), t.I_INPUTS), has_slope(zero, call, number, rows)
-    backward_columns(zero, call, number, first, rows, 0, inputs, slope, member)
-    return slope
+def dense_backward(m, number, first, rows):
+    """The gradient of a DENSE's source, and of the relu before it, for `rows` rows of the workspace from `first`.
+    Returns how many instructions that is."""
+    inputs, slope = integer_at(instruction(m, number), Column.INPUTS), has_slope(m, number, rows)
+    backward_columns(m, number, first, rows, 0, inputs, slope)
+    return 2 if slope else 1
 
 
 @device
@@ -141,27 +143,25 @@ def piece_columns(left, team):
 
 
 @device
-def dense_together(zero, call, number, member, team, batch_rows, backward):
-    """`dense` or `dense_backward` of the whole batch, of which each thread takes columns, once all members have their
-    rows of what it reads. Gives what they give."""
-    at, sync = instruction(call, number), integer_at(call, c.SYNC)
-    inputs, outputs = integer_at(at, t.I_INPUTS), integer_at(at, t.I_OUTPUTS)
-    src = buffer(zero, call, integer_at(at, t.I_SRC), inputs, 0)
+def dense_together(m, batch, number, backward):
+    """`dense_forward` or `dense_backward` of a whole batch, of which each member takes columns, once all members have
+    their rows of what it reads. Returns what they return."""
+    at = instruction(m, number)
+    inputs, outputs = integer_at(at, Column.INPUTS), integer_at(at, Column.OUTPUTS)
     columns = inputs if backward else outputs
-    fused = has_slope(zero, call, number, batch_rows) if backward else has_relu(call, number)
-    barrier(sync, team)
-    column, piece, following = 0, 0, next_piece(sync)
+    fused = has_slope(m, number, batch.rows) if backward else has_relu(m, number)
+    src = buffer(m, integer_at(at, Column.SRC), inputs, 0)
+    barrier(m.sync, batch.team)
+    column, piece, following = 0, 0, next_piece(m.sync)
     while column < columns:
-        width = piece_columns(columns - column, team)
+        width = piece_columns(columns - column, batch.team)
         if piece == following:
             if backward:
-                backward_columns(zero, call, number, 0, batch_rows, column, width, fused, member)
+                backward_columns(m, number, 0, batch.rows, column, width, fused)
             else:
-                forward_columns(
-                    zero, call, number, 0, src, padded(inputs), batch_rows, column, width, fused, 0, member
-                )  # fmt: skip
-            following = next_piece(sync)
+                forward_columns(m, number, 0, src, padded(inputs), batch.rows, column, width, fused, 0)
+            following = next_piece(m.sync)
         piece += 1
         column += width
-    barrier(sync, team)
-    return fused
+    barrier(m.sync, batch.team)
+    return 2 if fused else 1

@@ -1,11 +1,7 @@
-"""The worker: one compiled program that runs any plan. Every thread of a team runs it; `call` is the block of
-`call.py`.
+"""Programs: any plan's steps, updates and predictions. Every thread of a team runs them.
 
-A step has two phases with a barrier after each. In the row phase a thread takes its rows of the batch from the gather
-through the forward pass and the loss to the gradients of all activations. In the parameter phase it takes its part of
-the parameters: their gradient, which stays in cache, and the optimizer. A BATCH_NORM splits the row phase, since its
-statistics are those of all rows, and so does a large W, of whose product each thread takes columns; clipping by norms
-splits the parameter phase, since they are those of the whole gradient.
+A step has two phases with a barrier after each: that of `rows.py`, in which a thread takes rows of the batch from the
+gather to the gradients of all activations, and that of `parameters.py`, in which it takes a part of the parameters.
 """
 
 from __future__ import annotations
@@ -13,183 +9,196 @@ from __future__ import annotations
 import math
 
 from ..tuning import ROW_BLOCK
-from . import call as c
-from . import table as t
-from .dense import dense, shares_columns
+from .dense import dense_forward, shares_columns
 from .elementwise import SOURCE_DTYPES, copy, weighted_sum
 from .gemm_blocks import expected_samples
 from .gemm_tile import FAR
 from .jit import device
 from .losses import r2_sums
 from .memory import double_at, integer_at, itemsize, set_double, set_integer
-from .parameters import (
-    begin_step,
-    clips_norms,
-    finish_step,
-    parameter_phase,
-    step_rate,
-    update_phase,
-)
+from .operations import operate_columns
+from .parameters import parameter_phase, update_phase
 from .penalties import penalty, penalty_blocks
 from .prefetch import LEFT, expect
-from .rows import backward, forward, gather, losses
-from .statistics import kept_deviations
+from .rows import backward, forward, gather, loss_gradient, losses
+from .table import R2_SCORE, SUM_COUNT, SUM_LOSS, Column, Entry, Kind, LossEntry, MetricEntry, Scalar, Slot
 from .threads import barrier
-from .workspace import buffer, instruction, pack, padded, share
+from .update import begin_step, clips_norms, finish_step
+from .workspace import Batch, buffer, call_of, calls, entry, has_call, instruction, padded, share
 
 FLOAT32 = SOURCE_DTYPES.index("float32")  # float64 follows
 
 
 @device
-def add_weighted(zero, scratch, sums, slot, values, weights, rows):
-    """A batch's weighted sum into a slot of the sums; the scratch double holds it meanwhile."""
-    set_double(scratch, 0, 0.0)
-    weighted_sum(zero, scratch, values, 1, weights, 1, rows)
-    set_double(sums, slot, double_at(sums, slot) + double_at(scratch, 0))
+def expected(m):
+    """The address of the samples that a member expects."""
+    return m.scratch + expected_samples(itemsize(m.dtype)) * itemsize(m.dtype)
 
 
 @device
-def add_sums(zero, call, rows):
+def prepare(m, training):
+    """What holds for a whole call: no samples are expected yet, and statistics that no step changes have their
+    columns."""
+    any_columns = False
+    set_integer(expected(m), LEFT, 0)
+    for number in range(entry(m, Entry.INSTRUCTION_COUNT)):
+        its_calls = calls(m, number)
+        of_batch = training and has_call(its_calls, Slot.FORWARD_COLUMNS)
+        if has_call(its_calls, Slot.INFERENCE_COLUMNS) and not of_batch:
+            operate_columns(m.dtype, call_of(its_calls, Slot.INFERENCE_COLUMNS), 1, m.number, m.team)
+            any_columns = True
+    if any_columns:
+        barrier(m.sync, m.team)
+
+
+@device
+def row_phase(m, batch, start):
+    """The row phase of a step that begins at row `start`."""
+    gather(m, batch.first, batch.last, start, True)
+    forward(m, batch, 0)
+    losses(m, batch)
+    if batch.training:
+        loss_gradient(m, batch)
+        backward(m, batch)
+
+
+@device
+def add_weighted(m, slot, values, weights, rows):
+    """Adds a batch's weighted sum to a slot of the sums; a double of the call block holds it meanwhile."""
+    sums, total = entry(m, Entry.SUMS), m.call + Entry.TOTAL * 8
+    set_double(total, 0, 0.0)
+    weighted_sum(m.dtype, total, values, 1, weights, 1, rows)
+    set_double(sums, slot, double_at(sums, slot) + double_at(total, 0))
+
+
+@device
+def add_sums(m, rows):
     """The batch's losses and metrics, in row order, into the sums. One thread."""
-    sums, size = integer_at(call, c.SUMS), itemsize(zero)
-    scratch = call + c.TOTAL * 8
-    values, all_weights = integer_at(call, c.ROW_VALUES), integer_at(call, c.ROW_WEIGHTS)
-    weights = all_weights if integer_at(call, c.W) != 0 else 0
-    set_double(scratch, 0, 0.0)
-    weighted_sum(zero, scratch, values, 1, weights, 1, rows)
-    set_double(sums, t.SUM_LOSS, double_at(sums, t.SUM_LOSS) + (double_at(scratch, 0) + rows * penalty(zero, call)))
-    set_double(sums, t.SUM_COUNT, double_at(sums, t.SUM_COUNT) + rows)
-    loss = integer_at(call, c.LOSS)
-    outputs, targets = integer_at(loss, t.L_OUTPUTS), integer_at(loss, t.L_TARGETS)
-    for number in range(integer_at(call, c.METRIC_COUNT)):
-        metric = integer_at(call, c.METRICS) + number * t.M_WIDTH * 8
-        slot = integer_at(metric, t.M_SLOT)
-        values += integer_at(call, c.CAPACITY) * size
-        weighted = integer_at(metric, t.M_WEIGHTED) == 1
-        own = weights if weighted else 0
-        if integer_at(metric, t.M_CODE) == t.R2_SCORE:
-            prediction = buffer(zero, call, integer_at(loss, t.L_PREDICTION), outputs, 0)
-            target = buffer(zero, call, integer_at(loss, t.L_TARGET), targets, 0)
-            total = sums + slot * 8
-            r2_sums(zero, total, prediction, padded(outputs), target, padded(targets), own, 1, rows, outputs)
+    sums, size, loss = entry(m, Entry.SUMS), itemsize(m.dtype), entry(m, Entry.LOSS)
+    values, all_weights = entry(m, Entry.ROW_VALUES), entry(m, Entry.ROW_WEIGHTS)
+    given = all_weights if entry(m, Entry.W) != 0 else 0
+    total = m.call + Entry.TOTAL * 8
+    set_double(total, 0, 0.0)
+    weighted_sum(m.dtype, total, values, 1, given, 1, rows)
+    set_double(sums, SUM_LOSS, double_at(sums, SUM_LOSS) + (double_at(total, 0) + rows * penalty(m)))
+    set_double(sums, SUM_COUNT, double_at(sums, SUM_COUNT) + rows)
+    outputs, targets = integer_at(loss, LossEntry.OUTPUTS), integer_at(loss, LossEntry.TARGETS)
+    for number in range(entry(m, Entry.METRIC_COUNT)):
+        metric = entry(m, Entry.METRICS) + number * MetricEntry.WIDTH * 8
+        slot = integer_at(metric, MetricEntry.SLOT)
+        values += entry(m, Entry.CAPACITY) * size
+        weighted = integer_at(metric, MetricEntry.WEIGHTED) == 1
+        weights = given if weighted else 0
+        if integer_at(metric, MetricEntry.CODE) == R2_SCORE:
+            A = buffer(m, integer_at(loss, LossEntry.PREDICTION), outputs, 0)
+            Y = buffer(m, integer_at(loss, LossEntry.TARGET), targets, 0)
+            r2_sums(m.dtype, sums + slot * 8, A, padded(outputs), Y, padded(targets), weights, 1, rows, outputs)
         else:
-            add_weighted(zero, scratch, sums, slot, values, own, rows)
+            add_weighted(m, slot, values, weights, rows)
             if weighted:
-                last = slot + integer_at(metric, t.M_SLOTS) - 1
-                add_weighted(zero, scratch, sums, last, all_weights, 0, rows)
+                add_weighted(m, slot + 1, all_weights, 0, rows)
 
 
 @device
-def prepare(zero, call, member, team, training):
-    """What holds for a whole call: a member's columns of the inverse deviations of statistics that no step changes. No
-    samples are expected yet; gives where their table is."""
-    expected = pack(zero, call, member) + expected_samples(itemsize(zero)) * itemsize(zero)
-    set_integer(expected, LEFT, 0)
-    if integer_at(call, c.STANDARDIZED) == 1:
-        for number in range(integer_at(call, c.INSTRUCTION_COUNT)):
-            at = instruction(call, number)
-            kind = integer_at(at, t.I_KIND)
-            if kind == t.STANDARDIZE or (kind == t.BATCH_NORM and not training):
-                kept_deviations(zero, call, at, member, team)
-        barrier(integer_at(call, c.SYNC), team)
-    return expected
+def step_rate(m, step):
+    """The learning rate of a call's step: its own, where the call brings some."""
+    rates = entry(m, Entry.RATES)
+    return double_at(rates, step) if rates != 0 else double_at(entry(m, Entry.SCALARS), Scalar.LEARNING_RATE)
 
 
 @device
-def steps(zero, call, member, team, training, updating):
-    """Steps FIRST..LAST - 1 of the epoch: training with or without the update, or scoring."""
-    sync = integer_at(call, c.SYNC)
-    n, batch = integer_at(call, c.ROWS), integer_at(call, c.BATCH)
-    expected = prepare(zero, call, member, team, training)
-    stop, taken = integer_at(call, c.STOP) == 1, 0
-    at_once = updating and not clips_norms(call)
-    s = 0
-    for step in range(integer_at(call, c.FIRST), integer_at(call, c.LAST)):
-        start = step * batch
-        batch_rows = min(batch, n - start)
-        first, last = share(batch_rows, ROW_BLOCK, member, team)
+def steps(m, training, updating):
+    """Steps FIRST..LAST - 1 of the epoch: training with or without the update, or scoring. Returns how many were
+    taken."""
+    n, rows, last = entry(m, Entry.ROWS), entry(m, Entry.BATCH), entry(m, Entry.LAST)
+    at_once = updating and not clips_norms(m)
+    prepare(m, training)
+    taken, s = 0, 0
+    for step in range(entry(m, Entry.FIRST), last):
+        start = step * rows
+        batch_rows = min(rows, n - start)
+        first, end = share(batch_rows, ROW_BLOCK, m.number, m.team)
+        batch = Batch(batch_rows, first, end, m.team, training, True)
         if training or taken == 0:
-            penalty_blocks(zero, call, member, team)
+            penalty_blocks(m)
         if updating:
-            s = begin_step(zero, call, member, step_rate(call, taken, member))
-        expect(call, expected, start + batch_rows if step + 1 < integer_at(call, c.LAST) else n, member, team)
-        gather(zero, call, first, last, start, True)
-        forward(zero, call, 0, first, last, member, team, batch_rows, training, True)
-        losses(zero, call, first, last)
+            s = begin_step(m, step_rate(m, taken))
+        expect(m, expected(m), start + batch_rows if step + 1 < last else n)
+        row_phase(m, batch, start)
+        barrier(m.sync, m.team)
+        if m.number == 0:
+            add_sums(m, batch_rows)
         if training:
-            backward(zero, call, first, last, member, team, batch_rows)
-        barrier(sync, team)
-        if member == 0:
-            add_sums(zero, call, batch_rows)
-        if training:
-            parameter_phase(zero, call, member, team, batch_rows, s if at_once else 0)
+            parameter_phase(m, batch_rows, s if at_once else 0)
         if updating and not at_once:
-            barrier(sync, team)
-            update_phase(zero, call, member, team, s)
-        if updating and member == 0:
-            finish_step(call, s)
-        barrier(sync, team)
+            barrier(m.sync, m.team)
+            update_phase(m, s)
+        if updating and m.number == 0:
+            finish_step(m, s)
+        barrier(m.sync, m.team)
         taken += 1
-        if stop and not math.isfinite(double_at(integer_at(call, c.SUMS), t.SUM_LOSS)):
+        # Every member reads the same sum: the next one is added behind the next barrier.
+        if entry(m, Entry.STOP) == 1 and not math.isfinite(double_at(entry(m, Entry.SUMS), SUM_LOSS)):
             break
-    if member == 0:
-        set_integer(call, c.TAKEN, taken)
+    return taken
 
 
 @device
-def update(zero, call, member, team):
+def update(m):
     """One optimizer step from the gradient vector."""
-    s = begin_step(zero, call, member, double_at(integer_at(call, c.SCALARS), t.LEARNING_RATE))
-    update_phase(zero, call, member, team, s)
-    barrier(integer_at(call, c.SYNC), team)
-    if member == 0:
-        finish_step(call, s)
+    s = begin_step(m, double_at(entry(m, Entry.SCALARS), Scalar.LEARNING_RATE))
+    update_phase(m, s)
+    barrier(m.sync, m.team)
+    if m.number == 0:
+        finish_step(m, s)
 
 
 @device
-def reads_in_place(zero, call):
+def reads_in_place(m):
     """Whether a first DENSE can read X where it lies."""
-    size = itemsize(zero)
+    size = itemsize(m.dtype)
     return (
-        integer_at(call, c.INSTRUCTION_COUNT) > 0
-        and integer_at(instruction(call, 0), t.I_KIND) == t.DENSE
-        and integer_at(call, c.X_CODE) == FLOAT32 + size // 8
-        and integer_at(call, c.X_ELEMENT) == size
-        and integer_at(call, c.X_ROW) % size == 0
+        entry(m, Entry.INSTRUCTION_COUNT) > 0
+        and integer_at(instruction(m, 0), Column.KIND) == Kind.DENSE
+        and entry(m, Entry.X_CODE) == FLOAT32 + size // 8
+        and entry(m, Entry.X_ELEMENT) == size
+        and (entry(m, Entry.X) | entry(m, Entry.X_ROW)) % size == 0
     )
 
 
 @device
-def predicts_together(zero, call, rows, team):
+def predicts_together(m, rows):
     """Whether a team shares a large W for all rows of a call, which are few: they are one batch then."""
     shared = False
-    for number in range(integer_at(call, c.INSTRUCTION_COUNT)):
-        shared = shared or shares_columns(zero, instruction(call, number), rows, team, False)
-    return shared and rows <= min(integer_at(call, c.FORWARD_ROWS), integer_at(call, c.CAPACITY))
+    for number in range(entry(m, Entry.INSTRUCTION_COUNT)):
+        shared = shared or shares_columns(m, instruction(m, number), rows, m.team, False)
+    return shared and rows <= min(entry(m, Entry.FORWARD_ROWS), entry(m, Entry.CAPACITY))
 
 
 @device
-def predict(zero, call, member, team):
+def predict(m):
     """Predictions of all rows: each member takes its share, in blocks in its own rows of the workspace, or at once
     where the team shares W."""
-    n, size = integer_at(call, c.ROWS), itemsize(zero)
-    unit, width = integer_at(call, c.OUTPUT_UNIT), integer_at(call, c.OUTPUTS)
-    first, last = share(n, ROW_BLOCK, member, team)
-    together = predicts_together(zero, call, n, team)
-    block = min(integer_at(call, c.FORWARD_ROWS), integer_at(call, c.CAPACITY) // team)
-    base, crew, blocks = member * block, 1, (last - first + block - 1) // block
+    n, size, width = entry(m, Entry.ROWS), itemsize(m.dtype), entry(m, Entry.OUTPUTS)
+    together = predicts_together(m, n)
+    in_place = not together and reads_in_place(m)
+    first, last = share(n, ROW_BLOCK, m.number, m.team)
+    block = min(entry(m, Entry.FORWARD_ROWS), entry(m, Entry.CAPACITY) // m.team)
+    base, crew, blocks = m.number * block, 1, (last - first + block - 1) // block
     if together:  # without rows a member has columns
-        block, base, crew, blocks = last - first, first, team, 1
-    x, x_row, out = integer_at(call, c.X), integer_at(call, c.X_ROW), integer_at(call, c.OUT)
-    in_place = reads_in_place(zero, call) and not together
-    prepare(zero, call, member, team, False)
-    for piece in range(blocks):
-        start = first + piece * block
-        rows, number = min(block, last - start), 0
+        block, base, crew, blocks = last - first, first, m.team, 1
+    prepare(m, False)
+    for number in range(blocks):
+        start = first + number * block
+        rows = min(block, last - start)
+        batch = Batch(n, base, base + rows, crew, False, False)
+        done = 0
         if in_place:
-            number = 1 + dense(zero, call, 0, base, x + start * x_row, x_row // size, rows, FAR, member)
+            x_row = entry(m, Entry.X_ROW)
+            done = dense_forward(m, 0, base, entry(m, Entry.X) + start * x_row, x_row // size, rows, FAR)
         else:
-            gather(zero, call, base, base + rows, start - base, False)
-        forward(zero, call, number, base, base + rows, member, crew, n, False, False)
+            gather(m, base, base + rows, start - base, False)
+        forward(m, batch, done)
         for row in range(rows):
-            copy(zero, out + (start + row) * width * size, buffer(zero, call, unit, width, base + row), width)
+            out = entry(m, Entry.OUT) + (start + row) * width * size
+            copy(m.dtype, out, buffer(m, entry(m, Entry.OUTPUT_UNIT), width, base + row), width)

@@ -1,13 +1,13 @@
-"""The entry of a team that runs one operation of the table, as the call block says."""
+"""Operations of the table, as every thread of a team runs them on its share of a call, which is a record of
+`call.CallEntry`: the call block of one operation, or an instruction's of a program."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ...core.arithmetic import K_CHUNK
-from ...core.operations import Family
 from ..tuning import COLUMN_ROWS, COLUMN_ROWS_NT, PIECE_BYTES, ROW_BLOCK, STEP_PREFETCH_BYTES
-from . import call as c
+from .dropout import dropout_rows
 from .elementwise import (
     activation_backward,
     activation_forward,
@@ -41,44 +41,42 @@ from .normalization import (
     standardize_forward,
 )
 from .optimizers import optimizer_step
-from .parameters import scratch_size
 from .prefetch import LEFT
-from .rows import dropout_rows
+from .rowwise import row_wise_backward, row_wise_forward, vector_backward
 from .softmax import softmax_backward, softmax_forward
+from .table import CallEntry, Entry, Family
 from .threads import COUNT, atomic_add
+from .update import scratch_size
 from .workspace import share
-
-GEMM_NN, GEMM_TN, GEMM_NT, DENSE_FORWARD, BIAS_BACKWARD, ACTIVATION_FORWARD, ACTIVATION_BACKWARD = (
-    int(f) for f in list(Family)[:7]
-)
-SOFTMAX_FORWARD, SOFTMAX_BACKWARD, LOSS_FORWARD, LOSS_BACKWARD = (int(f) for f in list(Family)[7:11])
-CROSSENTROPY_FORWARD, CROSSENTROPY_BACKWARD, METRIC, R2_SUMS, WEIGHTED_SUM, ROW_SCALE = (
-    int(f) for f in list(Family)[11:17]
-)
-SUM_ABS, SUM_SQUARES, PENALTY_BACKWARD, DECAY_STEP, OPTIMIZER_STEP, DROPOUT, AFFINE = (
-    int(f) for f in list(Family)[17:24]
-)
-BATCH_MOMENTS, MOVING_AVERAGE, INVERSE_DEVIATION, STANDARDIZE_FORWARD, STANDARDIZE_BACKWARD, BATCH_NORM_FORWARD = (
-    int(f) for f in list(Family)[24:30]
-)
-SCALE_BACKWARD, BATCH_NORM_BACKWARD, LAYER_NORM_FORWARD, LAYER_NORM_BACKWARD, CLIP_VALUE, GRADIENT_SCALE = (
-    int(f) for f in list(Family)[30:]
-)
 
 
 @device
 def address(call, number):
-    return integer_at(call, c.OP_ARRAYS + 2 * number)
+    return integer_at(call, CallEntry.ARRAYS + 2 * number)
 
 
 @device
 def stride(call, number):
-    return integer_at(call, c.OP_ARRAYS + 2 * number + 1)
+    return integer_at(call, CallEntry.ARRAYS + 2 * number + 1)
 
 
 @device
-def scalar(zero, call, number):
-    return real(zero, double_at(call, c.OP_SCALARS + number))
+def at(dtype, call, number, row):
+    """Row `row` of array `number`."""
+    return address(call, number) + row * stride(call, number) * itemsize(dtype)
+
+
+@device
+def scalar(dtype, call, number):
+    return real(dtype, double_at(call, CallEntry.SCALARS + number))
+
+
+@device
+def first_scalar(dtype, call, batch_rows):
+    """The first scalar: in a program it may be 1 / the rows of the batch."""
+    if integer_at(call, CallEntry.PER_BATCH) == 1:
+        return real(dtype, 1.0 / batch_rows)
+    return scalar(dtype, call, 0)
 
 
 @device
@@ -86,65 +84,67 @@ def by_columns(family, m, n, team):
     """Whether members take columns of C, and each packs or reads its own part of B: else rows. Columns cost a line of
     memory that two threads write in every row of C, unless it begins with a line, so a C that is not wide goes by rows
     where those of a member repay all of B."""
-    enough = COLUMN_ROWS_NT if family == GEMM_NT else COLUMN_ROWS
+    enough = COLUMN_ROWS_NT if family == Family.GEMM_NT else COLUMN_ROWS
     return n >= m and (n > 2 * m or m < team * enough)
 
 
 @device
-def shares_chunks(zero, family, m, n, k, team):
+def shares_chunks(dtype, family, m, n, k, team):
     """Whether a member takes chunks of k: where C is too small for the team, or is one row, or column, whose pieces are
     short."""
-    size, chunks, most = itemsize(zero), (k + K_CHUNK - 1) // K_CHUNK, max(m, n)
+    size, chunks, most = itemsize(dtype), (k + K_CHUNK - 1) // K_CHUNK, max(m, n)
     unit = 2 * ROW_BLOCK if by_columns(family, m, n, team) else ROW_BLOCK
-    lone = (m == 1 and family != GEMM_NT) or (n == 1 and family == GEMM_TN)
-    few = (team - 1) * unit >= most or (lone and most * size < team * PIECE_BYTES)
+    single = (m == 1 and family != Family.GEMM_NT) or (n == 1 and family == Family.GEMM_TN)
+    few = (team - 1) * unit >= most or (single and most * size < team * PIECE_BYTES)
     room = scratch_size(size) - pack_size(size)
-    return team > 1 and chunks > 1 and few and family != DENSE_FORWARD and m * n * ((chunks + team - 1) // team) <= room
+    return team > 1 and chunks > 1 and few and family != Family.DENSE_FORWARD and m * n * ((chunks + team - 1) // team) <= room
 
 
 @device
-def operate_chunks(zero, call, m, n, k, a_row, a_k, b_k, flags, pack, member, team):
+def operate_chunks(dtype, call, sync, a_row, a_k, b_k, flags, scratch, member, team):
     """A GEMM by chunks of k, whose sums wait in the scratch; the member that finishes last adds them in order."""
-    size, chunks, whole = itemsize(zero), (k + K_CHUNK - 1) // K_CHUNK, integer_at(call, c.OP_PACK)
+    m, n, k = integer_at(call, CallEntry.ROWS), integer_at(call, CallEntry.COLUMNS), integer_at(call, CallEntry.DEPTH)
+    size, chunks, whole = itemsize(dtype), (k + K_CHUNK - 1) // K_CHUNK, integer_at(call, CallEntry.SCRATCH)
     C, ldc, A, B, ldb = address(call, 0), stride(call, 0), address(call, 1), address(call, 2), stride(call, 2)
     first, last = share(chunks, 1, member, team)
     for chunk in range(first, last):
         start = chunk * K_CHUNK
-        sums = pack + (pack_size(size) + (chunk - first) * m * n) * size
+        sums = scratch + (pack_size(size) + (chunk - first) * m * n) * size
         a, b = A + start * a_k * size, B + start * b_k * size
-        gemm(zero, sums, n, a, a_row, a_k, b, ldb, m, n, min(K_CHUNK, k - start), 0, flags, pack)
-    if atomic_add(integer_at(call, c.SYNC), COUNT, 1) == team - 1:
+        gemm(dtype, sums, n, a, a_row, a_k, b, ldb, m, n, min(K_CHUNK, k - start), 0, flags, scratch)
+    if atomic_add(sync, COUNT, 1) == team - 1:
         for other in range(team):
             sums = whole + (other * scratch_size(size) + pack_size(size)) * size
             first, last = share(chunks, 1, other, team)
             for chunk in range(first, last):
                 for row in range(m):
-                    at = C + row * ldc * size
+                    c = C + row * ldc * size
                     if chunk == 0:
-                        copy(zero, at, sums, n)
+                        copy(dtype, c, sums, n)
                     else:
-                        add(zero, at, at, sums, n)
+                        add(dtype, c, c, sums, n)
                     sums += n * size
 
 
 @device
-def operate_gemm(zero, call, family, member, team):
+def operate_gemm(dtype, call, sync, family, member, team):
     """The GEMM rows: m, n, k are the sizes; a member takes chunks of k, columns or rows of C."""
-    size = itemsize(zero)
-    m, n, k = integer_at(call, c.OP_SIZES), integer_at(call, c.OP_SIZES + 1), integer_at(call, c.OP_SIZES + 2)
+    size = itemsize(dtype)
+    m, n, k = integer_at(call, CallEntry.ROWS), integer_at(call, CallEntry.COLUMNS), integer_at(call, CallEntry.DEPTH)
     C, A, B = address(call, 0), address(call, 1), address(call, 2)
     ldc, lda, ldb = stride(call, 0), stride(call, 1), stride(call, 2)
     a_row, a_k, b_column, bias, flags = lda, 1, 1, 0, 0
-    if family == GEMM_TN:
+    if family == Family.GEMM_TN:
         a_row, a_k = 1, lda
-    elif family == DENSE_FORWARD:
+    elif family == Family.DENSE_FORWARD:
         bias, flags = address(call, 3), BIAS
-    elif family == GEMM_NT:
+    elif family == Family.GEMM_NT:
         b_column, flags = ldb, TRANSPOSED
-    pack = integer_at(call, c.OP_PACK) + member * scratch_size(size) * size
-    set_integer(pack + expected_samples(size) * size, LEFT, 0)
-    if shares_chunks(zero, family, m, n, k, team):
-        operate_chunks(zero, call, m, n, k, a_row, a_k, 1 if family == GEMM_NT else ldb, flags, pack, member, team)
+    scratch = integer_at(call, CallEntry.SCRATCH) + member * scratch_size(size) * size
+    set_integer(scratch + expected_samples(size) * size, LEFT, 0)
+    if shares_chunks(dtype, family, m, n, k, team):
+        b_k = 1 if family == Family.GEMM_NT else ldb
+        operate_chunks(dtype, call, sync, a_row, a_k, b_k, flags, scratch, member, team)
         return
     if by_columns(family, m, n, team):
         first, last = share(n, 2 * ROW_BLOCK, member, team)
@@ -153,146 +153,179 @@ def operate_gemm(zero, call, family, member, team):
         first, last = share(m, ROW_BLOCK, member, team)
         C, A, m = C + first * ldc * size, A + first * a_row * size, last - first
     if last > first:
-        gemm(zero, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack)
+        gemm(dtype, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, scratch)
 
 
 @device
-def operate_rows(zero, call, family, member, team):
-    """Operations on rows (b, o) or on (p,): one row of p elements. Every row apart, since a stride may lie between
-    them."""
-    size, code = itemsize(zero), integer_at(call, c.OP_CODE)
-    n = integer_at(call, c.OP_SIZES + 1)
-    first, last = share(integer_at(call, c.OP_SIZES), 1, member, team)
-    s0 = scalar(zero, call, 0)
-    for row in range(first, last):
-        a = address(call, 0) + row * stride(call, 0) * size
-        b = address(call, 1) + row * stride(call, 1) * size
-        d = address(call, 2) + row * stride(call, 2) * size
-        if family == ACTIVATION_FORWARD:
-            activation_forward(zero, code, a, b, n, s0)
-        elif family == ACTIVATION_BACKWARD:
-            activation_backward(zero, code, a, b, d, n, s0)
-        elif family == PENALTY_BACKWARD:
-            penalty_backward(zero, a, a, b, n, s0, scalar(zero, call, 1))
-        elif family == AFFINE:
-            affine(zero, a, b, n, s0, scalar(zero, call, 1))
-        elif family == ROW_SCALE:
-            scale(zero, a, b, n, s0)
-        elif family == GRADIENT_SCALE:
-            scale(zero, a, a, n, s0)
-        elif family == CLIP_VALUE:
-            clip_value(zero, a, a, n, s0)
-        elif family == MOVING_AVERAGE:
-            moving_average(zero, a, a, b, n, s0)
-        elif family == INVERSE_DEVIATION:
-            inverse_deviation(zero, code, a, b, n, s0)
-        elif family == DECAY_STEP:
-            decay_step(zero, a, a, n, s0)
-        elif family == OPTIMIZER_STEP:
-            gradient = address(call, 1 + integer_at(call, c.OP_SIZES + 2))  # behind the slots
-            u, scalars = address(call, 3), call + 8 * c.OP_SCALARS
-            optimizer_step(zero, code, a, b, d, u, gradient, n, STEP_PREFETCH_BYTES, scalars)
-    if family == DROPOUT and last > first:
-        rate = double_at(call, c.OP_SCALARS)
-        seed, step, layer = (
-            integer_at(call, c.OP_SCALARS + 1),
-            integer_at(call, c.OP_SCALARS + 2),
-            integer_at(call, c.OP_SCALARS + 3),
-        )
-        a = address(call, 0) + first * stride(call, 0) * size
-        b = address(call, 1) + first * stride(call, 1) * size
-        dropout_rows(zero, a, stride(call, 0), b, stride(call, 1), 0, 0, first, last, n, rate, seed, step, layer)
-
-
-@device
-def operate_losses(zero, call, family, member, team):
-    """Operations on rows (b, c) that need the whole row."""
-    size, code = itemsize(zero), integer_at(call, c.OP_CODE)
-    first, last = share(integer_at(call, c.OP_SIZES), 1, member, team)
-    rows, n = last - first, integer_at(call, c.OP_SIZES + 1)
-    l0, l1, l2, l3 = stride(call, 0), stride(call, 1), stride(call, 2), stride(call, 3)
-    a0, a1 = address(call, 0) + first * l0 * size, address(call, 1) + first * l1 * size
-    a2, a3 = address(call, 2) + first * l2 * size, address(call, 3) + first * l3 * size
-    p, keep, add = scalar(zero, call, 0), scalar(zero, call, 1), scalar(zero, call, 2)
-    if family == SOFTMAX_FORWARD:
-        softmax_forward(zero, a0, l0, a1, l1, rows, n)
-    elif family == SOFTMAX_BACKWARD:
-        softmax_backward(zero, a0, l0, a1, l1, a2, l2, rows, n)
-    elif family == LOSS_FORWARD:
-        loss_forward(zero, code, a0, l0, a1, l1, a2, l2, rows, n, p, keep, add)
-    elif family == LOSS_BACKWARD:
-        loss_backward(zero, code, a0, l0, a1, l1, a2, l2, a3, l3, rows, n, p, keep, add)
-    elif family == CROSSENTROPY_FORWARD:
-        crossentropy_forward(zero, code, a0, l0, a1, l1, a2, l2, a3, l3, rows, n, p, keep, add)
-    elif family == CROSSENTROPY_BACKWARD:
-        crossentropy_backward(zero, code, a0, l0, a1, l1, a2, l2, a3, l3, rows, n, p, keep, add)
-    else:
-        accuracy(zero, code, a0, l0, a1, l1, a2, l2, rows, n)
-
-
-@device
-def operate_normalization(zero, call, family, member, team):
-    """Operations on rows (b, o) with vectors (o,) that serve every row."""
-    size, n = itemsize(zero), integer_at(call, c.OP_SIZES + 1)
-    first, last = share(integer_at(call, c.OP_SIZES), 1, member, team)
-    rows = last - first
-    l0, l1, l2, l3 = stride(call, 0), stride(call, 1), stride(call, 2), stride(call, 3)
-    l4, l5, l6 = stride(call, 4), stride(call, 5), stride(call, 6)
-    a0, a1 = address(call, 0) + first * l0 * size, address(call, 1) + first * l1 * size
-    a2, a3 = address(call, 2) + first * l2 * size, address(call, 3) + first * l3 * size
-    a4, a5 = address(call, 4) + first * l4 * size, address(call, 5) + first * l5 * size
-    a6 = address(call, 6) + first * l6 * size
-    s0, s1 = scalar(zero, call, 0), scalar(zero, call, 1)
-    if family == STANDARDIZE_FORWARD:
-        standardize_forward(zero, a0, l0, a1, l1, a2, l2, a3, l3, a4, l4, a5, l5, rows, n)
-    elif family == STANDARDIZE_BACKWARD:
-        standardize_backward(zero, a0, l0, a1, l1, a2, l2, a3, l3, rows, n)
-    elif family == BATCH_NORM_FORWARD:
-        batch_norm_forward(zero, a0, l0, a1, l1, a2, l2, a3, l3, a4, l4, a5, l5, a6, l6, rows, n)
-    elif family == BATCH_NORM_BACKWARD:
-        batch_norm_backward(zero, a0, l0, a1, l1, a2, l2, a3, l3, a4, l4, a5, l5, a6, l6, rows, n, s0)
-    elif family == LAYER_NORM_FORWARD:
-        layer_norm_forward(zero, a0, l0, a1, l1, a2, l2, a3, l3, a4, l4, a5, l5, rows, n, s0, s1)
-    else:
-        layer_norm_backward(zero, a0, l0, a1, l1, a2, l2, a3, l3, a4, l4, rows, n, s0)
-
-
-@device
-def operate_sums(zero, call, family):
-    """Sums, whose order is fixed: one thread."""
-    b, n = integer_at(call, c.OP_SIZES), integer_at(call, c.OP_SIZES + 1)
+def operate_totals(dtype, call, family):
+    """Totals, whose order is fixed: one thread."""
+    b, n = integer_at(call, CallEntry.ROWS), integer_at(call, CallEntry.COLUMNS)
     total, first, second = address(call, 0), address(call, 1), address(call, 2)
     l1, l2, l3 = stride(call, 1), stride(call, 2), stride(call, 3)
-    if family == BIAS_BACKWARD:
-        bias_backward(zero, total, first, l1, b, n)
-    elif family == SCALE_BACKWARD:
-        scale_backward(zero, total, first, l1, second, l2, b, n)
-    elif family == BATCH_MOMENTS:
-        batch_moments(zero, total, first, second, l2, b, n, scalar(zero, call, 0))
-    elif family == R2_SUMS:
-        r2_sums(zero, total, first, l1, second, l2, address(call, 3), l3, b, n)
-    elif family == WEIGHTED_SUM:
-        weighted_sum(zero, total, first, l1, second, l2, b)
-    elif family == SUM_ABS:
-        set_double(total, 0, double_at(total, 0) + sum_abs(zero, first, n))
+    if family == Family.R2_SUMS:
+        r2_sums(dtype, total, first, l1, second, l2, address(call, 3), l3, b, n)
+    elif family == Family.WEIGHTED_SUM:
+        weighted_sum(dtype, total, first, l1, second, l2, b)
+    elif family == Family.SUM_ABS:
+        set_double(total, 0, double_at(total, 0) + sum_abs(dtype, first, n))
     else:
-        set_double(total, 0, double_at(total, 0) + sum_squares(zero, first, n))
+        set_double(total, 0, double_at(total, 0) + sum_squares(dtype, first, n))
 
 
 @device
-def operate(zero, call, member, team):
-    family = integer_at(call, c.OP_FAMILY)
-    if family <= DENSE_FORWARD:
-        operate_gemm(zero, call, family, member, team)
-    elif family in (BIAS_BACKWARD, R2_SUMS, WEIGHTED_SUM, SUM_ABS, SUM_SQUARES, BATCH_MOMENTS, SCALE_BACKWARD):
-        if member == 0:
-            operate_sums(zero, call, family)
-    elif SOFTMAX_FORWARD <= family <= METRIC:
-        operate_losses(zero, call, family, member, team)
-    elif STANDARDIZE_FORWARD <= family <= LAYER_NORM_BACKWARD:
-        operate_normalization(zero, call, family, member, team)
+def sum_batch(dtype, call, sums, first, n, rows):
+    """Columns first..first + n - 1 of sums over the rows of a batch."""
+    family, size = integer_at(call, CallEntry.FAMILY), itemsize(dtype)
+    b, c, l1, l2 = address(call, 1) + first * size, address(call, 2) + first * size, stride(call, 1), stride(call, 2)
+    if family == Family.BIAS_BACKWARD:
+        bias_backward(dtype, sums, b, l1, rows, n)
+    elif family == Family.SCALE_BACKWARD:
+        scale_backward(dtype, sums, b, l1, c, l2, rows, n)
     else:
-        operate_rows(zero, call, family, member, team)
+        vector_backward(dtype, integer_at(call, CallEntry.CODE), sums, b, l1, c, l2, rows, n)
+
+
+@device
+def operate_columns(dtype, call, rows, member, team):
+    """Statistics of a batch of so many rows, and what follows from them: a member takes columns."""
+    family, size = integer_at(call, CallEntry.FAMILY), itemsize(dtype)
+    first, last = share(integer_at(call, CallEntry.COLUMNS), ROW_BLOCK, member, team)
+    n, s = last - first, first_scalar(dtype, call, rows)
+    if n <= 0:
+        return
+    a, b = address(call, 0) + first * size, address(call, 1) + first * size
+    if family == Family.BATCH_MOMENTS:
+        batch_moments(dtype, a, b, address(call, 2) + first * size, stride(call, 2), rows, n, s)
+    elif family == Family.INVERSE_DEVIATION:
+        inverse_deviation(dtype, integer_at(call, CallEntry.CODE), a, b, n, s)
+    elif family == Family.MOVING_AVERAGE:
+        moving_average(dtype, a, a, b, n, s)
+    else:
+        sum_batch(dtype, call, a, first, n, rows)
+
+
+@device
+def operate_elements(dtype, call, family, row, n):
+    """Elements of a row: each row apart, since a stride may lie between them."""
+    code, s0, s1 = integer_at(call, CallEntry.CODE), scalar(dtype, call, 0), scalar(dtype, call, 1)
+    a, b, c = at(dtype, call, 0, row), at(dtype, call, 1, row), at(dtype, call, 2, row)
+    if family == Family.ACTIVATION_FORWARD:
+        activation_forward(dtype, code, a, b, n, s0)
+    elif family == Family.ACTIVATION_BACKWARD:
+        activation_backward(dtype, code, a, b, c, n, s0)
+    elif family == Family.PENALTY_BACKWARD:
+        penalty_backward(dtype, a, a, b, n, s0, s1)
+    elif family == Family.AFFINE:
+        affine(dtype, a, b, n, s0, s1)
+    elif family == Family.ROW_SCALE:
+        scale(dtype, a, b, n, s0)
+    elif family == Family.GRADIENT_SCALE:
+        scale(dtype, a, a, n, s0)
+    elif family == Family.CLIP_VALUE:
+        clip_value(dtype, a, a, n, s0)
+    elif family == Family.DECAY_STEP:
+        decay_step(dtype, a, a, n, s0)
+    elif family == Family.OPTIMIZER_STEP:
+        gradient = address(call, 1 + integer_at(call, CallEntry.DEPTH))  # behind the slots
+        d, scalars = at(dtype, call, 3, row), call + 8 * CallEntry.SCALARS
+        optimizer_step(dtype, code, a, b, c, d, gradient, n, STEP_PREFETCH_BYTES, scalars)
+
+
+@device
+def operate_losses(dtype, call, family, first, rows):
+    """Losses and metrics of rows."""
+    code, n = integer_at(call, CallEntry.CODE), integer_at(call, CallEntry.COLUMNS)
+    a, b, c, d = at(dtype, call, 0, first), at(dtype, call, 1, first), at(dtype, call, 2, first), at(dtype, call, 3, first)
+    la, lb, lc, ld = stride(call, 0), stride(call, 1), stride(call, 2), stride(call, 3)
+    p, keep, shift = scalar(dtype, call, 0), scalar(dtype, call, 1), scalar(dtype, call, 2)
+    if family == Family.LOSS_FORWARD:
+        loss_forward(dtype, code, a, la, b, lb, c, lc, rows, n, p, keep, shift)
+    elif family == Family.LOSS_BACKWARD:
+        loss_backward(dtype, code, a, la, b, lb, c, lc, d, ld, rows, n, p, keep, shift)
+    elif family == Family.CROSSENTROPY_FORWARD:
+        crossentropy_forward(dtype, code, a, la, b, lb, c, lc, d, ld, rows, n, p, keep, shift)
+    elif family == Family.CROSSENTROPY_BACKWARD:
+        crossentropy_backward(dtype, code, a, la, b, lb, c, lc, d, ld, rows, n, p, keep, shift)
+    else:
+        accuracy(dtype, code, a, la, b, lb, c, lc, rows, n)
+
+
+@device
+def operate_normalization(dtype, call, family, first, rows, batch_rows):
+    """Whole rows, with vectors that serve each of them."""
+    n, s0, s1 = integer_at(call, CallEntry.COLUMNS), first_scalar(dtype, call, batch_rows), scalar(dtype, call, 1)
+    a, b, c, d = at(dtype, call, 0, first), at(dtype, call, 1, first), at(dtype, call, 2, first), at(dtype, call, 3, first)
+    la, lb, lc, ld = stride(call, 0), stride(call, 1), stride(call, 2), stride(call, 3)
+    v4, v5, v6 = address(call, 4), address(call, 5), address(call, 6)
+    if family == Family.STANDARDIZE_FORWARD:
+        standardize_forward(dtype, a, la, b, lb, c, lc, d, ld, v4, 0, v5, 0, rows, n)
+    elif family == Family.STANDARDIZE_BACKWARD:
+        standardize_backward(dtype, a, la, b, lb, c, lc, d, ld, rows, n)
+    elif family == Family.BATCH_NORM_FORWARD:
+        batch_norm_forward(dtype, a, la, b, lb, c, lc, d, ld, v4, 0, v5, 0, v6, 0, rows, n)
+    elif family == Family.BATCH_NORM_BACKWARD:
+        batch_norm_backward(dtype, a, la, b, lb, c, lc, d, ld, v4, 0, v5, 0, v6, 0, rows, n, s0)
+    elif family == Family.LAYER_NORM_FORWARD:
+        layer_norm_forward(dtype, a, la, b, lb, c, lc, d, ld, v4, 0, v5, 0, rows, n, s0, s1)
+    else:
+        layer_norm_backward(dtype, a, la, b, lb, c, lc, d, ld, v4, 0, rows, n, s0)
+
+
+@device
+def operate_rows(dtype, call, first, rows, batch_rows):
+    """Rows first..first + rows - 1 of an instruction, in a batch of so many: whole rows, or elements, which may be
+    those of all rows at once."""
+    family, n = integer_at(call, CallEntry.FAMILY), integer_at(call, CallEntry.COLUMNS)
+    a, b, c = at(dtype, call, 0, first), at(dtype, call, 1, first), at(dtype, call, 2, first)
+    la, lb, lc, code = stride(call, 0), stride(call, 1), stride(call, 2), integer_at(call, CallEntry.CODE)
+    v2, v3, v4 = address(call, 2), address(call, 3), address(call, 4)
+    if integer_at(call, CallEntry.FLAT) == 1:
+        operate_elements(dtype, call, family, first, rows * la)
+    elif family == Family.SOFTMAX_FORWARD:
+        softmax_forward(dtype, a, la, b, lb, rows, n)
+    elif family == Family.SOFTMAX_BACKWARD:
+        softmax_backward(dtype, a, la, b, lb, c, lc, rows, n)
+    elif Family.STANDARDIZE_FORWARD <= family <= Family.LAYER_NORM_BACKWARD:
+        operate_normalization(dtype, call, family, first, rows, batch_rows)
+    elif family == Family.ROW_WISE_FORWARD:
+        row_wise_forward(dtype, code, a, la, b, lb, v2, v3, rows, n, call + 8 * CallEntry.SCALARS)
+    elif family == Family.ROW_WISE_BACKWARD:
+        row_wise_backward(dtype, code, a, la, b, lb, c, lc, v3, v4, rows, n, call + 8 * CallEntry.SCALARS)
+    elif family == Family.DROPOUT:
+        place = CallEntry.SCALARS
+        key = integer_at(call, place + 1), integer_at(call, place + 2), integer_at(call, place + 3)
+        dropout_rows(dtype, a, la, b, lb, 0, 0, first, first + rows, n, double_at(call, place), key)
+    else:
+        for row in range(first, first + rows):
+            operate_elements(dtype, call, family, row, n)
+
+
+@device
+def operate(dtype, call, member, team):
+    """The call of an operation."""
+    family, sync = integer_at(call, CallEntry.FAMILY), integer_at(call, Entry.SYNC)
+    m = integer_at(call, CallEntry.ROWS)
+    first, last = share(m, 1, member, team)
+    if family <= Family.DENSE_FORWARD:
+        operate_gemm(dtype, call, sync, family, member, team)
+    elif family in (
+        Family.BIAS_BACKWARD,
+        Family.SCALE_BACKWARD,
+        Family.VECTOR_BACKWARD,
+        Family.BATCH_MOMENTS,
+        Family.INVERSE_DEVIATION,
+        Family.MOVING_AVERAGE,
+    ):
+        operate_columns(dtype, call, m, member, team)
+    elif family in (Family.R2_SUMS, Family.WEIGHTED_SUM, Family.SUM_ABS, Family.SUM_SQUARES):
+        if member == 0:
+            operate_totals(dtype, call, family)
+    elif last <= first:
+        return
+    elif Family.LOSS_FORWARD <= family <= Family.METRIC:
+        operate_losses(dtype, call, family, first, last - first)
+    else:
+        operate_rows(dtype, call, first, last - first, m)
 
 
 def operate_float32(call, member, team):

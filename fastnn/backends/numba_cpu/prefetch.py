@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from ..tuning import L2_BYTES, ROW_BLOCK, SAMPLE_BYTES, SAMPLE_LINES
-from . import call as c
 from .frame import Frame, Kernel
 from .integers import Control
 from .jit import device
-from .memory import integer_at, set_integer
-from .workspace import share
+from .memory import set_integer
+from .table import Entry
+from .workspace import entry, share
 
 # The entries: the address of the order, from the sample that is asked for next; samples that are left, and for a tile;
 # addresses of X and y, bytes between their rows, and of a row of X.
@@ -22,20 +22,20 @@ EXPECTED_BYTES = 64
 
 
 @device
-def expect(call, expected, batch_start, member, team):
+def expect(m, expected, batch_start):
     """The samples of a member's rows of the step that begins at batch_start, if they are to be asked for."""
-    order, size = integer_at(call, c.ORDER), integer_at(call, c.FEATURES) * integer_at(call, c.X_ELEMENT)
-    batch_rows = min(integer_at(call, c.BATCH), integer_at(call, c.ROWS) - batch_start)
-    first, last = share(batch_rows, ROW_BLOCK, member, team)
+    order, size = entry(m, Entry.ORDER), entry(m, Entry.FEATURES) * entry(m, Entry.X_ELEMENT)
+    batch_rows = min(entry(m, Entry.BATCH), entry(m, Entry.ROWS) - batch_start)
+    first, last = share(batch_rows, ROW_BLOCK, m.number, m.team)
     set_integer(expected, LEFT, 0)
     if order != 0 and 0 < size <= SAMPLE_BYTES and (last - first) * size <= L2_BYTES:
         set_integer(expected, ORDER, order + (batch_start + first) * 8)
         set_integer(expected, LEFT, last - first)
         set_integer(expected, BURST, max(SAMPLE_LINES // (size // 64 + 2), 1))
-        set_integer(expected, X, integer_at(call, c.X))
-        set_integer(expected, Y, integer_at(call, c.Y))
-        set_integer(expected, X_ROW, integer_at(call, c.X_ROW))
-        set_integer(expected, Y_ROW, integer_at(call, c.Y_ROW))
+        set_integer(expected, X, entry(m, Entry.X))
+        set_integer(expected, Y, entry(m, Entry.Y))
+        set_integer(expected, X_ROW, entry(m, Entry.X_ROW))
+        set_integer(expected, Y_ROW, entry(m, Entry.Y_ROW))
         set_integer(expected, X_BYTES, size)
 
 

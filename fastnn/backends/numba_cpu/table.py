@@ -1,30 +1,37 @@
-"""The columns of `core/plan.py` and the codes of its tables as plain integers, which Numba reads as constants."""
+"""The enumerations of `core/plan.py` and their kin for compiled code: what Numba reads from a module is a constant."""
 
 from __future__ import annotations
 
-from ...core.formulas import LOSS_NAMES, METRIC_NAMES, ROW_METRICS
-from ...core.plan import Batch, Clip, Counter, I, Kind, Los, Met, Opt, Par, Role, Scalar
+from enum import IntEnum
+from types import ModuleType
+from typing import Any
 
-DENSE, ACTIVATION, SOFTMAX, DROPOUT, AFFINE, STANDARDIZE, BATCH_NORM, LAYER_NORM = (int(kind) for kind in Kind)
-I_KIND, I_CODE, I_SRC, I_DST, I_INPUTS, I_OUTPUTS, I_KERNEL, I_BIAS, I_CONSTANT, I_LAYER = (
-    int(i) for i in list(I)[:10]
+from ...core import instructions, operations, plan
+from ...core.formulas import LOSS_NAMES, METRIC_NAMES, ROW_METRICS
+from .. import compiled
+from . import call
+
+
+def plain(enumeration: type[IntEnum]) -> Any:
+    """The members as plain integers: compiling those of an enumeration takes several times as long."""
+    module = ModuleType(enumeration.__name__)
+    vars(module).update({member.name: int(member) for member in enumeration})
+    return module
+
+
+Column, Kind, Fused, Role, Clip, Scalar, Counter = (
+    plain(enumeration)
+    for enumeration in (plan.Column, plan.Kind, plan.Fused, plan.Role, plan.Clip, plan.Scalar, plan.Counter)
 )
-I_GRAD_SRC, I_GRAD_DST, I_SAVED, I_FUSED, I_MEAN, I_VARIANCE, I_STATISTICS, I_INVERSE, I_WIDTH = (
-    int(i) for i in list(I)[10:]
+LossEntry, MetricEntry, ParameterEntry, OptimizerEntry = (
+    plain(enumeration)
+    for enumeration in (plan.LossEntry, plan.MetricEntry, plan.ParameterEntry, plan.OptimizerEntry)
 )
-BATCH_MEAN, BATCH_VARIANCE, INVERSE, BETA_GRADIENT, GAMMA_GRADIENT = (int(vector) for vector in list(Batch)[:5])
-P_OFFSET, P_ROWS, P_COLUMNS, P_TRAINABLE, P_DECAY, P_PENALTY, P_INSTRUCTION, P_ROLE, P_WIDTH = (int(i) for i in Par)
-KERNEL, BIAS, SCALE = (int(role) for role in Role)
-M_CODE, M_SLOT, M_SLOTS, M_CONSTANT, M_WEIGHTED, M_WIDTH = (int(i) for i in Met)
-L_CODE, L_INPUT, L_PREDICTION, L_PROBABILITY, L_GRADIENT, L_OUTPUTS, L_TARGET, L_TARGETS, L_CONSTANT, L_BLOCK_TOTALS = (
-    int(i) for i in list(Los)[:10]
-)
-O_CODE, O_SLOTS, O_CONSTANT, O_HAS_DECAY, O_CLIP, O_CLIP_CONSTANT, O_WIDTH = (int(i) for i in Opt)
-CLIP_NONE, CLIP_VALUE, CLIP_NORM, CLIP_GLOBAL_NORM = (int(clip) for clip in Clip)
-LEARNING_RATE, PRODUCTS = (int(i) for i in list(Scalar)[:2])
-STEP, EPOCH, SEED = (int(i) for i in list(Counter)[:3])
-SUM_LOSS, SUM_COUNT = 0, 1
+Slot, Family, Mode = plain(instructions.Slot), plain(operations.Family), plain(compiled.Mode)
+Entry, CallEntry = plain(call.Entry), plain(call.CallEntry)
+
+SUM_LOSS, SUM_COUNT = plan.SUM_LOSS, plan.SUM_COUNT
+RELU = plan.ACTIVATION_CODE["relu"]
 LOGITS = LOSS_NAMES.index("softmax_crossentropy")  # this code and the next are crossentropies from logits
 ACCURACY = METRIC_NAMES.index(ROW_METRICS[0])
 R2_SCORE = METRIC_NAMES.index("r2_score")
-RELU_CODE = 0

@@ -1,53 +1,58 @@
-"""The entry of a team that runs a program of `network.py`, a shuffle or a scan, as the call block says."""
+"""What a team's threads run: a program of `network.py`, a shuffle, or a scan of data, as the call block says."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from . import call as c
-from . import table as t
 from .elementwise import find_nonfinite
 from .jit import device
-from .memory import integer_at, set_integer
+from .memory import integer_at, itemsize, set_integer
 from .network import predict, steps, update
+from .optimizers import STEP_BYTES
 from .philox import shuffle
-from .workspace import share
+from .table import Counter, Entry, Mode
+from .update import scratch_size
+from .workspace import Member, entry, share
 
 
 @device
-def scan(zero, call, member, team):
-    """FIND_NONFINITE: each member leaves in FOUND[member] the first bad flat index of its rows, or -1."""
-    columns, row_bytes = integer_at(call, c.SCAN_COLUMNS), integer_at(call, c.SCAN_ROW)
-    itemsize = integer_at(call, c.SCAN_ITEMSIZE)
-    first, last = share(integer_at(call, c.SCAN_ROWS), 1, member, team)
-    base, found, row = integer_at(call, c.SCAN), -1, first
+def scan(m):
+    """Each member leaves the first bad flat index of its rows, or -1, in FIRST_BAD[member]."""
+    columns, row_bytes = entry(m, Entry.SCAN_COLUMNS), entry(m, Entry.SCAN_ROW)
+    size = entry(m, Entry.SCAN_ITEMSIZE)
+    row, last = share(entry(m, Entry.SCAN_ROWS), 1, m.number, m.team)
+    first_bad = -1
     # Rows that lie one behind another are one long row.
-    height = last - first if row_bytes == columns * itemsize else 1
-    while row < last and found < 0:
-        at = find_nonfinite(zero, itemsize // 8, base + row * row_bytes, height * columns)
+    height = last - row if row_bytes == columns * size else 1
+    while row < last and first_bad < 0:
+        at = find_nonfinite(m.dtype, size // 8, entry(m, Entry.SCAN) + row * row_bytes, height * columns)
         if at >= 0:
-            found = row * columns + at
+            first_bad = row * columns + at
         row += height
-    set_integer(integer_at(call, c.FOUND), member, found)
+    set_integer(entry(m, Entry.FIRST_BAD), m.number, first_bad)
 
 
 @device
-def work(zero, call, member, team):
-    """What MODE says."""
-    mode = integer_at(call, c.MODE)
-    if mode == c.RUN_STEPS or mode == c.GRADIENT or mode == c.SCORE:
-        steps(zero, call, member, team, mode != c.SCORE, mode == c.RUN_STEPS)
-    elif mode == c.UPDATE:
-        update(zero, call, member, team)
-    elif mode == c.FORWARD:
-        predict(zero, call, member, team)
-    elif mode == c.SHUFFLE:
+def work(dtype, call, member, team):
+    """What MODE says, as a thread of a team."""
+    mode, sync, size = integer_at(call, Entry.MODE), integer_at(call, Entry.SYNC), itemsize(dtype)
+    scratch = integer_at(call, Entry.SCRATCH) + member * (scratch_size(size) * size + STEP_BYTES)
+    m = Member(dtype, call, sync, member, team, scratch)
+    if mode == Mode.UPDATE:
+        update(m)
+    elif mode == Mode.FORWARD:
+        predict(m)
+    elif mode == Mode.SHUFFLE:
         if member == 0:
-            counters = integer_at(call, c.COUNTERS)
-            seed, epoch = integer_at(counters, t.SEED), integer_at(counters, t.EPOCH)
-            shuffle(zero, integer_at(call, c.ORDER), integer_at(call, c.ROWS), seed, epoch)
-    elif mode == c.FIND_NONFINITE:
-        scan(zero, call, member, team)
+            counters = entry(m, Entry.COUNTERS)
+            seed, epoch = integer_at(counters, Counter.SEED), integer_at(counters, Counter.EPOCH)
+            shuffle(dtype, entry(m, Entry.ORDER), entry(m, Entry.ROWS), seed, epoch)
+    elif mode == Mode.FIND_NONFINITE:
+        scan(m)
+    else:
+        taken = steps(m, mode != Mode.SCORE, mode == Mode.STEPS)
+        if member == 0:
+            set_integer(call, Entry.TAKEN, taken)
 
 
 def work_float32(call, member, team):

@@ -1,12 +1,35 @@
-"""Where a program's things lie: rows of the workspace, constants, a member's share."""
+"""Who runs a program, on which rows, and where its things lie."""
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 from ...core.plan import ROW_ALIAS, ROW_PAD
-from . import call as c
-from . import table as t
 from .jit import device
 from .memory import double_at, integer_at, itemsize
+from .table import CallEntry, Column, Entry, ParameterEntry, Slot
+
+
+class Member(NamedTuple):
+    """A thread of a team that runs a program: `fnn_member` of csrc/internal.h."""
+
+    dtype: Any  # a zero of it
+    call: int  # the call block
+    sync: int
+    number: int
+    team: int
+    scratch: int  # its own
+
+
+class Batch(NamedTuple):
+    """A batch on its way through the instructions: `fnn_batch` of csrc/internal.h."""
+
+    rows: int  # of all members
+    first: int  # those of this member
+    last: int
+    team: int  # members that meet
+    training: bool
+    with_loss: bool
 
 
 @device
@@ -25,30 +48,48 @@ def share(n, unit, member, team):
 
 
 @device
-def buffer(zero, call, unit, width, row):
+def entry(m, which):
+    """An entry of the call block."""
+    return integer_at(m.call, which)
+
+
+@device
+def buffer(m, unit, width, row):
     """The address of a row of a workspace buffer."""
-    at = integer_at(call, c.FIXED) + unit * integer_at(call, c.CAPACITY) + row * padded(width)
-    return integer_at(call, c.WORKSPACE) + at * itemsize(zero)
+    at = entry(m, Entry.FIXED_ELEMENTS) + unit * entry(m, Entry.CAPACITY) + row * padded(width)
+    return entry(m, Entry.WORKSPACE) + at * itemsize(m.dtype)
 
 
 @device
-def pack(zero, call, member):
-    """The address of a member's scratch: what GEMMs pack, then the gradient of a block of a W."""
-    return integer_at(call, c.SCRATCH) + member * integer_at(call, c.SCRATCH_SIZE) * itemsize(zero)
+def constant(m, index):
+    return double_at(entry(m, Entry.CONSTANTS), index)
 
 
 @device
-def constant(call, index):
-    return double_at(integer_at(call, c.CONSTANTS), index)
-
-
-@device
-def instruction(call, number):
+def instruction(m, number):
     """The address of a row of the instruction table."""
-    return integer_at(call, c.INSTRUCTIONS) + number * t.I_WIDTH * 8
+    return entry(m, Entry.INSTRUCTIONS) + number * Column.WIDTH * 8
 
 
 @device
-def parameter(call, number):
+def parameter(m, number):
     """The address of a row of the parameter table."""
-    return integer_at(call, c.PARAMETERS) + number * t.P_WIDTH * 8
+    return entry(m, Entry.PARAMETERS) + number * ParameterEntry.WIDTH * 8
+
+
+@device
+def calls(m, number):
+    """The address of the calls of an instruction."""
+    return entry(m, Entry.CALLS) + number * Slot.WIDTH * CallEntry.WIDTH * 8
+
+
+@device
+def call_of(calls, slot):
+    """The address of one of an instruction's calls."""
+    return calls + slot * CallEntry.WIDTH * 8
+
+
+@device
+def has_call(calls, slot):
+    """Whether an instruction has a call in a slot."""
+    return integer_at(call_of(calls, slot), CallEntry.FAMILY) >= 0

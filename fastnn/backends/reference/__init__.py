@@ -8,7 +8,7 @@ from typing import Any
 
 from ...core.algebra import NumpyAlgebra
 from ..protocol import Backend, Operator
-from . import elementwise, gemm, normalization, optimizers, softmax
+from . import elementwise, gemm, normalization, optimizers, rowwise, softmax
 from .environment import guarded
 
 
@@ -30,7 +30,7 @@ class ReferenceBackend(Backend):
     def operations(self, dtype: Any) -> Mapping[str, ReferenceOperator]:
         """The operations by name, for arrays of one dtype."""
         o = NumpyAlgebra(dtype)
-        families = (gemm, elementwise, softmax, optimizers, normalization)
+        families = (gemm, elementwise, softmax, optimizers, normalization, rowwise)
         return {name: ReferenceOperator(run) for family in families for name, run in family.operations(o).items()}
 
 

@@ -1,0 +1,73 @@
+"""A DROPOUT in the row phase: elements by the random numbers of `philox.py`, whose masks are kept for the backward
+pass."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .elementwise import copy
+from .jit import device
+from .memory import integer_at, itemsize, real
+from .philox import dropout_again, dropout_row
+from .table import Column, Counter, Entry
+from .workspace import buffer, constant, entry, padded
+
+
+@device
+def dropout_scalars(rate):
+    """(threshold, scale): an element is kept iff its 32 bits are at least the threshold."""
+    threshold = np.floor(rate * 4294967296.0 + 0.5)
+    return int(min(threshold, 4294967295.0)), 1.0 / (1.0 - rate)
+
+
+@device
+def dropout_rows(dtype, dst, ldd, src, lds, masks, ldm, first, last, width, rate, key):
+    """Rows first..last - 1 of a dropout; addresses are those of row `first`. The masks of rows go to `masks`, ldm bytes
+    apart, unless it is 0. The key is (seed, step, layer)."""
+    threshold, scale = dropout_scalars(rate)
+    seed, step, layer = key
+    stride, size = (width + 63) & -64, itemsize(dtype)
+    for row in range(first, last):
+        at = row - first
+        to, of, mask = dst + at * ldd * size, src + at * lds * size, masks + at * ldm
+        dropout_row(dtype, to, of, mask, width, row * stride, seed, step, layer, threshold, real(dtype, scale))
+
+
+@device
+def masks_of(m, at, row):
+    """Where the masks of a row are, 64 elements a word, and how many bytes apart; or zeros, where no derivative reads
+    them."""
+    unit, size = integer_at(at, Column.SAVED), itemsize(m.dtype)
+    width = (integer_at(at, Column.OUTPUTS) + 63) // 64 * 8 // size
+    if unit < 0:
+        return 0, 0
+    return buffer(m, unit, width, row), padded(width) * size
+
+
+@device
+def dropout_forward(m, batch, at):
+    """A member's rows: out of training a copy. Masks are left where a derivative reads them."""
+    width, first, rows = integer_at(at, Column.OUTPUTS), batch.first, batch.last - batch.first
+    dst = buffer(m, integer_at(at, Column.DST), width, first)
+    src = buffer(m, integer_at(at, Column.SRC), width, first)
+    ld = padded(width)
+    if not batch.training:
+        copy(m.dtype, dst, src, rows * ld)
+        return
+    counters, rate = entry(m, Entry.COUNTERS), constant(m, integer_at(at, Column.CONSTANT))
+    key = integer_at(counters, Counter.SEED), integer_at(counters, Counter.STEP), integer_at(at, Column.LAYER)
+    masks, ldm = masks_of(m, at, first)
+    dropout_rows(m.dtype, dst, ld, src, ld, masks, ldm, first, batch.last, width, rate, key)
+
+
+@device
+def dropout_backward(m, batch, at):
+    """The gradient of a member's rows, by the masks that `dropout_forward` left."""
+    width, size = integer_at(at, Column.OUTPUTS), itemsize(m.dtype)
+    d_src = buffer(m, integer_at(at, Column.GRAD_SRC), width, batch.first)
+    d_dst = buffer(m, integer_at(at, Column.GRAD_DST), width, batch.first)
+    _, scale = dropout_scalars(constant(m, integer_at(at, Column.CONSTANT)))
+    masks, ldm = masks_of(m, at, batch.first)
+    for row in range(batch.last - batch.first):
+        down = row * padded(width) * size
+        dropout_again(m.dtype, d_src + down, d_dst + down, masks + row * ldm, width, real(m.dtype, scale))

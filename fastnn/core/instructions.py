@@ -1,0 +1,228 @@
+"""What each kind of instruction does: the operations that it is, and where their arguments lie.
+
+Programs dispatch by this table: `backends/passes.py` takes the arrays of the places, `backends/compiled.py` their
+addresses, once, so that a compiled program runs operations and knows no layer. Two kinds have code of their own there:
+a DENSE, which is fused with what stands beside it, and a DROPOUT, which has random numbers.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+from .formulas import ACTIVATIONS
+from .operations import OPERATIONS, Operation
+from .plan import DEVIATION_CODE, BatchVector, Column, Kind, ParameterEntry, Plan, Role, Table, padded
+from .rowwise import ROW_WISE, VECTOR_GRADIENTS
+
+
+class Call(NamedTuple):
+    """An operation by its name, in which {} stands for that of the instruction's code, with the arguments of its row in
+    order: `arrays` by the names of `PLACES`, of which an operation with fewer takes the first; `scalars` by the names of
+    the instruction's constants, "inverse_outputs" (1 / width), INVERSE_ROWS, or "constants", which are all; or
+    numbers."""
+
+    operation: str
+    arrays: str
+    scalars: tuple[str | float, ...] = ()
+
+
+INVERSE_ROWS = "inverse_rows"  # 1 / the rows of the batch, which only a step knows
+
+
+class Slot(IntEnum):
+    """Where an instruction's calls stand among those of a compiled program."""
+
+    FORWARD = 0
+    INFERENCE = 1
+    BACKWARD = 2
+    FORWARD_COLUMNS = 3  # at most four
+    INFERENCE_COLUMNS = 7
+    BACKWARD_COLUMNS = 8  # at most two
+    WIDTH = 10
+
+
+class Instruction(NamedTuple):
+    """One kind.
+
+    `forward` is what it does in training, `inference` otherwise, where that differs. `forward_columns`,
+    `inference_columns` and `backward_columns` come before them and before `backward`: they read all rows of the batch, so that a team meets
+    before and after them and shares their columns; those of inference read what no step changes. `constants` are the
+    names of its numbers, `names` what its code chooses from. `own_gradient`: the gradient of its source may not lie
+    where that of its output does, which is read again. `overwritable`: no derivative reads its output.
+    """
+
+    forward: Call
+    backward: Call
+    inference: Call | None = None
+    forward_columns: tuple[Call, ...] = ()
+    inference_columns: tuple[Call, ...] = ()
+    backward_columns: tuple[Call, ...] = ()
+    constants: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    own_gradient: bool = False
+    overwritable: bool = False
+
+
+# Where an array lies: in which vector, the column of the instruction that says where there (of the batch: the entry of
+# `BatchVector`), and the column with its width; "" is one element a row.
+PLACES: dict[str, tuple[str, str, str]] = {
+    "source": ("rows", "SRC", "INPUTS"),
+    "output": ("rows", "DST", "OUTPUTS"),
+    "saved": ("rows", "SAVED", "OUTPUTS"),
+    "inverse": ("rows", "INVERSE", ""),
+    "source_gradient": ("rows", "GRAD_SRC", "INPUTS"),
+    "output_gradient": ("rows", "GRAD_DST", "OUTPUTS"),
+    "kernel": ("theta", "KERNEL", "OUTPUTS"),
+    "bias": ("theta", "BIAS", "OUTPUTS"),
+    "gamma": ("theta", "KERNEL", "OUTPUTS"),
+    "beta": ("theta", "BIAS", "OUTPUTS"),
+    "vector_0": ("theta", "KERNEL", "OUTPUTS"),
+    "vector_1": ("theta", "BIAS", "OUTPUTS"),
+    "moving_mean": ("statistics", "MEAN", "OUTPUTS"),
+    "moving_variance": ("statistics", "VARIANCE", "OUTPUTS"),
+    "batch_mean": ("batch", "MEAN", "OUTPUTS"),
+    "batch_variance": ("batch", "VARIANCE", "OUTPUTS"),
+    "deviation": ("batch", "INVERSE", "OUTPUTS"),
+    "beta_gradient": ("batch", "BETA_GRADIENT", "OUTPUTS"),
+    "gamma_gradient": ("batch", "GAMMA_GRADIENT", "OUTPUTS"),
+}
+
+_STANDARDIZE = Call("standardize_forward", "output source moving_mean deviation gamma beta")
+_STANDARDIZE_COLUMNS = (Call("{}", "deviation moving_variance", ("epsilon",)),)
+
+INSTRUCTIONS: dict[Kind, Instruction] = {
+    Kind.DENSE: Instruction(
+        Call("dense_forward", "output source kernel bias"),
+        Call("gemm_nt", "source_gradient output_gradient kernel"),
+        own_gradient=True,
+        overwritable=True,
+    ),
+    Kind.ACTIVATION: Instruction(
+        Call("{}_forward", "output source", ("parameter",)),
+        Call("{}_backward", "source_gradient output_gradient saved", ("parameter",)),
+        constants=("parameter",),
+        names=tuple(ACTIVATIONS),
+    ),
+    Kind.SOFTMAX: Instruction(
+        Call("softmax_forward", "output source"),
+        Call("softmax_backward", "source_gradient output_gradient saved"),
+    ),
+    Kind.DROPOUT: Instruction(
+        Call("dropout", "output source", ("rate",)),
+        Call("dropout", "source_gradient output_gradient", ("rate",)),
+        constants=("rate",),
+    ),
+    Kind.AFFINE: Instruction(
+        Call("affine", "output source", ("scale", "offset")),
+        Call("affine", "source_gradient output_gradient", ("scale", 0.0)),
+        constants=("scale", "offset"),
+        overwritable=True,
+    ),
+    Kind.STANDARDIZE: Instruction(
+        _STANDARDIZE,
+        Call("standardize_backward", "source_gradient output_gradient deviation gamma"),
+        inference_columns=_STANDARDIZE_COLUMNS,
+        constants=("epsilon",),
+        names=tuple(DEVIATION_CODE),
+        overwritable=True,
+    ),
+    Kind.BATCH_NORM: Instruction(
+        Call("batch_norm_forward", "output saved source batch_mean deviation gamma beta"),
+        Call(
+            "batch_norm_backward",
+            "source_gradient output_gradient saved deviation gamma beta_gradient gamma_gradient",
+            (INVERSE_ROWS,),
+        ),
+        inference=_STANDARDIZE,
+        forward_columns=(
+            Call("batch_moments", "batch_mean batch_variance source", (INVERSE_ROWS,)),
+            Call("{}", "deviation batch_variance", ("epsilon",)),
+            Call("moving_average", "moving_mean batch_mean", ("rate",)),
+            Call("moving_average", "moving_variance batch_variance", ("rate",)),
+        ),
+        inference_columns=_STANDARDIZE_COLUMNS,
+        backward_columns=(
+            Call("bias_backward", "beta_gradient output_gradient"),
+            Call("scale_backward", "gamma_gradient output_gradient saved"),
+        ),
+        constants=("epsilon", "rate"),
+        names=tuple(DEVIATION_CODE),
+        own_gradient=True,
+        overwritable=True,
+    ),
+    Kind.LAYER_NORM: Instruction(
+        Call("layer_norm_forward", "output saved inverse source gamma beta", ("epsilon", "inverse_outputs")),
+        Call("layer_norm_backward", "source_gradient output_gradient saved inverse gamma", ("inverse_outputs",)),
+        constants=("epsilon",),
+        own_gradient=True,
+        overwritable=True,
+    ),
+    Kind.ROW_WISE: Instruction(
+        Call("{}_forward", "output source vector_0 vector_1", ("constants",)),
+        Call("{}_backward", "source_gradient output_gradient saved vector_0 vector_1", ("constants",)),
+        names=tuple(ROW_WISE),
+        own_gradient=True,
+    ),
+}
+
+# What makes the gradient of a parameter, which is the first array; {} is its code's name.
+GRADIENTS: dict[Role, Call] = {
+    Role.KERNEL: Call("gemm_tn", "source output_gradient"),
+    Role.BIAS: Call("bias_backward", "output_gradient"),
+    Role.SCALE: Call("scale_backward", "output_gradient saved"),
+    Role.VECTOR: Call("{}_backward", "output_gradient saved"),
+}
+
+
+def gradient_of(row: Table) -> tuple[Operation, list[str]]:
+    """The operation that makes the gradient of a row of the parameter table, and the places that it reads."""
+    call, code = GRADIENTS[Role(row[ParameterEntry.ROLE])], int(row[ParameterEntry.CODE])
+    vector = "_".join(VECTOR_GRADIENTS[code]) if code >= 0 else ""
+    return OPERATIONS[call.operation.format(vector)], call.arrays.split()
+
+
+def operation_of(row: Table, call: Call) -> Operation:
+    """The operation of an instruction's call; a DENSE without a bias is a plain product."""
+    kind = Kind(row[Column.KIND])
+    if kind == Kind.DENSE and call is INSTRUCTIONS[kind].forward and row[Column.BIAS] < 0:
+        return OPERATIONS["gemm_nn"]
+    names = INSTRUCTIONS[kind].names
+    return OPERATIONS[call.operation.format(names[row[Column.CODE]]) if names else call.operation]
+
+
+class Place(NamedTuple):
+    """Where an array of an instruction begins: a unit of the workspace for "rows", an element of any other vector; and
+    the elements of one row."""
+
+    vector: str  # "rows" | "theta" | "statistics" | "batch", which is the fixed part of the workspace
+    start: int
+    width: int
+
+
+def place(row: Table, name: str) -> Place:
+    """Where the array of a name of `PLACES` lies for an instruction."""
+    vector, column, width = PLACES[name]
+    elements = int(row[Column[width]]) if width else 1
+    if vector == "batch":
+        return Place(vector, int(row[Column.STATISTICS]) + BatchVector[column] * padded(elements), elements)
+    return Place(vector, int(row[Column[column]]), elements)
+
+
+def scalars(plan: Plan, row: Table, call: Call, rows: int) -> tuple[float, ...]:
+    """The scalars of an instruction's call in a batch of so many rows."""
+    first, names = int(row[Column.CONSTANT]), INSTRUCTIONS[Kind(row[Column.KIND])].constants
+    values: list[float] = []
+    for scalar in call.scalars:
+        if scalar == "constants":
+            count = len(operation_of(row, call).scalars)
+            values += plan.constants[first : first + count].tolist()
+        elif scalar == INVERSE_ROWS:
+            values.append(1.0 / rows)
+        elif scalar == "inverse_outputs":
+            values.append(1.0 / int(row[Column.OUTPUTS]))
+        elif isinstance(scalar, str):
+            values.append(float(plan.constants[first + names.index(scalar)]) if first >= 0 else 0.0)
+        else:
+            values.append(scalar)
+    return tuple(values)
