@@ -1,11 +1,11 @@
-"""Activations, losses and metrics of arrays, at once: by the operations of the default backend, with a model's bits."""
+"""Activations, layers, losses and metrics of arrays, at once: on the default backend, with a model's bits."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +14,12 @@ from .. import backends, config
 from ..core.arrays import Array, numeric
 from ..core.declaration import whole
 from ..core.formulas import SPARSE_LOSSES
-from ..core.lowering import FROM_LOGITS, LossSpec, smoothing
+from ..core.lowering import FROM_LOGITS, LossSpec, Lowering, smoothing
+from ..core.state import State
 from ..errors import ArgumentError
+
+if TYPE_CHECKING:
+    from .protocol import Backend
 
 Totals = npt.NDArray[np.float64]
 
@@ -67,6 +71,33 @@ def activate(name: str, parameter: float, x: Any, axis: int = -1) -> Array:
 
 def _flat(array: Array) -> Array:
     return array.reshape(-1, array.shape[-1] if array.ndim else 1)
+
+
+def forward(
+    lower: Callable[[Lowering], object],
+    X: Array,
+    weights: Sequence[Array],
+    dtype: str,
+    backend: Backend | None = None,
+) -> Array:
+    """What a layer alone makes of rows, in inference mode.
+
+    Args:
+        lower: adds the layer's instructions. X: (B, I), any real dtype. weights: in the order of its parameters.
+        dtype: of the result, "float32" or "float64". backend: None is the default one.
+
+    Returns:
+        (B, O).
+    """
+    builder = Lowering(dtype, X.shape[1])
+    lower(builder)
+    plan = builder.finish()
+    state = State(plan)
+    for parameter, weight in zip(plan.layout.parameters, weights, strict=True):
+        state.view(parameter)[...] = weight
+    out = np.empty((len(X), plan.outputs), plan.dtype)
+    backends.get(backend).program(plan, state).forward(X, out)
+    return out
 
 
 def pair(where: str, y_true: Any, y_pred: Any, sparse: bool) -> Pair:

@@ -78,7 +78,7 @@ class Stack:
             raise ArgumentTypeError(
                 f"Sequential: {type(layer).__name__} is not a layer of fastnn.layers, and only those run compiled"
             )
-        if layer._model is not None:
+        if layer.bound:
             raise ArgumentError(f'Sequential: the layer "{layer.name}" is part of a model already; make a new one')
         name = self._free_name(layer)
         shapes = list(self._shapes)
@@ -87,7 +87,7 @@ class Stack:
         if shapes:
             shapes.append(layer.output_shape(shapes[-1], f'{type(layer).__name__} {len(self._layers)} "{name}"'))
         self._same_dtype(layer)
-        layer.name, layer._model = name, self
+        layer.bind(self, name)
         self._replace([*self._layers, layer], shapes)
 
     def pop(self) -> Layer:
@@ -100,7 +100,7 @@ class Stack:
             raise ArgumentError("Sequential.pop: there are no layers")
         layer = self._layers[-1]
         self._replace(self._layers[:-1], self._shapes[:-1] if len(self._shapes) > 1 else self._shapes)
-        layer._model = None
+        layer.release()
         return layer
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
@@ -130,10 +130,10 @@ class Stack:
         return name
 
     def _same_dtype(self, layer: Layer) -> None:
-        if not layer.parameters((1,)):
+        if not layer.parameters():
             return
         for other in self._layers:
-            if other.parameters((1,)) and other.dtype != layer.dtype:
+            if other.parameters() and other.dtype != layer.dtype:
                 raise ArgumentError(
                     f'Sequential: "{other.name}" is {other.dtype} and "{layer.name}" is {layer.dtype}; '
                     "a model has one dtype"
@@ -159,10 +159,9 @@ class Stack:
     @property
     def dtype(self) -> str:
         """ "float32" or "float64": that of the layers with weights."""
-        found = [layer.dtype for layer in self._layers if layer.parameters((1,))] or [
-            layer.dtype for layer in self._layers
-        ]
-        return found[0] if found else config.floatx()
+        dtypes = [layer.dtype for layer in self._layers if layer.parameters()]
+        dtypes += [layer.dtype for layer in self._layers]
+        return dtypes[0] if dtypes else config.floatx()
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:
@@ -251,7 +250,7 @@ class Stack:
     def _initialize(self, engine: Engine) -> None:
         layout = iter(engine.plan.layout.parameters)
         for index, layer in enumerate(self._layers):
-            for number, weight in enumerate(layer.parameters(self._shapes[index])):
+            for number, weight in enumerate(layer.parameters()):
                 view = engine.state.view(next(layout))
                 weight.initializer.fill(view, seed=self._seed, layer=index, number=number)
 
@@ -362,5 +361,5 @@ class Stack:
     def count_params(self) -> int:
         """How many numbers the parameters hold."""
         self._require_built("count_params")
-        shapes = [weight.shape for layer in self._layers for weight in layer.parameters(self.input_shape_of(layer))]
-        return sum(map(math.prod, shapes))
+        entering = zip(self._layers, self._shapes, strict=False)  # what the last layer gives enters none
+        return sum(math.prod(shape) for layer, given in entering for shape in layer.parameter_shapes(given))

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from .. import activations, initializers, regularizers
+from ..core.arrays import Array
 from ..core.declaration import number, whole
 from ..core.lowering import Lowering
 from ..errors import ArgumentError, ArgumentTypeError
-from .layer import Array, Decays, Layer, Shape, Weight, one_dimension, penalty
+from .layer import Decays, Layer, Shape, Weight, one_dimension, penalty
 
 
 class Dense(Layer):
@@ -73,10 +74,15 @@ class Dense(Layer):
         one_dimension(where, shape)
         return (self.units,)
 
-    def parameters(self, shape: Shape) -> list[Weight]:
-        """The kernel (I, O), and the bias (O,)."""
-        found = [Weight("kernel", (shape[0], self.units), self.kernel_initializer)]
-        return [*found, Weight("bias", (self.units,), self.bias_initializer)] if self.use_bias else found
+    def parameters(self) -> list[Weight]:
+        """The kernel, and the bias where there is one."""
+        kernel = Weight("kernel", self.kernel_initializer)
+        return [kernel, Weight("bias", self.bias_initializer)] if self.use_bias else [kernel]
+
+    def parameter_shapes(self, shape: Shape) -> list[Shape]:
+        """(I, O), and (O,)."""
+        kernel = (shape[0], self.units)
+        return [kernel, (self.units,)] if self.use_bias else [kernel]
 
     def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
         """Z = X W + b, then the activation."""

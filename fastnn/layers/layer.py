@@ -6,12 +6,10 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 from .. import activations, config
+from ..backends import eager
 from ..core import declaration
-from ..core.arrays import numeric
+from ..core.arrays import Array, numeric
 from ..core.declaration import Declaration, flag, refuse, whole
 from ..core.lowering import Lowering, Penalty
 from ..core.model import LayerOwner
@@ -20,7 +18,6 @@ from ..initializers import Initializer
 from ..regularizers import Regularizer
 
 Shape = tuple[int, ...]
-Array = npt.NDArray[Any]
 Decays = Callable[[str], bool]
 
 _KERAS = {"autocast": True, "activity_regularizer": None, "batch_size": None, "weights": None}
@@ -34,7 +31,6 @@ class Weight(NamedTuple):
     """One tensor of a layer; no optimizer changes a statistic."""
 
     name: str
-    shape: Shape
     initializer: Initializer
     statistic: bool = False
 
@@ -96,7 +92,8 @@ class Layer(Declaration):
         name: unique in its model, such as "dense" and "dense_1" unless given.
         dtype: "float32" or "float64".
         trainable: whether training changes its parameters; a change takes effect when the model is compiled again.
-        input_shape: the shape of one row on the first layer of a model, where it was given; else None.
+        given_shape: the shape of one row, where `input_shape` or `input_dim` gave it; else None.
+        named: whether its name was given.
     """
 
     unsupported: ClassVar[dict[str, Any]] = {}  # arguments of Keras that may only have their default
@@ -137,9 +134,13 @@ class Layer(Declaration):
         """The shape of one row that comes out for the shape of one that goes in."""
         return shape
 
-    def parameters(self, shape: Shape) -> list[Weight]:
-        """Its weights, in Keras's order, for the shape of one row that goes in."""
+    def parameters(self) -> list[Weight]:
+        """Its weights, in Keras's order."""
         return []
+
+    def parameter_shapes(self, shape: Shape) -> list[Shape]:
+        """The shapes of `parameters()` for the shape of one row that goes in."""
+        return [shape for _ in self.parameters()]
 
     def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
         """Adds this layer's instructions to a plan; `decays` says whether weight decay applies to a path."""
@@ -174,29 +175,14 @@ class Layer(Declaration):
             if shape != expected:
                 raise ArgumentError(f"{where}: x has rows of shape {shape}, the model was built for {expected}")
         out_shape = (len(rows), *self.output_shape(shape, where))
-        result = self._forward(rows.reshape(len(rows), -1), self._values(shape))
-        return result.reshape(array.shape if self.pointwise else out_shape)
-
-    def _forward(self, X: Array, weights: Sequence[Array]) -> Array:
-        """Runs a plan of this layer alone on the backend of its model."""
-        from .. import backends
-        from ..core.state import State
-
         model = self._model if self.built else None
-        builder = Lowering(self.dtype if model is None else model.dtype, X.shape[1])
-        self.lower(builder)
-        plan = builder.finish()
-        state = State(plan)
-        for parameter, weight in zip(plan.layout.parameters, weights, strict=True):
-            state.view(parameter)[...] = weight
-        out = np.empty((len(X), plan.outputs), plan.dtype)
-        backend = backends.get() if model is None else model.engine().backend
-        backend.program(plan, state).forward(X, out)
-        return out
+        dtype, backend = (self.dtype, None) if model is None else (model.dtype, model.engine().backend)
+        result = eager.forward(self.lower, rows.reshape(len(rows), -1), self._values(shape), dtype, backend)
+        return result.reshape(array.shape if self.pointwise else out_shape)
 
     def _values(self, shape: Shape) -> list[Array]:
         """Its weights, for a call on rows of `shape`."""
-        if self.parameters(shape) and not self.weights:
+        if self.parameters() and not self.weights:
             raise self._unbuilt()
         return self.weights
 
@@ -205,6 +191,19 @@ class Layer(Declaration):
         return NotBuiltError(f"{where}: it has no weights before its model knows the input shape")
 
     # a bound view
+
+    @property
+    def bound(self) -> bool:
+        """Whether it is part of a model."""
+        return self._model is not None
+
+    def bind(self, model: LayerOwner, name: str) -> None:
+        """Makes it part of a model, in which it is called `name`."""
+        self._model, self.name = model, name
+
+    def release(self) -> None:
+        """Makes it part of no model."""
+        self._model = None
 
     @property
     def built(self) -> bool:
@@ -239,8 +238,8 @@ class Layer(Declaration):
     def _trained(self) -> list[tuple[Array, bool]]:
         if not (weights := self.weights):
             return []
-        statistic = [weight.statistic for weight in self.parameters((1,))]
-        return [(view, self.trains and not fixed) for view, fixed in zip(weights, statistic, strict=True)]
+        declared = zip(weights, self.parameters(), strict=True)
+        return [(view, self.trains and not weight.statistic) for view, weight in declared]
 
     def _weight(self, name: str) -> Array:
         """One weight by its name.
@@ -250,7 +249,7 @@ class Layer(Declaration):
         """
         if not (weights := self.weights):
             raise self._unbuilt()
-        return weights[[weight.name for weight in self.parameters((1,))].index(name)]
+        return weights[[weight.name for weight in self.parameters()].index(name)]
 
     def get_weights(self) -> list[Array]:
         """Copies of its parameters."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from .. import initializers, regularizers
+from ..core.arrays import Array
 from ..core.declaration import flag, number
 from ..core.lowering import Lowering
-from .layer import Array, Decays, Layer, Shape, Weight, last_axis, one_dimension, penalty
+from .layer import Decays, Layer, Shape, Weight, last_axis, one_dimension, penalty
 
 
 class _Scaled(Layer):
@@ -42,12 +43,12 @@ class _Scaled(Layer):
         """(I,), as it comes in."""
         return (one_dimension(where, shape),)
 
-    def parameters(self, shape: Shape) -> list[Weight]:
+    def parameters(self) -> list[Weight]:
         """gamma (I,) and beta (I,), those that there are."""
-        found = [Weight("gamma", shape, self.gamma_initializer)] if self.scale else []
-        return [*found, Weight("beta", shape, self.beta_initializer)] if self.center else found
+        gamma = [Weight("gamma", self.gamma_initializer)] if self.scale else []
+        return [*gamma, Weight("beta", self.beta_initializer)] if self.center else gamma
 
-    def _told(self, decays: Decays) -> dict[str, Any]:
+    def _keywords(self, decays: Decays) -> dict[str, Any]:
         """The keywords that `Lowering.batch_norm` and `Lowering.layer_norm` share."""
         return {
             "scale": self.scale,
@@ -146,17 +147,17 @@ class BatchNormalization(_Scaled):
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
 
-    def parameters(self, shape: Shape) -> list[Weight]:
+    def parameters(self) -> list[Weight]:
         """gamma, beta, moving_mean and moving_variance, all (I,)."""
         return [
-            *super().parameters(shape),
-            Weight("moving_mean", shape, self.moving_mean_initializer, statistic=True),
-            Weight("moving_variance", shape, self.moving_variance_initializer, statistic=True),
+            *super().parameters(),
+            Weight("moving_mean", self.moving_mean_initializer, statistic=True),
+            Weight("moving_variance", self.moving_variance_initializer, statistic=True),
         ]
 
     def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
         """By the batch in training where it is trainable, else by the moving averages."""
-        builder.batch_norm(self.name, self.momentum, self.epsilon, **self._told(decays))
+        builder.batch_norm(self.name, self.momentum, self.epsilon, **self._keywords(decays))
 
     @property
     def moving_mean(self) -> Array:
@@ -229,4 +230,4 @@ class LayerNormalization(_Scaled):
 
     def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
         """Row by row, the same in training and inference."""
-        builder.layer_norm(self.name, self.epsilon, **self._told(decays))
+        builder.layer_norm(self.name, self.epsilon, **self._keywords(decays))

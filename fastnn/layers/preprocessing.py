@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import config, initializers
-from ..core.arrays import numeric
+from ..core.arrays import Array, numeric
 from ..core.declaration import number
 from ..core.lowering import Lowering
 from ..errors import ArgumentError, NotBuiltError
-from .layer import Array, Decays, Layer, Shape, Weight, last_axis, one_dimension
+from .layer import Decays, Layer, Shape, Weight, last_axis, one_dimension
 
 Moments = tuple[Array, Array]  # mean and variance, float64, both () or both (I,)
 
@@ -115,14 +115,14 @@ class Normalization(Layer):
             )
         return shape
 
-    def parameters(self, shape: Shape) -> list[Weight]:
+    def parameters(self) -> list[Weight]:
         """The mean (I,) and the variance (I,)."""
         known = self._given or self._adapted
         begin: tuple[initializers.Initializer, ...] = (initializers.Zeros(), initializers.Ones())
         if known is not None:
             begin = tuple(_Fixed(moment) for moment in known)
         names = ("mean", "variance")
-        return [Weight(name, shape, initializer, True) for name, initializer in zip(names, begin, strict=True)]
+        return [Weight(name, initializer, statistic=True) for name, initializer in zip(names, begin, strict=True)]
 
     def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
         """By the mean and the variance, in training too."""
