@@ -12,7 +12,8 @@ from . import backends
 from .backends.data import Data
 from .core.declaration import number, whole
 from .core.plan import SUM_COUNT, SUM_LOSS
-from .engine import compiling, training
+from .engine import compiling
+from .engine.requests import rows_of
 from .errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def check(
     told = model.recipe
     assert told is not None  # or trainable_engine would have raised
     engine = compiling.float64_copy(model.layers, old, told, backends.get(backend) if backend else old.backend)
-    rows = training.rows_of(engine, x, y, sample_weight, None)
+    rows = rows_of(engine, x, y, sample_weight, None)
     data = rows.data(rows.X.shape[0])
     _loss(engine, data)
     gradient = engine.state.gradient.copy()

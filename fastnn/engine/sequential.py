@@ -8,15 +8,16 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from .. import backends
 from ..backends.data import Data
+from ..core.arrays import Array
 from ..core.declaration import refuse
 from ..core.plan import Counter
 from ..errors import ArgumentError, ModelAdvice
 from . import cloning, compiling, saving, summaries, training
 from .compiling import Recipe
+from .requests import FitRequest, Request, rows_of
 from .stack import Stack
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from ..metrics import Metric
     from ..optimizers import Optimizer
     from .compiling import Engine
-
-Array = npt.NDArray[Any]
 
 
 class Sequential(Stack):
@@ -188,25 +187,26 @@ class Sequential(Stack):
         if kwargs:
             known = ("batch_size", "epochs", "verbose", "callbacks", "validation_split", "sample_weight")
             refuse("fit", kwargs, {}, known)
-        return training.fit(
-            self,
+        request = FitRequest(
+            "fit",
             x,
             y,
-            batch_size,
-            epochs,
-            verbose,
-            callbacks,
-            validation_split,
-            validation_data,
-            shuffle,
-            class_weight,
-            sample_weight,
-            initial_epoch,
-            steps_per_epoch,
-            validation_steps,
-            validation_batch_size,
-            validation_freq,
+            batch_size=batch_size,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=callbacks,
+            validation_split=validation_split,
+            validation_data=validation_data,
+            shuffle=shuffle,
+            class_weight=class_weight,
+            sample_weight=sample_weight,
+            initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps,
+            validation_batch_size=validation_batch_size,
+            validation_freq=validation_freq,
         )
+        return training.fit(self, request)
 
     def evaluate(
         self,
@@ -235,7 +235,7 @@ class Sequential(Stack):
         """
         if kwargs:
             refuse("evaluate", kwargs, {}, ("batch_size", "verbose", "sample_weight"))
-        logs = training.evaluate(self, x, y, batch_size, verbose, sample_weight, steps, callbacks)
+        logs = training.evaluate(self, Request("evaluate", x, y, batch_size, verbose, callbacks, sample_weight, steps))
         return _result(self.engine(), logs, return_dict)
 
     def predict(
@@ -261,7 +261,7 @@ class Sequential(Stack):
         """
         if kwargs:
             refuse("predict", kwargs, {}, ("batch_size", "verbose", "callbacks"))
-        return training.predict(self, x, batch_size, verbose, steps, callbacks)
+        return training.predict(self, Request("predict", x, None, batch_size, verbose, callbacks, steps=steps))
 
     def predict_on_batch(self, x: Any) -> Array:
         """Predictions (n, O) of the rows of x (n, I), without progress and callbacks."""
@@ -299,7 +299,7 @@ class Sequential(Stack):
     def _on_batch(self, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool, train: bool) -> Any:
         with self.undone_if_refused():
             engine = self.trainable_engine(x)
-            rows = training.rows_of(engine, x, y, sample_weight, class_weight)
+            rows = rows_of(engine, x, y, sample_weight, class_weight)
         sums = engine.scores.sums()
         data = Data(rows.X, rows.y, rows.w, None, rows.X.shape[0])
         if train:
