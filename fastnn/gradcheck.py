@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from . import backends
 from .backends.data import Data
@@ -19,8 +18,6 @@ from .errors import ArgumentError
 if TYPE_CHECKING:
     from .engine.compiling import Engine
     from .models import Sequential
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)

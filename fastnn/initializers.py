@@ -6,13 +6,11 @@ import math
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from .core import normals, random
+from .core.arrays import Array
 from .core.declaration import Declaration, find, names, number, whole
 from .errors import ArgumentError
-
-Array = npt.NDArray[Any]
 
 # Of a normal distribution cut at 2 standard deviations.
 TRUNCATED_SD = 0.87962566103423978
@@ -308,7 +306,7 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def get(identifier: Any) -> Initializer:
+def get(identifier: object) -> Initializer:
     """The initializer that a name, a config, a class or an `Initializer` stands for.
 
     Raises:
@@ -318,7 +316,7 @@ def get(identifier: Any) -> Initializer:
     return result
 
 
-def _seed(where: str, seed: Any) -> int | None:
+def _seed(where: str, seed: object) -> int | None:
     return None if seed is None else whole(where, "seed", seed, 0)
 
 

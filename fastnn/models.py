@@ -11,7 +11,7 @@ from .engine.sequential import Sequential
 from .errors import ArgumentTypeError
 
 
-def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True, **kwargs: Any) -> None:
+def save_model(model: object, filepath: str | os.PathLike[str], overwrite: bool = True, **kwargs: object) -> None:
     """`model.save(filepath, overwrite)`."""
     if not isinstance(model, Sequential):
         raise ArgumentTypeError(f"save_model: model is {model!r}, expected a Sequential")

@@ -87,7 +87,7 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def get(identifier: Any) -> Regularizer | None:
+def get(identifier: object) -> Regularizer | None:
     """The regularizer that a name, a config or a `Regularizer` stands for; None is none.
 
     Raises:

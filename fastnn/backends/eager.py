@@ -41,13 +41,13 @@ def _operation(name: str, dtype: np.dtype[Any]) -> Callable[..., None]:
     return _operations(backends.get(None, dtype.name, 0).name, dtype.name)[name]
 
 
-def _floating(value: Any, name: str) -> Array:
+def _floating(value: object, name: str) -> Array:
     """A float32 or float64 array; other dtypes become `config.floatx()`."""
     array = numeric(value, name)
     return array if array.dtype.name in ("float32", "float64") else array.astype(config.floatx())
 
 
-def activate(name: str, parameter: float, x: Any, axis: int = -1) -> Array:
+def activate(name: str, parameter: float, x: object, axis: int = -1) -> Array:
     """An activation of an array of any shape; softmax runs along `axis`.
 
     Raises:
@@ -100,7 +100,7 @@ def forward(
     return out
 
 
-def pair(where: str, y_true: Any, y_pred: Any, sparse: bool) -> Pair:
+def pair(where: str, y_true: object, y_pred: object, sparse: bool) -> Pair:
     """The rows of targets and predictions; (n,) beside (n, 1) means (n, 1).
 
     Args:
@@ -151,7 +151,7 @@ def is_sparse(spec: LossSpec) -> bool:
     return spec.name in SPARSE_LOSSES
 
 
-def weights(where: str, sample_weight: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+def weights(where: str, sample_weight: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """The weight of each row, (n,), from None, one number, or an array.
 
     Args:

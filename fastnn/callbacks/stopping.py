@@ -41,7 +41,7 @@ class EarlyStopping(Monitor):
         baseline: float | None = None,
         restore_best_weights: bool = False,
         start_from_epoch: int = 0,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         where = "EarlyStopping"
         refuse(where, kwargs, {}, ("monitor", "min_delta", "patience", "mode", "baseline", "restore_best_weights"))

@@ -6,18 +6,15 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..core import random
+from ..core.arrays import Array
 from ..errors import FastnnError
 from . import arrays, frames
 from .options import count
 from .schema import Column, Schema
-
-Array = NDArray[Any]
 
 HELD_OUT = 0.2
 VALIDATION = 0.1

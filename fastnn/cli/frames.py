@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..core.arrays import Array
 from ..errors import FastnnError, FileError, nearest
 from .options import count
 from .schema import Column
-
-Array = NDArray[Any]
 
 SUFFIXES = (".csv", ".tsv", ".txt")
 SEPARATORS = ",;\t"

@@ -44,7 +44,7 @@ class Declaration:
         return {name: getattr(self, name) for name in self.fields}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
+    def from_config(cls, config: Mapping[str, object]) -> Self:
         """The object that `config` describes."""
         return cls(**config)
 
@@ -104,7 +104,7 @@ def find(
     return found.from_config(config) if config else found()  # type: ignore[attr-defined]
 
 
-def compiled(kind: str, found: Any, classes: Collection[type]) -> None:
+def compiled(kind: str, found: object, classes: Collection[type]) -> None:
     """Raises for an object of a class that somebody else wrote, which compiled steps would not call.
 
     Raises:
@@ -125,7 +125,7 @@ def absent(module: str, name: str, unsupported: Collection[str], known: Iterable
     return AttributeError(f"module {module!r} has no attribute {name!r}")
 
 
-def refuse(where: str, given: Mapping[str, Any], defaults: Mapping[str, Any], known: Collection[str]) -> None:
+def refuse(where: str, given: Mapping[str, object], defaults: Mapping[str, object], known: Collection[str]) -> None:
     """Raises for arguments that Keras has and fastnn lacks, unless they have their default, and for unknown ones."""
     for name, value in given.items():
         if name in defaults:
@@ -171,14 +171,14 @@ def whole(where: str, name: str, value: Any, low: int = 1) -> int:
     return int(result)
 
 
-def label(where: str, value: Any, default: str) -> str:
+def label(where: str, value: object, default: str) -> str:
     """`value` as a name, or the default where it is None or empty."""
     if value is not None and not isinstance(value, str):
         raise ArgumentTypeError(f"{where}: name is {_describe(value)}, expected a text")
     return value or default
 
 
-def flag(where: str, name: str, value: Any) -> bool:
+def flag(where: str, name: str, value: object) -> bool:
     """`value` as a bool, from a bool, 0 or 1.
 
     Raises:
@@ -199,6 +199,6 @@ def _range(low: float, high: float, ends: str) -> str:
     return f"in {ends[0]}{low:g}, {high:g}{ends[1]}"
 
 
-def _describe(value: Any) -> str:
+def _describe(value: object) -> str:
     text = repr(value)
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"

@@ -64,7 +64,7 @@ def counter(purpose: int, step: int, layer: int, block: Any) -> tuple[Any, Any, 
     )
 
 
-def philox4x32(counters: tuple[Any, Any, Any, Any], keys: tuple[int, int]) -> Words:
+def philox4x32(counters: tuple[object, object, object, object], keys: tuple[int, int]) -> Words:
     """Philox4x32 with 10 rounds.
 
     Args:

@@ -64,7 +64,7 @@ class State:
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name not in ("lock", "rows", "workspace")}
 
-    def __setstate__(self, kept: dict[str, Any]) -> None:
+    def __setstate__(self, kept: dict[str, object]) -> None:
         """A copy has aligned vectors, a lock and a workspace of its own."""
         vars(self).update(kept)
         self.theta, self.gradient = aligned_copy(self.theta), aligned_copy(self.gradient)

@@ -7,17 +7,17 @@ import zipfile
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.arrays import Array
 from ..errors import FileError
 
 if TYPE_CHECKING:
     from gzip import GzipFile
 
-Array = NDArray[Any]
 
 _MOST_BYTES = 2**31
 _UBYTE = 8  # the IDX code of uint8

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from .. import backends, losses, metrics, optimizers
+from ..backends.data import Sums
+from ..core.arrays import Array
 from ..core.lowering import Lowering
 from ..core.plan import SUM_COUNT, SUM_LOSS, Counter, Met, Plan, Scalar
 from ..core.state import State
@@ -22,9 +23,6 @@ from .checks import Checks
 if TYPE_CHECKING:
     from ..backends.protocol import Backend, Program
     from ..layers import Layer, Shape
-
-Array = npt.NDArray[Any]
-Sums = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def recipe(optimizer: Any, loss: Any, given_metrics: Any, backend: Any, weighted
     return made
 
 
-def _metrics(argument: str, given: Any) -> tuple[Metric, ...]:
+def _metrics(argument: str, given: object) -> tuple[Metric, ...]:
     if given is None:
         return ()
     if isinstance(given, Mapping) and "class_name" not in given:

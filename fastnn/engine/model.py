@@ -20,7 +20,7 @@ class TrainableModel(LayerOwner, CallbackModel, Protocol):
     history: History | None
     metadata: dict[str, Any]
 
-    def __init__(self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None) -> None:
+    def __init__(self, layers: Sequence[object] | None = None, trainable: bool = True, name: str | None = None) -> None:
         """A model of layers."""
 
     @property
@@ -35,24 +35,30 @@ class TrainableModel(LayerOwner, CallbackModel, Protocol):
     def recipe(self) -> Recipe | None:
         """What `compile` was told."""
 
-    def add(self, layer: Any) -> None:
+    def add(self, layer: object) -> None:
         """Puts a layer, or first an `Input`, on top."""
 
     def get_config(self) -> Mapping[str, Any]:
         """Name, input shape and layers, without weights."""
 
     def compile(
-        self, optimizer: Any, loss: Any, metrics: Any, *, weighted_metrics: Any = None, backend: Any = "auto"
+        self,
+        optimizer: object,
+        loss: object,
+        metrics: object,
+        *,
+        weighted_metrics: object = None,
+        backend: object = "auto",
     ) -> None:
         """Says how to train."""
 
     def engine(self) -> Engine:
         """The plan and state, made when first needed."""
 
-    def trainable_engine(self, x: Any) -> Engine:
+    def trainable_engine(self, x: object) -> Engine:
         """The engine of a compiled model; one without an input shape takes that of x."""
 
-    def predicting_engine(self, x: Any) -> Engine:
+    def predicting_engine(self, x: object) -> Engine:
         """The engine; a model without an input shape takes that of x."""
 
     def undone_if_refused(self) -> AbstractContextManager[None]:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from .. import backends, losses, metrics, optimizers
+from ..core.arrays import Array
 from ..core.declaration import serialize
 from ..core.files import write_atomically
 from ..core.plan import Counter, Opt, Parameter, Scalar
@@ -25,7 +25,6 @@ from .compiling import Engine
 from .model import TrainableModel
 from .tensors import TensorFile
 
-Array = npt.NDArray[Any]
 Names = Sequence[Sequence[str]]  # of each parameter in the order of the layout: its layer's and its own
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -90,7 +89,7 @@ def load_weights(model: TrainableModel, filepath: str | os.PathLike[str]) -> Non
 # writing
 
 
-def _write(path: Path, model: TrainableModel, description: Mapping[str, Any]) -> None:
+def _write(path: Path, model: TrainableModel, description: Mapping[str, object]) -> None:
     engine = model.engine()
     known = {
         "parameters": [[p.layer, p.name] for p in engine.plan.layout.parameters],
@@ -117,7 +116,7 @@ def _compile_config(model: TrainableModel) -> dict[str, Any] | None:
     }
 
 
-def _checked_metadata(metadata: Any) -> dict[str, Any]:
+def _checked_metadata(metadata: object) -> dict[str, Any]:
     if not isinstance(metadata, dict):
         raise ArgumentTypeError(f"save: model.metadata is {metadata!r}, expected a dict")
     for key, value in metadata.items():
@@ -135,7 +134,7 @@ def _checked_metadata(metadata: Any) -> dict[str, Any]:
 # reading
 
 
-def _built(cls: type[Model], file: TensorFile, backend: Any) -> Model:
+def _built(cls: type[Model], file: TensorFile, backend: object) -> Model:
     """The model of a file, compiled where a backend is given; nothing of its size exists before its tensors match."""
     description = file.description
     model = model_from_config(cls, description["model"]["config"])
@@ -249,13 +248,13 @@ def _views(engine: Engine, compiled: bool, names: Names | None = None) -> dict[s
     return views
 
 
-def _path(where: str, filepath: Any) -> Path:
+def _path(where: str, filepath: object) -> Path:
     if not isinstance(filepath, str | os.PathLike) or "\0" in str(filepath):
         raise ArgumentTypeError(f"{where}: filepath is {filepath!r}, expected the path of a file")
     return Path(filepath)
 
 
-def _free_path(where: str, filepath: Any, overwrite: bool) -> Path:
+def _free_path(where: str, filepath: object, overwrite: bool) -> Path:
     path = _path(where, filepath)
     if not overwrite and path.exists():
         raise ArgumentError(f"{where}: {path} is there already; give another name, or overwrite=True")

@@ -44,7 +44,7 @@ class Sequential(Stack):
         ArgumentError: layers that do not fit. ArgumentTypeError: what is not a layer.
     """
 
-    def __init__(self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None) -> None:
+    def __init__(self, layers: Sequence[object] | None = None, trainable: bool = True, name: str | None = None) -> None:
         super().__init__(layers, trainable, name)
         self.stop_training = False
         self.history: History | None = None
@@ -263,7 +263,7 @@ class Sequential(Stack):
             refuse("predict", kwargs, {}, ("batch_size", "verbose", "callbacks"))
         return training.predict(self, Request("predict", x, None, batch_size, verbose, callbacks, steps=steps))
 
-    def predict_on_batch(self, x: Any) -> Array:
+    def predict_on_batch(self, x: object) -> Array:
         """Predictions (n, O) of the rows of x (n, I), without progress and callbacks."""
         engine = self._engine or self.predicting_engine(x)
         X = engine.checks.X(x, finite=False)
@@ -271,13 +271,18 @@ class Sequential(Stack):
         engine.program.forward(X, out)
         return out
 
-    def __call__(self, x: Any, training: bool = False) -> Array:
+    def __call__(self, x: object, training: bool = False) -> Array:
         """`predict_on_batch(x)`."""
         refuse("Sequential", {"training": training}, {"training": False}, ("x",))
         return self.predict_on_batch(x)
 
     def train_on_batch(
-        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
+        self,
+        x: object,
+        y: object = None,
+        sample_weight: object = None,
+        class_weight: object = None,
+        return_dict: bool = False,
     ) -> Any:
         """One step on all rows of x; the results are of this batch, before the step.
 
@@ -292,11 +297,15 @@ class Sequential(Stack):
         """
         return self._on_batch(x, y, sample_weight, class_weight, return_dict, train=True)
 
-    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+    def test_on_batch(
+        self, x: object, y: object = None, sample_weight: object = None, return_dict: bool = False
+    ) -> Any:
         """The loss and metrics of one batch in inference mode; see `train_on_batch`."""
         return self._on_batch(x, y, sample_weight, None, return_dict, train=False)
 
-    def _on_batch(self, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool, train: bool) -> Any:
+    def _on_batch(
+        self, x: object, y: object, sample_weight: object, class_weight: object, return_dict: bool, train: bool
+    ) -> Any:
         with self.undone_if_refused():
             engine = self.trainable_engine(x)
             rows = rows_of(engine, x, y, sample_weight, class_weight)
@@ -312,7 +321,7 @@ class Sequential(Stack):
 
     # files and texts
 
-    def summary(self, print_fn: Callable[[str], Any] | None = None, **kwargs: Any) -> None:
+    def summary(self, print_fn: Callable[[str], object] | None = None, **kwargs: object) -> None:
         """Prints the layers, their output shapes and parameters.
 
         Args:

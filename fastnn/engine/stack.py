@@ -7,18 +7,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-import numpy.typing as npt
-
 from .. import config
-from ..core.arrays import numeric
+from ..core.arrays import Array, numeric
 from ..core.declaration import flag, label
 from ..core.plan import Counter
 from ..errors import ArgumentError, ArgumentTypeError, FastnnError, NotBuiltError
 from ..layers import Input, Layer, Shape
 from . import compiling
 from .compiling import Engine, Recipe
-
-Array = npt.NDArray[Any]
 
 _UNCHANGED: AbstractContextManager[None] = nullcontext()
 
@@ -34,7 +30,7 @@ class Stack:
         ArgumentError: layers that do not fit. ArgumentTypeError: what is not a layer.
     """
 
-    def __init__(self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None) -> None:
+    def __init__(self, layers: Sequence[object] | None = None, trainable: bool = True, name: str | None = None) -> None:
         self._trainable = flag("Sequential", "trainable", trainable)
         self.name = label("Sequential", name, "sequential")
         self._layers: list[Layer] = []
@@ -47,7 +43,7 @@ class Stack:
         for layer in layers or ():
             self.add(layer)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(state)
         if self._recipe is not None and self._engine is not None:
             self._recipe.optimizer.bind(self._engine.state)
@@ -179,7 +175,7 @@ class Stack:
         """The shape of one row that goes into a layer of a built model."""
         return self._shapes[self._layers.index(layer)]
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: object = None) -> None:
         """Fixes the input shape.
 
         Args:
@@ -254,7 +250,7 @@ class Stack:
                 view = engine.state.view(next(layout))
                 weight.initializer.fill(view, seed=self._seed, layer=index, number=number)
 
-    def predicting_engine(self, x: Any) -> Engine:
+    def predicting_engine(self, x: object) -> Engine:
         """The engine; a model without an input shape takes that of x."""
         if self._engine is not None:
             return self._engine
@@ -279,7 +275,7 @@ class Stack:
                     self._recipe.optimizer.release()
             raise
 
-    def trainable_engine(self, x: Any) -> Engine:
+    def trainable_engine(self, x: object) -> Engine:
         """The engine of a compiled model.
 
         Raises:
@@ -298,7 +294,7 @@ class Stack:
         engine = self.engine()
         return [engine.state.view(p) for p in engine.plan.layout.parameters if p.layer == layer.name]
 
-    def assign(self, views: Sequence[Array], values: Sequence[Any], where: str) -> None:
+    def assign(self, views: Sequence[Array], values: Sequence[object], where: str) -> None:
         """Writes arrays into views, after checking all of them.
 
         Raises:
@@ -340,7 +336,7 @@ class Stack:
         return self._trainable
 
     @trainable.setter
-    def trainable(self, value: Any) -> None:
+    def trainable(self, value: object) -> None:
         self._trainable = flag("Sequential", "trainable", value)
         for layer in self._layers:
             layer.trainable = self._trainable
@@ -349,7 +345,7 @@ class Stack:
         """Copies of all parameters, layer by layer; [] before the input shape is known."""
         return [view.copy() for view in self.weights]
 
-    def set_weights(self, weights: Sequence[Any]) -> None:
+    def set_weights(self, weights: Sequence[object]) -> None:
         """Sets all parameters to arrays of the shapes of `get_weights()`.
 
         Raises:

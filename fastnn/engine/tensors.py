@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ..core.arrays import Array
 from ..errors import FileError
 
-Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
 
 FORMAT = "fastnn-1"
@@ -32,7 +31,7 @@ FOREIGN = {
 }
 
 
-def content(tensors: Mapping[str, Array], description: Mapping[str, Any]) -> list[bytes | memoryview]:
+def content(tensors: Mapping[str, Array], description: Mapping[str, object]) -> list[bytes | memoryview]:
     """The parts of a file: its header, then the tensors, as views.
 
     Args:

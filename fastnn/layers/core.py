@@ -41,7 +41,7 @@ class Dense(Layer):
         "dtype",
         "trainable",
     )
-    unsupported: ClassVar[dict[str, Any]] = {
+    unsupported: ClassVar[dict[str, object]] = {
         "kernel_constraint": None,
         "bias_constraint": None,
         "lora_rank": None,
@@ -125,7 +125,7 @@ class Dropout(Layer):
     """
 
     fields = ("rate", "name", "dtype", "trainable")
-    unsupported: ClassVar[dict[str, Any]] = {"noise_shape": None, "seed": None}
+    unsupported: ClassVar[dict[str, object]] = {"noise_shape": None, "seed": None}
     pointwise = True
 
     def __init__(self, rate: float, **kwargs: Any) -> None:
@@ -148,7 +148,7 @@ class Flatten(Layer):
     """
 
     fields = ("name", "dtype", "trainable")
-    unsupported: ClassVar[dict[str, Any]] = {"data_format": None}
+    unsupported: ClassVar[dict[str, object]] = {"data_format": None}
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -35,7 +35,7 @@ class Weight(NamedTuple):
     statistic: bool = False
 
 
-def shape_of(where: str, shape: Any) -> Shape:
+def shape_of(where: str, shape: object) -> Shape:
     """The shape of one row as a tuple of positive ints.
 
     Raises:
@@ -64,7 +64,7 @@ class Input(Declaration):
     """
 
     fields = ("shape", "name")
-    unsupported: ClassVar[dict[str, Any]] = {
+    unsupported: ClassVar[dict[str, object]] = {
         "batch_size": None,
         "sparse": None,
         "ragged": None,
@@ -72,7 +72,7 @@ class Input(Declaration):
         "optional": False,
     }
 
-    def __init__(self, shape: Any = None, dtype: Any = None, name: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, shape: object = None, dtype: object = None, name: str | None = None, **kwargs: object) -> None:
         batch_shape = kwargs.pop("batch_shape", None)
         refuse("Input", kwargs, self.unsupported, (*self.fields, "dtype", "batch_shape", *self.unsupported))
         if shape is None and batch_shape is not None:
@@ -96,10 +96,12 @@ class Layer(Declaration):
         named: whether its name was given.
     """
 
-    unsupported: ClassVar[dict[str, Any]] = {}  # arguments of Keras that may only have their default
+    unsupported: ClassVar[dict[str, object]] = {}  # arguments of Keras that may only have their default
     pointwise: ClassVar[bool] = False  # called on an array, it takes one of any rank
 
-    def __init__(self, name: str | None = None, dtype: Any = None, trainable: Any = True, **kwargs: Any) -> None:
+    def __init__(
+        self, name: str | None = None, dtype: object = None, trainable: object = True, **kwargs: object
+    ) -> None:
         where = type(self).__name__
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
             raise ArgumentError(f"{where}: name is {name!r}, expected text without a slash")
@@ -118,7 +120,7 @@ class Layer(Declaration):
         return self._trainable
 
     @trainable.setter
-    def trainable(self, value: Any) -> None:
+    def trainable(self, value: object) -> None:
         self._trainable = flag(type(self).__name__, "trainable", value)
 
     @property
@@ -146,7 +148,7 @@ class Layer(Declaration):
         """Adds this layer's instructions to a plan; `decays` says whether weight decay applies to a path."""
         raise NotImplementedError
 
-    def __call__(self, x: Any, training: Any = None) -> Array:
+    def __call__(self, x: object, training: object = None) -> Array:
         """What comes out for the rows of an array, in inference mode.
 
         Args:
@@ -255,7 +257,7 @@ class Layer(Declaration):
         """Copies of its parameters."""
         return [view.copy() for view in self.weights]
 
-    def set_weights(self, weights: Sequence[Any]) -> None:
+    def set_weights(self, weights: Sequence[object]) -> None:
         """Sets its parameters.
 
         Args:
@@ -287,7 +289,7 @@ def one_dimension(where: str, shape: Shape) -> int:
     return shape[0]
 
 
-def last_axis(where: str, axis: Any) -> int:
+def last_axis(where: str, axis: object) -> int:
     """-1 for every way to name the features of a batch of rows.
 
     Raises:
@@ -303,7 +305,7 @@ def penalty(regularizer: Regularizer | None) -> Penalty:
     return Penalty() if regularizer is None else regularizer.penalty()
 
 
-def _given_shape(where: str, kwargs: dict[str, Any]) -> Shape | None:
+def _given_shape(where: str, kwargs: dict[str, object]) -> Shape | None:
     if "input_dim" in kwargs:
         return (whole(where, "input_dim", kwargs.pop("input_dim")),)
     if "input_shape" in kwargs:
@@ -313,7 +315,7 @@ def _given_shape(where: str, kwargs: dict[str, Any]) -> Shape | None:
     return None
 
 
-def _after_batch(where: str, name: str, value: Any) -> Any:
+def _after_batch(where: str, name: str, value: object) -> Any:
     """The shape of one row in (None, I)."""
     if not isinstance(value, list | tuple):
         raise ArgumentTypeError(f"{where}: {name} is {value!r}, expected a tuple such as (None, 64)")
@@ -324,7 +326,7 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     if isinstance(value, activations.Activation):
         return activations.serialize(value)
     return declaration.serialize(value) if isinstance(value, Declaration) else value

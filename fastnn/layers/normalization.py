@@ -14,7 +14,7 @@ from .layer import Decays, Layer, Shape, Weight, last_axis, one_dimension, penal
 class _Scaled(Layer):
     """What both have: a scale gamma and an offset beta for each feature, each of which can be left out."""
 
-    unsupported: ClassVar[dict[str, Any]] = {"beta_constraint": None, "gamma_constraint": None}
+    unsupported: ClassVar[dict[str, object]] = {"beta_constraint": None, "gamma_constraint": None}
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class BatchNormalization(_Scaled):
         "dtype",
         "trainable",
     )
-    unsupported: ClassVar[dict[str, Any]] = {
+    unsupported: ClassVar[dict[str, object]] = {
         **_Scaled.unsupported,
         "renorm": False,
         "renorm_clipping": None,
@@ -119,18 +119,18 @@ class BatchNormalization(_Scaled):
 
     def __init__(
         self,
-        axis: Any = -1,
+        axis: object = -1,
         momentum: float = 0.99,
         epsilon: float = 1e-3,
-        center: Any = True,
-        scale: Any = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        moving_mean_initializer: Any = "zeros",
-        moving_variance_initializer: Any = "ones",
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
-        **kwargs: Any,
+        center: object = True,
+        scale: object = True,
+        beta_initializer: object = "zeros",
+        gamma_initializer: object = "ones",
+        moving_mean_initializer: object = "zeros",
+        moving_variance_initializer: object = "ones",
+        beta_regularizer: object = None,
+        gamma_regularizer: object = None,
+        **kwargs: object,
     ) -> None:
         super().__init__(
             axis,
@@ -202,19 +202,19 @@ class LayerNormalization(_Scaled):
         "dtype",
         "trainable",
     )
-    unsupported: ClassVar[dict[str, Any]] = {**_Scaled.unsupported, "rms_scaling": False}
+    unsupported: ClassVar[dict[str, object]] = {**_Scaled.unsupported, "rms_scaling": False}
 
     def __init__(
         self,
-        axis: Any = -1,
+        axis: object = -1,
         epsilon: float = 1e-3,
-        center: Any = True,
-        scale: Any = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
-        **kwargs: Any,
+        center: object = True,
+        scale: object = True,
+        beta_initializer: object = "zeros",
+        gamma_initializer: object = "ones",
+        beta_regularizer: object = None,
+        gamma_regularizer: object = None,
+        **kwargs: object,
     ) -> None:
         super().__init__(
             axis,

@@ -61,7 +61,7 @@ class Normalization(Layer):
     """
 
     fields = ("axis", "mean", "variance", "name", "dtype", "trainable")
-    unsupported: ClassVar[dict[str, Any]] = {"invert": False}
+    unsupported: ClassVar[dict[str, object]] = {"invert": False}
 
     def __init__(self, axis: Any = -1, mean: Any = None, variance: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -75,7 +75,7 @@ class Normalization(Layer):
         plain = {name: getattr(self, name) for name in ("name", "dtype", "trainable")}
         return {"axis": self.axis, "mean": mean, "variance": variance, **plain}
 
-    def adapt(self, data: Any) -> None:
+    def adapt(self, data: object) -> None:
         """Sets the mean and the variance to those of data, computed in float64; before or after it is in a model.
 
         Args:
@@ -160,11 +160,11 @@ class _Fixed(initializers.Initializer):
     def __init__(self, values: Array) -> None:
         self.values = values
 
-    def _values(self, shape: Shape, draw: Any) -> Array:
+    def _values(self, shape: Shape, draw: object) -> Array:
         return np.broadcast_to(self.values, shape)
 
 
-def _given(mean: Any, variance: Any, axis: int | None, dtype: str) -> Moments | None:
+def _given(mean: object, variance: object, axis: int | None, dtype: str) -> Moments | None:
     """mean and variance of `Normalization` as float64, both () or both (I,)."""
     if mean is None and variance is None:
         return None

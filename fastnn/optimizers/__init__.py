@@ -19,7 +19,7 @@ _ABSENT = names("Adafactor Lamb Lars LossScaleOptimizer MultiOptimizer Muon Sche
 UNSUPPORTED = _ABSENT | {name.lower() for name in _ABSENT}
 
 
-def get(identifier: Any) -> Optimizer:
+def get(identifier: object) -> Optimizer:
     """The optimizer that a name, a config, a class or an `Optimizer` stands for.
 
     Raises:
@@ -30,7 +30,7 @@ def get(identifier: Any) -> Optimizer:
     return result
 
 
-def deserialize(config: Any) -> Optimizer:
+def deserialize(config: object) -> Optimizer:
     """The optimizer of a dict that `serialize` gave; as `get`."""
     return get(config)
 

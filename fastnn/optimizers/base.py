@@ -46,7 +46,7 @@ class Optimizer(Declaration):
         ArgumentError: a hyper-parameter out of range, two ways to clip, an unknown or an unsupported argument.
     """
 
-    unsupported: ClassVar[dict[str, Any]] = {}
+    unsupported: ClassVar[dict[str, object]] = {}
     clipnorm: float | None
     clipvalue: float | None
     global_clipnorm: float | None
@@ -61,7 +61,7 @@ class Optimizer(Declaration):
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
         name: str | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         where = type(self).__name__
         if "decay" in kwargs:
@@ -82,7 +82,7 @@ class Optimizer(Declaration):
         self.name = label(where, name, where.lower())
         self._excluded: tuple[str, ...] = ()
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         if name in RENAMED:
             raise AttributeError(self._no_attribute(name))
         if self._state is not None and name in self.fields and name != "learning_rate":
@@ -149,7 +149,7 @@ class Optimizer(Declaration):
             rate = math.inf
         return number(type(schedule).__name__, f"the learning rate of step {step}", rate, 0.0)
 
-    def exclude_from_weight_decay(self, var_list: Any = None, var_names: Iterable[str] | None = None) -> None:
+    def exclude_from_weight_decay(self, var_list: object = None, var_names: Iterable[str] | None = None) -> None:
         """Leaves parameters out of the weight decay; call it before `compile`.
 
         Args:
@@ -233,7 +233,7 @@ class Optimizer(Declaration):
         return ()
 
 
-def _rate(where: str, value: Any) -> float | LearningRateSchedule:
+def _rate(where: str, value: object) -> float | LearningRateSchedule:
     if isinstance(value, LearningRateSchedule):
         return value
     if callable(value):

@@ -290,7 +290,7 @@ NAMES = {schedule.__name__: schedule for schedule in CLASSES}
 UNSUPPORTED = names("LinearCosineDecay NoisyLinearCosineDecay")
 
 
-def deserialize(config: Any) -> LearningRateSchedule:
+def deserialize(config: object) -> LearningRateSchedule:
     """The schedule that a dict of `serialize`, or a schedule, stands for.
 
     Raises:

@@ -28,7 +28,7 @@ def guarded(operation: Callable[..., None]) -> Callable[..., None]:
     library = _glibc()
 
     @functools.wraps(operation)
-    def silent(*arguments: Any) -> None:
+    def silent(*arguments: object) -> None:
         with np.errstate(all="ignore"):
             operation(*arguments)
 
@@ -36,7 +36,7 @@ def guarded(operation: Callable[..., None]) -> Callable[..., None]:
         return silent
 
     @functools.wraps(operation)
-    def run(*arguments: Any) -> None:
+    def run(*arguments: object) -> None:
         saved = ctypes.create_string_buffer(_SAVED_BYTES)
         library.fegetenv(saved)
         library.fesetenv(_DEFAULT)

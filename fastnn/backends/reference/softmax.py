@@ -97,7 +97,7 @@ def _accuracies(o: NumpyAlgebra) -> dict[str, Operation]:
     return {"categorical_accuracy": categorical_accuracy, "sparse_categorical_accuracy": sparse_categorical_accuracy}
 
 
-def row_fold(o: NumpyAlgebra, accumulate: Callable[..., Any], *arrays: Array) -> Array:
+def row_fold(o: NumpyAlgebra, accumulate: Callable[..., object], *arrays: Array) -> Array:
     """lane[c mod 16] = accumulate(elements at c, lane), ascending c, from +0; then the sum of the lanes by halves."""
     rows, columns = arrays[0].shape
     lanes = np.full((rows, LANES), o.constant(0.0))
