@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from .backends import eager
 from .core.arrays import Array
-from .core.declaration import Declaration, absent, find, flag, names, number, refuse
+from .core.declaration import Config, Declaration, absent, find, flag, names, number, refuse
 from .core.formulas import ACTIVATIONS
 from .errors import ArgumentError
 
@@ -36,7 +36,7 @@ class Activation(Declaration):
         self.name: str = name
         self.parameter = number(name, "parameter", DEFAULTS.get(name, 0.0) if parameter is None else parameter)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The arguments that make an equal object."""
         return {"name": self.name, "parameter": self.parameter if self.name in DEFAULTS else None}
 
@@ -156,7 +156,7 @@ def deserialize(config: object) -> Activation:
     return get(config)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> NoReturn:
     raise absent(__name__, name, UNSUPPORTED, NAMES)
 
 

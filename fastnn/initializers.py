@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
@@ -300,7 +300,7 @@ UNSUPPORTED = names(
 )
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> NoReturn:
     if name in UNSUPPORTED:
         raise AttributeError(f"initializers.{name} of Keras is not supported; there are {', '.join(_SNAKE)}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
@@ -340,7 +340,7 @@ def deserialize(config: object) -> Loss:
     return get(config)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> NoReturn:
     raise absent(__name__, name, UNSUPPORTED, [loss.__name__ for loss in CLASSES])
 
 

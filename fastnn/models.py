@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, NoReturn
 
 from .core.declaration import refuse
 from .engine import cloning, saving
@@ -67,7 +67,7 @@ def model_from_json(json_string: str, custom_objects: Any = None) -> Sequential:
     return cloning.model_from_json(Sequential, json_string, custom_objects)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> NoReturn:
     if name in ("Model", "Functional"):
         raise AttributeError(f"models.{name}: functional and subclassed models are not supported; use Sequential")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

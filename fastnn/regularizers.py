@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NoReturn
 
 from .core.declaration import Declaration, find, names, number
 from .core.lowering import Penalty
@@ -81,7 +81,7 @@ NAMES: dict[str, type[Regularizer]] = {
 UNSUPPORTED = names("OrthogonalRegularizer orthogonal_regularizer")
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> NoReturn:
     if name in UNSUPPORTED:
         raise AttributeError(f"regularizers.{name} of Keras is not supported; there are L1, L2 and L1L2")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -102,7 +102,7 @@ UNSUPPORTED = names(
 )
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> NoReturn:
     if name in UNSUPPORTED:
         raise AttributeError(f"utils.{name} of Keras is not supported; there are {', '.join(__all__)}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

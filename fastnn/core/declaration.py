@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar, overload
 
 from ..errors import ArgumentError, ArgumentTypeError, nearest
 
@@ -34,12 +34,15 @@ def names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+Config = dict[str, Any]  # what JSON can hold
+
+
 class Declaration:
     """Names and hyper-parameters without arrays; `fields` names the arguments of `__init__`, kept as attributes."""
 
     fields: ClassVar[tuple[str, ...]] = ()
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The arguments that make an equal object."""
         return {name: getattr(self, name) for name in self.fields}
 
@@ -53,7 +56,18 @@ class Declaration:
         return f"{type(self).__name__}({arguments})"
 
 
-def serialize(declaration: Any) -> Any:
+Declared = TypeVar("Declared", bound=Declaration)
+
+
+@overload
+def serialize(declaration: Declaration) -> Config: ...
+
+
+@overload
+def serialize(declaration: str | None) -> str | None: ...
+
+
+def serialize(declaration: Declaration | str | None) -> Config | str | None:
     """A declaration as plain data: its class's name and its config."""
     if declaration is None or isinstance(declaration, str):
         return declaration
@@ -62,11 +76,11 @@ def serialize(declaration: Any) -> Any:
 
 def find(
     kind: str,
-    identifier: Any,
-    base: type,
-    known: Mapping[str, Any],
+    identifier: object,
+    base: type[Declared],
+    known: Mapping[str, Declared | type[Declared]],
     unsupported: Collection[str] = (),
-) -> Any:
+) -> Declared:
     """The object that a name, a config, a class or an object stands for.
 
     Args:
@@ -85,7 +99,7 @@ def find(
         return identifier()
     config: Mapping[str, Any] = {}
     if isinstance(identifier, Mapping) and set(identifier) >= {"class_name", "config"}:
-        identifier, config = identifier["class_name"], identifier["config"]
+        config, identifier = identifier["config"], identifier["class_name"]
         if not isinstance(config, Mapping):
             raise ArgumentTypeError(f"{kind}: its config is {_describe(config)}, expected a dict")
     listed = ", ".join(sorted(name for name in known if name.islower()))
@@ -101,7 +115,7 @@ def find(
         raise ArgumentError(f'{kind}: unknown name "{identifier}"{nearest(identifier, known)}')
     if not isinstance(found, type):
         return found
-    return found.from_config(config) if config else found()  # type: ignore[attr-defined]
+    return found.from_config(config) if config else found()
 
 
 def compiled(kind: str, found: object, classes: Collection[type]) -> None:

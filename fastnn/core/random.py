@@ -116,7 +116,7 @@ def bits64(seed: int, purpose: int, step: int, layer: int, n: int, start: int = 
 
 def uniform(
     seed: int, purpose: int, step: int, layer: int, n: int, dtype: npt.DTypeLike = "float64", start: int = 0
-) -> npt.NDArray[Any]:
+) -> npt.NDArray[np.float32] | npt.NDArray[np.float64]:
     """Uniform numbers in [0, 1): the top 53 of 64 bits in float64, the top 24 of 32 bits in float32.
 
     Args:

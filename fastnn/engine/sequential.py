@@ -12,7 +12,7 @@ import numpy as np
 from .. import backends
 from ..backends.data import Data
 from ..core.arrays import Array
-from ..core.declaration import refuse
+from ..core.declaration import Config, refuse
 from ..core.plan import Counter
 from ..errors import ArgumentError, ModelAdvice
 from . import cloning, compiling, saving, summaries, training
@@ -331,7 +331,7 @@ class Sequential(Stack):
         refuse("summary", kwargs, defaults | {"layer_range": None}, ("print_fn",))
         (print_fn or print)(summaries.text(self.name, self._layers, self._shapes))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Name, input shape and layers, without weights."""
         return {
             "name": self.name,

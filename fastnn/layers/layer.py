@@ -10,7 +10,7 @@ from .. import activations, config
 from ..backends import eager
 from ..core import declaration
 from ..core.arrays import Array, numeric
-from ..core.declaration import Declaration, flag, refuse, whole
+from ..core.declaration import Config, Declaration, flag, refuse, whole
 from ..core.lowering import Lowering, Penalty
 from ..core.model import LayerOwner
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
@@ -128,7 +128,7 @@ class Layer(Declaration):
         """Whether it and its model are trainable."""
         return self._trainable and (self._model is None or self._model.trainable)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The arguments that make an equal layer, without weights."""
         return {name: _plain(getattr(self, name)) for name in self.fields}
 

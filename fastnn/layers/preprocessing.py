@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import config, initializers
 from ..core.arrays import Array, numeric
-from ..core.declaration import number
+from ..core.declaration import Config, number
 from ..core.lowering import Lowering
 from ..errors import ArgumentError, NotBuiltError
 from .layer import Decays, Layer, Shape, Weight, last_axis, one_dimension
@@ -69,7 +69,7 @@ class Normalization(Layer):
         self._given = _given(mean, variance, self.axis, self.dtype)
         self._adapted: Moments | None = None
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The arguments that make an equal layer; what `adapt` read is in its weights, and not among them."""
         mean, variance = (None, None) if self._given is None else (moment.tolist() for moment in self._given)
         plain = {name: getattr(self, name) for name in ("name", "dtype", "trainable")}

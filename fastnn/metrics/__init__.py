@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from .. import losses
 from ..backends import eager
 from ..backends.data import Sums
 from ..core.arrays import Array
-from ..core.declaration import absent, compiled, find, flag, names, number, serialize
+from ..core.declaration import Config, absent, compiled, find, flag, names, number, serialize
 from ..core.lowering import LossSpec
 from ..errors import ArgumentError
 from ..losses import (
@@ -206,7 +206,7 @@ class LossMetric(Metric):
         super().__init__(name or self.loss.name)
         self.sparse = eager.is_sparse(self.loss.spec())
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The arguments that make an equal object."""
         return {"loss": serialize(self.loss), "name": self.name}
 
@@ -293,7 +293,7 @@ def deserialize(config: object) -> Metric:
     return get(config)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> NoReturn:
     raise absent(__name__, name, UNSUPPORTED, [metric.__name__ for metric in CLASSES])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NoReturn
 
 from ..core.declaration import absent, compiled, find, names, serialize
 from . import schedules
@@ -35,7 +35,7 @@ def deserialize(config: object) -> Optimizer:
     return get(config)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> NoReturn:
     if name == "legacy":
         raise AttributeError("optimizers.legacy of Keras 2 is not supported; its optimizers are in fastnn.optimizers")
     raise absent(__name__, name, UNSUPPORTED, [optimizer.__name__ for optimizer in CLASSES])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from ..core.declaration import RENAMED, Declaration, label, number, refuse, serialize
+from ..core.declaration import RENAMED, Config, Declaration, label, number, refuse, serialize
 from ..core.lowering import OptimizerSpec
 from ..core.plan import Counter, Scalar
 from ..errors import ArgumentError, ArgumentTypeError
@@ -178,10 +178,10 @@ class Optimizer(Declaration):
         """Whether weight decay applies to the parameter of this path."""
         return not any(name in path for name in self._excluded)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The arguments that make an equal object, a schedule as a dict."""
         config = super().get_config()
-        if self.scheduled:
+        if isinstance(self._rate, LearningRateSchedule):
             config["learning_rate"] = serialize(self._rate)
         return config
 

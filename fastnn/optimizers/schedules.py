@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import NoReturn
 
 from ..core.declaration import Declaration, absent, find, flag, names, number, serialize
 from ..errors import ArgumentError, ArgumentTypeError
@@ -307,7 +307,7 @@ def deserialize(config: object) -> LearningRateSchedule:
     return result
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> NoReturn:
     raise absent(__name__, name, UNSUPPORTED, NAMES)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 from ...core.algebra import NumpyAlgebra
 from ..protocol import Backend, Operator
