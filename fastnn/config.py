@@ -163,6 +163,6 @@ def next_seed() -> int:
         return secrets.randbits(63)
     from .core import random
 
-    number = next(_settings.models)
-    bits = random.bits64(_settings.seed, random.Purpose.SEED_SPLIT, number, 0, 1)
+    model = next(_settings.models)
+    bits = random.bits64(_settings.seed, random.Purpose.SEED_SPLIT, model, 0, 1)
     return int(bits[0] >> 1)

@@ -81,9 +81,9 @@ def check(
     step = number("gradcheck", "step", step, 0.0, ends="()")
     elements = whole("gradcheck", "elements", elements, 0)
     old = model.trainable_engine(x)
-    told = model.recipe
-    assert told is not None  # or trainable_engine would have raised
-    engine = compiling.float64_copy(model.layers, old, told, backends.get(backend) if backend else old.backend)
+    recipe = model.recipe
+    assert recipe is not None  # or trainable_engine would have raised
+    engine = compiling.float64_copy(model.layers, old, recipe, backends.get(backend) if backend else old.backend)
     rows = rows_of(engine, x, y, sample_weight, None)
     data = rows.data(rows.X.shape[0])
     _loss(engine, data)
@@ -95,9 +95,9 @@ def check(
         stride = max(1, parameter.size // elements) if elements else 1
         picked = range(parameter.offset, parameter.offset + parameter.size, stride)
         slopes = np.array([_difference(engine, data, index, step) for index in picked])
-        found = gradient[picked.start : picked.stop : stride]
-        scale = max(float(np.abs(slopes).max()), float(np.abs(found).max()), 1e-8)
-        errors[f"{parameter.layer}/{parameter.name}"] = float(np.abs(slopes - found).max()) / scale
+        computed = gradient[picked.start : picked.stop : stride]
+        scale = max(float(np.abs(slopes).max()), float(np.abs(computed).max()), 1e-8)
+        errors[f"{parameter.layer}/{parameter.name}"] = float(np.abs(slopes - computed).max()) / scale
     return Result(errors, tolerance)
 
 

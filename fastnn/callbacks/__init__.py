@@ -1,4 +1,4 @@
-"""Callbacks: what is told of a training's events, may act on them, and may end it.
+"""Callbacks: objects whose hooks are called at a training's events, may act on them, and may end it.
 
     stop = EarlyStopping(patience=5, restore_best_weights=True)
     keep = ModelCheckpoint("best-{epoch:02d}-{val_loss:.3f}.safetensors", save_best_only=True)

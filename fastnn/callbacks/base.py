@@ -1,4 +1,4 @@
-"""What a callback is, the list that tells several of them, and the two that need no file and no rate."""
+"""What a callback is, the list that calls several of them, and the two that need no file and no rate."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Callback:
         return self._model
 
     def set_params(self, params: dict[str, object]) -> None:
-        """Tells the parameters of this run."""
+        """Sets the parameters of this run."""
         self.params = params
 
     def set_model(self, model: object) -> None:
-        """Tells the model of this run."""
+        """Sets the model of this run."""
         self._model = model
 
     def looks_at_batches(self, event: str) -> bool:
@@ -100,8 +100,7 @@ class CallbackList(Callback):
     Args:
         callbacks: a callback, a list of them that may hold lists, a `CallbackList`, or None.
         add_history: whether a `History` is put behind them where there is none.
-        model: told to each of them.
-        params: told to each of them.
+        model, params: set on each of them.
 
     Attributes:
         callbacks: the list.
@@ -135,13 +134,13 @@ class CallbackList(Callback):
         self.callbacks.extend(_flat(callback))
 
     def set_params(self, params: dict[str, object]) -> None:
-        """Tells each of them the parameters of this run."""
+        """Sets the parameters of this run on each of them."""
         self.params = params
         for callback in self.callbacks:
             callback.set_params(params)
 
     def set_model(self, model: object) -> None:
-        """Tells each of them the model of this run."""
+        """Sets the model of this run on each of them."""
         self._model = model
         for callback in self.callbacks:
             callback.set_model(model)

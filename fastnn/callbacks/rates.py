@@ -127,6 +127,6 @@ def _takes_two(function: Callable[..., object]) -> bool:
     """Whether a function can be called with two arguments."""
     try:
         inspect.signature(function).bind(0, 0.0)
-    except (TypeError, ValueError):  # ValueError: some functions written in C do not tell
+    except (TypeError, ValueError):  # ValueError: some functions written in C have no signature
         return False
     return True

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # what `add_subparsers` returns
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +23,7 @@ def print_json(value: object) -> None:
     print(json.dumps(_finite(value), ensure_ascii=False, allow_nan=False))
 
 
-def _finite(value: object) -> Any:
+def _finite(value: object) -> object:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

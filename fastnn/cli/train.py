@@ -8,13 +8,14 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import options
 
 if TYPE_CHECKING:
     import fastnn
 
+    from .. import layers
     from .data import Table
 
 DIVERGED = 1
@@ -57,7 +58,7 @@ examples
 """
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: options.Commands) -> None:
     """Add this subcommand to argparse's `commands`."""
     parser = commands.add_parser(
         "train", help=HELP, description=HELP, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -215,7 +216,7 @@ def _model(table: Table, args: argparse.Namespace) -> fastnn.Sequential:
     return model
 
 
-def _normalization(table: Table) -> Any:
+def _normalization(table: Table) -> layers.Normalization:
     """Standardises the numbers by the training rows, and leaves the zeros and ones of the texts as they are."""
     import numpy as np
 

@@ -137,12 +137,12 @@ def _fma_float64_rest(a: Array, b: Array, c: Array, product: Array) -> Array:
     result = product + c
     left = np.isfinite(a) & np.isfinite(b) & (a != 0.0) & (b != 0.0)
     # A product far below the last place of c, or a c that is not finite, while the product may have overflowed.
-    kept = left & (((np.abs(product) < 2.0**-900) & (np.abs(c) > 2.0**-800)) | ~np.isfinite(c))
-    result[kept] = c[kept]
+    unchanged = left & (((np.abs(product) < 2.0**-900) & (np.abs(c) > 2.0**-800)) | ~np.isfinite(c))
+    result[unchanged] = c[unchanged]
     # Nothing added: only the product rounds, and keeps its sign where it underflows to 0.
     alone = left & (c == 0.0)
     result[alone] = product[alone]
-    left &= ~(kept | alone)
+    left &= ~(unchanged | alone)
     if left.any():
         result[left] = [_fma_exact(*row) for row in zip(*(v[left].tolist() for v in (a, b, c)), strict=True)]
     return result

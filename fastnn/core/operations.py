@@ -124,7 +124,7 @@ def _row(
     scalars: tuple[str, ...] = (),
     place: Place | None = None,
 ) -> Operation:
-    """A row whose flops are so many for each combination of `dims`; without a place, its family has its name."""
+    """A row of `flops_per_element` flops for each element of `dims`; without a place, its family has its name."""
 
     def flops(d: Mapping[str, int]) -> int:
         return flops_per_element * math.prod(d[letter] for letter in dims)

@@ -65,9 +65,9 @@ class State:
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name not in ("lock", "rows", "workspace")}
 
-    def __setstate__(self, kept: dict[str, object]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         """A copy has aligned vectors, a lock and a workspace of its own."""
-        vars(self).update(kept)
+        vars(self).update(state)
         self.theta, self.gradient = aligned_copy(self.theta), aligned_copy(self.gradient)
         self.statistics = aligned_copy(self.statistics)
         self.slots = tuple(aligned_copy(slot) for slot in self.slots)

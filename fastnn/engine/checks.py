@@ -207,16 +207,16 @@ class Checks:
         w = np.ones(labels.size, self.dtype)
         for label, weight in class_weight.items():
             try:
-                weight, number = float(weight), int(label)
+                weight, class_number = float(weight), int(label)
             except (TypeError, ValueError, OverflowError):
                 raise ArgumentTypeError(f"class_weight[{label!r}] is {weight!r}, expected class: weight") from None
-            if number != label:
+            if class_number != label:
                 raise ArgumentError(f"class_weight has the class {label!r}, expected whole class numbers")
             if not math.isfinite(weight):
                 raise ArgumentError(f"class_weight[{label!r}] is {weight!r}, expected a finite weight")
             if abs(weight) > self._largest:
                 raise ArgumentError(f"class_weight[{label!r}] is {weight:g}, which does not fit {self.dtype}")
-            w[labels == number] = weight
+            w[labels == class_number] = weight
         return w
 
 

@@ -33,7 +33,7 @@ class TrainableModel(LayerOwner, CallbackModel, Protocol):
 
     @property
     def recipe(self) -> Recipe | None:
-        """What `compile` was told."""
+        """The arguments of `compile`, or None before it."""
 
     def add(self, layer: object) -> None:
         """Puts a layer, or first an `Input`, on top."""

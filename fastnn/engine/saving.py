@@ -105,14 +105,14 @@ def _write(path: Path, model: TrainableModel, description: Mapping[str, object])
 
 
 def _compile_config(model: TrainableModel) -> dict[str, Any] | None:
-    told = model.recipe
-    if told is None:
+    recipe = model.recipe
+    if recipe is None:
         return None
     return {
-        "optimizer": {**serialize(told.optimizer), "excluded": list(told.optimizer.excluded)},
-        "loss": serialize(told.loss),
-        "metrics": [serialize(metric) for metric in told.metrics],
-        "weighted_metrics": [serialize(metric) for metric in told.weighted_metrics],
+        "optimizer": {**serialize(recipe.optimizer), "excluded": list(recipe.optimizer.excluded)},
+        "loss": serialize(recipe.loss),
+        "metrics": [serialize(metric) for metric in recipe.metrics],
+        "weighted_metrics": [serialize(metric) for metric in recipe.weighted_metrics],
     }
 
 
@@ -145,12 +145,14 @@ def _built(cls: type[Model], file: TensorFile, backend: object) -> Model:
     plan, _ = compiling.lower(model.layers, shape, model.dtype)  # shapes without arrays
     for p in plan.layout.parameters:
         file.require(f"weights/{p.layer}/{p.name}", p.shape, np.dtype(model.dtype))
-    told = description["compile"]
-    if told is not None and backend is not None:
-        optimizer = optimizers.get({key: told["optimizer"][key] for key in ("class_name", "config")})
-        optimizer.exclude_from_weight_decay(var_names=told["optimizer"]["excluded"])
-        loss = None if told["loss"] is None else losses.get(told["loss"])
-        of_rows, weighted = ([metrics.get(m) for m in told.get(key, ())] for key in ("metrics", "weighted_metrics"))
+    arguments = description["compile"]
+    if arguments is not None and backend is not None:
+        optimizer = optimizers.get({key: arguments["optimizer"][key] for key in ("class_name", "config")})
+        optimizer.exclude_from_weight_decay(var_names=arguments["optimizer"]["excluded"])
+        loss = None if arguments["loss"] is None else losses.get(arguments["loss"])
+        of_rows, weighted = (
+            [metrics.get(m) for m in arguments.get(key, ())] for key in ("metrics", "weighted_metrics")
+        )
         model.compile(optimizer, loss, of_rows, weighted_metrics=weighted, backend=backend)
     return model
 
@@ -183,20 +185,20 @@ def _matched(file: TensorFile, wanted: Sequence[Parameter]) -> Names:
 
 def _same_optimizer(model: TrainableModel, file: TensorFile) -> bool:
     """Whether a file has the state of the kind of optimizer that the model is compiled with."""
-    kept, here = file.description.get("optimizer"), _optimizer(model)
-    if kept is None or here is None:
+    saved, here = file.description.get("optimizer"), _optimizer(model)
+    if saved is None or here is None:
         return False
-    if kept != here:
+    if saved != here:
         warnings.warn(
-            f"{file.path}: its optimizer is {kept}, the model is compiled with {here}; the weights alone are read",
+            f"{file.path}: its optimizer is {saved}, the model is compiled with {here}; the weights alone are read",
             stacklevel=4,
         )
-    return bool(kept == here)
+    return bool(saved == here)
 
 
 def _fill(file: TensorFile, views: Mapping[str, Array]) -> None:
     """Reads tensors into views: all of them, or none where one is wrong. Each is read twice, so that never more than
-    one of them is held beside the views.
+    one of them is in memory beside the views.
 
     Raises:
         FileError: a tensor is missing, has another shape or dtype, or holds what it cannot hold.
@@ -204,24 +206,24 @@ def _fill(file: TensorFile, views: Mapping[str, Array]) -> None:
     with np.errstate(over="ignore"):
         for name, view in views.items():
             file.require(name, view.shape, *(STATE.get(name) or FLOATS))
-            found = file.read(name).astype(view.dtype, copy=False)
-            if name.startswith("weights/") and not np.isfinite(found).all():
+            array = file.read(name).astype(view.dtype, copy=False)
+            if name.startswith("weights/") and not np.isfinite(array).all():
                 raise FileError(f'{file.path}: the tensor "{name}" holds numbers that are not finite in {view.dtype}')
-            _check_state(file, name, found)
+            _check_state(file, name, array)
         for name, view in views.items():
             view[...] = file.read(name)
 
 
-def _check_state(file: TensorFile, name: str, found: Array) -> None:
+def _check_state(file: TensorFile, name: str, array: Array) -> None:
     wrong = False
     if name == "optimizer/scalars":
-        products = found[Scalar.PRODUCTS :]
+        products = array[Scalar.PRODUCTS :]
         of_range = (products >= 0.0).all() and (products <= 1.0).all()
-        wrong = not (0.0 <= found[Scalar.LEARNING_RATE] < math.inf and of_range)
+        wrong = not (0.0 <= array[Scalar.LEARNING_RATE] < math.inf and of_range)
     elif name == "state/counters":
-        wrong = bool((found < 0).any())
+        wrong = bool((array < 0).any())
     if wrong:
-        raise FileError(f'{file.path}: the tensor "{name}" is {found.tolist()}')
+        raise FileError(f'{file.path}: the tensor "{name}" is {array.tolist()}')
 
 
 # both

@@ -346,7 +346,7 @@ class Sequential(Stack):
         return cloning.model_from_config(cls, config)
 
     def to_json(self, **kwargs: Any) -> str:
-        """The architecture as JSON, for `models.model_from_json`; weights and what `compile` was told are not in it.
+        """The architecture as JSON, for `models.model_from_json`; weights and the arguments of `compile` are not in it.
 
         Args:
             kwargs: of `json.dumps`, such as indent=2.
@@ -356,8 +356,8 @@ class Sequential(Stack):
     def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, **kwargs: Any) -> None:
         """Writes the model to a safetensors file, all or nothing, whatever happens meanwhile.
 
-        In it are weights, architecture, what `compile` was told, the optimizer's state, counters, seed and `metadata`:
-        a training goes on from it as if it had never stopped, to the bit.
+        In it are weights, architecture, arguments of `compile`, the optimizer's state, counters, seed and `metadata`: a
+        training goes on from it as if it had never stopped, to the bit.
 
         Args:
             filepath: the file; its name may end in anything.

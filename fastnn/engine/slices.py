@@ -37,13 +37,13 @@ class Pace:
 
 
 class Interrupts:
-    """Holds Ctrl-C back while a slice runs, so that the model stays at the last finished step.
+    """Defers Ctrl-C while a slice runs, so that the model stays at the last finished step.
 
-    Only in the main thread, where Python delivers it; a second Ctrl-C is not held back.
+    Only in the main thread, where Python delivers it; a second Ctrl-C is not deferred.
     """
 
     def __init__(self) -> None:
-        self._held = False
+        self._deferred = False
         self._pending: Any = None
         self._previous: Any = None
 
@@ -59,19 +59,19 @@ class Interrupts:
         if self._previous is not None:
             signal.signal(signal.SIGINT, self._previous)
 
-    def _handle(self, number: int, frame: object) -> None:
-        if self._held and self._pending is None:
-            self._pending = (number, frame)
+    def _handle(self, signum: int, frame: object) -> None:
+        if self._deferred and self._pending is None:
+            self._pending = (signum, frame)
         else:
-            self._previous(number, frame)
+            self._previous(signum, frame)
 
-    def run(self, held: bool, work: Callable[[], int]) -> int:
-        """The result of `work`; a Ctrl-C during it takes effect after it."""
-        self._held = held
+    def run(self, deferred: bool, work: Callable[[], int]) -> int:
+        """The result of `work`; where `deferred`, a Ctrl-C during it takes effect after it."""
+        self._deferred = deferred
         try:
             result = work()
         finally:
-            self._held = False
+            self._deferred = False
         if self._pending is not None:
             pending, self._pending = self._pending, None
             self._previous(*pending)
@@ -82,8 +82,8 @@ class Steps:
     """Runs the steps of a training.
 
     Args:
-        engine: what runs them. optimizer: gives their learning rates where it has a schedule.
-        hooks: told of each step where one of them looks at batches; a slice is one step then.
+        engine: what runs them. optimizer: computes their learning rates where it has a schedule.
+        hooks: called at each step where one of them looks at batches; a slice is one step then.
         interrupts: entered already.
     """
 
@@ -94,7 +94,7 @@ class Steps:
         self._pace = Pace()
 
     def epoch(self, data: Data, sums: npt.NDArray[np.float64]) -> Iterator[int]:
-        """Runs an epoch, adds to `sums`, and gives the number of finished steps after each slice."""
+        """Runs an epoch, adds to `sums`, and yields the number of finished steps after each slice."""
         engine, hooks = self._engine, self._hooks
         program, counters, stop = engine.program, engine.state.counters, bool(self._watchers)
         interpreted = type(program).run_steps is Program.run_steps

@@ -119,10 +119,10 @@ class Stack:
         taken = {other.name for other in self._layers}
         if layer.named and layer.name in taken:
             raise ArgumentError(f'Sequential: there are two layers "{layer.name}"; names are unique in a model')
-        name, number = layer.name, 0
+        name, suffix = layer.name, 0
         while name in taken:
-            number += 1
-            name = f"{layer.name}_{number}"
+            suffix += 1
+            name = f"{layer.name}_{suffix}"
         return name
 
     def _same_dtype(self, layer: Layer) -> None:
@@ -137,12 +137,12 @@ class Stack:
 
     def _replace(self, layers: list[Layer], shapes: list[Shape]) -> None:
         """Another stack of layers; those that stay keep their weights."""
-        old, kept = self._engine, {}
-        if old is not None:
-            kept = {layer: self.parameters_of(layer) for layer in layers if layer in self._layers}
+        values = {}
+        if self._engine is not None:
+            values = {layer: self.parameters_of(layer) for layer in layers if layer in self._layers}
         self._layers, self._shapes, self._recipe, self._engine = layers, shapes, None, None
-        for layer, values in kept.items():
-            for view, value in zip(self.parameters_of(layer), values, strict=True):
+        for layer, old in values.items():
+            for view, value in zip(self.parameters_of(layer), old, strict=True):
                 view[...] = value
 
     # building
@@ -237,7 +237,7 @@ class Stack:
 
     @property
     def recipe(self) -> Recipe | None:
-        """What `compile` was told."""
+        """The arguments of `compile`, or None before it."""
         return self._recipe
 
     def _new_engine(self, recipe: Recipe | None) -> Engine:
@@ -303,10 +303,10 @@ class Stack:
         if not isinstance(values, list | tuple) or len(values) != len(views):
             count = len(values) if isinstance(values, list | tuple) else type(values).__name__
             raise ArgumentError(f"{where}: got {count}, expected a list of {len(views)} arrays")
-        arrays = [numeric(value, f"{where}: array {number}") for number, value in enumerate(values)]
-        for number, (view, array) in enumerate(zip(views, arrays, strict=True)):
+        arrays = [numeric(value, f"{where}: array {index}") for index, value in enumerate(values)]
+        for index, (view, array) in enumerate(zip(views, arrays, strict=True)):
             if view.shape != array.shape:
-                raise ArgumentError(f"{where}: array {number} has shape {array.shape}, expected {view.shape}")
+                raise ArgumentError(f"{where}: array {index} has shape {array.shape}, expected {view.shape}")
         for view, array in zip(views, arrays, strict=True):
             view[...] = array
 
@@ -357,5 +357,8 @@ class Stack:
     def count_params(self) -> int:
         """How many numbers the parameters hold."""
         self._require_built("count_params")
-        entering = zip(self._layers, self._shapes, strict=False)  # what the last layer gives enters none
-        return sum(math.prod(shape) for layer, given in entering for shape in layer.parameter_shapes(given))
+        inputs = self._shapes[:-1]
+        shapes = [
+            shape for layer, rows in zip(self._layers, inputs, strict=True) for shape in layer.parameter_shapes(rows)
+        ]
+        return sum(map(math.prod, shapes))

@@ -85,11 +85,11 @@ class TensorFile:
         """
         if name not in self.shapes:
             raise FileError(f'{self.path}: the tensor "{name}" is missing')
-        code, found = self.shapes[name]
-        if found != shape or DTYPES.get(code) not in dtypes:
+        code, actual = self.shapes[name]
+        if actual != shape or DTYPES.get(code) not in dtypes:
             expected = " or ".join(map(str, dtypes))
             raise FileError(
-                f'{self.path}: the tensor "{name}" is {DTYPES.get(code, code)} {found}, expected {expected} {shape}'
+                f'{self.path}: the tensor "{name}" is {DTYPES.get(code, code)} {actual}, expected {expected} {shape}'
             )
 
     def read(self, name: str) -> Array:

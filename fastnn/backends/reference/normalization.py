@@ -1,4 +1,4 @@
-"""Normalization by the batch, by rows and by kept statistics, and what limits gradients."""
+"""Normalization by the batch, by rows and by moving averages, and clipping."""
 
 from __future__ import annotations
 

@@ -158,5 +158,5 @@ def _one_hot(o: NumpyAlgebra, X_bc: Array, y_b: Array) -> Array:
 
 def _argmax(o: NumpyAlgebra, X_bc: Array) -> Array:
     """The first column that holds the row's maximum; the number of columns where none does."""
-    found = X_bc == row_max(o, X_bc)[:, None]
-    return o.value(np.where(found.any(axis=1), found.argmax(axis=1) if X_bc.shape[1] else 0, X_bc.shape[1]))
+    largest = X_bc == row_max(o, X_bc)[:, None]
+    return o.value(np.where(largest.any(axis=1), largest.argmax(axis=1) if X_bc.shape[1] else 0, X_bc.shape[1]))
