@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NoReturn
+from typing import ClassVar, NoReturn
 
 from .backends import eager
 from .core.arrays import Array
@@ -142,11 +142,10 @@ def get(identifier: object) -> Activation:
     identifier = getattr(identifier, "as_activation", identifier)  # a layer such as LeakyReLU()
     if isinstance(identifier, dict) and identifier.get("class_name") == "Activation":
         return Activation.from_config(identifier["config"])
-    result: Activation = find("activation", identifier, Activation, NAMES, UNSUPPORTED)
-    return result
+    return find("activation", identifier, Activation, NAMES, UNSUPPORTED)
 
 
-def serialize(activation: Activation) -> Any:
+def serialize(activation: Activation) -> Config | str:
     """The name, or a config where the name does not say everything."""
     return activation.name if activation.plain else {"class_name": "Activation", "config": activation.get_config()}
 

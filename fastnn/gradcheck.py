@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from .engine.requests import rows_of
 from .errors import ArgumentError
 
 if TYPE_CHECKING:
+    from .backends.protocol import Backend
     from .engine.compiling import Engine
     from .models import Sequential
 
@@ -49,14 +50,14 @@ class Result:
 
 def check(
     model: Sequential,
-    x: Any,
-    y: Any,
-    sample_weight: Any = None,
+    x: object,
+    y: object,
+    sample_weight: object = None,
     *,
     step: float = 1e-5,
     tolerance: float = 1e-6,
     elements: int = 200,
-    backend: Any = None,
+    backend: str | Backend | None = None,
 ) -> Result:
     """Checks the gradient of the mean loss of one batch, dropout and penalties included; the model is unchanged.
 

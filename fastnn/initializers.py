@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, NoReturn
+from typing import ClassVar, NoReturn
 
 import numpy as np
+import numpy.typing as npt
 
 from .core import normals, random
 from .core.arrays import Array
@@ -27,7 +28,13 @@ class Initializer(Declaration):
     seed: int | None = None
 
     def __call__(
-        self, shape: tuple[int, ...], dtype: Any = "float32", *, seed: int = 0, layer: int = 0, number: int = 0
+        self,
+        shape: tuple[int, ...],
+        dtype: npt.DTypeLike = "float32",
+        *,
+        seed: int = 0,
+        layer: int = 0,
+        number: int = 0,
     ) -> Array:
         """Values for one parameter.
 

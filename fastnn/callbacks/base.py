@@ -21,7 +21,7 @@ class Callback:
     """
 
     def __init__(self) -> None:
-        self.params: dict[str, Any] = {}
+        self.params: dict[str, object] = {}
         self._model: Any = None
 
     @property

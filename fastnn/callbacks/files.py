@@ -6,7 +6,6 @@ import csv
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -151,7 +150,7 @@ class CSVLogger(Callback):
             writer.writerow([epoch, *(_cell(logs.get(key, "NA")) for key in self.keys)])
 
 
-def _cell(value: object) -> Any:
+def _cell(value: object) -> object:
     """A value as one cell: a number or text as it is, a vector as its text."""
     if isinstance(value, str) or not isinstance(value, Iterable) or np.ndim(value) == 0:  # type: ignore[arg-type]
         return value

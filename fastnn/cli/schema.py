@@ -43,7 +43,7 @@ class Schema:
     classes: tuple[str | int, ...] | None = None
     fill: tuple[float, ...] | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The value that is stored under `KEY`."""
         return {
             "target": self.target,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -62,7 +61,7 @@ class State:
         self.rows = 0
         self.workspace = aligned(0, self.plan.dtype)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in vars(self).items() if name not in ("lock", "rows", "workspace")}
 
     def __setstate__(self, state: dict[str, object]) -> None:

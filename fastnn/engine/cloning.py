@@ -57,7 +57,7 @@ def model_from_json(cls: type[Model], text: object, custom_objects: object = Non
 
 
 def clone_model(
-    cls: type[Model], model: object, clone_function: Callable[[Layer], Layer] | None = None, **kwargs: object
+    cls: type[Model], model: object, clone_function: Callable[[Layer], object] | None = None, **kwargs: object
 ) -> Model:
     """A model of equal layers with weights of its own; see `models.clone_model`."""
     defaults = {"input_tensors": None, "call_function": None, "recursive": False}

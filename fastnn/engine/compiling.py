@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -53,7 +53,13 @@ class Recipe:
         return keys
 
 
-def recipe(optimizer: Any, loss: Any, given_metrics: Any, backend: Any, weighted_metrics: Any = None) -> Recipe:
+def recipe(
+    optimizer: object,
+    loss: object,
+    given_metrics: object,
+    backend: str | Backend | None,
+    weighted_metrics: object = None,
+) -> Recipe:
     """The objects that the arguments of `compile` stand for.
 
     Raises:
@@ -146,7 +152,7 @@ class Engine:
         """`Program.find_nonfinite`; makes the program if need be."""
         return self.program.find_nonfinite(X)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """A copy makes a program of its own, since programs hold addresses."""
         return vars(self) | {"ran": False, "_program": None}
 

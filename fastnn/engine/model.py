@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..callbacks import History
+from ..core.declaration import Config
 from ..core.model import CallbackModel, LayerOwner
 from ..layers import Layer
 from .compiling import Engine, Recipe
+
+if TYPE_CHECKING:
+    from ..backends.protocol import Backend
 
 
 class TrainableModel(LayerOwner, CallbackModel, Protocol):
@@ -18,7 +22,7 @@ class TrainableModel(LayerOwner, CallbackModel, Protocol):
     name: str
     seed: int
     history: History | None
-    metadata: dict[str, Any]
+    metadata: Config
 
     def __init__(self, layers: Sequence[object] | None = None, trainable: bool = True, name: str | None = None) -> None:
         """A model of layers."""
@@ -38,7 +42,7 @@ class TrainableModel(LayerOwner, CallbackModel, Protocol):
     def add(self, layer: object) -> None:
         """Puts a layer, or first an `Input`, on top."""
 
-    def get_config(self) -> Mapping[str, Any]:
+    def get_config(self) -> Config:
         """Name, input shape and layers, without weights."""
 
     def compile(
@@ -48,7 +52,7 @@ class TrainableModel(LayerOwner, CallbackModel, Protocol):
         metrics: object,
         *,
         weighted_metrics: object = None,
-        backend: object = "auto",
+        backend: str | Backend | None = "auto",
     ) -> None:
         """Says how to train."""
 

@@ -8,13 +8,13 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .. import backends, losses, metrics, optimizers
 from ..core.arrays import Array
-from ..core.declaration import serialize
+from ..core.declaration import Config, serialize
 from ..core.files import write_atomically
 from ..core.plan import Counter, Opt, Parameter, Scalar
 from ..core.steps import OPTIMIZERS
@@ -24,6 +24,10 @@ from .cloning import Model, model_from_config
 from .compiling import Engine
 from .model import TrainableModel
 from .tensors import TensorFile
+
+if TYPE_CHECKING:
+    from ..backends.protocol import Backend
+
 
 Names = Sequence[Sequence[str]]  # of each parameter in the order of the layout: its layer's and its own
 
@@ -47,7 +51,7 @@ def save_weights(model: TrainableModel, filepath: str | os.PathLike[str], overwr
     _write(_free_path("save_weights", filepath, overwrite), model, {})
 
 
-def load(cls: type[Model], filepath: str | os.PathLike[str], compile: bool, backend: Any) -> Model:
+def load(cls: type[Model], filepath: str | os.PathLike[str], compile: bool, backend: str | Backend | None) -> Model:
     """A model of a file; see `models.load_model`."""
     path = _path("load_model", filepath)
     backends.get(backend)  # a name that cannot be is refused before the file is blamed
@@ -104,7 +108,7 @@ def _write(path: Path, model: TrainableModel, description: Mapping[str, object])
         )
 
 
-def _compile_config(model: TrainableModel) -> dict[str, Any] | None:
+def _compile_config(model: TrainableModel) -> Config | None:
     recipe = model.recipe
     if recipe is None:
         return None
@@ -116,7 +120,7 @@ def _compile_config(model: TrainableModel) -> dict[str, Any] | None:
     }
 
 
-def _checked_metadata(metadata: object) -> dict[str, Any]:
+def _checked_metadata(metadata: object) -> Config:
     if not isinstance(metadata, dict):
         raise ArgumentTypeError(f"save: model.metadata is {metadata!r}, expected a dict")
     for key, value in metadata.items():
@@ -134,7 +138,7 @@ def _checked_metadata(metadata: object) -> dict[str, Any]:
 # reading
 
 
-def _built(cls: type[Model], file: TensorFile, backend: object) -> Model:
+def _built(cls: type[Model], file: TensorFile, backend: str | Backend | None) -> Model:
     """The model of a file, compiled where a backend is given; nothing of its size exists before its tensors match."""
     description = file.description
     model = model_from_config(cls, description["model"]["config"])

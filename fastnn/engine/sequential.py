@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from .requests import FitRequest, Request, rows_of
 from .stack import Stack
 
 if TYPE_CHECKING:
+    from ..backends.protocol import Backend
     from ..callbacks import History
     from ..losses import Loss
     from ..metrics import Metric
@@ -48,21 +49,21 @@ class Sequential(Stack):
         super().__init__(layers, trainable, name)
         self.stop_training = False
         self.history: History | None = None
-        self.metadata: dict[str, Any] = {}
+        self.metadata: Config = {}
 
     # compiling
 
     def compile(
         self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        metrics: Any = None,
+        optimizer: object = "rmsprop",
+        loss: object = None,
+        metrics: object = None,
         *,
-        weighted_metrics: Any = None,
-        backend: Any = "auto",
+        weighted_metrics: object = None,
+        backend: str | Backend | None = "auto",
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
-        jit_compile: Any = "auto",
+        jit_compile: object = "auto",
         **kwargs: Any,
     ) -> None:
         """Says how to train; weights stay as they are.
@@ -143,22 +144,22 @@ class Sequential(Stack):
 
     def fit(
         self,
-        x: Any = None,
-        y: Any = None,
+        x: object = None,
+        y: object = None,
         batch_size: int | None = None,
         epochs: int = 1,
-        verbose: Any = "auto",
-        callbacks: Any = None,
+        verbose: object = "auto",
+        callbacks: object = None,
         validation_split: float = 0.0,
-        validation_data: Any = None,
-        shuffle: Any = True,
-        class_weight: Any = None,
-        sample_weight: Any = None,
+        validation_data: object = None,
+        shuffle: object = True,
+        class_weight: object = None,
+        sample_weight: object = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
-        validation_freq: Any = 1,
+        validation_freq: object = 1,
         **kwargs: Any,
     ) -> History:
         """Trains for `epochs - initial_epoch` epochs.
@@ -210,13 +211,13 @@ class Sequential(Stack):
 
     def evaluate(
         self,
-        x: Any = None,
-        y: Any = None,
+        x: object = None,
+        y: object = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
-        sample_weight: Any = None,
+        verbose: object = "auto",
+        sample_weight: object = None,
         steps: int | None = None,
-        callbacks: Any = None,
+        callbacks: object = None,
         return_dict: bool = False,
         **kwargs: Any,
     ) -> Any:
@@ -240,11 +241,11 @@ class Sequential(Stack):
 
     def predict(
         self,
-        x: Any,
+        x: object,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: object = "auto",
         steps: int | None = None,
-        callbacks: Any = None,
+        callbacks: object = None,
         **kwargs: Any,
     ) -> Array:
         """Predictions, the same for a row whatever rows are beside it.
@@ -321,7 +322,7 @@ class Sequential(Stack):
 
     # files and texts
 
-    def summary(self, print_fn: Callable[[str], object] | None = None, **kwargs: object) -> None:
+    def summary(self, print_fn: Callable[[str], object] | None = None, **kwargs: Any) -> None:
         """Prints the layers, their output shapes and parameters.
 
         Args:
@@ -341,7 +342,7 @@ class Sequential(Stack):
         }
 
     @classmethod
-    def from_config(cls, config: Any) -> Sequential:
+    def from_config(cls, config: Mapping[str, Any]) -> Sequential:
         """A model of the layers of `get_config()`, with new weights."""
         return cloning.model_from_config(cls, config)
 
@@ -401,7 +402,7 @@ class Sequential(Stack):
         saving.load_weights(self, filepath)
 
 
-def _result(engine: Engine, logs: dict[str, float], return_dict: bool) -> Any:
+def _result(engine: Engine, logs: dict[str, float], return_dict: bool) -> float | list[float] | dict[str, float]:
     if return_dict:
         return logs
     return engine.scores.ordered(logs) if len(logs) > 1 else logs["loss"]

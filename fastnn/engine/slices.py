@@ -7,7 +7,8 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -44,8 +45,8 @@ class Interrupts:
 
     def __init__(self) -> None:
         self._deferred = False
-        self._pending: Any = None
-        self._previous: Any = None
+        self._pending: tuple[int, FrameType | None] | None = None
+        self._previous: Callable[[int, FrameType | None], object] | None = None
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
@@ -59,7 +60,8 @@ class Interrupts:
         if self._previous is not None:
             signal.signal(signal.SIGINT, self._previous)
 
-    def _handle(self, signum: int, frame: object) -> None:
+    def _handle(self, signum: int, frame: FrameType | None) -> None:
+        assert self._previous is not None  # or Python would not call this
         if self._deferred and self._pending is None:
             self._pending = (signum, frame)
         else:
@@ -74,7 +76,7 @@ class Interrupts:
             self._deferred = False
         if self._pending is not None:
             pending, self._pending = self._pending, None
-            self._previous(*pending)
+            self._handle(*pending)
         return result
 
 

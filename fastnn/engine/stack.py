@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
 
 from .. import config
 from ..core.arrays import Array, numeric
@@ -55,7 +54,7 @@ class Stack:
         """The layers in order, each a view of its part of the weights."""
         return list(self._layers)
 
-    def add(self, layer: Any) -> None:
+    def add(self, layer: object) -> None:
         """Puts a layer on top; a compiled model must be compiled again.
 
         Raises:

@@ -26,7 +26,7 @@ class Activation(Layer):
     fields: ClassVar[tuple[str, ...]] = ("activation", "name", "dtype", "trainable")
     pointwise = True
 
-    def __init__(self, activation: Any, **kwargs: Any) -> None:
+    def __init__(self, activation: object, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.activation = activations.get(activation)
 

@@ -52,12 +52,12 @@ class Dense(Layer):
     def __init__(
         self,
         units: int,
-        activation: Any = None,
+        activation: object = None,
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
+        kernel_initializer: object = "glorot_uniform",
+        bias_initializer: object = "zeros",
+        kernel_regularizer: object = None,
+        bias_regularizer: object = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -175,7 +175,7 @@ class Reshape(Layer):
 
     fields = ("target_shape", "name", "dtype", "trainable")
 
-    def __init__(self, target_shape: Any, **kwargs: Any) -> None:
+    def __init__(self, target_shape: object, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not isinstance(target_shape, Sequence) or isinstance(target_shape, str) or not target_shape:
             raise ArgumentTypeError(f"Reshape: target_shape is {target_shape!r}, expected a tuple such as (28, 28)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from .. import activations, config
 from ..backends import eager
@@ -315,7 +315,7 @@ def _given_shape(where: str, kwargs: dict[str, object]) -> Shape | None:
     return None
 
 
-def _after_batch(where: str, name: str, value: object) -> Any:
+def _after_batch(where: str, name: str, value: object) -> Sequence[object]:
     """The shape of one row in (None, I)."""
     if not isinstance(value, list | tuple):
         raise ArgumentTypeError(f"{where}: {name} is {value!r}, expected a tuple such as (None, 64)")
@@ -326,7 +326,7 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-def _plain(value: object) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, activations.Activation):
         return activations.serialize(value)
     return declaration.serialize(value) if isinstance(value, Declaration) else value

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 from .. import initializers, regularizers
 from ..core.arrays import Array
 from ..core.declaration import flag, number
-from ..core.lowering import Lowering
+from ..core.lowering import Lowering, Penalty
 from .layer import Decays, Layer, Shape, Weight, last_axis, one_dimension, penalty
+
+
+class _Keywords(TypedDict):
+    """What `Lowering.batch_norm` and `Lowering.layer_norm` share."""
+
+    scale: bool
+    center: bool
+    trainable: bool
+    gamma_penalty: Penalty
+    beta_penalty: Penalty
+    gamma_decay: bool
+    beta_decay: bool
 
 
 class _Scaled(Layer):
@@ -18,14 +30,14 @@ class _Scaled(Layer):
 
     def __init__(
         self,
-        axis: Any,
+        axis: object,
         epsilon: float,
-        center: Any,
-        scale: Any,
-        beta_initializer: Any,
-        gamma_initializer: Any,
-        beta_regularizer: Any,
-        gamma_regularizer: Any,
+        center: object,
+        scale: object,
+        beta_initializer: object,
+        gamma_initializer: object,
+        beta_regularizer: object,
+        gamma_regularizer: object,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -48,8 +60,7 @@ class _Scaled(Layer):
         gamma = [Weight("gamma", self.gamma_initializer)] if self.scale else []
         return [*gamma, Weight("beta", self.beta_initializer)] if self.center else gamma
 
-    def _keywords(self, decays: Decays) -> dict[str, Any]:
-        """The keywords that `Lowering.batch_norm` and `Lowering.layer_norm` share."""
+    def _keywords(self, decays: Decays) -> _Keywords:
         return {
             "scale": self.scale,
             "center": self.center,

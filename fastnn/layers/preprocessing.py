@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -63,7 +64,7 @@ class Normalization(Layer):
     fields = ("axis", "mean", "variance", "name", "dtype", "trainable")
     unsupported: ClassVar[dict[str, object]] = {"invert": False}
 
-    def __init__(self, axis: Any = -1, mean: Any = None, variance: Any = None, **kwargs: Any) -> None:
+    def __init__(self, axis: object = -1, mean: object = None, variance: object = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = None if axis is None else last_axis("Normalization", axis)
         self._given = _given(mean, variance, self.axis, self.dtype)
@@ -199,7 +200,7 @@ def _moments(rows: Array, overall: bool) -> Moments:
         return mean, np.asarray(squares.sum() / (n * width)) if overall else squares / n
 
 
-def _require_finite(rows: Array, where: str, labels: Any) -> None:
+def _require_finite(rows: Array, where: str, labels: Sequence[object] | None) -> None:
     for start in range(0, len(rows), _CHUNK):
         finite = np.isfinite(rows[start : start + _CHUNK])
         if not finite.all():
@@ -212,7 +213,7 @@ def _require_finite(rows: Array, where: str, labels: Any) -> None:
             )
 
 
-def _require_fit(moments: Moments, where: str, dtype: Any) -> None:
+def _require_fit(moments: Moments, where: str, dtype: str) -> None:
     most = np.finfo(dtype).max
     for name, moment in zip(("mean", "variance"), moments, strict=True):
         if not (np.abs(moment) <= most).all():

@@ -220,7 +220,7 @@ class Optimizer(Declaration):
         """Whether it is free, or drives the model of `state`."""
         return self._state is None or self._state is state
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """A copy drives no model until it is bound, and begins at this learning rate, or with the whole schedule."""
         state = {name: value for name, value in vars(self).items() if name != "_state"}
         return state if self.scheduled else state | {"_rate": self.learning_rate}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,7 @@ _SAVED_BYTES = 256  # more than any platform's fenv_t
 _DEFAULT = ctypes.c_void_p(-1)  # FE_DFL_ENV of glibc
 
 
-def _glibc() -> Any:
+def _glibc() -> ctypes.CDLL | None:
     """The library of `fesetenv` where it is glibc, whose default environment has the address above; else None."""
     try:
         library = ctypes.CDLL("libm.so.6")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -148,8 +147,8 @@ def _normalised(o: NumpyAlgebra, A_bc: Array) -> tuple[Array, Array, Array]:
     return inverse, q, clip(o, q, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
 
 
-def _is_class(o: NumpyAlgebra, X_bc: Array, y_b: Array) -> Any:
-    return o.value(np.arange(X_bc.shape[1])) == y_b[:, None]
+def _is_class(o: NumpyAlgebra, X_bc: Array, y_b: Array) -> Array:
+    return np.equal(o.value(np.arange(X_bc.shape[1])), y_b[:, None])
 
 
 def _one_hot(o: NumpyAlgebra, X_bc: Array, y_b: Array) -> Array:
