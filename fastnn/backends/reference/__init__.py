@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
+import numpy.typing as npt
+
 from ...core.algebra import NumpyAlgebra
 from ..protocol import Backend, Operator
 from . import elementwise, gemm, normalization, optimizers, softmax
@@ -26,7 +28,7 @@ class ReferenceBackend(Backend):
 
     name = "reference"
 
-    def operations(self, dtype: object) -> Mapping[str, ReferenceOperator]:
+    def operations(self, dtype: npt.DTypeLike) -> Mapping[str, ReferenceOperator]:
         """The operations by name, for arrays of one dtype."""
         o = NumpyAlgebra(dtype)
         families = (gemm, elementwise, softmax, optimizers, normalization)

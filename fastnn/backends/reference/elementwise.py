@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...core.algebra import Array, NumpyAlgebra
+from ...core.algebra import NumpyAlgebra
+from ...core.arrays import Array
 from ...core.formulas import ACTIVATIONS, LOSSES, Loss
 from ...core.random import Purpose, bits32, dropout_threshold
 from .softmax import row_fold, row_sum

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from ...core import formulas as f
-from ...core.algebra import Array, NumpyAlgebra
+from ...core.algebra import NumpyAlgebra
 from ...core.arithmetic import K_CHUNK
+from ...core.arrays import Array
 from .gemm import product
 from .softmax import row_fold, row_sum
 

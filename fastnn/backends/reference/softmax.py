@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from ...core import arithmetic as ar
-from ...core.algebra import Array, NumpyAlgebra
+from ...core.algebra import NumpyAlgebra
 from ...core.arithmetic import INFINITY, LANES
+from ...core.arrays import Array
 from ...core.formulas import PROBABILITY_FLOOR, clip
 
 Operation = Callable[..., None]
