@@ -319,8 +319,7 @@ def get(identifier: object) -> Initializer:
     Raises:
         ArgumentError: an unknown name. ArgumentTypeError: anything else.
     """
-    result: Initializer = find("initializer", identifier, Initializer, NAMES, UNSUPPORTED)
-    return result
+    return find("initializer", identifier, Initializer, NAMES, UNSUPPORTED)
 
 
 def _seed(where: str, seed: object) -> int | None:

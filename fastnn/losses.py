@@ -330,7 +330,7 @@ def get(identifier: object) -> Loss:
     if identifier is None:
         raise ArgumentError('compile: loss is missing; give one such as loss="mse"')
     identifier = next((loss for function, loss in FUNCTIONS.items() if function is identifier), identifier)
-    result: Loss = find("loss", identifier, Loss, NAMES, UNSUPPORTED)
+    result = find("loss", identifier, Loss, NAMES, UNSUPPORTED)
     compiled("loss", result, CLASSES)
     return result
 

@@ -95,8 +95,7 @@ def get(identifier: object) -> Regularizer | None:
     """
     if identifier is None:
         return None
-    result: Regularizer = find("regularizer", identifier, Regularizer, NAMES, UNSUPPORTED)
-    return result
+    return find("regularizer", identifier, Regularizer, NAMES, UNSUPPORTED)
 
 
 __all__ = ["L1", "L1L2", "L2", "Regularizer", "get", "l1", "l1_l2", "l2"]

@@ -281,7 +281,7 @@ def get(identifier: object) -> Metric:
     identifier = next((function.__name__ for function in FUNCTIONS if function is identifier), identifier)
     if isinstance(identifier, str) and identifier not in NAMES and identifier in losses.NAMES:
         return LossMetric(losses.get(identifier), identifier)
-    metric: Metric = find("metric", identifier, Metric, NAMES | {"LossMetric": LossMetric}, UNSUPPORTED)
+    metric = find("metric", identifier, Metric, NAMES | {"LossMetric": LossMetric}, UNSUPPORTED)
     compiled("metric", metric, CLASSES)
     if isinstance(identifier, str):
         metric.name = identifier

@@ -25,7 +25,7 @@ def get(identifier: object) -> Optimizer:
     Raises:
         ArgumentError: an unknown name. ArgumentTypeError: a class of your own, or anything else.
     """
-    result: Optimizer = find("optimizer", identifier, Optimizer, NAMES, UNSUPPORTED)
+    result = find("optimizer", identifier, Optimizer, NAMES, UNSUPPORTED)
     compiled("optimizer", result, CLASSES)
     return result
 

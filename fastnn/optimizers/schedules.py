@@ -303,8 +303,7 @@ def deserialize(config: object) -> LearningRateSchedule:
         )
     if not isinstance(config, Mapping | LearningRateSchedule):
         raise ArgumentTypeError(f"schedule: expected a dict of serialize or a schedule, got {config!r}")
-    result: LearningRateSchedule = find("schedule", config, LearningRateSchedule, NAMES)
-    return result
+    return find("schedule", config, LearningRateSchedule, NAMES)
 
 
 def __getattr__(name: str) -> NoReturn:
