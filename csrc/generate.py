@@ -1,8 +1,8 @@
 """Writes the C headers that come from the package's own texts: the constants, and the formulas as vector functions.
 
 `python csrc/generate.py FOLDER` writes `constants.h`, `prepare.h`, lists of what there is, such as `activations.h`, and
-formulas by dtype, such as `formulas_f32.h`, there. `arithmetic.py`, `formulas.py`, `rowwise.py` and `steps.py` of `core/`
-are run over an
+formulas by dtype, such as `formulas_f32.h`, there. `arithmetic.py`, `formulas.py`, `rowwise.py` and `steps.py` of
+`core/` are run over an
 algebra that prints C; enumerations and plain numbers of the other files are read from their syntax: building needs
 nothing but Python.
 """

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar, NoReturn
 
 from .backends import eager
 from .core.arrays import Array
-from .core.declaration import Declaration, absent, find, flag, names, number, refuse
+from .core.declaration import Config, Declaration, absent, find, flag, names, number, refuse
 from .core.formulas import ACTIVATIONS
 from .errors import ArgumentError
 
@@ -36,7 +36,7 @@ class Activation(Declaration):
         self.name: str = name
         self.parameter = number(name, "parameter", DEFAULTS.get(name, 0.0) if parameter is None else parameter)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The arguments that make an equal object."""
         return {"name": self.name, "parameter": self.parameter if self.name in DEFAULTS else None}
 
@@ -49,7 +49,7 @@ class Activation(Declaration):
     def __hash__(self) -> int:
         return hash((self.name, self.parameter))
 
-    def __call__(self, x: Any) -> Array:
+    def __call__(self, x: object) -> Array:
         """The activation of an array of any shape; float64 stays float64, other dtypes become `config.floatx()`.
 
         Raises:
@@ -69,7 +69,7 @@ class Activation(Declaration):
 
 class _Relu(Activation):
     def __call__(
-        self, x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
+        self, x: object, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
     ) -> Array:
         """max(x, 0), or negative_slope * x below 0; max_value and threshold are not supported."""
         refuse(
@@ -83,26 +83,26 @@ class _Relu(Activation):
 
 
 class _LeakyRelu(Activation):
-    def __call__(self, x: Any, negative_slope: float | None = None) -> Array:
+    def __call__(self, x: object, negative_slope: float | None = None) -> Array:
         """x, or negative_slope (0.2) times x below 0."""
         slope = self.parameter if negative_slope is None else number("leaky_relu", "negative_slope", negative_slope)
         return eager.activate("leaky_relu", slope, x)
 
 
 class _Elu(Activation):
-    def __call__(self, x: Any, alpha: float | None = None) -> Array:
+    def __call__(self, x: object, alpha: float | None = None) -> Array:
         """x, or alpha (1) times e^x - 1 below 0."""
         return eager.activate("elu", self.parameter if alpha is None else number("elu", "alpha", alpha), x)
 
 
 class _Gelu(Activation):
-    def __call__(self, x: Any, approximate: bool = False) -> Array:
+    def __call__(self, x: object, approximate: bool = False) -> Array:
         """x times the normal distribution function of x, or its approximation by tanh."""
         return eager.activate("gelu_tanh" if flag("gelu", "approximate", approximate) else "gelu", 0.0, x)
 
 
 class _Softmax(Activation):
-    def __call__(self, x: Any, axis: int = -1) -> Array:
+    def __call__(self, x: object, axis: int = -1) -> Array:
         """e^x over its sum along an axis."""
         return eager.activate("softmax", 0.0, x, axis)
 
@@ -131,7 +131,7 @@ UNSUPPORTED = names(
 )
 
 
-def get(identifier: Any) -> Activation:
+def get(identifier: object) -> Activation:
     """The activation that a name, a config, an `Activation` or an activation layer stands for; None is linear.
 
     Raises:
@@ -142,21 +142,20 @@ def get(identifier: Any) -> Activation:
     identifier = getattr(identifier, "as_activation", identifier)  # a layer such as LeakyReLU()
     if isinstance(identifier, dict) and identifier.get("class_name") == "Activation":
         return Activation.from_config(identifier["config"])
-    result: Activation = find("activation", identifier, Activation, NAMES, UNSUPPORTED)
-    return result
+    return find("activation", identifier, Activation, NAMES, UNSUPPORTED)
 
 
-def serialize(activation: Activation) -> Any:
+def serialize(activation: Activation) -> Config | str:
     """The name, or a config where the name does not say everything."""
     return activation.name if activation.plain else {"class_name": "Activation", "config": activation.get_config()}
 
 
-def deserialize(config: Any) -> Activation:
+def deserialize(config: object) -> Activation:
     """The activation of what `serialize` gave; as `get`."""
     return get(config)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> NoReturn:
     raise absent(__name__, name, UNSUPPORTED, NAMES)
 
 

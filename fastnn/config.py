@@ -10,7 +10,6 @@ import itertools
 import os
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from .core.declaration import whole
 from .errors import ArgumentError
@@ -31,7 +30,7 @@ class _Settings:
 _settings = _Settings()
 
 
-def dtype_name(where: str, dtype: Any) -> str:
+def dtype_name(where: str, dtype: object) -> str:
     """ "float32" or "float64".
 
     Raises:
@@ -48,7 +47,7 @@ def floatx() -> str:
     return _settings.floatx
 
 
-def set_floatx(value: Any) -> None:
+def set_floatx(value: object) -> None:
     """Sets the dtype of layers made from now on.
 
     Args:
@@ -164,6 +163,6 @@ def next_seed() -> int:
         return secrets.randbits(63)
     from .core import random
 
-    number = next(_settings.models)
-    bits = random.bits64(_settings.seed, random.Purpose.SEED_SPLIT, number, 0, 1)
+    model = next(_settings.models)
+    bits = random.bits64(_settings.seed, random.Purpose.SEED_SPLIT, model, 0, 1)
     return int(bits[0] >> 1)

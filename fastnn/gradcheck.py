@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from . import backends
 from .backends.data import Data
 from .core.declaration import number, whole
 from .core.plan import SUM_COUNT, SUM_LOSS
-from .engine import compiling, training
+from .engine import compiling
+from .engine.requests import rows_of
 from .errors import ArgumentError
 
 if TYPE_CHECKING:
+    from .backends.protocol import Backend
     from .engine.compiling import Engine
     from .models import Sequential
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -51,14 +50,14 @@ class Result:
 
 def check(
     model: Sequential,
-    x: Any,
-    y: Any,
-    sample_weight: Any = None,
+    x: object,
+    y: object,
+    sample_weight: object = None,
     *,
     step: float = 1e-5,
     tolerance: float = 1e-6,
     elements: int = 200,
-    backend: Any = None,
+    backend: str | Backend | None = None,
 ) -> Result:
     """Checks the gradient of the mean loss of one batch, dropout and penalties included; the model is unchanged.
 
@@ -83,10 +82,10 @@ def check(
     step = number("gradcheck", "step", step, 0.0, ends="()")
     elements = whole("gradcheck", "elements", elements, 0)
     old = model.trainable_engine(x)
-    told = model.recipe
-    assert told is not None  # or trainable_engine would have raised
-    engine = compiling.float64_copy(model.layers, old, told, backends.get(backend) if backend else old.backend)
-    rows = training.rows_of(engine, x, y, sample_weight, None)
+    recipe = model.recipe
+    assert recipe is not None  # or trainable_engine would have raised
+    engine = compiling.float64_copy(model.layers, old, recipe, backends.get(backend) if backend else old.backend)
+    rows = rows_of(engine, x, y, sample_weight, None)
     data = rows.data(rows.X.shape[0])
     _loss(engine, data)
     gradient = engine.state.gradient.copy()
@@ -97,9 +96,9 @@ def check(
         stride = max(1, parameter.size // elements) if elements else 1
         picked = range(parameter.offset, parameter.offset + parameter.size, stride)
         slopes = np.array([_difference(engine, data, index, step) for index in picked])
-        found = gradient[picked.start : picked.stop : stride]
-        scale = max(float(np.abs(slopes).max()), float(np.abs(found).max()), 1e-8)
-        errors[f"{parameter.layer}/{parameter.name}"] = float(np.abs(slopes - found).max()) / scale
+        computed = gradient[picked.start : picked.stop : stride]
+        scale = max(float(np.abs(slopes).max()), float(np.abs(computed).max()), 1e-8)
+        errors[f"{parameter.layer}/{parameter.name}"] = float(np.abs(slopes - computed).max()) / scale
     return Result(errors, tolerance)
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import ClassVar, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from .core import normals, random
+from .core.arrays import Array
 from .core.declaration import Declaration, find, names, number, whole
 from .errors import ArgumentError
-
-Array = npt.NDArray[Any]
 
 # Of a normal distribution cut at 2 standard deviations.
 TRUNCATED_SD = 0.87962566103423978
@@ -29,7 +28,13 @@ class Initializer(Declaration):
     seed: int | None = None
 
     def __call__(
-        self, shape: tuple[int, ...], dtype: Any = "float32", *, seed: int = 0, layer: int = 0, number: int = 0
+        self,
+        shape: tuple[int, ...],
+        dtype: npt.DTypeLike = "float32",
+        *,
+        seed: int = 0,
+        layer: int = 0,
+        number: int = 0,
     ) -> Array:
         """Values for one parameter.
 
@@ -302,23 +307,22 @@ UNSUPPORTED = names(
 )
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> NoReturn:
     if name in UNSUPPORTED:
         raise AttributeError(f"initializers.{name} of Keras is not supported; there are {', '.join(_SNAKE)}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def get(identifier: Any) -> Initializer:
+def get(identifier: object) -> Initializer:
     """The initializer that a name, a config, a class or an `Initializer` stands for.
 
     Raises:
         ArgumentError: an unknown name. ArgumentTypeError: anything else.
     """
-    result: Initializer = find("initializer", identifier, Initializer, NAMES, UNSUPPORTED)
-    return result
+    return find("initializer", identifier, Initializer, NAMES, UNSUPPORTED)
 
 
-def _seed(where: str, seed: Any) -> int | None:
+def _seed(where: str, seed: object) -> int | None:
     return None if seed is None else whole(where, "seed", seed, 0)
 
 

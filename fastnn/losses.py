@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
@@ -34,9 +34,9 @@ class Loss(Declaration):
     fields: ClassVar[tuple[str, ...]] = COMMON
     spec_name: ClassVar[str] = ""
     default_name: ClassVar[str] = ""
-    unsupported: ClassVar[dict[str, Any]] = {}
+    unsupported: ClassVar[dict[str, object]] = {}
 
-    def __init__(self, *, reduction: str | None = MEAN, name: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, reduction: str | None = MEAN, name: str | None = None, **kwargs: object) -> None:
         where = type(self).__name__
         refuse(where, kwargs, {"dtype": None} | self.unsupported, (*self.fields, *self.unsupported))
         self.reduction = "none" if reduction is None else reduction
@@ -48,7 +48,7 @@ class Loss(Declaration):
         """What `Lowering.finish` takes."""
         return LossSpec(self.spec_name)
 
-    def call(self, y_true: Any, y_pred: Any) -> Array:
+    def call(self, y_true: object, y_pred: object) -> Array:
         """The loss of each row, of the predictions' shape without the last axis.
 
         Args:
@@ -62,7 +62,7 @@ class Loss(Declaration):
         rows = eager.pair(type(self).__name__, y_true, y_pred, eager.is_sparse(spec))
         return eager.losses(spec, rows).reshape(rows.shape)
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+    def __call__(self, y_true: object, y_pred: object, sample_weight: object = None) -> Any:
         """The losses of `call`, each times its weight, reduced: a number of the predictions' dtype.
 
         Args:
@@ -155,7 +155,7 @@ class KLDivergence(Loss):
 
 class _Crossentropy(Loss):
     fields = ("from_logits", "label_smoothing", *COMMON)
-    unsupported: ClassVar[dict[str, Any]] = {"axis": -1}
+    unsupported: ClassVar[dict[str, object]] = {"axis": -1}
 
     def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -213,7 +213,7 @@ class SparseCategoricalCrossentropy(Loss):
 
     fields = ("from_logits", *COMMON)
     spec_name = default_name = "sparse_categorical_crossentropy"
-    unsupported: ClassVar[dict[str, Any]] = {"ignore_class": None, "axis": -1}
+    unsupported: ClassVar[dict[str, object]] = {"ignore_class": None, "axis": -1}
 
     def __init__(self, from_logits: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -228,42 +228,42 @@ class SparseCategoricalCrossentropy(Loss):
         return LossSpec(self.spec_name, self.from_logits)
 
 
-def mean_squared_error(y_true: Any, y_pred: Any) -> Array:
+def mean_squared_error(y_true: object, y_pred: object) -> Array:
     """`MeanSquaredError` of each row."""
     return MeanSquaredError().call(y_true, y_pred)
 
 
-def mean_absolute_error(y_true: Any, y_pred: Any) -> Array:
+def mean_absolute_error(y_true: object, y_pred: object) -> Array:
     """`MeanAbsoluteError` of each row."""
     return MeanAbsoluteError().call(y_true, y_pred)
 
 
-def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Array:
+def huber(y_true: object, y_pred: object, delta: float = 1.0) -> Array:
     """`Huber` of each row."""
     return Huber(delta).call(y_true, y_pred)
 
 
-def kl_divergence(y_true: Any, y_pred: Any) -> Array:
+def kl_divergence(y_true: object, y_pred: object) -> Array:
     """`KLDivergence` of each row."""
     return KLDivergence().call(y_true, y_pred)
 
 
 def binary_crossentropy(
-    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+    y_true: object, y_pred: object, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Array:
     """`BinaryCrossentropy` of each row; only axis -1."""
     return BinaryCrossentropy(from_logits, label_smoothing, axis=axis).call(y_true, y_pred)
 
 
 def categorical_crossentropy(
-    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+    y_true: object, y_pred: object, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Array:
     """`CategoricalCrossentropy` of each row; only axis -1."""
     return CategoricalCrossentropy(from_logits, label_smoothing, axis=axis).call(y_true, y_pred)
 
 
 def sparse_categorical_crossentropy(
-    y_true: Any, y_pred: Any, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
+    y_true: object, y_pred: object, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
 ) -> Array:
     """`SparseCategoricalCrossentropy` of each row; only axis -1, and no ignore_class."""
     loss = SparseCategoricalCrossentropy(from_logits, ignore_class=ignore_class, axis=axis)
@@ -319,7 +319,7 @@ UNSUPPORTED = names(
 )
 
 
-def get(identifier: Any) -> Loss:
+def get(identifier: object) -> Loss:
     """The loss that a name, a function of this module, a config, a class or a `Loss` stands for.
 
     Raises:
@@ -330,17 +330,17 @@ def get(identifier: Any) -> Loss:
     if identifier is None:
         raise ArgumentError('compile: loss is missing; give one such as loss="mse"')
     identifier = next((loss for function, loss in FUNCTIONS.items() if function is identifier), identifier)
-    result: Loss = find("loss", identifier, Loss, NAMES, UNSUPPORTED)
+    result = find("loss", identifier, Loss, NAMES, UNSUPPORTED)
     compiled("loss", result, CLASSES)
     return result
 
 
-def deserialize(config: Any) -> Loss:
+def deserialize(config: object) -> Loss:
     """The loss of a dict that `serialize` gave; as `get`."""
     return get(config)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> NoReturn:
     raise absent(__name__, name, UNSUPPORTED, [loss.__name__ for loss in CLASSES])
 
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .core.declaration import refuse
 from .engine import cloning, saving
 from .engine.sequential import Sequential
 from .errors import ArgumentTypeError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True, **kwargs: Any) -> None:
+    from .backends.protocol import Backend
+    from .layers import Layer
+
+
+def save_model(model: object, filepath: str | os.PathLike[str], overwrite: bool = True, **kwargs: object) -> None:
     """`model.save(filepath, overwrite)`."""
     if not isinstance(model, Sequential):
         raise ArgumentTypeError(f"save_model: model is {model!r}, expected a Sequential")
@@ -20,11 +26,11 @@ def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = T
 
 def load_model(
     filepath: str | os.PathLike[str],
-    custom_objects: Any = None,
+    custom_objects: object = None,
     compile: bool = True,
     safe_mode: bool = True,
     *,
-    backend: Any = "auto",
+    backend: str | Backend | None = "auto",
 ) -> Sequential:
     """A model from a file that `Sequential.save` wrote, as it was: weights, optimizer, counters and seed.
 
@@ -45,7 +51,9 @@ def load_model(
     return saving.load(Sequential, filepath, compile, backend)
 
 
-def clone_model(model: Any, input_tensors: Any = None, clone_function: Any = None, **kwargs: Any) -> Sequential:
+def clone_model(
+    model: object, input_tensors: object = None, clone_function: Callable[[Layer], object] | None = None, **kwargs: Any
+) -> Sequential:
     """A model of equal layers with new weights of its own, not compiled.
 
     Args:
@@ -58,7 +66,7 @@ def clone_model(model: Any, input_tensors: Any = None, clone_function: Any = Non
     return cloning.clone_model(Sequential, model, clone_function, input_tensors=input_tensors, **kwargs)
 
 
-def model_from_json(json_string: str, custom_objects: Any = None) -> Sequential:
+def model_from_json(json_string: str, custom_objects: object = None) -> Sequential:
     """A model of a text that `Sequential.to_json` gave, with new weights.
 
     Raises:
@@ -67,7 +75,7 @@ def model_from_json(json_string: str, custom_objects: Any = None) -> Sequential:
     return cloning.model_from_json(Sequential, json_string, custom_objects)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> NoReturn:
     if name in ("Model", "Functional"):
         raise AttributeError(f"models.{name}: functional and subclassed models are not supported; use Sequential")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

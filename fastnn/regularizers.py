@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NoReturn
 
 from .core.declaration import Declaration, find, names, number
 from .core.specs import Penalty
@@ -81,13 +81,13 @@ NAMES: dict[str, type[Regularizer]] = {
 UNSUPPORTED = names("OrthogonalRegularizer orthogonal_regularizer")
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> NoReturn:
     if name in UNSUPPORTED:
         raise AttributeError(f"regularizers.{name} of Keras is not supported; there are L1, L2 and L1L2")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def get(identifier: Any) -> Regularizer | None:
+def get(identifier: object) -> Regularizer | None:
     """The regularizer that a name, a config or a `Regularizer` stands for; None is none.
 
     Raises:
@@ -95,8 +95,7 @@ def get(identifier: Any) -> Regularizer | None:
     """
     if identifier is None:
         return None
-    result: Regularizer = find("regularizer", identifier, Regularizer, NAMES, UNSUPPORTED)
-    return result
+    return find("regularizer", identifier, Regularizer, NAMES, UNSUPPORTED)
 
 
 __all__ = ["L1", "L1L2", "L2", "Regularizer", "get", "l1", "l1_l2", "l2"]

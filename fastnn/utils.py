@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from .core.declaration import names, number, whole
 from .errors import ArgumentError
 
 
-def to_categorical(x: Any, num_classes: int | None = None) -> npt.NDArray[np.float64]:
+def to_categorical(x: object, num_classes: int | None = None) -> npt.NDArray[np.float64]:
     """One-hot rows of class numbers.
 
     Args:
@@ -65,7 +65,7 @@ def set_random_seed(seed: int) -> None:
     config.set_seed(seed)
 
 
-def normalize(x: Any, axis: int = -1, order: float = 2) -> npt.NDArray[np.float64]:
+def normalize(x: object, axis: int = -1, order: float = 2) -> npt.NDArray[np.float64]:
     """Divides vectors by their norm; zero vectors stay.
 
     Math: x / (sum |x|^order)^(1 / order).
@@ -102,7 +102,7 @@ UNSUPPORTED = names(
 )
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> NoReturn:
     if name in UNSUPPORTED:
         raise AttributeError(f"utils.{name} of Keras is not supported; there are {', '.join(__all__)}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The exact values of normalization and of the layers that take rows, for `exact.py`; `eps` is that of the operation's dtype."""
+"""The exact values of normalization and of layers that take rows, for `exact.py`; `eps` is that of the dtype."""
 
 from __future__ import annotations
 

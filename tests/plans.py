@@ -278,13 +278,9 @@ def _weighted_metrics() -> Iterator[Model]:
     yield Model("weighted metrics, no weights", _hidden("elu"), metrics=(MetricSpec("r2_score", weighted=True),))
 
 
-def _others() -> Iterator[Model]:
-    classes = LossSpec("sparse_categorical_crossentropy")
+def _parameters() -> Iterator[Model]:
+    """Penalties, and parameters that are absent or not trained."""
     both, none = Penalty(0.01, 0.02), {"use_bias": False}
-    yield Model("dropout", (("dropout", 0.2), ("dense", 9), ("activation", "relu"), ("dropout", 0.5), ("dense", 3)))
-    yield Model(
-        "dropout last", (("dense", 6), ("dropout", 0.3), ("activation", "tanh"), ("dropout", 0.4)), ordered=True
-    )
     yield Model(
         "penalties",
         (("dense", 6, {"kernel_penalty": both}), ("activation", "elu"), ("dense", 2, {"bias_penalty": both})),
@@ -295,6 +291,10 @@ def _others() -> Iterator[Model]:
     yield Model("no bias", (("dense", 6, none), ("activation", "gelu"), ("dense", 3, none)), optimizer=ADAM)
     yield Model("frozen", (("dense", 6, {"trainable": False}), ("activation", "relu"), ("dense", 3)), optimizer=ADAM)
     yield Model("frozen last", (("dense", 6), ("dense", 3, {"trainable": False, "kernel_penalty": both})))
+
+
+def _batches() -> Iterator[Model]:
+    """Few rows and many, wide layers and narrow ones."""
     yield Model("one at a time", _hidden("tanh"), batch=1, rows=10, weighted=True)
     few = (
         ("dense", 40), ("activation", "relu"), ("dense", 33, {"trainable": False}), ("activation", "tanh"), ("dense", 5)
@@ -302,6 +302,14 @@ def _others() -> Iterator[Model]:
     yield Model("few rows", few, optimizer=ADAM, features=20, rows=11, batch=3)
     yield Model("few rows at the end", few, optimizer=ADAM, features=20, rows=43, batch=20)
     yield Model("one unit", (("dense", 1),), batch=39, ordered=True, metrics=(MetricSpec("r2_score"),))
+
+
+def _others() -> Iterator[Model]:
+    classes = LossSpec("sparse_categorical_crossentropy")
+    yield Model("dropout", (("dropout", 0.2), ("dense", 9), ("activation", "relu"), ("dropout", 0.5), ("dense", 3)))
+    yield Model(
+        "dropout last", (("dense", 6), ("dropout", 0.3), ("activation", "tanh"), ("dropout", 0.4)), ordered=True
+    )
     yield Model(
         "regression metrics",
         _hidden("silu"),
@@ -345,7 +353,17 @@ def _others() -> Iterator[Model]:
     )
 
 
-_GROUPS = (_activations, _losses, _optimizers, _normalizations, _clips, _weighted_metrics, _others)
+_GROUPS = (
+    _activations,
+    _losses,
+    _optimizers,
+    _normalizations,
+    _clips,
+    _weighted_metrics,
+    _parameters,
+    _batches,
+    _others,
+)
 MODELS = {model.name: model for models in _GROUPS for model in models()}
 
 _CLASSES: tuple[Layer, ...] = (("dense", 17), ("activation", "relu"), ("dense", 10), ("activation", "softmax"))

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastnn.backends import compiled
+from fastnn.backends import compiled as programs
 from fastnn.backends.data import Data
 from fastnn.backends.protocol import Program
 from fastnn.core.instructions import Slot
@@ -149,7 +149,13 @@ def test_a_plan_that_is_refused(clip: str, spoil: Callable[[Plan, Any, Any], Non
     before, data = state.theta.copy(), model.data(made)
     program._reserve(data.batch_size)
     record = program._program.calls[Slot.WIDTH + Slot.FORWARD]
-    kept = made.instructions.copy(), made.optimizer.copy(), program._program.gradient, program._program.calls, record.code
+    kept = (
+        made.instructions.copy(),
+        made.optimizer.copy(),
+        program._program.gradient,
+        program._program.calls,
+        record.code,
+    )
     spoil(made, program._program, ffi.NULL)
     with pytest.raises(BackendError, match=f"c: run_steps: {message}"):
         program.run_steps(data, 0, data.steps, np.zeros(made.sums))
@@ -191,7 +197,6 @@ def test_programs_stay_within_their_buffers(
         return block[64 : 64 + bytes_].view(kind)
 
     backend = load("c")
-    from fastnn.backends import c
     from fastnn.core import state as states
 
     made = model.plan(dtype)
@@ -200,7 +205,7 @@ def test_programs_stay_within_their_buffers(
         data = model.data(made)
         plain = backend.program(made, expected)
         monkeypatch.setattr(states, "aligned", guarded)
-        monkeypatch.setattr(compiled, "aligned", guarded)
+        monkeypatch.setattr(programs, "aligned", guarded)
         state = model.state(made)
         program = backend.program(made, state)
         rates = guarded(data.steps, np.float64)

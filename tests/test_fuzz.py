@@ -26,7 +26,8 @@ def readable(path: Path) -> None:
         pass
     else:
         with np.errstate(all="ignore"):
-            assert model.predict(np.zeros((1, *model.input_shape[1:])), verbose=0).shape[0] == 1
+            row = np.zeros([size or 1 for size in model.input_shape])
+            assert model.predict(row, verbose=0).shape[0] == 1
     other = blank()
     try:
         other.load_weights(path)

@@ -172,8 +172,8 @@ def test_missing_gamma_and_beta_are_hidden_constants() -> None:
     plan = norms()
     _, standardize, _, batch, _, layer, _ = plan.instructions
     assert plan.hidden == (
-        Hidden(standardize[Column.KERNEL], 5, 1.0), Hidden(standardize[Column.BIAS], 5, 0.0), Hidden(batch[Column.KERNEL], 7, 1.0),
-        Hidden(layer[Column.BIAS], 7, 0.0),
+        Hidden(standardize[Column.KERNEL], 5, 1.0), Hidden(standardize[Column.BIAS], 5, 0.0),
+        Hidden(batch[Column.KERNEL], 7, 1.0), Hidden(layer[Column.BIAS], 7, 0.0),
     )  # fmt: skip
     state = State(plan)
     for offset, size, value in plan.hidden:

@@ -1,5 +1,5 @@
-"""What the programs of compiled backends share: the calls that a plan's instructions are, with addresses; what a call of
-the library or the worker is given; how many threads it repays."""
+"""What the programs of compiled backends share: the calls that a plan's instructions are, with addresses; what compiled
+code is given; how many threads a call repays."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Activations, losses and metrics of arrays, at once: by the operations of the default backend, with a model's bits."""
+"""Activations, layers, losses and metrics of arrays, at once: on the default backend, with a model's bits."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,13 @@ from .. import backends, config
 from ..core.arrays import Array, numeric
 from ..core.declaration import whole
 from ..core.formulas import SPARSE_LOSSES
-from ..core.lowering import FROM_LOGITS, smoothing
+from ..core.lowering import FROM_LOGITS, Lowering, smoothing
 from ..core.specs import LossSpec
+from ..core.state import State
 from ..errors import ArgumentError
+
+if TYPE_CHECKING:
+    from .protocol import Backend
 
 Totals = npt.NDArray[np.float64]
 
@@ -38,13 +42,13 @@ def _operation(name: str, dtype: np.dtype[Any]) -> Callable[..., None]:
     return _operations(backends.get(None, dtype.name, 0).name, dtype.name)[name]
 
 
-def _floating(value: Any, name: str) -> Array:
+def _floating(value: object, name: str) -> Array:
     """A float32 or float64 array; other dtypes become `config.floatx()`."""
     array = numeric(value, name)
     return array if array.dtype.name in ("float32", "float64") else array.astype(config.floatx())
 
 
-def activate(name: str, parameter: float, x: Any, axis: int = -1) -> Array:
+def activate(name: str, parameter: float, x: object, axis: int = -1) -> Array:
     """An activation of an array of any shape; softmax runs along `axis`.
 
     Raises:
@@ -70,7 +74,34 @@ def _flat(array: Array) -> Array:
     return array.reshape(-1, array.shape[-1] if array.ndim else 1)
 
 
-def pair(where: str, y_true: Any, y_pred: Any, sparse: bool) -> Pair:
+def forward(
+    lower: Callable[[Lowering], object],
+    X: Array,
+    weights: Sequence[Array],
+    dtype: str,
+    backend: Backend | None = None,
+) -> Array:
+    """What a layer alone makes of rows, in inference mode.
+
+    Args:
+        lower: adds the layer's instructions. X: (B, I), any real dtype. weights: in the order of its parameters.
+        dtype: of the result, "float32" or "float64". backend: None is the default one.
+
+    Returns:
+        (B, O).
+    """
+    builder = Lowering(dtype, X.shape[1])
+    lower(builder)
+    plan = builder.finish()
+    state = State(plan)
+    for parameter, weight in zip(plan.layout.parameters, weights, strict=True):
+        state.view(parameter)[...] = weight
+    out = np.empty((len(X), plan.outputs), plan.dtype)
+    backends.get(backend).program(plan, state).forward(X, out)
+    return out
+
+
+def pair(where: str, y_true: object, y_pred: object, sparse: bool) -> Pair:
     """The rows of targets and predictions; (n,) beside (n, 1) means (n, 1).
 
     Args:
@@ -121,7 +152,7 @@ def is_sparse(spec: LossSpec) -> bool:
     return spec.name in SPARSE_LOSSES
 
 
-def weights(where: str, sample_weight: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+def weights(where: str, sample_weight: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """The weight of each row, (n,), from None, one number, or an array.
 
     Args:

@@ -1,4 +1,4 @@
-"""Callbacks: what is told of a training's events, may act on them, and may end it.
+"""Callbacks: objects whose hooks are called at a training's events, may act on them, and may end it.
 
     stop = EarlyStopping(patience=5, restore_best_weights=True)
     keep = ModelCheckpoint("best-{epoch:02d}-{val_loss:.3f}.safetensors", save_best_only=True)
@@ -10,7 +10,7 @@ return to Python; without one, many steps run at a time.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NoReturn
 
 from ..core.declaration import names
 from .base import Callback, CallbackList, History, LambdaCallback
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> NoReturn:
     if name in UNSUPPORTED:
         instead = f"; use {_INSTEAD[name]}" if name in _INSTEAD else ""
         raise AttributeError(f"callbacks.{name} of Keras is not supported{instead}")

@@ -1,4 +1,4 @@
-"""What a callback is, the list that tells several of them, and the two that need no file and no rate."""
+"""What a callback is, the list that calls several of them, and the two that need no file and no rate."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Callback:
     """
 
     def __init__(self) -> None:
-        self.params: dict[str, Any] = {}
+        self.params: dict[str, object] = {}
         self._model: Any = None
 
     @property
@@ -29,12 +29,12 @@ class Callback:
         """The model that is trained."""
         return self._model
 
-    def set_params(self, params: dict[str, Any]) -> None:
-        """Tells the parameters of this run."""
+    def set_params(self, params: dict[str, object]) -> None:
+        """Sets the parameters of this run."""
         self.params = params
 
-    def set_model(self, model: Any) -> None:
-        """Tells the model of this run."""
+    def set_model(self, model: object) -> None:
+        """Sets the model of this run."""
         self._model = model
 
     def looks_at_batches(self, event: str) -> bool:
@@ -100,8 +100,7 @@ class CallbackList(Callback):
     Args:
         callbacks: a callback, a list of them that may hold lists, a `CallbackList`, or None.
         add_history: whether a `History` is put behind them where there is none.
-        model: told to each of them.
-        params: told to each of them.
+        model, params: set on each of them.
 
     Attributes:
         callbacks: the list.
@@ -113,11 +112,11 @@ class CallbackList(Callback):
 
     def __init__(
         self,
-        callbacks: Any = None,
+        callbacks: object = None,
         add_history: bool = False,
         add_progbar: bool = False,
         model: CallbackModel | None = None,
-        **params: Any,
+        **params: object,
     ) -> None:
         super().__init__()
         refuse("CallbackList", {"add_progbar": add_progbar}, {"add_progbar": False}, ("callbacks",))
@@ -134,14 +133,14 @@ class CallbackList(Callback):
         """Puts one more behind the others."""
         self.callbacks.extend(_flat(callback))
 
-    def set_params(self, params: dict[str, Any]) -> None:
-        """Tells each of them the parameters of this run."""
+    def set_params(self, params: dict[str, object]) -> None:
+        """Sets the parameters of this run on each of them."""
         self.params = params
         for callback in self.callbacks:
             callback.set_params(params)
 
-    def set_model(self, model: Any) -> None:
-        """Tells each of them the model of this run."""
+    def set_model(self, model: object) -> None:
+        """Sets the model of this run on each of them."""
         self._model = model
         for callback in self.callbacks:
             callback.set_model(model)
@@ -151,7 +150,7 @@ class CallbackList(Callback):
         return any(callback.looks_at_batches(event) for callback in self.callbacks)
 
 
-def _flat(callbacks: Any) -> Iterator[Callback]:
+def _flat(callbacks: object) -> Iterator[Callback]:
     if callbacks is None:
         return
     if isinstance(callbacks, CallbackList):
@@ -169,7 +168,7 @@ def _flat(callbacks: Any) -> Iterator[Callback]:
 
 
 def _forward(hook: str) -> Callable[..., None]:
-    def call(self: CallbackList, *arguments: Any, logs: Logs = None) -> None:
+    def call(self: CallbackList, *arguments: object, logs: Logs = None) -> None:
         for callback in self.callbacks:
             getattr(callback, hook)(*arguments, logs)
 
@@ -225,13 +224,13 @@ class LambdaCallback(Callback):
 
     def __init__(
         self,
-        on_epoch_begin: Callable[..., Any] | None = None,
-        on_epoch_end: Callable[..., Any] | None = None,
-        on_train_begin: Callable[..., Any] | None = None,
-        on_train_end: Callable[..., Any] | None = None,
-        on_train_batch_begin: Callable[..., Any] | None = None,
-        on_train_batch_end: Callable[..., Any] | None = None,
-        **kwargs: Callable[..., Any] | None,
+        on_epoch_begin: Callable[..., object] | None = None,
+        on_epoch_end: Callable[..., object] | None = None,
+        on_train_begin: Callable[..., object] | None = None,
+        on_train_end: Callable[..., object] | None = None,
+        on_train_batch_begin: Callable[..., object] | None = None,
+        on_train_batch_end: Callable[..., object] | None = None,
+        **kwargs: Callable[..., object] | None,
     ) -> None:
         super().__init__()
         hooks = {

@@ -6,7 +6,6 @@ import csv
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -45,7 +44,7 @@ class ModelCheckpoint(Monitor):
         mode: str = "auto",
         save_freq: str | int = "epoch",
         initial_value_threshold: float | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         where = "ModelCheckpoint"
         known = ("filepath", "monitor", "save_best_only", "save_weights_only", "mode", "save_freq")
@@ -81,7 +80,7 @@ class ModelCheckpoint(Monitor):
         if self.save_freq == "epoch":
             self._save(dict(logs or {}))
 
-    def _save(self, logs: dict[str, Any]) -> None:
+    def _save(self, logs: dict[str, object]) -> None:
         try:
             path = self.filepath.format(**{"epoch": self._epoch + 1, **logs})
         except (KeyError, IndexError, ValueError, TypeError) as error:
@@ -96,7 +95,7 @@ class ModelCheckpoint(Monitor):
         if self.verbose > 0:
             print(f"Epoch {self._epoch + 1}: saved to {path}")
 
-    def _improved(self, logs: dict[str, Any]) -> bool:
+    def _improved(self, logs: dict[str, object]) -> bool:
         current, before = self.current(logs, "it is saved however good it is"), self.best
         if current is None:
             return True
@@ -151,14 +150,14 @@ class CSVLogger(Callback):
             writer.writerow([epoch, *(_cell(logs.get(key, "NA")) for key in self.keys)])
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: object) -> object:
     """A value as one cell: a number or text as it is, a vector as its text."""
     if isinstance(value, str) or not isinstance(value, Iterable) or np.ndim(value) == 0:  # type: ignore[arg-type]
         return value
     return f'"[{", ".join(map(str, value))}]"'
 
 
-def _path(where: str, name: str, value: Any) -> str:
+def _path(where: str, name: str, value: object) -> str:
     if not isinstance(value, str | os.PathLike):
         raise ArgumentTypeError(f"{where}: {name} is {value!r}, expected a path")
     return os.fspath(value)

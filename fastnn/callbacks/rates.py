@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
 
 from ..core.declaration import number, refuse, whole
 from ..errors import ArgumentTypeError
@@ -41,7 +40,7 @@ class ReduceLROnPlateau(Monitor):
         min_delta: float = 1e-4,
         cooldown: int = 0,
         min_lr: float = 0.0,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         where = "ReduceLROnPlateau"
         refuse(where, kwargs, {}, ("monitor", "factor", "patience", "mode", "min_delta", "cooldown", "min_lr"))
@@ -124,10 +123,10 @@ class LearningRateScheduler(Callback):
             logs["learning_rate"] = self.model.optimizer.learning_rate
 
 
-def _takes_two(function: Callable[..., Any]) -> bool:
+def _takes_two(function: Callable[..., object]) -> bool:
     """Whether a function can be called with two arguments."""
     try:
         inspect.signature(function).bind(0, 0.0)
-    except (TypeError, ValueError):  # ValueError: some functions written in C do not tell
+    except (TypeError, ValueError):  # ValueError: some functions written in C have no signature
         return False
     return True

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from ..core.arrays import Array
 from ..core.declaration import number, refuse, whole
 from ..errors import FastnnError
 from .base import Callback, Logs
@@ -41,7 +40,7 @@ class EarlyStopping(Monitor):
         baseline: float | None = None,
         restore_best_weights: bool = False,
         start_from_epoch: int = 0,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         where = "EarlyStopping"
         refuse(where, kwargs, {}, ("monitor", "min_delta", "patience", "mode", "baseline", "restore_best_weights"))
@@ -56,7 +55,7 @@ class EarlyStopping(Monitor):
     def _reset(self) -> None:
         self.wait = self.stopped_epoch = self.best_epoch = 0
         self.best = None
-        self.best_weights: Any = None
+        self.best_weights: list[Array] | None = None
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Begins anew, so that one object serves several trainings."""

@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..core.arrays import Array
 from ..datasets import archives, fashion_mnist, load_digits, mnist
 from ..errors import FastnnError
 from .frames import LARGEST, SUFFIXES
-
-Array = NDArray[Any]
 
 SETS = ("digits", "mnist", "fashion_mnist")
 TARGETS = ("y_train", "y")

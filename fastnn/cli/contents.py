@@ -5,10 +5,16 @@ from __future__ import annotations
 import argparse
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import options
 from .frames import some
+
+if TYPE_CHECKING:
+    from ..core.declaration import Declaration
+    from ..layers import Layer
+
+Report = dict[str, Any]  # JSON values by name
 
 WIDTH, INDENT = 80, 12
 SHOWN = 10  # of a list
@@ -25,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def describe(path: str) -> dict[str, Any]:
+def describe(path: str) -> Report:
     """What the file says, as JSON values.
 
     Raises:
@@ -36,7 +42,7 @@ def describe(path: str) -> dict[str, Any]:
     from . import schema
 
     model = load_model(path, backend="reference")
-    told = schema.of_model(path, model)
+    trained = schema.of_model(path, model)
     counters = model.engine().state.counters
     return {
         "file": path,
@@ -52,11 +58,11 @@ def describe(path: str) -> dict[str, Any]:
         "epochs": int(counters[Counter.EPOCH]),
         "steps": int(counters[Counter.STEP]),
         "seed": int(counters[Counter.SEED]),
-        "data": None if told is None else told.to_json(),
+        "data": None if trained is None else trained.to_json(),
     }
 
 
-def _layer(layer: Any) -> dict[str, Any]:
+def _layer(layer: Layer) -> Report:
     weights = layer.get_weights()
     return {
         **_config(layer),
@@ -65,11 +71,11 @@ def _layer(layer: Any) -> dict[str, Any]:
     }
 
 
-def _config(thing: Any) -> dict[str, Any]:
+def _config(thing: Declaration) -> Report:
     return {"class": type(thing).__name__, "config": thing.get_config()}
 
 
-def _rows(report: dict[str, Any]) -> list[tuple[str, str]]:
+def _rows(report: Report) -> list[tuple[str, str]]:
     frozen = report["parameters"] - report["trainable_parameters"]
     rows = [
         ("file", f"{report['file']}, {options.count(report['bytes'], 'byte')}"),
@@ -93,23 +99,23 @@ def _rows(report: dict[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
-def _layer_text(layer: dict[str, Any]) -> str:
+def _layer_text(layer: Report) -> str:
     config = layer["config"]
-    told = [f"{key} {config[key]:.6g}" for key in ("rate", "scale", "offset") if isinstance(config.get(key), float)]
+    parts = [f"{key} {config[key]:.6g}" for key in ("rate", "scale", "offset") if isinstance(config.get(key), float)]
     if "units" in config:
-        told.append(options.count(config["units"], "unit"))
+        parts.append(options.count(config["units"], "unit"))
     if isinstance(config.get("activation"), str):
-        told.append(config["activation"])
+        parts.append(config["activation"])
     if layer["parameters"]:
-        told.append(options.count(layer["parameters"], "parameter"))
-    return f'{layer["class"]} "{config["name"]}"' + (f": {', '.join(told)}" if told else "")
+        parts.append(options.count(layer["parameters"], "parameter"))
+    return f'{layer["class"]} "{config["name"]}"' + (f": {', '.join(parts)}" if parts else "")
 
 
-def _name(thing: dict[str, Any]) -> str:
+def _name(thing: Report) -> str:
     return str(thing["config"].get("name") or thing["class"])
 
 
-def _data(data: dict[str, Any]) -> list[tuple[str, str]]:
+def _data(data: Report) -> list[tuple[str, str]]:
     columns = [
         column["name"] + (f" ({options.count(len(column['categories']), 'text')})" if "categories" in column else "")
         for column in data["columns"]

@@ -6,18 +6,15 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..core import random
+from ..core.arrays import Array
 from ..errors import FastnnError
 from . import arrays, frames
 from .options import count
 from .schema import Column, Schema
-
-Array = NDArray[Any]
 
 HELD_OUT = 0.2
 VALIDATION = 0.1
@@ -188,14 +185,14 @@ def _targets(what: str, ys: list[Array], task: str | None) -> tuple[tuple[str | 
 def _split(data: str, parts: Sequence[Array], seed: int, validation: bool) -> list[Array]:
     """X and y, X_test and y_test, and with `validation` X_val and y_val."""
     X, y = parts[:2]
-    held = 0 if len(parts) == 4 else max(1, round(len(X) * HELD_OUT))
-    checked = max(1, round((len(X) - held) * VALIDATION)) if validation else 0
-    if held + checked >= len(X):
-        raise FastnnError(f"{data}: {count(len(X), 'row')}; expected at least {held + checked + 1}")
-    if not held + checked:
+    tested = 0 if len(parts) == 4 else max(1, round(len(X) * HELD_OUT))
+    validated = max(1, round((len(X) - tested) * VALIDATION)) if validation else 0
+    if tested + validated >= len(X):
+        raise FastnnError(f"{data}: {count(len(X), 'row')}; expected at least {tested + validated + 1}")
+    if not tested + validated:
         return [*parts]
     order = random.permutation(seed, 0, len(X), random.Purpose.HOLD_OUT)
-    test, val, train = order[:held], order[held : held + checked], order[held + checked :]
+    test, val, train = order[:tested], order[tested : tested + validated], order[tested + validated :]
     rows = [X[train], y[train], *(parts[2:] or (X[test], y[test]))]
     return [*rows, X[val], y[val]] if validation else rows
 

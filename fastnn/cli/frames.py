@@ -6,16 +6,17 @@ import csv
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..core.arrays import Array
 from ..errors import FastnnError, FileError, nearest
 from .options import count
 from .schema import Column
 
-Array = NDArray[Any]
+if TYPE_CHECKING:
+    import pandas
 
 SUFFIXES = (".csv", ".tsv", ".txt")
 SEPARATORS = ",;\t"
@@ -24,7 +25,7 @@ FEW = 20  # a column of that many different texts is never taken for a key
 LARGEST = float(np.finfo(np.float32).max)
 
 
-def read(path: Path, text: Sequence[str] | None = None) -> Any:
+def read(path: Path, text: Sequence[str] | None = None) -> pandas.DataFrame:
     """The table of a file: numbers as numbers, all else as texts; columns without a name, row numbers, are left out.
 
     Args:
@@ -46,7 +47,7 @@ def read(path: Path, text: Sequence[str] | None = None) -> Any:
     separator, names = _header(path)
     columns = [name for name in names if name]
 
-    def table(texts: Sequence[str]) -> Any:
+    def table(texts: Sequence[str]) -> pandas.DataFrame:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pandas.errors.ParserWarning)  # of rows that are longer than the header
             frame = pandas.read_csv(
@@ -101,7 +102,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def require(path: Path, frame: Any, names: Sequence[str]) -> None:
+def require(path: Path, frame: pandas.DataFrame, names: Sequence[str]) -> None:
     """Raises a FastnnError that names the columns which the table lacks."""
     missing = [name for name in names if name not in frame.columns]
     if missing:
@@ -111,7 +112,7 @@ def require(path: Path, frame: Any, names: Sequence[str]) -> None:
         raise FastnnError(f"{path}: lacks the column{'s' if len(missing) > 1 else ''} {named}{hint}")
 
 
-def columns_of(path: Path, frame: Any) -> tuple[Column, ...]:
+def columns_of(path: Path, frame: pandas.DataFrame) -> tuple[Column, ...]:
     """What to make of each column of a table that is trained on.
 
     Raises:
@@ -146,7 +147,7 @@ def some(texts: Sequence[str], most: int = 8) -> str:
     return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
 
 
-def encode(path: Path, frame: Any, columns: Sequence[Column]) -> Array:
+def encode(path: Path, frame: pandas.DataFrame, columns: Sequence[Column]) -> Array:
     """The inputs (n, widths) float32 of a table's columns; NaN, in all inputs of its column, where a value is missing.
 
     Math:
@@ -181,7 +182,7 @@ def encode(path: Path, frame: Any, columns: Sequence[Column]) -> Array:
     return X
 
 
-def _numbers(path: Path, name: str, values: Any) -> Array:
+def _numbers(path: Path, name: str, values: pandas.Series) -> Array:
     """A column as float64 (n,)."""
     if values.dtype.kind not in "iuf":
         wrong = next((row for row, value in enumerate(values) if not _is_number(str(value))), 0)

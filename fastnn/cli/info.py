@@ -15,7 +15,7 @@ HELP = "show the version, the processor, the threads, each backend with why it i
 FEATURES = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512dq", "avx512vl", "avx512bw", "neon")
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: options.Commands) -> None:
     """Add this subcommand to argparse's `commands`."""
     parser = commands.add_parser("info", help=HELP, description=HELP)
     parser.add_argument(
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _listed(name: str, texts: dict[str, str]) -> list[tuple[str, str]]:
-    return [("" if number else name, f"{key}: {text}") for number, (key, text) in enumerate(texts.items())]
+    return [("" if index else name, f"{key}: {text}") for index, (key, text) in enumerate(texts.items())]
 
 
 def _details(name: str) -> str:
@@ -80,13 +80,13 @@ def _details(name: str) -> str:
     return ""
 
 
-def _auto(wanted: str) -> dict[str, str]:
+def _auto(backend: str) -> dict[str, str]:
     """What `auto` takes and why: one entry if it is always the same, else one for each kind of network."""
     from ..backends import LARGE, choice
     from ..config import DTYPES
 
-    if wanted != "auto":
-        return {wanted: "FASTNN_BACKEND names it"}
+    if backend != "auto":
+        return {backend: "FASTNN_BACKEND names it"}
     kinds = {(dtype, size): choice(dtype, size) for dtype in DTYPES for size in (0, LARGE)}
     if len(set(kinds.values())) == 1:
         return dict([kinds[DTYPES[0], 0]])

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # what `add_subparsers` returns
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -13,14 +16,14 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text, for programs")
 
 
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     """Print one line of JSON; NaN and infinity, which JSON does not have, become null."""
     import json
 
     print(json.dumps(_finite(value), ensure_ascii=False, allow_nan=False))
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> object:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

@@ -12,14 +12,10 @@ from typing import TYPE_CHECKING, Any
 from . import options
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     import fastnn
 
-    from .schema import Schema
-
-    Array = NDArray[np.generic]
+    from ..core.arrays import Array
+    from .schema import Column, Schema
 
 HELP = "predict for each row of a table or an array with a saved network"
 EPILOG = """\
@@ -47,7 +43,7 @@ examples
 BATCH = 1024
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: options.Commands) -> None:
     """Add this subcommand to argparse's `commands`."""
     parser = commands.add_parser(
         "predict", help=HELP, description=HELP, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -74,36 +70,36 @@ def run(args: argparse.Namespace) -> int:
             raise FastnnError(f"--output {args.output}: expected a name that ends in .csv or .npz")
         options.require_folder("--output", args.output)
     model = load_model(args.model, backend=args.backend)
-    told = schema.of_model(args.model, model)
-    if args.probabilities and (told is None or told.classes is None):
+    trained = schema.of_model(args.model, model)
+    if args.probabilities and (trained is None or trained.classes is None):
         raise FastnnError(f"{args.model}: --probabilities is for classes, which this network does not tell apart")
-    outputs = model.predict(_inputs(args, model, told), batch_size=BATCH, verbose=0)
-    predictions = _predictions(outputs, told)
+    outputs = model.predict(_inputs(args, model, trained), batch_size=BATCH, verbose=0)
+    predictions = _predictions(outputs, trained)
     probabilities = outputs if args.probabilities else None
     if args.output is not None:
-        _write(args.output, predictions, probabilities, told)
+        _write(args.output, predictions, probabilities, trained)
     if args.json:
-        report: dict[str, Any] = {"model": args.model, "data": args.data, "rows": len(outputs)}
+        report: dict[str, object] = {"model": args.model, "data": args.data, "rows": len(outputs)}
         if args.output is not None:
             report["output"] = str(args.output)
         else:
             report["predictions"] = _plain(predictions)
-            if probabilities is not None and told is not None:
-                report |= {"classes": told.classes, "probabilities": _plain(probabilities)}
+            if probabilities is not None and trained is not None:
+                report |= {"classes": trained.classes, "probabilities": _plain(probabilities)}
         options.print_json(report)
     elif args.output is not None:
         print(f"{options.count(len(outputs), 'prediction')} in {args.output}")
     else:
-        sys.stdout.writelines(_lines(predictions, probabilities, told))
+        sys.stdout.writelines(_lines(predictions, probabilities, trained))
     return 0
 
 
-def _inputs(args: argparse.Namespace, model: fastnn.Sequential, told: Schema | None) -> Any:
+def _inputs(args: argparse.Namespace, model: fastnn.Sequential, trained: Schema | None) -> Array:
     """The rows of DATA in the shape that the network takes."""
     from ..errors import FastnnError
     from . import arrays, data
 
-    columns = () if told is None else told.columns
+    columns = () if trained is None else trained.columns
     shape = tuple(size or 1 for size in model.input_shape[1:])
     if arrays.is_table(args.data):
         X = _table(Path(args.data), columns, math.prod(shape))
@@ -118,22 +114,21 @@ def _inputs(args: argparse.Namespace, model: fastnn.Sequential, told: Schema | N
         raise FastnnError(f"{args.data}: no rows to predict for")
     if math.prod(X.shape[1:]) != math.prod(shape):
         raise FastnnError(f"{args.data}: rows have shape {X.shape[1:]}, the network was trained on {shape}")
-    if told is not None and told.fill is not None:
-        data.fill_missing(X, told.fill)
-    cure = "" if told is None else "; remove such rows, or train with --impute mean"
+    if trained is not None and trained.fill is not None:
+        data.fill_missing(X, trained.fill)
+    cure = "" if trained is None else "; remove such rows, or train with --impute mean"
     data.require_complete(args.data, [X], columns, cure)
     return X.reshape(len(X), *shape)
 
 
-def _table(path: Path, columns: Sequence[Any], inputs: int) -> Any:
+def _table(path: Path, columns: Sequence[Column], inputs: int) -> Array:
     """The inputs (n, inputs) of a .csv file; all of them, in their order, where the network has no names."""
     from ..errors import FastnnError
-    from . import frames
-    from .schema import Column
+    from . import frames, schema
 
     frame = frames.read(path, [column.name for column in columns if column.categories is not None])
     if not columns:
-        columns = [Column(str(name)) for name in frame.columns]
+        columns = [schema.Column(str(name)) for name in frame.columns]
         if len(columns) != inputs:
             raise FastnnError(
                 f"{path}: {options.count(len(columns), 'column')}; the network has {options.count(inputs, 'input')} "
@@ -143,23 +138,24 @@ def _table(path: Path, columns: Sequence[Any], inputs: int) -> Any:
     return frames.encode(path, frame, columns)
 
 
-def _predictions(outputs: Any, told: Schema | None) -> Any:
+def _predictions(outputs: Array, trained: Schema | None) -> Array:
     """The classes (n,), or the values (n,) or (n, O)."""
     import numpy as np
 
-    if told is not None and told.classes is not None:
-        return np.asarray(told.classes)[outputs.argmax(axis=1)]
-    return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+    if trained is not None and trained.classes is not None:
+        classes: Array = np.asarray(trained.classes)[outputs.argmax(axis=1)]
+        return classes
+    return outputs.reshape(-1) if outputs.shape[1] == 1 else outputs
 
 
-def _plain(values: Any) -> Any:
+def _plain(values: Array) -> list[object]:
     """The values as Python's own, floats with the fewest digits that tell them from their neighbours."""
     if values.dtype.kind != "f":
-        return values.tolist()
+        return list(values.tolist())
     return [_plain(row) if row.ndim else float(str(row)) for row in values]
 
 
-def _lines(predictions: Any, probabilities: Any, told: Schema | None) -> Iterable[str]:
+def _lines(predictions: Array, probabilities: Array | None, trained: Schema | None) -> Iterable[str]:
     """CSV: a header and a line for each row."""
     import csv
     import io
@@ -167,8 +163,8 @@ def _lines(predictions: Any, probabilities: Any, told: Schema | None) -> Iterabl
     several = predictions.ndim == 2
     names = [f"prediction_{place}" for place in range(predictions.shape[1])] if several else ["prediction"]
     parts = [predictions if several else predictions[:, None]]
-    if probabilities is not None and told is not None and told.classes is not None:
-        names += [f"p_{name}" for name in told.classes]
+    if probabilities is not None and trained is not None and trained.classes is not None:
+        names += [f"p_{name}" for name in trained.classes]
         parts.append(probabilities)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -182,7 +178,7 @@ def _lines(predictions: Any, probabilities: Any, told: Schema | None) -> Iterabl
     yield text.getvalue()
 
 
-def _write(path: Path, predictions: Any, probabilities: Any, told: Schema | None) -> None:
+def _write(path: Path, predictions: Array, probabilities: Array | None, trained: Schema | None) -> None:
     """A .csv or .npz file, whole or not at all."""
     import io
 
@@ -191,11 +187,11 @@ def _write(path: Path, predictions: Any, probabilities: Any, told: Schema | None
     from ..core.files import write_atomically
 
     if path.suffix.lower() == ".csv":
-        write_atomically(path, "".join(_lines(predictions, probabilities, told)).encode())
+        write_atomically(path, "".join(_lines(predictions, probabilities, trained)).encode())
         return
-    arrays = {"prediction": predictions}
-    if probabilities is not None and told is not None:
-        arrays |= {"probabilities": probabilities, "classes": np.asarray(told.classes)}
+    arrays: dict[str, Any] = {"prediction": predictions}  # the stubs of savez take an unpacked dict for allow_pickle
+    if probabilities is not None and trained is not None:
+        arrays |= {"probabilities": probabilities, "classes": np.asarray(trained.classes)}
     content = io.BytesIO()
     np.savez(content, **arrays)
     write_atomically(path, content.getvalue())

@@ -43,7 +43,7 @@ class Schema:
     classes: tuple[str | int, ...] | None = None
     fill: tuple[float, ...] | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The value that is stored under `KEY`."""
         return {
             "target": self.target,
@@ -56,7 +56,7 @@ class Schema:
         }
 
 
-def of_model(path: Any, model: fastnn.Sequential) -> Schema | None:
+def of_model(path: object, model: fastnn.Sequential) -> Schema | None:
     """The schema in a model's metadata; None in a model that was not made by `fastnn train`.
 
     Raises:
@@ -86,23 +86,23 @@ def _from_json(value: Any) -> Schema:
     return Schema(_text(value["target"]), columns, classes, fill)
 
 
-def _list(value: Any) -> Sequence[Any]:
+def _list(value: object) -> Sequence[Any]:
     if not isinstance(value, list):
         raise TypeError(f"expected a list, found {type(value).__name__}")
     return value
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"expected a name, found {type(value).__name__}")
     return value
 
 
-def _texts(value: Any) -> tuple[str, ...] | None:
+def _texts(value: object) -> tuple[str, ...] | None:
     return None if value is None else tuple(_text(entry) for entry in _list(value))
 
 
-def _class(value: Any) -> str | int:
+def _class(value: object) -> str | int:
     if not isinstance(value, int):
         return _text(value)
     if not -(2**63) <= value < 2**63:

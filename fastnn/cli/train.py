@@ -8,13 +8,14 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import options
 
 if TYPE_CHECKING:
     import fastnn
 
+    from .. import layers
     from .data import Table
 
 DIVERGED = 1
@@ -57,7 +58,7 @@ examples
 """
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: options.Commands) -> None:
     """Add this subcommand to argparse's `commands`."""
     parser = commands.add_parser(
         "train", help=HELP, description=HELP, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -76,6 +77,13 @@ def add_parser(commands: Any) -> None:
         "--task", choices=("classes", "regression"), help="what the target is (floats: regression, all else: classes)"
     )
     rows.add_argument("--impute", choices=("mean",), help="fill missing values instead of refusing them")
+    _add_network(parser)
+    _add_training(parser)
+    options.add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_network(parser: argparse.ArgumentParser) -> None:
     network = parser.add_argument_group("the network")
     network.add_argument(
         "--layers", type=options.widths, default=(128,), metavar="N,N", help="units of each hidden layer (128); 0: none"
@@ -90,6 +98,9 @@ def add_parser(commands: Any) -> None:
         metavar="X",
         help="the share of each hidden layer that is left out, against overfitting (0)",
     )
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
     training = parser.add_argument_group("the training")
     training.add_argument(
         "--optimizer", default="adam", metavar="NAME", help="sgd, rmsprop, adagrad, adam or adamw (adam)"
@@ -121,8 +132,6 @@ def add_parser(commands: Any) -> None:
         "--backend", default="auto", metavar="NAME", help="which one computes; `fastnn info` lists them (auto)"
     )
     training.add_argument("--out", type=Path, metavar="FILE", help="where the network goes (DATA.safetensors)")
-    options.add_json(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -163,31 +172,25 @@ def run(args: argparse.Namespace) -> int:
     threads = 1 if model.backend == "reference" else min(config.get_num_threads(), config.available_cores())
     rate = len(table.X) / seconds
     if args.json:
+        training = {"epochs": len(losses), "test": scores, "samples_per_second": round(rate)}
+        origin = {"backend": model.backend, "threads": threads, "seed": args.seed, "notes": notes, "file": str(out)}
         options.print_json(
-            {
-                "data": args.data,
-                "target": table.schema.target,
-                "classes": table.schema.classes,
-                "rows": {
-                    "train": len(table.X),
-                    "validation": 0 if table.X_val is None else len(table.X_val),
-                    "test": len(table.X_test),
-                },
-                "parameters": model.count_params(),
-                "epochs": len(losses),
-                "test": scores,
-                "samples_per_second": round(rate),
-                "backend": model.backend,
-                "threads": threads,
-                "seed": args.seed,
-                "notes": notes,
-                "file": str(out),
-            }
+            {"data": args.data, **_of_table(table), "parameters": model.count_params(), **training, **origin}
         )
     else:
         print("test " + " · ".join(f"{name} {options.number(scores[key])}" for name, key in _REPORTED if key in scores))
         print(f"saved {out} · {rate:,.0f} samples/s · {model.backend}, {options.count(threads, 'thread')}")
     return 0
+
+
+def _of_table(table: Table) -> dict[str, object]:
+    """What the JSON of a training says of its data."""
+    rows = {
+        "train": len(table.X),
+        "validation": 0 if table.X_val is None else len(table.X_val),
+        "test": len(table.X_test),
+    }
+    return {"target": table.schema.target, "classes": table.schema.classes, "rows": rows}
 
 
 def _model(table: Table, args: argparse.Namespace) -> fastnn.Sequential:
@@ -213,7 +216,7 @@ def _model(table: Table, args: argparse.Namespace) -> fastnn.Sequential:
     return model
 
 
-def _normalization(table: Table) -> Any:
+def _normalization(table: Table) -> layers.Normalization:
     """Standardises the numbers by the training rows, and leaves the zeros and ones of the texts as they are."""
     import numpy as np
 

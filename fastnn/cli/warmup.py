@@ -25,7 +25,7 @@ ROUNDS = 15
 ROUND_SECONDS = 0.02
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: options.Commands) -> None:
     """Add this subcommand to argparse's `commands`."""
     parser = commands.add_parser(
         "warmup", help=HELP, description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
-Array = np.ndarray[Any, Any]
+from .arrays import Array
 
-INTEGERS = {"float32": np.dtype(np.int32), "float64": np.dtype(np.int64)}
+Result = TypeVar("Result")
+
+INTEGERS: dict[str, npt.DTypeLike] = {"float32": np.dtype(np.int32), "float64": np.dtype(np.int64)}
 
 # What float32 drops of a float64, and its value halfway between two float32.
 _DROPPED = np.int64(2**29 - 1)
@@ -28,17 +31,17 @@ class NumpyAlgebra:
         dtype: "float32" or "float64", or anything np.dtype takes for them.
     """
 
-    def __init__(self, dtype: Any) -> None:
+    def __init__(self, dtype: npt.DTypeLike) -> None:
         self.dtype: str = np.dtype(dtype).name
         self._real = np.dtype(dtype)
-        self._integer: Any = INTEGERS[self.dtype]
+        self._integer = INTEGERS[self.dtype]
 
-    def apply(self, formula: Callable[..., Any], *values: Any) -> Any:
+    def apply(self, formula: Callable[..., Result], *values: npt.ArrayLike) -> Result:
         """`formula(self, *values)` with the values as arrays, without floating-point warnings."""
         with np.errstate(all="ignore"):
             return formula(self, *(self.value(v) for v in values))
 
-    def value(self, v: Any) -> Array:
+    def value(self, v: npt.ArrayLike) -> Array:
         """An array of the dtype, rounded once."""
         return np.asarray(v, dtype=self._real)
 
@@ -46,33 +49,33 @@ class NumpyAlgebra:
         """A 0-d array of the dtype."""
         return self.value(v)
 
-    def fma(self, a: Any, b: Any, c: Any) -> Array:
+    def fma(self, a: npt.ArrayLike, b: npt.ArrayLike, c: npt.ArrayLike) -> Array:
         """a * b + c, rounded once, for all arguments."""
         fused = fma_float32 if self.dtype == "float32" else fma_float64
         return fused(self.value(a), self.value(b), self.value(c))
 
-    def sqrt(self, a: Any) -> Array:
+    def sqrt(self, a: npt.ArrayLike) -> Array:
         """The square root; NaN below 0."""
         with np.errstate(all="ignore"):
             return np.asarray(np.sqrt(self.value(a)))
 
-    def abs(self, a: Any) -> Array:
+    def abs(self, a: npt.ArrayLike) -> Array:
         """The magnitude."""
         return np.asarray(np.abs(self.value(a)))
 
-    def copysign(self, magnitude: Any, sign: Any) -> Array:
+    def copysign(self, magnitude: npt.ArrayLike, sign: npt.ArrayLike) -> Array:
         """The magnitude of one with the sign of the other."""
         return np.asarray(np.copysign(self.value(magnitude), self.value(sign)))
 
-    def select(self, condition: Any, a: Any, b: Any) -> Array:
+    def select(self, condition: npt.ArrayLike, a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
         """a where the condition holds, else b."""
         return np.where(condition, self.value(a), self.value(b))
 
-    def to_bits(self, x: Any) -> Array:
+    def to_bits(self, x: npt.ArrayLike) -> Array:
         """The bit pattern as a signed integer."""
         return self.value(x).view(self._integer)
 
-    def from_bits(self, i: Any) -> Array:
+    def from_bits(self, i: npt.ArrayLike) -> Array:
         """The value with this bit pattern."""
         value: Array = np.asarray(i, dtype=self._integer).view(self._real)
         return value
@@ -137,12 +140,12 @@ def _fma_float64_rest(a: Array, b: Array, c: Array, product: Array) -> Array:
     result = product + c
     left = np.isfinite(a) & np.isfinite(b) & (a != 0.0) & (b != 0.0)
     # A product far below the last place of c, or a c that is not finite, while the product may have overflowed.
-    kept = left & (((np.abs(product) < 2.0**-900) & (np.abs(c) > 2.0**-800)) | ~np.isfinite(c))
-    result[kept] = c[kept]
+    unchanged = left & (((np.abs(product) < 2.0**-900) & (np.abs(c) > 2.0**-800)) | ~np.isfinite(c))
+    result[unchanged] = c[unchanged]
     # Nothing added: only the product rounds, and keeps its sign where it underflows to 0.
     alone = left & (c == 0.0)
     result[alone] = product[alone]
-    left &= ~(kept | alone)
+    left &= ~(unchanged | alone)
     if left.any():
         result[left] = [_fma_exact(*row) for row in zip(*(v[left].tolist() for v in (a, b, c)), strict=True)]
     return result

@@ -56,7 +56,7 @@ def numeric(value: Any, name: str) -> Array:
     return np.asarray(array)
 
 
-def _from_frame(value: Any, name: str) -> Any:
+def _from_frame(value: Any, name: str) -> Array:
     """A data frame or a series as an array; columns of different kinds are brought together, text is named."""
     array = np.asarray(value.to_numpy())
     if array.dtype.kind != "O":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar, overload
 
 from ..errors import ArgumentError, ArgumentTypeError, nearest
 
@@ -34,17 +34,20 @@ def names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+Config = dict[str, Any]  # what JSON can hold
+
+
 class Declaration:
     """Names and hyper-parameters without arrays; `fields` names the arguments of `__init__`, kept as attributes."""
 
     fields: ClassVar[tuple[str, ...]] = ()
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The arguments that make an equal object."""
         return {name: getattr(self, name) for name in self.fields}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
+    def from_config(cls, config: Mapping[str, object]) -> Self:
         """The object that `config` describes."""
         return cls(**config)
 
@@ -53,7 +56,18 @@ class Declaration:
         return f"{type(self).__name__}({arguments})"
 
 
-def serialize(declaration: Any) -> Any:
+Declared = TypeVar("Declared", bound=Declaration)
+
+
+@overload
+def serialize(declaration: Declaration) -> Config: ...
+
+
+@overload
+def serialize(declaration: str | None) -> str | None: ...
+
+
+def serialize(declaration: Declaration | str | None) -> Config | str | None:
     """A declaration as plain data: its class's name and its config."""
     if declaration is None or isinstance(declaration, str):
         return declaration
@@ -62,11 +76,11 @@ def serialize(declaration: Any) -> Any:
 
 def find(
     kind: str,
-    identifier: Any,
-    base: type,
-    known: Mapping[str, Any],
+    identifier: object,
+    base: type[Declared],
+    known: Mapping[str, Declared | type[Declared]],
     unsupported: Collection[str] = (),
-) -> Any:
+) -> Declared:
     """The object that a name, a config, a class or an object stands for.
 
     Args:
@@ -85,7 +99,7 @@ def find(
         return identifier()
     config: Mapping[str, Any] = {}
     if isinstance(identifier, Mapping) and set(identifier) >= {"class_name", "config"}:
-        identifier, config = identifier["class_name"], identifier["config"]
+        config, identifier = identifier["config"], identifier["class_name"]
         if not isinstance(config, Mapping):
             raise ArgumentTypeError(f"{kind}: its config is {_describe(config)}, expected a dict")
     listed = ", ".join(sorted(name for name in known if name.islower()))
@@ -101,10 +115,10 @@ def find(
         raise ArgumentError(f'{kind}: unknown name "{identifier}"{nearest(identifier, known)}')
     if not isinstance(found, type):
         return found
-    return found.from_config(config) if config else found()  # type: ignore[attr-defined]
+    return found.from_config(config) if config else found()
 
 
-def compiled(kind: str, found: Any, classes: Collection[type]) -> None:
+def compiled(kind: str, found: object, classes: Collection[type]) -> None:
     """Raises for an object of a class that somebody else wrote, which compiled steps would not call.
 
     Raises:
@@ -125,7 +139,7 @@ def absent(module: str, name: str, unsupported: Collection[str], known: Iterable
     return AttributeError(f"module {module!r} has no attribute {name!r}")
 
 
-def refuse(where: str, given: Mapping[str, Any], defaults: Mapping[str, Any], known: Collection[str]) -> None:
+def refuse(where: str, given: Mapping[str, object], defaults: Mapping[str, object], known: Collection[str]) -> None:
     """Raises for arguments that Keras has and fastnn lacks, unless they have their default, and for unknown ones."""
     for name, value in given.items():
         if name in defaults:
@@ -171,14 +185,14 @@ def whole(where: str, name: str, value: Any, low: int = 1) -> int:
     return int(result)
 
 
-def label(where: str, value: Any, default: str) -> str:
+def label(where: str, value: object, default: str) -> str:
     """`value` as a name, or the default where it is None or empty."""
     if value is not None and not isinstance(value, str):
         raise ArgumentTypeError(f"{where}: name is {_describe(value)}, expected a text")
     return value or default
 
 
-def flag(where: str, name: str, value: Any) -> bool:
+def flag(where: str, name: str, value: object) -> bool:
     """`value` as a bool, from a bool, 0 or 1.
 
     Raises:
@@ -199,6 +213,6 @@ def _range(low: float, high: float, ends: str) -> str:
     return f"in {ends[0]}{low:g}, {high:g}{ends[1]}"
 
 
-def _describe(value: Any) -> str:
+def _describe(value: object) -> str:
     text = repr(value)
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"

@@ -17,10 +17,11 @@ from .rowwise import ROW_WISE, VECTOR_GRADIENTS
 
 
 class Call(NamedTuple):
-    """An operation by its name, in which {} stands for that of the instruction's code, with the arguments of its row in
-    order: `arrays` by the names of `PLACES`, of which an operation with fewer takes the first; `scalars` by the names of
-    the instruction's constants, "inverse_outputs" (1 / width), INVERSE_ROWS, or "constants", which are all; or
-    numbers."""
+    """An operation by its name, in which {} stands for that of the instruction's code, with the arguments of its row.
+
+    `arrays` are names of `PLACES`, of which an operation with fewer takes the first. `scalars` are numbers, or names of
+    the instruction's constants, "inverse_outputs" (1 / width), INVERSE_ROWS, or "constants", which are all of them.
+    """
 
     operation: str
     arrays: str
@@ -46,10 +47,11 @@ class Instruction(NamedTuple):
     """One kind.
 
     `forward` is what it does in training, `inference` otherwise, where that differs. `forward_columns`,
-    `inference_columns` and `backward_columns` come before them and before `backward`: they read all rows of the batch, so that a team meets
-    before and after them and shares their columns; those of inference read what no step changes. `constants` are the
-    names of its numbers, `names` what its code chooses from. `own_gradient`: the gradient of its source may not lie
-    where that of its output does, which is read again. `overwritable`: no derivative reads its output.
+    `inference_columns` and `backward_columns` come before them and before `backward`: they read all rows of the batch,
+    so that a team meets before and after them and shares their columns; those of inference read what no step changes.
+    `constants` are the names of its numbers, `names` what its code chooses from. `own_gradient`: the gradient of its
+    source may not lie where that of its output does, which is read again. `overwritable`: no derivative reads its
+    output.
     """
 
     forward: Call

@@ -207,7 +207,7 @@ class Lowering:
     def row_wise(
         self, name: str, layer: str = "", vectors: tuple[ParameterSpec, ...] = (), constants: tuple[float, ...] = ()
     ) -> None:
-        """A layer of `rowwise.ROW_WISE`, with one spec for each of its vectors and a value for each of its constants."""
+        """A layer of `rowwise.ROW_WISE`, with a spec for each of its vectors and a value for each of its constants."""
         row, source, dst = ROW_WISE[name], self._at, self._buffer(self._width)
         offsets = [
             self._parameter(layer, vector, (self._width,), spec, VECTOR_GRADIENT_CODE[name, vector])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-import numpy.typing as npt
-
-Array = npt.NDArray[Any]
+from .arrays import Array
 
 
 class LayerOwner(Protocol):
@@ -31,7 +30,7 @@ class LayerOwner(Protocol):
     def parameters_of(self, layer: Any) -> list[Array]:
         """Views of the parameters of one layer."""
 
-    def assign(self, views: Sequence[Array], values: Sequence[Any], where: str) -> None:
+    def assign(self, views: Sequence[Array], values: Sequence[object], where: str) -> None:
         """Writes arrays into views, after checking all of them."""
 
     def engine(self) -> Any:
@@ -54,11 +53,11 @@ class CallbackModel(Protocol):
     def get_weights(self) -> list[Array]:
         """Copies of all parameters."""
 
-    def set_weights(self, weights: Sequence[Any]) -> None:
+    def set_weights(self, weights: Sequence[object]) -> None:
         """Sets all parameters."""
 
-    def save(self, filepath: Any, overwrite: bool = True) -> None:
+    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Writes the model to a file."""
 
-    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
+    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Writes what the model has learned to a file."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from . import arithmetic, random
+
+if TYPE_CHECKING:
+    from .algebra import NumpyAlgebra
+    from .arrays import Array
 
 # AS241's rational functions: numerator and denominator, constant first.
 _CENTRE = (
@@ -81,7 +85,7 @@ _TAIL = (
 _WITHIN_2 = 0.9544997361036416
 
 
-def _normal_quantile(o: Any, q: Any) -> Any:
+def _normal_quantile(o: NumpyAlgebra, q: Array) -> Array:
     """The x below which a standard normal number lies with probability 1/2 + q, for |q| < 1/2.
 
     Source: M. J. Wichura, "Algorithm AS 241: the percentage points of the normal distribution", Applied Statistics

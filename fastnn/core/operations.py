@@ -10,7 +10,7 @@ rounded once to the dtype.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -123,294 +123,146 @@ class Operation:
         )
 
 
-def _rows() -> list[Operation]:
-    rows: list[Operation] = []
-    scalars: tuple[str, ...]
+Place = tuple[Family, int]  # the family and the code of an operation
 
-    def add(
-        name: str,
-        signature: str,
-        flops: Callable[[Mapping[str, int]], int],
-        bound: float,
-        summary: str,
-        scalars: tuple[str, ...] = (),
-        family: Family | None = None,
-        code: int = 0,
-    ) -> None:
-        """A row; its family is the one of its name unless told."""
-        chosen = Family[name.upper()] if family is None else family
-        rows.append(Operation(name, chosen, code, signature, scalars, flops, bound, summary))
 
-    gemm = _elements("mnk", 2)
-    add("gemm_nn", "C_mn : A_mk B_kn", gemm, 4, "C = A B, chunks of 256 along k")
-    add("gemm_tn", "C_mn : A_km B_kn", gemm, 4, "C = A^T B: the gradient of weights, X^T dZ")
-    add("gemm_nt", "C_mn : A_mk B_nk", gemm, 4, "C = A B^T: the gradient of inputs, dZ W^T")
-    add("dense_forward", "Z_bo : X_bi W_io b_o", _elements("boi", 2), 4, "Z = X W + b")
-    add("bias_backward", "db_o : dZ_bo", _elements("bo", 1), 4, "db = sum of dZ over the batch")
+def _row(
+    name: str,
+    signature: str,
+    dims: str,
+    flops_per_element: int,
+    bound: float,
+    summary: str,
+    scalars: tuple[str, ...] = (),
+    place: Place | None = None,
+) -> Operation:
+    """A row of `flops_per_element` flops for each element of `dims`; without a place, its family has its name."""
 
+    def flops(d: Mapping[str, int]) -> int:
+        return flops_per_element * math.prod(d[letter] for letter in dims)
+
+    family, code = place or (Family[name.upper()], 0)
+    return Operation(name, family, code, signature, scalars, flops, bound, summary)
+
+
+def _products() -> Iterator[Operation]:
+    yield _row("gemm_nn", "C_mn : A_mk B_kn", "mnk", 2, 4, "C = A B, chunks of 256 along k")
+    yield _row("gemm_tn", "C_mn : A_km B_kn", "mnk", 2, 4, "C = A^T B: the gradient of weights, X^T dZ")
+    yield _row("gemm_nt", "C_mn : A_mk B_nk", "mnk", 2, 4, "C = A B^T: the gradient of inputs, dZ W^T")
+    yield _row("dense_forward", "Z_bo : X_bi W_io b_o", "boi", 2, 4, "Z = X W + b")
+    yield _row("bias_backward", "db_o : dZ_bo", "bo", 1, 4, "db = sum of dZ over the batch")
+
+
+def _activations() -> Iterator[Operation]:
     for name, activation in ACTIVATIONS.items():
         scalars, code = (activation.parameter or "unused",), ACTIVATION_CODE[name]
-        add(
-            f"{name}_forward",
-            "A_bo : Z_bo",
-            _elements("bo", 20),
-            4,
-            f"A = {name}(Z)",
-            scalars,
-            Family.ACTIVATION_FORWARD,
-            code,
-        )
+        place = Family.ACTIVATION_FORWARD, code
+        yield _row(f"{name}_forward", "A_bo : Z_bo", "bo", 20, 4, f"A = {name}(Z)", scalars, place)
         saved = "A" if activation.saved == "output" else "Z"
-        add(
-            f"{name}_backward",
-            f"dZ_bo : dA_bo {saved}_bo",
-            _elements("bo", 20),
-            4,
-            f"dZ = dA * {name}' from {saved}",
-            scalars,
-            Family.ACTIVATION_BACKWARD,
-            code,
-        )
+        summary, place = f"dZ = dA * {name}' from {saved}", (Family.ACTIVATION_BACKWARD, code)
+        yield _row(f"{name}_backward", f"dZ_bo : dA_bo {saved}_bo", "bo", 20, 4, summary, scalars, place)
+    yield _row("softmax_forward", "P_bc : Z_bc", "bc", 16, 4, "P = e^(Z - max) / sum, by rows")
+    summary = "dZ = P (dP - sum(dP P)), by rows: the full Jacobian"
+    yield _row("softmax_backward", "dZ_bc : dP_bc P_bc", "bc", 4, 4, summary)
 
-    add("softmax_forward", "P_bc : Z_bc", _elements("bc", 16), 4, "P = e^(Z - max) / sum, by rows")
-    add(
-        "softmax_backward",
-        "dZ_bc : dP_bc P_bc",
-        _elements("bc", 4),
-        4,
-        "dZ = P (dP - sum(dP P)), by rows: the full Jacobian",
-    )
 
+def _losses() -> Iterator[Operation]:
     for name, loss in LOSSES.items():
         scalars, code = (loss.parameter or "unused", "keep", "add"), LOSS_CODE[name]
-        add(
-            f"{name}_forward",
-            "l_b : A_bc Y_bc",
-            _elements("bc", 20),
-            6,
-            f"{name} of each row",
-            scalars,
-            Family.LOSS_FORWARD,
-            code,
-        )
-        add(
-            f"{name}_backward",
-            "dA_bc : A_bc Y_bc s_b",
-            _elements("bc", 20),
-            6,
-            f"gradient of {name} by A, times s by rows",
-            scalars,
-            Family.LOSS_BACKWARD,
-            code,
-        )
+        forward, backward = (Family.LOSS_FORWARD, code), (Family.LOSS_BACKWARD, code)
+        yield _row(f"{name}_forward", "l_b : A_bc Y_bc", "bc", 20, 6, f"{name} of each row", scalars, forward)
+        summary = f"gradient of {name} by A, times s by rows"
+        yield _row(f"{name}_backward", "dA_bc : A_bc Y_bc s_b", "bc", 20, 6, summary, scalars, backward)
+    scalars = ("unused", "keep", "add")
     for name in ROW_LOSSES:
-        scalars, code = ("unused", "keep", "add"), LOSS_CODE[name]
-        targets = "y_b" if name in SPARSE_LOSSES else "Y_bc"
+        y, code = "y_b" if name in SPARSE_LOSSES else "Y_bc", LOSS_CODE[name]
         if "softmax" in name:
-            add(
-                f"{name}_forward",
-                f"l_b P_bc : Z_bc {targets}",
-                _elements("bc", 24),
-                4,
-                "crossentropy from logits and its softmax",
-                scalars,
-                Family.CROSSENTROPY_FORWARD,
-                code,
-            )
-            add(
-                f"{name}_backward",
-                f"dZ_bc : P_bc {targets} s_b",
-                _elements("bc", 4),
-                4,
-                "dZ = (P sum(Y) - Y) s",
-                scalars,
-                Family.CROSSENTROPY_BACKWARD,
-                code,
-            )
+            forward, backward = (Family.CROSSENTROPY_FORWARD, code), (Family.CROSSENTROPY_BACKWARD, code)
+            summary = "crossentropy from logits and its softmax"
+            yield _row(f"{name}_forward", f"l_b P_bc : Z_bc {y}", "bc", 24, 4, summary, scalars, forward)
+            summary = "dZ = (P sum(Y) - Y) s"
+            yield _row(f"{name}_backward", f"dZ_bc : P_bc {y} s_b", "bc", 4, 4, summary, scalars, backward)
         else:
-            add(
-                f"{name}_forward",
-                f"l_b : A_bc {targets}",
-                _elements("bc", 24),
-                4,
-                "crossentropy of probabilities, renormalised and clipped",
-                scalars,
-                Family.LOSS_FORWARD,
-                code,
-            )
-            add(
-                f"{name}_backward",
-                f"dA_bc : A_bc {targets} s_b",
-                _elements("bc", 24),
-                6,
-                "its gradient by A, times s by rows",
-                scalars,
-                Family.LOSS_BACKWARD,
-                code,
-            )
+            forward, backward = (Family.LOSS_FORWARD, code), (Family.LOSS_BACKWARD, code)
+            summary = "crossentropy of probabilities, renormalised and clipped"
+            yield _row(f"{name}_forward", f"l_b : A_bc {y}", "bc", 24, 4, summary, scalars, forward)
+            summary = "its gradient by A, times s by rows"
+            yield _row(f"{name}_backward", f"dA_bc : A_bc {y} s_b", "bc", 24, 6, summary, scalars, backward)
 
+
+def _metrics() -> Iterator[Operation]:
     for name in ROW_METRICS:
-        targets = "y_b" if name == "sparse_categorical_accuracy" else "Y_bc"
-        rounding = 1 if name == "binary_accuracy" else 0  # the mean over the outputs is rounded
-        add(
-            name,
-            f"r_b : A_bc {targets}",
-            _elements("bc", 2),
-            rounding,
-            f"{name} of each row",
-            (),
-            Family.METRIC,
-            METRIC_CODE[name],
-        )
-    add(
-        "r2_sums",
-        "total_t* : A_bc Y_bc w_b",
-        _elements("bc", 8),
-        8,
-        "adds a row's share of sum w y, sum w y^2, sum w (y - a)^2 by output, then of sum w, in row order",
-    )
-    add("weighted_sum", "total_1* : l_b w_b", _elements("b", 2), 2, "total += w l, in row order, float64")
-    add("row_scale", "s_b : w_b", _elements("b", 1), 1, "s = w * factor", ("factor",))
-    add("sum_abs", "total_1* : w_p", _elements("p", 1), 8, "total += sum |w|: 16 lanes in blocks of 4096, float64")
-    add("sum_squares", "total_1* : w_p", _elements("p", 2), 8, "total += sum w^2, likewise")
-    add("penalty_backward", "g_p* : w_p", _elements("p", 4), 2, "g += two_l2 w + l1 sign(w)", ("l1", "two_l2"))
-    add("decay_step", "theta_p* :", _elements("p", 2), 1, "theta += factor theta", ("factor",))
+        y = "y_b" if name == "sparse_categorical_accuracy" else "Y_bc"
+        bound = 1 if name == "binary_accuracy" else 0  # the mean over the outputs is rounded
+        place = Family.METRIC, METRIC_CODE[name]
+        yield _row(name, f"r_b : A_bc {y}", "bc", 2, bound, f"{name} of each row", (), place)
+    summary = "adds a row's share of sum w y, sum w y^2, sum w (y - a)^2 by output, then of sum w, in row order"
+    yield _row("r2_sums", "total_t* : A_bc Y_bc w_b", "bc", 8, 8, summary)
+    yield _row("weighted_sum", "total_1* : l_b w_b", "b", 2, 2, "total += w l, in row order, float64")
+    yield _row("row_scale", "s_b : w_b", "b", 1, 1, "s = w * factor", ("factor",))
+
+
+def _steps() -> Iterator[Operation]:
+    yield _row("sum_abs", "total_1* : w_p", "p", 1, 8, "total += sum |w|: 16 lanes in blocks of 4096, float64")
+    yield _row("sum_squares", "total_1* : w_p", "p", 2, 8, "total += sum w^2, likewise")
+    yield _row("penalty_backward", "g_p* : w_p", "p", 4, 2, "g += two_l2 w + l1 sign(w)", ("l1", "two_l2"))
+    yield _row("decay_step", "theta_p* :", "p", 2, 1, "theta += factor theta", ("factor",))
     for name, optimizer in OPTIMIZERS.items():
         slots = " ".join(f"{letter}_p*" for letter, _ in zip("mvu", optimizer.slots, strict=False))
-        add(
-            f"{name}_step",
-            f"theta_p* {slots} : g_p",
-            _elements("p", 12),
-            4,
-            f"one {name} step",
-            optimizer.scalars,
-            Family.OPTIMIZER_STEP,
-            OPTIMIZER_CODE[name],
-        )
-    add(
-        "dropout",
-        "A_bo : Z_bo",
-        _elements("bo", 1),
-        1,
-        "A = keep ? Z / (1 - rate) : 0; its own backward",
-        ("rate", "seed", "step", "layer"),
-    )
-    add(
-        "affine",
-        "A_bo : Z_bo",
-        _elements("bo", 2),
-        1,
-        "A = scale Z + offset; its own backward with offset 0",
-        ("scale", "offset"),
-    )
-    add(
-        "batch_moments",
-        "mean_o var_o : Z_bo",
-        _elements("bo", 5),
-        8,
-        "mean and variance over the batch, in two passes",
-        ("inverse_b",),
-    )
-    add("moving_average", "m_o* : x_o", _elements("o", 3), 2, "m += rate (x - m)", ("rate",))
+        place = Family.OPTIMIZER_STEP, OPTIMIZER_CODE[name]
+        signature = f"theta_p* {slots} : g_p"
+        yield _row(f"{name}_step", signature, "p", 12, 4, f"one {name} step", optimizer.scalars, place)
+
+
+def _normalizations() -> Iterator[Operation]:
+    summary, scalars = "A = keep ? Z / (1 - rate) : 0; its own backward", ("rate", "seed", "step", "layer")
+    yield _row("dropout", "A_bo : Z_bo", "bo", 1, 1, summary, scalars)
+    summary = "A = scale Z + offset; its own backward with offset 0"
+    yield _row("affine", "A_bo : Z_bo", "bo", 2, 1, summary, ("scale", "offset"))
+    summary = "mean and variance over the batch, in two passes"
+    yield _row("batch_moments", "mean_o var_o : Z_bo", "bo", 5, 8, summary, ("inverse_b",))
+    yield _row("moving_average", "m_o* : x_o", "o", 3, 2, "m += rate (x - m)", ("rate",))
     for name, code in DEVIATION_CODE.items():
         floor = name == "inverse_deviation_floor"
-        add(
-            name,
-            "inv_o : var_o",
-            _elements("o", 3),
-            2,
-            "inv = 1 / max(sqrt(var), epsilon)" if floor else "inv = 1 / sqrt(var + epsilon)",
-            ("epsilon",),
-            Family.INVERSE_DEVIATION,
-            code,
-        )
-    add(
-        "standardize_forward",
-        "A_bo : Z_bo mean_o inv_o gamma_o beta_o",
-        _elements("bo", 4),
-        2,
-        "A = (Z - mean) inv gamma + beta",
-    )
-    add("standardize_backward", "dZ_bo : dA_bo inv_o gamma_o", _elements("bo", 2), 2, "dZ = dA inv gamma")
-    add(
-        "batch_norm_forward",
-        "A_bo N_bo : Z_bo mean_o inv_o gamma_o beta_o",
-        _elements("bo", 4),
-        2,
-        "N = (Z - mean) inv, A = N gamma + beta",
-    )
-    add("scale_backward", "dg_o : dA_bo N_bo", _elements("bo", 2), 4, "dg = sum of dA N over the batch")
-    add(
-        "batch_norm_backward",
-        "dZ_bo : dA_bo N_bo inv_o gamma_o db_o dg_o",
-        _elements("bo", 6),
-        3,
-        "dZ = inv gamma (dA - db / B - N dg / B)",
-        ("inverse_b",),
-    )
-    add(
-        "layer_norm_forward",
-        "A_bo N_bo inv_b : Z_bo gamma_o beta_o",
-        _elements("bo", 8),
-        3,
-        "N = (Z - mean) inv by rows, A = N gamma + beta",
-        ("epsilon", "inverse_o"),
-    )
-    add(
-        "layer_norm_backward",
-        "dZ_bo : dA_bo N_bo inv_b gamma_o",
-        _elements("bo", 10),
-        4,
-        "dZ = inv (g - mean of g - N mean of g N) by rows, g = dA gamma",
-        ("inverse_o",),
-    )
+        summary = "inv = 1 / max(sqrt(var), epsilon)" if floor else "inv = 1 / sqrt(var + epsilon)"
+        yield _row(name, "inv_o : var_o", "o", 3, 2, summary, ("epsilon",), (Family.INVERSE_DEVIATION, code))
+    signature = "A_bo : Z_bo mean_o inv_o gamma_o beta_o"
+    yield _row("standardize_forward", signature, "bo", 4, 2, "A = (Z - mean) inv gamma + beta")
+    yield _row("standardize_backward", "dZ_bo : dA_bo inv_o gamma_o", "bo", 2, 2, "dZ = dA inv gamma")
+    signature = "A_bo N_bo : Z_bo mean_o inv_o gamma_o beta_o"
+    yield _row("batch_norm_forward", signature, "bo", 4, 2, "N = (Z - mean) inv, A = N gamma + beta")
+    yield _row("scale_backward", "dg_o : dA_bo N_bo", "bo", 2, 4, "dg = sum of dA N over the batch")
+    signature, summary = "dZ_bo : dA_bo N_bo inv_o gamma_o db_o dg_o", "dZ = inv gamma (dA - db / B - N dg / B)"
+    yield _row("batch_norm_backward", signature, "bo", 6, 3, summary, ("inverse_b",))
+    signature, summary = "A_bo N_bo inv_b : Z_bo gamma_o beta_o", "N = (Z - mean) inv by rows, A = N gamma + beta"
+    yield _row("layer_norm_forward", signature, "bo", 8, 3, summary, ("epsilon", "inverse_o"))
+    signature = "dZ_bo : dA_bo N_bo inv_b gamma_o"
+    summary = "dZ = inv (g - mean of g - N mean of g N) by rows, g = dA gamma"
+    yield _row("layer_norm_backward", signature, "bo", 10, 4, summary, ("inverse_o",))
+
+
+def _row_wise() -> Iterator[Operation]:
     for name, layer in ROW_WISE.items():
-        vectors = "".join(f" {vector}_o" for vector in layer.vectors)
-        saved = "A" if layer.saved == "output" else "Z"
-        add(
-            f"{name}_forward",
-            f"A_bo : Z_bo{vectors}",
-            _elements("bo", 16),
-            6,
-            f"A = {name}(Z), by rows",
-            layer.constants,
-            Family.ROW_WISE_FORWARD,
-            ROW_WISE_CODE[name],
-        )
-        add(
-            f"{name}_backward",
-            f"dZ_bo : dA_bo {saved}_bo{vectors}",
-            _elements("bo", 16),
-            6,
-            f"dZ from dA and {saved}, by rows",
-            layer.constants,
-            Family.ROW_WISE_BACKWARD,
-            ROW_WISE_CODE[name],
-        )
+        code, vectors = ROW_WISE_CODE[name], "".join(f" {vector}_o" for vector in layer.vectors)
+        saved, constants = "A" if layer.saved == "output" else "Z", layer.constants
+        signature, place = f"A_bo : Z_bo{vectors}", (Family.ROW_WISE_FORWARD, code)
+        yield _row(f"{name}_forward", signature, "bo", 16, 6, f"A = {name}(Z), by rows", constants, place)
+        signature, place = f"dZ_bo : dA_bo {saved}_bo{vectors}", (Family.ROW_WISE_BACKWARD, code)
+        yield _row(f"{name}_backward", signature, "bo", 16, 6, f"dZ from dA and {saved}, by rows", constants, place)
         for vector in layer.vectors:
-            add(
-                f"{name}_{vector}_backward",
-                f"d{vector}_o : dA_bo {saved}_bo",
-                _elements("bo", 4),
-                4,
-                f"the gradient of {vector}: a sum over the batch",
-                (),
-                Family.VECTOR_BACKWARD,
-                VECTOR_GRADIENT_CODE[name, vector],
-            )
-    add("clip_value", "g_p* :", _elements("p", 2), 0, "g within -limit and limit", ("limit",))
-    add("gradient_scale", "g_p* :", _elements("p", 1), 1, "g *= factor", ("factor",))
-    return rows
+            signature, summary = f"d{vector}_o : dA_bo {saved}_bo", f"the gradient of {vector}: a sum over the batch"
+            place = Family.VECTOR_BACKWARD, VECTOR_GRADIENT_CODE[name, vector]
+            yield _row(f"{name}_{vector}_backward", signature, "bo", 4, 4, summary, (), place)
 
 
-def _elements(dims: str, per_element: int) -> Callable[[Mapping[str, int]], int]:
-    def flops(d: Mapping[str, int]) -> int:
-        return per_element * math.prod(d[letter] for letter in dims)
-
-    return flops
+def _clips() -> Iterator[Operation]:
+    yield _row("clip_value", "g_p* :", "p", 2, 0, "g within -limit and limit", ("limit",))
+    yield _row("gradient_scale", "g_p* :", "p", 1, 1, "g *= factor", ("factor",))
 
 
-OPERATIONS: dict[str, Operation] = {row.name: row for row in _rows()}
+_GROUPS = (_products, _activations, _losses, _metrics, _steps, _normalizations, _row_wise, _clips)
+
+OPERATIONS: dict[str, Operation] = {row.name: row for rows in _GROUPS for row in rows()}
 
 
 def table() -> str:

@@ -8,13 +8,14 @@ block (e >> 6 << 4) | (e & 15). Other backends compute the same words from `coun
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 UInt32 = npt.NDArray[np.uint32]
 UInt64 = npt.NDArray[np.uint64]
+Block = TypeVar("Block", int, npt.NDArray[np.int64])
 Words = tuple[UInt32, UInt32, UInt32, UInt32]
 
 ROUNDS = 10
@@ -41,7 +42,7 @@ def key(seed: int) -> tuple[int, int]:
     return seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF
 
 
-def counter(purpose: int, step: int, layer: int, block: Any) -> tuple[Any, Any, int, int]:
+def counter(purpose: int, step: int, layer: int, block: Block) -> tuple[Block, Block, int, int]:
     """The four counter words of a block of four 32-bit numbers.
 
     Math: c0 = block mod 2^32; c1 = layer mod 2^16 | (block >> 32 mod 2^16) << 16; c2 = step mod 2^32;
@@ -51,7 +52,7 @@ def counter(purpose: int, step: int, layer: int, block: Any) -> tuple[Any, Any, 
         purpose: a `Purpose`.
         step: the step or epoch, below 2^56.
         layer: the layer's index, below 2^16.
-        block: block number, below 2^48, an int or an int64 or uint64 array.
+        block: block number, below 2^48, an int or an int64 array.
 
     Returns:
         The words, each an int or an array as block is.
@@ -64,7 +65,7 @@ def counter(purpose: int, step: int, layer: int, block: Any) -> tuple[Any, Any, 
     )
 
 
-def philox4x32(counters: tuple[Any, Any, Any, Any], keys: tuple[int, int]) -> Words:
+def philox4x32(counters: tuple[object, object, object, object], keys: tuple[int, int]) -> Words:
     """Philox4x32 with 10 rounds.
 
     Args:
@@ -116,7 +117,7 @@ def bits64(seed: int, purpose: int, step: int, layer: int, n: int, start: int = 
 
 def uniform(
     seed: int, purpose: int, step: int, layer: int, n: int, dtype: npt.DTypeLike = "float64", start: int = 0
-) -> npt.NDArray[Any]:
+) -> npt.NDArray[np.float32] | npt.NDArray[np.float64]:
     """Uniform numbers in [0, 1): the top 53 of 64 bits in float64, the top 24 of 32 bits in float32.
 
     Args:

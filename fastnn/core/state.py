@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .arrays import Array
 from .plan import Counter, Parameter, Plan, Scalar
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
 
-def aligned(size: int, dtype: Any) -> npt.NDArray[Any]:
+def aligned(size: int, dtype: npt.DTypeLike) -> Array:
     """A zeroed vector whose first element lies on a cache line."""
     dtype = np.dtype(dtype)
     block = np.zeros(size * dtype.itemsize + ALIGNMENT, np.uint8)
@@ -21,7 +21,7 @@ def aligned(size: int, dtype: Any) -> npt.NDArray[Any]:
     return block[start : start + size * dtype.itemsize].view(dtype)
 
 
-def aligned_copy(vector: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def aligned_copy(vector: Array) -> Array:
     """A copy of a vector whose first element lies on a cache line."""
     copy = aligned(vector.size, vector.dtype)
     copy[:] = vector
@@ -49,7 +49,7 @@ class State:
             self.theta[constant.offset : constant.offset + constant.size] = constant.value
         self.gradient = aligned(size, plan.dtype)
         self.statistics = aligned(plan.layout.statistics_size, plan.dtype)
-        self.slots: tuple[npt.NDArray[Any], ...] = tuple(aligned(size, plan.dtype) for _ in range(plan.slots))
+        self.slots: tuple[Array, ...] = tuple(aligned(size, plan.dtype) for _ in range(plan.slots))
         self.scalars = np.zeros(Scalar.WIDTH, np.float64)
         self.counters = np.zeros(Counter.WIDTH, np.int64)
         self.counters[Counter.SEED] = seed
@@ -61,18 +61,18 @@ class State:
         self.rows = 0
         self.workspace = aligned(0, self.plan.dtype)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in vars(self).items() if name not in ("lock", "rows", "workspace")}
 
-    def __setstate__(self, kept: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         """A copy has aligned vectors, a lock and a workspace of its own."""
-        vars(self).update(kept)
+        vars(self).update(state)
         self.theta, self.gradient = aligned_copy(self.theta), aligned_copy(self.gradient)
         self.statistics = aligned_copy(self.statistics)
         self.slots = tuple(aligned_copy(slot) for slot in self.slots)
         self._start()
 
-    def view(self, parameter: Parameter) -> npt.NDArray[Any]:
+    def view(self, parameter: Parameter) -> Array:
         """The view of one parameter."""
         vector = self.theta if parameter.vector == "theta" else self.statistics
         return self.plan.layout.view(vector, parameter)

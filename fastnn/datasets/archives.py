@@ -7,17 +7,17 @@ import zipfile
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.arrays import Array
 from ..errors import FileError
 
 if TYPE_CHECKING:
     from gzip import GzipFile
 
-Array = NDArray[Any]
 
 _MOST_BYTES = 2**31
 _UBYTE = 8  # the IDX code of uint8
@@ -37,8 +37,8 @@ def names(path: Path) -> list[str]:
         raise _unreadable(path, error) from None
 
 
-def read_npz(path: Path, wanted: Iterable[str]) -> list[Array]:
-    """Those arrays of an .npz archive, in the order of `wanted`; no objects, which would have to be unpickled.
+def read_npz(path: Path, names: Iterable[str]) -> list[Array]:
+    """Those arrays of an .npz archive, in the order of `names`; no objects, which would have to be unpickled.
 
     Raises:
         FileError: no such file or archive, a damaged one, or too little memory.
@@ -46,7 +46,7 @@ def read_npz(path: Path, wanted: Iterable[str]) -> list[Array]:
     require_npz(path)
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = [file[name] for name in wanted]
+            arrays = [file[name] for name in names]
     except MemoryError as error:
         raise FileError(f"{path}: not enough memory: {error}") from None
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:

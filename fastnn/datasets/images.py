@@ -7,12 +7,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import config
+from ..core.arrays import Array
 from ..core.files import write_atomically
 from ..errors import FileError
 from . import archives
@@ -112,7 +113,7 @@ def _of_archive(path: Path) -> Sets:
     raise FileError(f"{path}: expected arrays {', '.join(KEYS[0])}; found {', '.join(sorted(there)) or 'nothing'}")
 
 
-def _sets(files: list[Path], arrays: list[NDArray[Any]]) -> Sets:
+def _sets(files: list[Path], arrays: list[Array]) -> Sets:
     """Both parts, checked; `files` are where the four arrays come from."""
     train, test = _part(files[:2], *arrays[:2]), _part(files[2:], *arrays[2:])
     if train[0].shape[1:] != test[0].shape[1:]:
@@ -120,7 +121,7 @@ def _sets(files: list[Path], arrays: list[NDArray[Any]]) -> Sets:
     return train, test
 
 
-def _part(files: list[Path], x: NDArray[Any], y: NDArray[Any]) -> tuple[Images, Labels]:
+def _part(files: list[Path], x: Array, y: Array) -> tuple[Images, Labels]:
     if x.dtype != np.uint8 or x.ndim != 3 or x.size == 0:
         raise FileError(f"{files[0]}: images are {x.dtype} {x.shape}, expected uint8 (n, rows, columns)")
     if y.dtype.kind not in "iu" or y.shape != (len(x),):

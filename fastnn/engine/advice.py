@@ -45,7 +45,7 @@ def not_probabilities(last: str, units: int | None, loss: Loss) -> str | None:
 
 
 def logits_unsaid(last: str, units: int | None, loss: Loss) -> str | None:
-    """Linear outputs are logits, and the loss must be told so."""
+    """Linear outputs are logits, and the loss must have from_logits=True."""
     if last != "linear" or not _crossentropy(loss) or _from_logits(loss):
         return None
     cure = "softmax" if _over_classes(loss) else "sigmoid"
@@ -104,12 +104,12 @@ def binary_on_logits(last: str, units: int | None, metrics: Sequence[Metric]) ->
 def advice(layers: Sequence[Layer], loss: Loss, metrics: Sequence[Metric]) -> list[str]:
     """What to warn of, one text for each rule that applies."""
     last, units = _last(layers)
-    found = [linear_twice(layers)]
+    texts = [linear_twice(layers)]
     if layers:
-        found += [rule(last, units, loss) for rule in RULES]
+        texts += [rule(last, units, loss) for rule in RULES]
     if _crossentropy(loss) and _from_logits(loss):
-        found.append(binary_on_logits(last, units, metrics))
-    return [text for text in found if text]
+        texts.append(binary_on_logits(last, units, metrics))
+    return [text for text in texts if text]
 
 
 def _last(layers: Sequence[Layer]) -> tuple[str, int | None]:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from .. import losses
-from ..core.arrays import numeric
+from ..core.arrays import Array, numeric
 from ..core.plan import Plan, largest
 from ..errors import ArgumentError, ArgumentTypeError
 
 if TYPE_CHECKING:
     from ..layers import Layer, Shape
 
-Array = npt.NDArray[Any]
 Scan = Callable[[Array], int]
 
 _SMALL = 4096  # elements
@@ -46,7 +44,7 @@ class Checks:
         self._largest = float(np.finfo(plan.dtype).max)
         self.where = f'{type(layers[0]).__name__} 0 "{layers[0].name}"' if layers else "Sequential"
 
-    def X(self, value: Any, name: str = "X", finite: bool = True) -> Array:
+    def X(self, value: object, name: str = "X", finite: bool = True) -> Array:
         """X as (n, features), a view where it can be one.
 
         Raises:
@@ -78,7 +76,7 @@ class Checks:
             raise ArgumentError(f"{text}; reshape it: {_code(name)}.reshape(-1, {', '.join(map(str, self.shape))})")
         raise ArgumentError(f"{text}; the model was built for {what}")
 
-    def _finite(self, array: Array, name: str, shape: Shape, given: Any) -> None:
+    def _finite(self, array: Array, name: str, shape: Shape, given: object) -> None:
         """Raises where a float array (n, I) holds NaN or infinity, or what is infinity in the model's dtype."""
         if array.size <= _SMALL and (np.abs(array) <= largest(array.dtype, self.dtype)).all():
             return  # cheaper than a call of compiled code
@@ -97,7 +95,7 @@ class Checks:
             raise ArgumentError(f"{name} is {value:g} at {place}, which does not fit {self.dtype}; scale it down")
         raise ArgumentError(f"{name} is {value} at {place}; remove such rows or fill them in first")
 
-    def y(self, value: Any, rows: int, name: str = "y", X_name: str = "X") -> Array:
+    def y(self, value: object, rows: int, name: str = "y", X_name: str = "X") -> Array:
         """y as (n, 1) class numbers or (n, outputs) targets, a view.
 
         Raises:
@@ -172,7 +170,7 @@ class Checks:
         raise ArgumentError(f"{text}; BinaryCrossentropy is for yes/no targets")
 
     def weights(
-        self, sample_weight: Any, class_weight: Any, y: Array, rows: int, name: str = "sample_weight"
+        self, sample_weight: object, class_weight: object, y: Array, rows: int, name: str = "sample_weight"
     ) -> Array | None:
         """The weight of each row, (n,) of the model's dtype, or None.
 
@@ -201,7 +199,7 @@ class Checks:
             warnings.warn(f"{name} is 0 in every row: nothing will be learned", UserWarning, stacklevel=4)
         return w
 
-    def _class_weights(self, class_weight: Any, y: Array) -> Array:
+    def _class_weights(self, class_weight: object, y: Array) -> Array:
         if not isinstance(class_weight, Mapping):
             raise ArgumentTypeError(f"class_weight is {class_weight!r}, expected a dict such as {{0: 1.0, 1: 5.0}}")
         labels = y[:, 0] if y.shape[1] == 1 else y.argmax(axis=1)
@@ -209,16 +207,16 @@ class Checks:
         w = np.ones(labels.size, self.dtype)
         for label, weight in class_weight.items():
             try:
-                weight, number = float(weight), int(label)
+                weight, class_number = float(weight), int(label)
             except (TypeError, ValueError, OverflowError):
                 raise ArgumentTypeError(f"class_weight[{label!r}] is {weight!r}, expected class: weight") from None
-            if number != label:
+            if class_number != label:
                 raise ArgumentError(f"class_weight has the class {label!r}, expected whole class numbers")
             if not math.isfinite(weight):
                 raise ArgumentError(f"class_weight[{label!r}] is {weight!r}, expected a finite weight")
             if abs(weight) > self._largest:
                 raise ArgumentError(f"class_weight[{label!r}] is {weight:g}, which does not fit {self.dtype}")
-            w[labels == number] = weight
+            w[labels == class_number] = weight
         return w
 
 

@@ -37,7 +37,7 @@ def to_json(model: TrainableModel, **kwargs: Any) -> str:
     return json.dumps({"class_name": "Sequential", "config": model.get_config()}, **kwargs)
 
 
-def model_from_json(cls: type[Model], text: Any, custom_objects: Any = None) -> Model:
+def model_from_json(cls: type[Model], text: object, custom_objects: object = None) -> Model:
     """A model of a text of `to_json`; see `models.model_from_json`."""
     refuse("model_from_json", {"custom_objects": custom_objects}, {"custom_objects": None}, ("json_string",))
     if not isinstance(text, str):
@@ -57,7 +57,7 @@ def model_from_json(cls: type[Model], text: Any, custom_objects: Any = None) -> 
 
 
 def clone_model(
-    cls: type[Model], model: Any, clone_function: Callable[[Layer], Layer] | None = None, **kwargs: Any
+    cls: type[Model], model: object, clone_function: Callable[[Layer], object] | None = None, **kwargs: object
 ) -> Model:
     """A model of equal layers with weights of its own; see `models.clone_model`."""
     defaults = {"input_tensors": None, "call_function": None, "recursive": False}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from .. import backends, losses, metrics, optimizers
+from ..backends.data import Sums
+from ..core.arrays import Array
 from ..core.lowering import Lowering
 from ..core.plan import SUM_COUNT, SUM_LOSS, Counter, MetricEntry, Plan, Scalar
 from ..core.state import State
@@ -23,13 +24,10 @@ if TYPE_CHECKING:
     from ..backends.protocol import Backend, Program
     from ..layers import Layer, Shape
 
-Array = npt.NDArray[Any]
-Sums = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class Recipe:
-    """What `compile` was told."""
+    """The arguments of `compile`, as objects."""
 
     optimizer: Optimizer
     loss: Loss | None
@@ -47,15 +45,21 @@ class Recipe:
         """What the logs call `all_metrics`: a second "mae" is "mae_1", a weighted one beside it "weighted_mae"."""
         seen: dict[str, int] = {}
         keys = []
-        for number, metric in enumerate(self.all_metrics):
-            weighted = number >= len(self.metrics) and metric.name in seen
+        for index, metric in enumerate(self.all_metrics):
+            weighted = index >= len(self.metrics) and metric.name in seen
             name = f"weighted_{metric.name}" if weighted else metric.name
             seen[name] = seen.get(name, 0) + 1
             keys.append(name if seen[name] == 1 else f"{name}_{seen[name] - 1}")
         return keys
 
 
-def recipe(optimizer: Any, loss: Any, given_metrics: Any, backend: Any, weighted_metrics: Any = None) -> Recipe:
+def recipe(
+    optimizer: object,
+    loss: object,
+    given_metrics: object,
+    backend: str | Backend | None,
+    weighted_metrics: object = None,
+) -> Recipe:
     """The objects that the arguments of `compile` stand for.
 
     Raises:
@@ -65,20 +69,20 @@ def recipe(optimizer: Any, loss: Any, given_metrics: Any, backend: Any, weighted
         raise ArgumentTypeError(
             "compile: loss is a dict, expected one loss; models of several outputs are not supported"
         )
-    found, weighted = _metrics("metrics", given_metrics), _metrics("weighted_metrics", weighted_metrics)
-    if loss is None and (found or weighted):
+    unweighted, weighted = _metrics("metrics", given_metrics), _metrics("weighted_metrics", weighted_metrics)
+    if loss is None and (unweighted or weighted):
         raise ArgumentError('compile: loss is missing, and metrics need one; give one such as loss="mse"')
     given_loss = None if loss is None else losses.get(loss)  # without one, the model can predict
     if given_loss is not None and given_loss.reduction != losses.MEAN:
         raise ArgumentError(f"compile: {given_loss!r}: a model trains on the mean over the batch; leave reduction out")
-    made = Recipe(optimizers.get(optimizer), given_loss, found, backends.get(backend), weighted)
+    made = Recipe(optimizers.get(optimizer), given_loss, unweighted, backends.get(backend), weighted)
     for name in (keys := made.keys):
         if keys.count(name) > 1 or name == "loss":
             raise ArgumentError(f'compile: two results are called "{name}"; give the metric another name')
     return made
 
 
-def _metrics(argument: str, given: Any) -> tuple[Metric, ...]:
+def _metrics(argument: str, given: object) -> tuple[Metric, ...]:
     if given is None:
         return ()
     if isinstance(given, Mapping) and "class_name" not in given:
@@ -91,7 +95,7 @@ def _metrics(argument: str, given: Any) -> tuple[Metric, ...]:
 class Scores:
     """Turns the sums of a program into logs."""
 
-    def __init__(self, plan: Plan, found: Sequence[Metric], keys: Sequence[str]) -> None:
+    def __init__(self, plan: Plan, metrics: Sequence[Metric], keys: Sequence[str]) -> None:
         self._names = ["loss", *keys]
         self._size = plan.sums
         slots = [
@@ -101,7 +105,7 @@ class Scores:
                 slice(int(row[MetricEntry.SLOT]), int(row[MetricEntry.SLOT] + row[MetricEntry.SLOTS])),
                 bool(row[MetricEntry.WEIGHTED]),
             )
-            for key, metric, row in zip(keys, found, plan.metrics, strict=True)
+            for key, metric, row in zip(keys, metrics, plan.metrics, strict=True)
         ]
         self._slots = sorted([("loss", None, slice(0), False), *slots], key=lambda slot: slot[0])
 
@@ -150,46 +154,46 @@ class Engine:
         self.checks.scan = self.find_nonfinite
 
     def find_nonfinite(self, X: Array) -> int:
-        """`Program.find_nonfinite`, of a program that is made for it if need be."""
+        """`Program.find_nonfinite`; makes the program if need be."""
         return self.program.find_nonfinite(X)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """A copy makes a program of its own, since programs hold addresses."""
         return vars(self) | {"ran": False, "_program": None}
 
 
-def lower(layers: Sequence[Layer], shape: Shape, dtype: str, told: Recipe | None = None) -> tuple[Plan, list[Metric]]:
+def lower(layers: Sequence[Layer], shape: Shape, dtype: str, recipe: Recipe | None = None) -> tuple[Plan, list[Metric]]:
     """The plan of layers for rows of `shape`, and the metrics with "accuracy" made definite."""
     builder = Lowering(dtype, int(np.prod(shape)))
     for layer in layers:
-        layer.lower(builder, told.optimizer.decays if told else lambda path: True)
+        layer.lower(builder, recipe.optimizer.decays if recipe else lambda path: True)
         builder.next_layer()
-    if told is None:
+    if recipe is None:
         return builder.finish(), []
-    if told.loss is None:
-        return builder.finish(optimizer=told.optimizer.spec()), []
-    sparse = isinstance(told.loss, losses.SparseCategoricalCrossentropy)
+    if recipe.loss is None:
+        return builder.finish(optimizer=recipe.optimizer.spec()), []
+    sparse = isinstance(recipe.loss, losses.SparseCategoricalCrossentropy)
     outputs = _outputs(layers, shape)
-    found = [metric.resolve(outputs, sparse) for metric in told.all_metrics]
-    for metric in found:
+    resolved = [metric.resolve(outputs, sparse) for metric in recipe.all_metrics]
+    for metric in resolved:
         if metric.sparse is not sparse:
-            raise ArgumentError(_other_targets(metric, told.loss, sparse, outputs))
-    unweighted = len(told.metrics)
-    specs = tuple(metric.spec()._replace(weighted=n >= unweighted) for n, metric in enumerate(found))
-    return builder.finish(told.loss.spec(), specs, told.optimizer.spec()), found
+            raise ArgumentError(_other_targets(metric, recipe.loss, sparse, outputs))
+    unweighted = len(recipe.metrics)
+    specs = tuple(metric.spec()._replace(weighted=n >= unweighted) for n, metric in enumerate(resolved))
+    return builder.finish(recipe.loss.spec(), specs, recipe.optimizer.spec()), resolved
 
 
-def engine(layers: Sequence[Layer], shape: Shape, dtype: str, seed: int, told: Recipe | None) -> Engine:
+def engine(layers: Sequence[Layer], shape: Shape, dtype: str, seed: int, recipe: Recipe | None) -> Engine:
     """A new engine; its weights are zeros."""
-    plan, found = lower(layers, shape, dtype, told)
+    plan, resolved = lower(layers, shape, dtype, recipe)
     state = State(plan, seed)
-    backend = told.backend if told else backends.get(None, dtype, plan.layout.size)
-    checks = Checks(layers, shape, plan, told.loss if told else None)
-    return Engine(plan, state, backend, checks, Scores(plan, found, told.keys if told else ()))
+    backend = recipe.backend if recipe else backends.get(None, dtype, plan.layout.size)
+    checks = Checks(layers, shape, plan, recipe.loss if recipe else None)
+    return Engine(plan, state, backend, checks, Scores(plan, resolved, recipe.keys if recipe else ()))
 
 
 def carry_over(old: Engine, new: Engine, optimizer: bool) -> None:
-    """Gives `new` the weights and the epochs of `old`, and the optimizer's state too where it is the same one."""
+    """Copies the weights and the epochs of `old` to `new`, and the optimizer's state too where it is the same one."""
     new.state.theta, new.state.statistics = old.state.theta, old.state.statistics
     new.state.counters[Counter.EPOCH] = old.state.counters[Counter.EPOCH]
     if optimizer and old.plan.slots == new.plan.slots:
@@ -198,9 +202,9 @@ def carry_over(old: Engine, new: Engine, optimizer: bool) -> None:
         new.state.scalars[Scalar.PRODUCTS :] = old.state.scalars[Scalar.PRODUCTS :]
 
 
-def float64_copy(layers: Sequence[Layer], old: Engine, told: Recipe, backend: Backend) -> Engine:
+def float64_copy(layers: Sequence[Layer], old: Engine, recipe: Recipe, backend: Backend) -> Engine:
     """An engine of the same layers, weights and counters, in float64 on `backend`."""
-    new = engine(layers, old.checks.shape, "float64", 0, replace(told, backend=backend))
+    new = engine(layers, old.checks.shape, "float64", 0, replace(recipe, backend=backend))
     for of_old, of_new in zip(old.plan.layout.parameters, new.plan.layout.parameters, strict=True):
         new.state.view(of_new)[...] = old.state.view(of_old)
     new.state.counters[:] = old.state.counters

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..callbacks import History
+from ..core.declaration import Config
 from ..core.model import CallbackModel, LayerOwner
 from ..layers import Layer
 from .compiling import Engine, Recipe
+
+if TYPE_CHECKING:
+    from ..backends.protocol import Backend
 
 
 class TrainableModel(LayerOwner, CallbackModel, Protocol):
@@ -18,9 +22,9 @@ class TrainableModel(LayerOwner, CallbackModel, Protocol):
     name: str
     seed: int
     history: History | None
-    metadata: dict[str, Any]
+    metadata: Config
 
-    def __init__(self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None) -> None:
+    def __init__(self, layers: Sequence[object] | None = None, trainable: bool = True, name: str | None = None) -> None:
         """A model of layers."""
 
     @property
@@ -33,26 +37,32 @@ class TrainableModel(LayerOwner, CallbackModel, Protocol):
 
     @property
     def recipe(self) -> Recipe | None:
-        """What `compile` was told."""
+        """The arguments of `compile`, or None before it."""
 
-    def add(self, layer: Any) -> None:
+    def add(self, layer: object) -> None:
         """Puts a layer, or first an `Input`, on top."""
 
-    def get_config(self) -> Mapping[str, Any]:
+    def get_config(self) -> Config:
         """Name, input shape and layers, without weights."""
 
     def compile(
-        self, optimizer: Any, loss: Any, metrics: Any, *, weighted_metrics: Any = None, backend: Any = "auto"
+        self,
+        optimizer: object,
+        loss: object,
+        metrics: object,
+        *,
+        weighted_metrics: object = None,
+        backend: str | Backend | None = "auto",
     ) -> None:
         """Says how to train."""
 
     def engine(self) -> Engine:
         """The plan and state, made when first needed."""
 
-    def trainable_engine(self, x: Any) -> Engine:
+    def trainable_engine(self, x: object) -> Engine:
         """The engine of a compiled model; one without an input shape takes that of x."""
 
-    def predicting_engine(self, x: Any) -> Engine:
+    def predicting_engine(self, x: object) -> Engine:
         """The engine; a model without an input shape takes that of x."""
 
     def undone_if_refused(self) -> AbstractContextManager[None]:

@@ -86,7 +86,7 @@ class Progress:
         self._live.update(text, refresh=True)
 
 
-def verbosity(where: str, verbose: Any) -> int:
+def verbosity(where: str, verbose: object) -> int:
     """0, 1 or 2 from the argument `verbose`: "auto" and 1 are live on a terminal and plain elsewhere.
 
     Raises:

@@ -8,13 +8,13 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from .. import backends, losses, metrics, optimizers
-from ..core.declaration import serialize
+from ..core.arrays import Array
+from ..core.declaration import Config, serialize
 from ..core.files import write_atomically
 from ..core.plan import Counter, OptimizerEntry, Parameter, Scalar
 from ..core.steps import OPTIMIZERS
@@ -25,7 +25,10 @@ from .compiling import Engine
 from .model import TrainableModel
 from .tensors import TensorFile
 
-Array = npt.NDArray[Any]
+if TYPE_CHECKING:
+    from ..backends.protocol import Backend
+
+
 Names = Sequence[Sequence[str]]  # of each parameter in the order of the layout: its layer's and its own
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -48,7 +51,7 @@ def save_weights(model: TrainableModel, filepath: str | os.PathLike[str], overwr
     _write(_free_path("save_weights", filepath, overwrite), model, {})
 
 
-def load(cls: type[Model], filepath: str | os.PathLike[str], compile: bool, backend: Any) -> Model:
+def load(cls: type[Model], filepath: str | os.PathLike[str], compile: bool, backend: str | Backend | None) -> Model:
     """A model of a file; see `models.load_model`."""
     path = _path("load_model", filepath)
     backends.get(backend)  # a name that cannot be is refused before the file is blamed
@@ -90,7 +93,7 @@ def load_weights(model: TrainableModel, filepath: str | os.PathLike[str]) -> Non
 # writing
 
 
-def _write(path: Path, model: TrainableModel, description: Mapping[str, Any]) -> None:
+def _write(path: Path, model: TrainableModel, description: Mapping[str, object]) -> None:
     engine = model.engine()
     known = {
         "parameters": [[p.layer, p.name] for p in engine.plan.layout.parameters],
@@ -105,19 +108,19 @@ def _write(path: Path, model: TrainableModel, description: Mapping[str, Any]) ->
         )
 
 
-def _compile_config(model: TrainableModel) -> dict[str, Any] | None:
-    told = model.recipe
-    if told is None:
+def _compile_config(model: TrainableModel) -> Config | None:
+    recipe = model.recipe
+    if recipe is None:
         return None
     return {
-        "optimizer": {**serialize(told.optimizer), "excluded": list(told.optimizer.excluded)},
-        "loss": serialize(told.loss),
-        "metrics": [serialize(metric) for metric in told.metrics],
-        "weighted_metrics": [serialize(metric) for metric in told.weighted_metrics],
+        "optimizer": {**serialize(recipe.optimizer), "excluded": list(recipe.optimizer.excluded)},
+        "loss": serialize(recipe.loss),
+        "metrics": [serialize(metric) for metric in recipe.metrics],
+        "weighted_metrics": [serialize(metric) for metric in recipe.weighted_metrics],
     }
 
 
-def _checked_metadata(metadata: Any) -> dict[str, Any]:
+def _checked_metadata(metadata: object) -> Config:
     if not isinstance(metadata, dict):
         raise ArgumentTypeError(f"save: model.metadata is {metadata!r}, expected a dict")
     for key, value in metadata.items():
@@ -135,7 +138,7 @@ def _checked_metadata(metadata: Any) -> dict[str, Any]:
 # reading
 
 
-def _built(cls: type[Model], file: TensorFile, backend: Any) -> Model:
+def _built(cls: type[Model], file: TensorFile, backend: str | Backend | None) -> Model:
     """The model of a file, compiled where a backend is given; nothing of its size exists before its tensors match."""
     description = file.description
     model = model_from_config(cls, description["model"]["config"])
@@ -146,12 +149,14 @@ def _built(cls: type[Model], file: TensorFile, backend: Any) -> Model:
     plan, _ = compiling.lower(model.layers, shape, model.dtype)  # shapes without arrays
     for p in plan.layout.parameters:
         file.require(f"weights/{p.layer}/{p.name}", p.shape, np.dtype(model.dtype))
-    told = description["compile"]
-    if told is not None and backend is not None:
-        optimizer = optimizers.get({key: told["optimizer"][key] for key in ("class_name", "config")})
-        optimizer.exclude_from_weight_decay(var_names=told["optimizer"]["excluded"])
-        loss = None if told["loss"] is None else losses.get(told["loss"])
-        of_rows, weighted = ([metrics.get(m) for m in told.get(key, ())] for key in ("metrics", "weighted_metrics"))
+    arguments = description["compile"]
+    if arguments is not None and backend is not None:
+        optimizer = optimizers.get({key: arguments["optimizer"][key] for key in ("class_name", "config")})
+        optimizer.exclude_from_weight_decay(var_names=arguments["optimizer"]["excluded"])
+        loss = None if arguments["loss"] is None else losses.get(arguments["loss"])
+        of_rows, weighted = (
+            [metrics.get(m) for m in arguments.get(key, ())] for key in ("metrics", "weighted_metrics")
+        )
         model.compile(optimizer, loss, of_rows, weighted_metrics=weighted, backend=backend)
     return model
 
@@ -184,20 +189,20 @@ def _matched(file: TensorFile, wanted: Sequence[Parameter]) -> Names:
 
 def _same_optimizer(model: TrainableModel, file: TensorFile) -> bool:
     """Whether a file has the state of the kind of optimizer that the model is compiled with."""
-    kept, here = file.description.get("optimizer"), _optimizer(model)
-    if kept is None or here is None:
+    saved, here = file.description.get("optimizer"), _optimizer(model)
+    if saved is None or here is None:
         return False
-    if kept != here:
+    if saved != here:
         warnings.warn(
-            f"{file.path}: its optimizer is {kept}, the model is compiled with {here}; the weights alone are read",
+            f"{file.path}: its optimizer is {saved}, the model is compiled with {here}; the weights alone are read",
             stacklevel=4,
         )
-    return bool(kept == here)
+    return bool(saved == here)
 
 
 def _fill(file: TensorFile, views: Mapping[str, Array]) -> None:
     """Reads tensors into views: all of them, or none where one is wrong. Each is read twice, so that never more than
-    one of them is held beside the views.
+    one of them is in memory beside the views.
 
     Raises:
         FileError: a tensor is missing, has another shape or dtype, or holds what it cannot hold.
@@ -205,24 +210,24 @@ def _fill(file: TensorFile, views: Mapping[str, Array]) -> None:
     with np.errstate(over="ignore"):
         for name, view in views.items():
             file.require(name, view.shape, *(STATE.get(name) or FLOATS))
-            found = file.read(name).astype(view.dtype, copy=False)
-            if name.startswith("weights/") and not np.isfinite(found).all():
+            array = file.read(name).astype(view.dtype, copy=False)
+            if name.startswith("weights/") and not np.isfinite(array).all():
                 raise FileError(f'{file.path}: the tensor "{name}" holds numbers that are not finite in {view.dtype}')
-            _check_state(file, name, found)
+            _check_state(file, name, array)
         for name, view in views.items():
             view[...] = file.read(name)
 
 
-def _check_state(file: TensorFile, name: str, found: Array) -> None:
+def _check_state(file: TensorFile, name: str, array: Array) -> None:
     wrong = False
     if name == "optimizer/scalars":
-        products = found[Scalar.PRODUCTS :]
+        products = array[Scalar.PRODUCTS :]
         of_range = (products >= 0.0).all() and (products <= 1.0).all()
-        wrong = not (0.0 <= found[Scalar.LEARNING_RATE] < math.inf and of_range)
+        wrong = not (0.0 <= array[Scalar.LEARNING_RATE] < math.inf and of_range)
     elif name == "state/counters":
-        wrong = bool((found < 0).any())
+        wrong = bool((array < 0).any())
     if wrong:
-        raise FileError(f'{file.path}: the tensor "{name}" is {found.tolist()}')
+        raise FileError(f'{file.path}: the tensor "{name}" is {array.tolist()}')
 
 
 # both
@@ -249,13 +254,13 @@ def _views(engine: Engine, compiled: bool, names: Names | None = None) -> dict[s
     return views
 
 
-def _path(where: str, filepath: Any) -> Path:
+def _path(where: str, filepath: object) -> Path:
     if not isinstance(filepath, str | os.PathLike) or "\0" in str(filepath):
         raise ArgumentTypeError(f"{where}: filepath is {filepath!r}, expected the path of a file")
     return Path(filepath)
 
 
-def _free_path(where: str, filepath: Any, overwrite: bool) -> Path:
+def _free_path(where: str, filepath: object, overwrite: bool) -> Path:
     path = _path(where, filepath)
     if not overwrite and path.exists():
         raise ArgumentError(f"{where}: {path} is there already; give another name, or overwrite=True")

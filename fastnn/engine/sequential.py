@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from .. import backends
 from ..backends.data import Data
-from ..core.declaration import refuse
+from ..core.arrays import Array
+from ..core.declaration import Config, refuse
 from ..core.plan import Counter
 from ..errors import ArgumentError, ModelAdvice
 from . import cloning, compiling, saving, summaries, training
 from .compiling import Recipe
+from .requests import FitRequest, Request, rows_of
 from .stack import Stack
 
 if TYPE_CHECKING:
+    from ..backends.protocol import Backend
     from ..callbacks import History
     from ..losses import Loss
     from ..metrics import Metric
     from ..optimizers import Optimizer
     from .compiling import Engine
-
-Array = npt.NDArray[Any]
 
 
 class Sequential(Stack):
@@ -45,25 +45,25 @@ class Sequential(Stack):
         ArgumentError: layers that do not fit. ArgumentTypeError: what is not a layer.
     """
 
-    def __init__(self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None) -> None:
+    def __init__(self, layers: Sequence[object] | None = None, trainable: bool = True, name: str | None = None) -> None:
         super().__init__(layers, trainable, name)
         self.stop_training = False
         self.history: History | None = None
-        self.metadata: dict[str, Any] = {}
+        self.metadata: Config = {}
 
     # compiling
 
     def compile(
         self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        metrics: Any = None,
+        optimizer: object = "rmsprop",
+        loss: object = None,
+        metrics: object = None,
         *,
-        weighted_metrics: Any = None,
-        backend: Any = "auto",
+        weighted_metrics: object = None,
+        backend: str | Backend | None = "auto",
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
-        jit_compile: Any = "auto",
+        jit_compile: object = "auto",
         **kwargs: Any,
     ) -> None:
         """Says how to train; weights stay as they are.
@@ -144,22 +144,22 @@ class Sequential(Stack):
 
     def fit(
         self,
-        x: Any = None,
-        y: Any = None,
+        x: object = None,
+        y: object = None,
         batch_size: int | None = None,
         epochs: int = 1,
-        verbose: Any = "auto",
-        callbacks: Any = None,
+        verbose: object = "auto",
+        callbacks: object = None,
         validation_split: float = 0.0,
-        validation_data: Any = None,
-        shuffle: Any = True,
-        class_weight: Any = None,
-        sample_weight: Any = None,
+        validation_data: object = None,
+        shuffle: object = True,
+        class_weight: object = None,
+        sample_weight: object = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
-        validation_freq: Any = 1,
+        validation_freq: object = 1,
         **kwargs: Any,
     ) -> History:
         """Trains for `epochs - initial_epoch` epochs.
@@ -188,35 +188,36 @@ class Sequential(Stack):
         if kwargs:
             known = ("batch_size", "epochs", "verbose", "callbacks", "validation_split", "sample_weight")
             refuse("fit", kwargs, {}, known)
-        return training.fit(
-            self,
+        request = FitRequest(
+            "fit",
             x,
             y,
-            batch_size,
-            epochs,
-            verbose,
-            callbacks,
-            validation_split,
-            validation_data,
-            shuffle,
-            class_weight,
-            sample_weight,
-            initial_epoch,
-            steps_per_epoch,
-            validation_steps,
-            validation_batch_size,
-            validation_freq,
+            batch_size=batch_size,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=callbacks,
+            validation_split=validation_split,
+            validation_data=validation_data,
+            shuffle=shuffle,
+            class_weight=class_weight,
+            sample_weight=sample_weight,
+            initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps,
+            validation_batch_size=validation_batch_size,
+            validation_freq=validation_freq,
         )
+        return training.fit(self, request)
 
     def evaluate(
         self,
-        x: Any = None,
-        y: Any = None,
+        x: object = None,
+        y: object = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
-        sample_weight: Any = None,
+        verbose: object = "auto",
+        sample_weight: object = None,
         steps: int | None = None,
-        callbacks: Any = None,
+        callbacks: object = None,
         return_dict: bool = False,
         **kwargs: Any,
     ) -> Any:
@@ -235,16 +236,16 @@ class Sequential(Stack):
         """
         if kwargs:
             refuse("evaluate", kwargs, {}, ("batch_size", "verbose", "sample_weight"))
-        logs = training.evaluate(self, x, y, batch_size, verbose, sample_weight, steps, callbacks)
+        logs = training.evaluate(self, Request("evaluate", x, y, batch_size, verbose, callbacks, sample_weight, steps))
         return _result(self.engine(), logs, return_dict)
 
     def predict(
         self,
-        x: Any,
+        x: object,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: object = "auto",
         steps: int | None = None,
-        callbacks: Any = None,
+        callbacks: object = None,
         **kwargs: Any,
     ) -> Array:
         """Predictions, the same for a row whatever rows are beside it.
@@ -261,9 +262,9 @@ class Sequential(Stack):
         """
         if kwargs:
             refuse("predict", kwargs, {}, ("batch_size", "verbose", "callbacks"))
-        return training.predict(self, x, batch_size, verbose, steps, callbacks)
+        return training.predict(self, Request("predict", x, None, batch_size, verbose, callbacks, steps=steps))
 
-    def predict_on_batch(self, x: Any) -> Array:
+    def predict_on_batch(self, x: object) -> Array:
         """Predictions (n, O) of the rows of x (n, I), without progress and callbacks."""
         engine = self._engine or self.predicting_engine(x)
         X = engine.checks.X(x, finite=False)
@@ -271,13 +272,18 @@ class Sequential(Stack):
         engine.program.forward(X, out)
         return out
 
-    def __call__(self, x: Any, training: bool = False) -> Array:
+    def __call__(self, x: object, training: bool = False) -> Array:
         """`predict_on_batch(x)`."""
         refuse("Sequential", {"training": training}, {"training": False}, ("x",))
         return self.predict_on_batch(x)
 
     def train_on_batch(
-        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
+        self,
+        x: object,
+        y: object = None,
+        sample_weight: object = None,
+        class_weight: object = None,
+        return_dict: bool = False,
     ) -> Any:
         """One step on all rows of x; the results are of this batch, before the step.
 
@@ -292,14 +298,18 @@ class Sequential(Stack):
         """
         return self._on_batch(x, y, sample_weight, class_weight, return_dict, train=True)
 
-    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+    def test_on_batch(
+        self, x: object, y: object = None, sample_weight: object = None, return_dict: bool = False
+    ) -> Any:
         """The loss and metrics of one batch in inference mode; see `train_on_batch`."""
         return self._on_batch(x, y, sample_weight, None, return_dict, train=False)
 
-    def _on_batch(self, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool, train: bool) -> Any:
+    def _on_batch(
+        self, x: object, y: object, sample_weight: object, class_weight: object, return_dict: bool, train: bool
+    ) -> Any:
         with self.undone_if_refused():
             engine = self.trainable_engine(x)
-            rows = training.rows_of(engine, x, y, sample_weight, class_weight)
+            rows = rows_of(engine, x, y, sample_weight, class_weight)
         sums = engine.scores.sums()
         data = Data(rows.X, rows.y, rows.w, None, rows.X.shape[0])
         if train:
@@ -312,7 +322,7 @@ class Sequential(Stack):
 
     # files and texts
 
-    def summary(self, print_fn: Callable[[str], Any] | None = None, **kwargs: Any) -> None:
+    def summary(self, print_fn: Callable[[str], object] | None = None, **kwargs: Any) -> None:
         """Prints the layers, their output shapes and parameters.
 
         Args:
@@ -322,7 +332,7 @@ class Sequential(Stack):
         refuse("summary", kwargs, defaults | {"layer_range": None}, ("print_fn",))
         (print_fn or print)(summaries.text(self.name, self._layers, self._shapes))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Name, input shape and layers, without weights."""
         return {
             "name": self.name,
@@ -332,12 +342,12 @@ class Sequential(Stack):
         }
 
     @classmethod
-    def from_config(cls, config: Any) -> Sequential:
+    def from_config(cls, config: Mapping[str, Any]) -> Sequential:
         """A model of the layers of `get_config()`, with new weights."""
         return cloning.model_from_config(cls, config)
 
     def to_json(self, **kwargs: Any) -> str:
-        """The architecture as JSON, for `models.model_from_json`; weights and what `compile` was told are not in it.
+        """The architecture as JSON, for `models.model_from_json`; weights and the arguments of `compile` are not in it.
 
         Args:
             kwargs: of `json.dumps`, such as indent=2.
@@ -347,8 +357,8 @@ class Sequential(Stack):
     def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, **kwargs: Any) -> None:
         """Writes the model to a safetensors file, all or nothing, whatever happens meanwhile.
 
-        In it are weights, architecture, what `compile` was told, the optimizer's state, counters, seed and `metadata`:
-        a training goes on from it as if it had never stopped, to the bit.
+        In it are weights, architecture, arguments of `compile`, the optimizer's state, counters, seed and `metadata`: a
+        training goes on from it as if it had never stopped, to the bit.
 
         Args:
             filepath: the file; its name may end in anything.
@@ -392,7 +402,7 @@ class Sequential(Stack):
         saving.load_weights(self, filepath)
 
 
-def _result(engine: Engine, logs: dict[str, float], return_dict: bool) -> Any:
+def _result(engine: Engine, logs: dict[str, float], return_dict: bool) -> float | list[float] | dict[str, float]:
     if return_dict:
         return logs
     return engine.scores.ordered(logs) if len(logs) > 1 else logs["loss"]

@@ -7,7 +7,8 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -37,15 +38,15 @@ class Pace:
 
 
 class Interrupts:
-    """Holds Ctrl-C back while a slice runs, so that the model stays at the last finished step.
+    """Defers Ctrl-C while a slice runs, so that the model stays at the last finished step.
 
-    Only in the main thread, where Python delivers it; a second Ctrl-C is not held back.
+    Only in the main thread, where Python delivers it; a second Ctrl-C is not deferred.
     """
 
     def __init__(self) -> None:
-        self._held = False
-        self._pending: Any = None
-        self._previous: Any = None
+        self._deferred = False
+        self._pending: tuple[int, FrameType | None] | None = None
+        self._previous: Callable[[int, FrameType | None], object] | None = None
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
@@ -55,26 +56,27 @@ class Interrupts:
                 signal.signal(signal.SIGINT, self._handle)
         return self
 
-    def __exit__(self, *exception: Any) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._previous is not None:
             signal.signal(signal.SIGINT, self._previous)
 
-    def _handle(self, number: int, frame: Any) -> None:
-        if self._held and self._pending is None:
-            self._pending = (number, frame)
+    def _handle(self, signum: int, frame: FrameType | None) -> None:
+        assert self._previous is not None  # or Python would not call this
+        if self._deferred and self._pending is None:
+            self._pending = (signum, frame)
         else:
-            self._previous(number, frame)
+            self._previous(signum, frame)
 
-    def run(self, held: bool, work: Callable[[], int]) -> int:
-        """The result of `work`; a Ctrl-C during it takes effect after it."""
-        self._held = held
+    def run(self, deferred: bool, work: Callable[[], int]) -> int:
+        """The result of `work`; where `deferred`, a Ctrl-C during it takes effect after it."""
+        self._deferred = deferred
         try:
             result = work()
         finally:
-            self._held = False
+            self._deferred = False
         if self._pending is not None:
             pending, self._pending = self._pending, None
-            self._previous(*pending)
+            self._handle(*pending)
         return result
 
 
@@ -82,8 +84,8 @@ class Steps:
     """Runs the steps of a training.
 
     Args:
-        engine: what runs them. optimizer: gives their learning rates where it has a schedule.
-        hooks: told of each step where one of them looks at batches; a slice is one step then.
+        engine: what runs them. optimizer: computes their learning rates where it has a schedule.
+        hooks: called at each step where one of them looks at batches; a slice is one step then.
         interrupts: entered already.
     """
 
@@ -94,7 +96,7 @@ class Steps:
         self._pace = Pace()
 
     def epoch(self, data: Data, sums: npt.NDArray[np.float64]) -> Iterator[int]:
-        """Runs an epoch, adds to `sums`, and gives the number of finished steps after each slice."""
+        """Runs an epoch, adds to `sums`, and yields the number of finished steps after each slice."""
         engine, hooks = self._engine, self._hooks
         program, counters, stop = engine.program, engine.state.counters, bool(self._watchers)
         interpreted = type(program).run_steps is Program.run_steps

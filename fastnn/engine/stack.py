@@ -5,20 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
-
-import numpy.typing as npt
 
 from .. import config
-from ..core.arrays import numeric
+from ..core.arrays import Array, numeric
 from ..core.declaration import flag, label
 from ..core.plan import Counter
 from ..errors import ArgumentError, ArgumentTypeError, FastnnError, NotBuiltError
 from ..layers import Input, Layer, Shape
 from . import compiling
 from .compiling import Engine, Recipe
-
-Array = npt.NDArray[Any]
 
 _UNCHANGED: AbstractContextManager[None] = nullcontext()
 
@@ -34,7 +29,7 @@ class Stack:
         ArgumentError: layers that do not fit. ArgumentTypeError: what is not a layer.
     """
 
-    def __init__(self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None) -> None:
+    def __init__(self, layers: Sequence[object] | None = None, trainable: bool = True, name: str | None = None) -> None:
         self._trainable = flag("Sequential", "trainable", trainable)
         self.name = label("Sequential", name, "sequential")
         self._layers: list[Layer] = []
@@ -47,7 +42,7 @@ class Stack:
         for layer in layers or ():
             self.add(layer)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(state)
         if self._recipe is not None and self._engine is not None:
             self._recipe.optimizer.bind(self._engine.state)
@@ -59,7 +54,7 @@ class Stack:
         """The layers in order, each a view of its part of the weights."""
         return list(self._layers)
 
-    def add(self, layer: Any) -> None:
+    def add(self, layer: object) -> None:
         """Puts a layer on top; a compiled model must be compiled again.
 
         Raises:
@@ -78,7 +73,7 @@ class Stack:
             raise ArgumentTypeError(
                 f"Sequential: {type(layer).__name__} is not a layer of fastnn.layers, and only those run compiled"
             )
-        if layer._model is not None:
+        if layer.bound:
             raise ArgumentError(f'Sequential: the layer "{layer.name}" is part of a model already; make a new one')
         name = self._free_name(layer)
         shapes = list(self._shapes)
@@ -87,7 +82,7 @@ class Stack:
         if shapes:
             shapes.append(layer.output_shape(shapes[-1], f'{type(layer).__name__} {len(self._layers)} "{name}"'))
         self._same_dtype(layer)
-        layer.name, layer._model = name, self
+        layer.bind(self, name)
         self._replace([*self._layers, layer], shapes)
 
     def pop(self) -> Layer:
@@ -100,7 +95,7 @@ class Stack:
             raise ArgumentError("Sequential.pop: there are no layers")
         layer = self._layers[-1]
         self._replace(self._layers[:-1], self._shapes[:-1] if len(self._shapes) > 1 else self._shapes)
-        layer._model = None
+        layer.release()
         return layer
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
@@ -123,17 +118,17 @@ class Stack:
         taken = {other.name for other in self._layers}
         if layer.named and layer.name in taken:
             raise ArgumentError(f'Sequential: there are two layers "{layer.name}"; names are unique in a model')
-        name, number = layer.name, 0
+        name, suffix = layer.name, 0
         while name in taken:
-            number += 1
-            name = f"{layer.name}_{number}"
+            suffix += 1
+            name = f"{layer.name}_{suffix}"
         return name
 
     def _same_dtype(self, layer: Layer) -> None:
-        if not layer.parameters((1,)):
+        if not layer.parameters():
             return
         for other in self._layers:
-            if other.parameters((1,)) and other.dtype != layer.dtype:
+            if other.parameters() and other.dtype != layer.dtype:
                 raise ArgumentError(
                     f'Sequential: "{other.name}" is {other.dtype} and "{layer.name}" is {layer.dtype}; '
                     "a model has one dtype"
@@ -141,12 +136,12 @@ class Stack:
 
     def _replace(self, layers: list[Layer], shapes: list[Shape]) -> None:
         """Another stack of layers; those that stay keep their weights."""
-        old, kept = self._engine, {}
-        if old is not None:
-            kept = {layer: self.parameters_of(layer) for layer in layers if layer in self._layers}
+        values = {}
+        if self._engine is not None:
+            values = {layer: self.parameters_of(layer) for layer in layers if layer in self._layers}
         self._layers, self._shapes, self._recipe, self._engine = layers, shapes, None, None
-        for layer, values in kept.items():
-            for view, value in zip(self.parameters_of(layer), values, strict=True):
+        for layer, old in values.items():
+            for view, value in zip(self.parameters_of(layer), old, strict=True):
                 view[...] = value
 
     # building
@@ -159,10 +154,9 @@ class Stack:
     @property
     def dtype(self) -> str:
         """ "float32" or "float64": that of the layers with weights."""
-        found = [layer.dtype for layer in self._layers if layer.parameters((1,))] or [
-            layer.dtype for layer in self._layers
-        ]
-        return found[0] if found else config.floatx()
+        dtypes = [layer.dtype for layer in self._layers if layer.parameters()]
+        dtypes += [layer.dtype for layer in self._layers]
+        return dtypes[0] if dtypes else config.floatx()
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:
@@ -180,7 +174,7 @@ class Stack:
         """The shape of one row that goes into a layer of a built model."""
         return self._shapes[self._layers.index(layer)]
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: object = None) -> None:
         """Fixes the input shape.
 
         Args:
@@ -242,7 +236,7 @@ class Stack:
 
     @property
     def recipe(self) -> Recipe | None:
-        """What `compile` was told."""
+        """The arguments of `compile`, or None before it."""
         return self._recipe
 
     def _new_engine(self, recipe: Recipe | None) -> Engine:
@@ -251,11 +245,11 @@ class Stack:
     def _initialize(self, engine: Engine) -> None:
         layout = iter(engine.plan.layout.parameters)
         for index, layer in enumerate(self._layers):
-            for number, weight in enumerate(layer.parameters(self._shapes[index])):
+            for number, weight in enumerate(layer.parameters()):
                 view = engine.state.view(next(layout))
                 weight.initializer.fill(view, seed=self._seed, layer=index, number=number)
 
-    def predicting_engine(self, x: Any) -> Engine:
+    def predicting_engine(self, x: object) -> Engine:
         """The engine; a model without an input shape takes that of x."""
         if self._engine is not None:
             return self._engine
@@ -280,7 +274,7 @@ class Stack:
                     self._recipe.optimizer.release()
             raise
 
-    def trainable_engine(self, x: Any) -> Engine:
+    def trainable_engine(self, x: object) -> Engine:
         """The engine of a compiled model.
 
         Raises:
@@ -299,7 +293,7 @@ class Stack:
         engine = self.engine()
         return [engine.state.view(p) for p in engine.plan.layout.parameters if p.layer == layer.name]
 
-    def assign(self, views: Sequence[Array], values: Sequence[Any], where: str) -> None:
+    def assign(self, views: Sequence[Array], values: Sequence[object], where: str) -> None:
         """Writes arrays into views, after checking all of them.
 
         Raises:
@@ -308,10 +302,10 @@ class Stack:
         if not isinstance(values, list | tuple) or len(values) != len(views):
             count = len(values) if isinstance(values, list | tuple) else type(values).__name__
             raise ArgumentError(f"{where}: got {count}, expected a list of {len(views)} arrays")
-        arrays = [numeric(value, f"{where}: array {number}") for number, value in enumerate(values)]
-        for number, (view, array) in enumerate(zip(views, arrays, strict=True)):
+        arrays = [numeric(value, f"{where}: array {index}") for index, value in enumerate(values)]
+        for index, (view, array) in enumerate(zip(views, arrays, strict=True)):
             if view.shape != array.shape:
-                raise ArgumentError(f"{where}: array {number} has shape {array.shape}, expected {view.shape}")
+                raise ArgumentError(f"{where}: array {index} has shape {array.shape}, expected {view.shape}")
         for view, array in zip(views, arrays, strict=True):
             view[...] = array
 
@@ -341,7 +335,7 @@ class Stack:
         return self._trainable
 
     @trainable.setter
-    def trainable(self, value: Any) -> None:
+    def trainable(self, value: object) -> None:
         self._trainable = flag("Sequential", "trainable", value)
         for layer in self._layers:
             layer.trainable = self._trainable
@@ -350,7 +344,7 @@ class Stack:
         """Copies of all parameters, layer by layer; [] before the input shape is known."""
         return [view.copy() for view in self.weights]
 
-    def set_weights(self, weights: Sequence[Any]) -> None:
+    def set_weights(self, weights: Sequence[object]) -> None:
         """Sets all parameters to arrays of the shapes of `get_weights()`.
 
         Raises:
@@ -362,5 +356,8 @@ class Stack:
     def count_params(self) -> int:
         """How many numbers the parameters hold."""
         self._require_built("count_params")
-        shapes = [weight.shape for layer in self._layers for weight in layer.parameters(self.input_shape_of(layer))]
+        inputs = self._shapes[:-1]
+        shapes = [
+            shape for layer, rows in zip(self._layers, inputs, strict=True) for shape in layer.parameter_shapes(rows)
+        ]
         return sum(map(math.prod, shapes))

@@ -20,16 +20,18 @@ def text(name: str, layers: Sequence[Layer], shapes: Sequence[Shape]) -> str:
     total = trained = 0
     for index, layer in enumerate(layers):
         known = len(shapes) > index + 1
-        weights = layer.parameters(shapes[index]) if known else []
-        size = sum(math.prod(weight.shape) for weight in weights)
+        sizes = [math.prod(shape) for shape in layer.parameter_shapes(shapes[index])] if known else []
+        weights = layer.parameters() if known else []
+        size = sum(sizes)
         total += size
-        trained += sum(math.prod(weight.shape) for weight in weights if layer.trains and not weight.statistic)
+        if layer.trains:
+            trained += sum(n for n, weight in zip(sizes, weights, strict=True) if not weight.statistic)
         shape = f"({', '.join(('None', *map(str, shapes[index + 1])))})" if known else "?"
         rows.append((f"{layer.name} ({type(layer).__name__})", shape, f"{size:,}" if known else "?"))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = [f"{a:{widths[0]}}  {b:{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
     rule = "-" * (sum(widths) + 4)
-    itemsize = 8 if any(layer.dtype == "float64" for layer in layers if layer.parameters((1,))) else 4
+    itemsize = 8 if any(layer.dtype == "float64" for layer in layers if layer.parameters()) else 4
     counts = ["Total params: ? until the first data"]
     if len(shapes) == len(layers) + 1:
         parts = {"Total": total, "Trainable": trained, "Non-trainable": total - trained}

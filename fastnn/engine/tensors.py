@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ..core.arrays import Array
 from ..errors import FileError
 
-Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
 
 FORMAT = "fastnn-1"
@@ -32,7 +31,7 @@ FOREIGN = {
 }
 
 
-def content(tensors: Mapping[str, Array], description: Mapping[str, Any]) -> list[bytes | memoryview]:
+def content(tensors: Mapping[str, Array], description: Mapping[str, object]) -> list[bytes | memoryview]:
     """The parts of a file: its header, then the tensors, as views.
 
     Args:
@@ -40,7 +39,7 @@ def content(tensors: Mapping[str, Array], description: Mapping[str, Any]) -> lis
 
     Source: the format of safetensors 0.8.0, with its order of tensors, which keeps each of them aligned.
     """
-    header: dict[str, Any] = {"__metadata__": {"format": FORMAT, "fastnn": json.dumps(description)}}
+    header: dict[str, object] = {"__metadata__": {"format": FORMAT, "fastnn": json.dumps(description)}}
     parts: list[memoryview] = []
     start = 0
     for code, dtype in DTYPES.items():
@@ -86,11 +85,11 @@ class TensorFile:
         """
         if name not in self.shapes:
             raise FileError(f'{self.path}: the tensor "{name}" is missing')
-        code, found = self.shapes[name]
-        if found != shape or DTYPES.get(code) not in dtypes:
+        code, actual = self.shapes[name]
+        if actual != shape or DTYPES.get(code) not in dtypes:
             expected = " or ".join(map(str, dtypes))
             raise FileError(
-                f'{self.path}: the tensor "{name}" is {DTYPES.get(code, code)} {found}, expected {expected} {shape}'
+                f'{self.path}: the tensor "{name}" is {DTYPES.get(code, code)} {actual}, expected {expected} {shape}'
             )
 
     def read(self, name: str) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NoReturn
 
 from ..core.declaration import names
 from .activation import ELU, Activation, LeakyReLU, ReLU, Softmax
@@ -56,7 +56,7 @@ UNSUPPORTED = names(
 )
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> NoReturn:
     if name in UNSUPPORTED:
         raise AttributeError(f"layers.{name} of Keras is not supported; there are {', '.join(CLASSES)} and Input")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -26,7 +26,7 @@ class Activation(Layer):
     fields: ClassVar[tuple[str, ...]] = ("activation", "name", "dtype", "trainable")
     pointwise = True
 
-    def __init__(self, activation: Any, **kwargs: Any) -> None:
+    def __init__(self, activation: object, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.activation = activations.get(activation)
 
@@ -53,10 +53,10 @@ class ReLU(Activation):
     """
 
     fields = ("negative_slope", "name", "dtype", "trainable")
-    unsupported: ClassVar[dict[str, Any]] = {"max_value": None, "threshold": 0.0}
+    unsupported: ClassVar[dict[str, object]] = {"max_value": None, "threshold": 0.0}
 
     def __init__(
-        self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
+        self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: object
     ) -> None:
         self.negative_slope = number("ReLU", "negative_slope", negative_slope, 0.0)
         slope = self.negative_slope
@@ -100,7 +100,7 @@ class ELU(Activation):
 
     fields = ("alpha", "name", "dtype", "trainable")
 
-    def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
+    def __init__(self, alpha: float = 1.0, **kwargs: object) -> None:
         self.alpha = number("ELU", "alpha", alpha)
         super().__init__(activations.Activation("elu", self.alpha), **kwargs)
 
@@ -118,6 +118,6 @@ class Softmax(Activation):
 
     fields = ("axis", "name", "dtype", "trainable")
 
-    def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
+    def __init__(self, axis: object = -1, **kwargs: object) -> None:
         self.axis = last_axis("Softmax", axis)
         super().__init__("softmax", **kwargs)

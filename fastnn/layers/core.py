@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from .. import activations, initializers, regularizers
+from ..core.arrays import Array
 from ..core.declaration import number, whole
 from ..core.lowering import Lowering
 from ..errors import ArgumentError, ArgumentTypeError
-from .layer import Array, Decays, Layer, Shape, Weight, one_dimension
+from .layer import Decays, Layer, Shape, Weight, one_dimension
 
 
 class Dense(Layer):
@@ -40,7 +41,7 @@ class Dense(Layer):
         "dtype",
         "trainable",
     )
-    unsupported: ClassVar[dict[str, Any]] = {
+    unsupported: ClassVar[dict[str, object]] = {
         "kernel_constraint": None,
         "bias_constraint": None,
         "lora_rank": None,
@@ -51,12 +52,12 @@ class Dense(Layer):
     def __init__(
         self,
         units: int,
-        activation: Any = None,
+        activation: object = None,
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
+        kernel_initializer: object = "glorot_uniform",
+        bias_initializer: object = "zeros",
+        kernel_regularizer: object = None,
+        bias_regularizer: object = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -73,10 +74,15 @@ class Dense(Layer):
         one_dimension(where, shape)
         return (self.units,)
 
-    def parameters(self, shape: Shape) -> list[Weight]:
-        """The kernel (I, O), and the bias (O,)."""
-        found = [Weight("kernel", (shape[0], self.units), self.kernel_initializer)]
-        return [*found, Weight("bias", (self.units,), self.bias_initializer)] if self.use_bias else found
+    def parameters(self) -> list[Weight]:
+        """The kernel, and the bias where there is one."""
+        kernel = Weight("kernel", self.kernel_initializer)
+        return [kernel, Weight("bias", self.bias_initializer)] if self.use_bias else [kernel]
+
+    def parameter_shapes(self, shape: Shape) -> list[Shape]:
+        """(I, O), and (O,)."""
+        kernel = (shape[0], self.units)
+        return [kernel, (self.units,)] if self.use_bias else [kernel]
 
     def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
         """Z = X W + b, then the activation."""
@@ -112,7 +118,7 @@ class Dropout(Layer):
     """
 
     fields = ("rate", "name", "dtype", "trainable")
-    unsupported: ClassVar[dict[str, Any]] = {"noise_shape": None, "seed": None}
+    unsupported: ClassVar[dict[str, object]] = {"noise_shape": None, "seed": None}
     pointwise = True
 
     def __init__(self, rate: float, **kwargs: Any) -> None:
@@ -135,7 +141,7 @@ class Flatten(Layer):
     """
 
     fields = ("name", "dtype", "trainable")
-    unsupported: ClassVar[dict[str, Any]] = {"data_format": None}
+    unsupported: ClassVar[dict[str, object]] = {"data_format": None}
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -162,7 +168,7 @@ class Reshape(Layer):
 
     fields = ("target_shape", "name", "dtype", "trainable")
 
-    def __init__(self, target_shape: Any, **kwargs: Any) -> None:
+    def __init__(self, target_shape: object, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not isinstance(target_shape, Sequence) or isinstance(target_shape, str) or not target_shape:
             raise ArgumentTypeError(f"Reshape: target_shape is {target_shape!r}, expected a tuple such as (28, 28)")

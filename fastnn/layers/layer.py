@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, NamedTuple
-
-import numpy as np
-import numpy.typing as npt
+from typing import ClassVar, NamedTuple
 
 from .. import activations, config
+from ..backends import eager
 from ..core import declaration
-from ..core.arrays import numeric
-from ..core.declaration import Declaration, flag, refuse, whole
+from ..core.arrays import Array, numeric
+from ..core.declaration import Config, Declaration, flag, refuse, whole
 from ..core.lowering import Lowering
 from ..core.model import LayerOwner
 from ..core.specs import ParameterSpec, Penalty
@@ -21,7 +19,6 @@ from ..initializers import Initializer
 from ..regularizers import Regularizer
 
 Shape = tuple[int, ...]
-Array = npt.NDArray[Any]
 Decays = Callable[[str], bool]
 
 _KERAS = {"autocast": True, "activity_regularizer": None, "batch_size": None, "weights": None}
@@ -35,12 +32,11 @@ class Weight(NamedTuple):
     """One tensor of a layer; no optimizer changes a statistic."""
 
     name: str
-    shape: Shape
     initializer: Initializer
     statistic: bool = False
 
 
-def shape_of(where: str, shape: Any) -> Shape:
+def shape_of(where: str, shape: object) -> Shape:
     """The shape of one row as a tuple of positive ints.
 
     Raises:
@@ -69,7 +65,7 @@ class Input(Declaration):
     """
 
     fields = ("shape", "name")
-    unsupported: ClassVar[dict[str, Any]] = {
+    unsupported: ClassVar[dict[str, object]] = {
         "batch_size": None,
         "sparse": None,
         "ragged": None,
@@ -77,7 +73,7 @@ class Input(Declaration):
         "optional": False,
     }
 
-    def __init__(self, shape: Any = None, dtype: Any = None, name: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, shape: object = None, dtype: object = None, name: str | None = None, **kwargs: object) -> None:
         batch_shape = kwargs.pop("batch_shape", None)
         refuse("Input", kwargs, self.unsupported, (*self.fields, "dtype", "batch_shape", *self.unsupported))
         if shape is None and batch_shape is not None:
@@ -97,13 +93,16 @@ class Layer(Declaration):
         name: unique in its model, such as "dense" and "dense_1" unless given.
         dtype: "float32" or "float64".
         trainable: whether training changes its parameters; a change takes effect when the model is compiled again.
-        input_shape: the shape of one row on the first layer of a model, where it was given; else None.
+        given_shape: the shape of one row, where `input_shape` or `input_dim` gave it; else None.
+        named: whether its name was given.
     """
 
-    unsupported: ClassVar[dict[str, Any]] = {}  # arguments of Keras that may only have their default
+    unsupported: ClassVar[dict[str, object]] = {}  # arguments of Keras that may only have their default
     pointwise: ClassVar[bool] = False  # called on an array, it takes one of any rank
 
-    def __init__(self, name: str | None = None, dtype: Any = None, trainable: Any = True, **kwargs: Any) -> None:
+    def __init__(
+        self, name: str | None = None, dtype: object = None, trainable: object = True, **kwargs: object
+    ) -> None:
         where = type(self).__name__
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
             raise ArgumentError(f"{where}: name is {name!r}, expected text without a slash")
@@ -122,7 +121,7 @@ class Layer(Declaration):
         return self._trainable
 
     @trainable.setter
-    def trainable(self, value: Any) -> None:
+    def trainable(self, value: object) -> None:
         self._trainable = flag(type(self).__name__, "trainable", value)
 
     @property
@@ -130,7 +129,7 @@ class Layer(Declaration):
         """Whether it and its model are trainable."""
         return self._trainable and (self._model is None or self._model.trainable)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The arguments that make an equal layer, without weights."""
         return {name: _plain(getattr(self, name)) for name in self.fields}
 
@@ -138,15 +137,19 @@ class Layer(Declaration):
         """The shape of one row that comes out for the shape of one that goes in."""
         return shape
 
-    def parameters(self, shape: Shape) -> list[Weight]:
-        """Its weights, in Keras's order, for the shape of one row that goes in."""
+    def parameters(self) -> list[Weight]:
+        """Its weights, in Keras's order."""
         return []
+
+    def parameter_shapes(self, shape: Shape) -> list[Shape]:
+        """The shapes of `parameters()` for the shape of one row that goes in."""
+        return [shape for _ in self.parameters()]
 
     def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
         """Adds this layer's instructions to a plan; `decays` says whether weight decay applies to a path."""
         raise NotImplementedError
 
-    def __call__(self, x: Any, training: Any = None) -> Array:
+    def __call__(self, x: object, training: object = None) -> Array:
         """What comes out for the rows of an array, in inference mode.
 
         Args:
@@ -175,25 +178,10 @@ class Layer(Declaration):
             if shape != expected:
                 raise ArgumentError(f"{where}: x has rows of shape {shape}, the model was built for {expected}")
         out_shape = (len(rows), *self.output_shape(shape, where))
-        result = self._forward(rows.reshape(len(rows), -1), self._values(shape))
-        return result.reshape(array.shape if self.pointwise else out_shape)
-
-    def _forward(self, X: Array, weights: Sequence[Array]) -> Array:
-        """Runs a plan of this layer alone on the backend of its model."""
-        from .. import backends
-        from ..core.state import State
-
         model = self._model if self.built else None
-        builder = Lowering(self.dtype if model is None else model.dtype, X.shape[1])
-        self.lower(builder)
-        plan = builder.finish()
-        state = State(plan)
-        for parameter, weight in zip(plan.layout.parameters, weights, strict=True):
-            state.view(parameter)[...] = weight
-        out = np.empty((len(X), plan.outputs), plan.dtype)
-        backend = backends.get() if model is None else model.engine().backend
-        backend.program(plan, state).forward(X, out)
-        return out
+        dtype, backend = (self.dtype, None) if model is None else (model.dtype, model.engine().backend)
+        result = eager.forward(self.lower, rows.reshape(len(rows), -1), self._values(shape), dtype, backend)
+        return result.reshape(array.shape if self.pointwise else out_shape)
 
     def _spec(self, name: str, regularizer: Regularizer | None, decays: Decays) -> ParameterSpec:
         """How one of its parameters is trained."""
@@ -202,7 +190,7 @@ class Layer(Declaration):
 
     def _values(self, shape: Shape) -> list[Array]:
         """Its weights, for a call on rows of `shape`."""
-        if self.parameters(shape) and not self.weights:
+        if self.parameters() and not self.weights:
             raise self._unbuilt()
         return self.weights
 
@@ -211,6 +199,19 @@ class Layer(Declaration):
         return NotBuiltError(f"{where}: it has no weights before its model knows the input shape")
 
     # a bound view
+
+    @property
+    def bound(self) -> bool:
+        """Whether it is part of a model."""
+        return self._model is not None
+
+    def bind(self, model: LayerOwner, name: str) -> None:
+        """Makes it part of a model, in which it is called `name`."""
+        self._model, self.name = model, name
+
+    def release(self) -> None:
+        """Makes it part of no model."""
+        self._model = None
 
     @property
     def built(self) -> bool:
@@ -245,8 +246,8 @@ class Layer(Declaration):
     def _trained(self) -> list[tuple[Array, bool]]:
         if not (weights := self.weights):
             return []
-        statistic = [weight.statistic for weight in self.parameters((1,))]
-        return [(view, self.trains and not fixed) for view, fixed in zip(weights, statistic, strict=True)]
+        declared = zip(weights, self.parameters(), strict=True)
+        return [(view, self.trains and not weight.statistic) for view, weight in declared]
 
     def _weight(self, name: str) -> Array:
         """One weight by its name.
@@ -256,13 +257,13 @@ class Layer(Declaration):
         """
         if not (weights := self.weights):
             raise self._unbuilt()
-        return weights[[weight.name for weight in self.parameters((1,))].index(name)]
+        return weights[[weight.name for weight in self.parameters()].index(name)]
 
     def get_weights(self) -> list[Array]:
         """Copies of its parameters."""
         return [view.copy() for view in self.weights]
 
-    def set_weights(self, weights: Sequence[Any]) -> None:
+    def set_weights(self, weights: Sequence[object]) -> None:
         """Sets its parameters.
 
         Args:
@@ -294,7 +295,7 @@ def one_dimension(where: str, shape: Shape) -> int:
     return shape[0]
 
 
-def last_axis(where: str, axis: Any) -> int:
+def last_axis(where: str, axis: object) -> int:
     """-1 for every way to name the features of a batch of rows.
 
     Raises:
@@ -305,7 +306,7 @@ def last_axis(where: str, axis: Any) -> int:
     return -1
 
 
-def _given_shape(where: str, kwargs: dict[str, Any]) -> Shape | None:
+def _given_shape(where: str, kwargs: dict[str, object]) -> Shape | None:
     if "input_dim" in kwargs:
         return (whole(where, "input_dim", kwargs.pop("input_dim")),)
     if "input_shape" in kwargs:
@@ -315,7 +316,7 @@ def _given_shape(where: str, kwargs: dict[str, Any]) -> Shape | None:
     return None
 
 
-def _after_batch(where: str, name: str, value: Any) -> Any:
+def _after_batch(where: str, name: str, value: object) -> Sequence[object]:
     """The shape of one row in (None, I)."""
     if not isinstance(value, list | tuple):
         raise ArgumentTypeError(f"{where}: {name} is {value!r}, expected a tuple such as (None, 64)")
@@ -326,7 +327,7 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, activations.Activation):
         return activations.serialize(value)
     return declaration.serialize(value) if isinstance(value, Declaration) else value

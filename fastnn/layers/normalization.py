@@ -5,27 +5,28 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from .. import initializers, regularizers
+from ..core.arrays import Array
 from ..core.declaration import flag, number
 from ..core.lowering import Lowering
 from ..core.specs import ParameterSpec
-from .layer import Array, Decays, Layer, Shape, Weight, last_axis, one_dimension
+from .layer import Decays, Layer, Shape, Weight, last_axis, one_dimension
 
 
 class _Scaled(Layer):
     """What both have: a scale gamma and an offset beta for each feature, each of which can be left out."""
 
-    unsupported: ClassVar[dict[str, Any]] = {"beta_constraint": None, "gamma_constraint": None}
+    unsupported: ClassVar[dict[str, object]] = {"beta_constraint": None, "gamma_constraint": None}
 
     def __init__(
         self,
-        axis: Any,
+        axis: object,
         epsilon: float,
-        center: Any,
-        scale: Any,
-        beta_initializer: Any,
-        gamma_initializer: Any,
-        beta_regularizer: Any,
-        gamma_regularizer: Any,
+        center: object,
+        scale: object,
+        beta_initializer: object,
+        gamma_initializer: object,
+        beta_regularizer: object,
+        gamma_regularizer: object,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -43,10 +44,10 @@ class _Scaled(Layer):
         """(I,), as it comes in."""
         return (one_dimension(where, shape),)
 
-    def parameters(self, shape: Shape) -> list[Weight]:
+    def parameters(self) -> list[Weight]:
         """gamma (I,) and beta (I,), those that there are."""
-        found = [Weight("gamma", shape, self.gamma_initializer)] if self.scale else []
-        return [*found, Weight("beta", shape, self.beta_initializer)] if self.center else found
+        gamma = [Weight("gamma", self.gamma_initializer)] if self.scale else []
+        return [*gamma, Weight("beta", self.beta_initializer)] if self.center else gamma
 
     def _specs(self, decays: Decays) -> tuple[ParameterSpec | None, ParameterSpec | None]:
         """Those of gamma and beta, or None."""
@@ -104,7 +105,7 @@ class BatchNormalization(_Scaled):
         "dtype",
         "trainable",
     )
-    unsupported: ClassVar[dict[str, Any]] = {
+    unsupported: ClassVar[dict[str, object]] = {
         **_Scaled.unsupported,
         "renorm": False,
         "renorm_clipping": None,
@@ -114,18 +115,18 @@ class BatchNormalization(_Scaled):
 
     def __init__(
         self,
-        axis: Any = -1,
+        axis: object = -1,
         momentum: float = 0.99,
         epsilon: float = 1e-3,
-        center: Any = True,
-        scale: Any = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        moving_mean_initializer: Any = "zeros",
-        moving_variance_initializer: Any = "ones",
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
-        **kwargs: Any,
+        center: object = True,
+        scale: object = True,
+        beta_initializer: object = "zeros",
+        gamma_initializer: object = "ones",
+        moving_mean_initializer: object = "zeros",
+        moving_variance_initializer: object = "ones",
+        beta_regularizer: object = None,
+        gamma_regularizer: object = None,
+        **kwargs: object,
     ) -> None:
         super().__init__(
             axis,
@@ -142,12 +143,12 @@ class BatchNormalization(_Scaled):
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
 
-    def parameters(self, shape: Shape) -> list[Weight]:
+    def parameters(self) -> list[Weight]:
         """gamma, beta, moving_mean and moving_variance, all (I,)."""
         return [
-            *super().parameters(shape),
-            Weight("moving_mean", shape, self.moving_mean_initializer, statistic=True),
-            Weight("moving_variance", shape, self.moving_variance_initializer, statistic=True),
+            *super().parameters(),
+            Weight("moving_mean", self.moving_mean_initializer, statistic=True),
+            Weight("moving_variance", self.moving_variance_initializer, statistic=True),
         ]
 
     def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
@@ -197,19 +198,19 @@ class LayerNormalization(_Scaled):
         "dtype",
         "trainable",
     )
-    unsupported: ClassVar[dict[str, Any]] = {**_Scaled.unsupported, "rms_scaling": False}
+    unsupported: ClassVar[dict[str, object]] = {**_Scaled.unsupported, "rms_scaling": False}
 
     def __init__(
         self,
-        axis: Any = -1,
+        axis: object = -1,
         epsilon: float = 1e-3,
-        center: Any = True,
-        scale: Any = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
-        **kwargs: Any,
+        center: object = True,
+        scale: object = True,
+        beta_initializer: object = "zeros",
+        gamma_initializer: object = "ones",
+        beta_regularizer: object = None,
+        gamma_regularizer: object = None,
+        **kwargs: object,
     ) -> None:
         super().__init__(
             axis,

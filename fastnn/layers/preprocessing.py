@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import config, initializers
-from ..core.arrays import numeric
-from ..core.declaration import number
+from ..core.arrays import Array, numeric
+from ..core.declaration import Config, number
 from ..core.lowering import Lowering
 from ..errors import ArgumentError, NotBuiltError
-from .layer import Array, Decays, Layer, Shape, Weight, last_axis, one_dimension
+from .layer import Decays, Layer, Shape, Weight, last_axis, one_dimension
 
 Moments = tuple[Array, Array]  # mean and variance, float64, both () or both (I,)
 
@@ -61,21 +62,21 @@ class Normalization(Layer):
     """
 
     fields = ("axis", "mean", "variance", "name", "dtype", "trainable")
-    unsupported: ClassVar[dict[str, Any]] = {"invert": False}
+    unsupported: ClassVar[dict[str, object]] = {"invert": False}
 
-    def __init__(self, axis: Any = -1, mean: Any = None, variance: Any = None, **kwargs: Any) -> None:
+    def __init__(self, axis: object = -1, mean: object = None, variance: object = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = None if axis is None else last_axis("Normalization", axis)
         self._given = _given(mean, variance, self.axis, self.dtype)
         self._adapted: Moments | None = None
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The arguments that make an equal layer; what `adapt` read is in its weights, and not among them."""
         mean, variance = (None, None) if self._given is None else (moment.tolist() for moment in self._given)
         plain = {name: getattr(self, name) for name in ("name", "dtype", "trainable")}
         return {"axis": self.axis, "mean": mean, "variance": variance, **plain}
 
-    def adapt(self, data: Any) -> None:
+    def adapt(self, data: object) -> None:
         """Sets the mean and the variance to those of data, computed in float64; before or after it is in a model.
 
         Args:
@@ -115,14 +116,14 @@ class Normalization(Layer):
             )
         return shape
 
-    def parameters(self, shape: Shape) -> list[Weight]:
+    def parameters(self) -> list[Weight]:
         """The mean (I,) and the variance (I,)."""
         known = self._given or self._adapted
         begin: tuple[initializers.Initializer, ...] = (initializers.Zeros(), initializers.Ones())
         if known is not None:
             begin = tuple(_Fixed(moment) for moment in known)
         names = ("mean", "variance")
-        return [Weight(name, shape, initializer, True) for name, initializer in zip(names, begin, strict=True)]
+        return [Weight(name, initializer, statistic=True) for name, initializer in zip(names, begin, strict=True)]
 
     def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
         """By the mean and the variance, in training too."""
@@ -160,11 +161,11 @@ class _Fixed(initializers.Initializer):
     def __init__(self, values: Array) -> None:
         self.values = values
 
-    def _values(self, shape: Shape, draw: Any) -> Array:
+    def _values(self, shape: Shape, draw: object) -> Array:
         return np.broadcast_to(self.values, shape)
 
 
-def _given(mean: Any, variance: Any, axis: int | None, dtype: str) -> Moments | None:
+def _given(mean: object, variance: object, axis: int | None, dtype: str) -> Moments | None:
     """mean and variance of `Normalization` as float64, both () or both (I,)."""
     if mean is None and variance is None:
         return None
@@ -199,7 +200,7 @@ def _moments(rows: Array, overall: bool) -> Moments:
         return mean, np.asarray(squares.sum() / (n * width)) if overall else squares / n
 
 
-def _require_finite(rows: Array, where: str, labels: Any) -> None:
+def _require_finite(rows: Array, where: str, labels: Sequence[object] | None) -> None:
     for start in range(0, len(rows), _CHUNK):
         finite = np.isfinite(rows[start : start + _CHUNK])
         if not finite.all():
@@ -212,7 +213,7 @@ def _require_finite(rows: Array, where: str, labels: Any) -> None:
             )
 
 
-def _require_fit(moments: Moments, where: str, dtype: Any) -> None:
+def _require_fit(moments: Moments, where: str, dtype: str) -> None:
     most = np.finfo(dtype).max
     for name, moment in zip(("mean", "variance"), moments, strict=True):
         if not (np.abs(moment) <= most).all():

@@ -29,9 +29,7 @@ class PReLU(Layer):
     fields = ("alpha_initializer", "alpha_regularizer", "name", "dtype", "trainable")
     unsupported: ClassVar[dict[str, object]] = {"alpha_constraint": None, "shared_axes": None}
 
-    def __init__(
-        self, alpha_initializer: object = "zeros", alpha_regularizer: object = None, **kwargs: object
-    ) -> None:
+    def __init__(self, alpha_initializer: object = "zeros", alpha_regularizer: object = None, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.alpha_initializer = initializers.get(alpha_initializer)
         self.alpha_regularizer = regularizers.get(alpha_regularizer)

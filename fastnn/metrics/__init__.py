@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 import numpy as np
 
 from .. import losses
 from ..backends import eager
+from ..backends.data import Sums
 from ..core.arrays import Array
-from ..core.declaration import absent, compiled, find, flag, names, number, serialize
+from ..core.declaration import Config, absent, compiled, find, flag, names, number, serialize
 from ..core.specs import LossSpec
 from ..errors import ArgumentError
 from ..losses import (
@@ -41,7 +42,7 @@ from .accuracies import (
     categorical_accuracy,
     sparse_categorical_accuracy,
 )
-from .base import Metric, Sums
+from .base import Metric
 
 
 class MeanSquaredError(Metric):
@@ -85,9 +86,11 @@ class R2Score(Metric):
     fields = ("class_aggregation", "name")
     spec_name = "r2_score"
     maximize = True
-    unsupported: ClassVar[dict[str, Any]] = {"num_regressors": 0}
+    unsupported: ClassVar[dict[str, object]] = {"num_regressors": 0}
 
-    def __init__(self, class_aggregation: str = "uniform_average", *, name: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, class_aggregation: str = "uniform_average", *, name: str | None = None, **kwargs: object
+    ) -> None:
         super().__init__(name, **kwargs)
         if not isinstance(class_aggregation, str) or class_aggregation not in (
             "uniform_average",
@@ -122,10 +125,10 @@ class R2Score(Metric):
 
 class _Crossentropy(Metric):
     fields = ("name", "from_logits", "label_smoothing")
-    unsupported: ClassVar[dict[str, Any]] = {"axis": -1}
+    unsupported: ClassVar[dict[str, object]] = {"axis": -1}
 
     def __init__(
-        self, name: str | None = None, *, from_logits: bool = False, label_smoothing: float = 0.0, **kwargs: Any
+        self, name: str | None = None, *, from_logits: bool = False, label_smoothing: float = 0.0, **kwargs: object
     ) -> None:
         super().__init__(name, **kwargs)
         self.from_logits = flag(type(self).__name__, "from_logits", from_logits)
@@ -171,9 +174,9 @@ class SparseCategoricalCrossentropy(Metric):
     fields = ("name", "from_logits")
     spec_name = "sparse_categorical_crossentropy"
     sparse = True
-    unsupported: ClassVar[dict[str, Any]] = {"ignore_class": None, "axis": -1}
+    unsupported: ClassVar[dict[str, object]] = {"ignore_class": None, "axis": -1}
 
-    def __init__(self, name: str | None = None, *, from_logits: bool = False, **kwargs: Any) -> None:
+    def __init__(self, name: str | None = None, *, from_logits: bool = False, **kwargs: object) -> None:
         super().__init__(name, **kwargs)
         self.from_logits = flag("SparseCategoricalCrossentropy", "from_logits", from_logits)
 
@@ -203,7 +206,7 @@ class LossMetric(Metric):
         super().__init__(name or self.loss.name)
         self.sparse = eager.is_sparse(self.loss.spec())
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The arguments that make an equal object."""
         return {"loss": serialize(self.loss), "name": self.name}
 
@@ -266,7 +269,7 @@ UNSUPPORTED = names(
 )
 
 
-def get(identifier: Any) -> Metric:
+def get(identifier: object) -> Metric:
     """The metric that a name, a function, a config, a class, a `Metric` or a loss stands for; a name becomes the key in
     the logs.
 
@@ -278,19 +281,19 @@ def get(identifier: Any) -> Metric:
     identifier = next((function.__name__ for function in FUNCTIONS if function is identifier), identifier)
     if isinstance(identifier, str) and identifier not in NAMES and identifier in losses.NAMES:
         return LossMetric(losses.get(identifier), identifier)
-    metric: Metric = find("metric", identifier, Metric, NAMES | {"LossMetric": LossMetric}, UNSUPPORTED)
+    metric = find("metric", identifier, Metric, NAMES | {"LossMetric": LossMetric}, UNSUPPORTED)
     compiled("metric", metric, CLASSES)
     if isinstance(identifier, str):
         metric.name = identifier
     return metric
 
 
-def deserialize(config: Any) -> Metric:
+def deserialize(config: object) -> Metric:
     """The metric of a dict that `serialize` gave; as `get`."""
     return get(config)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> NoReturn:
     raise absent(__name__, name, UNSUPPORTED, [metric.__name__ for metric in CLASSES])
 
 

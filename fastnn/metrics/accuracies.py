@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..backends import eager
@@ -45,7 +43,7 @@ class BinaryAccuracy(Metric):
     spec_name = "binary_accuracy"
     maximize = True
 
-    def __init__(self, name: str | None = None, *, threshold: float = 0.5, **kwargs: Any) -> None:
+    def __init__(self, name: str | None = None, *, threshold: float = 0.5, **kwargs: object) -> None:
         super().__init__(name, **kwargs)
         self.threshold = number(type(self).__name__, "threshold", threshold)
 
@@ -83,23 +81,23 @@ class SparseCategoricalAccuracy(Metric):
     maximize = True
 
 
-def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Array:
+def binary_accuracy(y_true: object, y_pred: object, threshold: float = 0.5) -> Array:
     """1 where an element is on the right side of the threshold, else 0."""
     rows = eager.pair("binary_accuracy", y_true, y_pred, sparse=False)
     right = (rows.a > number("binary_accuracy", "threshold", threshold)) == rows.y
     return np.asarray(right.reshape(*rows.shape, rows.a.shape[1]), rows.a.dtype)
 
 
-def categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
+def categorical_accuracy(y_true: object, y_pred: object) -> Array:
     """`CategoricalAccuracy` of each row."""
     return _by_row(CategoricalAccuracy(), y_true, y_pred)
 
 
-def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
+def sparse_categorical_accuracy(y_true: object, y_pred: object) -> Array:
     """`SparseCategoricalAccuracy` of each row."""
     return _by_row(SparseCategoricalAccuracy(), y_true, y_pred)
 
 
-def _by_row(metric: Metric, y_true: Any, y_pred: Any) -> Array:
+def _by_row(metric: Metric, y_true: object, y_pred: object) -> Array:
     rows = eager.pair(type(metric).__name__, y_true, y_pred, bool(metric.sparse))
     return metric.values(rows).reshape(rows.shape)

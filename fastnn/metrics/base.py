@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from ..backends import eager
+from ..backends.data import Sums
 from ..core.arrays import Array
 from ..core.declaration import Declaration, label, refuse
 from ..core.formulas import LOSSES, ROW_METRICS
@@ -15,8 +15,6 @@ from ..core.lowering import FROM_LOGITS
 from ..core.plan import mean_outputs
 from ..core.specs import LossSpec, MetricSpec
 from ..errors import ArgumentError
-
-Sums = npt.NDArray[np.float64]
 
 _BY_ELEMENT = ("", "binary_accuracy", "r2_score")  # beside the losses that are means over the outputs
 
@@ -34,10 +32,10 @@ class Metric(Declaration):
     default_name: ClassVar[str] = ""
     sparse: bool | None = False
     maximize: ClassVar[bool] = False
-    unsupported: ClassVar[dict[str, Any]] = {}
+    unsupported: ClassVar[dict[str, object]] = {}
     _totals: Sums | None = None  # of the arrays so far: what a program's slots of a weighted metric hold
 
-    def __init__(self, name: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, name: str | None = None, **kwargs: object) -> None:
         defaults = {"dtype": None} | self.unsupported
         where = type(self).__name__
         refuse(where, kwargs, defaults, (*self.fields, *defaults))
@@ -72,7 +70,7 @@ class Metric(Declaration):
         """The metric from its slots of a program's sums, and the count of rows or the sum of their weights."""
         return float(totals[0]) / count if count else 0.0
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: object, y_pred: object, sample_weight: object = None) -> None:
         """Takes in rows.
 
         Args:
@@ -87,7 +85,7 @@ class Metric(Declaration):
         w = eager.weights(where, sample_weight, rows.shape, rows.a.dtype)
         self._totals = self._add(rows, w)
 
-    def _rows(self, y_true: Any, y_pred: Any) -> eager.Pair:
+    def _rows(self, y_true: object, y_pred: object) -> eager.Pair:
         rows = eager.pair(type(self).__name__, y_true, y_pred, bool(self.sparse))
         name = self.formula().name
         if rows.shape or not (mean_outputs(name) or name in _BY_ELEMENT):
@@ -112,7 +110,7 @@ class Metric(Declaration):
         """Forgets all rows."""
         self._totals = None
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+    def __call__(self, y_true: object, y_pred: object, sample_weight: object = None) -> float:
         """`update_state`, then `result`."""
         self.update_state(y_true, y_pred, sample_weight)
         return self.result()

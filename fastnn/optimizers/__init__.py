@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NoReturn
 
 from ..core.declaration import absent, compiled, find, names, serialize
 from . import schedules
@@ -19,23 +19,23 @@ _ABSENT = names("Adafactor Lamb Lars LossScaleOptimizer MultiOptimizer Muon Sche
 UNSUPPORTED = _ABSENT | {name.lower() for name in _ABSENT}
 
 
-def get(identifier: Any) -> Optimizer:
+def get(identifier: object) -> Optimizer:
     """The optimizer that a name, a config, a class or an `Optimizer` stands for.
 
     Raises:
         ArgumentError: an unknown name. ArgumentTypeError: a class of your own, or anything else.
     """
-    result: Optimizer = find("optimizer", identifier, Optimizer, NAMES, UNSUPPORTED)
+    result = find("optimizer", identifier, Optimizer, NAMES, UNSUPPORTED)
     compiled("optimizer", result, CLASSES)
     return result
 
 
-def deserialize(config: Any) -> Optimizer:
+def deserialize(config: object) -> Optimizer:
     """The optimizer of a dict that `serialize` gave; as `get`."""
     return get(config)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> NoReturn:
     if name == "legacy":
         raise AttributeError("optimizers.legacy of Keras 2 is not supported; its optimizers are in fastnn.optimizers")
     raise absent(__name__, name, UNSUPPORTED, [optimizer.__name__ for optimizer in CLASSES])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from ..core.declaration import RENAMED, Declaration, label, number, refuse, serialize
+from ..core.declaration import RENAMED, Config, Declaration, label, number, refuse, serialize
 from ..core.plan import Counter, Scalar
 from ..core.specs import OptimizerSpec
 from ..errors import ArgumentError, ArgumentTypeError
@@ -46,7 +46,7 @@ class Optimizer(Declaration):
         ArgumentError: a hyper-parameter out of range, two ways to clip, an unknown or an unsupported argument.
     """
 
-    unsupported: ClassVar[dict[str, Any]] = {}
+    unsupported: ClassVar[dict[str, object]] = {}
     clipnorm: float | None
     clipvalue: float | None
     global_clipnorm: float | None
@@ -61,7 +61,7 @@ class Optimizer(Declaration):
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
         name: str | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         where = type(self).__name__
         if "decay" in kwargs:
@@ -82,7 +82,7 @@ class Optimizer(Declaration):
         self.name = label(where, name, where.lower())
         self._excluded: tuple[str, ...] = ()
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         if name in RENAMED:
             raise AttributeError(self._no_attribute(name))
         if self._state is not None and name in self.fields and name != "learning_rate":
@@ -149,7 +149,7 @@ class Optimizer(Declaration):
             rate = math.inf
         return number(type(schedule).__name__, f"the learning rate of step {step}", rate, 0.0)
 
-    def exclude_from_weight_decay(self, var_list: Any = None, var_names: Iterable[str] | None = None) -> None:
+    def exclude_from_weight_decay(self, var_list: object = None, var_names: Iterable[str] | None = None) -> None:
         """Leaves parameters out of the weight decay; call it before `compile`.
 
         Args:
@@ -178,10 +178,10 @@ class Optimizer(Declaration):
         """Whether weight decay applies to the parameter of this path."""
         return not any(name in path for name in self._excluded)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The arguments that make an equal object, a schedule as a dict."""
         config = super().get_config()
-        if self.scheduled:
+        if isinstance(self._rate, LearningRateSchedule):
             config["learning_rate"] = serialize(self._rate)
         return config
 
@@ -220,7 +220,7 @@ class Optimizer(Declaration):
         """Whether it is free, or drives the model of `state`."""
         return self._state is None or self._state is state
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """A copy drives no model until it is bound, and begins at this learning rate, or with the whole schedule."""
         state = {name: value for name, value in vars(self).items() if name != "_state"}
         return state if self.scheduled else state | {"_rate": self.learning_rate}
@@ -233,7 +233,7 @@ class Optimizer(Declaration):
         return ()
 
 
-def _rate(where: str, value: Any) -> float | LearningRateSchedule:
+def _rate(where: str, value: object) -> float | LearningRateSchedule:
     if isinstance(value, LearningRateSchedule):
         return value
     if callable(value):

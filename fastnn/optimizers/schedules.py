@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import NoReturn
 
 from ..core.declaration import Declaration, absent, find, flag, names, number, serialize
 from ..errors import ArgumentError, ArgumentTypeError
@@ -290,7 +290,7 @@ NAMES = {schedule.__name__: schedule for schedule in CLASSES}
 UNSUPPORTED = names("LinearCosineDecay NoisyLinearCosineDecay")
 
 
-def deserialize(config: Any) -> LearningRateSchedule:
+def deserialize(config: object) -> LearningRateSchedule:
     """The schedule that a dict of `serialize`, or a schedule, stands for.
 
     Raises:
@@ -303,11 +303,10 @@ def deserialize(config: Any) -> LearningRateSchedule:
         )
     if not isinstance(config, Mapping | LearningRateSchedule):
         raise ArgumentTypeError(f"schedule: expected a dict of serialize or a schedule, got {config!r}")
-    result: LearningRateSchedule = find("schedule", config, LearningRateSchedule, NAMES)
-    return result
+    return find("schedule", config, LearningRateSchedule, NAMES)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> NoReturn:
     raise absent(__name__, name, UNSUPPORTED, NAMES)
 
 

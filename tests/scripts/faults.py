@@ -537,15 +537,15 @@ IN_PYTHON = (
     # the engine
     fault(
         "engine-split",
-        "fastnn/engine/training.py",
-        "    return rows.part(0, cut), held if class_weight",
-        "    return rows.part(0, cut + 1), held if class_weight",
+        "fastnn/engine/requests.py",
+        "    return rows.part(0, cut), last if self.class_weight",
+        "    return rows.part(0, cut + 1), last if self.class_weight",
         "the first row of the validation split is trained on, too",
         "training",
     ),
     fault(
         "engine-class-weight",
-        "fastnn/engine/training.py",
+        "fastnn/engine/requests.py",
         "    if sample_weight is None and class_weight is None:",
         "    if sample_weight is None:",
         "class_weight does nothing",
@@ -554,8 +554,8 @@ IN_PYTHON = (
     fault(
         "engine-steps-per-epoch",
         "fastnn/engine/training.py",
-        "if steps_per_epoch is not None and steps_per_epoch != data.steps:",
-        "if steps_per_epoch is not None and steps_per_epoch < data.steps:",
+        "request.steps_per_epoch != data.steps:",
+        "request.steps_per_epoch < data.steps:",
         "more steps than an epoch has are no error",
         "fit_arguments",
     ),
@@ -602,7 +602,7 @@ IN_PYTHON = (
     fault(
         "engine-shape-trusted",
         "fastnn/engine/tensors.py",
-        "if found != shape or DTYPES.get(code) not in dtypes:",
+        "if actual != shape or DTYPES.get(code) not in dtypes:",
         "if DTYPES.get(code) not in dtypes:",
         "the shape that a file gives for a tensor is believed",
         "files",
@@ -648,8 +648,8 @@ IN_PYTHON = (
     fault(
         "cli-validation-rows",
         "fastnn/cli/data.py",
-        "order[held : held + checked], order[held + checked :]",
-        "order[held : held + checked], order[held:]",
+        "order[tested : tested + validated], order[tested + validated :]",
+        "order[tested : tested + validated], order[tested:]",
         "`fastnn train` stops by rows that it trains on",
         "cli_data",
     ),

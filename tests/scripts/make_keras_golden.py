@@ -79,12 +79,19 @@ def case(name: str, layers: list[list[Any]], loss: Any, y: str, **more: Any) -> 
     } | more
 
 
+CLASSIFY, REGRESS = [dense(7, "tanh"), dense(3, "softmax")], [dense(7, "tanh"), dense(1)]
+LINEAR_3 = [dense(7, "tanh"), dense(3)]
+SIGMOID_1, SIGMOID_3 = [dense(7, "tanh"), dense(1, "sigmoid")], [dense(7, "tanh"), dense(3, "sigmoid")]
+SPARSE = ["SparseCategoricalCrossentropy", {}]
+
+
 def cases() -> list[Case]:
     """Every training of the file."""
-    classify = [dense(7, "tanh"), dense(3, "softmax")]
-    regress = [dense(7, "tanh"), dense(1)]
-    sparse = ["SparseCategoricalCrossentropy", {}]
-    found = []
+    return [*of_optimizers(), *of_activations(), *of_losses(), *of_fit(), *of_layers(), *of_steps()]
+
+
+def of_optimizers() -> list[Case]:
+    """Every optimizer, by its defaults and by arguments."""
     optimizers: list[tuple[str, str, dict[str, Any]]] = [
         ("sgd", "SGD", {"learning_rate": 0.1}),
         ("sgd_defaults", "SGD", {}),
@@ -126,9 +133,15 @@ def cases() -> list[Case]:
         ),
         ("ftrl_power", "Ftrl", {"learning_rate": 0.1, "learning_rate_power": -0.4}),
     ]
-    for name, kind, config in optimizers:
-        found.append(case(f"optimizer_{name}", classify, sparse, "label", optimizer=[kind, config]))
+    return [
+        case(f"optimizer_{name}", CLASSIFY, SPARSE, "label", optimizer=[kind, config])
+        for name, kind, config in optimizers
+    ]
 
+
+def of_activations() -> list[Case]:
+    """Every activation of a hidden layer, and those of an output that no crossentropy reads."""
+    found = []
     curved = ["sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "softplus", "silu", "gelu", "softmax"]
     for activation in ["linear", *curved]:
         layers = [dense(6, activation), dense(3)]
@@ -136,66 +149,71 @@ def cases() -> list[Case]:
     for activation in ("sigmoid", "softmax", "softplus", "gelu"):
         layers = [dense(6, "tanh"), dense(3, activation)]
         found.append(case(f"output_{activation}_mse", layers, ["MeanSquaredError", {}], "unit3"))
+    return found
 
-    linear3 = [dense(7, "tanh"), dense(3)]
-    sigmoid1, sigmoid3 = [dense(7, "tanh"), dense(1, "sigmoid")], [dense(7, "tanh"), dense(3, "sigmoid")]
+
+def of_losses() -> list[Case]:
+    """Every loss, by its defaults and by arguments."""
     losses: list[tuple[str, list[list[Any]], str, dict[str, Any], str]] = [
-        ("mse", regress, "MeanSquaredError", {}, "real"),
-        ("mse_3", linear3, "MeanSquaredError", {}, "real3"),
-        ("mae", regress, "MeanAbsoluteError", {}, "real"),
-        ("huber", linear3, "Huber", {}, "real3"),
-        ("huber_delta", linear3, "Huber", {"delta": 0.3}, "real3"),
-        ("bce", sigmoid1, "BinaryCrossentropy", {}, "binary"),
-        ("bce_soft", sigmoid1, "BinaryCrossentropy", {}, "soft_binary"),
-        ("bce_logits", regress, "BinaryCrossentropy", {"from_logits": True}, "binary"),
-        ("bce_smoothing", sigmoid1, "BinaryCrossentropy", {"label_smoothing": 0.2}, "binary"),
-        ("bce_multilabel", sigmoid3, "BinaryCrossentropy", {}, "multilabel"),
-        ("bce_multilabel_logits", linear3, "BinaryCrossentropy", {"from_logits": True}, "multilabel"),
-        ("cce", classify, "CategoricalCrossentropy", {}, "onehot"),
-        ("cce_soft", classify, "CategoricalCrossentropy", {}, "distribution"),
-        ("cce_logits", linear3, "CategoricalCrossentropy", {"from_logits": True}, "onehot"),
-        ("cce_smoothing", classify, "CategoricalCrossentropy", {"label_smoothing": 0.1}, "onehot"),
+        ("mse", REGRESS, "MeanSquaredError", {}, "real"),
+        ("mse_3", LINEAR_3, "MeanSquaredError", {}, "real3"),
+        ("mae", REGRESS, "MeanAbsoluteError", {}, "real"),
+        ("huber", LINEAR_3, "Huber", {}, "real3"),
+        ("huber_delta", LINEAR_3, "Huber", {"delta": 0.3}, "real3"),
+        ("bce", SIGMOID_1, "BinaryCrossentropy", {}, "binary"),
+        ("bce_soft", SIGMOID_1, "BinaryCrossentropy", {}, "soft_binary"),
+        ("bce_logits", REGRESS, "BinaryCrossentropy", {"from_logits": True}, "binary"),
+        ("bce_smoothing", SIGMOID_1, "BinaryCrossentropy", {"label_smoothing": 0.2}, "binary"),
+        ("bce_multilabel", SIGMOID_3, "BinaryCrossentropy", {}, "multilabel"),
+        ("bce_multilabel_logits", LINEAR_3, "BinaryCrossentropy", {"from_logits": True}, "multilabel"),
+        ("cce", CLASSIFY, "CategoricalCrossentropy", {}, "onehot"),
+        ("cce_soft", CLASSIFY, "CategoricalCrossentropy", {}, "distribution"),
+        ("cce_logits", LINEAR_3, "CategoricalCrossentropy", {"from_logits": True}, "onehot"),
+        ("cce_smoothing", CLASSIFY, "CategoricalCrossentropy", {"label_smoothing": 0.1}, "onehot"),
         (
             "cce_logits_smoothing",
-            linear3,
+            LINEAR_3,
             "CategoricalCrossentropy",
             {"from_logits": True, "label_smoothing": 0.1},
             "onehot",
         ),
-        ("cce_probabilities", sigmoid3, "CategoricalCrossentropy", {}, "onehot"),
-        ("scce", classify, "SparseCategoricalCrossentropy", {}, "label"),
-        ("scce_column", classify, "SparseCategoricalCrossentropy", {}, "label_column"),
-        ("scce_logits", linear3, "SparseCategoricalCrossentropy", {"from_logits": True}, "label"),
-        ("kld", classify, "KLDivergence", {}, "distribution"),
-        ("kld_onehot", classify, "KLDivergence", {}, "onehot"),
+        ("cce_probabilities", SIGMOID_3, "CategoricalCrossentropy", {}, "onehot"),
+        ("scce", CLASSIFY, "SparseCategoricalCrossentropy", {}, "label"),
+        ("scce_column", CLASSIFY, "SparseCategoricalCrossentropy", {}, "label_column"),
+        ("scce_logits", LINEAR_3, "SparseCategoricalCrossentropy", {"from_logits": True}, "label"),
+        ("kld", CLASSIFY, "KLDivergence", {}, "distribution"),
+        ("kld_onehot", CLASSIFY, "KLDivergence", {}, "onehot"),
     ]
-    for name, layers, kind, config, y in losses:
-        found.append(case(f"loss_{name}", layers, [kind, config], y))
+    return [case(f"loss_{name}", layers, [kind, config], y) for name, layers, kind, config, y in losses]
 
+
+def of_fit() -> list[Case]:
+    """Penalties, weights of rows, metrics, validation, and shapes of models."""
+    found = []
     for name, regularizer in (
         ("l1", ["L1", {"l1": 0.01}]),
         ("l2", ["L2", {"l2": 0.02}]),
         ("l1l2", ["L1L2", {"l1": 0.01, "l2": 0.02}]),
     ):
         first = dense(7, "tanh", kernel_regularizer=regularizer, bias_regularizer=["L2", {"l2": 0.05}])
-        found.append(case(f"regularizer_{name}", [first, dense(3, "softmax")], sparse, "label"))
+        found.append(case(f"regularizer_{name}", [first, dense(3, "softmax")], SPARSE, "label"))
 
     found += [
-        case("sample_weight", classify, sparse, "label", fit={"sample_weight": "weight"}),
-        case("sample_weight_mse", regress, "mse", "real", fit={"sample_weight": "signed_weight"}),
-        case("class_weight", classify, sparse, "label", fit={"class_weight": {"0": 0.5, "2": 3.0}}),
-        case("class_weight_onehot", classify, "categorical_crossentropy", "onehot", fit={"class_weight": {"1": 2.0}}),
-        case("metric_accuracy_sparse", classify, sparse, "label", metrics=["accuracy"]),
-        case("metric_accuracy_categorical", classify, "categorical_crossentropy", "onehot", metrics=["acc"]),
-        case("metric_accuracy_binary", sigmoid1, "binary_crossentropy", "binary", metrics=["accuracy"]),
-        case("metric_regression", regress, "mse", "real", metrics=["mse", "mae", "r2_score"]),
-        case("metric_mae_3", linear3, "mse", "real3", metrics=["mean_absolute_error", "mean_squared_error"]),
-        case("validation_split", classify, sparse, "label", metrics=["accuracy"], fit={"validation_split": 0.25}),
-        case("no_bias", [dense(7, "tanh", use_bias=False), dense(3, "softmax", use_bias=False)], sparse, "label"),
+        case("sample_weight", CLASSIFY, SPARSE, "label", fit={"sample_weight": "weight"}),
+        case("sample_weight_mse", REGRESS, "mse", "real", fit={"sample_weight": "signed_weight"}),
+        case("class_weight", CLASSIFY, SPARSE, "label", fit={"class_weight": {"0": 0.5, "2": 3.0}}),
+        case("class_weight_onehot", CLASSIFY, "categorical_crossentropy", "onehot", fit={"class_weight": {"1": 2.0}}),
+        case("metric_accuracy_sparse", CLASSIFY, SPARSE, "label", metrics=["accuracy"]),
+        case("metric_accuracy_categorical", CLASSIFY, "categorical_crossentropy", "onehot", metrics=["acc"]),
+        case("metric_accuracy_binary", SIGMOID_1, "binary_crossentropy", "binary", metrics=["accuracy"]),
+        case("metric_regression", REGRESS, "mse", "real", metrics=["mse", "mae", "r2_score"]),
+        case("metric_mae_3", LINEAR_3, "mse", "real3", metrics=["mean_absolute_error", "mean_squared_error"]),
+        case("validation_split", CLASSIFY, SPARSE, "label", metrics=["accuracy"], fit={"validation_split": 0.25}),
+        case("no_bias", [dense(7, "tanh", use_bias=False), dense(3, "softmax", use_bias=False)], SPARSE, "label"),
         case("linear_regression", [dense(1)], "mse", "real", optimizer=["SGD", {"learning_rate": 0.1}]),
         case("logistic_regression", [dense(1, "sigmoid")], "binary_crossentropy", "binary"),
-        case("softmax_regression", [dense(3, "softmax")], sparse, "label", optimizer=["Adam", {"learning_rate": 0.01}]),
-        case("deep", [dense(6, "relu"), dense(5, "elu"), dense(4, "silu"), dense(3, "softmax")], sparse, "label"),
+        case("softmax_regression", [dense(3, "softmax")], SPARSE, "label", optimizer=["Adam", {"learning_rate": 0.01}]),
+        case("deep", [dense(6, "relu"), dense(5, "elu"), dense(4, "silu"), dense(3, "softmax")], SPARSE, "label"),
         case(
             "flatten_and_activation_layers",
             [
@@ -205,17 +223,16 @@ def cases() -> list[Case]:
                 dense(3),
                 ["Activation", {"activation": "softmax"}],
             ],
-            sparse,
+            SPARSE,
             "label",
             X="X_image",
         ),
     ]
-    return found + of_layers() + of_steps()
+    return found
 
 
 def of_layers() -> list[Case]:
     """Normalizations, and the layers that Keras has beside Dense."""
-    sparse = ["SparseCategoricalCrossentropy", {}]
     last, tanh = dense(3, "softmax"), ["Activation", {"activation": "tanh"}]
     penalties = {"gamma_regularizer": ["L2", {"l2": 0.02}], "beta_regularizer": ["L1", {"l1": 0.01}]}
     found = []
@@ -229,8 +246,8 @@ def of_layers() -> list[Case]:
     }
     for name, config in variants.items():
         batch, row = ["BatchNormalization", config | {"momentum": 0.8}], ["LayerNormalization", config]
-        found.append(case(f"batch_normalization{name}", [dense(7), batch, tanh, last], sparse, "label"))
-        found.append(case(f"layer_normalization{name}", [dense(7), row, last], sparse, "label"))
+        found.append(case(f"batch_normalization{name}", [dense(7), batch, tanh, last], SPARSE, "label"))
+        found.append(case(f"layer_normalization{name}", [dense(7), row, last], SPARSE, "label"))
     batch, row = ["BatchNormalization", {}], ["LayerNormalization", {}]
     moments = {"mean": [0.1, -0.2, 0.3, 0.0, 0.5], "variance": [0.5, 2.0, 0.01, 1.0, 4.0]}
     stacks: list[tuple[str, list[list[Any]], dict[str, Any]]] = [
@@ -248,7 +265,7 @@ def of_layers() -> list[Case]:
         ("rescaling_last", [dense(7, "tanh"), dense(3), ["Rescaling", {"scale": 3.0}], ["Softmax", {}]], {}),
         ("reshape", [["Reshape", {"target_shape": [3, -1]}], ["Flatten", {}], last], {"X": "X_image"}),
     ]
-    found += [case(name, stack, sparse, "label", **more) for name, stack, more in stacks]
+    found += [case(name, stack, SPARSE, "label", **more) for name, stack, more in stacks]
     for kind, parameter, value in (
         ("ReLU", "negative_slope", 0.4),
         ("LeakyReLU", "negative_slope", 0.05),
@@ -261,8 +278,6 @@ def of_layers() -> list[Case]:
 
 def of_steps() -> list[Case]:
     """Clipped gradients, schedules and weighted metrics."""
-    classify, regress = [dense(7, "tanh"), dense(3, "softmax")], [dense(7, "tanh"), dense(1)]
-    sparse = ["SparseCategoricalCrossentropy", {}]
     found = []
     for name, kind, config in (
         ("clipvalue", "SGD", {"learning_rate": 0.5, "clipvalue": 0.02}),
@@ -273,7 +288,7 @@ def of_steps() -> list[Case]:
         ("global_clipnorm_adam", "Adam", {"global_clipnorm": 0.1}),
         ("clipnorm_loose", "RMSprop", {"clipnorm": 50.0}),
     ):
-        found.append(case(f"clip_{name}", classify, sparse, "label", optimizer=[kind, config]))
+        found.append(case(f"clip_{name}", CLASSIFY, SPARSE, "label", optimizer=[kind, config]))
 
     falling = {"initial_learning_rate": 0.2, "decay_steps": 7, "decay_rate": 0.5}
     bent = {"initial_learning_rate": 0.2, "decay_steps": 8}
@@ -289,20 +304,20 @@ def of_steps() -> list[Case]:
     ]
     for name, kind, config in schedules:
         optimizer = ["SGD", {"learning_rate": [kind, config]}]
-        found.append(case(f"schedule_{name}", classify, sparse, "label", optimizer=optimizer))
+        found.append(case(f"schedule_{name}", CLASSIFY, SPARSE, "label", optimizer=optimizer))
     slowly = ["ExponentialDecay", {**falling, "initial_learning_rate": 0.001}]
-    found.append(case("schedule_adam", classify, sparse, "label", optimizer=["Adam", {"learning_rate": slowly}]))
+    found.append(case("schedule_adam", CLASSIFY, SPARSE, "label", optimizer=["Adam", {"learning_rate": slowly}]))
 
     weight = {"sample_weight": "weight"}
     halves = {"class_weight": {"0": 0.5, "2": 3.0}, "validation_split": 0.25}
-    accuracy = {"metrics": ["accuracy"], "weighted_metrics": ["accuracy", sparse]}
+    accuracy = {"metrics": ["accuracy"], "weighted_metrics": ["accuracy", SPARSE]}
     errors = {"metrics": ["mae"], "weighted_metrics": ["mse", "mae", "r2_score"]}
     return [
         *found,
-        case("weighted_accuracy", classify, sparse, "label", fit=weight, **accuracy),
-        case("weighted_by_class", classify, sparse, "label", fit=halves, weighted_metrics=["accuracy"]),
-        case("weighted_errors", regress, "mse", "real", fit=weight, **errors),
-        case("weighted_without_weights", regress, "mse", "real", weighted_metrics=["mae"]),
+        case("weighted_accuracy", CLASSIFY, SPARSE, "label", fit=weight, **accuracy),
+        case("weighted_by_class", CLASSIFY, SPARSE, "label", fit=halves, weighted_metrics=["accuracy"]),
+        case("weighted_errors", REGRESS, "mse", "real", fit=weight, **errors),
+        case("weighted_without_weights", REGRESS, "mse", "real", weighted_metrics=["mae"]),
     ]
 
 

@@ -97,7 +97,13 @@ def shares_chunks(dtype, family, m, n, k, team):
     single = (m == 1 and family != Family.GEMM_NT) or (n == 1 and family == Family.GEMM_TN)
     few = (team - 1) * unit >= most or (single and most * size < team * PIECE_BYTES)
     room = scratch_size(size) - pack_size(size)
-    return team > 1 and chunks > 1 and few and family != Family.DENSE_FORWARD and m * n * ((chunks + team - 1) // team) <= room
+    return (
+        team > 1
+        and chunks > 1
+        and few
+        and family != Family.DENSE_FORWARD
+        and m * n * ((chunks + team - 1) // team) <= room
+    )
 
 
 @device
@@ -235,7 +241,12 @@ def operate_elements(dtype, call, family, row, n):
 def operate_losses(dtype, call, family, first, rows):
     """Losses and metrics of rows."""
     code, n = integer_at(call, CallEntry.CODE), integer_at(call, CallEntry.COLUMNS)
-    a, b, c, d = at(dtype, call, 0, first), at(dtype, call, 1, first), at(dtype, call, 2, first), at(dtype, call, 3, first)
+    a, b, c, d = (
+        at(dtype, call, 0, first),
+        at(dtype, call, 1, first),
+        at(dtype, call, 2, first),
+        at(dtype, call, 3, first),
+    )
     la, lb, lc, ld = stride(call, 0), stride(call, 1), stride(call, 2), stride(call, 3)
     p, keep, shift = scalar(dtype, call, 0), scalar(dtype, call, 1), scalar(dtype, call, 2)
     if family == Family.LOSS_FORWARD:
@@ -254,7 +265,12 @@ def operate_losses(dtype, call, family, first, rows):
 def operate_normalization(dtype, call, family, first, rows, batch_rows):
     """Whole rows, with vectors that serve each of them."""
     n, s0, s1 = integer_at(call, CallEntry.COLUMNS), first_scalar(dtype, call, batch_rows), scalar(dtype, call, 1)
-    a, b, c, d = at(dtype, call, 0, first), at(dtype, call, 1, first), at(dtype, call, 2, first), at(dtype, call, 3, first)
+    a, b, c, d = (
+        at(dtype, call, 0, first),
+        at(dtype, call, 1, first),
+        at(dtype, call, 2, first),
+        at(dtype, call, 3, first),
+    )
     la, lb, lc, ld = stride(call, 0), stride(call, 1), stride(call, 2), stride(call, 3)
     v4, v5, v6 = address(call, 4), address(call, 5), address(call, 6)
     if family == Family.STANDARDIZE_FORWARD:

@@ -24,8 +24,7 @@ Column, Kind, Fused, Role, Clip, Scalar, Counter = (
     for enumeration in (plan.Column, plan.Kind, plan.Fused, plan.Role, plan.Clip, plan.Scalar, plan.Counter)
 )
 LossEntry, MetricEntry, ParameterEntry, OptimizerEntry = (
-    plain(enumeration)
-    for enumeration in (plan.LossEntry, plan.MetricEntry, plan.ParameterEntry, plan.OptimizerEntry)
+    plain(enumeration) for enumeration in (plan.LossEntry, plan.MetricEntry, plan.ParameterEntry, plan.OptimizerEntry)
 )
 Slot, Family, Mode = plain(instructions.Slot), plain(operations.Family), plain(compiled.Mode)
 Entry, CallEntry = plain(call.Entry), plain(call.CallEntry)

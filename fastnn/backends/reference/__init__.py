@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+
+import numpy.typing as npt
 
 from ...core.algebra import NumpyAlgebra
 from ..protocol import Backend, Operator
@@ -18,7 +19,7 @@ class ReferenceOperator(Operator):
     def __init__(self, run: Callable[..., None]) -> None:
         self._run = guarded(run)
 
-    def prepare(self, *arguments: Any) -> Callable[[], object]:
+    def prepare(self, *arguments: object) -> Callable[[], object]:
         return partial(self._run, *arguments)
 
 
@@ -27,7 +28,7 @@ class ReferenceBackend(Backend):
 
     name = "reference"
 
-    def operations(self, dtype: Any) -> Mapping[str, ReferenceOperator]:
+    def operations(self, dtype: npt.DTypeLike) -> Mapping[str, ReferenceOperator]:
         """The operations by name, for arrays of one dtype."""
         o = NumpyAlgebra(dtype)
         families = (gemm, elementwise, softmax, optimizers, normalization, rowwise)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from ...core.algebra import Array, NumpyAlgebra
+from ...core.algebra import NumpyAlgebra
+from ...core.arrays import Array
 from ...core.formulas import ACTIVATIONS, LOSSES, Loss
 from ...core.random import Purpose, bits32, dropout_threshold
 from .softmax import row_fold, row_sum
@@ -64,14 +64,14 @@ def operations(o: NumpyAlgebra) -> dict[str, Operation]:
     return table
 
 
-def _activation_forward(o: NumpyAlgebra, formula: Callable[..., Any]) -> Operation:
+def _activation_forward(o: NumpyAlgebra, formula: Callable[..., object]) -> Operation:
     def forward(A_bo: Array, Z_bo: Array, p: float) -> None:
         A_bo[...] = formula(o, Z_bo, o.constant(p))
 
     return forward
 
 
-def _activation_backward(o: NumpyAlgebra, formula: Callable[..., Any]) -> Operation:
+def _activation_backward(o: NumpyAlgebra, formula: Callable[..., object]) -> Operation:
     def backward(dZ_bo: Array, dA_bo: Array, saved_bo: Array, p: float) -> None:
         dZ_bo[...] = formula(o, dA_bo, saved_bo, o.constant(p))
 

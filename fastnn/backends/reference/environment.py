@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,7 @@ _SAVED_BYTES = 256  # more than any platform's fenv_t
 _DEFAULT = ctypes.c_void_p(-1)  # FE_DFL_ENV of glibc
 
 
-def _glibc() -> Any:
+def _glibc() -> ctypes.CDLL | None:
     """The library of `fesetenv` where it is glibc, whose default environment has the address above; else None."""
     try:
         library = ctypes.CDLL("libm.so.6")
@@ -28,7 +27,7 @@ def guarded(operation: Callable[..., None]) -> Callable[..., None]:
     library = _glibc()
 
     @functools.wraps(operation)
-    def silent(*arguments: Any) -> None:
+    def silent(*arguments: object) -> None:
         with np.errstate(all="ignore"):
             operation(*arguments)
 
@@ -36,7 +35,7 @@ def guarded(operation: Callable[..., None]) -> Callable[..., None]:
         return silent
 
     @functools.wraps(operation)
-    def run(*arguments: Any) -> None:
+    def run(*arguments: object) -> None:
         saved = ctypes.create_string_buffer(_SAVED_BYTES)
         library.fegetenv(saved)
         library.fesetenv(_DEFAULT)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...core.algebra import Array, NumpyAlgebra
+from ...core.algebra import NumpyAlgebra
 from ...core.arithmetic import K_CHUNK
+from ...core.arrays import Array
 
 Operation = Callable[..., None]
 

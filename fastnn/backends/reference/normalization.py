@@ -1,4 +1,4 @@
-"""Normalization by the batch, by rows and by kept statistics, and what limits gradients."""
+"""Normalization by the batch, by rows and by moving averages, and clipping."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from ...core import formulas as f
-from ...core.algebra import Array, NumpyAlgebra
+from ...core.algebra import NumpyAlgebra
 from ...core.arithmetic import K_CHUNK
+from ...core.arrays import Array
 from .gemm import product
 from .softmax import row_fold, row_sum
 
@@ -17,7 +18,10 @@ Operation = Callable[..., None]
 
 def operations(o: NumpyAlgebra) -> dict[str, Operation]:
     """The rows of the families from AFFINE to GRADIENT_SCALE."""
+    return _statistics(o) | _by_statistics(o) | _by_rows(o) | _limits(o)
 
+
+def _statistics(o: NumpyAlgebra) -> dict[str, Operation]:
     def affine(A_bo: Array, Z_bo: Array, scale: float, offset: float) -> None:
         A_bo[...] = f.affine(o, Z_bo, o.constant(scale), o.constant(offset))
 
@@ -37,6 +41,16 @@ def operations(o: NumpyAlgebra) -> dict[str, Operation]:
     def inverse_deviation_floor(inv_o: Array, var_o: Array, epsilon: float) -> None:
         inv_o[...] = f.inverse_deviation_floor(o, var_o, o.constant(epsilon))
 
+    return {
+        "affine": affine,
+        "batch_moments": batch_moments,
+        "moving_average": moving_average,
+        "inverse_deviation": inverse_deviation,
+        "inverse_deviation_floor": inverse_deviation_floor,
+    }
+
+
+def _by_statistics(o: NumpyAlgebra) -> dict[str, Operation]:
     def standardize_forward(
         A_bo: Array, Z_bo: Array, mean_o: Array, inv_o: Array, gamma_o: Array, beta_o: Array
     ) -> None:
@@ -66,6 +80,16 @@ def operations(o: NumpyAlgebra) -> dict[str, Operation]:
     ) -> None:
         dZ_bo[...] = f.batch_norm_slope(o, dA_bo, N_bo, inv_o, gamma_o, db_o, dg_o, o.constant(inverse_b))
 
+    return {
+        "standardize_forward": standardize_forward,
+        "standardize_backward": standardize_backward,
+        "batch_norm_forward": batch_norm_forward,
+        "scale_backward": scale_backward,
+        "batch_norm_backward": batch_norm_backward,
+    }
+
+
+def _by_rows(o: NumpyAlgebra) -> dict[str, Operation]:
     def layer_norm_forward(
         A_bo: Array,
         N_bo: Array,
@@ -91,28 +115,17 @@ def operations(o: NumpyAlgebra) -> dict[str, Operation]:
         m2_b = row_fold(o, o.fma, dA_bo * gamma_o, N_bo) * inverse
         dZ_bo[...] = f.layer_norm_slope(o, dA_bo, N_bo, inv_b[:, None], gamma_o, m1_b[:, None], m2_b[:, None])
 
+    return {"layer_norm_forward": layer_norm_forward, "layer_norm_backward": layer_norm_backward}
+
+
+def _limits(o: NumpyAlgebra) -> dict[str, Operation]:
     def clip_value(g_p: Array, limit: float) -> None:
         g_p[...] = f.clip(o, g_p, o.constant(-limit), o.constant(limit))
 
     def gradient_scale(g_p: Array, factor: float) -> None:
         g_p[...] = g_p * o.constant(factor)
 
-    return {
-        "affine": affine,
-        "batch_moments": batch_moments,
-        "moving_average": moving_average,
-        "inverse_deviation": inverse_deviation,
-        "inverse_deviation_floor": inverse_deviation_floor,
-        "standardize_forward": standardize_forward,
-        "standardize_backward": standardize_backward,
-        "batch_norm_forward": batch_norm_forward,
-        "scale_backward": scale_backward,
-        "batch_norm_backward": batch_norm_backward,
-        "layer_norm_forward": layer_norm_forward,
-        "layer_norm_backward": layer_norm_backward,
-        "clip_value": clip_value,
-        "gradient_scale": gradient_scale,
-    }
+    return {"clip_value": clip_value, "gradient_scale": gradient_scale}
 
 
 def _column_dot(o: NumpyAlgebra, X_bo: Array, Y_bo: Array) -> Array:

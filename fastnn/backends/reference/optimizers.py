@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ...core.algebra import Array, NumpyAlgebra
+from ...core.algebra import NumpyAlgebra
 from ...core.arithmetic import BLOCK, LANES
+from ...core.arrays import Array
 from ...core.formulas import decay, penalty_slope
 from ...core.steps import OPTIMIZERS, Optimizer
 from .softmax import fold_lanes

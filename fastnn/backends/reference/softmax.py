@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from ...core import arithmetic as ar
-from ...core.algebra import Array, NumpyAlgebra
+from ...core.algebra import NumpyAlgebra
 from ...core.arithmetic import INFINITY, LANES
+from ...core.arrays import Array
 from ...core.formulas import PROBABILITY_FLOOR, clip
 
 Operation = Callable[..., None]
@@ -17,7 +17,10 @@ Operation = Callable[..., None]
 
 def operations(o: NumpyAlgebra) -> dict[str, Operation]:
     """The rows of the softmax and crossentropy families, and the metrics that compare classes."""
+    return _of_logits(o) | _of_probabilities(o) | _accuracies(o)
 
+
+def _of_logits(o: NumpyAlgebra) -> dict[str, Operation]:
     def softmax_forward(P_bc: Array, Z_bc: Array) -> None:
         P_bc[...] = _softmax(o, Z_bc)[0]
 
@@ -47,6 +50,17 @@ def operations(o: NumpyAlgebra) -> dict[str, Operation]:
     def sparse_crossentropy_backward(dZ_bc: Array, P_bc: Array, y_b: Array, s_b: Array, *_: float) -> None:
         dZ_bc[...] = (P_bc - _one_hot(o, P_bc, y_b)) * s_b[:, None]
 
+    return {
+        "softmax_forward": softmax_forward,
+        "softmax_backward": softmax_backward,
+        "softmax_crossentropy_forward": crossentropy_forward,
+        "softmax_crossentropy_backward": crossentropy_backward,
+        "sparse_softmax_crossentropy_forward": sparse_crossentropy_forward,
+        "sparse_softmax_crossentropy_backward": sparse_crossentropy_backward,
+    }
+
+
+def _of_probabilities(o: NumpyAlgebra) -> dict[str, Operation]:
     def probability_forward(l_b: Array, A_bc: Array, Y_bc: Array, p: float, keep: float, add: float) -> None:
         _, _, clipped = _normalised(o, A_bc)
         l_b[...] = row_fold(o, o.fma, -o.fma(Y_bc, keep, add), ar.log(o, clipped))
@@ -65,29 +79,25 @@ def operations(o: NumpyAlgebra) -> dict[str, Operation]:
     def sparse_probability_backward(dA_bc: Array, A_bc: Array, y_b: Array, s_b: Array, *_: float) -> None:
         probability_backward(dA_bc, A_bc, _one_hot(o, A_bc, y_b), s_b, 0.0, 1.0, 0.0)
 
+    return {
+        "categorical_crossentropy_forward": probability_forward,
+        "categorical_crossentropy_backward": probability_backward,
+        "sparse_categorical_crossentropy_forward": sparse_probability_forward,
+        "sparse_categorical_crossentropy_backward": sparse_probability_backward,
+    }
+
+
+def _accuracies(o: NumpyAlgebra) -> dict[str, Operation]:
     def categorical_accuracy(r_b: Array, A_bc: Array, Y_bc: Array) -> None:
         r_b[...] = o.select(_argmax(o, A_bc) == _argmax(o, Y_bc), 1.0, 0.0)
 
     def sparse_categorical_accuracy(r_b: Array, A_bc: Array, y_b: Array) -> None:
         r_b[...] = o.select(_argmax(o, A_bc) == y_b, 1.0, 0.0)
 
-    return {
-        "softmax_forward": softmax_forward,
-        "softmax_backward": softmax_backward,
-        "softmax_crossentropy_forward": crossentropy_forward,
-        "softmax_crossentropy_backward": crossentropy_backward,
-        "sparse_softmax_crossentropy_forward": sparse_crossentropy_forward,
-        "sparse_softmax_crossentropy_backward": sparse_crossentropy_backward,
-        "categorical_crossentropy_forward": probability_forward,
-        "categorical_crossentropy_backward": probability_backward,
-        "sparse_categorical_crossentropy_forward": sparse_probability_forward,
-        "sparse_categorical_crossentropy_backward": sparse_probability_backward,
-        "categorical_accuracy": categorical_accuracy,
-        "sparse_categorical_accuracy": sparse_categorical_accuracy,
-    }
+    return {"categorical_accuracy": categorical_accuracy, "sparse_categorical_accuracy": sparse_categorical_accuracy}
 
 
-def row_fold(o: NumpyAlgebra, accumulate: Callable[..., Any], *arrays: Array) -> Array:
+def row_fold(o: NumpyAlgebra, accumulate: Callable[..., object], *arrays: Array) -> Array:
     """lane[c mod 16] = accumulate(elements at c, lane), ascending c, from +0; then the sum of the lanes by halves."""
     rows, columns = arrays[0].shape
     lanes = np.full((rows, LANES), o.constant(0.0))
@@ -138,8 +148,8 @@ def _normalised(o: NumpyAlgebra, A_bc: Array) -> tuple[Array, Array, Array]:
     return inverse, q, clip(o, q, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
 
 
-def _is_class(o: NumpyAlgebra, X_bc: Array, y_b: Array) -> Any:
-    return o.value(np.arange(X_bc.shape[1])) == y_b[:, None]
+def _is_class(o: NumpyAlgebra, X_bc: Array, y_b: Array) -> Array:
+    return np.equal(o.value(np.arange(X_bc.shape[1])), y_b[:, None])
 
 
 def _one_hot(o: NumpyAlgebra, X_bc: Array, y_b: Array) -> Array:
@@ -148,5 +158,5 @@ def _one_hot(o: NumpyAlgebra, X_bc: Array, y_b: Array) -> Array:
 
 def _argmax(o: NumpyAlgebra, X_bc: Array) -> Array:
     """The first column that holds the row's maximum; the number of columns where none does."""
-    found = X_bc == row_max(o, X_bc)[:, None]
-    return o.value(np.where(found.any(axis=1), found.argmax(axis=1) if X_bc.shape[1] else 0, X_bc.shape[1]))
+    largest = X_bc == row_max(o, X_bc)[:, None]
+    return o.value(np.where(largest.any(axis=1), largest.argmax(axis=1) if X_bc.shape[1] else 0, X_bc.shape[1]))
