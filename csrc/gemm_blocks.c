@@ -160,7 +160,7 @@ KERNEL void FN(gemm_rows)(const FN(product) *product, int64_t m, real *pack)
             if (p.wanted != NULL && height == TILE_ROWS) {
                 FN(prefetching_tiles)(p);
             } else {
-                FN(tiles_of)(own, &p);
+                FN(tiles_of)(height, &p);
             }
             if (p.wanted != NULL) {
                 p.wanted += height * p.wanted_row;
