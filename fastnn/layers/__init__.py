@@ -10,6 +10,7 @@ from .core import Dense, Dropout, Flatten, Reshape
 from .layer import Input, InputLayer, Layer, Shape
 from .normalization import BatchNormalization, LayerNormalization
 from .preprocessing import Normalization, Rescaling
+from .rowwise import PReLU, UnitNormalization
 
 CLASSES: dict[str, type[Layer]] = {
     layer.__name__: layer
@@ -27,6 +28,8 @@ CLASSES: dict[str, type[Layer]] = {
         LeakyReLU,
         ELU,
         Softmax,
+        PReLU,
+        UnitNormalization,
     )
 }
 UNSUPPORTED = names(
@@ -43,16 +46,16 @@ UNSUPPORTED = names(
     "GlobalMaxPooling3D GroupNormalization GroupQueryAttention HashedCrossing Hashing Identity InputSpec "
     "IntegerLookup JaxLayer LSTM LSTMCell Lambda LocallyConnected1D LocallyConnected2D Masking MaxNumBoundingBoxes "
     "MaxPool1D MaxPool2D MaxPool3D MaxPooling1D MaxPooling2D MaxPooling3D Maximum MelSpectrogram Minimum MixUp "
-    "MultiHeadAttention Multiply PReLU Permute Pipeline RMSNormalization RNN RandAugment RandomBrightness "
+    "MultiHeadAttention Multiply Permute Pipeline RMSNormalization RNN RandAugment RandomBrightness "
     "RandomColorDegeneration RandomColorJitter RandomContrast RandomCrop RandomElasticTransform RandomErasing "
     "RandomFlip RandomGaussianBlur RandomGrayscale RandomHeight RandomHue RandomInvert RandomPerspective "
     "RandomPosterization RandomRotation RandomSaturation RandomSharpness RandomShear RandomTranslation RandomWidth "
     "RandomZoom RepeatVector Resizing ReversibleEmbedding STFTSpectrogram SeparableConv1D SeparableConv2D "
     "SeparableConvolution1D SeparableConvolution2D SimpleRNN SimpleRNNCell Solarization SpatialDropout1D "
     "SpatialDropout2D SpatialDropout3D SpectralNormalization StackedRNNCells StringLookup Subtract TFSMLayer "
-    "TextVectorization ThresholdedReLU TimeDistributed TorchModuleWrapper UnitNormalization UpSampling1D "
-    "UpSampling2D UpSampling3D Wrapper ZeroPadding1D ZeroPadding2D ZeroPadding3D add average concatenate "
-    "deserialize dot experimental maximum minimum multiply serialize subtract"
+    "TextVectorization ThresholdedReLU TimeDistributed TorchModuleWrapper UpSampling1D UpSampling2D UpSampling3D "
+    "Wrapper ZeroPadding1D ZeroPadding2D ZeroPadding3D add average concatenate deserialize dot experimental maximum "
+    "minimum multiply serialize subtract"
 )
 
 
