@@ -238,17 +238,42 @@ INLINE void FN(operate_losses)(const fnn_call *call, int64_t first, int64_t rows
     }
 }
 
+/* Whole rows, with vectors that serve each of them. */
+INLINE void FN(operate_normalization)(const fnn_call *call, int64_t first, int64_t rows, int64_t batch_rows)
+{
+    const int64_t *ld = call->ld, n = call->n;
+    const real s[2] = {FN(first_scalar)(call, batch_rows), (real)call->scalar[1]};
+    real *a = FN(at)(call, 0, first), *b = FN(at)(call, 1, first), *c = FN(at)(call, 2, first);
+    const real *d = FN(at)(call, 3, first), *v4 = call->array[4], *v5 = call->array[5], *v6 = call->array[6];
+    switch (call->family) {
+    case FNN_FAMILY_STANDARDIZE_FORWARD:
+        FN(standardize_forward)(a, ld[0], b, ld[1], c, d, v4, v5, rows, n);
+        break;
+    case FNN_FAMILY_STANDARDIZE_BACKWARD:
+        FN(standardize_backward)(a, ld[0], b, ld[1], c, d, rows, n);
+        break;
+    case FNN_FAMILY_BATCH_NORM_FORWARD:
+        FN(batch_norm_forward)(a, ld[0], b, ld[1], c, ld[2], d, v4, v5, v6, rows, n);
+        break;
+    case FNN_FAMILY_BATCH_NORM_BACKWARD:
+        FN(batch_norm_backward)(a, ld[0], b, ld[1], c, ld[2], d, v4, v5, v6, rows, n, s[0]);
+        break;
+    case FNN_FAMILY_LAYER_NORM_FORWARD:
+        FN(layer_norm_forward)(a, ld[0], b, ld[1], c, ld[2], d, ld[3], v4, v5, rows, n, s[0], s[1]);
+        break;
+    default:
+        FN(layer_norm_backward)(a, ld[0], b, ld[1], c, ld[2], d, ld[3], v4, rows, n, s[0]);
+        break;
+    }
+}
+
 /* Rows first ... first + rows - 1 of an instruction, in a batch of so many: whole rows, with vectors that serve each of
  * them, or elements, which may be those of all rows at once. */
 KERNEL void FN(operate_rows)(const fnn_call *call, int64_t first, int64_t rows, int64_t batch_rows)
 {
     const int64_t *ld = call->ld, n = call->n;
-    const real s[2] = {FN(first_scalar)(call, batch_rows), (real)call->scalar[1]};
     real *a = FN(at)(call, 0, first), *b = FN(at)(call, 1, first), *c = FN(at)(call, 2, first);
-    const real *d = FN(at)(call, 3, first);
-    /* What has no rows. */
-    const real *v2 = call->array[2], *v3 = call->array[3], *v4 = call->array[4], *v5 = call->array[5];
-    const real *v6 = call->array[6];
+    const real *v2 = call->array[2], *v3 = call->array[3], *v4 = call->array[4];
     switch (call->family) {
     case FNN_FAMILY_SOFTMAX_FORWARD:
         FN(softmax_forward)(a, ld[0], b, ld[1], rows, n);
@@ -257,22 +282,12 @@ KERNEL void FN(operate_rows)(const fnn_call *call, int64_t first, int64_t rows, 
         FN(softmax_backward)(a, ld[0], b, ld[1], c, ld[2], rows, n);
         break;
     case FNN_FAMILY_STANDARDIZE_FORWARD:
-        FN(standardize_forward)(a, ld[0], b, ld[1], v2, v3, v4, v5, rows, n);
-        break;
     case FNN_FAMILY_STANDARDIZE_BACKWARD:
-        FN(standardize_backward)(a, ld[0], b, ld[1], v2, v3, rows, n);
-        break;
     case FNN_FAMILY_BATCH_NORM_FORWARD:
-        FN(batch_norm_forward)(a, ld[0], b, ld[1], c, ld[2], v3, v4, v5, v6, rows, n);
-        break;
     case FNN_FAMILY_BATCH_NORM_BACKWARD:
-        FN(batch_norm_backward)(a, ld[0], b, ld[1], c, ld[2], v3, v4, v5, v6, rows, n, s[0]);
-        break;
     case FNN_FAMILY_LAYER_NORM_FORWARD:
-        FN(layer_norm_forward)(a, ld[0], b, ld[1], c, ld[2], d, ld[3], v4, v5, rows, n, s[0], s[1]);
-        break;
     case FNN_FAMILY_LAYER_NORM_BACKWARD:
-        FN(layer_norm_backward)(a, ld[0], b, ld[1], c, ld[2], d, ld[3], v4, rows, n, s[0]);
+        FN(operate_normalization)(call, first, rows, batch_rows);
         break;
     case FNN_FAMILY_ROW_WISE_FORWARD:
         FN(row_wise_forward)(call->code, a, ld[0], b, ld[1], v2, v3, rows, n, call->scalar);

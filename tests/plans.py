@@ -66,7 +66,9 @@ class Model(NamedTuple):
             name, options = f"{kind}_{number}", dict(values.pop()) if values and isinstance(values[-1], dict) else {}
             match kind:
                 case "dense":
-                    lowering.dense(name, values[0], *specs(("kernel", "bias"), options))
+                    kernel, bias = specs(("kernel", "bias"), options)
+                    assert kernel is not None
+                    lowering.dense(name, values[0], kernel, bias)
                 case "activation":
                     lowering.activation(values[0], PARAMETERS.get(values[0], 0.0))
                 case "dropout":
@@ -76,7 +78,8 @@ class Model(NamedTuple):
                 case "standardize":
                     lowering.standardize(name, 0.8)  # above some of the deviations
                 case "batch_norm":
-                    lowering.batch_norm(name, 0.9, 1e-3, *specs(("gamma", "beta"), options), trains(options))
+                    gamma, beta = specs(("gamma", "beta"), options)
+                    lowering.batch_norm(name, 0.9, 1e-3, gamma, beta, trains(options))
                 case "layer_norm":
                     lowering.layer_norm(name, 1e-3, *specs(("gamma", "beta"), options))
                 case "row_wise":

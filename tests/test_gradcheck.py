@@ -76,13 +76,13 @@ def test_the_model_is_unchanged() -> None:
 
 
 def test_a_wrong_gradient_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    backward = Program._backward
+    gradients = Program._parameter_gradients
 
     def wrong(self: Any, rows: int) -> None:
-        backward(self, rows)
+        gradients(self, rows)
         self.state.gradient[1] *= 1.001
 
-    monkeypatch.setattr(Program, "_backward", wrong)
+    monkeypatch.setattr(Program, "_parameter_gradients", wrong)
     result = gradcheck.check(classifier(), *blobs(6))
     assert not result
     assert result.errors["dense/kernel"] > result.tolerance > result.errors["dense/bias"]

@@ -161,7 +161,7 @@ def test_two_threads_change_nothing(alone: bytes) -> None:
 def test_too_few_threads_come(alone: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """A team whose second member never comes works on one thread: enrolment, not a deadlock."""
     from fastnn.backends.numba_cpu import pool, team
-    from fastnn.backends.numba_cpu.call import CALL_SIZE
+    from fastnn.backends.numba_cpu.call import Entry
 
     def refused(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -169,7 +169,7 @@ def test_too_few_threads_come(alone: bytes, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(threading.Thread, "start", refused)
     empty = pool._Pool()
     monkeypatch.setattr(team, "POOL", empty)
-    sync, call = team.sync_area(), np.zeros(CALL_SIZE, np.int64)
+    sync, call = team.sync_area(), np.zeros(Entry.WIDTH, np.int64)
     call[0] = 99  # a mode that does nothing
     team.launch(team.worker_address("float32"), call.ctypes.data, sync.ctypes.data, 2)
     assert sync[24] == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from .. import initializers, regularizers
 from ..core.arrays import Array
@@ -29,7 +29,7 @@ class PReLU(Layer):
     fields = ("alpha_initializer", "alpha_regularizer", "name", "dtype", "trainable")
     unsupported: ClassVar[dict[str, object]] = {"alpha_constraint": None, "shared_axes": None}
 
-    def __init__(self, alpha_initializer: object = "zeros", alpha_regularizer: object = None, **kwargs: object) -> None:
+    def __init__(self, alpha_initializer: object = "zeros", alpha_regularizer: object = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.alpha_initializer = initializers.get(alpha_initializer)
         self.alpha_regularizer = regularizers.get(alpha_regularizer)
@@ -65,7 +65,7 @@ class UnitNormalization(Layer):
 
     fields = ("axis", "name", "dtype", "trainable")
 
-    def __init__(self, axis: object = -1, **kwargs: object) -> None:
+    def __init__(self, axis: object = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = last_axis("UnitNormalization", axis)
 

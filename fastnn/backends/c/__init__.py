@@ -216,7 +216,7 @@ class CProgram(CompiledProgram):
         self._program.calls, self._program.gradients = self._calls, self._gradients
 
     def _source_code(self, dtype: np.dtype[Any]) -> int:
-        return SOURCE_DTYPES[dtype.name]
+        return int(SOURCE_DTYPES[dtype.name])
 
     def _launch(self, mode: Mode, threads: int, first: int = 0, last: int = 0, **others: Any) -> int:
         function, sums = self._functions[mode], others.get("sums")

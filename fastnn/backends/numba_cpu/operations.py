@@ -47,28 +47,13 @@ from .softmax import softmax_backward, softmax_forward
 from .table import CallEntry, Entry, Family
 from .threads import COUNT, atomic_add
 from .update import scratch_size
-from .workspace import share
-
-
-@device
-def address(call, number):
-    return integer_at(call, CallEntry.ARRAYS + 2 * number)
-
-
-@device
-def stride(call, number):
-    return integer_at(call, CallEntry.ARRAYS + 2 * number + 1)
+from .workspace import address, scalar, share, stride
 
 
 @device
 def at(dtype, call, number, row):
     """Row `row` of array `number`."""
     return address(call, number) + row * stride(call, number) * itemsize(dtype)
-
-
-@device
-def scalar(dtype, call, number):
-    return real(dtype, double_at(call, CallEntry.SCALARS + number))
 
 
 @device
@@ -107,6 +92,17 @@ def shares_chunks(dtype, family, m, n, k, team):
 
 
 @device
+def add_chunk(dtype, first, C, ldc, sums, m, n):
+    """C = sums, or C + sums, by rows."""
+    for row in range(m):
+        c, p = C + row * ldc * itemsize(dtype), sums + row * n * itemsize(dtype)
+        if first:
+            copy(dtype, c, p, n)
+        else:
+            add(dtype, c, c, p, n)
+
+
+@device
 def operate_chunks(dtype, call, sync, a_row, a_k, b_k, flags, scratch, member, team):
     """A GEMM by chunks of k, whose sums wait in the scratch; the member that finishes last adds them in order."""
     m, n, k = integer_at(call, CallEntry.ROWS), integer_at(call, CallEntry.COLUMNS), integer_at(call, CallEntry.DEPTH)
@@ -123,13 +119,8 @@ def operate_chunks(dtype, call, sync, a_row, a_k, b_k, flags, scratch, member, t
             sums = whole + (other * scratch_size(size) + pack_size(size)) * size
             first, last = share(chunks, 1, other, team)
             for chunk in range(first, last):
-                for row in range(m):
-                    c = C + row * ldc * size
-                    if chunk == 0:
-                        copy(dtype, c, sums, n)
-                    else:
-                        add(dtype, c, c, sums, n)
-                    sums += n * size
+                add_chunk(dtype, chunk == 0, C, ldc, sums, m, n)
+                sums += m * n * size
 
 
 @device

@@ -38,7 +38,11 @@ def work(dtype, call, member, team):
     mode, sync, size = integer_at(call, Entry.MODE), integer_at(call, Entry.SYNC), itemsize(dtype)
     scratch = integer_at(call, Entry.SCRATCH) + member * (scratch_size(size) * size + STEP_BYTES)
     m = Member(dtype, call, sync, member, team, scratch)
-    if mode == Mode.UPDATE:
+    if mode <= Mode.SCORE:
+        taken = steps(m, mode != Mode.SCORE, mode == Mode.STEPS)
+        if member == 0:
+            set_integer(call, Entry.TAKEN, taken)
+    elif mode == Mode.UPDATE:
         update(m)
     elif mode == Mode.FORWARD:
         predict(m)
@@ -49,10 +53,6 @@ def work(dtype, call, member, team):
             shuffle(dtype, entry(m, Entry.ORDER), entry(m, Entry.ROWS), seed, epoch)
     elif mode == Mode.FIND_NONFINITE:
         scan(m)
-    else:
-        taken = steps(m, mode != Mode.SCORE, mode == Mode.STEPS)
-        if member == 0:
-            set_integer(call, Entry.TAKEN, taken)
 
 
 def work_float32(call, member, team):

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ...core.plan import ROW_ALIAS, ROW_PAD
 from .jit import device
-from .memory import double_at, integer_at, itemsize
+from .memory import double_at, integer_at, itemsize, real
 from .table import CallEntry, Column, Entry, ParameterEntry, Slot
 
 
@@ -93,3 +93,21 @@ def call_of(calls, slot):
 def has_call(calls, slot):
     """Whether an instruction has a call in a slot."""
     return integer_at(call_of(calls, slot), CallEntry.FAMILY) >= 0
+
+
+@device
+def address(call, number):
+    """That of an array of a call."""
+    return integer_at(call, CallEntry.ARRAYS + 2 * number)
+
+
+@device
+def stride(call, number):
+    """The elements between rows of an array of a call."""
+    return integer_at(call, CallEntry.ARRAYS + 2 * number + 1)
+
+
+@device
+def scalar(dtype, call, number):
+    """A scalar of a call."""
+    return real(dtype, double_at(call, CallEntry.SCALARS + number))
