@@ -125,9 +125,11 @@ class Scores:
             logs[prefix + key] = metric.value(totals, float(totals[-1]) if weighted else rows)
         return logs
 
-    def ordered(self, logs: Mapping[str, float]) -> list[float]:
-        """The values of `logs` as `evaluate` lists them: the loss, then the metrics as `compile` was given them."""
-        return [logs[name] for name in self._names]
+    def result(self, logs: dict[str, float], return_dict: bool) -> float | list[float] | dict[str, float]:
+        """What `evaluate` returns: `logs`, or the loss and the metrics in the order of `compile`, or the loss alone."""
+        if return_dict:
+            return logs
+        return [logs[name] for name in self._names] if len(logs) > 1 else logs["loss"]
 
 
 @dataclass

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from ..losses import Loss
     from ..metrics import Metric
     from ..optimizers import Optimizer
-    from .compiling import Engine
 
 
 class Sequential(Stack):
@@ -237,7 +236,7 @@ class Sequential(Stack):
         if kwargs:
             refuse("evaluate", kwargs, {}, ("batch_size", "verbose", "sample_weight"))
         logs = training.evaluate(self, Request("evaluate", x, y, batch_size, verbose, callbacks, sample_weight, steps))
-        return _result(self.engine(), logs, return_dict)
+        return self.engine().scores.result(logs, return_dict)
 
     def predict(
         self,
@@ -318,7 +317,7 @@ class Sequential(Stack):
             engine.program.run_steps(data, 0, 1, sums, rates)
         else:
             engine.program.score(data, 0, 1, sums)
-        return _result(engine, engine.scores.logs(sums), return_dict)
+        return engine.scores.result(engine.scores.logs(sums), return_dict)
 
     # files and texts
 
@@ -400,12 +399,6 @@ class Sequential(Stack):
         given = {"skip_mismatch": skip_mismatch, **kwargs}
         refuse("load_weights", given, {"skip_mismatch": False, "by_name": False}, ("filepath",))
         saving.load_weights(self, filepath)
-
-
-def _result(engine: Engine, logs: dict[str, float], return_dict: bool) -> float | list[float] | dict[str, float]:
-    if return_dict:
-        return logs
-    return engine.scores.ordered(logs) if len(logs) > 1 else logs["loss"]
 
 
 __all__ = ["Sequential"]
