@@ -29,7 +29,8 @@ FILES = (
 # setuptools wants paths relative to the folder of setup.py, which is where it runs this.
 HERE = "csrc"
 # What the generated headers are made from.
-CONTRACT = [f"fastnn/core/{name}.py" for name in ("arithmetic", "formulas", "operations", "plan", "random", "steps")]
+_CORE = ("arithmetic", "formulas", "losses", "operations", "plan", "random", "steps")
+CONTRACT = [f"fastnn/core/{name}.py" for name in _CORE]
 CONTRACT.append("fastnn/backends/tuning.py")
 
 

@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
-from .formulas import ACTIVATIONS, LOSSES, ROW_LOSSES, ROW_METRICS, SPARSE_LOSSES
+from .formulas import ACTIVATIONS
+from .losses import LOSSES, ROW_LOSSES, ROW_METRICS
 from .plan import ACTIVATION_CODE, DEVIATION_CODE, LOSS_CODE, METRIC_CODE, OPTIMIZER_CODE
 from .steps import OPTIMIZERS
 
@@ -191,10 +192,10 @@ def _rows() -> list[Operation]:
             Family.LOSS_BACKWARD,
             code,
         )
-    for name in ROW_LOSSES:
+    for name, facts in ROW_LOSSES.items():
         scalars, code = ("unused", "keep", "add"), LOSS_CODE[name]
-        targets = "y_b" if name in SPARSE_LOSSES else "Y_bc"
-        if "softmax" in name:
+        targets = "y_b" if facts.classes else "Y_bc"
+        if facts.softmax:
             add(
                 f"{name}_forward",
                 f"l_b P_bc : Z_bc {targets}",

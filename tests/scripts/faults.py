@@ -377,7 +377,7 @@ IN_PYTHON = (
     # the contract: every backend agrees with every other
     fault(
         "core-huber-sign",
-        "fastnn/core/formulas.py",
+        "fastnn/core/losses.py",
         "return o.select(d > p, p, o.select(-p > d, -p, d))",
         "return o.select(d > p, p, o.select(-p > d, p, d))",
         "the slope of Huber's loss far below the target has the wrong sign, on every backend",

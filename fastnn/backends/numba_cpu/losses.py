@@ -8,11 +8,10 @@ from typing import Any
 from llvmlite import ir
 
 from ...core import arithmetic as ar
-from ...core import formulas
-from ...core.formulas import PROBABILITY_FLOOR
+from ...core.losses import LOSSES, PROBABILITY_FLOOR, Loss
 from .frame import Frame, kernel
 from .lanes import I64, Value, call_intrinsic
-from .reductions import INFINITY, Columns, Row, choose_by_rows, smaller
+from .reductions import INFINITY, Columns, Row, choose_by_rows, larger, smaller
 from .softmax import Exponentials, exponentials, scale_row
 
 # --- targets --------------------------------------------------------------------------------------------------------
@@ -133,26 +132,41 @@ def _mean(row: Row, value: Any) -> Any:
     return builder.fmul(value, inverse)
 
 
-def _loss_forward(loss: formulas.Loss) -> Callable[..., None]:
+def _sums(loss: Loss, row: Row, A: Any, Y: Callable[[Any, Any], Value], parameter: Value) -> list[Any]:
+    """A loss's sums over a row, IR scalars."""
+    o, sums, splats = row.o, list[Any](), list[Value]()
+    for step, largest in loss.sums:
+
+        def accumulate(i: Any, k: Any, lane: Value, step: Callable[..., Value] = step) -> Value:
+            return step(o, lane, row.load(A, i, k), Y(i, k), parameter, *splats)
+
+        sums.append(row.fold(-INFINITY, accumulate, larger) if largest else row.sum(accumulate))
+        splats.append(o.splat(sums[-1]))
+    return sums
+
+
+def _loss_forward(loss: Loss) -> Callable[..., None]:
     def body(row: Row, addresses: list[Any], scalars: list[Value]) -> None:
         out, A, Y = addresses
         parameter, keep, add = scalars
         target = _dense_target(row, Y, keep, add)
-        total = row.sum(lambda i, k, lane: loss.accumulate(row.o, lane, row.load(A, i, k), target(i, k), parameter))
-        row.f.store_scalar(_mean(row, total) if loss.mean else total, out)
+        sums = _sums(loss, row, A, target, parameter)
+        value = sums[0] if loss.value is None else row.single(loss.value, *sums)
+        row.f.store_scalar(_mean(row, value) if loss.mean else value, out)
 
     return body
 
 
-def _loss_backward(loss: formulas.Loss) -> Callable[..., None]:
+def _loss_backward(loss: Loss) -> Callable[..., None]:
     def body(row: Row, addresses: list[Any], scalars: list[Value]) -> None:
         dA, A, Y, scale = addresses
         parameter, keep, add = scalars
         target = _dense_target(row, Y, keep, add)
         s = row.o.splat(row.f.load_scalar(scale))
+        sums = [] if loss.value is None else [row.o.splat(total) for total in _sums(loss, row, A, target, parameter)]
 
         def block(i: Any, k: Any) -> None:
-            row.store(loss.slope(row.o, row.load(A, i, k), target(i, k), parameter) * s, dA, i, k)
+            row.store(loss.slope(row.o, row.load(A, i, k), target(i, k), parameter, *sums) * s, dA, i, k)
 
         row.each(block)
 
@@ -167,7 +181,7 @@ def _normalised(row: Row, A: Any) -> tuple[Value, Callable[[Any, Any], tuple[Val
 
     def block(i: Any, k: Any) -> tuple[Value, Value]:
         q = row.load(A, i, k) * inverse
-        return q, formulas.clip(o, q, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
+        return q, ar.clip(o, q, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
 
     return inverse, block
 
@@ -205,9 +219,9 @@ def _probability_backward(sparse: bool) -> Callable[..., None]:
     return body
 
 
-_FORWARD = [_loss_forward(loss) for loss in formulas.LOSSES.values()]
+_FORWARD = [_loss_forward(loss) for loss in LOSSES.values()]
 _FORWARD += [_probability_forward(False), _probability_forward(True)]
-_BACKWARD = [_loss_backward(loss) for loss in formulas.LOSSES.values()]
+_BACKWARD = [_loss_backward(loss) for loss in LOSSES.values()]
 _BACKWARD += [_probability_backward(False), _probability_backward(True)]
 
 # loss_forward(zero, code, l, stride, A, ld, Y, ld, rows, C, parameter, keep, add)
