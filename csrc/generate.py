@@ -1,9 +1,9 @@
 """Writes the C headers that come from the package's own texts: the constants, and the formulas as vector functions.
 
 `python csrc/generate.py FOLDER` writes `constants.h`, `activations.h`, `losses.h`, `optimizers.h`, `prepare.h`,
-`formulas_f32.h` and `formulas_f64.h` there. `arithmetic.py`, `formulas.py`, `losses.py` and `steps.py` of `core/` are run over an
-algebra that prints C; enumerations and plain numbers of the other files are read from their syntax: building needs
-nothing but Python.
+`formulas_f32.h` and `formulas_f64.h` there. `arithmetic.py`, `formulas.py`, `losses.py` and `steps.py` of `core/` are
+run over an algebra that prints C; enumerations and plain numbers of the other files are read from their syntax:
+building needs nothing but Python.
 """
 
 from __future__ import annotations

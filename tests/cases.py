@@ -147,7 +147,7 @@ def _values(
         e = np.exp(2 * normal)
         return np.asarray(e / e.sum(axis=1, keepdims=True))
     if operation.name.startswith("poisson") and name == "A":
-        return np.exp(normal)  # its logarithm exists
+        return np.asarray(np.exp(normal))  # its logarithm exists
     if operation.name.startswith(("hinge", "squared_hinge")) and name == "Y":
         return random.randint(-1, 2, shape)  # the labels -1 or 0, and 1
     if name in ("A", "Y") and operation.family != Family.ACTIVATION_BACKWARD:

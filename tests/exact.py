@@ -206,7 +206,7 @@ def _mish_slope(z: Array, p: float) -> Pair:
 
 
 def _hard_silu_slope(z: Array, p: float) -> Pair:
-    inside = (-3 <= z) & (z <= 3)
+    inside = (z >= -3) & (z <= 3)
     return np.where(inside, z / 3 + 0.5, z > 3), np.where(inside, np.abs(z) / 3 + 0.5, z > 3)
 
 

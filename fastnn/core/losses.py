@@ -295,9 +295,7 @@ LOSSES: dict[str, Loss] = {
         facts=Facts(binary=True, activation="sigmoid", logits="sigmoid_crossentropy"),
     ),
     "kl_divergence": _by_element(kl_divergence, kl_divergence_slope, mean=False),
-    "sigmoid_crossentropy": _by_element(
-        sigmoid_crossentropy, sigmoid_crossentropy_slope, facts=Facts(binary=True)
-    ),
+    "sigmoid_crossentropy": _by_element(sigmoid_crossentropy, sigmoid_crossentropy_slope, facts=Facts(binary=True)),
     "mean_absolute_percentage_error": _by_element(percentage_error, percentage_error_slope),
     "mean_squared_logarithmic_error": _by_element(logarithmic_error, logarithmic_error_slope),
     "log_cosh": _by_element(log_cosh, log_cosh_slope),
@@ -321,9 +319,7 @@ LOSSES: dict[str, Loss] = {
 # Losses of which each backend has kernels of its own; in its softmax.py, after the texts in `reference/softmax.py`.
 ROW_LOSSES: dict[str, Facts] = {
     "categorical_crossentropy": Facts(activation="softmax", logits="softmax_crossentropy"),
-    "sparse_categorical_crossentropy": Facts(
-        classes=True, activation="softmax", logits="sparse_softmax_crossentropy"
-    ),
+    "sparse_categorical_crossentropy": Facts(classes=True, activation="softmax", logits="sparse_softmax_crossentropy"),
     "softmax_crossentropy": Facts(softmax=True),
     "sparse_softmax_crossentropy": Facts(classes=True, softmax=True),
 }
