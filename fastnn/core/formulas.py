@@ -1,4 +1,5 @@
-"""What each operation computes, element by element, as formulas over the algebra of `arithmetic.py`.
+"""What each operation computes, element by element, as formulas over the algebra of `arithmetic.py`; losses have
+`losses.py`.
 
 A backend traces these texts (NumPy arrays in `reference`, LLVM vectors in `numba_cpu`), so twins share one definition
 and the tests compare it with an exact value. Tables keep their order: the position of a name is its code in a `Plan`.

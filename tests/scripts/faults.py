@@ -512,7 +512,7 @@ IN_PYTHON = (
     ),
     fault(
         "metrics-r2",
-        "fastnn/metrics/__init__.py",
+        "fastnn/metrics/r2.py",
         "spread = squares - total * total / count",
         "spread = squares - total * total",
         "r2_score is measured against another variance",

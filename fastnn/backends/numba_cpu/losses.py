@@ -134,7 +134,9 @@ def _mean(row: Row, value: Any) -> Any:
 
 def _sums(loss: Loss, row: Row, A: Any, Y: Callable[[Any, Any], Value], parameter: Value) -> list[Any]:
     """A loss's sums over a row, IR scalars."""
-    o, sums, splats = row.o, list[Any](), list[Value]()
+    o = row.o
+    sums: list[Any] = []
+    splats: list[Value] = []
     for step, largest in loss.sums:
 
         def accumulate(i: Any, k: Any, lane: Value, step: Callable[..., Value] = step) -> Value:
