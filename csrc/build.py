@@ -29,10 +29,10 @@ FILES = (
 # setuptools wants paths relative to the folder of setup.py, which is where it runs this.
 HERE = "csrc"
 # What the generated headers are made from.
-CONTRACT = [
-    f"fastnn/core/{name}.py"
-    for name in ("arithmetic", "formulas", "instructions", "operations", "plan", "random", "rowwise", "steps")
-]
+_CORE = (
+    "arithmetic", "formulas", "instructions", "losses", "operations", "plan", "random", "rowwise", "steps",
+)  # fmt: skip
+CONTRACT = [f"fastnn/core/{name}.py" for name in _CORE]
 CONTRACT.append("fastnn/backends/tuning.py")
 
 

@@ -1,10 +1,9 @@
 """Writes the C headers that come from the package's own texts: the constants, and the formulas as vector functions.
 
 `python csrc/generate.py FOLDER` writes `constants.h`, `prepare.h`, lists of what there is, such as `activations.h`, and
-formulas by dtype, such as `formulas_f32.h`, there. `arithmetic.py`, `formulas.py`, `rowwise.py` and `steps.py` of
-`core/` are run over an
-algebra that prints C; enumerations and plain numbers of the other files are read from their syntax: building needs
-nothing but Python.
+formulas by dtype, such as `formulas_f32.h`, there. `arithmetic.py`, `formulas.py`, `losses.py`, `rowwise.py` and
+`steps.py` of `core/` are run over an algebra that prints C; enumerations and plain numbers of the other files are read
+from their syntax: building needs nothing but Python.
 """
 
 from __future__ import annotations
@@ -214,14 +213,30 @@ def literal(value: float, dtype: str) -> str:
     return f"{value.hex()}{suffix}"
 
 
-def function(dtype: str, name: str, arguments: tuple[str, ...], formula: Callable[..., Any]) -> str:
-    """A C function of vectors; `formula(o, *values)` gives its result."""
+def function(
+    dtype: str, name: str, arguments: tuple[str, ...], formula: Callable[..., Any], sums: int | None = None
+) -> str:
+    """A C function of vectors, and of an array of so many sums; `formula(o, *values)` gives its result."""
     o = CAlgebra(dtype)
-    result = formula(o, *(Value(o, "V", argument) for argument in arguments))
-    parameters = ", ".join(f"V {argument}" for argument in arguments)
-    unused = [f"(void){argument};" for argument in arguments]
+    result = formula(o, *(Value(o, "V", text) for text in (*arguments, *(f"s[{n}]" for n in range(sums or 0)))))
+    parameters = [f"V {argument}" for argument in arguments] + ([] if sums is None else ["const V *s"])
+    unused = [f"(void){argument};" for argument in (*arguments, *("s" for _ in parameters[len(arguments) :]))]
     body = "\n    ".join([*unused, *o.lines, f"return {o.operand('V', result)};"])
-    return f"INLINE V FN({name})({parameters})\n{{\n    {body}\n}}\n"
+    return f"INLINE V FN({name})({', '.join(parameters)})\n{{\n    {body}\n}}\n"
+
+
+def loss_functions(dtype: str, name: str, loss: Any) -> list[str]:
+    """A loss in C: the lane of its sum `number` after an element, the value of a row, the slope."""
+    element, count = ("lane", "a", "y", "p"), len(loss.sums)
+    calls = [f"FN({name}_sum_{number})({', '.join(element)}, s)" for number in range(count)]
+    chosen = "".join(f"number == {number} ? {call} : " for number, call in enumerate(calls[:-1])) + calls[-1]
+    parameters = ", ".join(["int number", *(f"V {argument}" for argument in element), "const V *s"])
+    return [
+        *(function(dtype, f"{name}_sum_{n}", element, step, n) for n, (step, _) in enumerate(loss.sums)),
+        f"INLINE V FN({name}_sum)({parameters})\n{{\n    (void)number;\n    return {chosen};\n}}\n",
+        function(dtype, f"{name}_value", (), loss.value or (lambda o, total: total), count),
+        function(dtype, f"{name}_slope", element[1:], loss.slope, count if loss.value else 0),
+    ]
 
 
 def step_function(dtype: str, name: str, optimizer: Any) -> str:
@@ -296,7 +311,7 @@ def prepare_function(name: str, optimizer: Any) -> str:
     return f"static void fnn_{name}_prepare({arguments})\n{{\n    {body}\n}}\n"
 
 
-def formulas(dtype: str, ar: Any, fo: Any, st: Any) -> str:
+def formulas(dtype: str, ar: Any, fo: Any, lo: Any, st: Any) -> str:
     """All formulas of a dtype."""
     made = [
         function(dtype, "exp_nonpositive", ("x",), ar.exp_nonpositive),
@@ -305,11 +320,11 @@ def formulas(dtype: str, ar: Any, fo: Any, st: Any) -> str:
             dtype,
             "clip_probability",
             ("a",),
-            lambda o, a: fo.clip(o, a, fo.PROBABILITY_FLOOR, 1.0 - fo.PROBABILITY_FLOOR),
+            lambda o, a: ar.clip(o, a, lo.PROBABILITY_FLOOR, 1.0 - lo.PROBABILITY_FLOOR),
         ),
         function(dtype, "decay", ("theta", "factor"), fo.decay),
         function(dtype, "penalty_slope", ("g", "w", "l1", "two_l2"), fo.penalty_slope),
-        function(dtype, "clip", ("a", "low", "high"), fo.clip),
+        function(dtype, "clip", ("x", "low", "high"), ar.clip),
         function(dtype, "affine_element", ("z", "scale", "offset"), fo.affine),
         function(dtype, "moving_average_element", ("m", "x", "rate"), fo.moving_average),
         function(dtype, "inverse_deviation_element", ("v", "epsilon"), fo.inverse_deviation),
@@ -322,9 +337,8 @@ def formulas(dtype: str, ar: Any, fo: Any, st: Any) -> str:
     for name, activation in fo.ACTIVATIONS.items():
         made.append(function(dtype, f"{name}_forward", ("z", "p"), activation.forward))
         made.append(function(dtype, f"{name}_backward", ("d", "s", "p"), activation.backward))
-    for name, loss in fo.LOSSES.items():
-        made.append(function(dtype, f"{name}_accumulate", ("lane", "a", "y", "p"), loss.accumulate))
-        made.append(function(dtype, f"{name}_slope", ("a", "y", "p"), loss.slope))
+    for name, loss in lo.LOSSES.items():
+        made += loss_functions(dtype, name, loss)
     made += [step_function(dtype, name, optimizer) for name, optimizer in st.OPTIMIZERS.items()]
     return "\n".join(made)
 
@@ -363,7 +377,7 @@ def numbered(name: str, found: Any) -> dict[str, int]:
     return {f"{name}_{key}": value for key, value in found.items()} if isinstance(found, dict) else {name: found}
 
 
-def constants(fo: Any, ro: Any, st: Any) -> str:
+def constants(fo: Any, lo: Any, ro: Any, st: Any) -> str:
     """Columns of the plan's tables, codes, and the contract's numbers."""
     values: dict[str, int] = {}
     for file, name, prefix in ENUMS:
@@ -376,8 +390,8 @@ def constants(fo: Any, ro: Any, st: Any) -> str:
             values |= numbered(name, found)
     groups = {
         "ACTIVATION": fo.ACTIVATIONS,
-        "LOSS": fo.LOSS_NAMES,
-        "METRIC": fo.METRIC_NAMES,
+        "LOSS": lo.LOSS_NAMES,
+        "METRIC": lo.METRIC_NAMES,
         "ROW_WISE": ro.ROW_WISE,
         "VECTOR": ["_".join(pair) for pair in ro.VECTOR_GRADIENTS],
         "OPTIMIZER": st.OPTIMIZERS,
@@ -386,7 +400,12 @@ def constants(fo: Any, ro: Any, st: Any) -> str:
         values |= {f"{prefix}_{name}": code for code, name in enumerate(names)}
         values[f"{prefix}_COUNT"] = len(names)
     values["FAMILY_COUNT"] = len(enum_members("core/operations.py", "Family"))
-    for module, names in ((st, ("SLOTS", "SCALARS", "PRODUCTS")), (ro, ("SUMS", "VECTORS", "CONSTANTS"))):
+    for name, loss in lo.LOSSES.items():
+        values[f"SUMS_{name}"] = len(loss.sums)
+        values[f"SLOPE_SUMS_{name}"] = len(loss.sums) if loss.value else 0
+        values[f"LARGEST_{name}"] = sum(int(largest) << number for number, (_, largest) in enumerate(loss.sums))
+    values["MOST_SUMS"] = max(len(loss.sums) for loss in lo.LOSSES.values())
+    for module, names in ((st, ("SLOTS", "SCALARS", "PRODUCTS")), (ro, ("ROW_SUMS", "VECTORS", "CONSTANTS"))):
         values |= {f"MOST_{name}": getattr(module, f"MOST_{name}") for name in names}
     lines = [
         f"#define FNN_{name} {value}{'U' if name.startswith(('MULT', 'WEYL')) else ''}"
@@ -400,14 +419,14 @@ def write(folder: Path) -> None:
     root = types.ModuleType("fastnn_sources")
     root.__path__ = [str(PACKAGE)]
     sys.modules[root.__name__] = root
-    ar, fo, ro, st = (
+    ar, fo, lo, ro, st = (
         importlib.import_module(f"{root.__name__}.core.{name}")
-        for name in ("arithmetic", "formulas", "rowwise", "steps")
+        for name in ("arithmetic", "formulas", "losses", "rowwise", "steps")
     )
     texts = {
-        "constants.h": constants(fo, ro, st),
+        "constants.h": constants(fo, lo, ro, st),
         "activations.h": "".join(f"FNN_ITEM({name})\n" for name in fo.ACTIVATIONS),
-        "losses.h": "".join(f"FNN_ITEM({name}, {int(loss.mean)})\n" for name, loss in fo.LOSSES.items()),
+        "losses.h": "".join(f"FNN_ITEM({name}, {int(loss.mean)})\n" for name, loss in lo.LOSSES.items()),
         "optimizers.h": "".join(
             f"FNN_ITEM({name}, {len(optimizer.slots)}, {len(optimizer.scalars)})\n"
             for name, optimizer in st.OPTIMIZERS.items()
@@ -423,7 +442,7 @@ def write(folder: Path) -> None:
             for dtype, suffix in SUFFIX.items()
         },
         "prepare.h": "\n".join(prepare_function(name, optimizer) for name, optimizer in st.OPTIMIZERS.items()),
-        **{f"formulas_{suffix}.h": formulas(dtype, ar, fo, st) for dtype, suffix in SUFFIX.items()},
+        **{f"formulas_{suffix}.h": formulas(dtype, ar, fo, lo, st) for dtype, suffix in SUFFIX.items()},
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():

@@ -15,38 +15,54 @@ INLINE real FN(share)(int64_t width)
     return (real)(1.0 / (double)width);
 }
 
-INLINE void FN(rows_forward)(V (*accumulate)(V, V, V, V), const bool mean, real *l, int64_t ldl, const real *A,
-                             int64_t lda, const real *Y, int64_t ldy, int64_t rows, int64_t width, real p, real keep,
-                             real add)
+typedef V FN(step)(int number, V lane, V a, V y, V p, const V *sums);
+
+/* The first `count` sums of a loss over a row; `largest` has a bit for each of which the largest is kept. */
+INLINE void FN(row_sums)(FN(step) *step, const int count, const int largest, V *sums, const real *a, const real *y,
+                         int64_t width, V p, V keep, V add)
+{
+    FNN_UNROLL
+    for (int number = 0; number < count; number++) {
+        const bool max = largest >> number & 1;
+        V lanes[PARTS];
+        FN(begin)(lanes, max ? (real)-__builtin_inf() : (real)0);
+        for (int64_t c = 0; c < width; c += W) {
+            const int64_t left = width - c;
+            const V lane = LANE(lanes, c), target = FMA(LOAD_FIRST(y + c, left), keep, add);
+            const V after = step(number, lane, LOAD_FIRST(a + c, left), target, p, sums);
+            LANE(lanes, c) = SELECT(FN(first)(left), after, lane);
+        }
+        sums[number] = SPLAT(max ? FN(fold_max)(lanes) : FN(fold_sum)(lanes));
+    }
+}
+
+INLINE void FN(rows_forward)(FN(step) *step, const int count, const int largest, V (*value)(const V *),
+                             const bool mean, real *l, int64_t ldl, const real *A, int64_t lda, const real *Y,
+                             int64_t ldy, int64_t rows, int64_t width, real p, real keep, real add)
 {
     const V parameter = SPLAT(p), k = SPLAT(keep), d = SPLAT(add);
     for (int64_t row = 0; row < rows; row++) {
-        const real *a = A + row * lda, *y = Y + row * ldy;
-        V lanes[PARTS];
-        FN(begin)(lanes, (real)0);
-        for (int64_t c = 0; c < width; c += W) {
-            const int64_t left = width - c;
-            const V lane = LANE(lanes, c), target = FMA(LOAD_FIRST(y + c, left), k, d);
-            const V after = accumulate(lane, LOAD_FIRST(a + c, left), target, parameter);
-            LANE(lanes, c) = SELECT(FN(first)(left), after, lane);
-        }
-        const real total = FN(fold_sum)(lanes);
+        V sums[FNN_MOST_SUMS];
+        FN(row_sums)(step, count, largest, sums, A + row * lda, Y + row * ldy, width, parameter, k, d);
+        const real total = value(sums)[0];
         l[row * ldl] = mean ? total * FN(share)(width) : total;
     }
 }
 
-INLINE void FN(rows_backward)(V (*slope)(V, V, V), real *dA, int64_t ldd, const real *A, int64_t lda, const real *Y,
-                              int64_t ldy, const real *s, int64_t lds, int64_t rows, int64_t width, real p, real keep,
-                              real add)
+INLINE void FN(rows_backward)(FN(step) *step, const int count, const int largest, V (*slope)(V, V, V, const V *),
+                              real *dA, int64_t ldd, const real *A, int64_t lda, const real *Y, int64_t ldy,
+                              const real *s, int64_t lds, int64_t rows, int64_t width, real p, real keep, real add)
 {
     const V parameter = SPLAT(p), k = SPLAT(keep), d = SPLAT(add);
     for (int64_t row = 0; row < rows; row++) {
         const V scale = SPLAT(s[row * lds]);
+        V sums[FNN_MOST_SUMS];
+        FN(row_sums)(step, count, largest, sums, A + row * lda, Y + row * ldy, width, parameter, k, d);
         for (int64_t c = 0; c < width; c += W) {
             const int64_t left = width - c;
             const V target = FMA(LOAD_FIRST(Y + row * ldy + c, left), k, d);
             const V a = LOAD_FIRST(A + row * lda + c, left);
-            STORE_FIRST(dA + row * ldd + c, slope(a, target, parameter) * scale, left);
+            STORE_FIRST(dA + row * ldd + c, slope(a, target, parameter, sums) * scale, left);
         }
     }
 }
@@ -107,7 +123,8 @@ KERNEL void FN(loss_forward)(int code, real *l, int64_t ldl, const real *A, int6
     switch (code) {
 #define FNN_ITEM(name, mean) \
     case FNN_LOSS_##name: \
-        FN(rows_forward)(FN(name##_accumulate), mean, l, ldl, A, lda, Y, ldy, rows, width, p, keep, add); \
+        FN(rows_forward)(FN(name##_sum), FNN_SUMS_##name, FNN_LARGEST_##name, FN(name##_value), mean, l, ldl, A, \
+                         lda, Y, ldy, rows, width, p, keep, add); \
         break;
 #include "losses.h"
 #undef FNN_ITEM
@@ -128,7 +145,8 @@ KERNEL void FN(loss_backward)(int code, real *dA, int64_t ldd, const real *A, in
     switch (code) {
 #define FNN_ITEM(name, mean) \
     case FNN_LOSS_##name: \
-        FN(rows_backward)(FN(name##_slope), dA, ldd, A, lda, Y, ldy, s, lds, rows, width, p, keep, add); \
+        FN(rows_backward)(FN(name##_sum), FNN_SLOPE_SUMS_##name, FNN_LARGEST_##name, FN(name##_slope), dA, ldd, A, \
+                          lda, Y, ldy, s, lds, rows, width, p, keep, add); \
         break;
 #include "losses.h"
 #undef FNN_ITEM

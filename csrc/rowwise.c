@@ -13,7 +13,7 @@
 #undef ROW
 #define ROW FN(row_values)
 typedef struct ROW {
-    V maximum, sum[FNN_MOST_SUMS], vector[FNN_MOST_VECTORS], constant[FNN_MOST_CONSTANTS];
+    V maximum, sum[FNN_MOST_ROW_SUMS], vector[FNN_MOST_VECTORS], constant[FNN_MOST_CONSTANTS];
 } ROW;
 
 #if FNN_F64
@@ -45,13 +45,13 @@ INLINE void FN(load_vectors)(const int vectors, ROW *row, const real *v, const r
 INLINE void FN(row_sums)(const int sums, const int vectors, void (*terms)(V *, V, V, const ROW *), ROW *row,
                          const real *d, const real *x, const real *v, const real *w, int64_t width)
 {
-    V lanes[FNN_MOST_SUMS][PARTS];
+    V lanes[FNN_MOST_ROW_SUMS][PARTS];
     for (int i = 0; i < sums; i++) {
         FN(begin)(lanes[i], (real)0);
     }
     for (int64_t c = 0; c < width && sums > 0; c += W) {
         const int64_t left = width - c;
-        V before[FNN_MOST_SUMS], after[FNN_MOST_SUMS];
+        V before[FNN_MOST_ROW_SUMS], after[FNN_MOST_ROW_SUMS];
         FN(load_vectors)(vectors, row, v, w, c, left);
         for (int i = 0; i < sums; i++) {
             before[i] = after[i] = LANE(lanes[i], c);

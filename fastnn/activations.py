@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, NoReturn
 
 from .backends import eager
@@ -11,7 +12,7 @@ from .core.formulas import ACTIVATIONS
 from .errors import ArgumentError
 
 # The parameters that the bare names stand for.
-DEFAULTS = {"leaky_relu": 0.2, "elu": 1.0}
+DEFAULTS = {"leaky_relu": 0.2, "elu": 1.0, "celu": 1.0}
 
 
 class Activation(Declaration):
@@ -20,10 +21,10 @@ class Activation(Declaration):
 
     Args:
         name: which one.
-        parameter: negative_slope of leaky_relu (0.2), alpha of elu (1.0); none of the others has one.
+        parameter: negative_slope of leaky_relu (0.2), alpha of elu and celu (1.0; of celu above 0); no other has one.
 
     Raises:
-        ArgumentError: an unknown name, or a parameter where there is none.
+        ArgumentError: an unknown name, a parameter where there is none or out of its range.
     """
 
     fields: ClassVar[tuple[str, ...]] = ("name", "parameter")
@@ -34,7 +35,8 @@ class Activation(Declaration):
         if parameter is not None and name not in DEFAULTS:
             raise ArgumentError(f"activation: {name} has no parameter, got {parameter!r}")
         self.name: str = name
-        self.parameter = number(name, "parameter", DEFAULTS.get(name, 0.0) if parameter is None else parameter)
+        given = DEFAULTS.get(name, 0.0) if parameter is None else parameter
+        self.parameter = number(name, "parameter", given, 0.0 if name == "celu" else -math.inf, ends="()")
 
     def get_config(self) -> Config:
         """The arguments that make an equal object."""
@@ -71,15 +73,10 @@ class _Relu(Activation):
     def __call__(
         self, x: object, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
     ) -> Array:
-        """max(x, 0), or negative_slope * x below 0; max_value and threshold are not supported."""
-        refuse(
-            "relu",
-            {"max_value": max_value, "threshold": number("relu", "threshold", threshold)},
-            {"max_value": None, "threshold": 0.0},
-            ("x",),
-        )
-        slope = number("relu", "negative_slope", negative_slope)
-        return eager.activate("leaky_relu", slope, x) if slope else eager.activate("relu", 0.0, x)
+        """max(x, 0), or negative_slope * x below 0; at most max_value: 6, without a slope, is the only one that is
+        supported, and threshold is not."""
+        activation = rectifier("relu", max_value, number("relu", "negative_slope", negative_slope), threshold)
+        return eager.activate(activation.name, activation.parameter, x)
 
 
 class _LeakyRelu(Activation):
@@ -91,14 +88,31 @@ class _LeakyRelu(Activation):
 
 class _Elu(Activation):
     def __call__(self, x: object, alpha: float | None = None) -> Array:
-        """x, or alpha (1) times e^x - 1 below 0."""
-        return eager.activate("elu", self.parameter if alpha is None else number("elu", "alpha", alpha), x)
+        """elu: x, or alpha (1) times e^x - 1 below 0; celu: x, or alpha (1, above 0) times e^(x / alpha) - 1."""
+        chosen = self if alpha is None else Activation(self.name, number(self.name, "alpha", alpha))
+        return eager.activate(self.name, chosen.parameter, x)
 
 
 class _Gelu(Activation):
     def __call__(self, x: object, approximate: bool = False) -> Array:
         """x times the normal distribution function of x, or its approximation by tanh."""
         return eager.activate("gelu_tanh" if flag("gelu", "approximate", approximate) else "gelu", 0.0, x)
+
+
+def rectifier(where: str, max_value: float | None, negative_slope: float, threshold: float) -> Activation:
+    """relu, leaky_relu or relu6, by the arguments of Keras's relu.
+
+    Raises:
+        ArgumentError: a threshold, or a max_value other than 6 or beside a slope.
+    """
+    six = max_value == 6 and not negative_slope
+    refuse(
+        where,
+        {"max_value": None if six else max_value, "threshold": number(where, "threshold", threshold)},
+        {"max_value": None, "threshold": 0.0},
+        (),
+    )
+    return relu6 if six else Activation("leaky_relu", negative_slope) if negative_slope else relu
 
 
 class _Softmax(Activation):
@@ -118,16 +132,26 @@ softplus = Activation("softplus")
 silu = swish = Activation("silu")
 gelu = _Gelu("gelu")
 gelu_tanh = Activation("gelu_tanh")
+relu6 = Activation("relu6")
+hard_sigmoid = Activation("hard_sigmoid")
+hard_silu = hard_swish = Activation("hard_silu")
+mish = Activation("mish")
+softsign = Activation("softsign")
+exponential = Activation("exponential")
+celu = _Elu("celu")
 softmax = _Softmax("softmax")
 
 NAMES = {
     activation.name: activation
-    for activation in (linear, sigmoid, tanh, relu, leaky_relu, elu, selu, softplus, silu, gelu, gelu_tanh, softmax)
-} | {"identity": linear, "swish": silu}
+    for activation in (
+        linear, sigmoid, tanh, relu, leaky_relu, elu, selu, softplus, silu, gelu, gelu_tanh, relu6, hard_sigmoid,
+        hard_silu, mish, softsign, exponential, celu, softmax,
+    )
+} | {"identity": linear, "swish": silu, "hard_swish": hard_silu}  # fmt: skip
 
 UNSUPPORTED = names(
-    "celu exponential glu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh log_sigmoid log_softmax mish "
-    "relu6 soft_shrink softsign sparse_plus sparse_sigmoid sparsemax squareplus tanh_shrink threshold"
+    "glu hard_shrink hard_tanh log_sigmoid log_softmax soft_shrink sparse_plus sparse_sigmoid sparsemax squareplus "
+    "tanh_shrink threshold"
 )
 
 
@@ -161,21 +185,29 @@ def __getattr__(name: str) -> NoReturn:
 
 __all__ = [
     "Activation",
+    "celu",
     "deserialize",
     "elu",
+    "exponential",
     "gelu",
     "gelu_tanh",
     "get",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
     "identity",
     "leaky_relu",
     "linear",
+    "mish",
     "relu",
+    "relu6",
     "selu",
     "serialize",
     "sigmoid",
     "silu",
     "softmax",
     "softplus",
+    "softsign",
     "swish",
     "tanh",
 ]

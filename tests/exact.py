@@ -57,6 +57,8 @@ def _single(operation: Operation, values: list[Array], scalars: tuple[float, ...
             return [(d * slope, np.abs(d) * scale)]
         case Family.LOSS_FORWARD | Family.LOSS_BACKWARD if base in LOSSES:
             return [_elementwise_loss(base, family == Family.LOSS_FORWARD, values, scalars, dtype)]
+        case Family.LOSS_FORWARD | Family.LOSS_BACKWARD if base in ROWS:
+            return [_row_loss(base, family == Family.LOSS_FORWARD, values, scalars)]
         case Family.LOSS_FORWARD:
             return [_probability_loss(values, scalars, dtype)]
         case Family.LOSS_BACKWARD:
@@ -191,6 +193,23 @@ def _gelu_tanh_slope(z: Array, p: float) -> Pair:
     return (1 + t) / 2 + z / 2 * (1 - t * t) * inner, (1 + np.abs(t)) / 2 + np.abs(z) / 2 * inner
 
 
+def _softplus_tanh(z: Array) -> Array:
+    """tanh(log(1 + e^z)) from n = e^z, which exists in long double for every z there is."""
+    n = np.exp(np.minimum(z, 60))
+    return np.asarray(n * (n + 2) / (n * (n + 2) + 2))
+
+
+def _mish_slope(z: Array, p: float) -> Pair:
+    t = _softplus_tanh(z)
+    rest = z * _sigmoid(z) * 2 / (np.exp(np.minimum(z, 60)) * (np.exp(np.minimum(z, 60)) + 2) + 2) * (1 + t)
+    return t + rest, t + np.abs(rest)
+
+
+def _hard_silu_slope(z: Array, p: float) -> Pair:
+    inside = (z >= -3) & (z <= 3)
+    return np.where(inside, z / 3 + 0.5, z > 3), np.where(inside, np.abs(z) / 3 + 0.5, z > 3)
+
+
 ACTIVATIONS: dict[str, Callable[[Array, float], Pair]] = {
     "relu": _relative(lambda z, p: np.maximum(z, 0)),
     "leaky_relu": _relative(lambda z, p: np.where(z < 0, p * z, z)),
@@ -202,8 +221,15 @@ ACTIVATIONS: dict[str, Callable[[Array, float], Pair]] = {
     "silu": _relative(lambda z, p: z * _sigmoid(z)),
     "gelu": _gelu,
     "gelu_tanh": _gelu_tanh,
+    "relu6": _relative(lambda z, p: np.clip(z, 0, 6)),
+    "hard_sigmoid": lambda z, p: (np.clip(z + 3, 0, 6) / 6, np.clip(np.abs(z) + 3, 0, 6) / 6),
+    "hard_silu": lambda z, p: (z * np.clip(z + 3, 0, 6) / 6, np.abs(z) * np.clip(np.abs(z) + 3, 0, 6) / 6),
+    "mish": _relative(lambda z, p: z * _softplus_tanh(z)),
+    "softsign": _relative(lambda z, p: z / (1 + np.abs(z))),
+    "exponential": _relative(lambda z, p: np.exp(z)),
+    "celu": _relative(lambda z, p: np.where(z < 0, p * np.expm1(z / p), z)),
 }
-# By what the derivative reads: the output of relu, selu, sigmoid and tanh, the input of the others.
+# By what the derivative reads, as `formulas.ACTIVATIONS` says: the output or the input.
 SLOPES: dict[str, Callable[[Array, float], Pair]] = {
     "relu": _relative(lambda a, p: (a > 0).astype(a.dtype)),
     "leaky_relu": _relative(lambda z, p: np.where(z < 0, p, 1 + 0 * z)),
@@ -215,6 +241,13 @@ SLOPES: dict[str, Callable[[Array, float], Pair]] = {
     "silu": _silu_slope,
     "gelu": _gelu_slope,
     "gelu_tanh": _gelu_tanh_slope,
+    "relu6": _relative(lambda a, p: ((a > 0) & (a < 6)).astype(a.dtype)),
+    "hard_sigmoid": _relative(lambda a, p: ((a > 0) & (a < 1)) / a.dtype.type(6)),
+    "hard_silu": _hard_silu_slope,
+    "mish": _mish_slope,
+    "softsign": _relative(lambda a, p: (1 - np.abs(a)) ** 2),
+    "exponential": _relative(lambda a, p: a),
+    "celu": lambda z, p: (np.where(z < 0, np.exp(z / p), 1), np.where(z < 0, np.exp(z / p) * (1 - z / p), 1)),
 }
 
 
@@ -270,6 +303,46 @@ def _sigmoid_loss(z: Array, y: Array, size: Array, p: float, dtype: np.dtype[Any
     return _softplus(z) - z * y, _softplus(z) + np.abs(z) * (1 + size), g - y, g + np.abs(y) + size
 
 
+def _percentage(a: Array, y: Array, size: Array, p: float, dtype: np.dtype[Any]) -> Element:
+    d, base = a - y, np.maximum(np.abs(y), FLOOR) / 100
+    share = np.abs(d) / base
+    return share, share + (1 + share) * size / base, np.sign(d) / base, (1 + size / base) / base
+
+
+def _logarithmic(a: Array, y: Array, size: Array, p: float, dtype: np.dtype[Any]) -> Element:
+    low, _ = _limits(dtype)
+    q = 1 + np.maximum(a, low)
+    d = np.log(q / (1 + np.maximum(y, low)))
+    # log of a ratio near 1 has the ratio's own error; size is that of y.
+    return d * d, np.abs(d) * (1 + np.abs(d) + size), np.where(a < low, 0, 2 * d / q), (1 + np.abs(d) + size) / q
+
+
+def _log_cosh(a: Array, y: Array, size: Array, p: float, dtype: np.dtype[Any]) -> Element:
+    d = a - y
+    m = np.abs(d)
+    value = np.where(m < 1, np.log1p(2 * np.sinh(m / 2) ** 2), m + np.log1p(np.exp(-2 * m)) - np.log(2 + 0 * m))
+    slope = np.tanh(d)
+    return value, value + np.abs(slope) * size, slope, np.abs(slope) + size
+
+
+def _hinge(power: int) -> Callable[..., Element]:
+    def element(a: Array, y: Array, size: Array, _: float, dtype: np.dtype[Any]) -> Element:
+        label = np.where(y == 0, -1, y)
+        m = np.maximum(1 - label * a, 0)
+        terms = (m > 0) * (1 + (np.abs(label) + size) * np.abs(a))
+        if power == 1:
+            return m, terms, np.where(m > 0, -label, 0), (m > 0) * (np.abs(label) + size)
+        return m * m, m * terms, -2 * label * m, 2 * (np.abs(label) * terms + size * m)
+
+    return element
+
+
+def _poisson(a: Array, y: Array, size: Array, p: float, dtype: np.dtype[Any]) -> Element:
+    q = a + FLOOR
+    log = np.log(q)
+    return a - y * log, a + (np.abs(y) + size) * (1 + np.abs(log)), 1 - y / q, 1 + (np.abs(y) + size) / q
+
+
 LOSSES: dict[str, Callable[..., Element]] = {
     "mean_squared_error": _power(2),
     "mean_absolute_error": _power(1),
@@ -280,6 +353,12 @@ LOSSES: dict[str, Callable[..., Element]] = {
     "binary_crossentropy": _binary,
     "kl_divergence": _kl,
     "sigmoid_crossentropy": _sigmoid_loss,
+    "mean_absolute_percentage_error": _percentage,
+    "mean_squared_logarithmic_error": _logarithmic,
+    "log_cosh": _log_cosh,
+    "hinge": _hinge(1),
+    "squared_hinge": _hinge(2),
+    "poisson": _poisson,
 }
 
 
@@ -299,6 +378,39 @@ def _elementwise_loss(
         return slope * s, slope_scale * np.abs(s)
     share = 1.0 if name == "kl_divergence" else 1.0 / values[0].shape[1]
     return value.sum(axis=1) * share, value_scale.sum(axis=1) * share
+
+
+def _categorical_hinge(A: Array, Y: Array, size: Array) -> tuple[Pair, Pair]:
+    """Value and slope; elements that tie for the largest share its slope."""
+    others = (1 - Y) * A
+    other = others.max(axis=1, keepdims=True)
+    missing = other - (Y * A).sum(axis=1, keepdims=True) + 1
+    tied = others == other
+    slope = np.where(missing > 0, tied * (1 - Y) / tied.sum(axis=1, keepdims=True) - Y, 0)
+    scale = 1 + ((1 + 2 * np.abs(Y) + size) * np.abs(A)).sum(axis=1)
+    return (np.maximum(missing, 0)[:, 0], scale), (slope, (missing > 0) * (1 + 2 * np.abs(Y) + size))
+
+
+def _cosine_similarity(A: Array, Y: Array, size: Array) -> tuple[Pair, Pair]:
+    """Value and slope; what is a sum of products here has their magnitudes as its scale."""
+    norm_a, norm_y = (np.sqrt((X * X).sum(axis=1, keepdims=True)) for X in (A, Y))
+    cosine = (A * Y).sum(axis=1, keepdims=True) / (norm_a * norm_y)
+    off = (np.abs(Y) * size).sum(axis=1, keepdims=True) / (norm_y * norm_y)
+    terms = (np.abs(A) * (np.abs(Y) + size)).sum(axis=1, keepdims=True) / (norm_a * norm_y)
+    slope = (A / norm_a * cosine - Y / norm_y) / norm_a
+    slope_scale = (np.abs(A) / norm_a * (terms + off) + (np.abs(Y) + size) / norm_y * (1 + off)) / norm_a
+    return (-cosine[:, 0], (terms + np.abs(cosine) * off)[:, 0]), (slope, slope_scale)
+
+
+ROWS = {"categorical_hinge": _categorical_hinge, "cosine_similarity": _cosine_similarity}
+
+
+def _row_loss(name: str, forward: bool, values: list[Array], scalars: tuple[float, ...]) -> Pair:
+    value, (slope, scale) = ROWS[name](values[0], *_smoothed(values[1], *scalars[1:]))
+    if forward:
+        return value
+    s = values[2][:, None]
+    return slope * s, scale * np.abs(s)
 
 
 def _one_hot(X: Array, y: Array) -> Array:

@@ -29,6 +29,13 @@ LOSSES = (
     LossSpec("lp3"),
     LossSpec("lp4"),
     LossSpec("kl_divergence"),
+    LossSpec("cosine_similarity"),
+    LossSpec("categorical_hinge"),
+    LossSpec("mean_squared_logarithmic_error"),
+    LossSpec("log_cosh"),
+    LossSpec("hinge"),
+    LossSpec("poisson"),
+    LossSpec("mean_absolute_percentage_error"),
 )
 OPTIMIZERS = (
     OptimizerSpec("adam", (0.9, 0.999, 1e-7)),
@@ -59,7 +66,7 @@ def digests(backend: Backend, dtype: str) -> dict[str, str]:
                 lowering.activation(activation, 0.25)
                 lowering.dropout(0.25 if number % 2 else 0.0)
                 lowering.next_layer()
-        if loss.name == "kl_divergence":
+        if loss.name in ("kl_divergence", "poisson"):
             lowering.activation("softmax")
         plan = lowering.finish(
             loss, (MetricSpec("mean_squared_error", weighted=True),) if loss.name.startswith("m") else (), optimizer

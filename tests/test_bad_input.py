@@ -184,7 +184,7 @@ WRONG_COMPILE: list[tuple[dict[str, Any], str]] = [
     ({"optimizer": None}, "optimizer: expected a name or a fastnn optimizer object, got NoneType"),
     ({"optimizer": {"class_name": "SGD", "config": {"lr": 0.1}}}, 'SGD: unknown argument "lr"; .* learning_rate'),
     ({"loss": "mze"}, 'loss: unknown name "mze"; did you mean "mse"'),
-    ({"loss": "hinge"}, 'loss: "hinge" of Keras is not supported'),
+    ({"loss": "dice"}, 'loss: "dice" of Keras is not supported'),
     ({"loss": np.square}, "loss: expected a name .* Python code cannot run inside compiled steps"),
     ({"loss": ["mse", "mae"]}, "loss: expected a name or a fastnn loss object, got list"),
     ({"metrics": ["acuracy"]}, 'metric: unknown name "acuracy"; did you mean "accuracy"'),

@@ -163,6 +163,13 @@ def test_functions_train_a_model(backend: str) -> None:
     X, y = wave(9, 4), wave(9)
     assert by_name.fit(X, y, verbose=0).history == by_function.fit(X, y, verbose=0).history
     assert losses.get(losses.huber).get_config() == losses.Huber().get_config()
+    model = net(layers.Dense(2), metrics=["cosine_similarity", losses.hinge], backend=backend)
+    scores = model.evaluate(X, wave(9, 2), verbose=0, return_dict=True)
+    assert scores["cosine_similarity"] == pytest.approx(
+        -losses.CosineSimilarity()(wave(9, 2), model.predict(X, verbose=0)), rel=1e-6
+    )
+    assert list(scores) == ["cosine_similarity", "hinge", "loss"]
+    assert metrics.get(losses.cosine_similarity)([[1.0, 0.0]], [[2.0, 0.0]]) == -1.0  # the loss as it is
 
 
 # Metric, targets, predictions, the value of each row.
@@ -184,6 +191,7 @@ METRICS: dict[str, tuple[metrics.Metric, Array, Array, Array]] = {
         -np.log(softmax(Z)[np.arange(N), LABELS]),
     ),
     "kld": (metrics.KLDivergence(), P[::-1], P, (P[::-1] * np.log(P[::-1] / P)).sum(axis=1)),
+    "cosine": (metrics.CosineSimilarity(), ONEHOT, P, (ONEHOT * P).sum(axis=1) / np.linalg.norm(P, axis=1)),
     "loss": (metrics.LossMetric(losses.Huber(0.5)), REAL, Z, huber(Z - REAL, 0.5)),
     "sparse_loss": (
         metrics.LossMetric(losses.SparseCategoricalCrossentropy()),
@@ -273,6 +281,8 @@ ACTIVATIONS: dict[str, tuple[Callable[..., Array], Callable[[Array], Array]]] = 
         lambda z: activations.gelu(z, approximate=True),
         lambda z: z / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))),
     ),
+    "relu6": (lambda z: activations.relu(3 * z, max_value=6), lambda z: np.clip(3 * z, 0, 6)),
+    "celu_alpha": (lambda z: activations.celu(z, alpha=2.0), lambda z: np.where(z < 0, 2 * np.expm1(z / 2), z)),
     "softmax": (activations.softmax, softmax),
     "softmax_axis": (
         lambda z: activations.softmax(z, axis=1),
@@ -298,7 +308,7 @@ def test_activations(case: str, backend: str) -> None:
 
 
 @by_default
-@pytest.mark.parametrize("name", [*activations.NAMES, ("leaky_relu", 0.3), ("elu", 0.5)])
+@pytest.mark.parametrize("name", [*activations.NAMES, ("leaky_relu", 0.3), ("elu", 0.5), ("celu", 2.0)])
 def test_activations_have_a_models_bits(name: Any, backend: str) -> None:
     activation = activations.Activation(*name) if isinstance(name, tuple) else activations.get(name)
     model = net(layers.Activation(activation), features=C, backend=backend)
@@ -341,7 +351,8 @@ def test_activations_of_numbers_and_lists() -> None:
             lambda: activations.softmax(np.ones(3), axis="rows"),  # type: ignore[arg-type]
             "axis is str 'rows', expected a whole number",
         ),
-        (lambda: activations.relu([1.0], max_value=6.0), "max_value=6.0 is not supported"),
+        (lambda: activations.relu([1.0], max_value=5.0), "max_value=5.0 is not supported"),
+        (lambda: activations.celu([1.0], alpha=0.0), "celu: parameter is 0.0, expected a number > 0"),
         (lambda: activations.relu([1.0], threshold=1), "threshold=1.0 is not supported"),
         (lambda: activations.relu("text"), "x has dtype .*, expected real numbers"),
         (lambda: activations.get(lambda x: x), "got function .*Python code cannot run inside compiled steps"),
@@ -355,9 +366,9 @@ def test_wrong_arguments(make: Any, message: str) -> None:
 
 
 def test_names_that_keras_has() -> None:
-    with pytest.raises(AttributeError, match=r"losses.Hinge of Keras is not supported; there are MeanSquaredError, "):
-        losses.Hinge  # noqa: B018
-    with pytest.raises(AttributeError, match=r"activations.mish of Keras is not supported; there are linear, "):
-        activations.mish  # noqa: B018
+    with pytest.raises(AttributeError, match=r"losses.Dice of Keras is not supported; there are MeanSquaredError, "):
+        losses.Dice  # noqa: B018
+    with pytest.raises(AttributeError, match=r"activations.glu of Keras is not supported; there are linear, "):
+        activations.glu  # noqa: B018
     with pytest.raises(AttributeError, match=r"module 'fastnn.losses' has no attribute 'mze'"):
         fastnn.losses.mze  # noqa: B018

@@ -32,7 +32,7 @@ class OwnDense(layers.Dense):
         (lambda: layers.Dense(2.5), "units is float 2.5, expected a whole number"),  # type: ignore[arg-type]
         (lambda: layers.Dense("a"), "units is str 'a'"),  # type: ignore[arg-type]
         (lambda: layers.Dense(3, activation="rleu"), 'unknown name "rleu"; did you mean "relu"'),
-        (lambda: layers.Dense(3, activation="mish"), "of Keras is not supported"),
+        (lambda: layers.Dense(3, activation="glu"), "of Keras is not supported"),
         (lambda: layers.Dense(3, activation=np.tanh), "expected a name or a fastnn activation"),
         (lambda: layers.Dense(3, kernel_initializer="orthogonal"), "of Keras is not supported"),
         (lambda: layers.Dense(3, init="zeros"), "it is called kernel_initializer"),
@@ -44,8 +44,8 @@ class OwnDense(layers.Dense):
         (lambda: layers.Dense(3, input_shape=(None,)), "sizes that vary"),
         (lambda: layers.Dropout(1.0), r"rate is 1.0, expected a number in \[0, 1\)"),
         (lambda: layers.Dropout(0.5, seed=1), "seed=1 is not supported"),
-        (lambda: layers.ReLU(max_value=6.0), "max_value=6.0 is not supported"),
-        (lambda: layers.ReLU(6.0), "max_value=6.0 is not supported"),
+        (lambda: layers.ReLU(max_value=5.0), "max_value=5.0 is not supported"),
+        (lambda: layers.ReLU(6.0, 0.1), "max_value=6.0 is not supported"),
         (lambda: layers.ReLU(threshold=0.5), "threshold=0.5 is not supported"),
         (lambda: layers.ReLU(negative_slope=-1), "negative_slope is -1, expected a number >= 0"),
         (lambda: layers.LeakyReLU(-0.1), "negative_slope is -0.1, expected a number >= 0"),
@@ -115,6 +115,7 @@ def test_defaults_of_unsupported_arguments_are_accepted() -> None:
     layers.Dropout(0.5, noise_shape=None, seed=None)
     layers.Flatten(data_format=None)
     assert layers.ReLU(max_value=None, threshold=0).activation.name == "relu"
+    assert layers.ReLU.from_config(layers.ReLU(6).get_config()).activation.name == "relu6"
 
 
 REFERENCE: dict[str, Any] = {

@@ -12,6 +12,7 @@ import fastnn
 from fastnn import gradcheck, layers, losses
 from fastnn.errors import ArgumentError, FastnnError
 from nets import Array, every_backend, net, wave
+from support import load
 
 C = 3
 ONEHOT = np.eye(C)[[0, 2, 1, 1, 0, 2, 2]]
@@ -40,6 +41,18 @@ def binary(p: Array, y: Array) -> Array:
 def huber(e: Array, delta: float) -> Array:
     e = np.abs(e)
     return np.asarray(np.where(e <= delta, e * e / 2, delta * (e - delta / 2)).mean(axis=1))
+
+
+def missing(z: Array, labels: Array) -> Array:
+    return np.asarray(np.maximum(1 - labels * z, 0))
+
+
+def categorical_hinge(z: Array, y: Array) -> Array:
+    return np.asarray(np.maximum(((1 - y) * z).max(axis=1) - (y * z).sum(axis=1) + 1, 0))
+
+
+def unit(x: Array) -> Array:
+    return np.asarray(x / np.linalg.norm(x, axis=1, keepdims=True))
 
 
 # name: loss, last activation, targets, loss of each row from the logits
@@ -87,6 +100,15 @@ CASES: dict[str, tuple[Any, str | None, Array, Any]] = {
         lambda z, y: crossentropy(softmax(z), np.eye(C)[y]),
     ),
     "kld": ("kl_divergence", "softmax", SOFT, lambda z, y: (y * np.log(y / softmax(z))).sum(axis=1)),
+    "mape": ("mape", None, REAL, lambda z, y: 100 * np.abs((z - y) / y).mean(axis=1)),
+    "msle": ("msle", "exponential", SOFT, lambda z, y: (np.log((1 + np.exp(z)) / (1 + y)) ** 2).mean(axis=1)),
+    "log_cosh": ("log_cosh", None, 3 * REAL, lambda z, y: np.log(np.cosh(z - y)).mean(axis=1)),
+    "hinge": ("hinge", None, BINARY, lambda z, y: missing(z, 2 * y - 1).mean(axis=1)),
+    "squared_hinge": ("squared_hinge", None, REAL, lambda z, y: (missing(z, y) ** 2).mean(axis=1)),
+    "categorical_hinge": ("categorical_hinge", None, ONEHOT, lambda z, y: categorical_hinge(z, y)),
+    "categorical_hinge_soft": ("categorical_hinge", None, SOFT, lambda z, y: categorical_hinge(z, y)),
+    "poisson": ("poisson", "exponential", SOFT, lambda z, y: (np.exp(z) - y * np.log(np.exp(z) + 1e-7)).mean(axis=1)),
+    "cosine_similarity": ("cosine_similarity", None, REAL, lambda z, y: -(unit(z) * unit(y)).sum(axis=1)),
 }
 
 
@@ -179,6 +201,23 @@ def test_kinks(backend: str) -> None:
     assert all((w == 0).all() for w in model.get_weights())
 
 
+@every_backend
+def test_rows_without_a_direction_and_with_ties(backend: str) -> None:
+    """A row of zeros has no angle, and its slope is finite; outputs that tie for the largest share its slope."""
+    op = load(backend).operations("float64")
+    A, y, s, value = np.zeros((2, 20)), np.zeros((2, 20)), np.ones(2), np.full(2, np.nan)
+    y[:, 3], gradient = 1.0, np.full((2, 20), np.nan)
+    op["cosine_similarity_forward"](value, A, y, 0.0, 1.0, 0.0)
+    op["cosine_similarity_backward"](gradient, A, y, s, 0.0, 1.0, 0.0)
+    assert (value == 0.0).all() and (gradient == -1e7 * y).all()
+    A[1, 3], A[0, [2, 7, 19]] = 2.0, 0.25
+    op["categorical_hinge_forward"](value, A, y, 0.0, 1.0, 0.0)
+    op["categorical_hinge_backward"](gradient, A, y, s, 0.0, 1.0, 0.0)
+    assert value.tolist() == [1.25, 0.0]
+    assert gradient[0].sum() == pytest.approx(0.0) and (gradient[0, [2, 7, 19]] == 1 / 3).all()
+    assert (gradient[1] == 0.0).all()
+
+
 def test_names() -> None:
     for name, kind in {
         "mse": losses.MeanSquaredError,
@@ -187,6 +226,8 @@ def test_names() -> None:
         "bce": losses.BinaryCrossentropy,
         "kld": losses.KLDivergence,
         "huber": losses.Huber,
+        "MSLE": losses.MeanSquaredLogarithmicError,
+        "logcosh": losses.LogCosh,
         "CategoricalCrossentropy": losses.CategoricalCrossentropy,
     }.items():
         assert type(losses.get(name)) is kind
@@ -199,7 +240,7 @@ def test_names() -> None:
     ("make", "message"),
     [
         (lambda: losses.get("mze"), 'unknown name "mze"; did you mean "mse"'),
-        (lambda: losses.get("hinge"), '"hinge" of Keras is not supported'),
+        (lambda: losses.get("dice"), '"dice" of Keras is not supported'),
         (lambda: losses.get(None), "loss is missing"),
         (lambda: losses.get(3), "expected a name or a fastnn loss object, got int 3"),
         (lambda: losses.get(lambda a, b: a), "got function .*Python code cannot run inside compiled"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastnn import layers, losses, optimizers, regularizers
-from fastnn.core.formulas import LOSS_NAMES, METRIC_NAMES
+from fastnn.core.losses import LOSS_NAMES, METRIC_NAMES
 from fastnn.core.lowering import Lowering
 from fastnn.core.plan import (
     BatchVector,

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from .. import backends, config
 from ..core.arrays import Array, numeric
 from ..core.declaration import whole
-from ..core.formulas import SPARSE_LOSSES
-from ..core.lowering import FROM_LOGITS, Lowering, smoothing
+from ..core.losses import LOSS_FACTS
+from ..core.lowering import Lowering, smoothing
 from ..core.specs import LossSpec
 from ..core.state import State
 from ..errors import ArgumentError
@@ -132,16 +132,16 @@ def pair(where: str, y_true: object, y_pred: object, sparse: bool) -> Pair:
 
 def losses(spec: LossSpec, rows: Pair) -> Array:
     """The loss of each row, (n,)."""
-    name = FROM_LOGITS[spec.name] if spec.from_logits else spec.name
+    name = LOSS_FACTS[spec.name].logits if spec.from_logits else spec.name
     out = np.empty(len(rows.a), rows.a.dtype)
-    outs = (out, np.empty_like(rows.a)) if "softmax" in name else (out,)  # those give the softmax too
+    outs = (out, np.empty_like(rows.a)) if LOSS_FACTS[name].softmax else (out,)  # those give the softmax too
     scalars = smoothing(spec.parameter, spec.label_smoothing, name, rows.a.shape[1])
     _operation(f"{name}_forward", rows.a.dtype)(*outs, rows.a, rows.y, *scalars)
     return out
 
 
 def metric(name: str, rows: Pair) -> Array:
-    """A metric of `formulas.ROW_METRICS` of each row, (n,)."""
+    """A metric of `losses.ROW_METRICS` of each row, (n,)."""
     out = np.empty(len(rows.a), rows.a.dtype)
     _operation(name, rows.a.dtype)(out, rows.a, rows.y)
     return out
@@ -149,7 +149,7 @@ def metric(name: str, rows: Pair) -> Array:
 
 def is_sparse(spec: LossSpec) -> bool:
     """Whether the targets of a loss are class numbers."""
-    return spec.name in SPARSE_LOSSES
+    return LOSS_FACTS[spec.name].classes
 
 
 def weights(where: str, sample_weight: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

@@ -17,6 +17,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _SOURCES = (
     "core/arithmetic.py",
     "core/formulas.py",
+    "core/losses.py",
     "core/operations.py",
     "core/plan.py",
     "core/random.py",

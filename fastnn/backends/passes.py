@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.formulas import LOSS_NAMES, METRIC_NAMES, ROW_METRICS
 from ..core.instructions import INSTRUCTIONS, Call, gradient_of, operation_of, place, scalars
+from ..core.losses import LOSS_FACTS, LOSS_NAMES, METRIC_NAMES, ROW_METRICS
 from ..core.operations import Argument
 from ..core.plan import (
     SUM_COUNT,
@@ -119,7 +119,7 @@ class Passes:
         inputs, probability, targets = self._loss_buffers(rows)
         spec = self._spec(int(plan.loss[LossEntry.CONSTANT]))
         values = np.empty(rows, plan.dtype)
-        outs = (values, probability) if "softmax" in name else (values,)
+        outs = (values, probability) if LOSS_FACTS[name].softmax else (values,)
         self.op[f"{name}_forward"](*outs, inputs, targets, *spec)
         total = np.zeros(1)
         self.op["weighted_sum"](total, values, given)
@@ -166,7 +166,7 @@ class Passes:
         scale = np.empty(rows, plan.dtype)
         self.op["row_scale"](scale, weights, loss_scale(name, rows, int(loss[LossEntry.OUTPUTS])))
         gradient = self._buffer(int(loss[LossEntry.GRADIENT]), rows, int(loss[LossEntry.OUTPUTS]))
-        source = probability if "softmax" in name else inputs
+        source = probability if LOSS_FACTS[name].softmax else inputs
         self.op[f"{name}_backward"](gradient, source, targets, scale, *self._spec(int(loss[LossEntry.CONSTANT])))
         for row in plan.instructions[::-1]:
             kind = INSTRUCTIONS[Kind(row[Column.KIND])]

@@ -403,6 +403,12 @@ def gelu_slope(o: "Any", x: "Any") -> "Any":
     return o.select(x < 0.0, bell * rest, o.fma(-bell, rest, 1.0))
 
 
+def clip(o: "Any", x: "Any", low: "Any", high: "Any") -> "Any":
+    """x within low and high; NaN stays."""
+    x = o.select(low > x, low, x)
+    return o.select(x > high, high, x)
+
+
 def power_abs(o: "Any", d: "Any", p: "Any") -> "Any":
     """|d|^p: products for a Python number p of 1, 2, 3 or 4, else e^(p log|d|).
 

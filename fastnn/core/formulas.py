@@ -1,4 +1,5 @@
-"""What each operation computes, element by element, as formulas over the algebra of `arithmetic.py`.
+"""What each operation computes, element by element, as formulas over the algebra of `arithmetic.py`; losses have
+`losses.py`.
 
 A backend traces these texts (NumPy arrays in `reference`, LLVM vectors in `numba_cpu`), so twins share one definition
 and the tests compare it with an exact value. Tables keep their order: the position of a name is its code in a `Plan`.
@@ -13,7 +14,6 @@ from . import arithmetic as ar
 
 SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805
-PROBABILITY_FLOOR = 1e-7  # Keras's epsilon: probabilities are clipped to [floor, 1 - floor]
 SQRT_2_OVER_PI = 0.7978845608028654
 GELU_CUBIC = 0.044715
 
@@ -27,19 +27,6 @@ class Activation(NamedTuple):
     forward: Formula
     backward: Formula
     saved: str
-    parameter: str = ""
-
-
-class Loss(NamedTuple):
-    """One loss over the outputs of a row, element by element.
-
-    `accumulate(o, lane, a, y, p)` adds the element's value to a lane; `slope(o, a, y, p)` is its derivative by a.
-    `mean` says whether the row's sum is divided by the number of outputs.
-    """
-
-    accumulate: Formula
-    slope: Formula
-    mean: bool
     parameter: str = ""
 
 
@@ -134,6 +121,76 @@ def gelu_tanh_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
     return d * o.fma((0.5 * s) * o.fma(-t, t, 1.0), inner_slope, o.fma(t, 0.5, 0.5))
 
 
+def relu6(o: Any, z: Any, p: Any) -> Any:
+    return ar.clip(o, z, 0.0, 6.0)
+
+
+def relu6_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
+    return o.select(s > 0.0, o.select(s < 6.0, d, 0.0), 0.0)
+
+
+def hard_sigmoid(o: Any, z: Any, p: Any) -> Any:
+    return ar.clip(o, z + 3.0, 0.0, 6.0) * (1.0 / 6.0)
+
+
+def hard_sigmoid_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
+    return o.select(s > 0.0, o.select(s < 1.0, d * (1.0 / 6.0), 0.0), 0.0)
+
+
+def hard_silu(o: Any, z: Any, p: Any) -> Any:
+    return z * hard_sigmoid(o, z, p)
+
+
+def hard_silu_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
+    return o.select(s < -3.0, 0.0, o.select(s > 3.0, d, d * o.fma(s, 1.0 / 3.0, 0.5)))
+
+
+def _mish_parts(o: Any, z: Any) -> tuple[Any, Any, Any]:
+    """e = e^-|z|, and w and r with tanh(softplus(z)) = w / (w + r): (n^2 + 2n) and 2 for n = e^z, divided by n^2 where
+    that would overflow."""
+    e = ar.exp_nonpositive(o, -o.abs(z))
+    negative = z < 0.0
+    return e, o.select(negative, o.fma(e, e, e + e), o.fma(e, 2.0, 1.0)), o.select(negative, 2.0, (e + e) * e)
+
+
+def mish(o: Any, z: Any, p: Any) -> Any:
+    _, w, r = _mish_parts(o, z)
+    return z * (w / (w + r))
+
+
+def mish_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
+    e, w, r = _mish_parts(o, s)
+    total = w + r
+    t = w / total
+    square = (r / total) * (1.0 + t)  # 1 - t^2
+    return d * o.fma(s * (o.select(s < 0.0, e, 1.0) / (1.0 + e)), square, t)
+
+
+def softsign(o: Any, z: Any, p: Any) -> Any:
+    return z / (1.0 + o.abs(z))
+
+
+def softsign_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
+    t = 1.0 - o.abs(s)
+    return d * (t * t)
+
+
+def exponential(o: Any, z: Any, p: Any) -> Any:
+    return ar.exp(o, z)
+
+
+def exponential_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
+    return d * s
+
+
+def celu(o: Any, z: Any, p: Any) -> Any:
+    return o.select(z < 0.0, p * ar.expm1(o, z / p), z)
+
+
+def celu_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
+    return o.select(s < 0.0, d * ar.exp_nonpositive(o, s / p), d)
+
+
 ACTIVATIONS: dict[str, Activation] = {
     "relu": Activation(relu, relu_slope, "output"),
     "leaky_relu": Activation(leaky_relu, leaky_relu_slope, "input", "negative_slope"),
@@ -145,135 +202,14 @@ ACTIVATIONS: dict[str, Activation] = {
     "silu": Activation(silu, silu_slope, "input"),
     "gelu": Activation(gelu, gelu_slope, "input"),
     "gelu_tanh": Activation(gelu_tanh, gelu_tanh_slope, "input"),
+    "relu6": Activation(relu6, relu6_slope, "output"),
+    "hard_sigmoid": Activation(hard_sigmoid, hard_sigmoid_slope, "output"),
+    "hard_silu": Activation(hard_silu, hard_silu_slope, "input"),
+    "mish": Activation(mish, mish_slope, "input"),
+    "softsign": Activation(softsign, softsign_slope, "output"),
+    "exponential": Activation(exponential, exponential_slope, "output"),
+    "celu": Activation(celu, celu_slope, "input", "alpha"),
 }
-
-
-# --- losses ---------------------------------------------------------------------------------------------------------
-
-
-def _sign(o: Any, d: Any) -> Any:
-    return o.select(d > 0.0, 1.0, o.select(d < 0.0, -1.0, d))  # keeps 0 and NaN
-
-
-def clip(o: Any, a: Any, low: Any, high: Any) -> Any:
-    a = o.select(low > a, low, a)
-    return o.select(a > high, high, a)
-
-
-def squared_error(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
-    d = a - y
-    return o.fma(d, d, lane)
-
-
-def squared_error_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
-    d = a - y
-    return d + d
-
-
-def absolute_error(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
-    return lane + o.abs(a - y)
-
-
-def absolute_error_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
-    return _sign(o, a - y)
-
-
-def cubic_error(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
-    d = o.abs(a - y)
-    return o.fma(d * d, d, lane)
-
-
-def cubic_error_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
-    d = a - y
-    return 3.0 * (d * o.abs(d))
-
-
-def quartic_error(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
-    d = a - y
-    return o.fma(d * d, d * d, lane)
-
-
-def quartic_error_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
-    d = a - y
-    return 4.0 * (d * (d * d))
-
-
-def power_error(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
-    return lane + ar.power_abs(o, a - y, p)
-
-
-def power_error_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
-    d = a - y
-    return _sign(o, d) * (p * ar.power_abs(o, d, p - 1.0))
-
-
-def huber(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
-    d = o.abs(a - y)
-    return lane + o.select(d > p, p * o.fma(p, -0.5, d), 0.5 * (d * d))
-
-
-def huber_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
-    d = a - y
-    return o.select(d > p, p, o.select(-p > d, -p, d))
-
-
-def binary_crossentropy(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
-    q = clip(o, a, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
-    return lane - o.fma(y, ar.log(o, q), (1.0 - y) * ar.log(o, 1.0 - q))
-
-
-def binary_crossentropy_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
-    q = clip(o, a, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
-    return o.select(a != q, 0.0, (q - y) / (q * (1.0 - q)))
-
-
-def kl_divergence(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
-    q = clip(o, a, PROBABILITY_FLOOR, 1.0)
-    t = clip(o, y, PROBABILITY_FLOOR, 1.0)
-    return o.fma(t, ar.log(o, t / q), lane)
-
-
-def kl_divergence_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
-    q = clip(o, a, PROBABILITY_FLOOR, 1.0)
-    t = clip(o, y, PROBABILITY_FLOOR, 1.0)
-    return o.select(a != q, 0.0, -(t / q))
-
-
-def sigmoid_crossentropy(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
-    """From the logit: max(z, 0) - z y + log1p(e^-|z|), finite for every finite z."""
-    positive = o.select(a < 0.0, 0.0, a)
-    return lane + ar.log1p_unit(o, ar.exp_nonpositive(o, -o.abs(a)), o.fma(-a, y, positive))
-
-
-def sigmoid_crossentropy_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
-    return ar.sigmoid(o, a) - y
-
-
-LOSSES: dict[str, Loss] = {
-    "mean_squared_error": Loss(squared_error, squared_error_slope, True),
-    "mean_absolute_error": Loss(absolute_error, absolute_error_slope, True),
-    "lp3": Loss(cubic_error, cubic_error_slope, True),
-    "lp4": Loss(quartic_error, quartic_error_slope, True),
-    "lp": Loss(power_error, power_error_slope, True, "p"),
-    "huber": Loss(huber, huber_slope, True, "delta"),
-    "binary_crossentropy": Loss(binary_crossentropy, binary_crossentropy_slope, True),
-    "kl_divergence": Loss(kl_divergence, kl_divergence_slope, False),
-    "sigmoid_crossentropy": Loss(sigmoid_crossentropy, sigmoid_crossentropy_slope, True),
-}
-
-# Losses that need the whole row; each backend's softmax.py has them, after the texts in `reference/softmax.py`.
-ROW_LOSSES = (
-    "categorical_crossentropy",
-    "sparse_categorical_crossentropy",
-    "softmax_crossentropy",
-    "sparse_softmax_crossentropy",
-)
-LOSS_NAMES = (*LOSSES, *ROW_LOSSES)
-SPARSE_LOSSES = ("sparse_softmax_crossentropy", "sparse_categorical_crossentropy")
-
-# Metrics with a value per row, beside every loss above; r2_score keeps sums per output instead.
-ROW_METRICS = ("binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy")
-METRIC_NAMES = (*LOSS_NAMES, *ROW_METRICS, "r2_score")
 
 
 # --- parameters -----------------------------------------------------------------------------------------------------

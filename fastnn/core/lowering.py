@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .arithmetic import BLOCK
-from .formulas import ACTIVATIONS, SPARSE_LOSSES
+from .formulas import ACTIVATIONS
 from .instructions import INSTRUCTIONS
+from .losses import LOSS_FACTS
 from .plan import (
     ACTIVATION_CODE,
     DEVIATION_CODE,
@@ -269,13 +270,13 @@ class Lowering:
 
     def _lower_loss(self, spec: LossSpec) -> list[int]:
         name, source, probability = spec.name, self._at, -1
-        activation = _fused_activation(name)
-        fused = activation is not None and self._fuse(activation)
+        facts = LOSS_FACTS[name]
+        fused = bool(facts.activation) and self._fuse(facts.activation)
         if fused:
             source, probability = self._instructions[-1][Column.SRC], self._at
-        if fused or (activation is not None and spec.from_logits):
-            name = FROM_LOGITS[name]
-        target_width = 1 if name in SPARSE_LOSSES else self._width
+        if fused or (facts.logits and spec.from_logits):
+            name = facts.logits
+        target_width = 1 if facts.classes else self._width
         row = [-1] * LossEntry.WIDTH
         row[LossEntry.CODE], row[LossEntry.INPUT], row[LossEntry.PREDICTION] = LOSS_CODE[name], source, self._at
         row[LossEntry.OUTPUTS], row[LossEntry.TARGETS] = self._width, target_width
@@ -358,23 +359,11 @@ class Lowering:
 
 _ROLES = {"kernel": Role.KERNEL, "bias": Role.BIAS, "beta": Role.BIAS, "gamma": Role.SCALE}
 _CLIPS = {"": Clip.NONE, "value": Clip.VALUE, "norm": Clip.NORM, "global_norm": Clip.GLOBAL_NORM}
-FROM_LOGITS = {
-    "categorical_crossentropy": "softmax_crossentropy",
-    "sparse_categorical_crossentropy": "sparse_softmax_crossentropy",
-    "binary_crossentropy": "sigmoid_crossentropy",
-}
-
-
-def _fused_activation(loss: str) -> str | None:
-    """The activation that a crossentropy is fused with."""
-    if loss in ("categorical_crossentropy", "sparse_categorical_crossentropy"):
-        return "softmax"
-    return "sigmoid" if loss == "binary_crossentropy" else None
 
 
 def smoothing(parameter: float, smoothing: float, name: str, outputs: int) -> tuple[float, float, float]:
     """(parameter, keep, add): binary targets move to 1/2, categorical ones to 1/C."""
-    share = 0.5 if name in ("binary_crossentropy", "sigmoid_crossentropy") else 1.0 / outputs
+    share = 0.5 if name in LOSS_FACTS and LOSS_FACTS[name].binary else 1.0 / outputs
     return parameter, 1.0 - smoothing, smoothing * share
 
 

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
-from .formulas import ACTIVATIONS, LOSSES, ROW_LOSSES, ROW_METRICS, SPARSE_LOSSES
+from .formulas import ACTIVATIONS
+from .losses import LOSSES, ROW_LOSSES, ROW_METRICS
 from .plan import (
     ACTIVATION_CODE,
     DEVIATION_CODE,
@@ -174,9 +175,9 @@ def _losses() -> Iterator[Operation]:
         summary = f"gradient of {name} by A, times s by rows"
         yield _row(f"{name}_backward", "dA_bc : A_bc Y_bc s_b", "bc", 20, 6, summary, scalars, backward)
     scalars = ("unused", "keep", "add")
-    for name in ROW_LOSSES:
-        y, code = "y_b" if name in SPARSE_LOSSES else "Y_bc", LOSS_CODE[name]
-        if "softmax" in name:
+    for name, facts in ROW_LOSSES.items():
+        y, code = "y_b" if facts.classes else "Y_bc", LOSS_CODE[name]
+        if facts.softmax:
             forward, backward = (Family.CROSSENTROPY_FORWARD, code), (Family.CROSSENTROPY_BACKWARD, code)
             summary = "crossentropy from logits and its softmax"
             yield _row(f"{name}_forward", f"l_b P_bc : Z_bc {y}", "bc", 24, 4, summary, scalars, forward)

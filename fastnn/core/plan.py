@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .formulas import ACTIVATIONS, LOSS_NAMES, LOSSES, METRIC_NAMES, SPARSE_LOSSES
+from .formulas import ACTIVATIONS
+from .losses import LOSS_FACTS, LOSS_NAMES, LOSSES, METRIC_NAMES
 from .rowwise import ROW_WISE, VECTOR_GRADIENTS
 from .steps import OPTIMIZERS
 
@@ -261,7 +262,7 @@ class Plan:
     @property
     def sparse(self) -> bool:
         """Whether targets are class labels."""
-        return bool(self.loss.size) and LOSS_NAMES[self.loss[LossEntry.CODE]] in SPARSE_LOSSES
+        return bool(self.loss.size) and LOSS_FACTS[LOSS_NAMES[self.loss[LossEntry.CODE]]].classes
 
     @property
     def forward_rows(self) -> int:

@@ -118,6 +118,6 @@ ROW_WISE: dict[str, RowWise] = {
     "prelu": RowWise(prelu, prelu_slope, "input", vectors=("alpha",), slopes=(prelu_alpha_slope,)),
 }
 # The most that any of them may have: what backends keep room for.
-MOST_SUMS, MOST_VECTORS, MOST_CONSTANTS = 2, 2, 2
+MOST_ROW_SUMS, MOST_VECTORS, MOST_CONSTANTS = 2, 2, 2
 # The layer and the vector of each code of a vector's gradient.
 VECTOR_GRADIENTS = tuple((name, vector) for name, layer in ROW_WISE.items() for vector in layer.vectors)

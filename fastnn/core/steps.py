@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from . import arithmetic as ar
-from .formulas import clip
 
 Formula = Callable[..., Any]
 
@@ -150,7 +149,7 @@ def _ftrl(o: Any, theta: Any, slots: Slots, g: Any, h: Slots, power: Formula) ->
     w = o.fma(g, g, v)
     after = power(w)
     z = z + o.fma((after - power(v)) * -inverse_lr, theta, o.fma(two_shrinkage, theta, g))
-    clipped = clip(o, z, -l1, l1)
+    clipped = ar.clip(o, z, -l1, l1)
     return (clipped - z) / o.fma(after, inverse_lr, two_l2), (w, z)
 
 

@@ -15,7 +15,7 @@ from ..core.lowering import Lowering
 from ..core.plan import SUM_COUNT, SUM_LOSS, Counter, MetricEntry, Plan, Scalar
 from ..core.state import State
 from ..errors import ArgumentError, ArgumentTypeError
-from ..losses import Loss
+from ..losses.base import MEAN, Loss
 from ..metrics import Metric
 from ..optimizers import Optimizer
 from .checks import Checks
@@ -73,7 +73,7 @@ def recipe(
     if loss is None and (unweighted or weighted):
         raise ArgumentError('compile: loss is missing, and metrics need one; give one such as loss="mse"')
     given_loss = None if loss is None else losses.get(loss)  # without one, the model can predict
-    if given_loss is not None and given_loss.reduction != losses.MEAN:
+    if given_loss is not None and given_loss.reduction != MEAN:
         raise ArgumentError(f"compile: {given_loss!r}: a model trains on the mean over the batch; leave reduction out")
     made = Recipe(optimizers.get(optimizer), given_loss, unweighted, backends.get(backend), weighted)
     for name in (keys := made.keys):

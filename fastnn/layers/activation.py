@@ -42,26 +42,25 @@ class Activation(Layer):
 
 
 class ReLU(Activation):
-    """Math: A = Z where Z > 0, else negative_slope * Z.
+    """Math: A = Z where Z > 0, else negative_slope * Z; at most max_value.
 
     Args:
+        max_value: None, or 6 without a slope.
         negative_slope: at least 0.
         name, dtype, trainable, input_shape: see `Activation`.
 
     Raises:
-        ArgumentError: a negative slope, an unknown or unsupported argument: max_value and threshold are Keras's.
+        ArgumentError: a negative slope, an unknown argument, or what only Keras has: a threshold, another max_value.
     """
 
-    fields = ("negative_slope", "name", "dtype", "trainable")
-    unsupported: ClassVar[dict[str, object]] = {"max_value": None, "threshold": 0.0}
+    fields = ("max_value", "negative_slope", "name", "dtype", "trainable")
 
     def __init__(
         self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: object
     ) -> None:
+        self.max_value = max_value
         self.negative_slope = number("ReLU", "negative_slope", negative_slope, 0.0)
-        slope = self.negative_slope
-        function = activations.Activation("leaky_relu", slope) if slope else activations.get("relu")
-        super().__init__(function, max_value=max_value, threshold=0.0 if threshold == 0 else threshold, **kwargs)
+        super().__init__(activations.rectifier("ReLU", max_value, self.negative_slope, threshold), **kwargs)
 
 
 class LeakyReLU(Activation):

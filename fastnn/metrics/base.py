@@ -10,8 +10,7 @@ from ..backends import eager
 from ..backends.data import Sums
 from ..core.arrays import Array
 from ..core.declaration import Declaration, label, refuse
-from ..core.formulas import LOSSES, ROW_METRICS
-from ..core.lowering import FROM_LOGITS
+from ..core.losses import LOSS_FACTS, ROW_METRICS
 from ..core.plan import mean_outputs
 from ..core.specs import LossSpec, MetricSpec
 from ..errors import ArgumentError
@@ -58,8 +57,8 @@ class Metric(Declaration):
         formula = self.formula()
         name = formula.name
         if formula.from_logits:
-            name = FROM_LOGITS[name]
-            if name not in LOSSES:  # a model has nowhere to put its softmax
+            name = LOSS_FACTS[name].logits
+            if LOSS_FACTS[name].softmax:  # a model has nowhere to put its softmax
                 raise ArgumentError(
                     f'compile: metric "{self.name}" from logits is not supported; end the model with a softmax, or '
                     "call the metric with y and model.predict(X)"

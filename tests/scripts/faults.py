@@ -377,7 +377,7 @@ IN_PYTHON = (
     # the contract: every backend agrees with every other
     fault(
         "core-huber-sign",
-        "fastnn/core/formulas.py",
+        "fastnn/core/losses.py",
         "return o.select(d > p, p, o.select(-p > d, -p, d))",
         "return o.select(d > p, p, o.select(-p > d, p, d))",
         "the slope of Huber's loss far below the target has the wrong sign, on every backend",
@@ -512,7 +512,7 @@ IN_PYTHON = (
     ),
     fault(
         "metrics-r2",
-        "fastnn/metrics/__init__.py",
+        "fastnn/metrics/r2.py",
         "spread = squares - total * total / count",
         "spread = squares - total * total",
         "r2_score is measured against another variance",

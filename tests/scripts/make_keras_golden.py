@@ -87,7 +87,7 @@ SPARSE = ["SparseCategoricalCrossentropy", {}]
 
 def cases() -> list[Case]:
     """Every training of the file."""
-    return [*of_optimizers(), *of_activations(), *of_losses(), *of_fit(), *of_layers(), *of_steps()]
+    return [*of_optimizers(), *of_activations(), *of_losses(), *of_fit(), *of_layers(), *of_steps(), *of_later()]
 
 
 def of_optimizers() -> list[Case]:
@@ -319,6 +319,38 @@ def of_steps() -> list[Case]:
         case("weighted_errors", REGRESS, "mse", "real", fit=weight, **errors),
         case("weighted_without_weights", REGRESS, "mse", "real", weighted_metrics=["mae"]),
     ]
+
+
+def of_later() -> list[Case]:
+    """Activations and losses that came after the cases above, whose lines stay where they are."""
+    found, squares = [], ["MeanSquaredError", {}]
+    for name in ("relu6", "hard_sigmoid", "hard_silu", "mish", "softsign", "exponential", "celu"):
+        found.append(case(f"activation_{name}", [dense(6, name), dense(3)], squares, "real3"))
+    found.append(case("layer_ReLU_max_value", [dense(6), ["ReLU", {"max_value": 6}], dense(3)], squares, "real3"))
+    tanh, linear, positive = dense(7, "tanh"), dense(3), dense(3, "exponential")
+    losses: list[tuple[str, list[Any], str, str]] = [
+        ("mape", linear, "MeanAbsolutePercentageError", "real3"),
+        ("msle", linear, "MeanSquaredLogarithmicError", "unit3"),
+        ("log_cosh", linear, "LogCosh", "real3"),
+        ("hinge", linear, "Hinge", "multilabel"),
+        ("hinge_real", linear, "Hinge", "real3"),
+        ("squared_hinge", linear, "SquaredHinge", "multilabel"),
+        ("categorical_hinge", linear, "CategoricalHinge", "onehot"),
+        ("poisson", positive, "Poisson", "unit3"),
+        ("cosine_similarity", linear, "CosineSimilarity", "real3"),
+    ]
+    for name, last, kind, y in losses:
+        optimizer = ["SGD", {"learning_rate": 1e-4 if name == "mape" else 0.05}]
+        found.append(case(f"loss_{name}", [tanh, last], [kind, {}], y, optimizer=optimizer))
+    errors, sides = (
+        ["mape", "msle", "log_cosh_error", "poisson", "cosine_similarity"],
+        ["squared_hinge", "categorical_hinge"],
+    )
+    weighted: list[Any] = [[name, {}] for name in ("CosineSimilarity", "Hinge", "LogCoshError")]
+    more = {"metrics": sides, "weighted_metrics": weighted, "fit": {"sample_weight": "weight"}}
+    found.append(case("metric_errors", [tanh, positive], squares, "unit3", metrics=errors))
+    found.append(case("metric_hinges", [tanh, linear], squares, "onehot", **more))
+    return found
 
 
 def shortest(value: Any, dtype: str) -> Any:

@@ -45,7 +45,10 @@ ROOT = Path(__file__).resolve().parents[2]
 COMPILER = os.environ.get("CC", "cc").split()
 # What the headers of the extension are generated from, beside csrc.
 CONTRACT = (
-    *(f"fastnn/core/{name}.py" for name in ("arithmetic", "formulas", "operations", "plan", "random", "steps")),
+    *(
+        f"fastnn/core/{name}.py"
+        for name in ("arithmetic", "formulas", "losses", "operations", "plan", "random", "steps")
+    ),
     "fastnn/backends/tuning.py",
 )
 TEST_LIMIT = 200  # seconds of a single test: then it hangs

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from ...core.formulas import ROW_METRICS
+from ...core.losses import ROW_METRICS
 from ...core.operations import OPERATIONS, Family, Operation
 from ...core.plan import Plan
 from ...core.state import State, aligned

@@ -47,7 +47,7 @@ activation_backward = choose(
 affine = declare("affine", "*A *Z n; scale offset", mapped(formulas.affine))
 # Rows row_scale and gradient_scale.
 scale = declare("scale", "*s *w n; factor", mapped(lambda o, w, factor: w * factor))
-clip_value = declare("clip_value", "*dst *g n; limit", mapped(lambda o, g, limit: formulas.clip(o, g, -limit, limit)))
+clip_value = declare("clip_value", "*dst *g n; limit", mapped(lambda o, g, limit: ar.clip(o, g, -limit, limit)))
 penalty_backward = declare("penalty_backward", "*dst *g *w n; l1 two_l2", mapped(formulas.penalty_slope))
 decay_step = declare("decay_step", "*dst *theta n; factor", mapped(formulas.decay))
 add = declare("add", "*dst *a *b n", mapped(lambda o, a, b: a + b))

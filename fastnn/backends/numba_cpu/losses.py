@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...core import arithmetic as ar
-from ...core import formulas
-from ...core.formulas import PROBABILITY_FLOOR
+from ...core.losses import LOSSES, PROBABILITY_FLOOR, Loss
 from .declare import Arguments, kernel
 from .frame import Frame
 from .integers import Integer, Pointer
 from .lanes import Lanes, Mask, Value
-from .reductions import INFINITY, ByColumns, ByRows, Columns, Row, choose_by_rows, smaller
+from .reductions import INFINITY, ByColumns, ByRows, Columns, Row, choose_by_rows, larger, smaller
 from .softmax import Exponentials, exponentials, scale_row
 
 # --- targets --------------------------------------------------------------------------------------------------------
@@ -135,22 +134,39 @@ def _mean(row: Row, value: Value) -> Value:
     return value * row.f.scalar.convert(inverse)
 
 
-def _loss_forward(loss: formulas.Loss) -> ByRows:
+def _sums(loss: Loss, row: Row, a: Arguments, target: Callable[[Integer, Mask], Value]) -> list[Value]:
+    """A loss's sums over a row, numbers."""
+    o = row.o
+    sums: list[Value] = []
+    splats: list[Value] = []
+    for step, largest in loss.sums:
+
+        def accumulate(i: Integer, k: Mask, lane: Value, step: Callable[..., Value] = step) -> Value:
+            return step(o, lane, row.load(a.A, i, k), target(i, k), a.p, *splats)
+
+        sums.append(row.fold(-INFINITY, accumulate, larger) if largest else row.sum(accumulate))
+        splats.append(o.splat(sums[-1]))
+    return sums
+
+
+def _loss_forward(loss: Loss) -> ByRows:
     def body(row: Row, a: Arguments) -> None:
         target = _dense_target(row, a.Y, a.keep, a.add)
-        total = row.sum(lambda i, k, lane: loss.accumulate(row.o, lane, row.load(a.A, i, k), target(i, k), a.p))
-        a.l[0] = _mean(row, total) if loss.mean else total
+        sums = _sums(loss, row, a, target)
+        value = sums[0] if loss.value is None else row.single(loss.value, *sums)
+        a.l[0] = _mean(row, value) if loss.mean else value
 
     return body
 
 
-def _loss_backward(loss: formulas.Loss) -> ByRows:
+def _loss_backward(loss: Loss) -> ByRows:
     def body(row: Row, a: Arguments) -> None:
         target = _dense_target(row, a.Y, a.keep, a.add)
         s = row.o.splat(a.s[0])
+        sums = [] if loss.value is None else [row.o.splat(total) for total in _sums(loss, row, a, target)]
 
         def block(i: Integer, k: Mask) -> None:
-            row.store(loss.slope(row.o, row.load(a.A, i, k), target(i, k), a.p) * s, a.dA, i, k)
+            row.store(loss.slope(row.o, row.load(a.A, i, k), target(i, k), a.p, *sums) * s, a.dA, i, k)
 
         row.each(block)
 
@@ -165,7 +181,7 @@ def _normalised(row: Row, A: Pointer) -> tuple[Value, Callable[[Integer, Mask], 
 
     def block(i: Integer, k: Mask) -> tuple[Value, Value]:
         q = row.load(A, i, k) * inverse
-        return q, formulas.clip(o, q, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
+        return q, ar.clip(o, q, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
 
     return inverse, block
 
@@ -201,9 +217,9 @@ def _probability_backward(sparse: bool) -> ByRows:
     return body
 
 
-_FORWARD = [_loss_forward(loss) for loss in formulas.LOSSES.values()]
+_FORWARD = [_loss_forward(loss) for loss in LOSSES.values()]
 _FORWARD += [_probability_forward(False), _probability_forward(True)]
-_BACKWARD = [_loss_backward(loss) for loss in formulas.LOSSES.values()]
+_BACKWARD = [_loss_backward(loss) for loss in LOSSES.values()]
 _BACKWARD += [_probability_backward(False), _probability_backward(True)]
 
 loss_forward = choose_by_rows("loss_forward", "*l ldl *A ldA *Y ldY rows columns; p keep add", _FORWARD)

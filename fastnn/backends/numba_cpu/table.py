@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from ...core import instructions, operations, plan
-from ...core.formulas import LOSS_NAMES, METRIC_NAMES, ROW_METRICS
+from ...core.losses import LOSS_NAMES, METRIC_NAMES, ROW_METRICS
 from .. import compiled
 from . import call
 

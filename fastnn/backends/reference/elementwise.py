@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from ...core.algebra import NumpyAlgebra
 from ...core.arrays import Array
-from ...core.formulas import ACTIVATIONS, LOSSES, Loss
+from ...core.formulas import ACTIVATIONS
+from ...core.losses import LOSSES, Formula, Loss
 from ...core.random import Purpose, bits32, dropout_threshold
 from .softmax import row_fold, row_sum
 
@@ -80,15 +81,30 @@ def _activation_backward(o: NumpyAlgebra, formula: Callable[..., object]) -> Ope
 
 def _loss_forward(o: NumpyAlgebra, loss: Loss) -> Operation:
     def forward(l_b: Array, A_bc: Array, Y_bc: Array, p: float, keep: float, add: float) -> None:
-        parameter = o.constant(p)
-        total = row_fold(o, lambda a, y, lane: loss.accumulate(o, lane, a, y, parameter), A_bc, o.fma(Y_bc, keep, add))
-        l_b[...] = total * o.constant(1.0 / A_bc.shape[1]) if loss.mean else total
+        sums = _loss_sums(o, loss, A_bc, o.fma(Y_bc, keep, add), o.constant(p))
+        value = (sums[0] if loss.value is None else loss.value(o, *sums))[:, 0]
+        l_b[...] = value * o.constant(1.0 / A_bc.shape[1]) if loss.mean else value
 
     return forward
 
 
 def _loss_backward(o: NumpyAlgebra, loss: Loss) -> Operation:
     def backward(dA_bc: Array, A_bc: Array, Y_bc: Array, s_b: Array, p: float, keep: float, add: float) -> None:
-        dA_bc[...] = loss.slope(o, A_bc, o.fma(Y_bc, keep, add), o.constant(p)) * s_b[:, None]
+        Y_bc, parameter = o.fma(Y_bc, keep, add), o.constant(p)
+        sums = [] if loss.value is None else _loss_sums(o, loss, A_bc, Y_bc, parameter)
+        dA_bc[...] = loss.slope(o, A_bc, Y_bc, parameter, *sums) * s_b[:, None]
 
     return backward
+
+
+def _loss_sums(o: NumpyAlgebra, loss: Loss, A_bc: Array, Y_bc: Array, parameter: Array) -> list[Array]:
+    """The sums of each row, (b, 1), which read those before them."""
+    sums: list[Array] = []
+    for step, largest in loss.sums:
+
+        def accumulate(a: Array, y: Array, lane: Array, step: Formula = step) -> Array:
+            made: Array = step(o, lane, a, y, parameter, *sums)
+            return made
+
+        sums.append(row_fold(o, accumulate, A_bc, Y_bc, largest=largest)[:, None])
+    return sums

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ...core import arithmetic as ar
 from ...core import formulas as f
 from ...core.algebra import NumpyAlgebra
 from ...core.arithmetic import K_CHUNK
@@ -120,7 +121,7 @@ def _by_rows(o: NumpyAlgebra) -> dict[str, Operation]:
 
 def _limits(o: NumpyAlgebra) -> dict[str, Operation]:
     def clip_value(g_p: Array, limit: float) -> None:
-        g_p[...] = f.clip(o, g_p, o.constant(-limit), o.constant(limit))
+        g_p[...] = ar.clip(o, g_p, o.constant(-limit), o.constant(limit))
 
     def gradient_scale(g_p: Array, factor: float) -> None:
         g_p[...] = g_p * o.constant(factor)

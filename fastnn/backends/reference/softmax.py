@@ -10,7 +10,7 @@ from ...core import arithmetic as ar
 from ...core.algebra import NumpyAlgebra
 from ...core.arithmetic import INFINITY, LANES
 from ...core.arrays import Array
-from ...core.formulas import PROBABILITY_FLOOR, clip
+from ...core.losses import PROBABILITY_FLOOR
 
 Operation = Callable[..., None]
 
@@ -97,15 +97,16 @@ def _accuracies(o: NumpyAlgebra) -> dict[str, Operation]:
     return {"categorical_accuracy": categorical_accuracy, "sparse_categorical_accuracy": sparse_categorical_accuracy}
 
 
-def row_fold(o: NumpyAlgebra, accumulate: Callable[..., object], *arrays: Array) -> Array:
-    """lane[c mod 16] = accumulate(elements at c, lane), ascending c, from +0; then the sum of the lanes by halves."""
+def row_fold(o: NumpyAlgebra, accumulate: Callable[..., object], *arrays: Array, largest: bool = False) -> Array:
+    """lane[c mod 16] = accumulate(elements at c, lane), ascending c, from +0; then the sum of the lanes by halves. Or
+    from -inf, then the largest of the lanes: NaN never exceeds."""
     rows, columns = arrays[0].shape
-    lanes = np.full((rows, LANES), o.constant(0.0))
+    lanes = np.full((rows, LANES), o.constant(-INFINITY if largest else 0.0))
     for start in range(0, columns, LANES):
         width = min(LANES, columns - start)
         elements = (array[:, start : start + width] for array in arrays)
         lanes[:, :width] = accumulate(*elements, lanes[:, :width])
-    return fold_lanes(lanes, lambda left, right: left + right)
+    return fold_lanes(lanes, lambda left, right: o.select(right > left, right, left) if largest else left + right)
 
 
 def row_sum(o: NumpyAlgebra, X_bc: Array) -> Array:
@@ -114,14 +115,8 @@ def row_sum(o: NumpyAlgebra, X_bc: Array) -> Array:
 
 
 def row_max(o: NumpyAlgebra, X_bc: Array) -> Array:
-    """The maximum of each row's numbers: NaN never exceeds, so a row without a number gives -inf."""
-    rows, columns = X_bc.shape
-    lanes = np.full((rows, LANES), o.constant(-INFINITY))
-    for start in range(0, columns, LANES):
-        width = min(LANES, columns - start)
-        x, lane = X_bc[:, start : start + width], lanes[:, :width]
-        lanes[:, :width] = o.select(x > lane, x, lane)
-    return fold_lanes(lanes, lambda left, right: o.select(right > left, right, left))
+    """The maximum of each row's numbers; -inf where there is none."""
+    return row_fold(o, lambda x, lane: o.select(x > lane, x, lane), X_bc, largest=True)
 
 
 def fold_lanes(lanes: Array, join: Callable[[Array, Array], Array]) -> Array:
@@ -145,7 +140,7 @@ def _normalised(o: NumpyAlgebra, A_bc: Array) -> tuple[Array, Array, Array]:
     """1 / S, q = A / S and q clipped, with S the sum of each row."""
     inverse = 1.0 / row_sum(o, A_bc)[:, None]
     q = A_bc * inverse
-    return inverse, q, clip(o, q, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
+    return inverse, q, ar.clip(o, q, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
 
 
 def _is_class(o: NumpyAlgebra, X_bc: Array, y_b: Array) -> Array:

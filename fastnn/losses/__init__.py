@@ -1,0 +1,163 @@
+"""Losses by name, and of arrays; what they compute is in `core/losses.py` and each backend's `softmax.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NoReturn
+
+from ..core.arrays import Array
+from ..core.declaration import absent, compiled, find, names, serialize
+from ..errors import ArgumentError
+from .base import Loss
+from .classification import (
+    BCE,
+    KLD,
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalHinge,
+    Hinge,
+    KLDivergence,
+    SparseCategoricalCrossentropy,
+    SquaredHinge,
+    bce,
+    binary_crossentropy,
+    categorical_crossentropy,
+    categorical_hinge,
+    hinge,
+    kl_divergence,
+    kld,
+    kullback_leibler_divergence,
+    sparse_categorical_crossentropy,
+    squared_hinge,
+)
+from .regression import (
+    MAE,
+    MAPE,
+    MSE,
+    MSLE,
+    CosineSimilarity,
+    Huber,
+    LogCosh,
+    Lp,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    Poisson,
+    cosine_similarity,
+    huber,
+    log_cosh,
+    mae,
+    mape,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    mse,
+    msle,
+    poisson,
+)
+
+FUNCTIONS: dict[Callable[..., Array], type[Loss]] = {
+    mean_squared_error: MeanSquaredError,
+    mean_absolute_error: MeanAbsoluteError,
+    mean_absolute_percentage_error: MeanAbsolutePercentageError,
+    mean_squared_logarithmic_error: MeanSquaredLogarithmicError,
+    huber: Huber,
+    log_cosh: LogCosh,
+    poisson: Poisson,
+    cosine_similarity: CosineSimilarity,
+    kl_divergence: KLDivergence,
+    binary_crossentropy: BinaryCrossentropy,
+    categorical_crossentropy: CategoricalCrossentropy,
+    sparse_categorical_crossentropy: SparseCategoricalCrossentropy,
+    hinge: Hinge,
+    squared_hinge: SquaredHinge,
+    categorical_hinge: CategoricalHinge,
+}
+CLASSES: tuple[type[Loss], ...] = (*FUNCTIONS.values(), Lp)
+NAMES: dict[str, type[Loss]] = {
+    name: loss for loss in CLASSES for name in (loss.__name__, loss.spec_name, *loss.aliases) if name
+}
+UNSUPPORTED = names(
+    "BinaryFocalCrossentropy CTC CategoricalFocalCrossentropy CategoricalGeneralizedCrossEntropy Circle Dice Reduction "
+    "Tversky binary_focal_crossentropy categorical_focal_crossentropy categorical_generalized_cross_entropy ce circle "
+    "crossentropy ctc dice tversky"
+)
+
+
+def get(identifier: object) -> Loss:
+    """The loss that a name, a function of this module, a config, a class or a `Loss` stands for.
+
+    Raises:
+        ArgumentError: an unknown name. ArgumentTypeError: a function or a class of your own, or anything else.
+    """
+    if isinstance(identifier, list | tuple) and len(identifier) == 1:
+        identifier = identifier[0]
+    if identifier is None:
+        raise ArgumentError('compile: loss is missing; give one such as loss="mse"')
+    identifier = next((loss for function, loss in FUNCTIONS.items() if function is identifier), identifier)
+    result = find("loss", identifier, Loss, NAMES, UNSUPPORTED)
+    compiled("loss", result, CLASSES)
+    return result
+
+
+def deserialize(config: object) -> Loss:
+    """The loss of a dict that `serialize` gave; as `get`."""
+    return get(config)
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise absent(__name__, name, UNSUPPORTED, [loss.__name__ for loss in CLASSES])
+
+
+__all__ = [
+    "BCE",
+    "KLD",
+    "MAE",
+    "MAPE",
+    "MSE",
+    "MSLE",
+    "BinaryCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalHinge",
+    "CosineSimilarity",
+    "Hinge",
+    "Huber",
+    "KLDivergence",
+    "LogCosh",
+    "Loss",
+    "Lp",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Poisson",
+    "SparseCategoricalCrossentropy",
+    "SquaredHinge",
+    "bce",
+    "binary_crossentropy",
+    "categorical_crossentropy",
+    "categorical_hinge",
+    "cosine_similarity",
+    "deserialize",
+    "get",
+    "hinge",
+    "huber",
+    "kl_divergence",
+    "kld",
+    "kullback_leibler_divergence",
+    "log_cosh",
+    "mae",
+    "mape",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "mse",
+    "msle",
+    "poisson",
+    "serialize",
+    "sparse_categorical_crossentropy",
+    "squared_hinge",
+]

@@ -1,0 +1,166 @@
+"""Losses of classes and distributions: crossentropies, a divergence, hinges."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from ..core.arrays import Array
+from ..core.declaration import number
+from ..core.specs import LossSpec
+from ..errors import ArgumentTypeError
+from .base import COMMON, Loss
+
+
+class KLDivergence(Loss):
+    """Kullback-Leibler divergence of distributions. Math: sum(y log(y / a)), both clipped to [1e-7, 1]."""
+
+    spec_name = default_name = "kl_divergence"
+    aliases = ("kld", "KLD", "kullback_leibler_divergence")
+
+
+class _Crossentropy(Loss):
+    fields = ("from_logits", "label_smoothing", *COMMON)
+    unsupported: ClassVar[dict[str, object]] = {"axis": -1}
+
+    def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        where = type(self).__name__
+        if not isinstance(from_logits, bool | int):
+            raise ArgumentTypeError(f"{where}: from_logits is {from_logits!r}, expected True or False")
+        self.from_logits = bool(from_logits)
+        self.label_smoothing = number(where, "label_smoothing", label_smoothing, 0.0, 1.0)
+
+    def spec(self) -> LossSpec:
+        """What `Lowering.finish` takes."""
+        return LossSpec(self.spec_name, self.from_logits, label_smoothing=self.label_smoothing)
+
+
+class BinaryCrossentropy(_Crossentropy):
+    """Cross-entropy of independent yes/no targets. Math: -mean(y log a + (1 - y) log(1 - a)).
+
+    After a sigmoid, or with from_logits, it is computed from the logits: exact and finite where a rounds to 0 or 1.
+
+    Args:
+        from_logits: whether predictions are logits.
+        label_smoothing: s in y' = y (1 - s) + s / 2.
+
+    Raises:
+        ArgumentError: label_smoothing outside [0, 1].
+    """
+
+    spec_name = default_name = "binary_crossentropy"
+    aliases = ("bce", "BCE")
+
+
+class CategoricalCrossentropy(_Crossentropy):
+    """Cross-entropy of one-hot or soft targets of C classes. Math: -sum(y log a).
+
+    After a softmax, or with from_logits, it is computed from the logits: exact, never clipped.
+
+    Args:
+        from_logits: whether predictions are logits.
+        label_smoothing: s in y' = y (1 - s) + s / C.
+
+    Raises:
+        ArgumentError: label_smoothing outside [0, 1].
+    """
+
+    spec_name = default_name = "categorical_crossentropy"
+
+
+class SparseCategoricalCrossentropy(Loss):
+    """Cross-entropy of class numbers 0..C-1. Math: -log a[y].
+
+    After a softmax, or with from_logits, it is computed from the logits: exact, never clipped.
+
+    Args:
+        from_logits: whether predictions are logits.
+    """
+
+    fields = ("from_logits", *COMMON)
+    spec_name = default_name = "sparse_categorical_crossentropy"
+    unsupported: ClassVar[dict[str, object]] = {"ignore_class": None, "axis": -1}
+
+    def __init__(self, from_logits: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(from_logits, bool | int):
+            raise ArgumentTypeError(
+                f"SparseCategoricalCrossentropy: from_logits is {from_logits!r}, expected True or False"
+            )
+        self.from_logits = bool(from_logits)
+
+    def spec(self) -> LossSpec:
+        """What `Lowering.finish` takes."""
+        return LossSpec(self.spec_name, self.from_logits)
+
+
+class Hinge(Loss):
+    """What predictions lack of a margin of 1 on their side of 0.
+
+    Math: mean(max(1 - t a, 0)), t = -1 where y = 0, else y.
+
+    Targets are -1 or 0, and 1; Keras takes a 0 for -1 where the batch has no other numbers than 0 and 1.
+    """
+
+    spec_name = default_name = "hinge"
+
+
+class SquaredHinge(Loss):
+    """The square of what `Hinge` counts. Math: mean(max(1 - t a, 0)^2), t = -1 where y = 0, else y."""
+
+    spec_name = default_name = "squared_hinge"
+
+
+class CategoricalHinge(Loss):
+    """What the right class's prediction lacks of a margin of 1 over the largest other one.
+
+    Math: max(max((1 - y) a) - sum(y a) + 1, 0), of one-hot targets y.
+    """
+
+    spec_name = default_name = "categorical_hinge"
+
+
+def kl_divergence(y_true: object, y_pred: object) -> Array:
+    """`KLDivergence` of each row."""
+    return KLDivergence().call(y_true, y_pred)
+
+
+def binary_crossentropy(
+    y_true: object, y_pred: object, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+) -> Array:
+    """`BinaryCrossentropy` of each row; only axis -1."""
+    return BinaryCrossentropy(from_logits, label_smoothing, axis=axis).call(y_true, y_pred)
+
+
+def categorical_crossentropy(
+    y_true: object, y_pred: object, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+) -> Array:
+    """`CategoricalCrossentropy` of each row; only axis -1."""
+    return CategoricalCrossentropy(from_logits, label_smoothing, axis=axis).call(y_true, y_pred)
+
+
+def sparse_categorical_crossentropy(
+    y_true: object, y_pred: object, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
+) -> Array:
+    """`SparseCategoricalCrossentropy` of each row; only axis -1, and no ignore_class."""
+    loss = SparseCategoricalCrossentropy(from_logits, ignore_class=ignore_class, axis=axis)
+    return loss.call(y_true, y_pred)
+
+
+def hinge(y_true: object, y_pred: object) -> Array:
+    """`Hinge` of each row."""
+    return Hinge().call(y_true, y_pred)
+
+
+def squared_hinge(y_true: object, y_pred: object) -> Array:
+    """`SquaredHinge` of each row."""
+    return SquaredHinge().call(y_true, y_pred)
+
+
+def categorical_hinge(y_true: object, y_pred: object) -> Array:
+    """`CategoricalHinge` of each row."""
+    return CategoricalHinge().call(y_true, y_pred)
+
+
+bce = BCE = binary_crossentropy
+kld = KLD = kullback_leibler_divergence = kl_divergence

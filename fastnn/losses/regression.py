@@ -1,0 +1,167 @@
+"""Losses of numbers: errors, counts, directions."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from ..core.arrays import Array
+from ..core.declaration import number
+from ..core.specs import LossSpec
+from .base import COMMON, Loss
+
+
+class MeanSquaredError(Loss):
+    """Mean squared error. Math: mean((a - y)^2)."""
+
+    spec_name = default_name = "mean_squared_error"
+    aliases = ("mse", "MSE")
+
+
+class MeanAbsoluteError(Loss):
+    """Mean absolute error. Math: mean(|a - y|), with abs'(0) = 0."""
+
+    spec_name = default_name = "mean_absolute_error"
+    aliases = ("mae", "MAE")
+
+
+class MeanAbsolutePercentageError(Loss):
+    """Mean error in percent of the targets. Math: 100 mean(|a - y| / max(|y|, 1e-7))."""
+
+    spec_name = default_name = "mean_absolute_percentage_error"
+    aliases = ("mape", "MAPE")
+
+
+class MeanSquaredLogarithmicError(Loss):
+    """Mean squared error of logarithms. Math: mean((log(1 + a) - log(1 + y))^2), a and y at least 1e-7."""
+
+    spec_name = default_name = "mean_squared_logarithmic_error"
+    aliases = ("msle", "MSLE")
+
+
+class Lp(Loss):
+    """Mean of a power of the error. Math: mean(|a - y|^p).
+
+    Args:
+        p: the power, at least 1.
+
+    Raises:
+        ArgumentError: p below 1.
+    """
+
+    fields = ("p", *COMMON)
+    default_name = "lp"
+    aliases = ("lp",)
+
+    def __init__(self, p: float = 2.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.p = number("Lp", "p", p, 1.0)
+
+    def spec(self) -> LossSpec:
+        """What `Lowering.finish` takes: the powers by products where there are such, else |d|^p by log and exp."""
+        products = {1.0: "mean_absolute_error", 2.0: "mean_squared_error", 3.0: "lp3", 4.0: "lp4"}
+        return LossSpec(products.get(self.p, "lp"), parameter=self.p)
+
+
+class Huber(Loss):
+    """Quadratic for small errors, linear for large ones.
+
+    Math: mean(e^2 / 2 if |e| <= delta else delta (|e| - delta / 2)), e = a - y.
+
+    Args:
+        delta: where it changes, positive.
+
+    Raises:
+        ArgumentError: delta not positive.
+
+    Source: P. J. Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35(1), 1964.
+    """
+
+    fields = ("delta", *COMMON)
+    spec_name = "huber"
+    default_name = "huber_loss"
+    aliases = ("huber_loss",)
+
+    def __init__(self, delta: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.delta = number("Huber", "delta", delta, 0.0, ends="()")
+
+    def spec(self) -> LossSpec:
+        """What `Lowering.finish` takes."""
+        return LossSpec("huber", parameter=self.delta)
+
+
+class LogCosh(Loss):
+    """Like half the squared error where it is small, like the absolute error less log 2 where it is large.
+
+    Math: mean(log(cosh(a - y))).
+    """
+
+    spec_name = default_name = "log_cosh"
+    aliases = ("logcosh",)
+
+
+class Poisson(Loss):
+    """Negative log-likelihood of counts y of mean a, but for what a does not change.
+
+    Math: mean(a - y log(a + 1e-7)).
+
+    Predictions must not be negative: end the model with an exponential or softplus.
+    """
+
+    spec_name = default_name = "poisson"
+
+
+class CosineSimilarity(Loss):
+    """The negative cosine of the angle between rows: -1 where they point the same way.
+
+    Math: -sum(a y) / (|a| |y|), norms below 1e-7 counting as 1e-7.
+    """
+
+    spec_name = default_name = "cosine_similarity"
+    unsupported: ClassVar[dict[str, object]] = {"axis": -1}
+
+
+def mean_squared_error(y_true: object, y_pred: object) -> Array:
+    """`MeanSquaredError` of each row."""
+    return MeanSquaredError().call(y_true, y_pred)
+
+
+def mean_absolute_error(y_true: object, y_pred: object) -> Array:
+    """`MeanAbsoluteError` of each row."""
+    return MeanAbsoluteError().call(y_true, y_pred)
+
+
+def mean_absolute_percentage_error(y_true: object, y_pred: object) -> Array:
+    """`MeanAbsolutePercentageError` of each row."""
+    return MeanAbsolutePercentageError().call(y_true, y_pred)
+
+
+def mean_squared_logarithmic_error(y_true: object, y_pred: object) -> Array:
+    """`MeanSquaredLogarithmicError` of each row."""
+    return MeanSquaredLogarithmicError().call(y_true, y_pred)
+
+
+def huber(y_true: object, y_pred: object, delta: float = 1.0) -> Array:
+    """`Huber` of each row."""
+    return Huber(delta).call(y_true, y_pred)
+
+
+def log_cosh(y_true: object, y_pred: object) -> Array:
+    """`LogCosh` of each row."""
+    return LogCosh().call(y_true, y_pred)
+
+
+def poisson(y_true: object, y_pred: object) -> Array:
+    """`Poisson` of each row."""
+    return Poisson().call(y_true, y_pred)
+
+
+def cosine_similarity(y_true: object, y_pred: object, axis: int = -1) -> Array:
+    """`CosineSimilarity` of each row; only axis -1."""
+    return CosineSimilarity(axis=axis).call(y_true, y_pred)
+
+
+mse = MSE = mean_squared_error
+mae = MAE = mean_absolute_error
+mape = MAPE = mean_absolute_percentage_error
+msle = MSLE = mean_squared_logarithmic_error
