@@ -40,12 +40,12 @@ KERNEL static void FN(blocks)(real *C, int64_t ldc, const real *A, int64_t a_row
 {
     const bool transposed = (flags & FNN_TRANSPOSED) != 0, slow = FN(comes_slowly)(ldb, n, k);
     const bool packs = transposed || FN(packs_columns)(ldb, m, n, k);
-    const bool thin = !packs && n > 2 * W && m <= (slow && THIN_ROWS > 2 ? SLOW_ROWS : THIN_ROWS);
+    const bool few = !packs && n > 2 * W && m <= (slow && WIDE_ROWS > 2 ? SLOW_ROWS : WIDE_ROWS);
     int64_t block = packs ? fnn_packed_columns(1, sizeof(real)) : n;
     if (a_k == 1 && FN(outgrows)(m, k)) {
         flags |= FNN_FAR;
     }
-    if (!packs && !thin && FN(outgrows)(fnn_least(k, FNN_K_CHUNK), n)) {
+    if (!packs && !few && FN(outgrows)(fnn_least(k, FNN_K_CHUNK), n)) {
         block = 2 * W;
     }
     for (int64_t j = 0; j < n; j += block) {
@@ -65,8 +65,8 @@ KERNEL static void FN(blocks)(real *C, int64_t ldc, const real *A, int64_t a_row
             } else if (packs) {
                 FN(pack_panels)(pack, B + start * ldb + j, ldb, width, depth);
             }
-            if (thin) {
-                FN(thin)(&p, m);
+            if (few) {
+                FN(few_rows)(&p, m);
             } else {
                 FN(gemm_rows)(&p, m, pack);
             }
@@ -83,7 +83,7 @@ INLINE int64_t FN(panel_columns)(int64_t n)
 
 /* Whether C = A B^T is computed transposed: exchanging A and C, and columns that fill no vector, cost half of what
  * exchanging B does, and the buffer holds A. */
-INLINE bool FN(turns)(int64_t m, int64_t n, int64_t k)
+INLINE bool FN(repays_transposing)(int64_t m, int64_t n, int64_t k)
 {
     const int64_t empty = (m + W - 1) / W * W - m;
     return m > W && 2 * FNN_TRANSPOSE_COST * m * (n + k) <= (FNN_TRANSPOSE_COST - empty) * n * k &&
@@ -91,8 +91,8 @@ INLINE bool FN(turns)(int64_t m, int64_t n, int64_t k)
 }
 
 /* C = A B^T for few rows of A: B, as it is given, times A^T, and C exchanged from its transposed. */
-KERNEL static void FN(turned)(real *C, int64_t ldc, const real *A, int64_t a_row, const real *B, int64_t ldb, int64_t m,
-                              int64_t n, int64_t k, real *pack)
+KERNEL static void FN(transposed_product)(real *C, int64_t ldc, const real *A, int64_t a_row, const real *B, int64_t ldb,
+                                          int64_t m, int64_t n, int64_t k, real *pack)
 {
     const int64_t width = FN(panel_columns)(m);
     const int far = FN(outgrows)(n, k) ? FNN_FAR : 0;
@@ -116,7 +116,7 @@ KERNEL static void FN(turned)(real *C, int64_t ldc, const real *A, int64_t a_row
 
 KERNEL bool FN(takes_slope)(int64_t m, int64_t n, int64_t k)
 {
-    return m > FNN_DOT_VECTORS && n > FNN_DOT_VECTORS && !FN(turns)(m, n, k);
+    return m > FNN_DOT_VECTORS && n > FNN_DOT_VECTORS && !FN(repays_transposing)(m, n, k);
 }
 
 KERNEL void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B, int64_t ldb,
@@ -131,15 +131,15 @@ KERNEL void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t
     } else if (transposed && m <= FNN_DOT_VECTORS && n >= W && !(flags & FNN_BIAS)) {
         FN(few_dots)(C, 1, ldc, B, ldb, A, a_row, a_k, n, m, k, NULL, flags);
     } else if (m == 1 && n >= W && k > 0 && !transposed) {
-        FN(lone_row)(C, 1, A, a_k, B, ldb, n, k, bias, flags);
+        FN(gemv)(C, 1, A, a_k, B, ldb, n, k, bias, flags);
     } else if (n == 1 && a_row == 1 && m >= W && k > 0 && !(flags & (FNN_TRANSPOSED | FNN_BIAS | FNN_RELU))) {
-        FN(lone_row)(C, ldc, B, ldb, A, a_k, m, k, NULL, 0);
-    } else if (n <= THIN_ROWS && a_row == 1 && m >= W && !(flags & (FNN_TRANSPOSED | FNN_BIAS | FNN_RELU))) {
+        FN(gemv)(C, ldc, B, ldb, A, a_k, m, k, NULL, 0);
+    } else if (n <= WIDE_ROWS && a_row == 1 && m >= W && !(flags & (FNN_TRANSPOSED | FNN_BIAS | FNN_RELU))) {
         FN(few_columns)(C, ldc, A, a_k, B, ldb, m, n, k);
     } else if (k == 1 && n > W && flags == 0) {
         FN(outer)(C, ldc, A, a_row, B, m, n);
-    } else if (transposed && a_k == 1 && FN(turns)(m, n, k) && !(flags & (FNN_BIAS | FNN_RELU))) {
-        FN(turned)(C, ldc, A, a_row, B, ldb, m, n, k, pack);
+    } else if (transposed && a_k == 1 && FN(repays_transposing)(m, n, k) && !(flags & (FNN_BIAS | FNN_RELU))) {
+        FN(transposed_product)(C, ldc, A, a_row, B, ldb, m, n, k, pack);
     } else {
         FN(blocks)(C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack);
     }

@@ -77,7 +77,7 @@ INLINE void FN(asking_tile)(const bool far, const FN(product) *p, int64_t column
 }
 
 /* Functions of their own, or pointers leave the registers. */
-KERNEL static void FN(wanting_tile)(const FN(product) *p, int64_t column, const real *B)
+KERNEL static void FN(prefetching_tile)(const FN(product) *p, int64_t column, const real *B)
 {
     FN(asking_tile)(false, p, column, B);
 }
@@ -88,13 +88,13 @@ KERNEL static void FN(far_tile)(const FN(product) *p, int64_t column, const real
 }
 
 /* A tile's rows over all columns, where something is wanted next. */
-INLINE void FN(wanting_tiles)(FN(product) p)
+INLINE void FN(prefetching_tiles)(FN(product) p)
 {
     const bool far = (p.flags & FNN_FAR) != 0;
     const int64_t asking = far ? fnn_least(p.n, FNN_K_CHUNK * (int64_t)sizeof(real) / FNN_FAR_BYTES * 2 * W) : p.n;
     int64_t column = 0;
     for (; column + 2 * W <= asking; column += 2 * W, p.B += p.panel) {
-        (far ? FN(far_tile) : FN(wanting_tile))(&p, column, p.B);
+        (far ? FN(far_tile) : FN(prefetching_tile))(&p, column, p.B);
     }
     if (column < p.n) {
         p.C += column;
@@ -142,14 +142,14 @@ KERNEL void FN(gemm_rows)(const FN(product) *product, int64_t m, real *pack)
             p.a_row = 1;
         }
         for (int64_t tile = first; tile < last; tile++) {
-            const int64_t own = low + (tile < split);
+            const int64_t height = low + (tile < split);
             if (expected != NULL && expected->left > 0) {
                 fnn_ask(expected);
             }
             if (packs) {
-                p.a_k = own;
+                p.a_k = height;
             } else if (copies) {
-                for (int64_t i = 0; i < own; i++) {
+                for (int64_t i = 0; i < height; i++) {
                     memcpy(rows + i * (FNN_K_CHUNK + FNN_LANES), A + i * a_row, (size_t)k * sizeof(real));
                 }
                 p.A = rows;
@@ -157,21 +157,21 @@ KERNEL void FN(gemm_rows)(const FN(product) *product, int64_t m, real *pack)
             } else {
                 p.A = A;
             }
-            if (p.wanted != NULL && own == TILE_ROWS) {
-                FN(wanting_tiles)(p);
+            if (p.wanted != NULL && height == TILE_ROWS) {
+                FN(prefetching_tiles)(p);
             } else {
-                FN(tiles_of)(own, &p);
+                FN(tiles_of)(height, &p);
             }
             if (p.wanted != NULL) {
-                p.wanted += own * p.wanted_row;
+                p.wanted += height * p.wanted_row;
             }
-            p.C += own * p.ldc;
+            p.C += height * p.ldc;
             if (p.flags & FNN_SLOPE) {
-                p.bias += own * p.ldc;
+                p.bias += height * p.ldc;
             }
-            A += own * a_row;
+            A += height * a_row;
             if (packs) {
-                p.A += own * k;
+                p.A += height * k;
             }
         }
     }

@@ -11,8 +11,8 @@
 #include "gemm_tile.h"
 
 /* Columns of a row of sums. */
-#undef LONE_COLUMNS
-#define LONE_COLUMNS (FNN_SUM_ROW_BYTES / (int64_t)sizeof(real))
+#undef SUM_COLUMNS
+#define SUM_COLUMNS (FNN_SUM_ROW_BYTES / (int64_t)sizeof(real))
 
 /* Adds a vector of rows at one k, times `count` numbers. */
 INLINE void FN(add_dots)(const int count, V *sum, V rows, const real *q, int64_t q_vector)
@@ -124,44 +124,44 @@ KERNEL void FN(few_dots)(real *out, int64_t out_row, int64_t out_vector, const r
     }
 }
 
-/* Few rows of C: tiles of FNN_THIN_VECTORS vectors, over B as it is given. */
-KERNEL void FN(thin)(const FN(product) *product, int64_t m)
+/* Few rows of C: tiles of FNN_WIDE_VECTORS vectors, over B as it is given. */
+KERNEL void FN(few_rows)(const FN(product) *product, int64_t m)
 {
     FN(product) p = *product;
-    const int64_t tiles = (m + THIN_ROWS - 1) / THIN_ROWS, low = m / tiles, tall = m - tiles * low;
+    const int64_t tiles = (m + WIDE_ROWS - 1) / WIDE_ROWS, low = m / tiles, tall = m - tiles * low;
     int64_t column = 0;
-    for (; column + FNN_THIN_VECTORS * W <= p.n; column += FNN_THIN_VECTORS * W) {
+    for (; column + FNN_WIDE_VECTORS * W <= p.n; column += FNN_WIDE_VECTORS * W) {
         p.A = product->A;
         p.C = product->C;
         p.bias = product->bias;
         for (int64_t tile = 0; tile < tiles; tile++) {
-            const int64_t own = low + (tile < tall);
-            switch (own) {
+            const int64_t height = low + (tile < tall);
+            switch (height) {
             case 1:
-                FN(tile)(1, FNN_THIN_VECTORS, true, true, false, &p, column, p.B + column);
+                FN(tile)(1, FNN_WIDE_VECTORS, true, true, false, &p, column, p.B + column);
                 break;
-#if THIN_ROWS > 2
+#if WIDE_ROWS > 2
             case 2:
-                FN(tile)(2, FNN_THIN_VECTORS, true, true, false, &p, column, p.B + column);
+                FN(tile)(2, FNN_WIDE_VECTORS, true, true, false, &p, column, p.B + column);
                 break;
             case 3:
-                FN(tile)(3, FNN_THIN_VECTORS, true, true, false, &p, column, p.B + column);
+                FN(tile)(3, FNN_WIDE_VECTORS, true, true, false, &p, column, p.B + column);
                 break;
             case 4:
-                FN(tile)(4, FNN_THIN_VECTORS, true, true, false, &p, column, p.B + column);
+                FN(tile)(4, FNN_WIDE_VECTORS, true, true, false, &p, column, p.B + column);
                 break;
             case 5:
-                FN(tile)(5, FNN_THIN_VECTORS, true, true, false, &p, column, p.B + column);
+                FN(tile)(5, FNN_WIDE_VECTORS, true, true, false, &p, column, p.B + column);
                 break;
 #endif
             default:
-                FN(tile)(THIN_ROWS, FNN_THIN_VECTORS, true, true, false, &p, column, p.B + column);
+                FN(tile)(WIDE_ROWS, FNN_WIDE_VECTORS, true, true, false, &p, column, p.B + column);
                 break;
             }
-            p.A += own * p.a_row;
-            p.C += own * p.ldc;
+            p.A += height * p.a_row;
+            p.C += height * p.ldc;
             if (p.flags & FNN_SLOPE) {
-                p.bias += own * p.ldc;
+                p.bias += height * p.ldc;
             }
         }
     }
@@ -204,12 +204,12 @@ INLINE void FN(add_rows)(const int steps, bool first, real *sum, const real *q, 
 }
 
 /* One row of C, or one column as a row: B is read row by row, as memory likes it, and the sums stay in the first cache. */
-KERNEL void FN(lone_row)(real *C, int64_t c_n, const real *q, int64_t q_k, const real *B, int64_t ldb, int64_t n,
-                                int64_t k, const real *bias, int flags)
+KERNEL void FN(gemv)(real *C, int64_t c_n, const real *q, int64_t q_k, const real *B, int64_t ldb, int64_t n, int64_t k,
+                     const real *bias, int flags)
 {
-    _Alignas(64) real total[LONE_COLUMNS], sum[LONE_COLUMNS];
-    for (int64_t j = 0; j < n; j += LONE_COLUMNS) {
-        const int64_t width = fnn_least(LONE_COLUMNS, n - j);
+    _Alignas(64) real total[SUM_COLUMNS], sum[SUM_COLUMNS];
+    for (int64_t j = 0; j < n; j += SUM_COLUMNS) {
+        const int64_t width = fnn_least(SUM_COLUMNS, n - j);
         int64_t start = 0;
         do {
             const int64_t end = fnn_least(start + FNN_K_CHUNK, k);
@@ -258,10 +258,10 @@ KERNEL void FN(outer)(real *C, int64_t ldc, const real *A, int64_t a_row, const 
 KERNEL void FN(few_columns)(real *C, int64_t ldc, const real *A, int64_t a_k, const real *B, int64_t ldb,
                                    int64_t m, int64_t n, int64_t k)
 {
-    for (int64_t i = 0; i < m; i += FNN_THIN_VECTORS * W) {
-        real block[THIN_ROWS * FNN_THIN_VECTORS * W];
-        const int64_t width = fnn_least(FNN_THIN_VECTORS * W, m - i);
-        FN(product) p = {.C = block, .ldc = FNN_THIN_VECTORS * W, .a_row = 1, .a_k = ldb, .ldb = a_k,
+    for (int64_t i = 0; i < m; i += FNN_WIDE_VECTORS * W) {
+        real block[WIDE_ROWS * FNN_WIDE_VECTORS * W];
+        const int64_t width = fnn_least(FNN_WIDE_VECTORS * W, m - i);
+        FN(product) p = {.C = block, .ldc = FNN_WIDE_VECTORS * W, .a_row = 1, .a_k = ldb, .ldb = a_k,
                            .panel = 2 * W, .n = width};
         int64_t start = 0;
         do {
@@ -269,12 +269,12 @@ KERNEL void FN(few_columns)(real *C, int64_t ldc, const real *A, int64_t a_k, co
             p.B = A + start * a_k + i;
             p.k = fnn_least(k - start, FNN_K_CHUNK);
             p.flags = start > 0 ? FNN_ACCUMULATE : 0;
-            FN(thin)(&p, n);
+            FN(few_rows)(&p, n);
             start += FNN_K_CHUNK;
         } while (start < k);
         for (int64_t row = 0; row < width; row++) {
             for (int64_t j = 0; j < n; j++) {
-                C[(i + row) * ldc + j] = block[j * FNN_THIN_VECTORS * W + row];
+                C[(i + row) * ldc + j] = block[j * FNN_WIDE_VECTORS * W + row];
             }
         }
     }

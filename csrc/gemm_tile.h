@@ -1,15 +1,15 @@
 /* The register tile of the GEMM: rows x vectors accumulators, fed by broadcasts of A and vectors of B. Included once
  * for a dtype and an instruction set. */
 
-/* Most rows of a tile of two vectors, of one vector, and of FNN_THIN_VECTORS; from how many rows of A on B is packed if
+/* Most rows of a tile of two vectors, of one vector, and of FNN_WIDE_VECTORS; from how many rows of A on B is packed if
  * its columns come slowly. */
 #undef TILE_ROWS
 #undef NARROW_ROWS
-#undef THIN_ROWS
+#undef WIDE_ROWS
 #undef SLOW_ROWS
 #define TILE_ROWS FNN_CAT(FNN_TILE_ROWS, _, BYTES)
 #define NARROW_ROWS FNN_CAT(FNN_NARROW_ROWS, _, BYTES)
-#define THIN_ROWS FNN_CAT(FNN_THIN_ROWS, _, BYTES)
+#define WIDE_ROWS FNN_CAT(FNN_WIDE_ROWS, _, BYTES)
 #define SLOW_ROWS FNN_CAT(FNN_SLOW_ROWS, _, BYTES)
 
 /* A tile's sums, and where its next step reads. Every fourth row of A has a pointer: the others are reached by offsets
@@ -17,7 +17,7 @@
 #undef TILE
 #define TILE FN(tile_state)
 typedef struct TILE {
-    V sum[NARROW_ROWS][FNN_THIN_VECTORS];
+    V sum[NARROW_ROWS][FNN_WIDE_VECTORS];
     const real *A[(NARROW_ROWS + 3) / 4], *B;
 } TILE;
 
@@ -45,7 +45,7 @@ INLINE void FN(add)(const int rows, const int vectors, const bool full, const bo
 {
     const real *wanted = t->A[0] + rows * a_row;
     for (int64_t step = 0; step < steps; step++) {
-        V b[FNN_THIN_VECTORS];
+        V b[FNN_WIDE_VECTORS];
         if (next) {
             FNN_UNROLL
             for (int i = 0; i < rows; i += 64 / (int)sizeof(real)) {

@@ -31,12 +31,12 @@ void FN(gemm_rows)(const FN(product) *product, int64_t m, real *pack);
 void FN(pack_panels)(real *panels, const real *B, int64_t ldb, int64_t n, int64_t k);
 
 /* gemm_few.c: what gemm.c gives to it. Dot products: out (rows, count) = R (rows, k), contiguous along k, times `count`
- * vectors of k. Thin: few rows, B as it is given. A lone row: C (n) = q B. Few columns: A is contiguous along m. */
+ * vectors of k. Few rows: B as it is given. gemv: one row of C, C (n) = q B. Few columns: A is contiguous along m. */
 void FN(few_dots)(real *out, int64_t out_row, int64_t out_vector, const real *R, int64_t ldr, const real *Q,
                   int64_t q_vector, int64_t q_k, int64_t rows, int64_t count, int64_t k, const real *bias, int flags);
-void FN(thin)(const FN(product) *product, int64_t m);
-void FN(lone_row)(real *C, int64_t c_n, const real *q, int64_t q_k, const real *B, int64_t ldb, int64_t n, int64_t k,
-                  const real *bias, int flags);
+void FN(few_rows)(const FN(product) *product, int64_t m);
+void FN(gemv)(real *C, int64_t c_n, const real *q, int64_t q_k, const real *B, int64_t ldb, int64_t n, int64_t k,
+              const real *bias, int flags);
 void FN(outer)(real *C, int64_t ldc, const real *A, int64_t a_row, const real *B, int64_t m, int64_t n);
 void FN(few_columns)(real *C, int64_t ldc, const real *A, int64_t a_k, const real *B, int64_t ldb, int64_t m, int64_t n,
                      int64_t k);

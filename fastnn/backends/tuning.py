@@ -11,8 +11,8 @@ ALIAS_BYTES = 4096  # rows that lie a multiple of it apart share few sets of a c
 
 TILE_ROWS = {64: 14, 32: 6, 16: 4}  # most rows of a tile of two vectors
 NARROW_ROWS = {64: 16, 32: 8, 16: 4}  # of one vector
-THIN_ROWS = {64: 6, 32: 2, 16: 1}  # of THIN_VECTORS
-THIN_VECTORS = 4
+WIDE_ROWS = {64: 6, 32: 2, 16: 1}  # of WIDE_VECTORS
+WIDE_VECTORS = 4
 DOT_VECTORS = 4  # most vectors of a side of C whose products with the rows of the other are dot products
 TILE_PREFETCH_ROWS = 4  # how many rows before its turn a row of B is asked for where it is not packed
 FAR_BYTES = 256  # that a tile asks for of a next row of A
@@ -20,7 +20,7 @@ FAR_BYTES = 256  # that a tile asks for of a next row of A
 # --- packing --------------------------------------------------------------------------------------------------------
 
 # From how many rows of A on B is packed if its columns come slowly, by the bytes of a vector; before that, they are
-# read THIN_VECTORS at a time where that pays.
+# read WIDE_VECTORS at a time where that pays.
 SLOW_ROWS = {64: 48, 32: 12, 16: 12}
 PACK_FROM = 160  # rows of A, if they come fast
 PACK_BYTES = 16_384  # least of a chunk of B that repay its packing

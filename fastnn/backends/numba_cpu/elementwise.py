@@ -4,64 +4,54 @@ parameters."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import reduce
+from operator import or_
 
 import numpy as np
-from llvmlite import ir
 
 from ...core import arithmetic as ar
 from ...core import formulas
 from ...core.plan import largest
-from .frame import Frame, choose, kernel
-from .lanes import FLOATS, I32, I64, LANES, SUFFIX, Lanes, Value, call_intrinsic
+from .declare import Arguments, Body, choose, declare, kernel
+from .frame import Frame
+from .integers import Integer, Pointer
+from .lanes import LANES, Lanes, Mask, Unsigned, Value
 
 
-def map_kernel(formula: Callable[..., Value], sources: int) -> Callable[..., None]:
-    """Body of dst[i] = formula(lanes, src_0[i], ..., scalars...) over n contiguous elements."""
+def mapped(formula: Callable[..., Value]) -> Body:
+    """Body of first[i] = formula(lanes, second[i], ..., scalars...) over n contiguous elements."""
 
-    def emit(f: Frame, dst: Any, *rest: Any) -> None:
-        addresses, n, scalars = rest[:sources], rest[sources], rest[sources + 1 :]
-        splats = [f.lanes.splat(scalar) for scalar in scalars]
+    def body(f: Frame, a: Arguments) -> None:
+        dst, *sources = (argument for argument in a if isinstance(argument, Pointer))
+        scalars = [f.lanes.splat(argument) for argument in a if isinstance(argument, Value)]
 
-        def body(index: Any, mask: Any) -> None:
-            values = [f.load(f.at(address, index), mask) for address in addresses]
-            f.store(formula(f.lanes, *values, *splats), f.at(dst, index), mask)
+        def element(index: Integer, mask: Mask) -> None:
+            made = formula(f.lanes, *((source + index).load(mask) for source in sources), *scalars)
+            (dst + index).store(made, mask)
 
-        f.each(n, body)
+        f.each(a.n, element)
 
-    return emit
+    return body
 
 
-# activation_forward(zero, code, A, Z, n, p): A = f(Z)
+# A = f(Z), and dZ = dA * f' from the saved S.
 activation_forward = choose(
-    "activation_forward", 3, 1, [map_kernel(activation.forward, 1) for activation in formulas.ACTIVATIONS.values()]
+    "activation_forward", "*A *Z n; p", [mapped(activation.forward) for activation in formulas.ACTIVATIONS.values()]
 )
-
-# activation_backward(zero, code, dZ, dA, S, n, p): dZ = dA * f' from the saved S
 activation_backward = choose(
-    "activation_backward", 4, 1, [map_kernel(activation.backward, 2) for activation in formulas.ACTIVATIONS.values()]
+    "activation_backward",
+    "*dZ *dA *S n; p",
+    [mapped(activation.backward) for activation in formulas.ACTIVATIONS.values()],
 )
 
-# affine(zero, A, Z, n, scale, offset)
-affine = kernel("affine", 3, 2, map_kernel(formulas.affine, 1))
-
-# scale(zero, s, w, n, factor): rows row_scale and gradient_scale
-scale = kernel("scale", 3, 1, map_kernel(lambda o, w, factor: w * factor, 1))
-
-# clip_value(zero, g, g, n, limit)
-clip_value = kernel("clip_value", 3, 1, map_kernel(lambda o, g, limit: formulas.clip(o, g, -limit, limit), 1))
-
-# penalty_backward(zero, g, g, w, n, l1, two_l2)
-penalty_backward = kernel("penalty_backward", 4, 2, map_kernel(formulas.penalty_slope, 2))
-
-# decay_step(zero, theta, theta, n, factor)
-decay_step = kernel("decay_step", 3, 1, map_kernel(formulas.decay, 1))
-
-# add(zero, dst, a, b, n)
-add = kernel("add", 4, 0, map_kernel(lambda o, a, b: a + b, 2))
-
-# copy(zero, dst, src, n)
-copy = kernel("copy", 3, 0, map_kernel(lambda o, x: x, 1))
+affine = declare("affine", "*A *Z n; scale offset", mapped(formulas.affine))
+# Rows row_scale and gradient_scale.
+scale = declare("scale", "*s *w n; factor", mapped(lambda o, w, factor: w * factor))
+clip_value = declare("clip_value", "*dst *g n; limit", mapped(lambda o, g, limit: formulas.clip(o, g, -limit, limit)))
+penalty_backward = declare("penalty_backward", "*dst *g *w n; l1 two_l2", mapped(formulas.penalty_slope))
+decay_step = declare("decay_step", "*dst *theta n; factor", mapped(formulas.decay))
+add = declare("add", "*dst *a *b n", mapped(lambda o, a, b: a + b))
+copy = declare("copy", "*dst *src n", mapped(lambda o, x: x))
 
 
 # --- gather: rows of any real dtype into rows of the model's --------------------------------------------------------
@@ -81,177 +71,130 @@ SOURCE_DTYPES = (
     "float32",
     "float64",
 )
-_BITS = {"bool": 8, "float16": 16, "float32": 32, "float64": 64}
 
 
-def _source(name: str) -> tuple[Any, int]:
-    bits = _BITS.get(name) or int(name.lstrip("uint"))
-    if name.startswith("float"):
-        return {16: ir.IntType(16), 32: ir.FloatType(), 64: ir.DoubleType()}[bits], bits // 8
-    return ir.IntType(bits), bits // 8
-
-
-def _widen_half(builder: Any, half: Any) -> Any:
+def _widen_half(half: Unsigned) -> Value:
     """float32 from the bits of a float16, exactly; the compiler's own conversion calls a library that not every CPU's
     code finds."""
-    vector = isinstance(half.type, ir.VectorType)
-    integer, real = (ir.VectorType(type_, LANES) if vector else type_ for type_ in (I32, ir.FloatType()))
-
-    def all_lanes(type_: Any, value: Any) -> Any:
-        return ir.Constant(type_, [value] * LANES if vector else value)
-
-    bits = builder.zext(half, integer)
-    size = builder.and_(bits, all_lanes(integer, 0x7FFF))
-    moved = builder.bitcast(builder.shl(size, all_lanes(integer, 13)), real)
-    finite = builder.bitcast(builder.fmul(moved, all_lanes(real, 2.0**112)), integer)
-    special = builder.or_(builder.bitcast(moved, integer), all_lanes(integer, 0x7F800000))
-    is_special = builder.icmp_unsigned(">=", size, all_lanes(integer, 0x7C00))
-    sign = builder.shl(builder.and_(bits, all_lanes(integer, 0x8000)), all_lanes(integer, 16))
-    return builder.bitcast(builder.or_(builder.select(is_special, special, finite), sign), real)
+    single = Lanes(half.lanes.builder, "float32", half.lanes.width)
+    bits = half.to(32)
+    size = bits & 0x7FFF
+    moved = single.from_bits(size << 13)
+    finite = single.to_bits(moved * 2.0**112)
+    special = single.to_bits(moved) | 0x7F800000
+    is_special = size >= 0x7C00
+    sign = (bits & 0x8000) << 16
+    return single.from_bits(single.select(is_special, special, finite) | sign)
 
 
-def _convert(builder: Any, value: Any, name: str, target: Any, bits: int) -> Any:
-    if name == "float16":
-        value, name = _widen_half(builder, value), "float32"
-    if name.startswith("float"):
-        own = _BITS[name]
-        if own == bits:
-            return value
-        return builder.fpext(value, target) if own < bits else builder.fptrunc(value, target)
-    signed = not name.startswith(("u", "bool"))
-    return builder.sitofp(value, target) if signed else builder.uitofp(value, target)
+def _converted(lanes: Lanes, value: Value, dtype: str) -> Value:
+    """What was loaded of a dtype as reals of the model's."""
+    if dtype == "float16":
+        return lanes.convert(_widen_half(value))
+    return lanes.convert(value) if dtype.startswith("float") else lanes.real(value)
 
 
-def _gather_row(name: str) -> Callable[..., None]:
-    """Body of dst[i] = src[i] over one row, `stride` bytes between elements."""
+def _gather(dtype: str) -> Body:
+    """Body of dst[i] = src[i] over one row, `stride` bytes between elements, wherever they lie."""
 
-    def emit(f: Frame, dst: Any, src: Any, n: Any, stride: Any) -> None:
-        type_, size = _source(name)
-        bits = f.itemsize * 8
-        builder = f.builder
-        vector = ir.VectorType(type_, LANES)
-        with builder.if_else(builder.icmp_signed("==", stride, I64(size))) as (contiguous, strided):
+    def body(f: Frame, a: Arguments) -> None:
+        src = a.src.cast(dtype, aligned=False)
+
+        def one(index: Integer, place: Pointer) -> None:
+            a.dst[index] = _converted(f.scalar, place[0], dtype)
+
+        with f.if_else(a.stride == src.itemsize) as (contiguous, strided):
             with contiguous:
-                whole = builder.and_(n, I64(-LANES))
+                whole = a.n & -LANES
                 with f.loop(whole, LANES) as index:
-                    value = builder.load(f.pointer(f.at(src, index, size), vector), align=1)
-                    f.store(Value(f.lanes, _convert(builder, value, name, f.lanes.type, bits)), f.at(dst, index))
-                with f.loop(n, 1, whole) as index:
-                    value = builder.load(f.pointer(f.at(src, index, size), type_), align=1)
-                    f.store_scalar(_convert(builder, value, name, FLOATS[f.dtype], bits), f.at(dst, index))
-            with strided, f.loop(n) as index:
-                address = builder.add(src, builder.mul(index, stride))
-                value = builder.load(f.pointer(address, type_), align=1)
-                f.store_scalar(_convert(builder, value, name, FLOATS[f.dtype], bits), f.at(dst, index))
+                    converted = _converted(f.lanes, (src + index).load(), dtype)
+                    (a.dst + index).store(converted)
+                with f.loop(a.n, 1, whole) as index:
+                    one(index, src + index)
+            with strided, f.loop(a.n) as index:
+                one(index, src.offset(index * a.stride))
 
-    return emit
+    return body
 
 
-# gather_row(zero, source code, dst, src, n, stride in bytes)
-gather_row = choose("gather_row", 4, 0, [_gather_row(name) for name in SOURCE_DTYPES])
+gather_row = choose("gather_row", "*dst uint8*src n stride", [_gather(dtype) for dtype in SOURCE_DTYPES])
 
 
-def _first_above(f: Frame, src: Any, n: Any, limit: float) -> Any:
+def _first_above(f: Frame, src: Pointer, n: Integer, limit: float) -> Integer:
     """The index of the first element with |x| > limit or NaN, or -1: whole blocks first, then the guilty one."""
-    builder, lanes = f.builder, f.lanes
-    found = f.variable(I64(-1))
-    stop = builder.append_basic_block("stop")
+    first = f.variable(f.integer(-1))
+    stop = f.builder.append_basic_block("stop")
 
-    def search(start: Any, end: Any) -> None:
-        with f.loop(end, 1, start) as index:
-            x = f.load_scalar(f.at(src, index))
-            size = call_intrinsic(builder, f"llvm.fabs.{SUFFIX[f.dtype]}", x.type, [x])
-            bad = builder.fcmp_unordered(">", size, ir.Constant(x.type, limit))
-            with builder.if_then(bad):
-                builder.store(index, found)
-                builder.branch(stop)
-                builder.position_at_end(builder.append_basic_block("unreachable"))
+    def search(start: Integer, end: Integer) -> None:
+        with f.loop(end, 1, start) as index, f.when(~(f.scalar.abs(src[index]) <= limit)):
+            first.value = index
+            f.builder.branch(stop)
+            f.builder.position_at_end(f.builder.append_basic_block("unreachable"))
 
     step = 8 * LANES
-    whole = builder.and_(n, I64(-step))
-    bits = ir.IntType(LANES)
+    whole = n & -step
     with f.loop(whole, step) as index:
-        any_bad = ir.Constant(ir.VectorType(ir.IntType(1), LANES), [0] * LANES)
-        for part in range(8):
-            x = f.load(f.at(src, builder.add(index, I64(part * LANES))))
-            any_bad = builder.or_(any_bad, (~(lanes.abs(x) <= limit)).ir)
-        with builder.if_then(builder.icmp_unsigned("!=", builder.bitcast(any_bad, bits), bits(0)), likely=False):
-            search(index, builder.add(index, I64(step)))
+        parts = ((src + (index + part * LANES)).load() for part in range(8))
+        bad = reduce(or_, (~(f.lanes.abs(x) <= limit) for x in parts))
+        with f.when(bad.packed() != 0, likely=False):
+            search(index, index + step)
     search(whole, n)
-    builder.branch(stop)
-    builder.position_at_end(stop)
-    return builder.load(found)
+    f.builder.branch(stop)
+    f.builder.position_at_end(stop)
+    return first.value
 
 
-def _find_nonfinite(f: Frame, wide: Any, src: Any, n: Any) -> Any:
-    found = f.variable(I64(-1))
-    with f.builder.if_else(f.builder.icmp_signed("==", wide, I64(1))) as branches:
+@kernel("wide uint8*x n", result="int64")
+def find_nonfinite(f: Frame, a: Arguments) -> Integer:
+    """The index of the first of n numbers, float64 if `wide` is 1, else float32, that is no finite real of the dtype;
+    or -1."""
+    first = f.variable(f.integer(-1))
+    with f.if_else(a.wide == 1) as branches:
         for branch, dtype in zip(branches, ("float64", "float32"), strict=True):
             with branch:
                 limit = float(largest(np.dtype(dtype), np.dtype(f.dtype)))
-                f.builder.store(_first_above(Frame(f.builder, dtype), src, n, limit), found)
-    return f.builder.load(found)
-
-
-# find_nonfinite(zero, 1 for float64 data and 0 for float32, x, n) -> index or -1
-find_nonfinite = kernel("find_nonfinite", 3, 0, _find_nonfinite, result="integer")
+                inner = Frame(f.builder, dtype)
+                first.value = _first_above(inner, Pointer(inner, a.x.ir, dtype), a.n, limit)
+    return first.value
 
 
 # --- sums in float64 ------------------------------------------------------------------------------------------------
 
 
-def _block_sum(accumulate: Callable[[Lanes, Value, Value], Value]) -> Callable[..., Any]:
+def _block_sum(accumulate: Callable[[Lanes, Value, Value], Value]) -> Body:
     """Body of the sum over n parameters: 16 lanes inside blocks of 4096, block totals in order, all float64."""
 
-    def emit(f: Frame, w: Any, n: Any) -> Any:
-        builder = f.builder
-        wide = Lanes(builder, "float64")
-        total = f.variable(ir.Constant(ir.DoubleType(), 0.0))
-        lane = f.variable(wide.constant(0.0).ir)
-        with f.loop(n, ar.BLOCK) as start:
-            builder.store(wide.constant(0.0).ir, lane)
-            end = builder.add(start, I64(ar.BLOCK))
-            end = builder.select(builder.icmp_signed("<", end, n), end, n)
-            address = f.at(w, start)
-            with f.blocks(builder.sub(end, start)) as (index, mask):
-                x = f.load(f.at(address, index), mask)
-                x = x if f.dtype == "float64" else Value(wide, builder.fpext(x.ir, wide.type))
-                builder.store(accumulate(wide, Value(wide, builder.load(lane)), x).ir, lane)
-            block = wide.tree(Value(wide, builder.load(lane)), lambda a, b: a + b)
-            builder.store(builder.fadd(builder.load(total), block), total)
-        return builder.load(total)
+    def body(f: Frame, a: Arguments) -> Value:
+        wide = Lanes(f.builder, "float64")
+        total, lane = f.variable(wide.scalar.constant(0.0)), f.variable(wide.constant(0.0))
+        with f.loop(a.n, ar.BLOCK) as start:
+            lane.value = wide.constant(0.0)
+            end = (start + ar.BLOCK).least(a.n)
+            block = a.w + start
+            with f.blocks(end - start) as (index, mask):
+                x = wide.convert((block + index).load(mask))
+                lane.value = accumulate(wide, lane.value, x)
+            made = wide.tree(lane.value, lambda a, b: a + b)
+            total.value = total.value + made
+        return total.value
 
-    return emit
+    return body
 
 
-# sum_abs(zero, w, n), sum_squares(zero, w, n) -> float64
-sum_abs = kernel("sum_abs", 2, 0, _block_sum(lambda o, lane, w: lane + o.abs(w)), result="double")
-sum_squares = kernel("sum_squares", 2, 0, _block_sum(lambda o, lane, w: o.fma(w, w, lane)), result="double")
+sum_abs = declare("sum_abs", "*w n", _block_sum(lambda o, lane, w: lane + o.abs(w)), "float64")
+sum_squares = declare("sum_squares", "*w n", _block_sum(lambda o, lane, w: o.fma(w, w, lane)), "float64")
 
 
-def _weighted_sum(f: Frame, total: Any, values: Any, stride: Any, weights: Any, weight_stride: Any, rows: Any) -> None:
+@kernel("float64*total *values stride *weights weight_stride rows")
+def weighted_sum(f: Frame, a: Arguments) -> None:
     """total = fma(w, l, total) in row order, float64; weights may be address 0: ones."""
-    builder, double = f.builder, ir.DoubleType()
-
-    def wide(address: Any) -> Any:
-        value = f.load_scalar(address)
-        return value if f.dtype == "float64" else builder.fpext(value, double)
-
-    pointer = f.pointer(total, double)
-    running = f.variable(builder.load(pointer))
-    with builder.if_else(builder.icmp_signed("==", weights, I64(0))) as (plain, weighted):
-        with plain, f.loop(rows) as index:
-            value = wide(f.at(values, builder.mul(index, stride)))
-            builder.store(builder.fadd(builder.load(running), value), running)
-        with weighted, f.loop(rows) as index:
-            value, weight = (
-                wide(f.at(values, builder.mul(index, stride))),
-                wide(f.at(weights, builder.mul(index, weight_stride))),
-            )
-            made = call_intrinsic(builder, "llvm.fma.f64", double, [weight, value, builder.load(running)])
-            builder.store(made, running)
-    builder.store(builder.load(running), pointer)
-
-
-# weighted_sum(zero, total address, values, stride, weights or 0, stride, rows)
-weighted_sum = kernel("weighted_sum", 6, 0, _weighted_sum)
+    wide = Lanes(f.builder, "float64", None)
+    running = f.variable(a.total[0])
+    with f.if_else(a.weights == 0) as (plain, weighted):
+        with plain, f.loop(a.rows) as row:
+            value = wide.convert(a.values[row * a.stride])
+            running.value = running.value + value
+        with weighted, f.loop(a.rows) as row:
+            value, weight = wide.convert(a.values[row * a.stride]), wide.convert(a.weights[row * a.weight_stride])
+            running.value = wide.fma(weight, value, running.value)
+    a.total[0] = running.value

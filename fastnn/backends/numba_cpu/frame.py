@@ -1,235 +1,187 @@
-"""The frame in which kernels are written.
-
-A kernel is one LLVM function, registered by `kernel(...)` with an `emit(f, ...)` that writes its body; Numba code
-calls it like a function of addresses, sizes and scalars. `kernels.py` compiles them all, once: Numba would optimise a
-body again in every caller that it is linked to.
-"""
+"""The frame in which the body of a kernel is written: loops, branches, variables. `declare.py` makes a kernel of it."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic
+from numba.core import cgutils
 
-from .lanes import FLOATS, I32, I64, ITEMSIZE, LANES, SUFFIX, Lanes, Value, call_intrinsic, splat
+from .integers import Condition, Integer, Pointer
+from .lanes import I32, I64, ITEMSIZE, Lanes, Mask, Traced, Value, splat
+
+if TYPE_CHECKING:
+    from .declare import Function
+
+Tree = Any  # a traced value, or a tuple of trees, named or not; a None stays as it is
+T = TypeVar("T")
+
+
+class Variable:
+    """What changes while a kernel runs: a stack slot, which passes make a register of."""
+
+    def __init__(self, builder: Any, value: Traced) -> None:
+        self._builder, self._first = builder, value
+        self._slot = cgutils.alloca_once(builder, value.ir.type)
+        self.value = value
+
+    @property
+    def value(self) -> Any:
+        return self._first.like(self._builder.load(self._slot))
+
+    @value.setter
+    def value(self, value: Traced) -> None:
+        self._builder.store(value.ir, self._slot)
 
 
 class Frame:
-    """The body of a kernel under construction: pointers, loops, masked loads and stores of vectors."""
+    """The body of a kernel under construction. Counts and indices are Integers, or Python's."""
 
     def __init__(self, builder: Any, dtype: str) -> None:
         self.builder, self.dtype = builder, dtype
         self.lanes = Lanes(builder, dtype)
+        self.scalar = self.lanes.scalar
         self.itemsize = ITEMSIZE[dtype]
 
-    def at(self, address: Any, index: Any, itemsize: int | None = None) -> Any:
-        """The address of element `index`."""
-        offset = self.builder.mul(index, I64(itemsize or self.itemsize))
-        return self.builder.add(address, offset)
+    def integer(self, value: Integer | int) -> Integer:
+        return value if isinstance(value, Integer) else Integer(self.builder, I64(value))
 
-    def pointer(self, address: Any, type_: Any) -> Any:
-        return self.builder.inttoptr(address, type_.as_pointer())
-
-    def mask(self, remaining: Any, width: int = LANES) -> Any:
-        """Lanes below `remaining`, an i64 of at least 1."""
-        lane = ir.Constant(ir.VectorType(I32, width), list(range(width)))
-        return self.builder.icmp_signed("<", lane, splat(self.builder, self.builder.trunc(remaining, I32), width))
-
-    def load(self, address: Any, mask: Any = None, lanes: Lanes | None = None) -> Value:
-        """A vector at an address; masked lanes are +0."""
+    def mask(self, remaining: Integer, lanes: Lanes | None = None) -> Value:
+        """Lanes below `remaining`, which is at least 1."""
         lanes = lanes or self.lanes
-        pointer = self.pointer(address, lanes.type)
-        if mask is None:
-            return Value(lanes, self.builder.load(pointer, align=self.itemsize))
-        name = f"llvm.masked.load.v{lanes.width}{SUFFIX[lanes.dtype]}.p0"
-        zero = ir.Constant(lanes.type, [0.0] * lanes.width)
-        return Value(lanes, call_intrinsic(self.builder, name, lanes.type, [pointer, I32(self.itemsize), mask, zero]))
+        lane = ir.Constant(ir.VectorType(I32, lanes.width), list(range(lanes.width)))
+        limit = splat(self.builder, self.builder.trunc(remaining.ir, I32), lanes.width)
+        return Value(lanes, self.builder.icmp_signed("<", lane, limit))
 
-    def store(self, value: Value, address: Any, mask: Any = None) -> None:
-        pointer = self.pointer(address, value.ir.type)
-        if mask is None:
-            self.builder.store(value.ir, pointer, align=self.itemsize)
-            return
-        name = f"llvm.masked.store.v{value.lanes.width}{SUFFIX[value.lanes.dtype]}.p0"
-        call_intrinsic(self.builder, name, ir.VoidType(), [value.ir, pointer, I32(self.itemsize), mask])
+    def variable(self, value: Traced) -> Variable:
+        return Variable(self.builder, value)
 
-    def prefetch(self, address: Any, write: bool = False, second: bool = False) -> None:
-        """Asks for a cache line that will be read, or written; `second`: no nearer than the second cache."""
-        arguments = [self.pointer(address, ir.IntType(8)), I32(int(write)), I32(2 if second else 3), I32(1)]
-        call_intrinsic(self.builder, "llvm.prefetch.p0", ir.VoidType(), arguments)
+    def scratch(self, count: int, item: Lanes | str, align: int | None = None) -> Pointer:
+        """Memory for so many vectors, or numbers of a dtype, on the stack."""
+        dtype = item if isinstance(item, str) else item.dtype
+        element = Pointer(self, None, dtype).element if isinstance(item, str) else item.type
+        slot = cgutils.alloca_once(self.builder, ir.ArrayType(element, count))
+        if align is not None:
+            slot.align = align
+        return Pointer(self, self.builder.ptrtoint(slot, I64), dtype)
 
-    def load_scalar(self, address: Any) -> Any:
-        return self.builder.load(self.pointer(address, FLOATS[self.dtype]), align=self.itemsize)
+    def opaque(self, value: T) -> T:
+        """An integer or a pointer whose making passes do not see: it stays in a register, instead of being made anew
+        from others."""
+        return value.like(self.builder.asm(ir.FunctionType(I64, [I64]), "", "=r,0", [value.ir], side_effect=False))
 
-    def store_scalar(self, value: Any, address: Any) -> None:
-        self.builder.store(value, self.pointer(address, value.type), align=self.itemsize)
+    def call(self, function: Function, *arguments: Traced | int) -> None:
+        """Calls another kernel of this dtype."""
+        values = [value.ir if isinstance(value, Traced) else I64(value) for value in arguments]
+        self.builder.call(function.kernel.define(self.builder.module, self.dtype), values)
 
-    def variable(self, value: Any) -> Any:
-        """A mutable IR value (a promoted stack slot)."""
-        slot = cgutils.alloca_once(self.builder, value.type)
-        self.builder.store(value, slot)
-        return slot
+    # loops
 
     @contextmanager
-    def loop(self, count: Any, step: int = 1, start: Any = None) -> Iterator[Any]:
+    def loop(self, count: Integer | int, step: Integer | int = 1, start: Integer | int = 0) -> Iterator[Integer]:
         """for index in range(start, count, step)."""
-        with cgutils.for_range_slice(self.builder, start or I64(0), count, I64(step), inc=True) as (index, _):
+        with self._repeat(count, step, start, [], []) as (index, _):
             yield index
 
-    def opaque(self, value: Any) -> Any:
-        """An i64 whose making passes do not see: it stays in a register, instead of being made anew from others."""
-        return self.builder.asm(ir.FunctionType(I64, [I64]), "", "=r,0", [value], side_effect=False)
-
     def carry(
-        self, count: Any, values: Sequence[Any], body: Callable[..., list[Any]], step: int = 1, start: Any = None
-    ) -> list[Any]:
-        """The IR values that `values = body(index, *values)` leaves for index in range(start, count, step): they stay
-        in registers, and no pass has to find that out."""
-        builder, before = self.builder, self.builder.block
-        head, inner, done = (builder.append_basic_block(f"carry.{part}") for part in ("head", "inner", "done"))
+        self,
+        count: Integer | int,
+        state: Tree,
+        body: Callable[[Integer, Tree], Tree],
+        step: Integer | int = 1,
+        start: Integer | int = 0,
+    ) -> Tree:
+        """What `state = body(index, state)` leaves for index in range(start, count, step): its parts stay in registers,
+        and no pass has to find that out."""
+        after: list[Any] = []
+        with self._repeat(count, step, start, _leaves(state), after) as (index, phis):
+            after += _leaves(body(index, _rebuilt(state, iter(phis))))
+        return _rebuilt(state, iter(phis))
+
+    @contextmanager
+    def _repeat(
+        self, count: Integer | int, step: Integer | int, start: Integer | int, before: list[Any], after: list[Any]
+    ) -> Iterator[tuple[Integer, list[Any]]]:
+        """A loop round IR values, which are `before`, and once the body is written `after`."""
+        builder, entry = self.builder, self.builder.block
+        head, inner, done = (builder.append_basic_block(f"loop.{part}") for part in ("head", "inner", "done"))
         builder.branch(head)
         builder.position_at_end(head)
-        first = I64(0) if start is None else start
-        phis = [builder.phi(value.type) for value in (first, *values)]
-        for phi, value in zip(phis, (first, *values), strict=True):
-            phi.add_incoming(value, before)
-        builder.cbranch(builder.icmp_signed("<", phis[0], count), inner, done)
+        before = [self.integer(start).ir, *before]
+        phis = [builder.phi(value.type) for value in before]
+        for phi, value in zip(phis, before, strict=True):
+            phi.add_incoming(value, entry)
+        index = Integer(builder, phis[0])
+        builder.cbranch((index < count).ir, inner, done)
         builder.position_at_end(inner)
-        after = body(*phis)
-        after.insert(0, builder.add(phis[0], I64(step)))
-        for phi, value in zip(phis, after, strict=True):
+        yield index, phis[1:]
+        for phi, value in zip(phis, [(index + step).ir, *after], strict=True):
             phi.add_incoming(value, builder.block)
         builder.branch(head)
         builder.position_at_end(done)
-        return phis[1:]
 
-    def either(self, condition: Any, yes: Callable[[], list[Any]], no: Callable[[], list[Any]]) -> list[Any]:
-        """The IR values of one of two bodies."""
+    @contextmanager
+    def blocks(self, count: Integer, lanes: Lanes | None = None) -> Iterator[tuple[Integer, Value]]:
+        """(first index, mask) of each block of a row."""
+        lanes = lanes or self.lanes
+        with self.loop(count, lanes.width) as index:
+            yield index, self.mask(count - index, lanes)
+
+    def each(self, count: Integer, body: Callable[[Integer, Mask], None], lanes: Lanes | None = None) -> None:
+        """`body(index, mask)` for full vectors with mask None, then once for the rest."""
+        lanes = lanes or self.lanes
+        whole = count & -lanes.width
+        with self.loop(whole, lanes.width) as index:
+            body(index, None)
+        with self.when(whole < count):
+            body(whole, self.mask(count - whole, lanes))
+
+    # branches
+
+    def when(self, condition: Condition | Value, likely: bool | None = None) -> Any:
+        """with f.when(condition): ..."""
+        return self.builder.if_then(condition.ir, likely=likely)
+
+    def if_else(self, condition: Condition) -> Any:
+        """with f.if_else(condition) as (yes, no): with yes: ...; with no: ..."""
+        return self.builder.if_else(condition.ir)
+
+    def either(self, condition: Condition, yes: Callable[[], Tree], no: Callable[[], Tree]) -> Tree:
+        """What one of two bodies gives."""
         ends = []
-        with self.builder.if_else(condition) as branches:
+        with self.if_else(condition) as branches:
             for branch, body in zip(branches, (yes, no), strict=True):
                 with branch:
                     ends.append((body(), self.builder.block))
         merged = []
-        for pair in zip(ends[0][0], ends[1][0], strict=True):
+        for pair in zip(*(_leaves(made) for made, _ in ends), strict=True):
             phi = self.builder.phi(pair[0].type)
             for value, (_, block) in zip(pair, ends, strict=True):
                 phi.add_incoming(value, block)
             merged.append(phi)
-        return merged
+        return _rebuilt(ends[0][0], iter(merged))
 
-    def least(self, a: Any, b: Any) -> Any:
-        """The smaller of two i64."""
-        return self.builder.select(self.builder.icmp_signed("<", a, b), a, b)
-
-    def has(self, flags: Any, flag: int) -> Any:
-        return self.builder.icmp_signed("!=", self.builder.and_(flags, I64(flag)), I64(0))
-
-    @contextmanager
-    def blocks(self, count: Any, width: int = LANES) -> Iterator[tuple[Any, Any]]:
-        """(first index, mask) of each block of a row."""
-        with self.loop(count, width) as index:
-            yield index, self.mask(self.builder.sub(count, index), width)
-
-    def each(self, count: Any, body: Callable[[Any, Any], None], width: int = LANES) -> None:
-        """`body(index, mask)` for full vectors with mask None, then once for the rest."""
-        whole = self.builder.and_(count, I64(-width))
-        with self.loop(whole, width) as index:
-            body(index, None)
-        with self.builder.if_then(self.builder.icmp_signed("<", whole, count)):
-            body(whole, self.mask(self.builder.sub(count, whole), width))
+    def cases(self, *branches: tuple[Condition, Callable[[], None]], otherwise: Callable[[], None]) -> None:
+        """Runs the body of the first condition that holds. All conditions are computed before."""
+        if not branches:
+            otherwise()
+            return
+        (condition, body), *others = branches
+        self.either(condition, body, lambda: self.cases(*others, otherwise=otherwise))
 
 
-class Kernel:
-    """The definition of a kernel: `define` writes its function into a module once, `call` is what Numba code calls.
-
-    A call is `k(zero, i0, ..., s0, ...)`: `zero` tells the dtype, integers are addresses (bytes) and sizes, scalars
-    have the dtype.
-    """
-
-    def __init__(self, name: str, integers: int, scalars: int, emit: Callable[..., Any], result: str) -> None:
-        self.name, self.integers, self.scalars, self.emit, self.result = name, integers, scalars, emit, result
-        self.call = self._intrinsic()
-
-    def declare(self, module: Any, dtype: str) -> Any:
-        symbol = f"fnn_{self.name}_{SUFFIX[dtype]}"
-        if symbol in module.globals:
-            return module.globals[symbol]
-        returned = {"void": ir.VoidType(), "integer": I64, "double": ir.DoubleType()}[self.result]
-        type_ = ir.FunctionType(returned, [I64] * self.integers + [FLOATS[dtype]] * self.scalars)
-        function = ir.Function(module, type_, symbol)
-        function.attributes.add("noinline")
-        function.attributes.add("nounwind")
-        return function
-
-    def define(self, module: Any, dtype: str) -> Any:
-        function = self.declare(module, dtype)
-        if function.is_declaration:
-            builder = ir.IRBuilder(function.append_basic_block("entry"))
-            value = self.emit(Frame(builder, dtype), *function.args)
-            if self.result == "void":
-                builder.ret_void()
-            else:
-                builder.ret(value)
-        return function
-
-    def _intrinsic(self) -> Any:
-        def call(typing: Any, zero: Any, *arguments: Any) -> Any:
-            dtype = str(zero)
-            returned = {"void": types.void, "integer": types.intp, "double": types.float64}[self.result]
-            signature = returned(zero, *[types.intp] * self.integers, *[zero] * self.scalars)
-
-            def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-                made = builder.call(self.declare(builder.module, dtype), values[1:])
-                return context.get_dummy_value() if self.result == "void" else made
-
-            return signature, generate
-
-        # Numba binds arguments by an explicit signature only.
-        names = ["typing", "zero", *(f"i{n}" for n in range(self.integers)), *(f"s{n}" for n in range(self.scalars))]
-        parameters = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names]
-        call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        return intrinsic(call)
+def _leaves(tree: Tree) -> list[Any]:
+    """The IR values of a tree."""
+    if isinstance(tree, tuple):
+        return [leaf for part in tree for leaf in _leaves(part)]
+    return [] if tree is None else [tree.ir]
 
 
-KERNELS: list[Kernel] = []
-
-
-def register(kernel: Kernel) -> Any:
-    """Has a kernel compiled; gives its Numba function."""
-    KERNELS.append(kernel)
-    return kernel.call
-
-
-def kernel(name: str, integers: int, scalars: int, emit: Callable[..., Any], result: str = "void") -> Any:
-    """Registers a kernel, `emit(frame, *arguments)` writes its body; gives its Numba function."""
-    return register(Kernel(name, integers, scalars, emit, result))
-
-
-def chosen(name: str, integers: int, scalars: int, emits: Sequence[Callable[..., Any]]) -> Kernel:
-    """A kernel whose first integer chooses among bodies that share the other arguments; each body is a function of
-    its own."""
-    members = [Kernel(f"{name}_{code}", integers, scalars, emit, "void") for code, emit in enumerate(emits)]
-
-    def emit(f: Frame, code: Any, *arguments: Any) -> None:
-        done = f.builder.append_basic_block("done")
-        switch = f.builder.switch(code, done)
-        for value, member in enumerate(members):
-            block = f.builder.append_basic_block(f"code_{value}")
-            switch.add_case(I64(value), block)
-            with f.builder.goto_block(block):
-                f.builder.call(member.define(f.builder.module, f.dtype), arguments)
-                f.builder.branch(done)
-        f.builder.position_at_end(done)
-
-    return Kernel(name, integers + 1, scalars, emit, "void")
-
-
-def choose(name: str, integers: int, scalars: int, emits: Sequence[Callable[..., Any]]) -> Any:
-    """Registers such a kernel; gives its Numba function."""
-    return register(chosen(name, integers, scalars, emits))
+def _rebuilt(tree: Tree, leaves: Iterator[Any]) -> Tree:
+    """The same tree of other IR values."""
+    if isinstance(tree, tuple):
+        parts = [_rebuilt(part, leaves) for part in tree]
+        return type(tree)(*parts) if hasattr(tree, "_fields") else tuple(parts)
+    return None if tree is None else tree.like(next(leaves))

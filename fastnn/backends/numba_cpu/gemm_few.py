@@ -2,253 +2,232 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from llvmlite import ir
-from numba.core import cgutils
-
 from ...core.arithmetic import K_CHUNK
-from ..tuning import DOT_BLOCKS, DOT_VECTORS, SUM_ROW_BYTES, SUM_ROW_STEPS, THIN_VECTORS
+from ..tuning import DOT_BLOCKS, DOT_VECTORS, SUM_ROW_BYTES, SUM_ROW_STEPS, WIDE_VECTORS
+from .declare import Arguments, Body, choose, kernel
 from .exchange import load_rest, load_whole
-from .frame import Frame, Kernel, chosen
-from .gemm_blocks import ROWS
-from .gemm_tile import ACCUMULATE, BIAS, BYTES, RELU, SLOPE, THIN_ROWS, gemm_thin
-from .integers import Control, Integer
-from .lanes import I64, Lanes, Value
+from .frame import Frame
+from .gemm_blocks import gemm_rows
+from .gemm_tile import ACCUMULATE, BIAS, BYTES, RELU, SLOPE, WIDE_ROWS, Sums, gemm_wide_tiles, tile_lanes
+from .integers import Condition, Integer, Pointer
+from .lanes import Mask, Value
 
 
-def _dots(count: int) -> Any:
-    """Body: out (rows, count) = R (rows, k), contiguous along k, times `count` vectors of k: as many rows at a time as
-    a vector has lanes, or DOT_BLOCKS times as many, exchanged in registers."""
+class _Dots:
+    """out (rows, count) = R (rows, k), contiguous along k, times `count` vectors of k: a block of as many rows at a
+    time as a vector has lanes, or several blocks, exchanged in registers. Sums are by blocks and vectors of k."""
 
-    def emit(
-        f: Frame,
-        out: Any,
-        out_row: Any,
-        out_vector: Any,
-        R: Any,
-        ldr: Any,
-        Q: Any,
-        q_vector: Any,
-        q_k: Any,
-        rows: Any,
-        k: Any,
-        bias: Any,
-        flags: Any,
-    ) -> None:
-        builder = f.builder
-        o = Lanes(builder, f.dtype, BYTES // f.itemsize)
-        width = I64(o.width)
-        slots = cgutils.alloca_once(builder, ir.ArrayType(o.type, o.width))
-        slots.align = BYTES
-        memory = builder.ptrtoint(slots, I64)
+    def __init__(self, f: Frame, a: Arguments, count: int) -> None:
+        self.f, self.a, self.count, self.o = f, a, count, tile_lanes(f)
+        self.square = f.scratch(self.o.width, self.o, align=BYTES)
 
-        def add(sums: list[Any], vector: Value, step: Any) -> list[Any]:
-            added = []
-            for j, value in enumerate(sums):
-                place = f.at(Q, builder.add(builder.mul(I64(j), q_vector), builder.mul(step, q_k)))
-                added.append(o.fma(o.splat(f.load_scalar(place)), vector, Value(o, value)).ir)
-            return added
+    def rows(self, blocks: int, first: Integer | int, end: Integer) -> None:
+        """Rows first ... end - 1, `blocks` blocks at a time, which are whole if they are several."""
+        width = self.o.width
+        with self.f.loop(end, blocks * width, first) as row:
+            starts = [row + block * width for block in range(blocks)]
+            left = self.a.rows - row
+            totals = self._totals([self.a.R + start * self.a.ldr for start in starts], left)
+            for start, total in zip(starts, totals, strict=True):
+                self._finish(total, start, self.a.rows - start)
 
-        def total(groups: int, left: Any, R_at: list[Any]) -> list[Any]:
-            """The sums of `groups` blocks of rows, of which `left` rows are there; above one they are whole."""
+    def _totals(self, R: list[Pointer], left: Integer) -> Sums:
+        """The sums of blocks of rows, of which `left` rows are there, chunk by chunk."""
+        f, width = self.f, self.o.width
+        zeros = ((self.o.constant(0.0),) * self.count,) * len(R)
+        full = left >= width
 
-            def squares(step: Any, *sums: Any) -> list[Any]:
-                added = []
-                for group, at in enumerate(R_at):
-                    own = list(sums[group * count : (group + 1) * count])
-                    for i, vector in enumerate(load_whole(f, o, f.at(at, step), ldr)):
-                        own = add(own, vector, builder.add(step, I64(i)))
-                    added += own
-                return added
+        def chunk(start: Integer, totals: Sums) -> Sums:
+            end = (start + K_CHUNK).least(self.a.k)
+            whole = full.select(end & -width, start)
+            sums = f.carry(whole, zeros, lambda step, sums: self._whole(R, step, sums), width, start)
+            sums = f.carry(end, sums, lambda step, sums: self._rest(R, left, end, step, sums), width, whole)
+            first = start == 0
+            return tuple(
+                tuple(first.select(value, total + value) for total, value in zip(*pair, strict=True))
+                for pair in zip(totals, sums, strict=True)
+            )
 
-            def rest(end: Any) -> Any:
-                def body(step: Any, *sums: Any) -> list[Any]:
-                    depth, added = f.least(builder.sub(end, step), width), []
-                    for group, at in enumerate(R_at):
-                        block = load_rest(f, o, f.at(at, step), ldr, left, depth)
-                        for i, vector in enumerate(block):
-                            f.store(vector, builder.add(memory, I64(i * BYTES)))
+        return f.carry(self.a.k, zeros, chunk, K_CHUNK)
 
-                        def one(i: Any, *sums: Any) -> list[Any]:
-                            vector = f.load(builder.add(memory, builder.mul(i, I64(BYTES))), None, o)
-                            return add(list(sums), vector, builder.add(step, i))
+    def _add(self, sums: tuple[Value, ...], vector: Value, step: Integer) -> tuple[Value, ...]:
+        """The sums of a block after a vector of its rows at one k."""
+        a, o, added = self.a, self.o, []
+        for j, value in enumerate(sums):
+            q = a.Q + (a.q_vector * j + step * a.q_k)
+            added.append(o.fma(o.splat(q[0]), vector, value))
+        return tuple(added)
 
-                        added += f.carry(depth, sums[group * count : (group + 1) * count], one)
-                    return added
+    def _whole(self, R: list[Pointer], step: Integer, sums: Sums) -> Sums:
+        """The sums after as many steps as there are rows in a block, all of which are there."""
+        added = []
+        for place, block in zip(R, sums, strict=True):
+            for i, vector in enumerate(load_whole(self.f, self.o, place + step, self.a.ldr)):
+                block = self._add(block, vector, step + i)
+            added.append(block)
+        return tuple(added)
 
-                return body
+    def _rest(self, R: list[Pointer], left: Integer, end: Integer, step: Integer, sums: Sums) -> Sums:
+        """The same, if fewer steps are left, or fewer rows are there."""
+        f, o, square, added = self.f, self.o, self.square, []
+        depth = (end - step).least(o.width)
+        for place, block in zip(R, sums, strict=True):
+            for i, vector in enumerate(load_rest(f, o, place + step, self.a.ldr, left, depth)):
+                (square + i * o.width).store(vector)
 
-            zeros = [o.constant(0.0).ir] * (count * groups)
-            full = builder.icmp_signed(">=", left, width)
+            def one(i: Integer, block: tuple[Value, ...]) -> tuple[Value, ...]:
+                return self._add(block, (square + i * o.width).load(None, o), step + i)
 
-            def chunk(start: Any, *totals: Any) -> list[Any]:
-                end = f.least(builder.add(start, I64(K_CHUNK)), k)
-                whole = builder.select(full, builder.and_(end, I64(-o.width)), start)
-                sums = f.carry(whole, zeros, squares, o.width, start)
-                sums = f.carry(end, sums, rest(end), o.width, whole)
-                first = builder.icmp_signed("==", start, I64(0))
-                return [
-                    builder.select(first, value, (Value(o, total) + Value(o, value)).ir)
-                    for total, value in zip(totals, sums, strict=True)
-                ]
+            added.append(f.carry(depth, block, one))
+        return tuple(added)
 
-            return f.carry(k, zeros, chunk, K_CHUNK)
+    def _finish(self, totals: tuple[Value, ...], row: Integer, left: Integer) -> None:
+        """Bias, ReLU and where a block belongs, of which `left` rows are there."""
+        f, a, o = self.f, self.a, self.o
 
-        def finish(totals: list[Any], row: Any, left: Any) -> None:
-            def biased() -> list[Any]:
-                scalars = [f.load_scalar(f.at(bias, I64(j))) for j in range(count)]
-                return [(Value(o, total) + o.splat(b)).ir for total, b in zip(totals, scalars, strict=True)]
+        def biased() -> tuple[Value, ...]:
+            bias = [a.bias[j] for j in range(self.count)]
+            return tuple(total + o.splat(b) for total, b in zip(totals, bias, strict=True))
 
-            def rectified() -> list[Any]:
-                return [o.select(Value(o, total) < 0.0, 0.0, Value(o, total)).ir for total in totals]
+        def rectified() -> tuple[Value, ...]:
+            return tuple(o.select(total < 0.0, 0.0, total) for total in totals)
 
-            totals = f.either(f.has(flags, BIAS), biased, lambda: totals)
-            totals = f.either(f.has(flags, RELU), rectified, lambda: totals)
-            for j, total in enumerate(totals):
-                value = Value(o, total)
-                place = f.at(out, builder.add(builder.mul(row, out_row), builder.mul(I64(j), out_vector)))
-                with builder.if_else(builder.icmp_signed("==", out_row, I64(1))) as (together, apart):
-                    with together:
-                        f.store(value, place, f.mask(left, o.width))
-                    with apart:
-                        f.store(value, memory)
-                        with f.loop(f.least(left, width)) as i:
-                            f.store_scalar(f.load_scalar(f.at(memory, i)), f.at(place, builder.mul(i, out_row)))
-
-        first = I64(0)
-        for groups in (DOT_BLOCKS, 1) if count == 1 else (1,):
-            height = groups * o.width
-            end = builder.and_(rows, I64(-height)) if groups > 1 else rows
-            with f.loop(end, height, first) as row:
-                at = [builder.add(row, I64(group * o.width)) for group in range(groups)]
-                left = builder.sub(rows, row)
-                totals = total(groups, left, [f.at(R, builder.mul(index, ldr)) for index in at])
-                for group, index in enumerate(at):
-                    own = totals[group * count : (group + 1) * count]
-                    finish(own, index, builder.sub(rows, index))
-            first = end
-
-    return emit
+        totals = f.either(a.flags & BIAS != 0, biased, lambda: totals)
+        totals = f.either(a.flags & RELU != 0, rectified, lambda: totals)
+        for j, total in enumerate(totals):
+            place = a.out + (row * a.out_row + a.out_vector * j)
+            with f.if_else(a.out_row == 1) as (together, apart):
+                with together:
+                    place.store(total, f.mask(left, o))
+                with apart:
+                    self.square.store(total)
+                    with f.loop(left.least(o.width)) as i:
+                        place[i * a.out_row] = self.square[i]
 
 
-# (count - 1, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, bias, flags)
-few_dots = chosen("gemm_dots", 12, 0, [_dots(count) for count in range(1, DOT_VECTORS + 1)])
+def _few_dots(count: int) -> Body:
+    def body(f: Frame, a: Arguments) -> None:
+        dots, whole = _Dots(f, a, count), 0
+        if count == 1:
+            whole = a.rows & -(DOT_BLOCKS * dots.o.width)
+            dots.rows(DOT_BLOCKS, 0, whole)
+        dots.rows(1, whole, a.rows)
+
+    return body
 
 
-def _thin(f: Frame, *arguments: Any) -> None:
-    """Few rows of C: tiles of THIN_VECTORS vectors, over B as it is given."""
-    to, size = Control(f), f.itemsize
-    C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags = to.integers(arguments)
-    group = THIN_VECTORS * BYTES // size
-    tiles = (m + THIN_ROWS - 1) // THIN_ROWS
-    low = m // tiles
-    tall, left = m - tiles * low, n % group
-    whole = n - left
-    width = (tiles == 1).select(whole.most(1), group)  # a lone tile takes all columns in one call
-    with to.loop(whole, width) as column, to.loop(tiles) as tile:
-        first, own = tile * low + tile.least(tall), (tile < tall).select(low + 1, low)
-        c, a = C + (first * ldc + column) * size, A + first * a_row * size
-        offset = column * size
-        beside = bias + offset + (flags & SLOPE != 0).select(first * ldc * size, 0)
-        to.call(gemm_thin, own - 1, c, ldc, a, a_row, a_k, B + offset, ldb, width, k, beside, flags)
-    with to.when(left > 0):
-        C, B, bias = (address + whole * size for address in (C, B, bias))
-        to.call(ROWS, C, ldc, A, a_row, a_k, B, ldb, 2 * BYTES // size, m, left, k, bias, flags, 0, 0, 0, 0, 0)
+# The code is the number of vectors less 1.
+few_dots = choose(
+    "few_dots",
+    "*out out_row out_vector *R ldr *Q q_vector q_k rows k *bias flags",
+    [_few_dots(count) for count in range(1, DOT_VECTORS + 1)],
+)
 
 
-# (C, ldc, A, row stride of A, k stride of A, B, ldb, m, n, k, bias, flags)
-thin = Kernel("gemm_few_rows", 12, 0, _thin, "void")
+@kernel("*C ldc *A a_row a_k *B ldb m n k *bias flags")
+def few_rows(f: Frame, a: Arguments) -> None:
+    """Few rows of C: tiles of WIDE_VECTORS vectors, over B as it is given."""
+    width = 2 * BYTES // f.itemsize
+    group = WIDE_VECTORS * BYTES // f.itemsize
+    tiles = (a.m + WIDE_ROWS - 1) // WIDE_ROWS
+    low = a.m // tiles
+    tall, left = a.m - tiles * low, a.n % group
+    whole = a.n - left
+    columns = (tiles == 1).select(whole.greatest(1), group)  # a single tile takes all columns in one call
+    with f.loop(whole, columns) as column, f.loop(tiles) as tile:
+        first, height = tile * low + tile.least(tall), (tile < tall).select(low + 1, low)
+        C, A = a.C + (first * a.ldc + column), a.A + first * a.a_row
+        bias = a.bias + column + (a.flags & SLOPE != 0).select(first * a.ldc, 0)
+        product = C, a.ldc, A, a.a_row, a.a_k, a.B + column, a.ldb, columns, a.k, bias, a.flags
+        f.call(gemm_wide_tiles, height - 1, *product)
+    with f.when(left > 0):
+        C, B, bias = (place + whole for place in (a.C, a.B, a.bias))
+        product = C, a.ldc, a.A, a.a_row, a.a_k, B, a.ldb, width, a.m, left, a.k, bias, a.flags
+        f.call(gemm_rows, *product, 0, 0, 0, 0, 0)
 
 
-def _finished(f: Frame, sums: Value, bias: Any, mask: Any, flags: Any) -> Value:
+def _finished(f: Frame, sums: Value, bias: Pointer, mask: Mask, flags: Integer) -> Value:
     """A vector of sums with its bias and ReLU."""
     o = sums.lanes
-    biased = f.either(f.has(flags, BIAS), lambda: [(sums + f.load(bias, mask, o)).ir], lambda: [sums.ir])
-    value = Value(o, *biased)
-    return Value(o, *f.either(f.has(flags, RELU), lambda: [o.select(value < 0.0, 0.0, value).ir], lambda: [value.ir]))
+    value = f.either(flags & BIAS != 0, lambda: sums + bias.load(mask, o), lambda: sums)
+    return f.either(flags & RELU != 0, lambda: o.select(value < 0.0, 0.0, value), lambda: value)
 
 
-def _add_rows(f: Frame, steps: int, first: Any, sums: Any, q: Any, q_k: Any, B: Any, ldb: Any, n: Any) -> None:
-    """sums (+)= `steps` rows of B, each times a number."""
-    size, builder = f.itemsize, f.builder
-    o = Lanes(builder, f.dtype, BYTES // size)
-    numbers = [o.splat(f.load_scalar((q + q_k * (i * size)).ir)) for i in range(steps)]
+def _add_rows(
+    f: Frame,
+    steps: int,
+    first: Condition | None,
+    sums: Pointer,
+    q: Pointer,
+    q_k: Integer | int,
+    B: Pointer,
+    ldb: Integer | int,
+    n: Integer,
+) -> None:
+    """sums (+)= `steps` rows of B, each times a number; without a condition they are the first ones."""
+    o = tile_lanes(f)
+    numbers = [o.splat(q[q_k * i]) for i in range(steps)]
+    zero = o.constant(0.0)
 
-    def vector(j: Any, mask: Any) -> None:
-        place = f.at(sums.ir, j)
-        value = Value(o, builder.select(first, o.constant(0.0).ir, f.load(place, mask, o).ir))
+    def vector(j: Integer, mask: Mask) -> None:
+        place = sums + j
+        value = zero if first is None else first.select(zero, place.load(mask, o))
         for i, number in enumerate(numbers):
-            value = o.fma(number, f.load(f.at((B + ldb * (i * size)).ir, j), mask, o), value)
-        f.store(value, place, mask)
+            value = o.fma(number, (B + ldb * i + j).load(mask, o), value)
+        place.store(value, mask)
 
-    f.each(n.ir, vector, o.width)
+    f.each(n, vector, o)
 
 
-def _lone_row(f: Frame, *arguments: Any) -> None:
+@kernel("*C c_n *q q_k *B ldb n k *bias flags *pack")
+def gemv(f: Frame, a: Arguments) -> None:
     """One row of C, or one column as a row: C (n) = q B. B is read row by row, as memory likes it, and the sums stay in
     the first cache, in the buffer `pack`."""
-    to, size, builder = Control(f), f.itemsize, f.builder
-    o = Lanes(builder, f.dtype, BYTES // size)
-    C, c_n, q, q_k, B, ldb, n, k, bias, flags, pack = to.integers(arguments)
-    total, partial = pack, pack + SUM_ROW_BYTES
-    with to.loop(n, SUM_ROW_BYTES // size) as j:
-        width = (n - j).least(SUM_ROW_BYTES // size)
-        with to.loop(k, K_CHUNK) as start:
-            depth = (k - start).least(K_CHUNK)
+    o, most = tile_lanes(f), SUM_ROW_BYTES // f.itemsize
+    total, partial = a.pack, a.pack.offset(SUM_ROW_BYTES)
+    with f.loop(a.n, most) as j:
+        width = (a.n - j).least(most)
+        with f.loop(a.k, K_CHUNK) as start:
+            depth = (a.k - start).least(K_CHUNK)
             sums, whole = (start == 0).select(total, partial), depth // SUM_ROW_STEPS * SUM_ROW_STEPS
             for steps, opening, count in ((SUM_ROW_STEPS, start, whole), (1, start + whole, depth - whole)):
-                with to.loop(count, steps) as step:
+                with f.loop(count, steps) as step:
                     at = opening + step
-                    b = B + (at * ldb + j) * size
-                    _add_rows(f, steps, (at == start).ir, sums, q + at * q_k * size, q_k, b, ldb, width)
-            with to.when(start > 0), f.blocks(width.ir, o.width) as (i, mask):
-                place = f.at(total.ir, i)
-                f.store(f.load(place, mask, o) + f.load(f.at(partial.ir, i), mask, o), place, mask)
+                    B = a.B + (at * a.ldb + j)
+                    _add_rows(f, steps, at == start, sums, a.q + at * a.q_k, a.q_k, B, a.ldb, width)
+            with f.when(start > 0), f.blocks(width, o) as (i, mask):
+                place = total + i
+                place.store(place.load(mask, o) + (partial + i).load(mask, o), mask)
 
-        with f.blocks(width.ir, o.width) as (i, mask):
-            at = j + Integer(builder, i)
-            value = _finished(f, f.load(f.at(total.ir, i), mask, o), (bias + at * size).ir, mask, flags.ir)
-            with to.either(c_n == 1) as (together, apart):
+        with f.blocks(width, o) as (i, mask):
+            at = j + i
+            value = _finished(f, (total + i).load(mask, o), a.bias + at, mask, a.flags)
+            with f.if_else(a.c_n == 1) as (together, apart):
                 with together:
-                    f.store(value, (C + at * size).ir, mask)
+                    (a.C + at).store(value, mask)
                 with apart:
-                    f.store(value, f.at(total.ir, i))
-        with to.when(c_n != 1), to.loop(width) as i:
-            f.store_scalar(f.load_scalar((total + i * size).ir), (C + (j + i) * c_n * size).ir)
+                    (total + i).store(value)
+        with f.when(a.c_n != 1), f.loop(width) as i:
+            a.C[(j + i) * a.c_n] = total[i]
 
 
-# (C, stride of C, q, stride of q, B, ldb, n, k, bias, flags, pack)
-lone_row = Kernel("gemm_lone_row", 11, 0, _lone_row, "void")
-
-
-def _outer(f: Frame, *arguments: Any) -> None:
+@kernel("*C ldc *A a_row *B m n")
+def outer(f: Frame, a: Arguments) -> None:
     """C_mn = A_m B_n: the gradient of a W by a single row, without a tile to begin and to end for one step."""
-    to, size = Control(f), f.itemsize
-    C, ldc, A, a_row, B, m, n = to.integers(arguments)
-    with to.loop(m) as i:
-        _add_rows(f, 1, cgutils.true_bit, C + i * ldc * size, A + i * a_row * size, 0, B, 0, n)
+    with f.loop(a.m) as i:
+        _add_rows(f, 1, None, a.C + i * a.ldc, a.A + i * a.a_row, 0, a.B, 0, a.n)
 
 
-# (C, ldc, A, row stride of A, B, m, n)
-outer = Kernel("gemm_outer", 7, 0, _outer, "void")
-
-
-def _few_columns(f: Frame, *arguments: Any) -> None:
+@kernel("*C ldc *A a_k *B ldb m n k *pack")
+def few_columns(f: Frame, a: Arguments) -> None:
     """C^T = B^T A for few columns of C, with A contiguous along m: vectors along m. `pack` is a buffer."""
-    to, size = Control(f), f.itemsize
-    C, ldc, A, a_k, B, ldb, m, n, k, pack = to.integers(arguments)
-    block = THIN_VECTORS * BYTES // size
-    with to.loop(m, block) as i:
-        width = (m - i).least(block)
-        with to.loop(k.most(1), K_CHUNK) as start:
-            depth, flags = (k - start).least(K_CHUNK), (start > 0).select(ACCUMULATE, 0)
-            b, a = B + start * ldb * size, A + (start * a_k + i) * size
-            to.call(thin, pack, block, b, 1, ldb, a, a_k, n, width, depth, 0, flags)
-        with to.loop(width) as row, to.loop(n) as j:
-            value = f.load_scalar((pack + (j * block + row) * size).ir)
-            f.store_scalar(value, (C + ((i + row) * ldc + j) * size).ir)
-
-
-# (C, ldc, A, k stride of A, B, ldb, m, n, k, pack)
-few_columns = Kernel("gemm_few_columns", 10, 0, _few_columns, "void")
+    block = WIDE_VECTORS * BYTES // f.itemsize
+    with f.loop(a.m, block) as i:
+        width = (a.m - i).least(block)
+        with f.loop(a.k.greatest(1), K_CHUNK) as start:
+            depth, flags = (a.k - start).least(K_CHUNK), (start > 0).select(ACCUMULATE, 0)
+            B, A = a.B + start * a.ldb, a.A + (start * a.a_k + i)
+            f.call(few_rows, a.pack, block, B, 1, a.ldb, A, a.a_k, a.n, width, depth, 0, flags)
+        with f.loop(width) as row, f.loop(a.n) as j:
+            value = a.pack[j * block + row]
+            a.C[(i + row) * a.ldc + j] = value

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from ...core.formulas import relu_slope
 from .. import tuning
-from ..tuning import THIN_VECTORS, TILE_PREFETCH_ROWS
+from ..tuning import TILE_PREFETCH_ROWS, WIDE_VECTORS
 from .cpu import vector_bytes
-from .frame import Frame, chosen
-from .lanes import I64, Lanes, Value
+from .declare import Arguments, Body, choose
+from .frame import Frame
+from .integers import Condition, Integer, Pointer
+from .lanes import Lanes, Mask, Value
 
 # What a GEMM does beside C = A B over one chunk of k.
 ACCUMULATE = 1  # C + chunk instead of chunk
@@ -22,210 +24,196 @@ FAR = 32  # of `gemm`: A comes from far away, a row after the other
 SLOPE = 64  # then times the slope of ReLU, from its output, which comes in the place of the bias and lies as C does
 
 BYTES = vector_bytes()
-# Most rows of a tile of two vectors, of one vector, and of THIN_VECTORS; from how many rows of A on B is packed if its
+# Most rows of a tile of two vectors, of one vector, and of WIDE_VECTORS; from how many rows of A on B is packed if its
 # columns come slowly.
-TILE_ROWS, NARROW_ROWS, THIN_ROWS, SLOW_ROWS = (
-    rows[BYTES] for rows in (tuning.TILE_ROWS, tuning.NARROW_ROWS, tuning.THIN_ROWS, tuning.SLOW_ROWS)
+TILE_ROWS, NARROW_ROWS, WIDE_ROWS, SLOW_ROWS = (
+    rows[BYTES] for rows in (tuning.TILE_ROWS, tuning.NARROW_ROWS, tuning.WIDE_ROWS, tuning.SLOW_ROWS)
 )
+
+Sums = tuple[tuple[Value, ...], ...]  # by rows and vectors
+Masks = list[Mask]  # of each vector of columns
 
 
 class Product(NamedTuple):
-    """C (+)= A B of a tile's rows over one chunk of k: IR addresses, strides and sizes."""
+    """C (+)= A B of a tile's rows over one chunk of k."""
 
-    C: Any
-    ldc: Any
-    A: Any
-    a_row: Any
-    a_k: Any
-    B: Any
-    ldb: Any
-    n: Any
-    k: Any
-    bias: Any
-    flags: Any
-
-
-def begin(f: Frame, o: Lanes, rows: int, vectors: int, p: Product) -> list[Any]:
-    """The state of a tile: where its next step reads B and A, and its sums."""
-    row_bytes = f.builder.mul(p.a_row, I64(f.itemsize))
-    starts = [f.builder.add(p.A, f.builder.mul(row_bytes, I64(i))) for i in range(0, rows, 4)]
-    return [p.B, *starts, *[o.constant(0.0).ir] * (rows * vectors)]
+    C: Pointer
+    ldc: Integer
+    A: Pointer
+    a_row: Integer
+    a_k: Integer
+    B: Pointer
+    ldb: Integer
+    n: Integer
+    k: Integer
+    bias: Pointer
+    flags: Integer
 
 
-def add(
-    f: Frame,
-    o: Lanes,
-    rows: int,
-    p: Product,
-    masks: list[Any],
-    ahead: bool,
-    state: list[Any],
-    steps: Any,
-    following: bool = False,
-) -> list[Any]:
-    """The state after some steps, B's vectors read by `masks`; `ahead` to ask for rows of B before their turn,
+class Tile(NamedTuple):
+    """A tile's sums, and where its next step reads: every fourth row of A has a pointer, the others are reached by
+    offsets that fit in registers."""
+
+    B: Pointer
+    A: tuple[Pointer, ...]
+    sums: Sums
+
+
+def tile_lanes(f: Frame) -> Lanes:
+    """The algebra of the CPU's vectors."""
+    return Lanes(f.builder, f.dtype, BYTES // f.itemsize)
+
+
+def begin(f: Frame, rows: int, vectors: int, p: Product) -> Tile:
+    row_bytes, zero = p.a_row * f.itemsize, tile_lanes(f).constant(0.0)
+    return Tile(p.B, tuple(p.A.offset(row_bytes * i) for i in range(0, rows, 4)), ((zero,) * vectors,) * rows)
+
+
+def add(f: Frame, p: Product, masks: Masks, ahead: bool, tile: Tile, steps: Integer, following: bool = False) -> Tile:
+    """The tile after some steps, B's vectors read by `masks`; `ahead` to ask for rows of B before their turn,
     `following` for the next tile's rows of A, as if they lay one behind another."""
-    builder, vectors = f.builder, len(masks)
-    row_bytes, k_bytes, b_bytes = (builder.mul(stride, I64(f.itemsize)) for stride in (p.a_row, p.a_k, p.ldb))
-    # Every fourth row has a pointer: the others are reached by offsets that fit in registers. Sums of addresses in the
-    # loop would take turns of the units that multiply.
-    offsets = [I64(0), row_bytes, *(f.opaque(builder.mul(row_bytes, I64(i))) for i in (2, 3))]
-    ahead_bytes = builder.mul(b_bytes, I64(TILE_PREFETCH_ROWS))
+    o, rows = tile_lanes(f), len(tile.sums)
+    row_bytes, k_bytes, b_bytes = (stride * f.itemsize for stride in (p.a_row, p.a_k, p.ldb))
+    # Sums of addresses in the loop would take turns of the units that multiply.
+    offsets = [0, row_bytes, *(f.opaque(row_bytes * i) for i in (2, 3))]
+    ahead_bytes = b_bytes * TILE_PREFETCH_ROWS
 
-    def step(index: Any, B: Any, *carried: Any) -> list[Any]:
-        starts, sums = carried[: -rows * vectors], carried[-rows * vectors :]
-        places = [builder.add(B, I64(j * BYTES)) for j in range(vectors)]
-        b = [f.load(place, mask, o) for place, mask in zip(places, masks, strict=True)]
+    def step(_: Integer, t: Tile) -> Tile:
+        places = [t.B.offset(j * BYTES) for j in range(len(masks))]
+        b = [place.load(mask, o) for place, mask in zip(places, masks, strict=True)]
         if ahead:
             for place in places:
-                f.prefetch(builder.add(place, ahead_bytes))
-        after = []
-        for i in range(rows):
-            a = o.splat(f.load_scalar(builder.add(starts[i // 4], offsets[i % 4])))
-            after += [o.fma(a, b[j], Value(o, sums[i * vectors + j])).ir for j in range(vectors)]
-        return [builder.add(B, b_bytes), *(f.opaque(builder.add(start, k_bytes)) for start in starts), *after]
+                place.offset(ahead_bytes).ask()
+        sums = []
+        for i, row in enumerate(t.sums):
+            a = o.splat(t.A[i // 4].offset(offsets[i % 4])[0])
+            sums.append(tuple(o.fma(a, vector, total) for vector, total in zip(b, row, strict=True)))
+        return Tile(t.B.offset(b_bytes), tuple(f.opaque(at.offset(k_bytes)) for at in t.A), tuple(sums))
 
-    def asking(index: Any, wanted: Any, *carried: Any) -> list[Any]:
+    def asking(index: Integer, state: tuple[Pointer, Tile]) -> tuple[Pointer, Tile]:
+        wanted, t = state
         for line in range(0, rows * f.itemsize, 64):
-            f.prefetch(builder.add(wanted, I64(line)))
-        return [f.opaque(builder.add(wanted, I64(rows * f.itemsize))), *step(index, *carried)]
+            wanted.offset(line).ask()
+        return f.opaque(wanted + rows), step(index, t)
 
     if following:
-        return f.carry(steps, [builder.add(p.A, builder.mul(row_bytes, I64(rows))), *state], asking)[1:]
-    return f.carry(steps, state, step)
+        return f.carry(steps, (p.A.offset(row_bytes * rows), tile), asking)[1]
+    return f.carry(steps, tile, step)
 
 
-def _sums(
-    f: Frame, o: Lanes, rows: int, p: Product, masks: list[Any], ahead: bool, following: bool = False
-) -> list[Any]:
+def _sums(f: Frame, rows: int, p: Product, masks: Masks, ahead: bool, following: bool = False) -> Sums:
     """rows x vectors accumulators after all steps."""
-    state = add(f, o, rows, p, masks, ahead, begin(f, o, rows, len(masks), p), p.k, following)
-    return state[-rows * len(masks) :]
+    return add(f, p, masks, ahead, begin(f, rows, len(masks), p), p.k, following).sums
 
 
-def finish(f: Frame, o: Lanes, rows: int, p: Product, masks: list[Any], sums: list[Any]) -> None:
+def _each(sums: Sums, change: Callable[[int, int, Value], Value]) -> Sums:
+    """change(row, vector, sum) of all sums."""
+    return tuple(tuple(change(i, j, value) for j, value in enumerate(row)) for i, row in enumerate(sums))
+
+
+def finish(f: Frame, p: Product, masks: Masks, sums: Sums) -> None:
     """What follows the sums: C, bias, ReLU or its slope."""
-    builder, vectors = f.builder, len(masks)
-    c_bytes = builder.mul(p.ldc, I64(f.itemsize))
-    apart = [builder.add(builder.mul(c_bytes, I64(i)), I64(j * BYTES)) for i in range(rows) for j in range(vectors)]
-    places = [builder.add(p.C, offset) for offset in apart]
+    o, c_bytes, rows, vectors = tile_lanes(f), p.ldc * f.itemsize, range(len(sums)), range(len(masks))
+    apart = [[c_bytes * i + j * BYTES for j in vectors] for i in rows]
+    places = [[p.C.offset(offset) for offset in row] for row in apart]
 
-    def accumulated() -> list[Any]:
-        return [
-            (f.load(place, masks[number % vectors], o) + Value(o, value)).ir
-            for number, (place, value) in enumerate(zip(places, sums, strict=True))
-        ]
+    def accumulated() -> Sums:
+        return _each(sums, lambda i, j, value: places[i][j].load(masks[j], o) + value)
 
-    def biased() -> list[Any]:
-        bias = [f.load(builder.add(p.bias, I64(j * BYTES)), mask, o) for j, mask in enumerate(masks)]
-        return [(Value(o, value) + bias[number % vectors]).ir for number, value in enumerate(sums)]
+    def biased() -> Sums:
+        bias = [p.bias.offset(j * BYTES).load(masks[j], o) for j in vectors]
+        return _each(sums, lambda i, j, value: value + bias[j])
 
-    def rectified() -> list[Any]:
-        return [o.select(Value(o, value) < 0.0, 0.0, Value(o, value)).ir for value in sums]
+    def rectified() -> Sums:
+        return _each(sums, lambda i, j, value: o.select(value < 0.0, 0.0, value))
 
-    def sloped() -> list[Any]:
-        outputs = [f.load(builder.add(p.bias, offset), masks[n % vectors], o) for n, offset in enumerate(apart)]
-        return [relu_slope(o, Value(o, value), a, None).ir for value, a in zip(sums, outputs, strict=True)]
+    def sloped() -> Sums:
+        outputs = [[p.bias.offset(apart[i][j]).load(masks[j], o) for j in vectors] for i in rows]
+        return _each(sums, lambda i, j, value: relu_slope(o, value, outputs[i][j], None))
 
-    sums = f.either(f.has(p.flags, ACCUMULATE), accumulated, lambda: sums)
-    sums = f.either(f.has(p.flags, BIAS), biased, lambda: sums)
-    sums = f.either(f.has(p.flags, RELU), rectified, lambda: sums)
-    sums = f.either(f.has(p.flags, SLOPE), sloped, lambda: sums)
-    for number, (place, value) in enumerate(zip(places, sums, strict=True)):
-        f.store(Value(o, value), place, masks[number % vectors])
+    sums = f.either(p.flags & ACCUMULATE != 0, accumulated, lambda: sums)
+    sums = f.either(p.flags & BIAS != 0, biased, lambda: sums)
+    sums = f.either(p.flags & RELU != 0, rectified, lambda: sums)
+    sums = f.either(p.flags & SLOPE != 0, sloped, lambda: sums)
+    for i in rows:
+        for j in vectors:
+            places[i][j].store(sums[i][j], masks[j])
 
 
-def _tiles(rows: int) -> Any:
+def _one_vector(f: Frame, rows: int, p: Product) -> None:
+    masks: Masks = [f.mask(p.n, tile_lanes(f))]
+    if rows <= TILE_ROWS:
+        finish(f, p, masks, _sums(f, rows, p, masks, False))
+        return
+
+    def following() -> Sums:  # of a high A
+        return _sums(f, rows, p, masks, False, following=True)
+
+    finish(f, p, masks, f.either(p.a_k == 1, following, lambda: _sums(f, rows, p, masks, False)))
+
+
+def _two_vectors(f: Frame, rows: int, p: Product, packed: Condition) -> None:
+    o = tile_lanes(f)
+    full: Masks = [None, None]
+    masks: Masks = [None, f.mask(p.n - o.width, o)]
+    whole = p.n >= 2 * o.width
+
+    def unpacked() -> Sums:
+        return f.either(whole, lambda: _sums(f, rows, p, full, True), lambda: _sums(f, rows, p, masks, False))
+
+    finish(f, p, masks, f.either(packed, lambda: _sums(f, rows, p, full, False), unpacked))
+
+
+def _panel(f: Frame, rows: int, p: Product, c_bytes: Integer) -> None:
+    """A tile's rows over a panel of two vectors, or what is left of it. Rows of C lie `c_bytes` apart."""
+    width, packed = tile_lanes(f).width, p.flags & PACKED != 0
+    with f.when(packed):  # C may be far away: it is asked for before the sums that it is added to
+        for i in range(rows):
+            line = p.C.offset(c_bytes * i)
+            line.ask(write=True)
+            line.offset(BYTES).ask(write=True)
+    if rows > TILE_ROWS:
+        _one_vector(f, rows, p)
+    else:
+        f.either(p.n <= width, lambda: _one_vector(f, rows, p), lambda: _two_vectors(f, rows, p, packed))
+
+
+def _tiles(rows: int) -> Body:
     """Body: a tile's rows over all columns. Panels of two vectors, each `panel` elements after the last one."""
 
-    def emit(
-        f: Frame,
-        C: Any,
-        ldc: Any,
-        A: Any,
-        a_row: Any,
-        a_k: Any,
-        B: Any,
-        ldb: Any,
-        panel: Any,
-        n: Any,
-        k: Any,
-        bias: Any,
-        flags: Any,
-    ) -> None:
-        builder = f.builder
-        o = Lanes(builder, f.dtype, BYTES // f.itemsize)
-        c_bytes = builder.mul(ldc, I64(f.itemsize))
+    def body(f: Frame, a: Arguments) -> None:
+        c_bytes = a.ldc * f.itemsize  # not made anew for each panel
 
-        def narrow(p: Product) -> None:
-            masks = [f.mask(p.n, o.width)]
-            plain = partial(_sums, f, o, rows, p, masks, False)
-            along = builder.icmp_signed("==", p.a_k, I64(1))
-            high = rows > TILE_ROWS  # narrow tiles of a high A
-            finish(f, o, rows, p, masks, f.either(along, partial(plain, following=True), plain) if high else plain())
+        def column(j: Integer, B: Pointer) -> Pointer:
+            p = Product(a.C + j, a.ldc, a.A, a.a_row, a.a_k, B, a.ldb, a.n - j, a.k, a.bias + j, a.flags)
+            _panel(f, rows, p, c_bytes)
+            return B + a.panel
 
-        def wide(p: Product, packed: Any) -> None:
-            full, masks = [None, None], [None, f.mask(builder.sub(p.n, I64(o.width)), o.width)]
-            whole = builder.icmp_signed(">=", p.n, I64(2 * o.width))
-            sums = f.either(
-                packed,
-                lambda: _sums(f, o, rows, p, full, False),
-                lambda: f.either(
-                    whole, lambda: _sums(f, o, rows, p, full, True), lambda: _sums(f, o, rows, p, masks, False)
-                ),
-            )
-            finish(f, o, rows, p, masks, sums)
+        f.carry(a.n, a.B, column, 2 * tile_lanes(f).width)
 
-        def column(j: Any, B: Any) -> list[Any]:
-            p = Product(f.at(C, j), ldc, A, a_row, a_k, B, ldb, builder.sub(n, j), k, f.at(bias, j), flags)
-            packed = f.has(flags, PACKED)
-            with builder.if_then(packed):  # C may be far away: it is asked for before the sums that it is added to
-                for i in range(rows):
-                    line = builder.add(p.C, builder.mul(c_bytes, I64(i)))
-                    f.prefetch(line, write=True)
-                    f.prefetch(builder.add(line, I64(BYTES)), write=True)
-            if rows > TILE_ROWS:
-                narrow(p)
-            else:
-                with builder.if_else(builder.icmp_signed("<=", p.n, I64(o.width))) as (one, two):
-                    with one:
-                        narrow(p)
-                    with two:
-                        wide(p, packed)
-            return [f.at(B, panel)]
-
-        f.carry(n, [B], column, 2 * o.width)
-
-    return emit
+    return body
 
 
-def _thin(rows: int) -> Any:
-    """Body: `rows` rows over whole groups of THIN_VECTORS vectors of columns, of B as it is given."""
+def _wide_tiles(rows: int) -> Body:
+    """Body: `rows` rows over whole groups of WIDE_VECTORS vectors of columns, of B as it is given."""
 
-    def emit(
-        f: Frame,
-        C: Any,
-        ldc: Any,
-        A: Any,
-        a_row: Any,
-        a_k: Any,
-        B: Any,
-        ldb: Any,
-        n: Any,
-        k: Any,
-        bias: Any,
-        flags: Any,
-    ) -> None:
-        o = Lanes(f.builder, f.dtype, BYTES // f.itemsize)
-        full = [None] * THIN_VECTORS
-        with f.loop(f.builder.and_(n, I64(-THIN_VECTORS * o.width)), THIN_VECTORS * o.width) as j:
-            p = Product(f.at(C, j), ldc, A, a_row, a_k, f.at(B, j), ldb, n, k, f.at(bias, j), flags)
-            finish(f, o, rows, p, full, _sums(f, o, rows, p, full, True))
+    def body(f: Frame, a: Arguments) -> None:
+        width, full = WIDE_VECTORS * tile_lanes(f).width, [None] * WIDE_VECTORS
+        with f.loop(a.n & -width, width) as j:
+            p = Product(a.C + j, a.ldc, a.A, a.a_row, a.a_k, a.B + j, a.ldb, a.n, a.k, a.bias + j, a.flags)
+            finish(f, p, full, _sums(f, rows, p, full, True))
 
-    return emit
+    return body
 
 
-# (rows - 1, C, ldc, A, row stride of A, k stride of A, B, ldb, panel, n, k, bias, flags)
-gemm_tiles = chosen("gemm_tiles", 12, 0, [_tiles(rows) for rows in range(1, NARROW_ROWS + 1)])
-# (rows - 1, C, ldc, A, row stride of A, k stride of A, B, ldb, n, k, bias, flags)
-gemm_thin = chosen("gemm_thin", 11, 0, [_thin(rows) for rows in range(1, THIN_ROWS + 1)])
+# The code is the number of rows less 1.
+gemm_tiles = choose(
+    "gemm_tiles",
+    "*C ldc *A a_row a_k *B ldb panel n k *bias flags",
+    [_tiles(rows) for rows in range(1, NARROW_ROWS + 1)],
+)
+gemm_wide_tiles = choose(
+    "gemm_wide_tiles",
+    "*C ldc *A a_row a_k *B ldb n k *bias flags",
+    [_wide_tiles(rows) for rows in range(1, WIDE_ROWS + 1)],
+)

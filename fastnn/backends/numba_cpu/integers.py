@@ -1,131 +1,219 @@
-"""Sizes, strides and addresses with Python's operators, for kernels that are control flow: compiled once, where
-Numba would compile it anew for every caller."""
+"""Sizes, strides, conditions and addresses with Python's operators."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 from llvmlite import ir
 
-from .frame import Frame, Kernel
-from .lanes import I64
+from .lanes import FLOATS, I1, I32, I64, SUFFIX, Lanes, Mask, Traced, Unsigned, Value, call_intrinsic
+
+if TYPE_CHECKING:
+    from .frame import Frame
 
 
-class Integer:
-    """An i64, or the i1 of a comparison; Python integers may stand beside it."""
+class Integer(Traced):
+    """An i64; Python integers may stand beside it."""
 
-    __slots__ = ("builder", "ir")
+    __slots__ = ("builder",)
 
     def __init__(self, builder: Any, value: Any) -> None:
         self.builder, self.ir = builder, value
 
-    def _do(self, operation: str, other: Any) -> Integer:
-        return Integer(self.builder, getattr(self.builder, operation)(self.ir, self._ir(other)))
+    def like(self, value: Any) -> Self:
+        return type(self)(self.builder, value)
 
-    def _compare(self, operator: str, other: Any) -> Integer:
-        return Integer(self.builder, self.builder.icmp_signed(operator, self.ir, self._ir(other)))
+    def coerce(self, value: Any) -> Any:
+        """The IR value of one that may be a Python integer."""
+        return value.ir if isinstance(value, Traced) else ir.Constant(self.ir.type, int(value))
 
-    def _ir(self, value: Any) -> Any:
-        return value.ir if isinstance(value, Integer) else ir.Constant(self.ir.type, value)
+    def _binary(self, operation: str, other: Any, swap: bool = False) -> Self:
+        pair = (self.coerce(other), self.ir) if swap else (self.ir, self.coerce(other))
+        return self.like(getattr(self.builder, operation)(*pair))
 
-    def __add__(self, other: Any) -> Integer:
-        return self._do("add", other)
+    def _compare(self, operator: str, other: Any) -> Condition:
+        return Condition(self.builder, self.builder.icmp_signed(operator, self.ir, self.coerce(other)))
 
-    def __sub__(self, other: Any) -> Integer:
-        return self._do("sub", other)
+    def __add__(self, other: Any) -> Self:
+        return self._binary("add", other)
 
-    def __mul__(self, other: Any) -> Integer:
-        return self._do("mul", other)
+    def __radd__(self, other: Any) -> Self:
+        return self._binary("add", other, swap=True)
 
-    def __floordiv__(self, other: Any) -> Integer:
-        """Of numbers that are not negative, like %."""
-        return self._do("udiv", other)
+    def __sub__(self, other: Any) -> Self:
+        return self._binary("sub", other)
 
-    def __mod__(self, other: Any) -> Integer:
-        return self._do("urem", other)
+    def __rsub__(self, other: Any) -> Self:
+        return self._binary("sub", other, swap=True)
 
-    def __and__(self, other: Any) -> Integer:
-        return self._do("and_", other)
+    def __mul__(self, other: Any) -> Self:
+        return self._binary("mul", other)
 
-    def __or__(self, other: Any) -> Integer:
-        return self._do("or_", other)
+    def __rmul__(self, other: Any) -> Self:
+        return self._binary("mul", other, swap=True)
 
-    def __invert__(self) -> Integer:
-        return Integer(self.builder, self.builder.not_(self.ir))
+    def __floordiv__(self, other: Any) -> Self:
+        """Of numbers that are not negative, like % and >>."""
+        return self._binary("udiv", other)
 
-    def __lt__(self, other: Any) -> Integer:
+    def __mod__(self, other: Any) -> Self:
+        return self._binary("urem", other)
+
+    def __rshift__(self, other: Any) -> Self:
+        return self._binary("lshr", other)
+
+    def __and__(self, other: Any) -> Self:
+        return self._binary("and_", other)
+
+    def __or__(self, other: Any) -> Self:
+        return self._binary("or_", other)
+
+    def __lt__(self, other: Any) -> Condition:
         return self._compare("<", other)
 
-    def __le__(self, other: Any) -> Integer:
+    def __le__(self, other: Any) -> Condition:
         return self._compare("<=", other)
 
-    def __gt__(self, other: Any) -> Integer:
+    def __gt__(self, other: Any) -> Condition:
         return self._compare(">", other)
 
-    def __ge__(self, other: Any) -> Integer:
+    def __ge__(self, other: Any) -> Condition:
         return self._compare(">=", other)
 
-    def __eq__(self, other: object) -> Integer:  # type: ignore[override]
+    def __eq__(self, other: object) -> Condition:  # type: ignore[override]
         return self._compare("==", other)
 
-    def __ne__(self, other: object) -> Integer:  # type: ignore[override]
+    def __ne__(self, other: object) -> Condition:  # type: ignore[override]
         return self._compare("!=", other)
 
-    __hash__ = None  # type: ignore[assignment]
+    def unsigned(self, lanes: Lanes) -> Unsigned:
+        return Unsigned(lanes, self.ir)
 
-    def select(self, yes: Any, no: Any) -> Integer:
-        """`yes` where this condition holds."""
-        pair = (value.ir if isinstance(value, Integer) else I64(value) for value in (yes, no))
-        return Integer(self.builder, self.builder.select(self.ir, *pair))
-
-    def least(self, other: Any) -> Integer:
+    def least(self, other: Any) -> Self:
         return (self < other).select(self, other)
 
-    def most(self, other: Any) -> Integer:
+    def greatest(self, other: Any) -> Self:
         return (self > other).select(self, other)
 
 
-class Control:
-    """The body of such a kernel under construction."""
+class Condition(Traced):
+    """What a comparison of integers gives; & and | compute both sides."""
 
-    def __init__(self, f: Frame) -> None:
-        self.f, self.builder = f, f.builder
+    __slots__ = ("builder",)
 
-    def integers(self, values: Any) -> Iterator[Integer]:
-        return (Integer(self.builder, value) for value in values)
+    def __init__(self, builder: Any, value: Any) -> None:
+        self.builder, self.ir = builder, value
 
-    @contextmanager
-    def loop(self, count: Integer, step: Any = 1) -> Iterator[Integer]:
-        """for index in range(0, count, step)."""
-        head, inner, done = (self.builder.append_basic_block(f"loop.{part}") for part in ("head", "inner", "done"))
-        before = self.builder.block
-        self.builder.branch(head)
-        self.builder.position_at_end(head)
-        index = self.builder.phi(I64)
-        index.add_incoming(I64(0), before)
-        self.builder.cbranch(self.builder.icmp_signed("<", index, count.ir), inner, done)
-        self.builder.position_at_end(inner)
-        yield Integer(self.builder, index)
-        index.add_incoming((Integer(self.builder, index) + step).ir, self.builder.block)
-        self.builder.branch(head)
-        self.builder.position_at_end(done)
+    def like(self, value: Any) -> Self:
+        return type(self)(self.builder, value)
 
-    def at(self, address: Integer, index: Any) -> Integer:
-        """The int64 at address + 8 index."""
-        return Integer(self.builder, self.builder.load(self.f.pointer((address + index * 8).ir, I64)))
+    def __and__(self, other: Condition | bool) -> Condition:
+        return self.like(self.builder.and_(self.ir, other.ir if isinstance(other, Condition) else I1(int(other))))
 
-    def put(self, value: Integer, address: Integer, index: Any) -> None:
-        self.builder.store(value.ir, self.f.pointer((address + index * 8).ir, I64))
+    def __or__(self, other: Condition) -> Condition:
+        return self.like(self.builder.or_(self.ir, other.ir))
 
-    def when(self, condition: Integer) -> Any:
-        return self.builder.if_then(condition.ir)
+    def __invert__(self) -> Condition:
+        return self.like(self.builder.not_(self.ir))
 
-    def either(self, condition: Integer) -> Any:
-        """with control.either(condition) as (yes, no): with yes: ...; with no: ..."""
-        return self.builder.if_else(condition.ir)
+    def select(self, yes: Any, no: Any) -> Any:
+        """`yes` where this holds, else `no`: integers, Python's too, pointers or 0 for none, values."""
+        kind = next((value for value in (yes, no) if isinstance(value, Traced)), Integer(self.builder, I64(0)))
+        return kind.like(self.builder.select(self.ir, kind.coerce(yes), kind.coerce(no)))
 
-    def call(self, kernel: Kernel, *arguments: Any) -> None:
-        values = [value.ir if isinstance(value, Integer) else I64(value) for value in arguments]
-        self.builder.call(kernel.define(self.builder.module, self.f.dtype), values)
+
+class Pointer(Traced):
+    """The address, an i64, of numbers of one dtype, real or integer: the next is `p + 1`, their values `p[i]`."""
+
+    __slots__ = ("aligned", "dtype", "f")
+
+    def __init__(self, f: Frame, address: Any, dtype: str, aligned: bool = True) -> None:
+        self.f, self.ir, self.dtype, self.aligned = f, address, dtype, aligned
+
+    def like(self, value: Any) -> Pointer:
+        return Pointer(self.f, value, self.dtype, self.aligned)
+
+    def coerce(self, value: Any) -> Any:
+        """The IR value of a pointer or an integer; 0 is no address."""
+        return value.ir if isinstance(value, Traced) else I64(int(value))
+
+    def cast(self, dtype: str, aligned: bool = True) -> Pointer:
+        return Pointer(self.f, self.ir, dtype, aligned)
+
+    @property
+    def itemsize(self) -> int:
+        return np.dtype(self.dtype).itemsize
+
+    def offset(self, size: Integer | int) -> Pointer:
+        """The address so many bytes further."""
+        return self.like(self.f.builder.add(self.ir, self.coerce(size)))
+
+    def __add__(self, index: Integer | int) -> Pointer:
+        if not isinstance(index, Integer):
+            return self.offset(index * self.itemsize) if index else self
+        return self.offset(index * self.itemsize)
+
+    def __eq__(self, other: object) -> Condition:  # type: ignore[override]
+        return Integer(self.f.builder, self.ir) == other
+
+    def __ne__(self, other: object) -> Condition:  # type: ignore[override]
+        return Integer(self.f.builder, self.ir) != other
+
+    # what lies there
+
+    @property
+    def element(self) -> Any:
+        """The LLVM type of a number."""
+        return FLOATS.get(self.dtype) or ir.IntType(8 * self.itemsize)
+
+    @property
+    def _align(self) -> int:
+        return self.itemsize if self.aligned else 1
+
+    def _to(self, type_: Any) -> Any:
+        return self.f.builder.inttoptr(self.ir, type_.as_pointer())
+
+    def __getitem__(self, index: Integer | int) -> Any:
+        """One number: a Value, an Integer of "int64", an Unsigned."""
+        place = self + index
+        loaded = self.f.builder.load(place._to(self.element), align=self._align)
+        if self.dtype == "int64":
+            return Integer(self.f.builder, loaded)
+        return self._value(loaded, self._lanes(None))
+
+    def __setitem__(self, index: Integer | int, value: Traced) -> None:
+        place = self + index
+        self.f.builder.store(value.ir, place._to(value.ir.type), align=self._align)
+
+    def _lanes(self, width: int | None) -> Lanes:
+        return Lanes(self.f.builder, self.dtype if self.dtype in FLOATS else self.f.dtype, width)
+
+    def _value(self, loaded: Any, lanes: Lanes) -> Value:
+        signed = self.dtype in FLOATS or self.dtype.startswith("int")
+        return (Value if signed else Unsigned)(lanes, loaded)
+
+    def load(self, mask: Mask = None, lanes: Lanes | None = None) -> Value:
+        """A vector; lanes that the mask lacks are +0."""
+        lanes = lanes or self._lanes(self.f.lanes.width)
+        if mask is None:
+            pointer = self._to(ir.VectorType(self.element, lanes.width))
+            return self._value(self.f.builder.load(pointer, align=self._align), lanes)
+        name = f"llvm.masked.load.v{lanes.width}{SUFFIX[lanes.dtype]}.p0"
+        arguments = [self._to(lanes.type), I32(self.itemsize), mask.ir, lanes.constant(0.0).ir]
+        return Value(lanes, call_intrinsic(self.f.builder, name, lanes.type, arguments))
+
+    def store(self, value: Value, mask: Mask = None) -> None:
+        """Leaves the lanes of a vector that the mask has."""
+        pointer = self._to(value.ir.type)
+        if mask is None:
+            self.f.builder.store(value.ir, pointer, align=self._align)
+            return
+        name = f"llvm.masked.store.v{value.lanes.width}{SUFFIX[value.lanes.dtype]}.p0"
+        arguments = [value.ir, pointer, I32(self.itemsize), mask.ir]
+        call_intrinsic(self.f.builder, name, ir.VoidType(), arguments)
+
+    def ask(self, write: bool = False, second: bool = False) -> None:
+        """Asks for the cache line, which will be read, or written; `second`: no nearer than the second cache."""
+        arguments = [self._to(ir.IntType(8)), I32(int(write)), I32(2 if second else 3), I32(1)]
+        call_intrinsic(self.f.builder, "llvm.prefetch.p0", ir.VoidType(), arguments)

@@ -15,7 +15,7 @@ from ...core.files import write_atomically
 # The families register their kernels when they are imported.
 from . import elementwise, gemm, gemm_tile, losses, normalization, optimizers, philox, softmax  # noqa: F401
 from .cpu import cpu
-from .frame import KERNELS
+from .declare import KERNELS
 from .lanes import SUFFIX
 
 _engines: dict[str, Any] = {}  # the code lives as long as its engine

@@ -10,10 +10,10 @@ from llvmlite import ir
 from ...core import arithmetic as ar
 from ...core import formulas
 from ...core.formulas import PROBABILITY_FLOOR
-from .frame import Frame, kernel
-from .lanes import I64, Value, call_intrinsic
-from .reductions import INFINITY, Columns, Row, choose_by_rows, smaller
-from .softmax import Exponentials, exponentials, scale_row
+from .former_frame import Frame, kernel
+from .former_lanes import I64, Value, call_intrinsic
+from .former_reductions import INFINITY, Columns, Row, choose_by_rows, smaller
+from .former_softmax import Exponentials, exponentials, scale_row
 
 # --- targets --------------------------------------------------------------------------------------------------------
 

@@ -5,12 +5,11 @@ What a thread expects is a table in its buffer, which the tiles of its products 
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..tuning import L2_BYTES, ROW_BLOCK, SAMPLE_BYTES, SAMPLE_LINES
 from . import call as c
-from .frame import Frame, Kernel
-from .integers import Control
+from .declare import Arguments, kernel
+from .frame import Frame
+from .integers import Pointer
 from .jit import device
 from .memory import integer_at, set_integer
 from .workspace import share
@@ -39,22 +38,18 @@ def expect(call, expected, batch_start, member, team):
         set_integer(expected, X_BYTES, size)
 
 
-def _ask(f: Frame, *arguments: Any) -> None:
-    """Asks the second cache for the next samples."""
-    to = Control(f)
-    (expected,) = to.integers(arguments)
-    order, left, burst, x, y, x_row, y_row, x_bytes = (to.at(expected, entry) for entry in range(8))
+@kernel("int64*expected")
+def ask(f: Frame, a: Arguments) -> None:
+    """Asks the second cache for the next samples of a table."""
+    order, left, burst, x, y, x_row, y_row, x_bytes = (a.expected[entry] for entry in range(8))
+    order, x, y = Pointer(f, order.ir, "int64"), Pointer(f, x.ir, "uint8"), Pointer(f, y.ir, "uint8")
     count = burst.least(left)
-    with to.loop(count) as i:
-        sample = to.at(order, i)
+    with f.loop(count) as i:
+        sample = order[i]
         row = x + sample * x_row
-        with to.loop(x_bytes, 64) as at:
-            f.prefetch((row + at).ir, second=True)
-        f.prefetch((row + x_bytes - 1).ir, second=True)  # rows begin anywhere in a line
-        f.prefetch((y + sample * y_row).ir, second=True)
-    to.put(order + count * 8, expected, ORDER)
-    to.put(left - count, expected, LEFT)
-
-
-# (the table's address)
-ask = Kernel("ask", 1, 0, _ask, "void")
+        with f.loop(x_bytes, 64) as byte:
+            (row + byte).ask(second=True)
+        (row + (x_bytes - 1)).ask(second=True)  # rows begin anywhere in a line
+        (y + sample * y_row).ask(second=True)
+    a.expected[ORDER] = order + count
+    a.expected[LEFT] = left - count

@@ -6,160 +6,145 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from llvmlite import ir
-from numba.core import cgutils
-
 from ...core import arithmetic as ar
+from .declare import Arguments, Body, Function, choose
 from .exchange import exchange
-from .frame import Frame, choose
-from .lanes import I32, I64, LANES, Lanes, Value
+from .frame import Frame
+from .integers import Integer, Pointer
+from .lanes import LANES, Lanes, Mask, Value
 
 INFINITY = float("inf")
+
+Combine = Callable[[Value, Value], Value]
+Step = Callable[[Integer, Mask, Value], Value]  # of a block's index and mask, and the lanes before it: those after it
 
 
 class Row:
     """One row of C elements, in one block where it is narrow, else in a loop of blocks."""
 
-    def __init__(self, f: Frame, width: Any, narrow: bool) -> None:
+    def __init__(self, f: Frame, width: Integer, narrow: bool) -> None:
         self.f, self.width, self.narrow = f, width, narrow
         self.o = f.lanes
         if narrow:
             self._mask = f.mask(width)
-            self._stash: dict[Any, Value] = {}
+            self._kept: dict[Any, Value] = {}  # by the IR value of an address
 
-    def each(self, body: Callable[[Any, Any], None]) -> None:
+    def each(self, body: Callable[[Integer, Mask], None]) -> None:
         """`body(index, mask)` for each block."""
         if self.narrow:
-            body(I64(0), self._mask)
+            body(self.f.integer(0), self._mask)
             return
         with self.f.blocks(self.width) as (index, mask):
             body(index, mask)
 
-    def load(self, address: Any, index: Any, mask: Any) -> Value:
-        """A block of the row at `address`; a narrow row is read once."""
+    def load(self, row: Pointer, index: Integer, mask: Mask) -> Value:
+        """A block of a row; a narrow one is read once."""
         if not self.narrow:
-            return self.f.load(self.f.at(address, index), mask)
-        if address not in self._stash:
-            self._stash[address] = self.f.load(address, mask)
-        return self._stash[address]
+            return (row + index).load(mask)
+        if row.ir not in self._kept:
+            self._kept[row.ir] = row.load(mask)
+        return self._kept[row.ir]
 
-    def store(self, value: Value, address: Any, index: Any, mask: Any) -> None:
-        self.f.store(value, self.f.at(address, index), mask)
+    def store(self, value: Value, row: Pointer, index: Integer, mask: Mask) -> None:
+        (row + index).store(value, mask)
         if self.narrow:
-            self._stash[address] = value
+            self._kept[row.ir] = value
 
-    def fold(
-        self, start: float, step: Callable[[Any, Any, Value], Value], combine: Callable[[Value, Value], Value]
-    ) -> Any:
-        """The contract's row reduction: 16 lanes from `start`, then the tree; the IR scalar."""
-        initial = self.o.constant(start)
-        lane = None if self.narrow else self.f.variable(initial.ir)
+    def fold(self, start: float, step: Step, combine: Combine) -> Value:
+        """The contract's row reduction: 16 lanes from `start`, then the tree; one number."""
+        lanes = self.o.constant(start)
+        if self.narrow:
+            zero = self.f.integer(0)
+            return self.o.tree(self.o.select(self._mask, step(zero, self._mask, lanes), lanes), combine)
+        variable = self.f.variable(lanes)
+        with self.f.blocks(self.width) as (index, mask):
+            before = variable.value
+            variable.value = self.o.select(mask, step(index, mask, before), before)
+        return self.o.tree(variable.value, combine)
 
-        def body(index: Any, mask: Any) -> None:
-            nonlocal initial
-            before = initial if lane is None else Value(self.o, self.f.builder.load(lane))
-            after = self.o.select(Value(self.o, mask), step(index, mask, before), before)
-            if lane is None:
-                initial = after
-            else:
-                self.f.builder.store(after.ir, lane)
-
-        self.each(body)
-        return self.o.tree(initial if lane is None else Value(self.o, self.f.builder.load(lane)), combine)
-
-    def sum(self, step: Callable[[Any, Any, Value], Value]) -> Any:
+    def sum(self, step: Step) -> Value:
         return self.fold(0.0, step, lambda a, b: a + b)
 
-    def max(self, address: Any) -> Any:
-        def step(index: Any, mask: Any, lane: Value) -> Value:
-            x = self.load(address, index, mask)
+    def max(self, row: Pointer) -> Value:
+        def step(index: Integer, mask: Mask, lane: Value) -> Value:
+            x = self.load(row, index, mask)
             return self.o.select(x > lane, x, lane)
 
         return self.fold(-INFINITY, step, larger)
 
-    def single(self, formula: Callable[..., Value], *scalars: Any) -> Any:
-        """The IR scalar that a formula makes of IR scalars, or of vectors whose lanes are one scalar."""
-        builder, one = self.f.builder, Lanes(self.f.builder, self.o.dtype, 1)
-        firsts = (builder.extract_element(x.ir, I32(0)) if isinstance(x, Value) else x for x in scalars)
-        return builder.extract_element(formula(one, *(one.splat(x) for x in firsts)).ir, I32(0))
+    def single(self, formula: Callable[..., Value], *numbers: Value) -> Value:
+        """The number that a formula makes of numbers."""
+        one = Lanes(self.f.builder, self.f.dtype, 1)
+        return formula(one, *(one.splat(number) for number in numbers)).lane(0)
 
-    def columns(self, index: Any) -> Value:
+    def columns(self, index: Integer) -> Value:
         """The column numbers of a block as floats, to compare with a class label."""
-        base = self.f.builder.sitofp(index, self.o.scalar_type)
-        return self.o.iota() + self.o.splat(base)
+        return self.o.iota() + self.o.splat(self.f.scalar.real(index))
 
 
 class Columns:
     """Sixteen rows of at most 16 columns, `left` of which are there: a vector holds a column, and a row's lanes are
     folded as vectors, so that rows do not wait for shuffles. Rows past the end repeat the first one."""
 
-    def __init__(self, f: Frame, width: Any, left: Any) -> None:
+    def __init__(self, f: Frame, width: Integer, left: Integer) -> None:
         self.f, self.width, self.left = f, width, left
         self.o = f.lanes
         self._mask = f.mask(width)
 
-    def array(self, fill: float) -> Any:
-        """The address of 16 vectors, all `fill`."""
-        slot = cgutils.alloca_once(self.f.builder, ir.ArrayType(self.o.type, LANES))
-        address = self.f.builder.ptrtoint(slot, I64)
+    def array(self, fill: float) -> Pointer:
+        """16 vectors, all `fill`."""
+        array = self.f.scratch(LANES, self.o)
         for number in range(LANES):
-            self.f.store(self.o.constant(fill), self.place(address, I64(number)))
-        return address
+            self.column(array, number).store(self.o.constant(fill))
+        return array
 
-    def place(self, address: Any, number: Any) -> Any:
-        return self.f.at(address, number, LANES * self.f.itemsize)
+    def column(self, array: Pointer, number: Integer | int) -> Pointer:
+        """A vector of an array."""
+        return array.offset(number * (LANES * self.f.itemsize))
 
-    def vectors(self, address: Any) -> list[Value]:
-        return [self.f.load(self.place(address, I64(number))) for number in range(LANES)]
+    def vectors(self, array: Pointer) -> list[Value]:
+        return [self.column(array, number).load() for number in range(LANES)]
 
-    def each(self, body: Callable[[Any], None]) -> None:
+    def each(self, body: Callable[[Integer], None]) -> None:
         """`body(c)` for each column."""
         with self.f.loop(self.width) as column:
             body(column)
 
-    def fold(self, lanes: Any, combine: Callable[[Value, Value], Value]) -> Value:
-        """The tree over 16 vectors at an address."""
-        vectors = self.vectors(lanes)
+    def fold(self, array: Pointer, combine: Combine) -> Value:
+        """The tree over the vectors of an array."""
+        vectors = self.vectors(array)
         while len(vectors) > 1:
             half = len(vectors) // 2
             vectors = [combine(a, b) for a, b in zip(vectors[:half], vectors[half:], strict=True)]
         return vectors[0]
 
-    def _row(self, address: Any, stride: Any, number: int) -> Any:
-        builder = self.f.builder
-        inside = builder.icmp_signed("<", I64(number), self.left)
-        return self.f.at(address, builder.select(inside, builder.mul(I64(number), stride), I64(0)))
+    def _row(self, first: Pointer, stride: Integer, number: int) -> Pointer:
+        return first + (self.left > number).select(stride * number, 0)
 
-    def load(self, address: Any, stride: Any, to: Any) -> None:
-        """Rows of `address` as columns at `to`; those past the width are 0."""
-        rows = [self.f.load(self._row(address, stride, number), self._mask) for number in range(LANES)]
-        for number, column in enumerate(self._exchanged(rows)):
-            self.f.store(column, self.place(to, I64(number)))
+    def load(self, first: Pointer, stride: Integer, array: Pointer) -> None:
+        """Rows from the first one on as columns of an array; those past the width are 0."""
+        rows = [self._row(first, stride, number).load(self._mask) for number in range(LANES)]
+        for number, column in enumerate(exchange(rows)):
+            self.column(array, number).store(column)
 
-    def store(self, columns: list[Value], address: Any, stride: Any) -> None:
-        """Columns as rows of `address`."""
-        builder = self.f.builder
-        for number, row in enumerate(self._exchanged(columns)):
-            with builder.if_then(builder.icmp_signed("<", I64(number), self.left)):
-                self.f.store(row, self.f.at(address, builder.mul(I64(number), stride)), self._mask)
+    def store(self, columns: list[Value], first: Pointer, stride: Integer) -> None:
+        """Columns as rows from the first one on."""
+        for number, row in enumerate(exchange(columns)):
+            with self.f.when(self.left > number):
+                (first + stride * number).store(row, self._mask)
 
-    def load_scalars(self, address: Any, stride: Any) -> Value:
+    def load_scalars(self, first: Pointer, stride: Integer) -> Value:
         """A vector of one element of each row."""
-        vector = ir.Constant(self.o.type, ir.Undefined)
+        vector = self.o.undefined()
         for number in range(LANES):
-            element = self.f.load_scalar(self._row(address, stride, number))
-            vector = self.f.builder.insert_element(vector, element, I32(number))
-        return Value(self.o, vector)
+            vector = vector.with_lane(number, self._row(first, stride, number)[0])
+        return vector
 
-    def store_scalars(self, vector: Value, address: Any, stride: Any) -> None:
-        builder = self.f.builder
+    def store_scalars(self, vector: Value, first: Pointer, stride: Integer) -> None:
         for number in range(LANES):
-            with builder.if_then(builder.icmp_signed("<", I64(number), self.left)):
-                element = builder.extract_element(vector.ir, I32(number))
-                self.f.store_scalar(element, self.f.at(address, builder.mul(I64(number), stride)))
-
-    def _exchanged(self, rows: list[Value]) -> list[Value]:
-        return [Value(self.o, vector) for vector in exchange(self.f, self.o, [row.ir for row in rows])]
+            with self.f.when(self.left > number):
+                element = vector.lane(number)
+                (first + stride * number)[0] = element
 
 
 def larger(a: Value, b: Value) -> Value:
@@ -170,77 +155,87 @@ def smaller(a: Value, b: Value) -> Value:
     return a.lanes.select(a > b, b, a)
 
 
-def by_rows(
-    arrays: int, body: Callable[..., None], by_columns: Callable[..., Callable[..., None]] | None = None
-) -> Callable[..., None]:
-    """The emit of a kernel over rows: integers are (address, row stride in elements) of each array, then rows and C.
+class Rows:
+    """The arguments of a kernel over rows: each array and its row stride in elements, rows and columns, reals."""
 
-    `body(row, addresses, scalars)` writes one row. `by_columns(columns, scalars)` gives a function that does the same
-    for sixteen narrow rows, of (address, stride) of each array.
+    def __init__(self, f: Frame, a: Arguments) -> None:
+        names = a._fields
+        self._strides = {
+            name: a[number + 1] for number, name in enumerate(names) if isinstance(getattr(a, name), Pointer)
+        }
+        reals = {name: f.lanes.splat(getattr(a, name)) for name in names if isinstance(getattr(a, name), Value)}
+        self.arguments = a._replace(**reals)
+
+    def at(self, number: Integer) -> Arguments:
+        """The same at a row: its arrays begin there, its reals are vectors."""
+        a = self.arguments
+        return a._replace(**{name: getattr(a, name) + number * stride for name, stride in self._strides.items()})
+
+
+ByRows = Callable[[Row, Arguments], None]
+ByColumns = Callable[[Columns, Arguments], Callable[[Arguments], None]]
+
+
+def by_rows(body: ByRows, by_columns: ByColumns | None = None) -> Body:
+    """The body of a kernel over rows: `body(row, a)` writes one, of the arguments at this row (`Rows`).
+
+    `by_columns(columns, a)` gives a function that does the same for sixteen narrow rows, of the arguments at the first.
     """
 
-    def emit(f: Frame, *arguments: Any) -> None:
-        pairs = [(arguments[2 * i], arguments[2 * i + 1]) for i in range(arrays)]
-        rows, width = arguments[2 * arrays : 2 * arrays + 2]
-        splats = [f.lanes.splat(scalar) for scalar in arguments[2 * arrays + 2 :]]
+    def emit(f: Frame, a: Arguments) -> None:
+        rows = Rows(f, a)
 
-        def places(number: Any) -> list[Any]:
-            return [f.at(address, f.builder.mul(number, stride)) for address, stride in pairs]
+        def loop(narrow: bool, first: Integer | int = 0) -> None:
+            with f.loop(a.rows, 1, first) as number:
+                row = Row(f, a.columns, narrow)
+                body(row, rows.at(number))
 
-        def loop(narrow: bool, first: Any = None) -> None:
-            with f.loop(rows, 1, first) as number:
-                body(Row(f, width, narrow), places(number), splats)
-
-        def sixteens() -> Any:
-            """All rows but a rest of less than half as many, which are sooner done one by one; gives where it is."""
-            if by_columns is None:
-                return None
-            end = f.builder.and_(f.builder.add(rows, I64(LANES // 2)), I64(-LANES))
-            with f.builder.if_then(f.builder.icmp_signed(">", end, I64(0))):
-                columns = Columns(f, width, rows)
-                block = by_columns(columns, splats)
-                with f.loop(end, LANES) as number:
-                    columns.left = f.builder.sub(rows, number)
-                    block(*zip(places(number), (stride for _, stride in pairs), strict=True))
-            return end
-
-        with f.builder.if_else(f.builder.icmp_signed("<=", width, I64(LANES))) as (narrow, wide):
+        with f.if_else(a.columns <= LANES) as (narrow, wide):
             with narrow:
-                loop(True, sixteens())
+                loop(True, _sixteens(f, rows, by_columns) if by_columns is not None else 0)
             with wide:
                 loop(False)
 
     return emit
 
 
+def _sixteens(f: Frame, rows: Rows, by_columns: ByColumns) -> Integer:
+    """All rows but a rest of less than half as many, which are sooner done one by one; gives where it is."""
+    a = rows.arguments
+    end = (a.rows + LANES // 2) & -LANES
+    with f.when(end > 0):
+        columns = Columns(f, a.columns, a.rows)
+        block = by_columns(columns, a)
+        with f.loop(end, LANES) as number:
+            columns.left = a.rows - number
+            block(rows.at(number))
+    return end
+
+
 def choose_by_rows(
-    name: str,
-    arrays: int,
-    scalars: int,
-    bodies: list[Callable[..., None]],
-    by_columns: Sequence[Callable[..., Callable[..., None]] | None] | None = None,
-) -> Any:
+    name: str, arguments: str, bodies: Sequence[ByRows], by_columns: Sequence[ByColumns] | None = None
+) -> Function:
     pairs = zip(bodies, by_columns or [None] * len(bodies), strict=True)
-    return choose(name, 2 * arrays + 2, scalars, [by_rows(arrays, body, columns) for body, columns in pairs])
+    return choose(name, arguments, [by_rows(body, columns) for body, columns in pairs])
 
 
 def batch_fold(
-    f: Frame, matrices: list[tuple[Any, Any]], rows: Any, column: Any, mask: Any, step: Callable[..., Value]
+    f: Frame,
+    matrices: list[tuple[Pointer, Integer]],
+    rows: Integer,
+    column: Integer,
+    mask: Mask,
+    step: Callable[..., Value],
 ) -> Value:
-    """A sum over the batch by the GEMM rule: `step(lane, *elements)` adds a row's elements of (address, row stride)
+    """A sum over the batch by the GEMM rule: `step(lane, *elements)` adds a row's elements of (first row, row stride)
     matrices, at a block of columns, to its chunk of 256 rows, from +0; then the chunks in order."""
-    builder, zero = f.builder, f.lanes.constant(0.0)
-    total, lane = f.variable(zero.ir), f.variable(zero.ir)
+    zero = f.lanes.constant(0.0)
+    total, lane = f.variable(zero), f.variable(zero)
     with f.loop(rows, ar.K_CHUNK) as start:
-        builder.store(zero.ir, lane)
-        end = builder.add(start, I64(ar.K_CHUNK))
-        end = builder.select(builder.icmp_signed("<", end, rows), end, rows)
-        with f.loop(end, 1, start) as row:
-            places = (f.at(address, builder.add(builder.mul(row, stride), column)) for address, stride in matrices)
-            elements = [f.load(place, mask) for place in places]
-            builder.store(step(Value(f.lanes, builder.load(lane)), *elements).ir, lane)
-        chunk = Value(f.lanes, builder.load(lane))
-        first = builder.icmp_signed("==", start, I64(0))
-        added = Value(f.lanes, builder.load(total)) + chunk
-        builder.store(builder.select(first, chunk.ir, added.ir), total)
-    return Value(f.lanes, builder.load(total))
+        lane.value = zero
+        with f.loop((start + ar.K_CHUNK).least(rows), 1, start) as row:
+            elements = [(first + (row * stride + column)).load(mask) for first, stride in matrices]
+            lane.value = step(lane.value, *elements)
+        chunk = lane.value
+        total.value = (start == 0).select(chunk, total.value + chunk)
+    return total.value

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
-
-from llvmlite import ir
 
 from ...core import arithmetic as ar
-from .frame import kernel
-from .lanes import Value
+from .declare import Arguments, declare
+from .integers import Integer, Pointer
+from .lanes import Mask, Value
 from .reductions import INFINITY, Columns, Row, by_rows, larger
 
 
-def exponentials(row: Row, P: Any, Z: Any) -> tuple[Value, Any]:
-    """Leaves e^(z - max) in P; gives the max (all lanes) and the sum (IR scalar)."""
+def exponentials(row: Row, P: Pointer, Z: Pointer) -> tuple[Value, Value]:
+    """Leaves e^(z - max) in P; gives the max (all lanes) and the sum (one number)."""
     o = row.o
     m = o.splat(row.max(Z))
 
-    def step(index: Any, mask: Any, lane: Value) -> Value:
+    def step(index: Integer, mask: Mask, lane: Value) -> Value:
         e = ar.exp_nonpositive(o, row.load(Z, index, mask) - m)
         row.store(e, P, index, mask)
         return lane + e
@@ -26,10 +24,9 @@ def exponentials(row: Row, P: Any, Z: Any) -> tuple[Value, Any]:
     return m, row.sum(step)
 
 
-def scale_row(row: Row, P: Any, total: Any) -> None:
+def scale_row(row: Row, P: Pointer, total: Value) -> None:
     """P = P * (1 / total)."""
-    o = row.o
-    inverse = o.splat(row.f.builder.fdiv(ir.Constant(o.scalar_type, 1.0), total))
+    inverse = row.o.splat(1.0 / total)
     row.each(lambda index, mask: row.store(row.load(P, index, mask) * inverse, P, index, mask))
 
 
@@ -40,50 +37,49 @@ class Exponentials:
         self.columns = columns
         self.shifted, self.lanes, self.powers = (columns.array(fill) for fill in (0.0, -INFINITY, 0.0))
 
-    def sums(self, Z: Any, ldZ: Any) -> Value:
-        columns, f, o = self.columns, self.columns.f, self.columns.o
+    def sums(self, Z: Pointer, ldZ: Integer) -> Value:
+        columns, o = self.columns, self.columns.o
         columns.load(Z, ldZ, self.shifted)
 
-        def start(c: Any) -> None:
-            z = f.load(columns.place(self.shifted, c))
-            f.store(o.select(z > -INFINITY, z, -INFINITY), columns.place(self.lanes, c))
+        def start(c: Integer) -> None:
+            z = columns.column(self.shifted, c).load()
+            top = o.select(z > -INFINITY, z, -INFINITY)
+            columns.column(self.lanes, c).store(top)
 
-        def power(c: Any) -> None:
-            z = f.load(columns.place(self.shifted, c)) - top
-            f.store(z, columns.place(self.shifted, c))
-            f.store(ar.exp_nonpositive(o, z), columns.place(self.powers, c))
+        def power(c: Integer) -> None:
+            z = columns.column(self.shifted, c).load() - top
+            columns.column(self.shifted, c).store(z)
+            e = ar.exp_nonpositive(o, z)
+            columns.column(self.powers, c).store(e)
 
         columns.each(start)
         top = columns.fold(self.lanes, larger)
         columns.each(power)
         return columns.fold(self.powers, lambda a, b: a + b)
 
-    def store_scaled(self, sums: Value, P: Any, ldP: Any) -> None:
+    def store_scaled(self, sums: Value, P: Pointer, ldP: Integer) -> None:
         inverse = 1.0 / sums
         self.columns.store([e * inverse for e in self.columns.vectors(self.powers)], P, ldP)
 
 
-def _softmax_columns(columns: Columns, _: list[Value]) -> Callable[..., None]:
+def _softmax_columns(columns: Columns, _: Arguments) -> Callable[[Arguments], None]:
     exponentials = Exponentials(columns)
 
-    def block(P: Any, Z: Any) -> None:
-        exponentials.store_scaled(exponentials.sums(*Z), *P)
+    def block(a: Arguments) -> None:
+        exponentials.store_scaled(exponentials.sums(a.Z, a.ldZ), a.P, a.ldP)
 
     return block
 
 
-def _softmax_forward(row: Row, addresses: list[Any], _: list[Value]) -> None:
-    P, Z = addresses
-    scale_row(row, P, exponentials(row, P, Z)[1])
+def _softmax_forward(row: Row, a: Arguments) -> None:
+    scale_row(row, a.P, exponentials(row, a.P, a.Z)[1])
 
 
-def _softmax_backward(row: Row, addresses: list[Any], _: list[Value]) -> None:
-    dZ, dP, P = addresses
+def _softmax_backward(row: Row, a: Arguments) -> None:
     o = row.o
-    t = o.splat(row.sum(lambda i, k, lane: o.fma(row.load(dP, i, k), row.load(P, i, k), lane)))
-    row.each(lambda i, k: row.store(row.load(P, i, k) * (row.load(dP, i, k) - t), dZ, i, k))
+    t = o.splat(row.sum(lambda i, k, lane: o.fma(row.load(a.dP, i, k), row.load(a.P, i, k), lane)))
+    row.each(lambda i, k: row.store(row.load(a.P, i, k) * (row.load(a.dP, i, k) - t), a.dZ, i, k))
 
 
-# softmax_forward(zero, P, ldP, Z, ldZ, rows, C); softmax_backward(zero, dZ, ld, dP, ld, P, ld, rows, C)
-softmax_forward = kernel("softmax_forward", 6, 0, by_rows(2, _softmax_forward, _softmax_columns))
-softmax_backward = kernel("softmax_backward", 8, 0, by_rows(3, _softmax_backward))
+softmax_forward = declare("softmax_forward", "*P ldP *Z ldZ rows columns", by_rows(_softmax_forward, _softmax_columns))
+softmax_backward = declare("softmax_backward", "*dZ lddZ *dP lddP *P ldP rows columns", by_rows(_softmax_backward))

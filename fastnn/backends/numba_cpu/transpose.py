@@ -3,53 +3,41 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from .declare import Arguments, kernel
 from .exchange import load_exchanged
-from .frame import Frame, Kernel
-from .gemm_tile import BYTES
-from .lanes import I64, Lanes
+from .frame import Frame
+from .gemm_tile import tile_lanes
 
 
-def _transpose(f: Frame, dst: Any, ldd: Any, src: Any, lds: Any, rows: Any, columns: Any) -> None:
+@kernel("*dst ldd *src lds rows columns")
+def transpose(f: Frame, a: Arguments) -> None:
     """dst_cr = src_rc."""
-    builder = f.builder
-    o = Lanes(builder, f.dtype, BYTES // f.itemsize)
-    with f.loop(columns, o.width) as c, f.loop(rows, o.width) as r:
-        row_left, column_left = builder.sub(rows, r), builder.sub(columns, c)
-        square = load_exchanged(f, o, f.at(src, builder.add(builder.mul(r, lds), c)), lds, row_left, column_left)
-        places = [f.at(dst, builder.add(builder.mul(builder.add(c, I64(i)), ldd), r)) for i in range(o.width)]
-        least = builder.select(builder.icmp_signed("<", row_left, column_left), row_left, column_left)
-        with builder.if_else(builder.icmp_signed(">=", least, I64(o.width))) as (whole, part):
+    o = tile_lanes(f)
+    with f.loop(a.columns, o.width) as c, f.loop(a.rows, o.width) as r:
+        row_left, column_left = a.rows - r, a.columns - c
+        square = load_exchanged(f, o, a.src + (r * a.lds + c), a.lds, row_left, column_left)
+        places = [a.dst + ((c + i) * a.ldd + r) for i in range(o.width)]
+        with f.if_else(row_left.least(column_left) >= o.width) as (whole, part):
             with whole:
                 for vector, place in zip(square, places, strict=True):
-                    f.store(vector, place)
+                    place.store(vector)
             with part:
-                mask = f.mask(row_left, o.width)
+                mask = f.mask(row_left, o)
                 for i, (vector, place) in enumerate(zip(square, places, strict=True)):
-                    with builder.if_then(builder.icmp_signed("<", I64(i), column_left)):
-                        f.store(vector, place, mask)
+                    with f.when(column_left > i):
+                        place.store(vector, mask)
 
 
-# (dst, ldd, src, lds, rows of src, columns of src)
-transpose = Kernel("gemm_transpose", 6, 0, _transpose, "void")
-
-
-def _pack_transposed(f: Frame, panels: Any, B: Any, ldb: Any, n: Any, k: Any) -> None:
+@kernel("*panels *B ldb n k")
+def pack_transposed(f: Frame, a: Arguments) -> None:
     """Panels of two vectors of columns of the transposed of B (n, k), each contiguous."""
-    builder = f.builder
-    o = Lanes(builder, f.dtype, BYTES // f.itemsize)
+    o = tile_lanes(f)
     width = 2 * o.width
-    with f.loop(n, o.width) as row, f.loop(k, o.width) as step:
-        depth = builder.sub(k, step)
-        source = f.at(B, builder.add(builder.mul(row, ldb), step))
-        square = load_exchanged(f, o, source, ldb, builder.sub(n, row), depth)
-        column = builder.and_(row, I64(width - 1))
-        panel = f.at(panels, builder.add(builder.mul(builder.sub(row, column), k), column))
+    with f.loop(a.n, o.width) as row, f.loop(a.k, o.width) as step:
+        depth = a.k - step
+        square = load_exchanged(f, o, a.B + (row * a.ldb + step), a.ldb, a.n - row, depth)
+        column = row & (width - 1)
+        panel = a.panels + ((row - column) * a.k + column)
         for i, vector in enumerate(square):
-            with builder.if_then(builder.icmp_signed("<", I64(i), depth)):
-                f.store(vector, f.at(panel, builder.mul(builder.add(step, I64(i)), I64(width))))
-
-
-# (panels, B, ldb, n, k)
-pack_transposed = Kernel("gemm_pack_transposed", 5, 0, _pack_transposed, "void")
+            with f.when(depth > i):
+                (panel + (step + i) * width).store(vector)
