@@ -229,8 +229,8 @@ IN_NUMBA = (
     fault(
         "numba-slope-sign",
         f"{KERNELS}/losses.py",
-        "row.each(lambda i, k: row.store((row.load(P, i, k) - target(i, k)) * s, dZ, i, k))",
-        "row.each(lambda i, k: row.store((target(i, k) - row.load(P, i, k)) * s, dZ, i, k))",
+        "row.each(lambda i, k: row.store((row.load(a.P, i, k) - target(i, k)) * s, a.dZ, i, k))",
+        "row.each(lambda i, k: row.store((target(i, k) - row.load(a.P, i, k)) * s, a.dZ, i, k))",
         "training on class numbers goes uphill",
         "operations",
     ),
