@@ -83,7 +83,7 @@ class Kernel:
         return traced + [f.scalar.value(value) for value in values[count:]]
 
     def _intrinsic(self) -> Any:
-        def call(typing: Any, zero: Any, *arguments: Any) -> Any:
+        def call(typing: Any, zero: Any, *arguments: Any, **named: Any) -> Any:
             dtype = str(zero)
             returned = {"void": types.void, "int64": types.intp, "float64": types.float64}[self.result]
             signature = returned(zero, *[types.intp] * len(self._kinds), *[zero] * self._scalars)
