@@ -72,6 +72,43 @@ def test_elementwise_kernels_are_packed(dtype: str) -> None:
         assert set(arithmetic) == {packed}, (name, set(arithmetic))
 
 
+# --- the notation of kernels ----------------------------------------------------------------------------------------
+
+
+def test_what_is_traced_has_no_truth() -> None:
+    """A Python `if`, `and`, `not` or `in` of what only the running kernel knows is an error, not a choice."""
+    load("numba")
+    from llvmlite import ir
+
+    from fastnn.backends.numba_cpu.frame import Frame
+    from fastnn.backends.numba_cpu.integers import Pointer
+    from fastnn.backends.numba_cpu.lanes import I64
+
+    function = ir.Function(ir.Module(), ir.FunctionType(ir.VoidType(), [I64]), "f")
+    f = Frame(ir.IRBuilder(function.append_basic_block()), "float32")
+    p, i, v = Pointer(f, function.args[0], "float32"), f.integer(1), f.lanes.constant(1.0)
+    for traced in (p, p == 0, i, i < 2, v, v < 2.0, f.mask(i), p[0], p.load()):
+        with pytest.raises(TypeError, match="no truth value"):
+            bool(traced)
+    with pytest.raises(TypeError, match="no truth value"):
+        _ = i in [f.integer(2)]
+
+
+def test_kernels_are_called_by_name() -> None:
+    load("numba").operations("float32")
+    from numba import njit
+
+    from fastnn.backends.numba_cpu.elementwise import affine
+
+    @njit
+    def twice(zero, dst, src, n):  # type: ignore[no-untyped-def]
+        affine(zero, n=n, A=dst, Z=src, offset=zero, scale=zero + zero + np.float32(2.0))
+
+    src, dst = np.arange(5, dtype=np.float32), np.zeros(6, np.float32)
+    twice(np.float32(0.0), dst.ctypes.data, src.ctypes.data, 5)
+    assert dst.tolist() == [0, 2, 4, 6, 8, 0]
+
+
 # --- the cache ------------------------------------------------------------------------------------------------------
 
 

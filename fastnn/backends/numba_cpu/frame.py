@@ -10,7 +10,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from .integers import Condition, Integer, Pointer
-from .lanes import I32, I64, ITEMSIZE, Lanes, Mask, Traced, Value, splat
+from .lanes import I32, I64, ITEMSIZE, Lanes, Mask, Traced, Value, element_type, splat
 
 if TYPE_CHECKING:
     from .declare import Function
@@ -59,10 +59,9 @@ class Frame:
         return Variable(self.builder, value)
 
     def scratch(self, count: int, item: Lanes | str, align: int | None = None) -> Pointer:
-        """Memory for so many vectors, or numbers of a dtype, on the stack."""
-        dtype = item if isinstance(item, str) else item.dtype
-        element = Pointer(self, None, dtype).element if isinstance(item, str) else item.type
-        slot = cgutils.alloca_once(self.builder, ir.ArrayType(element, count))
+        """Memory for so many vectors, or numbers of a dtype, on the stack; `align` in bytes."""
+        dtype, type_ = (item, element_type(item)) if isinstance(item, str) else (item.dtype, item.type)
+        slot = cgutils.alloca_once(self.builder, ir.ArrayType(type_, count))
         if align is not None:
             slot.align = align
         return Pointer(self, self.builder.ptrtoint(slot, I64), dtype)

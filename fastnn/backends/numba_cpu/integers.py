@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from llvmlite import ir
 
-from .lanes import FLOATS, I1, I32, I64, SUFFIX, Lanes, Mask, Traced, Unsigned, Value, call_intrinsic
+from .lanes import FLOATS, I1, I32, I64, SUFFIX, Lanes, Mask, Traced, Unsigned, Value, call_intrinsic, element_type
 
 if TYPE_CHECKING:
     from .frame import Frame
@@ -88,6 +88,7 @@ class Integer(Traced):
         return self._compare("!=", other)
 
     def unsigned(self, lanes: Lanes) -> Unsigned:
+        """Its 64 bits."""
         return Unsigned(lanes, self.ir)
 
     def least(self, other: Any) -> Self:
@@ -139,6 +140,7 @@ class Pointer(Traced):
         return value.ir if isinstance(value, Traced) else I64(int(value))
 
     def cast(self, dtype: str, aligned: bool = True) -> Pointer:
+        """The same address, of numbers of another dtype, which lie anywhere if they are not `aligned`."""
         return Pointer(self.f, self.ir, dtype, aligned)
 
     @property
@@ -150,9 +152,7 @@ class Pointer(Traced):
         return self.like(self.f.builder.add(self.ir, self.coerce(size)))
 
     def __add__(self, index: Integer | int) -> Pointer:
-        if not isinstance(index, Integer):
-            return self.offset(index * self.itemsize) if index else self
-        return self.offset(index * self.itemsize)
+        return self if isinstance(index, int) and index == 0 else self.offset(index * self.itemsize)
 
     def __eq__(self, other: object) -> Condition:  # type: ignore[override]
         return Integer(self.f.builder, self.ir) == other
@@ -161,11 +161,6 @@ class Pointer(Traced):
         return Integer(self.f.builder, self.ir) != other
 
     # what lies there
-
-    @property
-    def element(self) -> Any:
-        """The LLVM type of a number."""
-        return FLOATS.get(self.dtype) or ir.IntType(8 * self.itemsize)
 
     @property
     def _align(self) -> int:
@@ -177,7 +172,7 @@ class Pointer(Traced):
     def __getitem__(self, index: Integer | int) -> Any:
         """One number: a Value, an Integer of "int64", an Unsigned."""
         place = self + index
-        loaded = self.f.builder.load(place._to(self.element), align=self._align)
+        loaded = self.f.builder.load(place._to(element_type(self.dtype)), align=self._align)
         if self.dtype == "int64":
             return Integer(self.f.builder, loaded)
         return self._value(loaded, self._lanes(None))
@@ -190,21 +185,21 @@ class Pointer(Traced):
         return Lanes(self.f.builder, self.dtype if self.dtype in FLOATS else self.f.dtype, width)
 
     def _value(self, loaded: Any, lanes: Lanes) -> Value:
-        signed = self.dtype in FLOATS or self.dtype.startswith("int")
-        return (Value if signed else Unsigned)(lanes, loaded)
+        is_signed = self.dtype in FLOATS or self.dtype.startswith("int")
+        return (Value if is_signed else Unsigned)(lanes, loaded)
 
     def load(self, mask: Mask = None, lanes: Lanes | None = None) -> Value:
         """A vector; lanes that the mask lacks are +0."""
         lanes = lanes or self._lanes(self.f.lanes.width)
         if mask is None:
-            pointer = self._to(ir.VectorType(self.element, lanes.width))
+            pointer = self._to(ir.VectorType(element_type(self.dtype), lanes.width))
             return self._value(self.f.builder.load(pointer, align=self._align), lanes)
         name = f"llvm.masked.load.v{lanes.width}{SUFFIX[lanes.dtype]}.p0"
         arguments = [self._to(lanes.type), I32(self.itemsize), mask.ir, lanes.constant(0.0).ir]
         return Value(lanes, call_intrinsic(self.f.builder, name, lanes.type, arguments))
 
     def store(self, value: Value, mask: Mask = None) -> None:
-        """Leaves the lanes of a vector that the mask has."""
+        """Stores the lanes of a vector that the mask has."""
         pointer = self._to(value.ir.type)
         if mask is None:
             self.f.builder.store(value.ir, pointer, align=self._align)

@@ -271,6 +271,11 @@ class Lanes:
         return Value(self, convert(integer.ir, self.type))
 
 
+def element_type(dtype: str) -> Any:
+    """The LLVM type of a number of a dtype; a float16's is that of its bits."""
+    return FLOATS.get(dtype) or ir.IntType(8 * np.dtype(dtype).itemsize)
+
+
 def _element(type_: Any) -> Any:
     return type_.element if isinstance(type_, ir.VectorType) else type_
 
