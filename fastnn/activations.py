@@ -1,4 +1,5 @@
-"""Activations by name, and of arrays; what they compute is in `core/formulas.py` and each backend's `softmax.py`."""
+"""Activations by name, and of arrays; what they compute is in `core/formulas.py`, `core/rowwise.py` and each backend's
+`softmax.py`."""
 
 from __future__ import annotations
 
@@ -11,12 +12,14 @@ from .core.declaration import Config, Declaration, absent, find, flag, names, nu
 from .core.formulas import ACTIVATIONS
 from .errors import ArgumentError
 
+BY_ROW = ("softmax", "log_softmax")  # those that need the whole row
+
 # The parameters that the bare names stand for.
 DEFAULTS = {"leaky_relu": 0.2, "elu": 1.0, "celu": 1.0}
 
 
 class Activation(Declaration):
-    """A name of `formulas.ACTIVATIONS`, "softmax" or "linear", with its parameter: a slope, an alpha; and a function of
+    """A name of `formulas.ACTIVATIONS`, of BY_ROW or "linear", with its parameter: a slope, an alpha; and a function of
     arrays.
 
     Args:
@@ -30,7 +33,7 @@ class Activation(Declaration):
     fields: ClassVar[tuple[str, ...]] = ("name", "parameter")
 
     def __init__(self, name: str, parameter: float | None = None) -> None:
-        if name not in ACTIVATIONS and name not in ("softmax", "linear"):
+        if name not in ACTIVATIONS and name not in (*BY_ROW, "linear"):
             name = str(get(name).name)
         if parameter is not None and name not in DEFAULTS:
             raise ArgumentError(f"activation: {name} has no parameter, got {parameter!r}")
@@ -117,8 +120,8 @@ def rectifier(where: str, max_value: float | None, negative_slope: float, thresh
 
 class _Softmax(Activation):
     def __call__(self, x: object, axis: int = -1) -> Array:
-        """e^x over its sum along an axis."""
-        return eager.activate("softmax", 0.0, x, axis)
+        """e^x over its sum along an axis, or the logarithm of that."""
+        return eager.activate(self.name, 0.0, x, axis)
 
 
 linear = identity = Activation("linear")
@@ -140,17 +143,18 @@ softsign = Activation("softsign")
 exponential = Activation("exponential")
 celu = _Elu("celu")
 softmax = _Softmax("softmax")
+log_softmax = _Softmax("log_softmax")
 
 NAMES = {
     activation.name: activation
     for activation in (
         linear, sigmoid, tanh, relu, leaky_relu, elu, selu, softplus, silu, gelu, gelu_tanh, relu6, hard_sigmoid,
-        hard_silu, mish, softsign, exponential, celu, softmax,
+        hard_silu, mish, softsign, exponential, celu, softmax, log_softmax,
     )
 } | {"identity": linear, "swish": silu, "hard_swish": hard_silu}  # fmt: skip
 
 UNSUPPORTED = names(
-    "glu hard_shrink hard_tanh log_sigmoid log_softmax soft_shrink sparse_plus sparse_sigmoid sparsemax squareplus "
+    "glu hard_shrink hard_tanh log_sigmoid soft_shrink sparse_plus sparse_sigmoid sparsemax squareplus "
     "tanh_shrink threshold"
 )
 
@@ -198,6 +202,7 @@ __all__ = [
     "identity",
     "leaky_relu",
     "linear",
+    "log_softmax",
     "mish",
     "relu",
     "relu6",

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from .. import backends, config
 from ..core.arrays import Array, numeric
 from ..core.declaration import whole
+from ..core.formulas import ACTIVATIONS
 from ..core.losses import LOSS_FACTS
 from ..core.lowering import Lowering, smoothing
 from ..core.specs import LossSpec
@@ -49,7 +50,7 @@ def _floating(value: object, name: str) -> Array:
 
 
 def activate(name: str, parameter: float, x: object, axis: int = -1) -> Array:
-    """An activation of an array of any shape; softmax runs along `axis`.
+    """An activation of an array of any shape; one that needs whole rows, such as softmax, runs along `axis`.
 
     Raises:
         ArgumentError: softmax of a number, or an axis that x does not have. ArgumentTypeError: not real numbers.
@@ -57,13 +58,13 @@ def activate(name: str, parameter: float, x: object, axis: int = -1) -> Array:
     given = _floating(x, "x")
     if name == "linear" or not given.size:
         return given.copy()
-    if name == "softmax":
-        axis = whole("softmax", "axis", axis, -given.ndim - 1)
+    if name not in ACTIVATIONS:
+        axis = whole(name, "axis", axis, -given.ndim - 1)
         if not -given.ndim <= axis < given.ndim:
-            raise ArgumentError(f"softmax: x has shape {given.shape}, which has no axis {axis}")
+            raise ArgumentError(f"{name}: x has shape {given.shape}, which has no axis {axis}")
         rows = np.ascontiguousarray(np.moveaxis(given, axis, -1))
         out = np.empty_like(rows)
-        _operation("softmax_forward", given.dtype)(_flat(out), _flat(rows))
+        _operation(f"{name}_forward", given.dtype)(_flat(out), _flat(rows))
         return np.moveaxis(out, -1, axis)
     out = np.empty(given.shape, given.dtype)
     _operation(f"{name}_forward", given.dtype)(_flat(out), _flat(np.ascontiguousarray(given)), parameter)

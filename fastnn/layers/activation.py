@@ -32,8 +32,8 @@ class Activation(Layer):
 
     def output_shape(self, shape: Shape, where: str) -> Shape:
         """The shape that comes in."""
-        if self.activation.name == "softmax" and len(shape) != 1:
-            raise ArgumentError(f"{where}: softmax of rows of shape {shape}; add Flatten() before it")
+        if self.activation.name in activations.BY_ROW and len(shape) != 1:
+            raise ArgumentError(f"{where}: {self.activation.name} of rows of shape {shape}; add Flatten() before it")
         return shape
 
     def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:

@@ -350,6 +350,13 @@ def of_later() -> list[Case]:
     more = {"metrics": sides, "weighted_metrics": weighted, "fit": {"sample_weight": "weight"}}
     found.append(case("metric_errors", [tanh, positive], squares, "unit3", metrics=errors))
     found.append(case("metric_hinges", [tanh, linear], squares, "onehot", **more))
+    for name, layer in (
+        ("log_softmax", ["Activation", {"activation": "log_softmax"}]),
+        ("PReLU", ["PReLU", {}]),
+        ("PReLU_penalty", ["PReLU", {"alpha_regularizer": ["L2", {"l2": 0.02}]}]),
+        ("UnitNormalization", ["UnitNormalization", {}]),
+    ):
+        found.append(case(f"layer_{name}", [dense(6), layer, dense(3)], "mse", "real3"))
     return found
 
 
