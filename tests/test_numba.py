@@ -86,7 +86,7 @@ def test_what_is_traced_has_no_truth() -> None:
 
     function = ir.Function(ir.Module(), ir.FunctionType(ir.VoidType(), [I64]), "f")
     f = Frame(ir.IRBuilder(function.append_basic_block()), "float32")
-    p, i, v = Pointer(f, function.args[0], "float32"), f.integer(1), f.lanes.constant(1.0)
+    p, i, v = Pointer(f.lanes, function.args[0], "float32"), f.integer(1), f.lanes.constant(1.0)
     for traced in (p, p == 0, i, i < 2, v, v < 2.0, f.mask(i), p[0], p.load()):
         with pytest.raises(TypeError, match="no truth value"):
             bool(traced)

@@ -13,26 +13,18 @@ from __future__ import annotations
 import inspect
 from collections import namedtuple
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from .frame import Frame
+from .frame import Frame, Function
 from .integers import Integer, Pointer
 from .lanes import FLOATS, I64, SUFFIX, Traced
 
 Arguments = Any  # the named tuple of a kernel
 Body = Callable[[Frame, Arguments], Traced | None]
-
-
-class Function(Protocol):
-    """What Numba code calls, and what `Frame.call` takes."""
-
-    kernel: Kernel
-
-    def __call__(self, zero: Any, *arguments: Any, **named: Any) -> Any: ...
 
 
 class Kernel:
@@ -77,7 +69,7 @@ class Kernel:
     def _traced(self, f: Frame, values: Sequence[Any]) -> list[Traced]:
         count = len(self._kinds)
         traced: list[Traced] = [
-            Pointer(f, value, kind or f.dtype) if star else Integer(f.builder, value)
+            Pointer(f.lanes, value, kind or f.dtype) if star else Integer(f.builder, value)
             for (kind, star), value in zip(self._kinds, values[:count], strict=True)
         ]
         return traced + [f.scalar.value(value) for value in values[count:]]

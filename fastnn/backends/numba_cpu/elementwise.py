@@ -154,7 +154,7 @@ def find_nonfinite(f: Frame, a: Arguments) -> Integer:
             with branch:
                 limit = float(largest(np.dtype(dtype), np.dtype(f.dtype)))
                 inner = Frame(f.builder, dtype)
-                first.value = _first_above(inner, Pointer(inner, a.x.ir, dtype), a.n, limit)
+                first.value = _first_above(inner, Pointer(inner.lanes, a.x.ir, dtype), a.n, limit)
     return first.value
 
 

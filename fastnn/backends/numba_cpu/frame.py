@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from llvmlite import ir
 from numba.core import cgutils
@@ -12,11 +12,16 @@ from numba.core import cgutils
 from .integers import Condition, Integer, Pointer
 from .lanes import I32, I64, ITEMSIZE, Lanes, Mask, Traced, Value, element_type, splat
 
-if TYPE_CHECKING:
-    from .declare import Function
-
 Tree = Any  # a traced value, or a tuple of trees, named or not; a None stays as it is
 T = TypeVar("T")
+
+
+class Function(Protocol):
+    """What Numba code calls, and what `Frame.call` takes: of a `declare.Kernel`."""
+
+    kernel: Any
+
+    def __call__(self, zero: Any, *arguments: Any, **named: Any) -> Any: ...
 
 
 class Variable:
@@ -64,7 +69,7 @@ class Frame:
         slot = cgutils.alloca_once(self.builder, ir.ArrayType(type_, count))
         if align is not None:
             slot.align = align
-        return Pointer(self, self.builder.ptrtoint(slot, I64), dtype)
+        return Pointer(self.lanes, self.builder.ptrtoint(slot, I64), dtype)
 
     def opaque(self, value: T) -> T:
         """An integer or a pointer whose making passes do not see: it stays in a register, instead of being made anew

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from llvmlite import ir
 
 from .lanes import FLOATS, I1, I32, I64, SUFFIX, Lanes, Mask, Traced, Unsigned, Value, call_intrinsic, element_type
-
-if TYPE_CHECKING:
-    from .frame import Frame
 
 
 class Integer(Traced):
@@ -125,15 +122,16 @@ class Condition(Traced):
 
 
 class Pointer(Traced):
-    """The address, an i64, of numbers of one dtype, real or integer: the next is `p + 1`, their values `p[i]`."""
+    """The address, an i64, of numbers of one dtype, real or integer: the next is `p + 1`, their values `p[i]`. A vector
+    of them has as many as `lanes`, the algebra that it belongs to."""
 
-    __slots__ = ("aligned", "dtype", "f")
+    __slots__ = ("aligned", "dtype", "lanes")
 
-    def __init__(self, f: Frame, address: Any, dtype: str, aligned: bool = True) -> None:
-        self.f, self.ir, self.dtype, self.aligned = f, address, dtype, aligned
+    def __init__(self, lanes: Lanes, address: Any, dtype: str, aligned: bool = True) -> None:
+        self.lanes, self.ir, self.dtype, self.aligned = lanes, address, dtype, aligned
 
     def like(self, value: Any) -> Pointer:
-        return Pointer(self.f, value, self.dtype, self.aligned)
+        return Pointer(self.lanes, value, self.dtype, self.aligned)
 
     def coerce(self, value: Any) -> Any:
         """The IR value of a pointer or an integer; 0 is no address."""
@@ -141,7 +139,7 @@ class Pointer(Traced):
 
     def cast(self, dtype: str, aligned: bool = True) -> Pointer:
         """The same address, of numbers of another dtype, which lie anywhere if they are not `aligned`."""
-        return Pointer(self.f, self.ir, dtype, aligned)
+        return Pointer(self.lanes, self.ir, dtype, aligned)
 
     @property
     def itemsize(self) -> int:
@@ -149,16 +147,16 @@ class Pointer(Traced):
 
     def offset(self, size: Integer | int) -> Pointer:
         """The address so many bytes further."""
-        return self.like(self.f.builder.add(self.ir, self.coerce(size)))
+        return self.like(self.lanes.builder.add(self.ir, self.coerce(size)))
 
     def __add__(self, index: Integer | int) -> Pointer:
         return self if isinstance(index, int) and index == 0 else self.offset(index * self.itemsize)
 
     def __eq__(self, other: object) -> Condition:  # type: ignore[override]
-        return Integer(self.f.builder, self.ir) == other
+        return Integer(self.lanes.builder, self.ir) == other
 
     def __ne__(self, other: object) -> Condition:  # type: ignore[override]
-        return Integer(self.f.builder, self.ir) != other
+        return Integer(self.lanes.builder, self.ir) != other
 
     # what lies there
 
@@ -167,22 +165,22 @@ class Pointer(Traced):
         return self.itemsize if self.aligned else 1
 
     def _to(self, type_: Any) -> Any:
-        return self.f.builder.inttoptr(self.ir, type_.as_pointer())
+        return self.lanes.builder.inttoptr(self.ir, type_.as_pointer())
 
     def __getitem__(self, index: Integer | int) -> Any:
         """One number: a Value, an Integer of "int64", an Unsigned."""
         place = self + index
-        loaded = self.f.builder.load(place._to(element_type(self.dtype)), align=self._align)
+        loaded = self.lanes.builder.load(place._to(element_type(self.dtype)), align=self._align)
         if self.dtype == "int64":
-            return Integer(self.f.builder, loaded)
+            return Integer(self.lanes.builder, loaded)
         return self._value(loaded, self._lanes(None))
 
     def __setitem__(self, index: Integer | int, value: Traced) -> None:
         place = self + index
-        self.f.builder.store(value.ir, place._to(value.ir.type), align=self._align)
+        self.lanes.builder.store(value.ir, place._to(value.ir.type), align=self._align)
 
     def _lanes(self, width: int | None) -> Lanes:
-        return Lanes(self.f.builder, self.dtype if self.dtype in FLOATS else self.f.dtype, width)
+        return Lanes(self.lanes.builder, self.dtype if self.dtype in FLOATS else self.lanes.dtype, width)
 
     def _value(self, loaded: Any, lanes: Lanes) -> Value:
         is_signed = self.dtype in FLOATS or self.dtype.startswith("int")
@@ -190,25 +188,25 @@ class Pointer(Traced):
 
     def load(self, mask: Mask = None, lanes: Lanes | None = None) -> Value:
         """A vector; lanes that the mask lacks are +0."""
-        lanes = lanes or self._lanes(self.f.lanes.width)
+        lanes = lanes or self._lanes(self.lanes.width)
         if mask is None:
             pointer = self._to(ir.VectorType(element_type(self.dtype), lanes.width))
-            return self._value(self.f.builder.load(pointer, align=self._align), lanes)
+            return self._value(self.lanes.builder.load(pointer, align=self._align), lanes)
         name = f"llvm.masked.load.v{lanes.width}{SUFFIX[lanes.dtype]}.p0"
         arguments = [self._to(lanes.type), I32(self.itemsize), mask.ir, lanes.constant(0.0).ir]
-        return Value(lanes, call_intrinsic(self.f.builder, name, lanes.type, arguments))
+        return Value(lanes, call_intrinsic(self.lanes.builder, name, lanes.type, arguments))
 
     def store(self, value: Value, mask: Mask = None) -> None:
         """Stores the lanes of a vector that the mask has."""
         pointer = self._to(value.ir.type)
         if mask is None:
-            self.f.builder.store(value.ir, pointer, align=self._align)
+            self.lanes.builder.store(value.ir, pointer, align=self._align)
             return
         name = f"llvm.masked.store.v{value.lanes.width}{SUFFIX[value.lanes.dtype]}.p0"
         arguments = [value.ir, pointer, I32(self.itemsize), mask.ir]
-        call_intrinsic(self.f.builder, name, ir.VoidType(), arguments)
+        call_intrinsic(self.lanes.builder, name, ir.VoidType(), arguments)
 
     def ask(self, write: bool = False, second: bool = False) -> None:
         """Asks for the cache line, which will be read, or written; `second`: no nearer than the second cache."""
         arguments = [self._to(ir.IntType(8)), I32(int(write)), I32(2 if second else 3), I32(1)]
-        call_intrinsic(self.f.builder, "llvm.prefetch.p0", ir.VoidType(), arguments)
+        call_intrinsic(self.lanes.builder, "llvm.prefetch.p0", ir.VoidType(), arguments)

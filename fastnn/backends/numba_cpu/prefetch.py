@@ -42,7 +42,7 @@ def expect(m, expected, batch_start):
 def ask(f: Frame, a: Arguments) -> None:
     """Asks the second cache for the next samples of a table."""
     order, left, burst, x, y, x_row, y_row, x_bytes = (a.expected[entry] for entry in range(8))
-    order, x, y = Pointer(f, order.ir, "int64"), Pointer(f, x.ir, "uint8"), Pointer(f, y.ir, "uint8")
+    order, x, y = Pointer(f.lanes, order.ir, "int64"), Pointer(f.lanes, x.ir, "uint8"), Pointer(f.lanes, y.ir, "uint8")
     count = burst.least(left)
     with f.loop(count) as i:
         sample = order[i]

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...core import arithmetic as ar
-from .declare import Arguments, Body, Function, choose
+from .declare import Arguments, Body, choose
 from .exchange import exchange
-from .frame import Frame
+from .frame import Frame, Function
 from .integers import Integer, Pointer
 from .lanes import LANES, Lanes, Mask, Value
 
