@@ -134,7 +134,7 @@ def _values(
     if name == "y":
         return random.randint(0, sizes["c"], shape)
     if operation.family == Family.ACTIVATION_BACKWARD and name == "A":
-        return {
+        outputs: dict[str, Array] = {
             "sigmoid": probabilities,
             "tanh": np.tanh(normal),
             "relu": np.maximum(normal, 0),
@@ -142,14 +142,15 @@ def _values(
             "hard_sigmoid": np.clip(normal + 0.5, 0, 1),
             "softsign": np.tanh(normal),
             "exponential": np.exp(normal),
-        }.get(operation.name.removesuffix("_backward"), np.maximum(normal, np.expm1(normal)) * 1.0507)
+        }
+        return outputs.get(operation.name.removesuffix("_backward"), np.maximum(normal, np.expm1(normal)) * 1.0507)
     if name == "P":
         e = np.exp(2 * normal)
         return np.asarray(e / e.sum(axis=1, keepdims=True))
     if operation.name.startswith("poisson") and name == "A":
         return np.asarray(np.exp(normal))  # its logarithm exists
     if operation.name.startswith(("hinge", "squared_hinge")) and name == "Y":
-        return random.randint(-1, 2, shape)  # the labels -1 or 0, and 1
+        return np.asarray(random.randint(-1, 2, shape))  # the labels -1 or 0, and 1
     if name in ("A", "Y") and operation.family != Family.ACTIVATION_BACKWARD:
         crossentropy = "crossentropy" in operation.name or "kl" in operation.name or "accuracy" in operation.name
         if name == "Y" and crossentropy:

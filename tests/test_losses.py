@@ -44,7 +44,7 @@ def huber(e: Array, delta: float) -> Array:
 
 
 def missing(z: Array, labels: Array) -> Array:
-    return np.maximum(1 - labels * z, 0)
+    return np.asarray(np.maximum(1 - labels * z, 0))
 
 
 def categorical_hinge(z: Array, y: Array) -> Array:

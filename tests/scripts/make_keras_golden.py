@@ -331,7 +331,7 @@ def of_later() -> list[Case]:
         ["mape", "msle", "log_cosh_error", "poisson", "cosine_similarity"],
         ["squared_hinge", "categorical_hinge"],
     )
-    weighted = [[name, {}] for name in ("CosineSimilarity", "Hinge", "LogCoshError")]
+    weighted: list[Any] = [[name, {}] for name in ("CosineSimilarity", "Hinge", "LogCoshError")]
     more = {"metrics": sides, "weighted_metrics": weighted, "fit": {"sample_weight": "weight"}}
     found.append(case("metric_errors", [tanh, positive], squares, "unit3", metrics=errors))
     found.append(case("metric_hinges", [tanh, linear], squares, "onehot", **more))
