@@ -219,10 +219,11 @@ def function(
     """A C function of vectors, and of an array of so many sums; `formula(o, *values)` gives its result."""
     o = CAlgebra(dtype)
     result = formula(o, *(Value(o, "V", text) for text in (*arguments, *(f"s[{n}]" for n in range(sums or 0)))))
-    parameters = [f"V {argument}" for argument in arguments] + ([] if sums is None else ["const V *s"])
-    unused = [f"(void){argument};" for argument in (*arguments, *("s" for _ in parameters[len(arguments) :]))]
+    kinds = dict.fromkeys(arguments, "V ") | ({} if sums is None else {"s": "const V *"})
+    parameters = ", ".join(kind + argument for argument, kind in kinds.items())
+    unused = [f"(void){argument};" for argument in kinds]
     body = "\n    ".join([*unused, *o.lines, f"return {o.operand('V', result)};"])
-    return f"INLINE V FN({name})({', '.join(parameters)})\n{{\n    {body}\n}}\n"
+    return f"INLINE V FN({name})({parameters})\n{{\n    {body}\n}}\n"
 
 
 def loss_functions(dtype: str, name: str, loss: Any) -> list[str]:
