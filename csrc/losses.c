@@ -15,12 +15,23 @@ INLINE real FN(share)(int64_t width)
     return (real)(1.0 / (double)width);
 }
 
+/* What a loss reads: rows of predictions, targets and scales, and its numbers. */
+#undef READ
+#define READ FN(loss_rows)
+typedef struct READ {
+    const real *A, *Y, *s;
+    int64_t lda, ldy, lds, rows, width;
+    real p, keep, add;
+} READ;
+
 typedef V FN(step)(int number, V lane, V a, V y, V p, const V *sums);
 
 /* The first `count` sums of a loss over a row; `largest` has a bit for each of which the largest is kept. */
-INLINE void FN(row_sums)(FN(step) *step, const int count, const int largest, V *sums, const real *a, const real *y,
-                         int64_t width, V p, V keep, V add)
+INLINE void FN(loss_sums)(FN(step) *step, const int count, const int largest, V *sums, const READ *read, int64_t row)
 {
+    const real *a = read->A + row * read->lda, *y = read->Y + row * read->ldy;
+    const V p = SPLAT(read->p), keep = SPLAT(read->keep), add = SPLAT(read->add);
+    const int64_t width = read->width;
     FNN_UNROLL
     for (int number = 0; number < count; number++) {
         const bool max = largest >> number & 1;
@@ -37,31 +48,28 @@ INLINE void FN(row_sums)(FN(step) *step, const int count, const int largest, V *
 }
 
 INLINE void FN(rows_forward)(FN(step) *step, const int count, const int largest, V (*value)(const V *),
-                             const bool mean, real *l, int64_t ldl, const real *A, int64_t lda, const real *Y,
-                             int64_t ldy, int64_t rows, int64_t width, real p, real keep, real add)
+                             const bool mean, real *l, int64_t ldl, const READ *read)
 {
-    const V parameter = SPLAT(p), k = SPLAT(keep), d = SPLAT(add);
-    for (int64_t row = 0; row < rows; row++) {
+    for (int64_t row = 0; row < read->rows; row++) {
         V sums[FNN_MOST_SUMS];
-        FN(row_sums)(step, count, largest, sums, A + row * lda, Y + row * ldy, width, parameter, k, d);
+        FN(loss_sums)(step, count, largest, sums, read, row);
         const real total = value(sums)[0];
-        l[row * ldl] = mean ? total * FN(share)(width) : total;
+        l[row * ldl] = mean ? total * FN(share)(read->width) : total;
     }
 }
 
 INLINE void FN(rows_backward)(FN(step) *step, const int count, const int largest, V (*slope)(V, V, V, const V *),
-                              real *dA, int64_t ldd, const real *A, int64_t lda, const real *Y, int64_t ldy,
-                              const real *s, int64_t lds, int64_t rows, int64_t width, real p, real keep, real add)
+                              real *dA, int64_t ldd, const READ *read)
 {
-    const V parameter = SPLAT(p), k = SPLAT(keep), d = SPLAT(add);
-    for (int64_t row = 0; row < rows; row++) {
-        const V scale = SPLAT(s[row * lds]);
+    const V parameter = SPLAT(read->p), k = SPLAT(read->keep), d = SPLAT(read->add);
+    for (int64_t row = 0; row < read->rows; row++) {
+        const V scale = SPLAT(read->s[row * read->lds]);
         V sums[FNN_MOST_SUMS];
-        FN(row_sums)(step, count, largest, sums, A + row * lda, Y + row * ldy, width, parameter, k, d);
-        for (int64_t c = 0; c < width; c += W) {
-            const int64_t left = width - c;
-            const V target = FMA(LOAD_FIRST(Y + row * ldy + c, left), k, d);
-            const V a = LOAD_FIRST(A + row * lda + c, left);
+        FN(loss_sums)(step, count, largest, sums, read, row);
+        for (int64_t c = 0; c < read->width; c += W) {
+            const int64_t left = read->width - c;
+            const V target = FMA(LOAD_FIRST(read->Y + row * read->ldy + c, left), k, d);
+            const V a = LOAD_FIRST(read->A + row * read->lda + c, left);
             STORE_FIRST(dA + row * ldd + c, slope(a, target, parameter, sums) * scale, left);
         }
     }
@@ -120,11 +128,11 @@ INLINE void FN(probability_backward)(const bool sparse, real *dA, int64_t ldd, c
 KERNEL void FN(loss_forward)(int code, real *l, int64_t ldl, const real *A, int64_t lda, const real *Y, int64_t ldy,
                              int64_t rows, int64_t width, real p, real keep, real add)
 {
+    const READ read = {A, Y, NULL, lda, ldy, 0, rows, width, p, keep, add};
     switch (code) {
 #define FNN_ITEM(name, mean) \
     case FNN_LOSS_##name: \
-        FN(rows_forward)(FN(name##_sum), FNN_SUMS_##name, FNN_LARGEST_##name, FN(name##_value), mean, l, ldl, A, \
-                         lda, Y, ldy, rows, width, p, keep, add); \
+        FN(rows_forward)(FN(name##_sum), FNN_SUMS_##name, FNN_LARGEST_##name, FN(name##_value), mean, l, ldl, &read); \
         break;
 #include "losses.h"
 #undef FNN_ITEM
@@ -142,11 +150,11 @@ KERNEL void FN(loss_forward)(int code, real *l, int64_t ldl, const real *A, int6
 KERNEL void FN(loss_backward)(int code, real *dA, int64_t ldd, const real *A, int64_t lda, const real *Y, int64_t ldy,
                               const real *s, int64_t lds, int64_t rows, int64_t width, real p, real keep, real add)
 {
+    const READ read = {A, Y, s, lda, ldy, lds, rows, width, p, keep, add};
     switch (code) {
 #define FNN_ITEM(name, mean) \
     case FNN_LOSS_##name: \
-        FN(rows_backward)(FN(name##_sum), FNN_SLOPE_SUMS_##name, FNN_LARGEST_##name, FN(name##_slope), dA, ldd, A, \
-                          lda, Y, ldy, s, lds, rows, width, p, keep, add); \
+        FN(rows_backward)(FN(name##_sum), FNN_SLOPE_SUMS_##name, FNN_LARGEST_##name, FN(name##_slope), dA, ldd, &read); \
         break;
 #include "losses.h"
 #undef FNN_ITEM

@@ -22,37 +22,36 @@ typedef struct ROW {
 #include "rowwise_f32.h"
 #endif
 
-/* A layer's constants; its vectors are loaded column by column. */
-INLINE void FN(begin_row)(ROW *row, const double *h)
+/* Rows that are written and read, vectors that serve each of them, and a layer's constants; forward d is x. */
+#undef MAP
+#define MAP FN(row_map)
+typedef struct MAP {
+    real *out;
+    const real *d, *x, *vector[FNN_MOST_VECTORS];
+    int64_t ldo, ldd, ldx, rows, width;
+    const double *h;
+} MAP;
+
+INLINE void FN(load_vectors)(const int vectors, ROW *row, const MAP *map, int64_t c)
 {
-    FNN_UNROLL
-    for (int i = 0; i < FNN_MOST_CONSTANTS; i++) {
-        row->constant[i] = SPLAT((real)h[i]);
+    for (int i = 0; i < vectors; i++) {
+        row->vector[i] = LOAD_FIRST(map->vector[i] + c, map->width - c);
     }
 }
 
-INLINE void FN(load_vectors)(const int vectors, ROW *row, const real *v, const real *w, int64_t c, int64_t left)
-{
-    if (vectors > 0) {
-        row->vector[0] = LOAD_FIRST(v + c, left);
-    }
-    if (vectors > 1) {
-        row->vector[1] = LOAD_FIRST(w + c, left);
-    }
-}
-
-/* `terms` adds an element to the lanes of all sums; forward there is no d. */
+/* `terms` adds an element to the lanes of all sums. */
 INLINE void FN(row_sums)(const int sums, const int vectors, void (*terms)(V *, V, V, const ROW *), ROW *row,
-                         const real *d, const real *x, const real *v, const real *w, int64_t width)
+                         const MAP *map, int64_t number)
 {
+    const real *d = map->d + number * map->ldd, *x = map->x + number * map->ldx;
     V lanes[FNN_MOST_ROW_SUMS][PARTS];
     for (int i = 0; i < sums; i++) {
         FN(begin)(lanes[i], (real)0);
     }
-    for (int64_t c = 0; c < width && sums > 0; c += W) {
-        const int64_t left = width - c;
+    for (int64_t c = 0; c < map->width && sums > 0; c += W) {
+        const int64_t left = map->width - c;
         V before[FNN_MOST_ROW_SUMS], after[FNN_MOST_ROW_SUMS];
-        FN(load_vectors)(vectors, row, v, w, c, left);
+        FN(load_vectors)(vectors, row, map, c);
         for (int i = 0; i < sums; i++) {
             before[i] = after[i] = LANE(lanes[i], c);
         }
@@ -67,23 +66,24 @@ INLINE void FN(row_sums)(const int sums, const int vectors, void (*terms)(V *, V
 }
 
 INLINE void FN(map_rows)(const bool maximum, const int sums, const int vectors,
-                         void (*terms)(V *, V, V, const ROW *), V (*formula)(V, V, const ROW *), real *out,
-                         int64_t ldo, const real *d, int64_t ldd, const real *x, int64_t ldx, const real *v,
-                         const real *w, int64_t rows, int64_t width, const double *h)
+                         void (*terms)(V *, V, V, const ROW *), V (*formula)(V, V, const ROW *), const MAP *map)
 {
     ROW row;
-    FN(begin_row)(&row, h);
-    for (int64_t number = 0; number < rows; number++) {
-        const real *d_row = d + number * ldd, *x_row = x + number * ldx;
+    FNN_UNROLL
+    for (int i = 0; i < FNN_MOST_CONSTANTS; i++) {
+        row.constant[i] = SPLAT((real)map->h[i]);
+    }
+    for (int64_t number = 0; number < map->rows; number++) {
+        const real *d = map->d + number * map->ldd, *x = map->x + number * map->ldx;
         if (maximum) {
-            row.maximum = SPLAT(FN(row_max)(x_row, width));
+            row.maximum = SPLAT(FN(row_max)(x, map->width));
         }
-        FN(row_sums)(sums, vectors, terms, &row, d_row, x_row, v, w, width);
-        for (int64_t c = 0; c < width; c += W) {
-            const int64_t left = width - c;
-            FN(load_vectors)(vectors, &row, v, w, c, left);
-            STORE_FIRST(out + number * ldo + c, formula(LOAD_FIRST(d_row + c, left), LOAD_FIRST(x_row + c, left), &row),
-                        left);
+        FN(row_sums)(sums, vectors, terms, &row, map, number);
+        for (int64_t c = 0; c < map->width; c += W) {
+            const int64_t left = map->width - c;
+            FN(load_vectors)(vectors, &row, map, c);
+            const V value = formula(LOAD_FIRST(d + c, left), LOAD_FIRST(x + c, left), &row);
+            STORE_FIRST(map->out + number * map->ldo + c, value, left);
         }
     }
 }
@@ -91,11 +91,11 @@ INLINE void FN(map_rows)(const bool maximum, const int sums, const int vectors,
 KERNEL void FN(row_wise_forward)(int code, real *A, int64_t lda, const real *Z, int64_t ldz, const real *v,
                                  const real *w, int64_t rows, int64_t width, const double *h)
 {
+    const MAP map = {A, Z, Z, {v, w}, lda, ldz, ldz, rows, width, h};
     switch (code) {
 #define FNN_ITEM(name, maximum, forward_sums, backward_sums, vectors) \
     case FNN_ROW_WISE_##name: \
-        FN(map_rows)(maximum, forward_sums, vectors, FN(name##_forward_terms), FN(name##_forward), A, lda, Z, ldz, Z, \
-                     ldz, v, w, rows, width, h); \
+        FN(map_rows)(maximum, forward_sums, vectors, FN(name##_forward_terms), FN(name##_forward), &map); \
         break;
 #include "rowwise.h"
 #undef FNN_ITEM
@@ -108,11 +108,11 @@ KERNEL void FN(row_wise_backward)(int code, real *dZ, int64_t ldz, const real *d
                                   int64_t lds, const real *v, const real *w, int64_t rows, int64_t width,
                                   const double *h)
 {
+    const MAP map = {dZ, dA, S, {v, w}, ldz, lda, lds, rows, width, h};
     switch (code) {
 #define FNN_ITEM(name, maximum, forward_sums, backward_sums, vectors) \
     case FNN_ROW_WISE_##name: \
-        FN(map_rows)(false, backward_sums, vectors, FN(name##_backward_terms), FN(name##_backward), dZ, ldz, dA, lda, \
-                     S, lds, v, w, rows, width, h); \
+        FN(map_rows)(false, backward_sums, vectors, FN(name##_backward_terms), FN(name##_backward), &map); \
         break;
 #include "rowwise.h"
 #undef FNN_ITEM
