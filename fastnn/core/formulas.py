@@ -23,7 +23,7 @@ SQRT_2_OVER_PI = 0.7978845608028654
 GELU_CUBIC = 0.044715
 
 Formula = Callable[..., Any]
-clip = ar.clip
+clip = ar.clip  # beside the names of losses above, for what reads all formulas here
 
 
 class Activation(NamedTuple):
