@@ -75,6 +75,19 @@ INLINE void FN(rows_backward)(FN(step) *step, const int count, const int largest
     }
 }
 
+/* Functions of their own: in one large function the compiler would share registers among all losses. */
+#define FNN_ITEM(name, mean) \
+    KERNEL static void FN(name##_rows_forward)(real *l, int64_t ldl, const READ *read) \
+    { \
+        FN(rows_forward)(FN(name##_sum), FNN_SUMS_##name, FNN_LARGEST_##name, FN(name##_value), mean, l, ldl, read); \
+    } \
+    KERNEL static void FN(name##_rows_backward)(real *dA, int64_t ldd, const READ *read) \
+    { \
+        FN(rows_backward)(FN(name##_sum), FNN_SLOPE_SUMS_##name, FNN_LARGEST_##name, FN(name##_slope), dA, ldd, read); \
+    }
+#include "losses.h"
+#undef FNN_ITEM
+
 /* Crossentropy of probabilities, which are renormalised and clipped. */
 INLINE void FN(probability_forward)(const bool sparse, real *l, int64_t ldl, const real *A, int64_t lda, const real *Y,
                                     int64_t ldy, int64_t rows, int64_t width, real keep, real add)
@@ -131,9 +144,7 @@ KERNEL void FN(loss_forward)(int code, real *l, int64_t ldl, const real *A, int6
     const READ read = {A, Y, NULL, lda, ldy, 0, rows, width, p, keep, add};
     switch (code) {
 #define FNN_ITEM(name, mean) \
-    case FNN_LOSS_##name: \
-        FN(rows_forward)(FN(name##_sum), FNN_SUMS_##name, FNN_LARGEST_##name, FN(name##_value), mean, l, ldl, &read); \
-        break;
+    case FNN_LOSS_##name: FN(name##_rows_forward)(l, ldl, &read); break;
 #include "losses.h"
 #undef FNN_ITEM
     case FNN_LOSS_categorical_crossentropy:
@@ -153,9 +164,7 @@ KERNEL void FN(loss_backward)(int code, real *dA, int64_t ldd, const real *A, in
     const READ read = {A, Y, s, lda, ldy, lds, rows, width, p, keep, add};
     switch (code) {
 #define FNN_ITEM(name, mean) \
-    case FNN_LOSS_##name: \
-        FN(rows_backward)(FN(name##_sum), FNN_SLOPE_SUMS_##name, FNN_LARGEST_##name, FN(name##_slope), dA, ldd, &read); \
-        break;
+    case FNN_LOSS_##name: FN(name##_rows_backward)(dA, ldd, &read); break;
 #include "losses.h"
 #undef FNN_ITEM
     case FNN_LOSS_categorical_crossentropy:

@@ -50,6 +50,8 @@ EVERY_LAYER: list[layers.Layer] = [
     layers.ReLU(negative_slope=0.1),
     layers.LeakyReLU(0.2),
     layers.ELU(0.7),
+    layers.PReLU(alpha_initializer=initializers.Constant(0.25), alpha_regularizer="l2"),
+    layers.UnitNormalization(axis=1),
     layers.Dropout(0.2),
     layers.Dense(3, name="logits"),
     layers.Softmax(name="last"),

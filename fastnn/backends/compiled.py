@@ -6,7 +6,6 @@ from __future__ import annotations
 import weakref
 from abc import abstractmethod
 from collections.abc import Callable
-from enum import IntEnum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,25 +26,13 @@ from ..core.operations import Argument, Family, Operation
 from ..core.plan import Column, Kind, ParameterEntry, Plan, Role, padded
 from ..core.state import State, aligned
 from .data import Array, Data, Sums
-from .operators import forward_threads, large_layers, step_threads, threads_for
+from .operators import Mode, forward_threads, large_layers, step_threads, threads_for
 from .protocol import Backend, Program, exclusive
 
 # Operations on elements: rows of the workspace lie one behind another and are one row to them.
 ELEMENTWISE = (Family.ACTIVATION_FORWARD, Family.ACTIVATION_BACKWARD, Family.AFFINE)
 # What has code of its own in a compiled program.
 OWN_CODE = (Kind.DENSE, Kind.DROPOUT)
-
-
-class Mode(IntEnum):
-    """What a call of compiled code does; csrc/internal.h numbers those of a program alike."""
-
-    STEPS = 0
-    GRADIENT = 1
-    SCORE = 2
-    UPDATE = 3
-    FORWARD = 4
-    SHUFFLE = 5
-    FIND_NONFINITE = 6
 
 
 class Addressed(NamedTuple):

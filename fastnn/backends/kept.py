@@ -17,10 +17,12 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _SOURCES = (
     "core/arithmetic.py",
     "core/formulas.py",
+    "core/instructions.py",
     "core/losses.py",
     "core/operations.py",
     "core/plan.py",
     "core/random.py",
+    "core/rowwise.py",
     "core/steps.py",
     "backends/operators.py",
     "backends/tuning.py",

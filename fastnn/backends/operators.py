@@ -1,8 +1,10 @@
-"""What compiled backends share: where the sizes of an operation are found, and how many threads a call repays."""
+"""What compiled backends share: what a call may do, where the sizes of an operation are found, and how many threads it
+repays."""
 
 from __future__ import annotations
 
 import math
+from enum import IntEnum
 
 from .. import config
 from ..core.arithmetic import K_CHUNK
@@ -15,6 +17,18 @@ from .protocol import Operator
 GEMMS = (Family.GEMM_NN, Family.GEMM_TN, Family.GEMM_NT, Family.DENSE_FORWARD)
 # Families that add to a total in a fixed order: they run on one thread.
 TOTALS = (Family.R2_SUMS, Family.WEIGHTED_SUM, Family.SUM_ABS, Family.SUM_SQUARES)
+
+
+class Mode(IntEnum):
+    """What a call of compiled code does; csrc/internal.h numbers those of a program alike."""
+
+    STEPS = 0
+    GRADIENT = 1
+    SCORE = 2
+    UPDATE = 3
+    FORWARD = 4
+    SHUFFLE = 5
+    FIND_NONFINITE = 6
 
 
 class CompiledOperator(Operator):

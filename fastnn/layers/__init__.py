@@ -78,9 +78,11 @@ __all__ = [
     "LayerNormalization",
     "LeakyReLU",
     "Normalization",
+    "PReLU",
     "ReLU",
     "Rescaling",
     "Reshape",
     "Shape",
     "Softmax",
+    "UnitNormalization",
 ]

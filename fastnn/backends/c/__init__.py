@@ -17,9 +17,9 @@ from ...core.rowwise import MOST_VECTORS
 from ...core.state import State, aligned
 from ...core.steps import MOST_SCALARS, MOST_SLOTS
 from ...errors import BackendError
-from ..compiled import Addressed, CompiledProgram, Mode
+from ..compiled import Addressed, CompiledProgram
 from ..data import Array, Sums
-from ..operators import GEMMS, CompiledOperator
+from ..operators import GEMMS, CompiledOperator, Mode
 from ..protocol import Backend, exclusive
 
 

@@ -15,9 +15,9 @@ from ...core.losses import ROW_METRICS
 from ...core.operations import OPERATIONS, Family, Operation
 from ...core.plan import Plan
 from ...core.state import State, aligned
-from ..compiled import Addressed, CompiledProgram, Mode, nothing
+from ..compiled import Addressed, CompiledProgram, nothing
 from ..data import Array
-from ..operators import GEMMS, CompiledOperator
+from ..operators import GEMMS, CompiledOperator, Mode
 from ..protocol import Backend, exclusive
 from . import team
 from .call import CallEntry, Entry, operation_entries

@@ -3,34 +3,12 @@ pass."""
 
 from __future__ import annotations
 
-import numpy as np
-
 from .elementwise import copy
 from .jit import device
 from .memory import integer_at, itemsize, real
-from .philox import dropout_again, dropout_row
+from .philox import dropout_again, dropout_rows, dropout_scalars
 from .table import Column, Counter, Entry
 from .workspace import buffer, constant, entry, padded
-
-
-@device
-def dropout_scalars(rate):
-    """(threshold, scale): an element is kept iff its 32 bits are at least the threshold."""
-    threshold = np.floor(rate * 4294967296.0 + 0.5)
-    return int(min(threshold, 4294967295.0)), 1.0 / (1.0 - rate)
-
-
-@device
-def dropout_rows(dtype, dst, ldd, src, lds, masks, ldm, first, last, width, rate, key):
-    """Rows first..last - 1 of a dropout; addresses are those of row `first`. The masks of rows go to `masks`, ldm bytes
-    apart, unless it is 0. The key is (seed, step, layer)."""
-    threshold, scale = dropout_scalars(rate)
-    seed, step, layer = key
-    stride, size = (width + 63) & -64, itemsize(dtype)
-    for row in range(first, last):
-        at = row - first
-        to, of, mask = dst + at * ldd * size, src + at * lds * size, masks + at * ldm
-        dropout_row(dtype, to, of, mask, width, row * stride, seed, step, layer, threshold, real(dtype, scale))
 
 
 @device

@@ -7,7 +7,6 @@ import numpy as np
 
 from ...core.arithmetic import K_CHUNK
 from ..tuning import COLUMN_ROWS, COLUMN_ROWS_NT, PIECE_BYTES, ROW_BLOCK, STEP_PREFETCH_BYTES
-from .dropout import dropout_rows
 from .elementwise import (
     activation_backward,
     activation_forward,
@@ -41,6 +40,7 @@ from .normalization import (
     standardize_forward,
 )
 from .optimizers import optimizer_step
+from .philox import dropout_rows
 from .prefetch import LEFT
 from .rowwise import row_wise_backward, row_wise_forward, vector_backward
 from .softmax import softmax_backward, softmax_forward

@@ -6,11 +6,15 @@ pass, a bit an element: ten rounds of products cost more than a bit's way throug
 
 from __future__ import annotations
 
+import numpy as np
+
 from ...core.random import MULTIPLIERS, ROUNDS, WEYL, Purpose
 from .declare import Arguments, kernel
 from .frame import Frame
 from .integers import Integer, Pointer
+from .jit import device
 from .lanes import LANES, Unsigned, Value
+from .memory import itemsize, real
 
 GROUP = 64  # elements of one vector of counters: four words of 16 lanes
 
@@ -75,6 +79,26 @@ def dropout_row(f: Frame, a: Arguments) -> None:
                 with f.when(leaves):
                     _bits(a.masks, index)[0] = kept.packed()
                 _keep(f, a, index, kept, scale)
+
+
+@device
+def dropout_scalars(rate):
+    """(threshold, scale): an element is kept iff its 32 bits are at least the threshold."""
+    threshold = np.floor(rate * 4294967296.0 + 0.5)
+    return int(min(threshold, 4294967295.0)), 1.0 / (1.0 - rate)
+
+
+@device
+def dropout_rows(dtype, dst, ldd, src, lds, masks, ldm, first, last, width, rate, key):
+    """Rows first..last - 1 of a dropout; addresses are those of row `first`. The masks of rows go to `masks`, ldm bytes
+    apart, unless it is 0. The key is (seed, step, layer)."""
+    threshold, scale = dropout_scalars(rate)
+    seed, step, layer = key
+    stride, size = (width + 63) & -64, itemsize(dtype)
+    for row in range(first, last):
+        at = row - first
+        to, of, mask = dst + at * ldd * size, src + at * lds * size, masks + at * ldm
+        dropout_row(dtype, to, of, mask, width, row * stride, seed, step, layer, threshold, real(dtype, scale))
 
 
 @kernel("*dst *src uint8*masks n; scale")

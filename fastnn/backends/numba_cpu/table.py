@@ -8,12 +8,12 @@ from typing import Any
 
 from ...core import instructions, operations, plan
 from ...core.losses import LOSS_NAMES, METRIC_NAMES, ROW_METRICS
-from .. import compiled
+from .. import operators
 from . import call
 
 
 def plain(enumeration: type[IntEnum]) -> Any:
-    """The members as plain integers: compiling those of an enumeration takes several times as long."""
+    """The members as plain integers: compiling those of an enumeration takes longer."""
     module = ModuleType(enumeration.__name__)
     vars(module).update({member.name: int(member) for member in enumeration})
     return module
@@ -26,7 +26,7 @@ Column, Kind, Fused, Role, Clip, Scalar, Counter = (
 LossEntry, MetricEntry, ParameterEntry, OptimizerEntry = (
     plain(enumeration) for enumeration in (plan.LossEntry, plan.MetricEntry, plan.ParameterEntry, plan.OptimizerEntry)
 )
-Slot, Family, Mode = plain(instructions.Slot), plain(operations.Family), plain(compiled.Mode)
+Slot, Family, Mode = plain(instructions.Slot), plain(operations.Family), plain(operators.Mode)
 Entry, CallEntry = plain(call.Entry), plain(call.CallEntry)
 
 SUM_LOSS, SUM_COUNT = plan.SUM_LOSS, plan.SUM_COUNT
