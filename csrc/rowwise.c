@@ -32,40 +32,40 @@ typedef struct MAP {
     const double *h;
 } MAP;
 
-INLINE void FN(load_vectors)(const int vectors, ROW *row, const MAP *map, int64_t c)
+INLINE void FN(load_vectors)(const unsigned vectors, ROW *row, const MAP *map, int64_t c)
 {
-    for (int i = 0; i < vectors; i++) {
+    for (unsigned i = 0; i < vectors; i++) {
         row->vector[i] = LOAD_FIRST(map->vector[i] + c, map->width - c);
     }
 }
 
 /* `terms` adds an element to the lanes of all sums. */
-INLINE void FN(row_sums)(const int sums, const int vectors, void (*terms)(V *, V, V, const ROW *), ROW *row,
+INLINE void FN(row_sums)(const unsigned sums, const unsigned vectors, void (*terms)(V *, V, V, const ROW *), ROW *row,
                          const MAP *map, int64_t number)
 {
     const real *d = map->d + number * map->ldd, *x = map->x + number * map->ldx;
     V lanes[FNN_MOST_ROW_SUMS][PARTS];
-    for (int i = 0; i < sums; i++) {
+    for (unsigned i = 0; i < sums; i++) {
         FN(begin)(lanes[i], (real)0);
     }
     for (int64_t c = 0; c < map->width && sums > 0; c += W) {
         const int64_t left = map->width - c;
         V before[FNN_MOST_ROW_SUMS], after[FNN_MOST_ROW_SUMS];
         FN(load_vectors)(vectors, row, map, c);
-        for (int i = 0; i < sums; i++) {
+        for (unsigned i = 0; i < sums; i++) {
             before[i] = after[i] = LANE(lanes[i], c);
         }
         terms(after, LOAD_FIRST(d + c, left), LOAD_FIRST(x + c, left), row);
-        for (int i = 0; i < sums; i++) {
+        for (unsigned i = 0; i < sums; i++) {
             LANE(lanes[i], c) = SELECT(FN(first)(left), after[i], before[i]);
         }
     }
-    for (int i = 0; i < sums; i++) {
+    for (unsigned i = 0; i < sums; i++) {
         row->sum[i] = SPLAT(FN(fold_sum)(lanes[i]));
     }
 }
 
-INLINE void FN(map_rows)(const bool maximum, const int sums, const int vectors,
+INLINE void FN(map_rows)(const bool maximum, const unsigned sums, const unsigned vectors,
                          void (*terms)(V *, V, V, const ROW *), V (*formula)(V, V, const ROW *), const MAP *map)
 {
     ROW row;
