@@ -171,7 +171,7 @@ int OP(crossentropy_forward)(real *l_b, int64_t ldl, real *P_bc, int64_t ldp, co
 {
     fnn_call call = {
         .family = FNN_FAMILY_CROSSENTROPY_FORWARD, .code = code, .m = b, .n = c,
-        .array = {l_b, P_bc, Z_bc, Y_bc}, .ld = {ldl, ldp, ldz, ldy}, .scalar = {keep, add},
+        .array = {l_b, P_bc, Z_bc, Y_bc}, .ld = {ldl, ldp, ldz, ldy}, .scalar = {0.0, keep, add},
     };
     return OP(coded_call)(&call, FNN_LOGITS, FNN_LOSS_COUNT, 4, threads);
 }
@@ -182,7 +182,7 @@ int OP(crossentropy_backward)(real *dZ_bc, int64_t ldz, const real *P_bc, int64_
 {
     fnn_call call = {
         .family = FNN_FAMILY_CROSSENTROPY_BACKWARD, .code = code, .m = b, .n = c,
-        .array = {dZ_bc, P_bc, Y_bc, s_b}, .ld = {ldz, ldp, ldy, lds}, .scalar = {keep, add},
+        .array = {dZ_bc, P_bc, Y_bc, s_b}, .ld = {ldz, ldp, ldy, lds}, .scalar = {0.0, keep, add},
     };
     return OP(coded_call)(&call, FNN_LOGITS, FNN_LOSS_COUNT, 4, threads);
 }

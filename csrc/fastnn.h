@@ -67,6 +67,7 @@ typedef struct fnn_program {
     int64_t parameter_count;
     const int64_t *metrics; /* (metric_count, FNN_METRIC_ENTRY_WIDTH) */
     int64_t metric_count;
+    const fnn_call *losses; /* (2 + metric_count): the gradient of the loss, its values, those of each metric */
     const int64_t *loss; /* (FNN_LOSS_ENTRY_WIDTH), or NULL: a model that only predicts */
     const int64_t *optimizer; /* (FNN_OPTIMIZER_ENTRY_WIDTH), or NULL: never updated */
     const double *constants;

@@ -53,9 +53,9 @@ KERNEL void FN(pack_panels)(real *panels, const real *B, int64_t ldb, int64_t n,
 INLINE void FN(asking_tile)(const bool far, const FN(product) *p, int64_t column, const real *B)
 {
     const int64_t bytes = far ? FNN_FAR_BYTES : 2 * BYTES;
-    const char *wanted = p->wanted + column / (2 * W) * bytes;
+    const char *wanted = p->prefetch + column / (2 * W) * bytes;
     const int64_t part = fnn_greatest(p->k / TILE_ROWS, 1), slot_0 = p->slot_0, slot_1 = p->slot_1;
-    const int64_t a_row = far ? p->a_row : 1, a_k = far ? 1 : p->a_k, row = p->wanted_row;
+    const int64_t a_row = far ? p->a_row : 1, a_k = far ? 1 : p->a_k, row = p->prefetch_row;
     int64_t left = p->k;
     TILE t;
     FN(begin)(TILE_ROWS, 2, &t, p, B);
@@ -129,8 +129,8 @@ KERNEL void FN(gemm_rows)(const FN(product) *product, int64_t m, real *pack)
     const bool far = (p.flags & (FNN_FAR | FNN_PACKED)) == (FNN_FAR | FNN_PACKED);
     const real *A = p.A;
     if (far) { /* the tiles that ask are the highest, which come first */
-        p.wanted = (const char *)(A + TILE_ROWS * a_row);
-        p.wanted_row = a_row * (int64_t)sizeof(real);
+        p.prefetch = (const char *)(A + TILE_ROWS * a_row);
+        p.prefetch_row = a_row * (int64_t)sizeof(real);
     }
     for (int64_t first = 0; first < tiles; first += group) {
         const int64_t last = fnn_least(first + group, tiles), split = fnn_greatest(first, fnn_least(tall, last));
@@ -157,13 +157,13 @@ KERNEL void FN(gemm_rows)(const FN(product) *product, int64_t m, real *pack)
             } else {
                 p.A = A;
             }
-            if (p.wanted != NULL && height == TILE_ROWS) {
+            if (p.prefetch != NULL && height == TILE_ROWS) {
                 FN(prefetching_tiles)(p);
             } else {
                 FN(tiles_of)(height, &p);
             }
-            if (p.wanted != NULL) {
-                p.wanted += height * p.wanted_row;
+            if (p.prefetch != NULL) {
+                p.prefetch += height * p.prefetch_row;
             }
             p.C += height * p.ldc;
             if (p.flags & FNN_SLOPE) {

@@ -168,60 +168,22 @@ INLINE void FN(tiles)(const int rows, const FN(product) *p)
     }
 }
 
+/* A tile for each height that there may be. */
 INLINE void FN(tiles_of)(int64_t rows, const FN(product) *p)
 {
+#define FNN_HEIGHT(n) case n: FN(tiles)(n, p); break;
     switch (rows) {
-    case 1:
-        FN(tiles)(1, p);
-        break;
-    case 2:
-        FN(tiles)(2, p);
-        break;
-    case 3:
-        FN(tiles)(3, p);
-        break;
+        FNN_HEIGHT(1) FNN_HEIGHT(2) FNN_HEIGHT(3)
 #if NARROW_ROWS > 4
-    case 4:
-        FN(tiles)(4, p);
-        break;
-    case 5:
-        FN(tiles)(5, p);
-        break;
-    case 6:
-        FN(tiles)(6, p);
-        break;
-    case 7:
-        FN(tiles)(7, p);
-        break;
-#if NARROW_ROWS > 8
-    case 8:
-        FN(tiles)(8, p);
-        break;
-    case 9:
-        FN(tiles)(9, p);
-        break;
-    case 10:
-        FN(tiles)(10, p);
-        break;
-    case 11:
-        FN(tiles)(11, p);
-        break;
-    case 12:
-        FN(tiles)(12, p);
-        break;
-    case 13:
-        FN(tiles)(13, p);
-        break;
-    case 14:
-        FN(tiles)(14, p);
-        break;
-    case 15:
-        FN(tiles)(15, p);
-        break;
+        FNN_HEIGHT(4) FNN_HEIGHT(5) FNN_HEIGHT(6) FNN_HEIGHT(7)
 #endif
+#if NARROW_ROWS > 8
+        FNN_HEIGHT(8) FNN_HEIGHT(9) FNN_HEIGHT(10) FNN_HEIGHT(11) FNN_HEIGHT(12) FNN_HEIGHT(13) FNN_HEIGHT(14)
+        FNN_HEIGHT(15)
 #endif
     default:
         FN(tiles)(NARROW_ROWS, p);
         break;
     }
+#undef FNN_HEIGHT
 }

@@ -24,8 +24,8 @@ typedef struct FN(product) {
     const real *A, *B, *bias;
     int64_t ldc, a_row, a_k, ldb, panel, n, k;
     int flags;
-    const char *wanted; /* or NULL */
-    int64_t wanted_row, slot_0, slot_1;
+    const char *prefetch; /* or NULL */
+    int64_t prefetch_row, slot_0, slot_1;
 } FN(product);
 void FN(gemm_rows)(const FN(product) *product, int64_t m, real *pack);
 void FN(pack_panels)(real *panels, const real *B, int64_t ldb, int64_t n, int64_t k);
@@ -159,9 +159,10 @@ void FN(losses)(const fnn_member *m, const fnn_batch *batch);
 void FN(loss_gradient)(const fnn_member *m, const fnn_batch *batch);
 void FN(backward)(const fnn_member *m, const fnn_batch *batch);
 
-/* operations.c: calls on some rows of a batch, on a member's columns of it, and what sums columns. */
+/* operations.c: calls on some rows of a batch, on a member's columns of it, of losses, and what sums columns. */
 void FN(operate_rows)(const fnn_call *call, int64_t first, int64_t rows, int64_t batch_rows);
 void FN(operate_columns)(const fnn_call *call, int64_t rows, int64_t member, int64_t team);
+void FN(operate_losses)(const fnn_call *call, int64_t first, int64_t rows);
 void FN(sum_batch)(const fnn_call *call, real *sums, int64_t first, int64_t n, int64_t rows);
 
 /* penalties.c: the penalties of all parameters, in blocks that the members share; then their sum. */

@@ -212,7 +212,7 @@ INLINE void FN(operate_elements)(const fnn_call *call, int64_t row, int64_t n)
 }
 
 /* Losses and metrics of rows. */
-INLINE void FN(operate_losses)(const fnn_call *call, int64_t first, int64_t rows)
+KERNEL void FN(operate_losses)(const fnn_call *call, int64_t first, int64_t rows)
 {
     const int64_t *ld = call->ld, n = call->n;
     const real s[3] = {(real)call->scalar[0], (real)call->scalar[1], (real)call->scalar[2]};
@@ -227,10 +227,10 @@ INLINE void FN(operate_losses)(const fnn_call *call, int64_t first, int64_t rows
         FN(loss_backward)(call->code, a, ld[0], b, ld[1], c, ld[2], d, ld[3], rows, n, s[0], s[1], s[2]);
         break;
     case FNN_FAMILY_CROSSENTROPY_FORWARD:
-        FN(crossentropy_forward)(sparse, a, ld[0], b, ld[1], c, ld[2], d, ld[3], rows, n, s[0], s[1]);
+        FN(crossentropy_forward)(sparse, a, ld[0], b, ld[1], c, ld[2], d, ld[3], rows, n, s[1], s[2]);
         break;
     case FNN_FAMILY_CROSSENTROPY_BACKWARD:
-        FN(crossentropy_backward)(sparse, a, ld[0], b, ld[1], c, ld[2], d, ld[3], rows, n, s[0], s[1]);
+        FN(crossentropy_backward)(sparse, a, ld[0], b, ld[1], c, ld[2], d, ld[3], rows, n, s[1], s[2]);
         break;
     default:
         FN(accuracy)(call->code, a, ld[0], b, ld[1], c, ld[2], rows, n);

@@ -64,8 +64,8 @@ INLINE void FN(pack_rows)(const fnn_member *m, const real *dZ, int64_t ldz, int6
 /* The gradient of some rows of a block of columns whose dZ is packed; the first chunk asks for the parameters that the
  * optimizer wants, from an address that is not NULL. */
 INLINE void FN(packed_gradient)(const fnn_member *m, real *gradient, int64_t ld, const real *X, int64_t ldx,
-                                int64_t block, int64_t rows, int64_t columns, int64_t batch_rows, const real *wanted,
-                                int64_t wanted_row)
+                                int64_t block, int64_t rows, int64_t columns, int64_t batch_rows, const real *prefetch,
+                                int64_t prefetch_row)
 {
     const fnn_program *program = m->program;
     const int64_t slot_0 = FN(from_theta)(program, program->slots[0]);
@@ -75,8 +75,8 @@ INLINE void FN(packed_gradient)(const fnn_member *m, real *gradient, int64_t ld,
         FN(gemm_rows)(&(FN(product)){
             .C = gradient, .A = X + k * ldx, .B = (real *)m->scratch + k * block, .ldc = ld, .a_row = 1, .a_k = ldx,
             .ldb = 2 * W, .panel = 2 * W * depth, .n = columns, .k = depth,
-            .flags = FNN_PACKED | (k > 0 ? FNN_ACCUMULATE : 0), .wanted = (const char *)(k > 0 ? NULL : wanted),
-            .wanted_row = wanted_row, .slot_0 = slot_0, .slot_1 = slot_1,
+            .flags = FNN_PACKED | (k > 0 ? FNN_ACCUMULATE : 0), .prefetch = (const char *)(k > 0 ? NULL : prefetch),
+            .prefetch_row = prefetch_row, .slot_0 = slot_0, .slot_1 = slot_1,
         }, rows, m->scratch);
     }
 }
@@ -107,8 +107,8 @@ INLINE void FN(kernel_phase)(const fnn_member *m, const int64_t *row, int64_t fi
             real *gradient = s != NULL ? (real *)m->scratch + FNN_PACK_SIZE : (real *)program->gradient + place;
             const int64_t ld = s != NULL ? columns : width;
             if (packed > 0) {
-                const real *wanted = s != NULL ? (const real *)program->theta + place : NULL;
-                FN(packed_gradient)(m, gradient, ld, X + start, ldx, block, rows, columns, batch_rows, wanted,
+                const real *prefetch = s != NULL ? (const real *)program->theta + place : NULL;
+                FN(packed_gradient)(m, gradient, ld, X + start, ldx, block, rows, columns, batch_rows, prefetch,
                                     width * (int64_t)sizeof(real));
             } else {
                 FN(gemm)(gradient, ld, X + start, 1, ldx, dZ + column, ldz, rows, columns, batch_rows, NULL, 0,

@@ -32,7 +32,8 @@ static int check_call(const fnn_call *call)
     const int32_t code = call->code, family = call->family;
     const bool activation = family == FNN_FAMILY_ACTIVATION_FORWARD || family == FNN_FAMILY_ACTIVATION_BACKWARD;
     const bool row_wise = family == FNN_FAMILY_ROW_WISE_FORWARD || family == FNN_FAMILY_ROW_WISE_BACKWARD;
-    if (family >= FNN_FAMILY_COUNT || (activation && (code < 0 || code >= FNN_ACTIVATION_COUNT)) ||
+    const bool loss = family == FNN_FAMILY_LOSS_FORWARD || family == FNN_FAMILY_LOSS_BACKWARD;
+    if (family >= FNN_FAMILY_COUNT || (loss && (code < 0 || code >= FNN_LOGITS)) || (activation && (code < 0 || code >= FNN_ACTIVATION_COUNT)) ||
         (row_wise && (code < 0 || code >= FNN_ROW_WISE_COUNT))) {
         return FNN_BAD_CODE;
     }
@@ -75,12 +76,18 @@ static int check_steps(const fnn_run *run)
 {
     const fnn_program *p = run->program;
     const fnn_data *d = run->data;
-    if (p->loss == NULL || p->row_values == NULL || p->row_scales == NULL || p->row_weights == NULL ||
+    if (p->loss == NULL || p->losses == NULL || p->row_values == NULL || p->row_scales == NULL || p->row_weights == NULL ||
         p->counters == NULL || d->y == NULL || run->sums == NULL) {
         return FNN_NULL;
     }
     if (!known_dtype(d->y_code) || p->loss[FNN_LOSS_ENTRY_CODE] < 0 || p->loss[FNN_LOSS_ENTRY_CODE] >= FNN_LOSS_COUNT) {
         return FNN_BAD_CODE;
+    }
+    for (int64_t number = 0; number < 2 + p->metric_count; number++) {
+        const int status = p->losses[number].family < 0 ? FNN_OK : check_call(&p->losses[number]);
+        if (status != FNN_OK) {
+            return status;
+        }
     }
     if (d->batch < 1 || fnn_least(d->batch, d->rows) > p->capacity || run->first < 0 ||
         (run->last > run->first && (run->last - 1) * d->batch >= d->rows)) {

@@ -75,47 +75,14 @@ KERNEL void FN(forward)(const fnn_member *m, const fnn_batch *batch, int64_t num
     }
 }
 
-/* The parameter, keep and add of a loss, from index `at` of the constants. */
-INLINE void FN(loss_scalars)(const fnn_program *program, int64_t at, real *scalars)
-{
-    for (int i = 0; i < 3; i++) {
-        scalars[i] = (real)program->constants[at + i];
-    }
-}
-
 /* Values of the loss and of the metrics for a member's rows. */
 KERNEL void FN(losses)(const fnn_member *m, const fnn_batch *batch)
 {
-    const fnn_program *program = m->program;
-    const int64_t first = batch->first, rows = batch->last - first, *loss = program->loss;
-    const int64_t outputs = loss[FNN_LOSS_ENTRY_OUTPUTS], targets = loss[FNN_LOSS_ENTRY_TARGETS];
-    const int64_t ld = fnn_padded(outputs), ld_target = fnn_padded(targets), code = loss[FNN_LOSS_ENTRY_CODE];
-    const real *inputs = FN(buffer)(program, loss[FNN_LOSS_ENTRY_INPUT], outputs, first);
-    const real *target = FN(buffer)(program, loss[FNN_LOSS_ENTRY_TARGET], targets, first);
-    real s[3];
-    FN(loss_scalars)(program, loss[FNN_LOSS_ENTRY_CONSTANT], s);
-    real *values = (real *)program->row_values + first;
-    if (code >= FNN_LOGITS) {
-        real *probability = FN(buffer)(program, loss[FNN_LOSS_ENTRY_PROBABILITY], outputs, first);
-        FN(crossentropy_forward)(code != FNN_LOGITS, values, 1, probability, ld, inputs, ld, target, ld_target, rows,
-                                 outputs, s[1], s[2]);
-    } else {
-        FN(loss_forward)((int)code, values, 1, inputs, ld, target, ld_target, rows, outputs, s[0], s[1], s[2]);
-    }
-    const real *prediction = FN(buffer)(program, loss[FNN_LOSS_ENTRY_PREDICTION], outputs, first);
-    for (int64_t number = 0; number < program->metric_count; number++) {
-        const int64_t *metric = program->metrics + number * FNN_METRIC_ENTRY_WIDTH;
-        const int64_t kind = metric[FNN_METRIC_ENTRY_CODE];
-        values += program->capacity;
-        if (kind == FNN_METRIC_r2_score) {
-            continue;
+    for (int64_t number = 1; number < 2 + m->program->metric_count; number++) {
+        const fnn_call *call = &m->program->losses[number];
+        if (call->family >= 0) {
+            FN(operate_losses)(call, batch->first, batch->last - batch->first);
         }
-        if (kind >= FNN_ACCURACY) {
-            FN(accuracy)((int)kind, values, 1, prediction, ld, target, ld_target, rows, outputs);
-            continue;
-        }
-        FN(loss_scalars)(program, metric[FNN_METRIC_ENTRY_CONSTANT], s);
-        FN(loss_forward)((int)kind, values, 1, prediction, ld, target, ld_target, rows, outputs, s[0], s[1], s[2]);
     }
 }
 
@@ -124,25 +91,12 @@ KERNEL void FN(loss_gradient)(const fnn_member *m, const fnn_batch *batch)
 {
     const fnn_program *program = m->program;
     const int64_t first = batch->first, rows = batch->last - first, *loss = program->loss;
-    const int64_t outputs = loss[FNN_LOSS_ENTRY_OUTPUTS], targets = loss[FNN_LOSS_ENTRY_TARGETS];
-    const int64_t ld = fnn_padded(outputs), ld_target = fnn_padded(targets), code = loss[FNN_LOSS_ENTRY_CODE];
-    const real *target = FN(buffer)(program, loss[FNN_LOSS_ENTRY_TARGET], targets, first);
-    real s[3];
-    FN(loss_scalars)(program, loss[FNN_LOSS_ENTRY_CONSTANT], s);
-    real *gradient = FN(buffer)(program, loss[FNN_LOSS_ENTRY_GRADIENT], outputs, first);
-    real *scales = (real *)program->row_scales + first;
-    const double share = 1.0 / (double)batch->rows;
-    FN(row_scale)(scales, (real *)program->row_weights + first, rows,
-                  (real)(loss[FNN_LOSS_ENTRY_MEAN] ? share / (double)outputs : share));
-    if (code >= FNN_LOGITS) {
-        const real *probability = FN(buffer)(program, loss[FNN_LOSS_ENTRY_PROBABILITY], outputs, first);
-        FN(crossentropy_backward)(code != FNN_LOGITS, gradient, ld, probability, ld, target, ld_target, scales, 1,
-                                  rows, outputs, s[1], s[2]);
-    } else {
-        const real *inputs = FN(buffer)(program, loss[FNN_LOSS_ENTRY_INPUT], outputs, first);
-        FN(loss_backward)((int)code, gradient, ld, inputs, ld, target, ld_target, scales, 1, rows, outputs, s[0],
-                          s[1], s[2]);
+    double share = 1.0 / (double)batch->rows;
+    if (loss[FNN_LOSS_ENTRY_MEAN]) {
+        share = share / (double)loss[FNN_LOSS_ENTRY_OUTPUTS];
     }
+    FN(row_scale)((real *)program->row_scales + first, (real *)program->row_weights + first, rows, (real)share);
+    FN(operate_losses)(program->losses, first, rows);
 }
 
 /* The gradients of all activations for a member's rows. */

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pytest
 
 from fastnn import config
-from fastnn.backends import kept, tuning
+from fastnn.backends import disk_cache, tuning
 from fastnn.backends.protocol import Backend
 
 Array = npt.NDArray[Any]
@@ -72,13 +72,13 @@ def _compile_once() -> None:
         from fcntl import LOCK_EX, flock
     except ImportError:
         return
-    if kept.folder() is None:
+    if disk_cache.folder() is None:
         return
     from fastnn.backends.numba_cpu import team
 
     second = os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw1"
     for dtype in DTYPES[::-1] if second else DTYPES:
-        with Path(tempfile.gettempdir(), f"fastnn-tests-{kept.key()}-{dtype}.lock").open("w") as file:
+        with Path(tempfile.gettempdir(), f"fastnn-tests-{disk_cache.key()}-{dtype}.lock").open("w") as file:
             flock(file, LOCK_EX)
             team.compile_all(dtype)
             team.operations_address(dtype)

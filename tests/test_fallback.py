@@ -60,13 +60,13 @@ def expected() -> str:
 def pretend_warm() -> None:
     """Makes `auto` believe that Numba is compiled, and much faster than C."""
     from fastnn import backends
-    from fastnn.backends import kept
+    from fastnn.backends import disk_cache
 
-    folder = kept.folder()
+    folder = disk_cache.folder()
     assert folder is not None
     for name in ("worker.work_float32", "worker.work_float64", "team._alone", "pool._region", "pool._help"):
         (folder / f"{name}-None.py3.1.nbc").touch()
-    kept.write_speeds({backends.kind("float32", size, threads): 9.0 for size in (0, 10**9) for threads in (1, 2)})
+    disk_cache.write_speeds({backends.kind("float32", size, threads): 9.0 for size in (0, 10**9) for threads in (1, 2)})
 
 
 def report() -> None:

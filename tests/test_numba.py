@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn.backends import kept
+from fastnn.backends import disk_cache
 from fastnn.backends.data import Data
 from fastnn.core.formulas import ACTIVATIONS
 from fastnn.core.plan import DEVIATION_CODE
@@ -115,7 +115,7 @@ def test_kernels_are_called_by_name() -> None:
 def test_the_cache_follows_its_sources(tmp_path: Path) -> None:
     """Editing a formula in a copied package changes what its kernels compute, although no kernel file was touched."""
     load("numba")
-    shipped = kept.folder()
+    shipped = disk_cache.folder()
     assert shipped is not None
     shutil.copytree(shipped, tmp_path / "cache" / "fastnn" / shipped.name)
     package = tmp_path / "fastnn"
@@ -154,7 +154,7 @@ HARMLESS = {
     "core/files.py",
     "core/state.py",
     "backends/data.py",
-    "backends/kept.py",
+    "backends/disk_cache.py",
     "backends/protocol.py",
 }
 
@@ -162,8 +162,8 @@ HARMLESS = {
 def test_the_key_of_the_cache_is_of_every_source() -> None:
     """Whatever the files of kernels import, directly or through one another, is in the hash that names the folder."""
     package = Path(fastnn.__file__).parent
-    hashed = {path for pattern in kept._SOURCES for path in package.glob(pattern)}
-    assert all(list(package.glob(pattern)) for pattern in kept._SOURCES)
+    hashed = {path for pattern in disk_cache._SOURCES for path in package.glob(pattern)}
+    assert all(list(package.glob(pattern)) for pattern in disk_cache._SOURCES)
     kernels = {path for path in hashed if path.parent.name == "numba_cpu" and path.name != "__init__.py"}
     imported = {file for path in hashed - {package / "backends/numba_cpu/__init__.py"} for file in imports(path)}
     assert len(kernels) > 20

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fastnn import backends, config
-from fastnn.backends import kept
+from fastnn.backends import disk_cache
 from fastnn.cli import main
 from support import DTYPES, load
 
@@ -46,7 +46,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     monkeypatch.delenv("FASTNN_BACKEND", raising=False)
     forget()
-    found = kept.folder()
+    found = disk_cache.folder()
     assert found is not None and found.parent == tmp_path / "fastnn"
     yield found
     monkeypatch.undo()
@@ -55,8 +55,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def forget() -> None:
     """Lets the cache folder be looked up anew, as in a new process."""
-    kept.folder.cache_clear()
-    kept.speeds_on_disk.cache_clear()
+    disk_cache.folder.cache_clear()
+    disk_cache.speeds_on_disk.cache_clear()
 
 
 def pretend_compiled(folder: Path) -> None:
@@ -93,35 +93,35 @@ def test_info_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("missing", FUNCTIONS)
 def test_compiled_is_all_that_a_dtype_needs(missing: str, folder: Path) -> None:
-    assert not any(kept.compiled(dtype) for dtype in DTYPES)
+    assert not any(disk_cache.compiled(dtype) for dtype in DTYPES)
     pretend_compiled(folder)
-    assert all(kept.compiled(dtype) for dtype in DTYPES)
+    assert all(disk_cache.compiled(dtype) for dtype in DTYPES)
     (folder / f"{missing}-None.py3.1.nbc").unlink()
-    assert [kept.compiled(dtype) for dtype in DTYPES] == [
+    assert [disk_cache.compiled(dtype) for dtype in DTYPES] == [
         "work" in missing and dtype not in missing for dtype in DTYPES
     ]
 
 
 def test_the_key_follows_what_is_compiled_for(monkeypatch: pytest.MonkeyPatch) -> None:
     load("numba")
-    make = kept.key.__wrapped__
+    make = disk_cache.key.__wrapped__
     key = make()
     assert len(key) == 24 and make() == key
     monkeypatch.setenv("NUMBA_CPU_NAME", "haswell")
     assert make() != key
     monkeypatch.undo()
     for name in ("numba", "llvmlite"):
-        version = kept._version
+        version = disk_cache._version
         monkeypatch.setattr(
-            kept, "_version", lambda asked, name=name, real=version: real(asked) + b"1" * (asked == name)
+            disk_cache, "_version", lambda asked, name=name, real=version: real(asked) + b"1" * (asked == name)
         )
         assert make() not in (key, "")
         monkeypatch.setattr(
-            kept, "_version", lambda asked, name=name, real=version: b"" if asked == name else real(asked)
+            disk_cache, "_version", lambda asked, name=name, real=version: b"" if asked == name else real(asked)
         )
         assert make() == ""
         monkeypatch.undo()
-    monkeypatch.setattr(kept, "_processor", lambda: b"another")
+    monkeypatch.setattr(disk_cache, "_processor", lambda: b"another")
     assert make() != key
 
 
@@ -138,7 +138,7 @@ def test_the_key_follows_what_is_compiled_for(monkeypatch: pytest.MonkeyPatch) -
 )
 def test_auto_takes_the_faster_for_this_kind_of_work(speed: float, name: str, why: str, folder: Path) -> None:
     pretend_compiled(folder)
-    assert kept.write_speeds({backends.kind("float32", 10, 2): speed})
+    assert disk_cache.write_speeds({backends.kind("float32", 10, 2): speed})
     assert backends.choice("float32", 10, threads=2) == (name, why)
     unmeasured = ("c", "it has not been measured against numba here; `fastnn warmup` does that")
     for other in (("float64", 10, 2), ("float32", 10, 1), ("float32", backends.LARGE, 2), ("float32", None, 2)):
@@ -151,7 +151,7 @@ def test_auto_takes_the_faster_for_this_kind_of_work(speed: float, name: str, wh
 
 
 def test_a_speed_without_kernels_is_not_followed(folder: Path) -> None:
-    assert kept.write_speeds({backends.kind("float32", None): 9.0})
+    assert disk_cache.write_speeds({backends.kind("float32", None): 9.0})
     assert backends.choice("float32").name == "c"
     pretend_compiled(folder)
     assert backends.choice("float32").name == "numba"
@@ -159,7 +159,7 @@ def test_a_speed_without_kernels_is_not_followed(folder: Path) -> None:
 
 def test_auto_is_the_same_all_through_a_process(folder: Path) -> None:
     pretend_compiled(folder)
-    kept.write_speeds({backends.kind("float32", None): 9.0})
+    disk_cache.write_speeds({backends.kind("float32", None): 9.0})
     assert backends.get(None, "float32").name == "numba"
     (folder / "speeds.txt").write_text("")
     assert backends.get(None, "float32").name == "numba"
@@ -185,7 +185,7 @@ def test_auto_is_the_same_all_through_a_process(folder: Path) -> None:
 def test_a_damaged_record_is_no_record(content: bytes | None, folder: Path) -> None:
     pretend_compiled(folder)
     kind = backends.kind("float32", None)
-    assert kept.write_speeds({kind: 9.0})
+    assert disk_cache.write_speeds({kind: 9.0})
     record = folder / "speeds.txt"
     library = record.read_bytes().splitlines()[0]
     forget()
@@ -203,7 +203,11 @@ def test_without_a_folder(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
     forget()
-    assert kept.folder() is None and not kept.compiled("float32") and not kept.write_speeds({"float32": 2.0})
+    assert (
+        disk_cache.folder() is None
+        and not disk_cache.compiled("float32")
+        and not disk_cache.write_speeds({"float32": 2.0})
+    )
     assert backends.choice("float32").name == "c"
     assert main(["warmup"]) == 2
     assert capsys.readouterr().err.startswith("fastnn warmup: there is no folder to keep compiled kernels in; name one")
@@ -216,7 +220,7 @@ def test_warmup_compiles_measures_and_keeps(tmp_path: Path) -> None:
     """First some functions are missing; then `auto` does what was measured, and Numba compiles nothing more."""
     load("numba")
     load("c")
-    compiled = kept.folder()
+    compiled = disk_cache.folder()
     assert compiled is not None
     cache = tmp_path / "cache"
     shutil.copytree(
@@ -234,9 +238,9 @@ def test_warmup_compiles_measures_and_keeps(tmp_path: Path) -> None:
     assert "float32: compiled already\n" in child(run, cache, "warmup")
 
     use = (
-        "from fastnn import backends\nfrom fastnn.backends import kept\nfrom test_fallback import weights\n"
-        "(key,) = {kind for kind in kept.speeds_on_disk() if kind == backends.kind('float32', 0)}\n"
-        "speed = kept.speeds_on_disk()[key]\n"
+        "from fastnn import backends\nfrom fastnn.backends import disk_cache\nfrom test_fallback import weights\n"
+        "(key,) = {kind for kind in disk_cache.speeds_on_disk() if kind == backends.kind('float32', 0)}\n"
+        "speed = disk_cache.speeds_on_disk()[key]\n"
         "assert backends.choice('float32', 0).name == ('numba' if speed > 1 + backends.LOADING else 'c')\n"
         "print(weights('numba') == weights('c'))"
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .. import config
 from ..errors import ArgumentError, ArgumentTypeError, BackendError, nearest
-from . import kept
+from . import disk_cache
 
 if TYPE_CHECKING:
     from .protocol import Backend
@@ -97,11 +97,11 @@ def choice(dtype: str | None = None, parameters: int | None = None, threads: int
             f'the backends "numba" ({_reason("numba")}) and "c" ({_reason("c")}) are not available; training runs on '
             '"reference", which is right but slow; install Numba with: pip install "numba>=0.68"',
         )
-    if (_reasons.get("numba") or not kept.key()) and _reason("numba"):  # what would load Numba is asked last
+    if (_reasons.get("numba") or not disk_cache.key()) and _reason("numba"):  # what would load Numba is asked last
         return Choice("c", f"numba is not available ({_reason('numba')})")
-    if not kept.compiled(dtype):
+    if not disk_cache.compiled(dtype):
         return Choice("c", f"numba has no {dtype} kernels on disk yet; `fastnn warmup` compiles and measures them")
-    speed = kept.speeds_on_disk().get(kind(dtype, parameters, threads))
+    speed = disk_cache.speeds_on_disk().get(kind(dtype, parameters, threads))
     if speed is None:
         return Choice("c", "it has not been measured against numba here; `fastnn warmup` does that")
     if speed <= 1.0 + LOADING:

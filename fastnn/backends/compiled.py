@@ -22,8 +22,9 @@ from ..core.instructions import (
     place,
     scalars,
 )
-from ..core.operations import Argument, Family, Operation
-from ..core.plan import Column, Kind, ParameterEntry, Plan, Role, padded
+from ..core.losses import LOSS_NAMES, METRIC_NAMES, ROW_METRICS
+from ..core.operations import OPERATIONS, Argument, Family, Operation
+from ..core.plan import Column, Kind, LossEntry, MetricEntry, ParameterEntry, Plan, Role, padded
 from ..core.state import State, aligned
 from .data import Array, Data, Sums
 from .operators import Mode, forward_threads, large_layers, step_threads, threads_for
@@ -100,8 +101,8 @@ class CompiledProgram(Program):
         """Gives the addresses of the optimizer's slots."""
 
     @abstractmethod
-    def _set_calls(self, calls: list[Addressed | None], gradients: list[Addressed | None]) -> None:
-        """Gives the calls of all instructions, `Slot.WIDTH` each, and those of the gradients of all parameters."""
+    def _set_calls(self, **calls: list[Addressed | None]) -> None:
+        """Gives lists of calls by the names of `fnn_program`."""
 
     @abstractmethod
     def _source_code(self, dtype: np.dtype[Any]) -> int:
@@ -184,7 +185,7 @@ class CompiledProgram(Program):
         self._row_weights = self._row_buffers[values + padded(state.rows) :]
         self._data = nothing
         self._point(row_values=self._row_buffers, row_scales=self._row_buffers[values:], row_weights=self._row_weights)
-        self._set_calls(*self._addressed())
+        self._set_calls(calls=self._instruction_calls(), gradients=self._gradient_calls(), losses=self._loss_calls())
         # Last, because a Ctrl-C may come between any two lines: until then the next call does all of this again.
         self._put(capacity=state.rows)
         self._point(workspace=state.workspace)
@@ -210,8 +211,8 @@ class CompiledProgram(Program):
 
     # calls
 
-    def _addressed(self) -> tuple[list[Addressed | None], list[Addressed | None]]:
-        """The calls of all instructions, and those of the gradients of all parameters."""
+    def _instruction_calls(self) -> list[Addressed | None]:
+        """`Slot.WIDTH` for each instruction."""
         calls: list[Addressed | None] = []
         for row in self.plan.instructions:
             slots: list[Addressed | None] = [None] * Slot.WIDTH
@@ -231,7 +232,7 @@ class CompiledProgram(Program):
                 for number, call in enumerate(several):
                     slots[slot + number] = self._call(row, call)
             calls += slots
-        return calls, [self._gradient_call(row) for row in self.plan.parameters]
+        return calls
 
     def _call(self, row: Array, call: Call) -> Addressed:
         operation = operation_of(row, call)
@@ -245,15 +246,54 @@ class CompiledProgram(Program):
             per_batch=call.scalars[:1] == (INVERSE_ROWS,),
         )
 
+    def _gradient_calls(self) -> list[Addressed | None]:
+        """One for each parameter: what sums a vector's gradient over the batch, without its result; None for a matrix,
+        whose gradient is a product, and for what is not trained."""
+        return [self._gradient_call(row) for row in self.plan.parameters]
+
     def _gradient_call(self, row: Array) -> Addressed | None:
-        """What sums a vector's gradient over the batch, without its result; None for a matrix, whose gradient is a
-        product, and for what is not trained."""
         if row[ParameterEntry.ROLE] == Role.KERNEL or not row[ParameterEntry.TRAINABLE] or not self.plan.loss.size:
             return None
         operation, names = gradient_of(row)
         arrays = self._arrays(self.plan.instructions[row[ParameterEntry.INSTRUCTION]], names, operation.arguments[1:])
         columns = int(row[ParameterEntry.COLUMNS])
         return Addressed(operation, ((0, 0), *arrays), columns, (), flat=False, per_batch=False)
+
+    def _loss_calls(self) -> list[Addressed | None]:
+        """The gradient of the loss, its values, and those of each metric; None for r2_score, which has sums alone."""
+        plan = self.plan
+        loss = plan.loss
+        if not loss.size:
+            return []
+        name, width = LOSS_NAMES[loss[LossEntry.CODE]], int(loss[LossEntry.OUTPUTS])
+
+        def rows(entry: LossEntry) -> tuple[int, int]:
+            return self._place(Place("rows", int(loss[entry]), width))
+
+        target = self._place(Place("rows", int(loss[LossEntry.TARGET]), int(loss[LossEntry.TARGETS])))
+        gradient, itemsize = rows(LossEntry.GRADIENT), plan.dtype.itemsize
+        values, apart = int(self._row_buffers.ctypes.data), self.state.rows * itemsize
+        scales = values + (1 + len(plan.metrics)) * apart, 1
+        places = {"Z": rows(LossEntry.INPUT), "P": rows(LossEntry.PROBABILITY), "dA": gradient, "dZ": gradient}
+        places |= {"Y": target, "y": target, "s": scales}
+
+        def call(operation: str, A: LossEntry, number: int, constant: int) -> Addressed:
+            row = OPERATIONS[operation]
+            result = values + number * apart, 1
+            named = places | {"A": rows(A), "l": result, "r": result}
+            arrays = tuple(named[argument.name] for argument in row.arguments)
+            return Addressed(row, arrays, width, self._spec(constant)[: len(row.scalars)], flat=False, per_batch=False)
+
+        constant = int(loss[LossEntry.CONSTANT])
+        calls: list[Addressed | None] = [
+            call(f"{name}_{way}", LossEntry.INPUT, 0, constant) for way in ("backward", "forward")
+        ]
+        for number, metric in enumerate(plan.metrics, 1):
+            name, constant = METRIC_NAMES[metric[MetricEntry.CODE]], int(metric[MetricEntry.CONSTANT])
+            operation = name if name in ROW_METRICS else f"{name}_forward"
+            none = name == "r2_score"
+            calls.append(None if none else call(operation, LossEntry.PREDICTION, number, constant))
+        return calls
 
     def _arrays(self, row: Array, names: list[str], arguments: tuple[Argument, ...]) -> tuple[tuple[int, int], ...]:
         return tuple(self._place(place(row, name)) for name, _ in zip(names, arguments, strict=False))

@@ -40,22 +40,22 @@ def add_parser(commands: options.Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compile, measure, and say what was done and how long it took."""
     from .. import backends
-    from ..backends import kept
+    from ..backends import disk_cache
 
     reasons = backends.available()
     if reasons["numba"]:
         raise FastnnError(f"there is nothing to compile: numba is not available ({reasons['numba']})")
-    if kept.folder() is None:
+    if disk_cache.folder() is None:
         raise FastnnError(
             "there is no folder to keep compiled kernels in; name one that can be written in NUMBA_CACHE_DIR"
         )
     dtypes = ("float32", "float64") if args.dtype == "both" else (args.dtype,)
-    report: dict[str, Any] = {"folder": str(kept.folder()), "compiled": {}, "speeds": {}}
+    report: dict[str, Any] = {"folder": str(disk_cache.folder()), "compiled": {}, "speeds": {}}
     for dtype in dtypes:
         report["compiled"][dtype] = _compile(dtype, quiet=args.json)
     if not reasons["c"]:
         report["speeds"] = _measure(dtypes)
-        kept.write_speeds({**kept.speeds_on_disk(), **report["speeds"]})
+        disk_cache.write_speeds({**disk_cache.speeds_on_disk(), **report["speeds"]})
     if args.json:
         options.print_json(report)
         return 0
@@ -67,9 +67,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _compile(dtype: str, quiet: bool) -> float:
     """The seconds that compiling took; 0.0 if all was on disk."""
-    from ..backends import kept
+    from ..backends import disk_cache
 
-    if kept.compiled(dtype):
+    if disk_cache.compiled(dtype):
         if not quiet:
             print(f"{dtype}: compiled already")
         return 0.0

@@ -3,6 +3,7 @@
  *
  * Arguments: how many threads (default 1).
  */
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,7 +61,7 @@ static double scalars[FNN_SCALAR_WIDTH];
 static int64_t counters[FNN_COUNTER_WIDTH];
 
 static double norms[8];
-static fnn_call calls[6][FNN_SLOT_WIDTH], gradients[8];
+static fnn_call calls[6][FNN_SLOT_WIDTH], gradients[8], losses[3];
 
 /* An array of a call: a buffer of rows so far apart, or what lies elsewhere. */
 typedef struct array {
@@ -70,7 +71,8 @@ typedef struct array {
 
 static array rows(int unit)
 {
-    return (array){workspace + FIXED + unit * CAPACITY, unit == Z2 || unit == P2 || unit == INVERSE ? 16 : HIDDEN};
+    const bool narrow = unit == Z2 || unit == P2 || unit == D_Z2 || unit == TARGET || unit == INVERSE;
+    return (array){workspace + FIXED + unit * CAPACITY, narrow ? 16 : HIDDEN};
 }
 
 static array of(const float *at)
@@ -135,10 +137,18 @@ static void make_calls(void)
     SET(&calls[5][FNN_SLOT_FORWARD], SOFTMAX_FORWARD, OUT, rows(P2), rows(Z2));
     calls[5][FNN_SLOT_INFERENCE] = calls[5][FNN_SLOT_FORWARD];
 
+    const array value = {values, 1}, right = {values + CAPACITY, 1}, scale = {scales, 1};
+    SET(&losses[0], CROSSENTROPY_BACKWARD, OUT, rows(D_Z2), rows(P2), rows(TARGET), scale);
+    SET(&losses[1], CROSSENTROPY_FORWARD, OUT, value, rows(P2), rows(Z2), rows(TARGET));
+    SET(&losses[2], METRIC, OUT, right, rows(P2), rows(TARGET));
+    losses[0].code = losses[1].code = FNN_LOSS_sparse_softmax_crossentropy;
+    losses[0].scalar[1] = losses[1].scalar[1] = 1.0;
+    losses[2].code = FNN_METRIC_sparse_categorical_accuracy;
+
     SET(&gradients[1], BIAS_BACKWARD, HIDDEN, of(NULL), rows(D_Z1));
     SET(&gradients[4], SCALE_BACKWARD, HIDDEN, of(NULL), rows(D_A2), rows(N2));
     SET(&gradients[5], BIAS_BACKWARD, HIDDEN, of(NULL), rows(D_A2));
-    SET(&gradients[7], BIAS_BACKWARD, OUT, of(NULL), (array){workspace + FIXED + D_Z2 * CAPACITY, 16});
+    SET(&gradients[7], BIAS_BACKWARD, OUT, of(NULL), rows(D_Z2));
 }
 
 static void begin(void)
@@ -203,6 +213,7 @@ int main(int argc, char **argv)
         const int64_t optimizer[FNN_OPTIMIZER_ENTRY_WIDTH] = {FNN_OPTIMIZER_adam, 2, ADAM, 0, clip, LIMIT};
         const fnn_program program = {
             .instructions = instructions[0], .instruction_count = 6, .calls = calls[0], .gradients = gradients,
+            .losses = losses,
             .parameters = parameters[0], .parameter_count = 8,
             .metrics = metrics[0], .metric_count = 1, .loss = loss, .optimizer = optimizer, .constants = constants,
             .features = IN, .outputs = OUT, .output_unit = P2, .forward_rows = FORWARD_ROWS,

@@ -469,7 +469,7 @@ IN_PYTHON = (
     ),
     fault(
         "backends-key-formulas",
-        "fastnn/backends/kept.py",
+        "fastnn/backends/disk_cache.py",
         '    "core/formulas.py",\n',
         "",
         "kernels on disk outlive a change of their formulas",
@@ -477,7 +477,7 @@ IN_PYTHON = (
     ),
     fault(
         "backends-key-random",
-        "fastnn/backends/kept.py",
+        "fastnn/backends/disk_cache.py",
         '    "core/random.py",\n',
         "",
         "kernels on disk outlive a change of the random numbers",

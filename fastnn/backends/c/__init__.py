@@ -211,9 +211,10 @@ class CProgram(CompiledProgram):
         for number, slot in enumerate(slots):
             self._program.slots[number] = _address(slot)
 
-    def _set_calls(self, calls: list[Addressed | None], gradients: list[Addressed | None]) -> None:
-        self._calls, self._gradients = _calls(calls), _calls(gradients)
-        self._program.calls, self._program.gradients = self._calls, self._gradients
+    def _set_calls(self, **calls: list[Addressed | None]) -> None:
+        self._records = {name: _records(several) for name, several in calls.items()}
+        for name, records in self._records.items():
+            setattr(self._program, name, records)
 
     def _source_code(self, dtype: np.dtype[Any]) -> int:
         return int(SOURCE_DTYPES[dtype.name])
@@ -252,7 +253,7 @@ _FUNCTIONS = {
 }
 
 
-def _calls(calls: list[Addressed | None]) -> Any:
+def _records(calls: list[Addressed | None]) -> Any:
     """An array of `fnn_call`."""
     made = ffi.new("fnn_call[]", max(1, len(calls)))
     for call, one in zip(made, calls, strict=False):

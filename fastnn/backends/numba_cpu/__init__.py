@@ -154,9 +154,9 @@ class NumbaProgram(CompiledProgram):
         for which, slot in zip((Entry.SLOT_0, Entry.SLOT_1, Entry.SLOT_2), slots, strict=False):
             self._block.block[which] = slot.ctypes.data
 
-    def _set_calls(self, calls: list[Addressed | None], gradients: list[Addressed | None]) -> None:
-        self._calls, self._gradients = _calls(calls), _calls(gradients)
-        self._point(calls=self._calls, gradients=self._gradients)
+    def _set_calls(self, **calls: list[Addressed | None]) -> None:
+        self._records = {name: _records(several) for name, several in calls.items()}
+        self._point(**self._records)
 
     def _source_code(self, dtype: np.dtype[Any]) -> int:
         return SOURCE_DTYPES.index(dtype.name)
@@ -185,14 +185,14 @@ class NumbaProgram(CompiledProgram):
 _ENTRIES = {entry.name.lower(): int(entry) for entry in Entry}
 
 
-def _calls(calls: list[Addressed | None]) -> npt.NDArray[np.int64]:
+def _records(calls: list[Addressed | None]) -> npt.NDArray[np.int64]:
     """A record of `CallEntry` for each."""
     made = np.zeros((len(calls), CallEntry.WIDTH), np.int64)
     made[:, CallEntry.FAMILY] = -1
     for record, one in zip(made, calls, strict=True):
         if one is None:
             continue
-        record[CallEntry.FAMILY], record[CallEntry.CODE] = one.operation.family, one.operation.code
+        record[CallEntry.FAMILY], record[CallEntry.CODE] = one.operation.family, _code(one.operation)
         record[CallEntry.COLUMNS] = one.columns
         record[CallEntry.FLAT], record[CallEntry.PER_BATCH] = one.flat, one.per_batch
         record[CallEntry.ARRAYS :][: 2 * len(one.arrays)] = np.ravel(one.arrays)

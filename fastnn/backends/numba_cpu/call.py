@@ -44,6 +44,7 @@ class Entry(IntEnum):
     INSTRUCTION_COUNT = auto()
     CALLS = auto()
     GRADIENTS = auto()
+    LOSSES = auto()
     PARAMETERS = auto()
     PARAMETER_COUNT = auto()
     METRICS = auto()

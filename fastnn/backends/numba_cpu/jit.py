@@ -1,4 +1,4 @@
-"""All compilation: its options and its disk cache, whose folder `kept.py` names."""
+"""All compilation: its options and its disk cache, whose folder `disk_cache.py` names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from numba import njit, types
 from numba.core import caching, ccallback
 
-from .. import kept
+from .. import disk_cache
 
 _OPTIONS = {"error_model": "numpy", "nogil": True}
 
@@ -31,7 +31,7 @@ if hasattr(os, "register_at_fork"):
 @cache
 def cache_folder() -> Path | None:
     """Where compiled kernels are kept; nowhere (None), with a warning, if no folder can be written."""
-    folder = kept.folder()
+    folder = disk_cache.folder()
     if folder is None:
         warnings.warn(
             "fastnn: no folder to keep compiled kernels in (looked at NUMBA_CACHE_DIR, XDG_CACHE_HOME and ~/.cache); "
@@ -52,7 +52,7 @@ class _Locator(caching._CacheLocator):  # type: ignore[misc]
         return str(cache_folder())
 
     def get_source_stamp(self) -> str:
-        return kept.key()
+        return disk_cache.key()
 
     def get_disambiguator(self) -> None:
         return None

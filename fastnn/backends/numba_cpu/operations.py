@@ -229,9 +229,10 @@ def operate_elements(dtype, call, family, row, n):
 
 
 @device
-def operate_losses(dtype, call, family, first, rows):
+def operate_losses(dtype, call, first, rows):
     """Losses and metrics of rows."""
-    code, n = integer_at(call, CallEntry.CODE), integer_at(call, CallEntry.COLUMNS)
+    family, code = integer_at(call, CallEntry.FAMILY), integer_at(call, CallEntry.CODE)
+    n = integer_at(call, CallEntry.COLUMNS)
     a, b, c, d = (
         at(dtype, call, 0, first),
         at(dtype, call, 1, first),
@@ -330,7 +331,7 @@ def operate(dtype, call, member, team):
     elif last <= first:
         return
     elif Family.LOSS_FORWARD <= family <= Family.METRIC:
-        operate_losses(dtype, call, family, first, last - first)
+        operate_losses(dtype, call, first, last - first)
     else:
         operate_rows(dtype, call, first, last - first, m)
 

@@ -67,7 +67,7 @@ def pack_rows(m, dZ, ldz, column, columns, block, batch_rows):
 
 
 @device
-def packed_gradient(m, gradient, ld, X, ldx, block, rows, columns, batch_rows, wanted, wanted_row):
+def packed_gradient(m, gradient, ld, X, ldx, block, rows, columns, batch_rows, prefetch, prefetch_row):
     """The gradient of some rows of a block of columns whose dZ is packed; the first chunk asks for the parameters that
     the optimizer wants, from an address that is not 0."""
     size = itemsize(m.dtype)
@@ -75,7 +75,7 @@ def packed_gradient(m, gradient, ld, X, ldx, block, rows, columns, batch_rows, w
     for k in range(0, batch_rows, K_CHUNK):
         depth, panel = min(K_CHUNK, batch_rows - k), 2 * BYTES // size
         flags = PACKED | (ACCUMULATE if k > 0 else 0)
-        asks = wanted if k == 0 else 0
+        asks = prefetch if k == 0 else 0
         gemm_rows(
             m.dtype,
             C=gradient,
@@ -92,8 +92,8 @@ def packed_gradient(m, gradient, ld, X, ldx, block, rows, columns, batch_rows, w
             bias=0,
             flags=flags,
             pack=m.scratch,
-            wanted=asks,
-            wanted_row=wanted_row,
+            prefetch=asks,
+            prefetch_row=prefetch_row,
             slot_0=slot_0,
             slot_1=slot_1,
         )
@@ -124,8 +124,8 @@ def kernel_phase(m, row, first, last, begin, end, batch_rows, s):
             if s == 0:
                 gradient, ld = entry(m, Entry.GRADIENT) + place, width
             if packed > 0:
-                wanted = entry(m, Entry.THETA) + place if s != 0 else 0
-                packed_gradient(m, gradient, ld, x, ldx, block, rows, columns, batch_rows, wanted, width * size)
+                prefetch = entry(m, Entry.THETA) + place if s != 0 else 0
+                packed_gradient(m, gradient, ld, x, ldx, block, rows, columns, batch_rows, prefetch, width * size)
             else:
                 dz = dZ + column * size
                 gemm(m.dtype, gradient, ld, x, 1, ldx, dz, ldz, rows, columns, batch_rows, 0, 0, m.scratch)

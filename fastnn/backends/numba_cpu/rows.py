@@ -10,12 +10,11 @@ from .dense import dense_backward, dense_forward, dense_together, shares_columns
 from .dropout import dropout_backward, dropout_forward
 from .elementwise import copy, gather_row, scale
 from .jit import device
-from .losses import accuracy, crossentropy_backward, crossentropy_forward, loss_backward, loss_forward
 from .memory import integer_at, itemsize, real
-from .operations import operate_columns, operate_rows
-from .table import ACCURACY, LOGITS, R2_SCORE, Column, Entry, Fused, Kind, LossEntry, MetricEntry, Slot
+from .operations import operate_columns, operate_losses, operate_rows
+from .table import CallEntry, Column, Entry, Fused, Kind, LossEntry, Slot
 from .threads import barrier
-from .workspace import buffer, call_of, calls, constant, entry, has_call, instruction, padded
+from .workspace import buffer, call_of, calls, entry, has_call, instruction, padded
 
 
 @device
@@ -75,75 +74,24 @@ def forward(m, batch, number):
 
 
 @device
-def loss_scalars(m, at):
-    """(parameter, keep, add) of a loss, from index `at` of the constants."""
-    return (
-        real(m.dtype, constant(m, at)),
-        real(m.dtype, constant(m, at + 1)),
-        real(m.dtype, constant(m, at + 2)),
-    )
-
-
-@device
 def losses(m, batch):
     """Values of the loss and of the metrics for a member's rows."""
-    dtype, first, rows, size = m.dtype, batch.first, batch.last - batch.first, itemsize(m.dtype)
-    loss = entry(m, Entry.LOSS)
-    outputs, targets = integer_at(loss, LossEntry.OUTPUTS), integer_at(loss, LossEntry.TARGETS)
-    ld, ld_target, code = padded(outputs), padded(targets), integer_at(loss, LossEntry.CODE)
-    inputs = buffer(m, integer_at(loss, LossEntry.INPUT), outputs, first)
-    target = buffer(m, integer_at(loss, LossEntry.TARGET), targets, first)
-    p, keep, add = loss_scalars(m, integer_at(loss, LossEntry.CONSTANT))
-    values = entry(m, Entry.ROW_VALUES) + first * size
-    if code >= LOGITS:
-        P = buffer(m, integer_at(loss, LossEntry.PROBABILITY), outputs, first)
-        sparse = code - LOGITS
-        crossentropy_forward(
-            dtype, sparse, values, 1, P, ld, inputs, ld, target, ld_target, rows, outputs, p, keep, add
-        )  # fmt: skip
-    else:
-        loss_forward(dtype, code, values, 1, inputs, ld, target, ld_target, rows, outputs, p, keep, add)
-    prediction = buffer(m, integer_at(loss, LossEntry.PREDICTION), outputs, first)
-    for number in range(entry(m, Entry.METRIC_COUNT)):
-        metric = entry(m, Entry.METRICS) + number * MetricEntry.WIDTH * 8
-        kind = integer_at(metric, MetricEntry.CODE)
-        values += entry(m, Entry.CAPACITY) * size
-        if kind == R2_SCORE:
-            continue
-        if kind >= ACCURACY:
-            accuracy(dtype, kind - ACCURACY, values, 1, prediction, ld, target, ld_target, rows, outputs)
-            continue
-        p, keep, add = loss_scalars(m, integer_at(metric, MetricEntry.CONSTANT))
-        loss_forward(dtype, kind, values, 1, prediction, ld, target, ld_target, rows, outputs, p, keep, add)
+    for number in range(1, 2 + entry(m, Entry.METRIC_COUNT)):
+        call = call_of(entry(m, Entry.LOSSES), number)
+        if integer_at(call, CallEntry.FAMILY) >= 0:
+            operate_losses(m.dtype, call, batch.first, batch.last - batch.first)
 
 
 @device
 def loss_gradient(m, batch):
     """The gradient of the mean loss by what the loss reads, for a member's rows."""
-    dtype, first, rows = m.dtype, batch.first, batch.last - batch.first
-    loss = entry(m, Entry.LOSS)
-    outputs, targets = integer_at(loss, LossEntry.OUTPUTS), integer_at(loss, LossEntry.TARGETS)
-    ld, ld_target, code = padded(outputs), padded(targets), integer_at(loss, LossEntry.CODE)
-    target = buffer(m, integer_at(loss, LossEntry.TARGET), targets, first)
-    p, keep, add = loss_scalars(m, integer_at(loss, LossEntry.CONSTANT))
-    gradient = buffer(m, integer_at(loss, LossEntry.GRADIENT), outputs, first)
-    scales = entry(m, Entry.ROW_SCALES) + first * itemsize(dtype)
-    weights = entry(m, Entry.ROW_WEIGHTS) + first * itemsize(dtype)
+    first, rows, loss = batch.first * itemsize(m.dtype), batch.last - batch.first, entry(m, Entry.LOSS)
     share = 1.0 / batch.rows
     if integer_at(loss, LossEntry.MEAN) == 1:
-        share = share / outputs
-    scale(dtype, scales, weights, rows, real(dtype, share))
-    if code >= LOGITS:
-        P = buffer(m, integer_at(loss, LossEntry.PROBABILITY), outputs, first)
-        sparse = code - LOGITS
-        crossentropy_backward(
-            dtype, sparse, gradient, ld, P, ld, target, ld_target, scales, 1, rows, outputs, p, keep, add
-        )  # fmt: skip
-    else:
-        inputs = buffer(m, integer_at(loss, LossEntry.INPUT), outputs, first)
-        loss_backward(
-            dtype, code, gradient, ld, inputs, ld, target, ld_target, scales, 1, rows, outputs, p, keep, add
-        )  # fmt: skip
+        share = share / integer_at(loss, LossEntry.OUTPUTS)
+    weights, scales = entry(m, Entry.ROW_WEIGHTS) + first, entry(m, Entry.ROW_SCALES) + first
+    scale(m.dtype, scales, weights, rows, real(m.dtype, share))
+    operate_losses(m.dtype, entry(m, Entry.LOSSES), batch.first, rows)
 
 
 @device

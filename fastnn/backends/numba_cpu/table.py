@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from ...core import instructions, operations, plan
-from ...core.losses import LOSS_NAMES, METRIC_NAMES, ROW_METRICS
+from ...core.losses import LOSS_NAMES, METRIC_NAMES
 from .. import operators
 from . import call
 
@@ -32,5 +32,4 @@ Entry, CallEntry = plain(call.Entry), plain(call.CallEntry)
 SUM_LOSS, SUM_COUNT = plan.SUM_LOSS, plan.SUM_COUNT
 RELU = plan.ACTIVATION_CODE["relu"]
 LOGITS = LOSS_NAMES.index("softmax_crossentropy")  # this code and the next are crossentropies from logits
-ACCURACY = METRIC_NAMES.index(ROW_METRICS[0])
 R2_SCORE = METRIC_NAMES.index("r2_score")

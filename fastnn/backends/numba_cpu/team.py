@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...core.state import aligned
-from .. import kept
+from .. import disk_cache
 from . import jit
 from .pool import POOL, helping, region
 from .threads import IEEE_DEFAULT, SYNC_SIZE, call_worker, exchange_mxcsr
@@ -33,7 +33,7 @@ def _address(what: str, dtype: str, module: str, function: str) -> int:
     with jit.compiling:
         if name not in _entries:
             entry = getattr(importlib.import_module(f".{module}", __package__), function)
-            if not kept.on_disk(name):
+            if not disk_cache.on_disk(name):
                 once = " (once)" if jit.cache_folder() is not None else ""
                 print(f"fastnn: compiling {dtype} {what} for this machine{once}", file=sys.stderr, flush=True)
             from . import kernels
