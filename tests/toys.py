@@ -90,9 +90,6 @@ class ToyStep(optimizers.Optimizer):
         return "toy", (self.mu,)
 
 
-optimizers.CLASSES = (*optimizers.CLASSES, ToyStep)
-
-
 def model(backend: str) -> fastnn.Sequential:
     fastnn.utils.set_random_seed(5)
     fastnn.config.set_floatx("float64")
@@ -121,6 +118,7 @@ def check(backend: str) -> str:
 
 
 if __name__ == "__main__":
+    optimizers.CLASSES = (*optimizers.CLASSES, ToyStep)
     print(fastnn.__file__)
     for name in sys.argv[1:]:
         print(check(name))

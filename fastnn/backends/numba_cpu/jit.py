@@ -20,6 +20,9 @@ _OPTIONS = {"error_model": "numpy", "nogil": True}
 # compile time.
 device = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
+# One with a single caller, which it becomes a part of: each level of calls has all below it optimised once more.
+inlined = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, inline="always")
+
 
 # Held by whoever compiles, or imports what is compiled. A fork waits for it: a child would find Numba's own locks held
 # by a thread that it does not have.

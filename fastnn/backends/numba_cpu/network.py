@@ -13,7 +13,7 @@ from .dense import dense_forward, shares_columns
 from .elementwise import SOURCE_DTYPES, copy, weighted_sum
 from .gemm_blocks import expected_samples
 from .gemm_tile import FAR
-from .jit import device
+from .jit import device, inlined
 from .losses import r2_sums
 from .memory import double_at, integer_at, itemsize, set_double, set_integer
 from .operations import operate_columns
@@ -51,7 +51,7 @@ def prepare(m, training):
         barrier(m.sync, m.team)
 
 
-@device
+@inlined
 def row_phase(m, batch, start):
     """The row phase of a step that begins at row `start`."""
     gather(m, batch.first, batch.last, start, True)
@@ -106,7 +106,7 @@ def step_rate(m, step):
     return double_at(rates, step) if rates != 0 else double_at(entry(m, Entry.SCALARS), Scalar.LEARNING_RATE)
 
 
-@device
+@inlined
 def steps(m, training, updating):
     """Steps FIRST..LAST - 1 of the epoch: training with or without the update, or scoring. Returns how many were
     taken."""
@@ -143,7 +143,7 @@ def steps(m, training, updating):
     return taken
 
 
-@device
+@inlined
 def update(m):
     """One optimizer step from the gradient vector."""
     s = begin_step(m, double_at(entry(m, Entry.SCALARS), Scalar.LEARNING_RATE))
@@ -175,7 +175,7 @@ def predicts_together(m, rows):
     return shared and rows <= min(entry(m, Entry.FORWARD_ROWS), entry(m, Entry.CAPACITY))
 
 
-@device
+@inlined
 def predict(m):
     """Predictions of all rows: each member takes its share, in blocks in its own rows of the workspace, or at once
     where the team shares W."""

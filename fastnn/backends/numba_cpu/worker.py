@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .elementwise import find_nonfinite
-from .jit import device
+from .jit import device, inlined
 from .memory import integer_at, itemsize, set_integer
 from .network import predict, steps, update
 from .optimizers import STEP_BYTES
@@ -32,7 +32,7 @@ def scan(m):
     set_integer(entry(m, Entry.FIRST_BAD), m.number, first_bad)
 
 
-@device
+@inlined
 def work(dtype, call, member, team):
     """What MODE says, as a thread of a team."""
     mode, sync, size = integer_at(call, Entry.MODE), integer_at(call, Entry.SYNC), itemsize(dtype)
