@@ -6,7 +6,7 @@ from __future__ import annotations
 import weakref
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -105,12 +105,26 @@ class CompiledProgram(Program):
         """Gives lists of calls by the names of `fnn_program`."""
 
     @abstractmethod
-    def _source_code(self, dtype: np.dtype[Any]) -> int:
-        """The code of a dtype of data."""
+    def _bind_x(self, X: Array, order: Array | None) -> None:
+        """Gives rows of samples, and the order in which they are read."""
 
     @abstractmethod
-    def _launch(self, mode: Mode, threads: int, first: int = 0, last: int = 0, **others: Any) -> int:
-        """Runs a mode; returns how many steps were taken. `others` may be `sums`, `rates`, `stop`, `out`."""
+    def _bind_y(self, y: Array, w: Array | None, batch_size: int) -> None:
+        """Gives their targets and weights, and the rows of a batch."""
+
+    @abstractmethod
+    def _launch(
+        self,
+        mode: Mode,
+        threads: int,
+        first: int = 0,
+        last: int = 0,
+        sums: Sums | None = None,
+        rates: Sums | None = None,
+        stop: bool = False,
+        out: Array | None = None,
+    ) -> int:
+        """Runs a mode; returns how many steps were taken."""
 
     # programs
 
@@ -120,8 +134,7 @@ class CompiledProgram(Program):
         threads = self._forward_team(rows, together=rows <= self.plan.forward_rows)
         self._reserve(self.plan.rows_of_blocks(rows, threads))
         self._data = nothing  # what is bound is that of no data until all of it is
-        self._bind_x(X)
-        self._point(order=None, w=None, y=None)
+        self._bind_x(X, None)
         self._launch(Mode.FORWARD, threads, out=out)
 
     @exclusive
@@ -191,21 +204,15 @@ class CompiledProgram(Program):
         self._point(workspace=state.workspace)
         self._workspace = weakref.ref(state.workspace)
 
-    def _bind_x(self, X: Array) -> None:
-        self._point(x=X)
-        self._put(x_code=self._source_code(X.dtype), x_row=X.strides[0], x_element=X.strides[1], rows=X.shape[0])
-
     def _bind(self, data: Data) -> None:
         """Takes the addresses of the data, once as long as it stays the same object."""
         self._reserve(data.batch_size)
         if data is self._data():
             return
         self._data = nothing
-        y = data.y
-        assert y is not None
-        self._bind_x(data.X)
-        self._point(y=y, w=data.w, order=data.order)
-        self._put(y_code=self._source_code(y.dtype), y_row=y.strides[0], y_element=y.strides[1], batch=data.batch_size)
+        assert data.y is not None
+        self._bind_x(data.X, data.order)
+        self._bind_y(data.y, data.w, data.batch_size)
         self._row_weights[:] = 1
         self._data = weakref.ref(data)
 
@@ -214,7 +221,7 @@ class CompiledProgram(Program):
     def _instruction_calls(self) -> list[Addressed | None]:
         """`Slot.WIDTH` for each instruction."""
         calls: list[Addressed | None] = []
-        for row in self.plan.instructions:
+        for row in self.plan.instructions.tolist():
             slots: list[Addressed | None] = [None] * Slot.WIDTH
             kind = INSTRUCTIONS[Kind(row[Column.KIND])]
             if row[Column.KIND] not in OWN_CODE:
@@ -234,7 +241,7 @@ class CompiledProgram(Program):
             calls += slots
         return calls
 
-    def _call(self, row: Array, call: Call) -> Addressed:
+    def _call(self, row: list[int], call: Call) -> Addressed:
         operation = operation_of(row, call)
         arrays = self._arrays(row, call.arrays.split(), operation.arguments)
         return Addressed(
@@ -249,13 +256,15 @@ class CompiledProgram(Program):
     def _gradient_calls(self) -> list[Addressed | None]:
         """One for each parameter: what sums a vector's gradient over the batch, without its result; None for a matrix,
         whose gradient is a product, and for what is not trained."""
-        return [self._gradient_call(row) for row in self.plan.parameters]
+        return [self._gradient_call(row) for row in self.plan.parameters.tolist()]
 
-    def _gradient_call(self, row: Array) -> Addressed | None:
+    def _gradient_call(self, row: list[int]) -> Addressed | None:
         if row[ParameterEntry.ROLE] == Role.KERNEL or not row[ParameterEntry.TRAINABLE] or not self.plan.loss.size:
             return None
         operation, names = gradient_of(row)
-        arrays = self._arrays(self.plan.instructions[row[ParameterEntry.INSTRUCTION]], names, operation.arguments[1:])
+        arrays = self._arrays(
+            self.plan.instructions[row[ParameterEntry.INSTRUCTION]].tolist(), names, operation.arguments[1:]
+        )
         columns = int(row[ParameterEntry.COLUMNS])
         return Addressed(operation, ((0, 0), *arrays), columns, (), flat=False, per_batch=False)
 
@@ -295,7 +304,7 @@ class CompiledProgram(Program):
             calls.append(None if none else call(operation, LossEntry.PREDICTION, number, constant))
         return calls
 
-    def _arrays(self, row: Array, names: list[str], arguments: tuple[Argument, ...]) -> tuple[tuple[int, int], ...]:
+    def _arrays(self, row: list[int], names: list[str], arguments: tuple[Argument, ...]) -> tuple[tuple[int, int], ...]:
         return tuple(self._place(place(row, name)) for name, _ in zip(names, arguments, strict=False))
 
     def _place(self, where: Place) -> tuple[int, int]:

@@ -63,7 +63,7 @@ class Passes:
         start = plan.fixed_elements + unit * state.rows
         return state.workspace[start : start + rows * padded(width)].reshape(rows, padded(width))[:, :width]
 
-    def _array(self, row: Array, name: str, argument: Argument, rows: int) -> Array:
+    def _array(self, row: list[int], name: str, argument: Argument, rows: int) -> Array:
         """An instruction's array of a name of `PLACES`, as an argument of an operation."""
         vector, start, width = place(row, name)
         if vector == "rows":
@@ -75,7 +75,7 @@ class Passes:
             return whole[start : start + inputs * width].reshape(inputs, width)
         return whole[start : start + width]
 
-    def _run(self, row: Array, call: Call, rows: int) -> None:
+    def _run(self, row: list[int], call: Call, rows: int) -> None:
         """One operation of an instruction for a batch."""
         operation = operation_of(row, call)
         names = call.arrays.split()
@@ -87,7 +87,7 @@ class Passes:
         self.op[operation.name](*arrays, *values)
 
     def _forward(self, rows: int, training: bool) -> None:
-        for row in self.plan.instructions:
+        for row in self.plan.instructions.tolist():
             kind = INSTRUCTIONS[Kind(row[Column.KIND])]
             if row[Column.KIND] == Kind.DROPOUT and not training:
                 unit, width = int(row[Column.DST]), int(row[Column.OUTPUTS])
@@ -168,7 +168,7 @@ class Passes:
         gradient = self._buffer(int(loss[LossEntry.GRADIENT]), rows, int(loss[LossEntry.OUTPUTS]))
         source = probability if LOSS_FACTS[name].softmax else inputs
         self.op[f"{name}_backward"](gradient, source, targets, scale, *self._spec(int(loss[LossEntry.CONSTANT])))
-        for row in plan.instructions[::-1]:
+        for row in plan.instructions[::-1].tolist():
             kind = INSTRUCTIONS[Kind(row[Column.KIND])]
             if row[Column.GRAD_DST] >= 0:
                 for call in kind.backward_columns:
@@ -182,7 +182,7 @@ class Passes:
         for row in plan.parameters:
             if not row[ParameterEntry.TRAINABLE]:
                 continue
-            view, instruction = view_of(row), plan.instructions[row[ParameterEntry.INSTRUCTION]]
+            view, instruction = view_of(row), plan.instructions[row[ParameterEntry.INSTRUCTION]].tolist()
             gradient, made = state.gradient[view], int(row[ParameterEntry.MADE])
             if made >= 0:
                 gradient[...] = state.workspace[made : made + gradient.size]

@@ -7,12 +7,13 @@ a DENSE, which is fused with what stands beside it, and a DROPOUT, which has ran
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
 from .formulas import ACTIVATIONS
 from .operations import OPERATIONS, Operation
-from .plan import DEVIATION_CODE, BatchVector, Column, Kind, ParameterEntry, Plan, Role, Table, padded
+from .plan import DEVIATION_CODE, BatchVector, Column, Kind, ParameterEntry, Plan, Role, padded
 from .rowwise import ROW_WISE, VECTOR_GRADIENTS
 
 
@@ -66,28 +67,28 @@ class Instruction(NamedTuple):
     overwritable: bool = False
 
 
-# Where an array lies: in which vector, the column of the instruction that says where there (of the batch: the entry of
-# `BatchVector`), and the column with its width; "" is one element a row.
-PLACES: dict[str, tuple[str, str, str]] = {
-    "source": ("rows", "SRC", "INPUTS"),
-    "output": ("rows", "DST", "OUTPUTS"),
-    "saved": ("rows", "SAVED", "OUTPUTS"),
-    "inverse": ("rows", "INVERSE", ""),
-    "source_gradient": ("rows", "GRAD_SRC", "INPUTS"),
-    "output_gradient": ("rows", "GRAD_DST", "OUTPUTS"),
-    "kernel": ("theta", "KERNEL", "OUTPUTS"),
-    "bias": ("theta", "BIAS", "OUTPUTS"),
-    "gamma": ("theta", "KERNEL", "OUTPUTS"),
-    "beta": ("theta", "BIAS", "OUTPUTS"),
-    "vector_0": ("theta", "KERNEL", "OUTPUTS"),
-    "vector_1": ("theta", "BIAS", "OUTPUTS"),
-    "moving_mean": ("statistics", "MEAN", "OUTPUTS"),
-    "moving_variance": ("statistics", "VARIANCE", "OUTPUTS"),
-    "batch_mean": ("batch", "MEAN", "OUTPUTS"),
-    "batch_variance": ("batch", "VARIANCE", "OUTPUTS"),
-    "deviation": ("batch", "INVERSE", "OUTPUTS"),
-    "beta_gradient": ("batch", "BETA_GRADIENT", "OUTPUTS"),
-    "gamma_gradient": ("batch", "GAMMA_GRADIENT", "OUTPUTS"),
+# Where an array lies: in which vector, the column of the instruction that says where there (of the batch: which of its
+# vectors), and the column with its width; without one it is one element a row.
+PLACES: dict[str, tuple[str, Column | BatchVector, Column | None]] = {
+    "source": ("rows", Column.SRC, Column.INPUTS),
+    "output": ("rows", Column.DST, Column.OUTPUTS),
+    "saved": ("rows", Column.SAVED, Column.OUTPUTS),
+    "inverse": ("rows", Column.INVERSE, None),
+    "source_gradient": ("rows", Column.GRAD_SRC, Column.INPUTS),
+    "output_gradient": ("rows", Column.GRAD_DST, Column.OUTPUTS),
+    "kernel": ("theta", Column.KERNEL, Column.OUTPUTS),
+    "bias": ("theta", Column.BIAS, Column.OUTPUTS),
+    "gamma": ("theta", Column.KERNEL, Column.OUTPUTS),
+    "beta": ("theta", Column.BIAS, Column.OUTPUTS),
+    "vector_0": ("theta", Column.KERNEL, Column.OUTPUTS),
+    "vector_1": ("theta", Column.BIAS, Column.OUTPUTS),
+    "moving_mean": ("statistics", Column.MEAN, Column.OUTPUTS),
+    "moving_variance": ("statistics", Column.VARIANCE, Column.OUTPUTS),
+    "batch_mean": ("batch", BatchVector.MEAN, Column.OUTPUTS),
+    "batch_variance": ("batch", BatchVector.VARIANCE, Column.OUTPUTS),
+    "deviation": ("batch", BatchVector.INVERSE, Column.OUTPUTS),
+    "beta_gradient": ("batch", BatchVector.BETA_GRADIENT, Column.OUTPUTS),
+    "gamma_gradient": ("batch", BatchVector.GAMMA_GRADIENT, Column.OUTPUTS),
 }
 
 _STANDARDIZE = Call("standardize_forward", "output source moving_mean deviation gamma beta")
@@ -177,14 +178,14 @@ GRADIENTS: dict[Role, Call] = {
 }
 
 
-def gradient_of(row: Table) -> tuple[Operation, list[str]]:
+def gradient_of(row: Sequence[int]) -> tuple[Operation, list[str]]:
     """The operation that makes the gradient of a row of the parameter table, and the places that it reads."""
     call, code = GRADIENTS[Role(row[ParameterEntry.ROLE])], int(row[ParameterEntry.CODE])
     vector = "_".join(VECTOR_GRADIENTS[code]) if code >= 0 else ""
     return OPERATIONS[call.operation.format(vector)], call.arrays.split()
 
 
-def operation_of(row: Table, call: Call) -> Operation:
+def operation_of(row: Sequence[int], call: Call) -> Operation:
     """The operation of an instruction's call; a DENSE without a bias is a plain product."""
     kind = Kind(row[Column.KIND])
     if kind == Kind.DENSE and call is INSTRUCTIONS[kind].forward and row[Column.BIAS] < 0:
@@ -202,16 +203,16 @@ class Place(NamedTuple):
     width: int
 
 
-def place(row: Table, name: str) -> Place:
+def place(row: Sequence[int], name: str) -> Place:
     """Where the array of a name of `PLACES` lies for an instruction."""
-    vector, column, width = PLACES[name]
-    elements = int(row[Column[width]]) if width else 1
-    if vector == "batch":
-        return Place(vector, int(row[Column.STATISTICS]) + BatchVector[column] * padded(elements), elements)
-    return Place(vector, int(row[Column[column]]), elements)
+    vector, which, width = PLACES[name]
+    elements = int(row[width]) if width is not None else 1
+    if isinstance(which, BatchVector):
+        return Place(vector, int(row[Column.STATISTICS]) + which * padded(elements), elements)
+    return Place(vector, int(row[which]), elements)
 
 
-def scalars(plan: Plan, row: Table, call: Call, rows: int) -> tuple[float, ...]:
+def scalars(plan: Plan, row: Sequence[int], call: Call, rows: int) -> tuple[float, ...]:
     """The scalars of an instruction's call in a batch of so many rows."""
     first, names = int(row[Column.CONSTANT]), INSTRUCTIONS[Kind(row[Column.KIND])].constants
     values: list[float] = []

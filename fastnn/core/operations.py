@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from .formulas import ACTIVATIONS
@@ -88,6 +88,11 @@ class Argument:
         return self.name.startswith("total")
 
 
+def _argument(word: str, output: bool) -> Argument:
+    name, dims = word.rstrip("*").split("_")
+    return Argument(name, dims, output, word.endswith("*"))
+
+
 @dataclass(frozen=True)
 class Operation:
     """One row of the table.
@@ -105,14 +110,14 @@ class Operation:
     bound: float
     summary: str
 
-    @property
-    def arguments(self) -> tuple[Argument, ...]:
+    arguments: tuple[Argument, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
         outputs, _, inputs = self.signature.partition(":")
-        return tuple(
-            Argument(word.rstrip("*").split("_")[0], word.rstrip("*").split("_")[1], output, word.endswith("*"))
-            for words, output in ((outputs, True), (inputs, False))
-            for word in words.split()
+        arguments = tuple(
+            _argument(word, output) for words, output in ((outputs, True), (inputs, False)) for word in words.split()
         )
+        object.__setattr__(self, "arguments", arguments)
 
     def bytes(self, d: Mapping[str, int], itemsize: int) -> int:
         """Bytes moved if every array is read or written once (twice where it is updated)."""

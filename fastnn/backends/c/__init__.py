@@ -192,7 +192,8 @@ class CProgram(CompiledProgram):
 
     def __init__(self, backend: Backend, plan: Plan, state: State) -> None:
         suffix = SUFFIX[plan.dtype.name]
-        self._functions = {mode: getattr(lib, f"fnn_{name}_{suffix}") for mode, name in _FUNCTIONS.items()}
+        self._functions = [getattr(lib, f"fnn_{name}_{suffix}") for name in _FUNCTIONS]
+        self._reals = ffi.typeof("float *" if suffix == "f32" else "double *")
         self._program, self._c_data = ffi.new("fnn_program *"), ffi.new("fnn_data *")
         self._taken = ffi.new("int64_t *")
         super().__init__(backend, plan, state, os.cpu_count() or 1, _SCRATCH[plan.dtype.name])
@@ -216,21 +217,42 @@ class CProgram(CompiledProgram):
         for name, records in self._records.items():
             setattr(self._program, name, records)
 
-    def _source_code(self, dtype: np.dtype[Any]) -> int:
-        return int(SOURCE_DTYPES[dtype.name])
+    def _bind_x(self, X: Array, order: Array | None) -> None:
+        data = self._c_data
+        data.x, data.x_code, data.rows = _address(X), _CODES[X.dtype], X.shape[0]
+        data.x_row, data.x_element = X.strides
+        data.order = ffi.NULL if order is None else ffi.cast("int64_t *", order.ctypes.data)
 
-    def _launch(self, mode: Mode, threads: int, first: int = 0, last: int = 0, **others: Any) -> int:
-        function, sums = self._functions[mode], others.get("sums")
-        given: tuple[Any, ...] = ()
-        if mode in (Mode.STEPS, Mode.SCORE):
-            given = self._c_data, first, last, _doubles(sums)
-        elif mode == Mode.GRADIENT:
-            given = self._c_data, _doubles(sums)
-        elif mode == Mode.FORWARD:
-            given = self._c_data, _address_as(others["out"])
+    def _bind_y(self, y: Array, w: Array | None, batch_size: int) -> None:
+        data = self._c_data
+        data.y, data.y_code, data.batch = _address(y), _CODES[y.dtype], batch_size
+        data.y_row, data.y_element = y.strides
+        data.w = ffi.NULL if w is None else _address(w)
+
+    def _launch(
+        self,
+        mode: Mode,
+        threads: int,
+        first: int = 0,
+        last: int = 0,
+        sums: Sums | None = None,
+        rates: Sums | None = None,
+        stop: bool = False,
+        out: Array | None = None,
+    ) -> int:
+        function, program, data = self._functions[mode], self._program, self._c_data
         if mode == Mode.STEPS:
-            given = *given, self._taken, _doubles(others["rates"]), others["stop"]
-        _check(function(self._program, *given, threads), _FUNCTIONS[mode])
+            taken, given = self._taken, _doubles(rates)
+            status = function(program, data, first, last, _doubles(sums), taken, given, stop, threads)
+        elif mode == Mode.SCORE:
+            status = function(program, data, first, last, _doubles(sums), threads)
+        elif mode == Mode.GRADIENT:
+            status = function(program, data, _doubles(sums), threads)
+        elif mode == Mode.UPDATE:
+            status = function(program, threads)
+        else:
+            status = function(program, data, ffi.cast(self._reals, out.ctypes.data), threads)  # type: ignore[union-attr]
+        _check(status, _FUNCTIONS[mode])
         return int(self._taken[0])
 
     def _scan(self, X: Array, first_bad: Array) -> None:
@@ -244,13 +266,8 @@ class CProgram(CompiledProgram):
         _check(lib.fnn_shuffle(ffi.cast("int64_t *", order.ctypes.data), order.size, seed, epoch), "shuffle")
 
 
-_FUNCTIONS = {
-    Mode.STEPS: "run_steps",
-    Mode.GRADIENT: "gradient",
-    Mode.SCORE: "score",
-    Mode.UPDATE: "update",
-    Mode.FORWARD: "forward",
-}
+_FUNCTIONS = ("run_steps", "gradient", "score", "update", "forward")  # by mode
+_CODES = {np.dtype(name): code for name, code in SOURCE_DTYPES.items()}
 
 
 def _records(calls: list[Addressed | None]) -> Any:
@@ -270,10 +287,6 @@ def _records(calls: list[Addressed | None]) -> Any:
 
 def _doubles(array: Sums | None) -> Any:
     return ffi.NULL if array is None else ffi.cast("double *", array.ctypes.data)
-
-
-def _address_as(out: Array) -> Any:
-    return ffi.cast("float *" if out.itemsize == 4 else "double *", out.ctypes.data)
 
 
 class CBackend(Backend):

@@ -16,14 +16,13 @@ from ...core.operations import OPERATIONS, Family, Operation
 from ...core.plan import Plan
 from ...core.state import State, aligned
 from ..compiled import Addressed, CompiledProgram, nothing
-from ..data import Array
+from ..data import Array, Sums
 from ..operators import GEMMS, CompiledOperator, Mode
 from ..protocol import Backend, exclusive
-from . import team
-from .call import CallEntry, Entry, operation_entries
+from . import call, team
 from .elementwise import SOURCE_DTYPES
 from .optimizers import STEP_BYTES
-from .table import LOGITS
+from .table import LOGITS, CallEntry, Entry
 from .update import scratch_size
 
 
@@ -91,7 +90,7 @@ class NumbaOperator(CompiledOperator):
         super().__init__(row)
         self._dtype, self._calls = np.dtype(dtype), calls
         scalars = "dqqq" if row.family == Family.DROPOUT else "d" * len(row.scalars)
-        self._write = operation_entries(self._count, scalars).pack_into
+        self._write = call.operation_entries(self._count, scalars).pack_into
         self._kernel = int(row.family), _code(row)
         # Rows, columns and depth, of which the arrays do not have all; a step's depth is how many slots it has.
         slots = self._count - 2 if row.family == Family.OPTIMIZER_STEP else 0
@@ -158,15 +157,38 @@ class NumbaProgram(CompiledProgram):
         self._records = {name: _records(several) for name, several in calls.items()}
         self._point(**self._records)
 
-    def _source_code(self, dtype: np.dtype[Any]) -> int:
-        return SOURCE_DTYPES.index(dtype.name)
+    def _bind_x(self, X: Array, order: Array | None) -> None:
+        block = self._block.block
+        block[Entry.X], block[Entry.X_CODE], block[Entry.ROWS] = X.ctypes.data, _CODES[X.dtype], X.shape[0]
+        block[Entry.X_ROW], block[Entry.X_ELEMENT] = X.strides
+        block[Entry.ORDER] = 0 if order is None else order.ctypes.data
 
-    def _launch(self, mode: Mode, threads: int, first: int = 0, last: int = 0, **others: Any) -> int:
-        stop = bool(others.pop("stop", False))
-        self._point(**({"rates": None} | others))
-        self._put(mode=mode, first=first, last=last, stop=stop)
+    def _bind_y(self, y: Array, w: Array | None, batch_size: int) -> None:
+        block = self._block.block
+        block[Entry.Y], block[Entry.Y_CODE], block[Entry.BATCH] = y.ctypes.data, _CODES[y.dtype], batch_size
+        block[Entry.Y_ROW], block[Entry.Y_ELEMENT] = y.strides
+        block[Entry.W] = 0 if w is None else w.ctypes.data
+
+    def _launch(
+        self,
+        mode: Mode,
+        threads: int,
+        first: int = 0,
+        last: int = 0,
+        sums: Sums | None = None,
+        rates: Sums | None = None,
+        stop: bool = False,
+        out: Array | None = None,
+    ) -> int:
+        block = self._block.block
+        block[Entry.MODE], block[Entry.FIRST], block[Entry.LAST], block[Entry.STOP] = mode, first, last, stop
+        block[Entry.RATES] = 0 if rates is None else rates.ctypes.data
+        if sums is not None:
+            block[Entry.SUMS] = sums.ctypes.data
+        if out is not None:
+            block[Entry.OUT] = out.ctypes.data
         self._block.run(threads)
-        return int(self._block.block[Entry.TAKEN])
+        return block[Entry.TAKEN]
 
     def _scan(self, X: Array, first_bad: Array) -> None:
         self._point(scan=X, first_bad=first_bad)
@@ -182,7 +204,8 @@ class NumbaProgram(CompiledProgram):
         self._block.run(1)
 
 
-_ENTRIES = {entry.name.lower(): int(entry) for entry in Entry}
+_ENTRIES = {entry.name.lower(): int(entry) for entry in call.Entry}
+_CODES = {np.dtype(name): code for code, name in enumerate(SOURCE_DTYPES)}
 
 
 def _records(calls: list[Addressed | None]) -> npt.NDArray[np.int64]:
