@@ -136,18 +136,38 @@ def _hidden(name: str) -> tuple[Layer, ...]:
 
 
 def _activations() -> Iterator[Model]:
-    for name in (*ACTIVATIONS, "softmax"):
+    kinds = {(activation.saved, bool(activation.parameter)): name for name, activation in ACTIVATIONS.items()}
+    for name in ("relu", *kinds.values(), "softmax"):  # of each kind one: programs know no more of them
         yield Model(name, _hidden(name))
     yield Model(
         "activation first", (("activation", "tanh"), ("dense", 4), ("activation", "relu"), ("activation", "sigmoid"))
     )
 
 
+def _row_wise() -> Iterator[Model]:
+    for name, layer in ROW_WISE.items():
+        yield Model(name, (("dense", 7), ("row_wise", name), ("dense", 3)), optimizer=ADAM, ordered=True)
+        if layer.vectors:
+            options = {"penalty": Penalty(0.01, 0.02), "decay": False}
+            first: tuple[Layer, ...] = (("row_wise", name, options), ("dense", 20), ("row_wise", name))
+            yield Model(f"{name} first", first, optimizer=ADAM._replace(weight_decay=0.01), weighted=True)
+            frozen: tuple[Layer, ...] = (("dense", 7), ("row_wise", name, {"trainable": False}), ("dense", 3))
+            clipped = ADAM._replace(clip="global_norm", limit=0.1)
+            yield Model(f"{name} frozen", frozen, optimizer=clipped, features=3, rows=300, batch=290)
+
+
 def _losses() -> Iterator[Model]:
     linear: tuple[Layer, ...] = (("dense", 3),)
     softmax: tuple[Layer, ...] = (("dense", 4), ("activation", "softmax"))
     sigmoid: tuple[Layer, ...] = (("dense", 3), ("activation", "sigmoid"))
-    for name, parameter in (("mean_absolute_error", 0.0), ("lp3", 3.0), ("lp4", 4.0), ("lp", 2.3), ("huber", 0.5)):
+    for name, parameter in (
+        ("mean_absolute_error", 0.0),
+        ("lp3", 3.0),
+        ("lp4", 4.0),
+        ("lp", 2.3),
+        ("huber", 0.5),
+        ("cosine_similarity", 0.0),
+    ):
         yield Model(name, linear, LossSpec(name, parameter=parameter))
     yield Model("kl", softmax, LossSpec("kl_divergence"))
     for loss, fused, apart in (
@@ -358,6 +378,7 @@ def _others() -> Iterator[Model]:
 
 _GROUPS = (
     _activations,
+    _row_wise,
     _losses,
     _optimizers,
     _normalizations,
