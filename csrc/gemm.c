@@ -36,7 +36,7 @@ KERNEL bool FN(packs_columns)(int64_t ldb, int64_t m, int64_t n, int64_t k)
 
 /* The product of a block of columns at a time, chunk by chunk. */
 KERNEL static void FN(blocks)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B,
-                              int64_t ldb, int64_t m, int64_t n, int64_t k, const real *bias, int flags, real *pack)
+                              int64_t ldb, int64_t m, int64_t n, int64_t k, const real *epilogue, int flags, real *pack)
 {
     const bool transposed = (flags & FNN_TRANSPOSED) != 0, slow = FN(comes_slowly)(ldb, n, k);
     const bool packs = transposed || FN(packs_columns)(ldb, m, n, k);
@@ -55,8 +55,8 @@ KERNEL static void FN(blocks)(real *C, int64_t ldc, const real *A, int64_t a_row
             const int64_t depth = fnn_least(k - start, FNN_K_CHUNK);
             FN(product) p = {
                 .C = C + j, .A = A + start * a_k, .B = packs ? pack : B + start * ldb + j,
-                .bias = (flags & (FNN_BIAS | FNN_SLOPE)) ? bias + j : NULL, .ldc = ldc, .a_row = a_row, .a_k = a_k,
-                .ldb = packs ? 2 * W : ldb, .panel = packs ? 2 * W * depth : 2 * W, .n = width, .k = depth,
+                .epilogue = (flags & (FNN_BIAS | FNN_SLOPE)) ? epilogue + j : NULL, .ldc = ldc, .a_row = a_row,
+                .a_k = a_k, .ldb = packs ? 2 * W : ldb, .panel = packs ? 2 * W * depth : 2 * W, .n = width, .k = depth,
                 .flags = (start + depth >= k ? flags : flags & FNN_FAR) | (start > 0 ? FNN_ACCUMULATE : 0) |
                          (packs ? FNN_PACKED : 0),
             };
@@ -120,18 +120,18 @@ KERNEL bool FN(takes_slope)(int64_t m, int64_t n, int64_t k)
 }
 
 KERNEL void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B, int64_t ldb,
-                     int64_t m, int64_t n, int64_t k, const real *bias, int flags, real *pack)
+                     int64_t m, int64_t n, int64_t k, const real *epilogue, int flags, real *pack)
 {
     const bool transposed = (flags & FNN_TRANSPOSED) != 0;
     if (m <= 0 || n <= 0) {
         return;
     }
     if (n <= FNN_DOT_VECTORS && a_k == 1 && m >= W) {
-        FN(few_dots)(C, ldc, 1, A, a_row, B, transposed ? ldb : 1, transposed ? 1 : ldb, m, n, k, bias, flags);
+        FN(few_dots)(C, ldc, 1, A, a_row, B, transposed ? ldb : 1, transposed ? 1 : ldb, m, n, k, epilogue, flags);
     } else if (transposed && m <= FNN_DOT_VECTORS && n >= W && !(flags & FNN_BIAS)) {
         FN(few_dots)(C, 1, ldc, B, ldb, A, a_row, a_k, n, m, k, NULL, flags);
     } else if (m == 1 && n >= W && k > 0 && !transposed) {
-        FN(gemv)(C, 1, A, a_k, B, ldb, n, k, bias, flags);
+        FN(gemv)(C, 1, A, a_k, B, ldb, n, k, epilogue, flags);
     } else if (n == 1 && a_row == 1 && m >= W && k > 0 && !(flags & (FNN_TRANSPOSED | FNN_BIAS | FNN_RELU))) {
         FN(gemv)(C, ldc, B, ldb, A, a_k, m, k, NULL, 0);
     } else if (n <= WIDE_ROWS && a_row == 1 && m >= W && !(flags & (FNN_TRANSPOSED | FNN_BIAS | FNN_RELU))) {
@@ -141,7 +141,7 @@ KERNEL void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t
     } else if (transposed && a_k == 1 && FN(repays_transposing)(m, n, k) && !(flags & (FNN_BIAS | FNN_RELU))) {
         FN(transposed_product)(C, ldc, A, a_row, B, ldb, m, n, k, pack);
     } else {
-        FN(blocks)(C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack);
+        FN(blocks)(C, ldc, A, a_row, a_k, B, ldb, m, n, k, epilogue, flags, pack);
     }
 }
 

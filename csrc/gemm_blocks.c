@@ -99,7 +99,7 @@ INLINE void FN(prefetching_tiles)(FN(product) p)
     if (column < p.n) {
         p.C += column;
         p.n -= column;
-        p.bias = p.bias != NULL ? p.bias + column : NULL;
+        p.epilogue = p.epilogue != NULL ? p.epilogue + column : NULL;
         FN(tiles)(TILE_ROWS, &p);
     }
 }
@@ -167,7 +167,7 @@ KERNEL void FN(gemm_rows)(const FN(product) *product, int64_t m, real *pack)
             }
             p.C += height * p.ldc;
             if (p.flags & FNN_SLOPE) {
-                p.bias += height * p.ldc;
+                p.epilogue += height * p.ldc;
             }
             A += height * a_row;
             if (packs) {

@@ -27,7 +27,7 @@ INLINE void FN(add_dots)(const int count, V *sum, V rows, const real *q, int64_t
  * exchanged in registers. Blocks are whole if there are several. `count` and `groups` are constants after inlining. */
 INLINE void FN(dots)(const int count, const int groups, real *out, int64_t out_row, int64_t out_vector, const real *R,
                      int64_t ldr, const real *Q, int64_t q_vector, int64_t q_k, int64_t rows, int64_t k,
-                     const real *bias, int flags)
+                     const real *epilogue, int flags)
 {
     for (int64_t row = 0; row < rows; row += groups * W) {
         V total[FNN_DOT_BLOCKS][FNN_DOT_VECTORS];
@@ -83,7 +83,7 @@ INLINE void FN(dots)(const int count, const int groups, real *out, int64_t out_r
             for (int j = 0; j < count; j++) {
                 V value = total[group][j];
                 if (flags & FNN_BIAS) {
-                    value = value + SPLAT(bias[j]);
+                    value = value + SPLAT(epilogue[j]);
                 }
                 if (flags & FNN_RELU) {
                     value = SELECT(LT(value, SPLAT((real)0)), SPLAT((real)0), value);
@@ -103,23 +103,23 @@ INLINE void FN(dots)(const int count, const int groups, real *out, int64_t out_r
 
 KERNEL void FN(few_dots)(real *out, int64_t out_row, int64_t out_vector, const real *R, int64_t ldr,
                                 const real *Q, int64_t q_vector, int64_t q_k, int64_t rows, int64_t count, int64_t k,
-                                const real *bias, int flags)
+                                const real *epilogue, int flags)
 {
     const int64_t whole = rows / (FNN_DOT_BLOCKS * W) * (FNN_DOT_BLOCKS * W);
     switch (count) {
     case 1:
-        FN(dots)(1, FNN_DOT_BLOCKS, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, whole, k, bias, flags);
+        FN(dots)(1, FNN_DOT_BLOCKS, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, whole, k, epilogue, flags);
         FN(dots)(1, 1, out + whole * out_row, out_row, out_vector, R + whole * ldr, ldr, Q, q_vector, q_k, rows - whole,
-                 k, bias, flags);
+                 k, epilogue, flags);
         break;
     case 2:
-        FN(dots)(2, 1, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, bias, flags);
+        FN(dots)(2, 1, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, epilogue, flags);
         break;
     case 3:
-        FN(dots)(3, 1, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, bias, flags);
+        FN(dots)(3, 1, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, epilogue, flags);
         break;
     default:
-        FN(dots)(4, 1, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, bias, flags);
+        FN(dots)(4, 1, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, epilogue, flags);
         break;
     }
 }
@@ -133,7 +133,7 @@ KERNEL void FN(few_rows)(const FN(product) *product, int64_t m)
     for (; column + FNN_WIDE_VECTORS * W <= p.n; column += FNN_WIDE_VECTORS * W) {
         p.A = product->A;
         p.C = product->C;
-        p.bias = product->bias;
+        p.epilogue = product->epilogue;
         for (int64_t tile = 0; tile < tiles; tile++) {
             const int64_t height = low + (tile < tall);
             switch (height) {
@@ -161,7 +161,7 @@ KERNEL void FN(few_rows)(const FN(product) *product, int64_t m)
             p.A += height * p.a_row;
             p.C += height * p.ldc;
             if (p.flags & FNN_SLOPE) {
-                p.bias += height * p.ldc;
+                p.epilogue += height * p.ldc;
             }
         }
     }
@@ -169,7 +169,7 @@ KERNEL void FN(few_rows)(const FN(product) *product, int64_t m)
         FN(product) rest = *product;
         rest.C += column;
         rest.B += column;
-        rest.bias = rest.bias != NULL ? rest.bias + column : NULL;
+        rest.epilogue = rest.epilogue != NULL ? rest.epilogue + column : NULL;
         rest.n -= column;
         FN(gemm_rows)(&rest, m, NULL);
     }
@@ -205,7 +205,7 @@ INLINE void FN(add_rows)(const int steps, bool first, real *sum, const real *q, 
 
 /* One row of C, or one column as a row: B is read row by row, as memory likes it, and the sums stay in the first cache. */
 KERNEL void FN(gemv)(real *C, int64_t c_n, const real *q, int64_t q_k, const real *B, int64_t ldb, int64_t n, int64_t k,
-                     const real *bias, int flags)
+                     const real *epilogue, int flags)
 {
     _Alignas(64) real total[SUM_COLUMNS], sum[SUM_COLUMNS];
     for (int64_t j = 0; j < n; j += SUM_COLUMNS) {
@@ -230,7 +230,7 @@ KERNEL void FN(gemv)(real *C, int64_t c_n, const real *q, int64_t q_k, const rea
         for (int64_t i = 0; i < width; i += W) {
             V value = LOAD_FIRST(total + i, width - i);
             if (flags & FNN_BIAS) {
-                value = value + LOAD_FIRST(bias + j + i, width - i);
+                value = value + LOAD_FIRST(epilogue + j + i, width - i);
             }
             if (flags & FNN_RELU) {
                 value = SELECT(LT(value, SPLAT((real)0)), SPLAT((real)0), value);

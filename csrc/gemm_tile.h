@@ -96,7 +96,7 @@ INLINE void FN(finish)(const int rows, const int vectors, TILE *t, const FN(prod
     if (p->flags & FNN_BIAS) {
         FNN_UNROLL
         for (int j = 0; j < vectors; j++) {
-            const V b = LOAD_FIRST(p->bias + column + j * W, n - j * W);
+            const V b = LOAD_FIRST(p->epilogue + column + j * W, n - j * W);
             FNN_UNROLL
             for (int i = 0; i < rows; i++) {
                 t->sum[i][j] = t->sum[i][j] + b;
@@ -117,7 +117,7 @@ INLINE void FN(finish)(const int rows, const int vectors, TILE *t, const FN(prod
         for (int i = 0; i < rows; i++) {
             FNN_UNROLL
             for (int j = 0; j < vectors; j++) {
-                const V a = LOAD_FIRST(p->bias + i * p->ldc + column + j * W, n - j * W);
+                const V a = LOAD_FIRST(p->epilogue + i * p->ldc + column + j * W, n - j * W);
                 t->sum[i][j] = FN(relu_backward)(t->sum[i][j], a, a);
             }
         }

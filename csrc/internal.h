@@ -46,8 +46,8 @@
 #define FNN_LOGITS FNN_LOSS_softmax_crossentropy
 #define FNN_ACCURACY FNN_METRIC_binary_accuracy
 
-/* What a GEMM does beside C = A B. FNN_SLOPE: C times the slope of ReLU, from its output, which comes in the place of
- * the bias and lies as C does. */
+/* What a GEMM does beside C = A B. FNN_BIAS: C + `epilogue`, a row. FNN_SLOPE: C times the slope of ReLU, from its
+ * output `epilogue`, which lies as C does. */
 enum {
     FNN_ACCUMULATE = 1, FNN_BIAS = 2, FNN_RELU = 4, FNN_PACKED = 8, FNN_TRANSPOSED = 16, FNN_FAR = 32, FNN_SLOPE = 64
 };

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import itertools
 
 import numpy as np
 import pytest
 
 from fastnn import layers, losses, optimizers, regularizers
+from fastnn.core.instructions import INSTRUCTIONS, Slot
 from fastnn.core.losses import LOSS_NAMES, METRIC_NAMES
 from fastnn.core.lowering import Lowering
 from fastnn.core.plan import (
@@ -56,6 +58,15 @@ def test_a_plan_without_a_loss_only_predicts() -> None:
     assert (plan.features, plan.outputs, plan.slots) == (5, 3, 0)
     assert plan.flops_per_row == 2 * (5 * 7 + 7 * 3)
     assert (plan.instructions[:, Column.GRAD_DST] == -1).all()
+
+
+def test_the_calls_of_an_instruction_have_room() -> None:
+    slots = sorted(Slot)
+    room = {slot: after - slot for slot, after in itertools.pairwise(slots)}
+    for row in INSTRUCTIONS.values():
+        assert len(row.forward_columns) <= room[Slot.FORWARD_COLUMNS]
+        assert len(row.inference_columns) <= room[Slot.INFERENCE_COLUMNS]
+        assert len(row.backward_columns) <= room[Slot.BACKWARD_COLUMNS]
 
 
 def test_nothing_is_lowered_for_nothing() -> None:

@@ -14,7 +14,7 @@ holds them to their bounds.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from .algebra import Algebra, Bits, Real
 
 K_CHUNK = 256  # products that one accumulator of a GEMM takes, in ascending k, before it is added to the sum
 LANES = 16  # partial sums of a row, then folded at distances 8, 4, 2, 1
@@ -279,7 +279,7 @@ GELU_SLOPE = {
 NORMAL_TOP = {"float32": 6.0, "float64": 9.0}
 
 
-def polynomial(o: "Any", coefficients: "tuple[float, ...]", x: "Any") -> "Any":
+def polynomial(o: "Algebra", coefficients: "tuple[float, ...]", x: "Real") -> "Real":
     """The polynomial with these coefficients, constant first, by Horner's rule in fmas.
 
     A long one is two, of the even and of the odd powers: chains of half the length, which a processor runs at once.
@@ -287,14 +287,14 @@ def polynomial(o: "Any", coefficients: "tuple[float, ...]", x: "Any") -> "Any":
     if len(coefficients) > 12:
         square = x * x
         return o.fma(polynomial(o, coefficients[1::2], square), x, polynomial(o, coefficients[::2], square))
-    *rest, value = coefficients
-    value = o.constant(value)
+    *rest, last = coefficients
+    value = o.constant(last)
     for coefficient in reversed(rest):
         value = o.fma(value, x, coefficient)
     return value
 
 
-def _reduce(o: "Any", x: "Any", offset: int) -> "tuple[Any, Any]":
+def _reduce(o: "Algebra", x: "Real", offset: int) -> "tuple[Bits, Real]":
     """x = n ln 2 + r with |r| <= ln(2) / 2: an integer whose low bits hold n + offset, and e^r - 1."""
     rounder = ROUNDER[o.dtype] + offset
     shifted = o.fma(x, LOG2_E[o.dtype], rounder)
@@ -304,14 +304,14 @@ def _reduce(o: "Any", x: "Any", offset: int) -> "tuple[Any, Any]":
     return o.to_bits(shifted), o.fma(polynomial(o, EXP[o.dtype], r), r * r, r)
 
 
-def exp_nonpositive(o: "Any", x: "Any") -> "Any":
+def exp_nonpositive(o: "Algebra", x: "Real") -> "Real":
     """e^x for x <= 0: the same bits as `exp` for three quarters of the work. Softmax, sigmoid and gelu need no more."""
     shifted, q = _reduce(o, x, BIAS[o.dtype])
     scale = o.from_bits(shifted << MANTISSA_BITS[o.dtype])
     return o.select(x < EXP_BOTTOM[o.dtype], 0.0, o.fma(scale, q, scale))
 
 
-def exp(o: "Any", x: "Any") -> "Any":
+def exp(o: "Algebra", x: "Real") -> "Real":
     """e^x; +0 where that is below the least normal number."""
     clamped = o.select(x > EXP_TOP[o.dtype], EXP_TOP[o.dtype], x)
     shifted, q = _reduce(o, clamped, 0)
@@ -323,14 +323,14 @@ def exp(o: "Any", x: "Any") -> "Any":
     return o.select(x < EXP_BOTTOM[o.dtype], 0.0, o.fma(first, q, first) * second)
 
 
-def _half_expm1(o: "Any", x: "Any") -> "Any":
+def _half_expm1(o: "Algebra", x: "Real") -> "Real":
     """(e^x - 1) / 2 for x between the bottom of expm1 and the top of exp; the half keeps 2^n finite at the top."""
     shifted, q = _reduce(o, x, BIAS[o.dtype] - 1)
     scale = o.from_bits(shifted << MANTISSA_BITS[o.dtype])
     return o.fma(scale, q, scale - 0.5)
 
 
-def expm1(o: "Any", x: "Any") -> "Any":
+def expm1(o: "Algebra", x: "Real") -> "Real":
     """e^x - 1."""
     clamped = o.select(x < EXPM1_BOTTOM[o.dtype], EXPM1_BOTTOM[o.dtype], x)
     clamped = o.select(clamped > EXP_TOP[o.dtype], EXP_TOP[o.dtype], clamped)
@@ -338,7 +338,7 @@ def expm1(o: "Any", x: "Any") -> "Any":
     return o.select(o.abs(x) < TINY[o.dtype], x, half + half)
 
 
-def tanh(o: "Any", x: "Any") -> "Any":
+def tanh(o: "Algebra", x: "Real") -> "Real":
     """The hyperbolic tangent, h / (h + 1) with h = (e^(2 |x|) - 1) / 2."""
     size = o.abs(x)
     size = o.select(size > TANH_TOP[o.dtype], TANH_TOP[o.dtype], size)
@@ -346,13 +346,13 @@ def tanh(o: "Any", x: "Any") -> "Any":
     return o.copysign(half / (half + 1.0), x)
 
 
-def sigmoid(o: "Any", x: "Any") -> "Any":
+def sigmoid(o: "Algebra", x: "Real") -> "Real":
     """1 / (1 + e^-x); +0 where that is below the least normal number."""
     z = exp_nonpositive(o, -o.abs(x))
     return o.select(x < 0.0, z, 1.0) / (1.0 + z)
 
 
-def log(o: "Any", x: "Any") -> "Any":
+def log(o: "Algebra", x: "Real") -> "Real":
     """The natural logarithm; -inf at both zeros, NaN below."""
     scale, rounder = LOG_SCALE[o.dtype], ROUNDER[o.dtype]
     denormal = x < LEAST_NORMAL[o.dtype]
@@ -370,12 +370,12 @@ def log(o: "Any", x: "Any") -> "Any":
     return o.select(x > 0.0, y, o.select(x == 0.0, -INFINITY, o.constant(NAN)))
 
 
-def log1p_unit(o: "Any", x: "Any", term: "Any" = 0.0) -> "Any":
+def log1p_unit(o: "Algebra", x: "Real", term: "Real | float" = 0.0) -> "Real":
     """term + log(1 + x) for x from 0 to 1: without the division of `log`. Softplus needs no more."""
     return o.fma(x, polynomial(o, LOG1P[o.dtype], x - 0.5), term)
 
 
-def sqrt(o: "Any", x: "Any") -> "Any":
+def sqrt(o: "Algebra", x: "Real") -> "Real":
     """The square root of x >= 0, for where a division follows: the divider makes both, one after the other.
 
     Below the least normal number the guess is poor, and the result between 0 and the root; below 0 it has no meaning.
@@ -387,7 +387,7 @@ def sqrt(o: "Any", x: "Any") -> "Any":
     return o.fma(o.fma(-root, root, x), (0.5 * guess) * factor, root)
 
 
-def normal_cdf(o: "Any", x: "Any") -> "Any":
+def normal_cdf(o: "Algebra", x: "Real") -> "Real":
     """The probability that a standard normal number is below x, within a few eps of 1."""
     size = o.abs(x)
     size = o.select(size > NORMAL_END, NORMAL_END, size)
@@ -395,7 +395,7 @@ def normal_cdf(o: "Any", x: "Any") -> "Any":
     return o.select(x < 0.0, tail, 1.0 - tail)
 
 
-def gelu_slope(o: "Any", x: "Any") -> "Any":
+def gelu_slope(o: "Algebra", x: "Real") -> "Real":
     """The derivative of x normal_cdf(x), within a few eps of 1: one exponential instead of two."""
     size = o.abs(x)
     size = o.select(size > NORMAL_TOP[o.dtype], NORMAL_TOP[o.dtype], size)
@@ -403,13 +403,13 @@ def gelu_slope(o: "Any", x: "Any") -> "Any":
     return o.select(x < 0.0, bell * rest, o.fma(-bell, rest, 1.0))
 
 
-def clip(o: "Any", x: "Any", low: "Any", high: "Any") -> "Any":
+def clip(o: "Algebra", x: "Real", low: "Real | float", high: "Real | float") -> "Real":
     """x within low and high; NaN stays."""
     x = o.select(low > x, low, x)
     return o.select(x > high, high, x)
 
 
-def power_abs(o: "Any", d: "Any", p: "Any") -> "Any":
+def power_abs(o: "Algebra", d: "Real", p: "Real | float") -> "Real":
     """|d|^p: products for a Python number p of 1, 2, 3 or 4, else e^(p log|d|).
 
     The error of the second grows with the result's distance from 1: about |p log|d|| units in the last place. p is a
@@ -430,11 +430,11 @@ def power_abs(o: "Any", d: "Any", p: "Any") -> "Any":
     return exp(o, p * log(o, size))
 
 
-def flush(o: "Any", s: "Any") -> "Any":
+def flush(o: "Algebra", s: "Real") -> "Real":
     """A decaying slot: +0 in place of what is below 2^-95 (float32) or 2^-895 (float64)."""
     return o.select((o.to_bits(s) & FLUSH_BITS[o.dtype]) == 0, 0.0, s)
 
 
-def flush_square(o: "Any", s: "Any") -> "Any":
+def flush_square(o: "Algebra", s: "Real") -> "Real":
     """The same for a mean of squares, which is never negative."""
     return o.select(s < FLUSH_BELOW[o.dtype], 0.0, s)

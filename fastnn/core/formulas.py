@@ -7,17 +7,17 @@ and the tests compare it with an exact value. Tables keep their order: the posit
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import arithmetic as ar
+
+if TYPE_CHECKING:
+    from .algebra import Algebra, Formula, Real
 
 SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805
 SQRT_2_OVER_PI = 0.7978845608028654
 GELU_CUBIC = 0.044715
-
-Formula = Callable[..., Any]
 
 
 class Activation(NamedTuple):
@@ -33,119 +33,119 @@ class Activation(NamedTuple):
 # --- activations ----------------------------------------------------------------------------------------------------
 
 
-def relu(o: Any, z: Any, p: Any) -> Any:
+def relu(o: Algebra, z: Real, p: Real) -> Real:
     return o.select(z < 0.0, 0.0, z)
 
 
-def relu_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
+def relu_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
     return o.select(s > 0.0, d, 0.0)
 
 
-def leaky_relu(o: Any, z: Any, p: Any) -> Any:
+def leaky_relu(o: Algebra, z: Real, p: Real) -> Real:
     return o.select(z < 0.0, z * p, z)
 
 
-def leaky_relu_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
+def leaky_relu_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
     return o.select(s < 0.0, d * p, d)
 
 
-def elu(o: Any, z: Any, p: Any) -> Any:
+def elu(o: Algebra, z: Real, p: Real) -> Real:
     return o.select(z < 0.0, p * ar.expm1(o, z), z)
 
 
-def elu_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
+def elu_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
     return o.select(s < 0.0, d * (p * ar.exp_nonpositive(o, s)), d)
 
 
-def selu(o: Any, z: Any, p: Any) -> Any:
+def selu(o: Algebra, z: Real, p: Real) -> Real:
     return o.select(z > 0.0, SELU_SCALE * z, (SELU_SCALE * SELU_ALPHA) * ar.expm1(o, z))
 
 
-def selu_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
+def selu_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
     return o.select(s > 0.0, d * SELU_SCALE, d * (s + SELU_SCALE * SELU_ALPHA))
 
 
-def sigmoid(o: Any, z: Any, p: Any) -> Any:
+def sigmoid(o: Algebra, z: Real, p: Real) -> Real:
     return ar.sigmoid(o, z)
 
 
-def sigmoid_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
+def sigmoid_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
     return d * (s * (1.0 - s))
 
 
-def tanh(o: Any, z: Any, p: Any) -> Any:
+def tanh(o: Algebra, z: Real, p: Real) -> Real:
     return ar.tanh(o, z)
 
 
-def tanh_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
+def tanh_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
     return d * o.fma(-s, s, 1.0)
 
 
-def softplus(o: Any, z: Any, p: Any) -> Any:
+def softplus(o: Algebra, z: Real, p: Real) -> Real:
     """log(1 + e^z) without overflow: max(z, 0) + log1p(e^-|z|)."""
     return ar.log1p_unit(o, ar.exp_nonpositive(o, -o.abs(z)), o.select(z < 0.0, 0.0, z))
 
 
-def softplus_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
+def softplus_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
     return d * ar.sigmoid(o, s)
 
 
-def silu(o: Any, z: Any, p: Any) -> Any:
+def silu(o: Algebra, z: Real, p: Real) -> Real:
     return z * ar.sigmoid(o, z)
 
 
-def silu_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
+def silu_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
     g = ar.sigmoid(o, s)
     return d * o.fma(s, g * (1.0 - g), g)
 
 
-def gelu(o: Any, z: Any, p: Any) -> Any:
+def gelu(o: Algebra, z: Real, p: Real) -> Real:
     return z * ar.normal_cdf(o, z)
 
 
-def gelu_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
+def gelu_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
     return d * ar.gelu_slope(o, s)
 
 
-def _gelu_tanh_inner(o: Any, z: Any) -> Any:
+def _gelu_tanh_inner(o: Algebra, z: Real) -> Real:
     return SQRT_2_OVER_PI * o.fma(GELU_CUBIC * z, z * z, z)
 
 
-def gelu_tanh(o: Any, z: Any, p: Any) -> Any:
+def gelu_tanh(o: Algebra, z: Real, p: Real) -> Real:
     return z * o.fma(ar.tanh(o, _gelu_tanh_inner(o, z)), 0.5, 0.5)
 
 
-def gelu_tanh_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
+def gelu_tanh_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
     t = ar.tanh(o, _gelu_tanh_inner(o, s))
     inner_slope = SQRT_2_OVER_PI * o.fma(3.0 * GELU_CUBIC * s, s, 1.0)
     return d * o.fma((0.5 * s) * o.fma(-t, t, 1.0), inner_slope, o.fma(t, 0.5, 0.5))
 
 
-def relu6(o: Any, z: Any, p: Any) -> Any:
+def relu6(o: Algebra, z: Real, p: Real) -> Real:
     return ar.clip(o, z, 0.0, 6.0)
 
 
-def relu6_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
+def relu6_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
     return o.select(s > 0.0, o.select(s < 6.0, d, 0.0), 0.0)
 
 
-def hard_sigmoid(o: Any, z: Any, p: Any) -> Any:
+def hard_sigmoid(o: Algebra, z: Real, p: Real) -> Real:
     return ar.clip(o, z + 3.0, 0.0, 6.0) * (1.0 / 6.0)
 
 
-def hard_sigmoid_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
+def hard_sigmoid_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
     return o.select(s > 0.0, o.select(s < 1.0, d * (1.0 / 6.0), 0.0), 0.0)
 
 
-def hard_silu(o: Any, z: Any, p: Any) -> Any:
+def hard_silu(o: Algebra, z: Real, p: Real) -> Real:
     return z * hard_sigmoid(o, z, p)
 
 
-def hard_silu_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
+def hard_silu_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
     return o.select(s < -3.0, 0.0, o.select(s > 3.0, d, d * o.fma(s, 1.0 / 3.0, 0.5)))
 
 
-def _mish_parts(o: Any, z: Any) -> tuple[Any, Any, Any]:
+def _mish_parts(o: Algebra, z: Real) -> tuple[Real, Real, Real]:
     """e = e^-|z|, and w and r with tanh(softplus(z)) = w / (w + r): (n^2 + 2n) and 2 for n = e^z, divided by n^2 where
     that would overflow."""
     e = ar.exp_nonpositive(o, -o.abs(z))
@@ -153,12 +153,12 @@ def _mish_parts(o: Any, z: Any) -> tuple[Any, Any, Any]:
     return e, o.select(negative, o.fma(e, e, e + e), o.fma(e, 2.0, 1.0)), o.select(negative, 2.0, (e + e) * e)
 
 
-def mish(o: Any, z: Any, p: Any) -> Any:
+def mish(o: Algebra, z: Real, p: Real) -> Real:
     _, w, r = _mish_parts(o, z)
     return z * (w / (w + r))
 
 
-def mish_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
+def mish_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
     e, w, r = _mish_parts(o, s)
     total = w + r
     t = w / total
@@ -166,28 +166,28 @@ def mish_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
     return d * o.fma(s * (o.select(s < 0.0, e, 1.0) / (1.0 + e)), square, t)
 
 
-def softsign(o: Any, z: Any, p: Any) -> Any:
+def softsign(o: Algebra, z: Real, p: Real) -> Real:
     return z / (1.0 + o.abs(z))
 
 
-def softsign_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
+def softsign_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
     t = 1.0 - o.abs(s)
     return d * (t * t)
 
 
-def exponential(o: Any, z: Any, p: Any) -> Any:
+def exponential(o: Algebra, z: Real, p: Real) -> Real:
     return ar.exp(o, z)
 
 
-def exponential_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
+def exponential_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
     return d * s
 
 
-def celu(o: Any, z: Any, p: Any) -> Any:
+def celu(o: Algebra, z: Real, p: Real) -> Real:
     return o.select(z < 0.0, p * ar.expm1(o, z / p), z)
 
 
-def celu_slope(o: Any, d: Any, s: Any, p: Any) -> Any:
+def celu_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
     return o.select(s < 0.0, d * ar.exp_nonpositive(o, s / p), d)
 
 
@@ -215,12 +215,12 @@ ACTIVATIONS: dict[str, Activation] = {
 # --- parameters -----------------------------------------------------------------------------------------------------
 
 
-def decay(o: Any, theta: Any, factor: Any) -> Any:
+def decay(o: Algebra, theta: Real, factor: Real) -> Real:
     """Decoupled weight decay: theta - theta * lr * weight_decay, with factor = -(lr * weight_decay) rounded once."""
     return o.fma(theta, factor, theta)
 
 
-def penalty_slope(o: Any, g: Any, w: Any, l1: Any, two_l2: Any) -> Any:
+def penalty_slope(o: Algebra, g: Real, w: Real, l1: Real, two_l2: Real) -> Real:
     """Gradient of l1 |w| + l2 w^2 added to g; |.|'(0) = 0."""
     return o.fma(two_l2, w, g) + l1 * o.select(w > 0.0, 1.0, o.select(w < 0.0, -1.0, 0.0))
 
@@ -228,36 +228,36 @@ def penalty_slope(o: Any, g: Any, w: Any, l1: Any, two_l2: Any) -> Any:
 # --- normalization --------------------------------------------------------------------------------------------------
 
 
-def affine(o: Any, z: Any, scale: Any, offset: Any) -> Any:
+def affine(o: Algebra, z: Real, scale: Real, offset: Real) -> Real:
     return o.fma(z, scale, offset)
 
 
-def moving_average(o: Any, m: Any, x: Any, rate: Any) -> Any:
+def moving_average(o: Algebra, m: Real, x: Real, rate: Real) -> Real:
     return o.fma(x - m, rate, m)
 
 
-def inverse_deviation(o: Any, v: Any, epsilon: Any) -> Any:
+def inverse_deviation(o: Algebra, v: Real, epsilon: Real) -> Real:
     return 1.0 / o.sqrt(v + epsilon)
 
 
-def inverse_deviation_floor(o: Any, v: Any, epsilon: Any) -> Any:
+def inverse_deviation_floor(o: Algebra, v: Real, epsilon: Real) -> Real:
     s = o.sqrt(v)
     return 1.0 / o.select(epsilon > s, epsilon, s)
 
 
-def standardized(o: Any, z: Any, mean: Any, inv: Any) -> Any:
+def standardized(o: Algebra, z: Real, mean: Real, inv: Real) -> Real:
     return (z - mean) * inv
 
 
-def standardize_slope(o: Any, d: Any, inv: Any, gamma: Any) -> Any:
+def standardize_slope(o: Algebra, d: Real, inv: Real, gamma: Real) -> Real:
     return d * (inv * gamma)
 
 
-def batch_norm_slope(o: Any, d: Any, n: Any, inv: Any, gamma: Any, db: Any, dg: Any, inverse_b: Any) -> Any:
+def batch_norm_slope(o: Algebra, d: Real, n: Real, inv: Real, gamma: Real, db: Real, dg: Real, inverse_b: Real) -> Real:
     """inv gamma (d - mean of d - n mean of d n), from the sums db of d and dg of d n over the batch."""
     return (inv * gamma) * o.fma(-n, dg * inverse_b, o.fma(-db, inverse_b, d))
 
 
-def layer_norm_slope(o: Any, d: Any, n: Any, inv: Any, gamma: Any, m1: Any, m2: Any) -> Any:
+def layer_norm_slope(o: Algebra, d: Real, n: Real, inv: Real, gamma: Real, m1: Real, m2: Real) -> Real:
     """inv (g - m1 - n m2) with g = d gamma, from the means m1 of g and m2 of g n over the row."""
     return inv * o.fma(-n, m2, o.fma(d, gamma, -m1))

@@ -6,16 +6,16 @@ Backends trace these texts as they trace `formulas.py`. Tables keep their order:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import arithmetic as ar
+
+if TYPE_CHECKING:
+    from .algebra import Algebra, Formula, Real
 
 EPSILON = 1e-7  # Keras's, of losses
 PROBABILITY_FLOOR = EPSILON  # probabilities are clipped to [floor, 1 - floor]
 LOG_2 = 0.6931471805599453
-
-Formula = Callable[..., Any]
 
 
 class Sum(NamedTuple):
@@ -63,128 +63,128 @@ class Loss(NamedTuple):
 # --- by element -----------------------------------------------------------------------------------------------------
 
 
-def _sign(o: Any, d: Any) -> Any:
+def _sign(o: Algebra, d: Real) -> Real:
     return o.select(d > 0.0, 1.0, o.select(d < 0.0, -1.0, d))  # keeps 0 and NaN
 
 
-def _at_least(o: Any, x: Any, low: Any) -> Any:
+def _at_least(o: Algebra, x: Real, low: Real | float) -> Real:
     return o.select(low > x, low, x)  # keeps NaN
 
 
-def squared_error(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
+def squared_error(o: Algebra, lane: Real, a: Real, y: Real, p: Real) -> Real:
     d = a - y
     return o.fma(d, d, lane)
 
 
-def squared_error_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
+def squared_error_slope(o: Algebra, a: Real, y: Real, p: Real) -> Real:
     d = a - y
     return d + d
 
 
-def absolute_error(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
+def absolute_error(o: Algebra, lane: Real, a: Real, y: Real, p: Real) -> Real:
     return lane + o.abs(a - y)
 
 
-def absolute_error_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
+def absolute_error_slope(o: Algebra, a: Real, y: Real, p: Real) -> Real:
     return _sign(o, a - y)
 
 
-def cubic_error(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
+def cubic_error(o: Algebra, lane: Real, a: Real, y: Real, p: Real) -> Real:
     d = o.abs(a - y)
     return o.fma(d * d, d, lane)
 
 
-def cubic_error_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
+def cubic_error_slope(o: Algebra, a: Real, y: Real, p: Real) -> Real:
     d = a - y
     return 3.0 * (d * o.abs(d))
 
 
-def quartic_error(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
+def quartic_error(o: Algebra, lane: Real, a: Real, y: Real, p: Real) -> Real:
     d = a - y
     return o.fma(d * d, d * d, lane)
 
 
-def quartic_error_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
+def quartic_error_slope(o: Algebra, a: Real, y: Real, p: Real) -> Real:
     d = a - y
     return 4.0 * (d * (d * d))
 
 
-def power_error(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
+def power_error(o: Algebra, lane: Real, a: Real, y: Real, p: Real) -> Real:
     return lane + ar.power_abs(o, a - y, p)
 
 
-def power_error_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
+def power_error_slope(o: Algebra, a: Real, y: Real, p: Real) -> Real:
     d = a - y
     return _sign(o, d) * (p * ar.power_abs(o, d, p - 1.0))
 
 
-def huber(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
+def huber(o: Algebra, lane: Real, a: Real, y: Real, p: Real) -> Real:
     d = o.abs(a - y)
     return lane + o.select(d > p, p * o.fma(p, -0.5, d), 0.5 * (d * d))
 
 
-def huber_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
+def huber_slope(o: Algebra, a: Real, y: Real, p: Real) -> Real:
     d = a - y
     return o.select(d > p, p, o.select(-p > d, -p, d))
 
 
-def binary_crossentropy(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
+def binary_crossentropy(o: Algebra, lane: Real, a: Real, y: Real, p: Real) -> Real:
     q = ar.clip(o, a, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
     return lane - o.fma(y, ar.log(o, q), (1.0 - y) * ar.log(o, 1.0 - q))
 
 
-def binary_crossentropy_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
+def binary_crossentropy_slope(o: Algebra, a: Real, y: Real, p: Real) -> Real:
     q = ar.clip(o, a, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
     return o.select(a != q, 0.0, (q - y) / (q * (1.0 - q)))
 
 
-def kl_divergence(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
+def kl_divergence(o: Algebra, lane: Real, a: Real, y: Real, p: Real) -> Real:
     q = ar.clip(o, a, PROBABILITY_FLOOR, 1.0)
     t = ar.clip(o, y, PROBABILITY_FLOOR, 1.0)
     return o.fma(t, ar.log(o, t / q), lane)
 
 
-def kl_divergence_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
+def kl_divergence_slope(o: Algebra, a: Real, y: Real, p: Real) -> Real:
     q = ar.clip(o, a, PROBABILITY_FLOOR, 1.0)
     t = ar.clip(o, y, PROBABILITY_FLOOR, 1.0)
     return o.select(a != q, 0.0, -(t / q))
 
 
-def sigmoid_crossentropy(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
+def sigmoid_crossentropy(o: Algebra, lane: Real, a: Real, y: Real, p: Real) -> Real:
     """From the logit: max(z, 0) - z y + log1p(e^-|z|), finite for every finite z."""
     positive = o.select(a < 0.0, 0.0, a)
     return lane + ar.log1p_unit(o, ar.exp_nonpositive(o, -o.abs(a)), o.fma(-a, y, positive))
 
 
-def sigmoid_crossentropy_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
+def sigmoid_crossentropy_slope(o: Algebra, a: Real, y: Real, p: Real) -> Real:
     return ar.sigmoid(o, a) - y
 
 
-def percentage_error(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
+def percentage_error(o: Algebra, lane: Real, a: Real, y: Real, p: Real) -> Real:
     return o.fma(o.abs(a - y) / _at_least(o, o.abs(y), EPSILON), 100.0, lane)
 
 
-def percentage_error_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
+def percentage_error_slope(o: Algebra, a: Real, y: Real, p: Real) -> Real:
     return _sign(o, a - y) * (100.0 / _at_least(o, o.abs(y), EPSILON))
 
 
-def _logarithmic_error(o: Any, a: Any, y: Any) -> tuple[Any, Any]:
+def _logarithmic_error(o: Algebra, a: Real, y: Real) -> tuple[Real, Real]:
     """1 + max(a, epsilon), and log of its ratio to that of y."""
     q = _at_least(o, a, EPSILON) + 1.0
     return q, ar.log(o, q / (_at_least(o, y, EPSILON) + 1.0))
 
 
-def logarithmic_error(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
+def logarithmic_error(o: Algebra, lane: Real, a: Real, y: Real, p: Real) -> Real:
     _, d = _logarithmic_error(o, a, y)
     return o.fma(d, d, lane)
 
 
-def logarithmic_error_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
+def logarithmic_error_slope(o: Algebra, a: Real, y: Real, p: Real) -> Real:
     q, d = _logarithmic_error(o, a, y)
     return o.select(a < EPSILON, 0.0, (d + d) / q)
 
 
-def log_cosh(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
+def log_cosh(o: Algebra, lane: Real, a: Real, y: Real, p: Real) -> Real:
     """log1p(u^2 / 2e) with u = 1 - e and e = e^-|d|, which keeps all digits of a small d; from 1 on |d| - log 2 +
     log1p(e^2)."""
     d = o.abs(a - y)
@@ -194,84 +194,84 @@ def log_cosh(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
     return lane + ar.log1p_unit(o, o.select(near, (u * u) / (e + e), e * e), o.select(near, 0.0, d - LOG_2))
 
 
-def log_cosh_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
+def log_cosh_slope(o: Algebra, a: Real, y: Real, p: Real) -> Real:
     return ar.tanh(o, a - y)
 
 
-def _margin(o: Any, a: Any, y: Any) -> tuple[Any, Any]:
+def _margin(o: Algebra, a: Real, y: Real) -> tuple[Real, Real]:
     """The label as -1 or 1, where y may be 0 for -1, and 1 less the label times a: what is missing where above 0."""
     label = o.select(y == 0.0, -1.0, y)
     return label, o.fma(-label, a, 1.0)
 
 
-def hinge(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
+def hinge(o: Algebra, lane: Real, a: Real, y: Real, p: Real) -> Real:
     return lane + _at_least(o, _margin(o, a, y)[1], 0.0)
 
 
-def hinge_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
+def hinge_slope(o: Algebra, a: Real, y: Real, p: Real) -> Real:
     label, missing = _margin(o, a, y)
     return o.select(missing > 0.0, -label, 0.0)
 
 
-def squared_hinge(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
+def squared_hinge(o: Algebra, lane: Real, a: Real, y: Real, p: Real) -> Real:
     missing = _at_least(o, _margin(o, a, y)[1], 0.0)
     return o.fma(missing, missing, lane)
 
 
-def squared_hinge_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
+def squared_hinge_slope(o: Algebra, a: Real, y: Real, p: Real) -> Real:
     label, missing = _margin(o, a, y)
     return (-2.0 * label) * _at_least(o, missing, 0.0)
 
 
-def poisson(o: Any, lane: Any, a: Any, y: Any, p: Any) -> Any:
+def poisson(o: Algebra, lane: Real, a: Real, y: Real, p: Real) -> Real:
     return lane + o.fma(-y, ar.log(o, a + EPSILON), a)
 
 
-def poisson_slope(o: Any, a: Any, y: Any, p: Any) -> Any:
+def poisson_slope(o: Algebra, a: Real, y: Real, p: Real) -> Real:
     return 1.0 - y / (a + EPSILON)
 
 
-def product(o: Any, lane: Any, a: Any, y: Any, p: Any, *sums: Any) -> Any:
+def product(o: Algebra, lane: Real, a: Real, y: Real, p: Real, *sums: Real) -> Real:
     return o.fma(y, a, lane)
 
 
-def largest_other(o: Any, lane: Any, a: Any, y: Any, p: Any, right: Any) -> Any:
+def largest_other(o: Algebra, lane: Real, a: Real, y: Real, p: Real, right: Real) -> Real:
     return _at_least(o, lane, (1.0 - y) * a)
 
 
-def ties(o: Any, lane: Any, a: Any, y: Any, p: Any, right: Any, other: Any) -> Any:
+def ties(o: Algebra, lane: Real, a: Real, y: Real, p: Real, right: Real, other: Real) -> Real:
     return lane + o.select((1.0 - y) * a == other, 1.0, 0.0)
 
 
-def categorical_hinge(o: Any, right: Any, other: Any, ties: Any) -> Any:
+def categorical_hinge(o: Algebra, right: Real, other: Real, ties: Real) -> Real:
     return _at_least(o, (other - right) + 1.0, 0.0)
 
 
-def categorical_hinge_slope(o: Any, a: Any, y: Any, p: Any, right: Any, other: Any, ties: Any) -> Any:
+def categorical_hinge_slope(o: Algebra, a: Real, y: Real, p: Real, right: Real, other: Real, ties: Real) -> Real:
     """Where elements tie for the largest, each has its share of the slope."""
     rest = 1.0 - y
     slope = o.select(rest * a == other, rest / ties, 0.0) - y
     return o.select((other - right) + 1.0 > 0.0, slope, 0.0)
 
 
-def square_of_prediction(o: Any, lane: Any, a: Any, y: Any, p: Any, *sums: Any) -> Any:
+def square_of_prediction(o: Algebra, lane: Real, a: Real, y: Real, p: Real, *sums: Real) -> Real:
     return o.fma(a, a, lane)
 
 
-def square_of_target(o: Any, lane: Any, a: Any, y: Any, p: Any, *sums: Any) -> Any:
+def square_of_target(o: Algebra, lane: Real, a: Real, y: Real, p: Real, *sums: Real) -> Real:
     return o.fma(y, y, lane)
 
 
-def _inverse_norm(o: Any, squares: Any) -> Any:
+def _inverse_norm(o: Algebra, squares: Real) -> Real:
     return 1.0 / _at_least(o, o.sqrt(squares), EPSILON)
 
 
-def cosine_similarity(o: Any, aa: Any, yy: Any, ya: Any) -> Any:
+def cosine_similarity(o: Algebra, aa: Real, yy: Real, ya: Real) -> Real:
     """-cos: a norm below epsilon counts as epsilon."""
     return -((ya * _inverse_norm(o, aa)) * _inverse_norm(o, yy))
 
 
-def cosine_similarity_slope(o: Any, a: Any, y: Any, p: Any, aa: Any, yy: Any, ya: Any) -> Any:
+def cosine_similarity_slope(o: Algebra, a: Real, y: Real, p: Real, aa: Real, yy: Real, ya: Real) -> Real:
     inverse = _inverse_norm(o, aa)
     turn = o.select(aa > EPSILON * EPSILON, (ya * inverse) * inverse, 0.0)
     return o.fma(a, turn, -y) * (inverse * _inverse_norm(o, yy))

@@ -10,8 +10,7 @@ import numpy.typing as npt
 from . import arithmetic, random
 
 if TYPE_CHECKING:
-    from .algebra import NumpyAlgebra
-    from .arrays import Array
+    from .algebra import Algebra, Real
 
 # AS241's rational functions: numerator and denominator, constant first.
 _CENTRE = (
@@ -85,7 +84,7 @@ _TAIL = (
 _WITHIN_2 = 0.9544997361036416
 
 
-def _normal_quantile(o: NumpyAlgebra, q: Array) -> Array:
+def _normal_quantile(o: Algebra, q: Real) -> Real:
     """The x below which a standard normal number lies with probability 1/2 + q, for |q| < 1/2.
 
     Source: M. J. Wichura, "Algorithm AS 241: the percentage points of the normal distribution", Applied Statistics

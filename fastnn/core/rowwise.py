@@ -7,12 +7,12 @@ name is its code in a `Plan`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import arithmetic as ar
 
-Formula = Callable[..., Any]
+if TYPE_CHECKING:
+    from .algebra import Algebra, Formula, Real
 
 
 class Row(NamedTuple):
@@ -46,36 +46,37 @@ class RowWise(NamedTuple):
     constants: tuple[str, ...] = ()
 
 
-def log_softmax(o: Any, z: Any, row: Row) -> Any:
-    return (z - row.maximum) - ar.log(o, row.sums[0])
+def log_softmax(o: Algebra, z: Real, row: Row) -> Real:
+    shifted: Real = z - row.maximum
+    return shifted - ar.log(o, row.sums[0])
 
 
-def log_softmax_sum(o: Any, lane: Any, z: Any, row: Row) -> Any:
+def log_softmax_sum(o: Algebra, lane: Real, z: Real, row: Row) -> Real:
     return lane + ar.exp_nonpositive(o, z - row.maximum)
 
 
-def log_softmax_slope(o: Any, d: Any, s: Any, row: Row) -> Any:
+def log_softmax_slope(o: Algebra, d: Real, s: Real, row: Row) -> Real:
     return o.fma(-ar.exp_nonpositive(o, s), row.sums[0], d)
 
 
-def sum_of_slopes(o: Any, lane: Any, d: Any, s: Any, row: Row) -> Any:
+def sum_of_slopes(o: Algebra, lane: Real, d: Real, s: Real, row: Row) -> Real:
     return lane + d
 
 
-def _inverse_norm(o: Any, squares: Any, epsilon: Any) -> Any:
+def _inverse_norm(o: Algebra, squares: Real, epsilon: Real) -> Real:
     norm = o.sqrt(squares)
     return 1.0 / o.select(epsilon > norm, epsilon, norm)
 
 
-def unit_normalization(o: Any, z: Any, row: Row) -> Any:
+def unit_normalization(o: Algebra, z: Real, row: Row) -> Real:
     return z * _inverse_norm(o, row.sums[0], row.constants[0])
 
 
-def sum_of_squares(o: Any, lane: Any, z: Any, row: Row) -> Any:
+def sum_of_squares(o: Algebra, lane: Real, z: Real, row: Row) -> Real:
     return o.fma(z, z, lane)
 
 
-def unit_normalization_slope(o: Any, d: Any, s: Any, row: Row) -> Any:
+def unit_normalization_slope(o: Algebra, d: Real, s: Real, row: Row) -> Real:
     """inv (d - a sum(d a)) with a = s inv; a norm below epsilon is a constant."""
     squares, products = row.sums
     inv = _inverse_norm(o, squares, row.constants[0])
@@ -83,23 +84,23 @@ def unit_normalization_slope(o: Any, d: Any, s: Any, row: Row) -> Any:
     return inv * o.fma(-(s * inv), shared, d)
 
 
-def sum_of_saved_squares(o: Any, lane: Any, d: Any, s: Any, row: Row) -> Any:
+def sum_of_saved_squares(o: Algebra, lane: Real, d: Real, s: Real, row: Row) -> Real:
     return o.fma(s, s, lane)
 
 
-def sum_of_products(o: Any, lane: Any, d: Any, s: Any, row: Row) -> Any:
+def sum_of_products(o: Algebra, lane: Real, d: Real, s: Real, row: Row) -> Real:
     return o.fma(d, s, lane)
 
 
-def prelu(o: Any, z: Any, row: Row) -> Any:
+def prelu(o: Algebra, z: Real, row: Row) -> Real:
     return o.select(z < 0.0, row.vectors[0] * z, z)
 
 
-def prelu_slope(o: Any, d: Any, s: Any, row: Row) -> Any:
+def prelu_slope(o: Algebra, d: Real, s: Real, row: Row) -> Real:
     return o.select(s < 0.0, row.vectors[0] * d, d)
 
 
-def prelu_alpha_slope(o: Any, total: Any, d: Any, s: Any) -> Any:
+def prelu_alpha_slope(o: Algebra, total: Real, d: Real, s: Real) -> Real:
     return o.select(s < 0.0, o.fma(d, s, total), total)
 
 

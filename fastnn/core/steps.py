@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import arithmetic as ar
 
-Formula = Callable[..., Any]
+if TYPE_CHECKING:
+    from .algebra import Algebra, Formula, Real
 
 
 class Optimizer(NamedTuple):
@@ -28,63 +28,63 @@ class Optimizer(NamedTuple):
     products: tuple[str, ...] = ()
 
 
-Slots = tuple[Any, ...]
+Slots = tuple["Real", ...]
 
 
-def as_they_are(o: Any, rate: Any, products: Slots, constants: Slots) -> tuple[Slots, Slots]:
+def as_they_are(o: Algebra, rate: Real, products: Slots, constants: Slots) -> tuple[Slots, Slots]:
     """The scalars of a step that are the learning rate and the constants."""
     return products, (rate, *constants)
 
 
-def sgd(o: Any, theta: Any, slots: Slots, g: Any, h: Slots) -> tuple[Any, Slots]:
+def sgd(o: Algebra, theta: Real, slots: Slots, g: Real, h: Slots) -> tuple[Real, Slots]:
     (lr,) = h
     return o.fma(-lr, g, theta), ()
 
 
-def momentum(o: Any, theta: Any, slots: Slots, g: Any, h: Slots) -> tuple[Any, Slots]:
+def momentum(o: Algebra, theta: Real, slots: Slots, g: Real, h: Slots) -> tuple[Real, Slots]:
     (m,), (lr, mu) = slots, h
     m = ar.flush(o, o.fma(mu, m, -(lr * g)))
     return theta + m, (m,)
 
 
-def nesterov(o: Any, theta: Any, slots: Slots, g: Any, h: Slots) -> tuple[Any, Slots]:
+def nesterov(o: Algebra, theta: Real, slots: Slots, g: Real, h: Slots) -> tuple[Real, Slots]:
     (m,), (lr, mu) = slots, h
     step = lr * g
     m = ar.flush(o, o.fma(mu, m, -step))
     return theta + o.fma(mu, m, -step), (m,)
 
 
-def rmsprop(o: Any, theta: Any, slots: Slots, g: Any, h: Slots) -> tuple[Any, Slots]:
+def rmsprop(o: Algebra, theta: Real, slots: Slots, g: Real, h: Slots) -> tuple[Real, Slots]:
     (v,), (lr, c, eps) = slots, h
     v = ar.flush_square(o, o.fma(o.fma(g, g, -v), c, v))
     return theta - (lr * g) / ar.sqrt(o, v + eps), (v,)
 
 
-def rmsprop_scalars(o: Any, rate: Any, products: Slots, constants: Slots) -> tuple[Slots, Slots]:
+def rmsprop_scalars(o: Algebra, rate: Real, products: Slots, constants: Slots) -> tuple[Slots, Slots]:
     rho, eps = constants
     return products, (rate, 1.0 - rho, eps)
 
 
-def adagrad(o: Any, theta: Any, slots: Slots, g: Any, h: Slots) -> tuple[Any, Slots]:
+def adagrad(o: Algebra, theta: Real, slots: Slots, g: Real, h: Slots) -> tuple[Real, Slots]:
     (v,), (lr, eps) = slots, h
     v = o.fma(g, g, v)
     return theta - (lr * g) / ar.sqrt(o, v + eps), (v,)
 
 
-def adam(o: Any, theta: Any, slots: Slots, g: Any, h: Slots) -> tuple[Any, Slots]:
+def adam(o: Algebra, theta: Real, slots: Slots, g: Real, h: Slots) -> tuple[Real, Slots]:
     (m, v), (a, c1, c2, eps) = slots, h
     m = ar.flush(o, o.fma(g - m, c1, m))
     v = ar.flush_square(o, o.fma(o.fma(g, g, -v), c2, v))
     return theta - (a * m) / (ar.sqrt(o, v) + eps), (m, v)
 
 
-def adam_scalars(o: Any, rate: Any, products: Slots, constants: Slots) -> tuple[Slots, Slots]:
+def adam_scalars(o: Algebra, rate: Real, products: Slots, constants: Slots) -> tuple[Slots, Slots]:
     (p1, p2), (b1, b2, eps) = products, constants
     p1, p2 = p1 * b1, p2 * b2
     return (p1, p2), (rate * o.sqrt(1.0 - p2) / (1.0 - p1), 1.0 - b1, 1.0 - b2, eps)
 
 
-def amsgrad(o: Any, theta: Any, slots: Slots, g: Any, h: Slots) -> tuple[Any, Slots]:
+def amsgrad(o: Algebra, theta: Real, slots: Slots, g: Real, h: Slots) -> tuple[Real, Slots]:
     """Adam by the largest v so far."""
     (m, v, u), (a, c1, c2, eps) = slots, h
     m = ar.flush(o, o.fma(g - m, c1, m))
@@ -93,7 +93,7 @@ def amsgrad(o: Any, theta: Any, slots: Slots, g: Any, h: Slots) -> tuple[Any, Sl
     return theta - (a * m) / (ar.sqrt(o, u) + eps), (m, v, u)
 
 
-def adamax(o: Any, theta: Any, slots: Slots, g: Any, h: Slots) -> tuple[Any, Slots]:
+def adamax(o: Algebra, theta: Real, slots: Slots, g: Real, h: Slots) -> tuple[Real, Slots]:
     (m, u), (a, c1, b2, eps) = slots, h
     m = ar.flush(o, o.fma(g - m, c1, m))
     before, now = b2 * u, o.abs(g)
@@ -101,20 +101,20 @@ def adamax(o: Any, theta: Any, slots: Slots, g: Any, h: Slots) -> tuple[Any, Slo
     return theta - (a * m) / (u + eps), (m, u)
 
 
-def adamax_scalars(o: Any, rate: Any, products: Slots, constants: Slots) -> tuple[Slots, Slots]:
+def adamax_scalars(o: Algebra, rate: Real, products: Slots, constants: Slots) -> tuple[Slots, Slots]:
     (p1,), (b1, b2, eps) = products, constants
     p1 = p1 * b1
     return (p1,), (rate / (1.0 - p1), 1.0 - b1, b2, eps)
 
 
-def nadam(o: Any, theta: Any, slots: Slots, g: Any, h: Slots) -> tuple[Any, Slots]:
+def nadam(o: Algebra, theta: Real, slots: Slots, g: Real, h: Slots) -> tuple[Real, Slots]:
     (m, v), (of_m, of_g, c1, c2, of_v, eps) = slots, h
     m = ar.flush(o, o.fma(g - m, c1, m))
     v = ar.flush_square(o, o.fma(o.fma(g, g, -v), c2, v))
     return theta - o.fma(of_m, m, of_g * g) / (ar.sqrt(o, v * of_v) + eps), (m, v)
 
 
-def nadam_scalars(o: Any, rate: Any, products: Slots, constants: Slots) -> tuple[Slots, Slots]:
+def nadam_scalars(o: Algebra, rate: Real, products: Slots, constants: Slots) -> tuple[Slots, Slots]:
     """With u_t = b1 (1 - 0.96^t / 2) in the place of b1, and the product of all u so far in that of its power."""
     (d, p2, u), (b1, b2, eps) = products, constants
     d, p2 = d * 0.96, p2 * b2
@@ -124,7 +124,7 @@ def nadam_scalars(o: Any, rate: Any, products: Slots, constants: Slots) -> tuple
     return (d, p2, u), (of_m, of_g, 1.0 - b1, 1.0 - b2, 1.0 / (1.0 - p2), eps)
 
 
-def adadelta(o: Any, theta: Any, slots: Slots, g: Any, h: Slots) -> tuple[Any, Slots]:
+def adadelta(o: Algebra, theta: Real, slots: Slots, g: Real, h: Slots) -> tuple[Real, Slots]:
     (v, d), (lr, c, eps) = slots, h
     v = ar.flush_square(o, o.fma(o.fma(g, g, -v), c, v))
     step = (ar.sqrt(o, d + eps) * g) / ar.sqrt(o, v + eps)
@@ -132,19 +132,19 @@ def adadelta(o: Any, theta: Any, slots: Slots, g: Any, h: Slots) -> tuple[Any, S
     return o.fma(-lr, step, theta), (v, d)
 
 
-def lion(o: Any, theta: Any, slots: Slots, g: Any, h: Slots) -> tuple[Any, Slots]:
+def lion(o: Algebra, theta: Real, slots: Slots, g: Real, h: Slots) -> tuple[Real, Slots]:
     (m,), (lr, c1, c2) = slots, h
     direction = o.fma(g - m, c1, m)
     step = o.select(direction > 0.0, lr, o.select(direction < 0.0, -lr, 0.0 * direction))
     return theta - step, (ar.flush(o, o.fma(g - m, c2, m)),)
 
 
-def lion_scalars(o: Any, rate: Any, products: Slots, constants: Slots) -> tuple[Slots, Slots]:
+def lion_scalars(o: Algebra, rate: Real, products: Slots, constants: Slots) -> tuple[Slots, Slots]:
     b1, b2 = constants
     return products, (rate, 1.0 - b1, 1.0 - b2)
 
 
-def _ftrl(o: Any, theta: Any, slots: Slots, g: Any, h: Slots, power: Formula) -> tuple[Any, Slots]:
+def _ftrl(o: Algebra, theta: Real, slots: Slots, g: Real, h: Slots, power: Formula) -> tuple[Real, Slots]:
     (v, z), (inverse_lr, l1, two_l2, two_shrinkage) = slots, h[:4]
     w = o.fma(g, g, v)
     after = power(w)
@@ -153,48 +153,48 @@ def _ftrl(o: Any, theta: Any, slots: Slots, g: Any, h: Slots, power: Formula) ->
     return (clipped - z) / o.fma(after, inverse_lr, two_l2), (w, z)
 
 
-def ftrl(o: Any, theta: Any, slots: Slots, g: Any, h: Slots) -> tuple[Any, Slots]:
+def ftrl(o: Algebra, theta: Real, slots: Slots, g: Real, h: Slots) -> tuple[Real, Slots]:
     return _ftrl(o, theta, slots, g, h, lambda v: o.sqrt(v))
 
 
-def ftrl_power(o: Any, theta: Any, slots: Slots, g: Any, h: Slots) -> tuple[Any, Slots]:
+def ftrl_power(o: Algebra, theta: Real, slots: Slots, g: Real, h: Slots) -> tuple[Real, Slots]:
     """With another power of the accumulator than its root."""
     return _ftrl(o, theta, slots, g, h, lambda v: ar.power_abs(o, v, h[4]))
 
 
-def ftrl_scalars(o: Any, rate: Any, products: Slots, constants: Slots) -> tuple[Slots, Slots]:
+def ftrl_scalars(o: Algebra, rate: Real, products: Slots, constants: Slots) -> tuple[Slots, Slots]:
     l1, l2, shrinkage, beta, *power = constants
     return products, (1.0 / rate, l1, 2.0 * l2 + beta / rate, 2.0 * shrinkage, *power)
 
 
-def rmsprop_momentum(o: Any, theta: Any, slots: Slots, g: Any, h: Slots) -> tuple[Any, Slots]:
+def rmsprop_momentum(o: Algebra, theta: Real, slots: Slots, g: Real, h: Slots) -> tuple[Real, Slots]:
     (v, m), (lr, c, eps, mu) = slots, h
     v = ar.flush_square(o, o.fma(o.fma(g, g, -v), c, v))
     m = ar.flush(o, o.fma(mu, m, (lr * g) / ar.sqrt(o, v + eps)))
     return theta - m, (v, m)
 
 
-def _centred(o: Any, v: Any, a: Any, g: Any, c: Any, eps: Any) -> tuple[Any, Any, Any]:
+def _centred(o: Algebra, v: Real, a: Real, g: Real, c: Real, eps: Real) -> tuple[Real, Real, Real]:
     """The running mean of g^2, that of g, and the root of the variance that they give."""
     v = ar.flush_square(o, o.fma(o.fma(g, g, -v), c, v))
     a = ar.flush(o, o.fma(g - a, c, a))
     return v, a, ar.sqrt(o, o.fma(-a, a, v) + eps)
 
 
-def rmsprop_centered(o: Any, theta: Any, slots: Slots, g: Any, h: Slots) -> tuple[Any, Slots]:
+def rmsprop_centered(o: Algebra, theta: Real, slots: Slots, g: Real, h: Slots) -> tuple[Real, Slots]:
     (v, a), (lr, c, eps) = slots, h
     v, a, deviation = _centred(o, v, a, g, c, eps)
     return theta - (lr * g) / deviation, (v, a)
 
 
-def rmsprop_centered_momentum(o: Any, theta: Any, slots: Slots, g: Any, h: Slots) -> tuple[Any, Slots]:
+def rmsprop_centered_momentum(o: Algebra, theta: Real, slots: Slots, g: Real, h: Slots) -> tuple[Real, Slots]:
     (v, m, a), (lr, c, eps, mu) = slots, h
     v, a, deviation = _centred(o, v, a, g, c, eps)
     m = ar.flush(o, o.fma(mu, m, (lr * g) / deviation))
     return theta - m, (v, m, a)
 
 
-def rmsprop_momentum_scalars(o: Any, rate: Any, products: Slots, constants: Slots) -> tuple[Slots, Slots]:
+def rmsprop_momentum_scalars(o: Algebra, rate: Real, products: Slots, constants: Slots) -> tuple[Slots, Slots]:
     rho, eps, mu = constants
     return products, (rate, 1.0 - rho, eps, mu)
 

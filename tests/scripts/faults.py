@@ -128,33 +128,26 @@ IN_C = (
     ),
     fault(
         "c-split-k-order",
-        "csrc/worker.c",
-        """\
-    for (int64_t other = 0; other < team; other++) {
-        const real *sums = (const real *)call->pack + other * FNN_SCRATCH + FNN_PACK_SIZE;
-        fnn_share(chunks, 1, other, team, &first, &last);
-        for (int64_t chunk = first; chunk < last; chunk++) {
-            FN(add_chunk)(chunk == 0, """,
-        """\
-    for (int64_t turn = 0; turn < team; turn++) {
-        const int64_t other = (member + turn) % team;
-        const real *sums = (const real *)call->pack + other * FNN_SCRATCH + FNN_PACK_SIZE;
-        fnn_share(chunks, 1, other, team, &first, &last);
-        for (int64_t chunk = first; chunk < last; chunk++) {
-            FN(add_chunk)(turn == 0 && chunk == first, """,
+        "csrc/operations.c",
+        "    for (int64_t other = 0; other < team; other++) {\n"
+        "        const real *sums = (const real *)call->scratch + other * FNN_SCRATCH + FNN_PACK_SIZE;\n"
+        "        fnn_share(chunks, 1, other, team, &first, &last);\n"
+        "        for (int64_t chunk = first; chunk < last; chunk++) {\n"
+        "            FN(add_chunk)(chunk == 0, ",
+        "    for (int64_t turn = 0; turn < team; turn++) {\n"
+        "        const int64_t other = (member + turn) % team;\n"
+        "        const real *sums = (const real *)call->scratch + other * FNN_SCRATCH + FNN_PACK_SIZE;\n"
+        "        fnn_share(chunks, 1, other, team, &first, &last);\n"
+        "        for (int64_t chunk = first; chunk < last; chunk++) {\n"
+        "            FN(add_chunk)(turn == 0 && chunk == first, ",
         "whoever finishes last adds its own chunks of k first: the bits depend on who that is",
         "gemm",
     ),
     fault(
         "c-barrier",
         "csrc/network.c",
-        """\
-        FN(row_phase)(run, sync, member, team, start, batch_rows);
-        fnn_barrier(sync, team);
-""",
-        """\
-        FN(row_phase)(run, sync, member, team, start, batch_rows);
-""",
+        "        FN(row_phase)(m, &batch, start);\n        fnn_barrier(m->sync, m->team);\n",
+        "        FN(row_phase)(m, &batch, start);\n",
         "a thread sums losses and makes gradients of rows that another has not finished",
         "programs",
     ),
@@ -170,7 +163,7 @@ IN_C = (
     fault(
         "c-predict-base",
         "csrc/network.c",
-        "const int64_t base = together ? first : member * block;",
+        "const int64_t base = together ? first : m->number * block;",
         "const int64_t base = together ? first : 0;",
         "threads predict in the same rows of the workspace: a row depends on how many are beside it",
         "programs",
@@ -193,7 +186,7 @@ IN_C = (
     ),
     fault(
         "c-rate-twice",
-        "csrc/parameters.c",
+        "csrc/update.c",
         "fnn_##name##_prepare(rate, s.products,",
         "fnn_##name##_prepare((double)(float)rate, s.products,",
         "the learning rate is rounded to float32 before a step's scalars are made of it, and they again",
@@ -236,71 +229,52 @@ IN_NUMBA = (
     ),
     fault(
         "numba-swapped-stride",
-        f"{KERNELS}/operations.py",
-        "crossentropy_backward(zero, code, a0, l0, a1, l1, a2, l2, a3, l3, rows, n, p, keep, add)",
-        "crossentropy_backward(zero, code, a0, l0, a1, l1, a2, l3, a3, l2, rows, n, p, keep, add)",
+        "fastnn/backends/numba_cpu/operations.py",
+        "crossentropy_backward(dtype, code, a, la, b, lb, c, lc, d, ld, rows,",
+        "crossentropy_backward(dtype, code, a, la, b, lb, c, ld, d, lc, rows,",
         "targets are read with the row stride of the weights",
         "operations",
     ),
     fault(
         "numba-barrier",
-        f"{KERNELS}/statistics.py",
-        '''\
-once all members have their rows of Z."""
-    sync = integer_at(call, c.SYNC)
-    barrier(sync, team)
-''',
-        '''\
-once all members have their rows of Z."""
-    sync = integer_at(call, c.SYNC)
-''',
+        "fastnn/backends/numba_cpu/rows.py",
+        'of which each member takes columns."""\n    barrier(m.sync, batch.team)\n',
+        'of which each member takes columns."""\n',
         "a thread takes the moments of a batch whose other rows are not there yet",
         "programs",
     ),
     fault(
         "numba-no-rows",
-        f"{KERNELS}/network.py",
-        "        block, base, crew, blocks = last - first, first, team, 1",
-        "        block, base, crew, blocks = last - first, first, team, int(last > first)",
+        "fastnn/backends/numba_cpu/network.py",
+        "        block, base, crew, blocks = last - first, first, m.team, 1",
+        "        block, base, crew, blocks = last - first, first, m.team, int(last > first)",
         "a thread without rows does not come to the barriers of a shared layer: the others wait for ever",
         "large_layers",
         "programs",
     ),
     fault(
         "numba-piece-lost",
-        f"{KERNELS}/parameters.py",
-        """\
-                following = next_piece(sync)
-            piece += 1
-            left -= every
-""",
-        """\
-                following = next_piece(sync)
-            left -= every
-""",
+        "fastnn/backends/numba_cpu/parameters.py",
+        "                following = next_piece(m.sync)\n            piece += 1\n            left -= all_columns\n",
+        "                following = next_piece(m.sync)\n            left -= all_columns\n",
         "a bias is not counted among the pieces of a large model: what comes next is updated by nobody",
         "large_layers",
         "programs",
     ),
     fault(
         "numba-unlocked",
-        f"{KERNELS}/__init__.py",
-        """\
-    @exclusive
-    def forward(self, X: Array, out: Array) -> None:
-""",
-        """\
-    def forward(self, X: Array, out: Array) -> None:
-""",
+        "fastnn/backends/compiled.py",
+        "    @exclusive\n    def forward(self, X: Array, out: Array) -> None:\n",
+        "    def forward(self, X: Array, out: Array) -> None:\n",
         "predictions of one model in several threads share its buffers",
         "numba",
         "concurrency",
     ),
     fault(
         "numba-stale-data",
-        f"{KERNELS}/__init__.py",
-        "        if data is not self._data():\n",
-        "        if self._data() is None:\n",
+        "fastnn/backends/compiled.py",
+        "        if data is self._data():\n",
+        "        if self._data() is not None:\n",
         "validation scores the training data while both are alive",
         "training",
     ),
@@ -314,9 +288,9 @@ once all members have their rows of Z."""
     ),
     fault(
         "numba-last-weight",
-        f"{KERNELS}/rows.py",
-        "    scale(zero, scales, weights, rows, real(zero, factor))",
-        "    scale(zero, scales, weights, max(rows - 1, 0), real(zero, factor))",
+        "fastnn/backends/numba_cpu/rows.py",
+        "    scale(m.dtype, scales, weights, rows, real(m.dtype, share))",
+        "    scale(m.dtype, scales, weights, max(rows - 1, 0), real(m.dtype, share))",
         "the last row of a thread has the sample weight of the step before",
         "programs",
     ),
@@ -330,17 +304,17 @@ once all members have their rows of Z."""
     ),
     fault(
         "numba-norm-last",
-        f"{KERNELS}/parameters.py",
-        "        number, count = 0, integer_at(call, c.PARAMETER_COUNT)",
-        "        number, count = 0, integer_at(call, c.PARAMETER_COUNT) - 1",
+        "fastnn/backends/numba_cpu/update.py",
+        "        number, count = 0, entry(m, Entry.PARAMETER_COUNT)",
+        "        number, count = 0, entry(m, Entry.PARAMETER_COUNT) - 1",
         "the global norm of a gradient leaves out the last parameter",
         "programs",
     ),
     fault(
         "numba-moving-averages",
-        f"{KERNELS}/rows.py",
-        "            if kind == t.BATCH_NORM and training:",
-        "            if kind == t.BATCH_NORM:",
+        "fastnn/backends/numba_cpu/rows.py",
+        "        if batch.training and has_call(its_calls, Slot.FORWARD_COLUMNS):",
+        "        if has_call(its_calls, Slot.FORWARD_COLUMNS):",
         "predictions and scores move the averages of BatchNormalization",
         "steps",
         "programs",
@@ -419,8 +393,8 @@ IN_PYTHON = (
     fault(
         "core-activation-in-place",
         "fastnn/core/lowering.py",
-        'in_place = saved == "output" and bool(self._instructions)',
-        "in_place = bool(self._instructions)",
+        'in_place = saved == "output" and last is not None and',
+        "in_place = last is not None and",
         "an activation overwrites the input that its slope reads, on every backend",
         "plan",
         "programs",
@@ -488,8 +462,8 @@ IN_PYTHON = (
     fault(
         "layers-penalty",
         "fastnn/layers/core.py",
-        "bias_penalty=penalty(self.bias_regularizer if self.trains else None),",
-        "bias_penalty=penalty(self.kernel_regularizer if self.trains else None),",
+        'bias = self._spec("bias", self.bias_regularizer, decays)',
+        'bias = self._spec("bias", self.kernel_regularizer, decays)',
         "a bias has the penalty of its kernel",
         "clipping",
         "layers",

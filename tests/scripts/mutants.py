@@ -47,7 +47,7 @@ COMPILER = os.environ.get("CC", "cc").split()
 CONTRACT = (
     *(
         f"fastnn/core/{name}.py"
-        for name in ("arithmetic", "formulas", "losses", "operations", "plan", "random", "steps")
+        for name in ("arithmetic", "formulas", "losses", "operations", "plan", "random", "rowwise", "steps")
     ),
     "fastnn/backends/tuning.py",
 )

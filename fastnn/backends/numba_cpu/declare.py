@@ -4,7 +4,7 @@
 
 A kernel is declared by the names of its arguments. A plain name is a size or stride, an int64; `*name` is the address
 of reals, `int64*name` that of other numbers; names behind a semicolon are reals. Numba code passes an address as an
-int64, too, and first a zero, which tells the dtype: `decay_step(zero, theta, theta, n, factor)`, or by name. The body
+int64, too, and first a number of the dtype: `decay_step(dtype, theta, theta, n, factor)`, or by name. The body
 gets the frame and a named tuple of Integers, Pointers and scalar Values.
 """
 
@@ -75,19 +75,19 @@ class Kernel:
         return traced + [f.scalar.value(value) for value in values[count:]]
 
     def _intrinsic(self) -> Any:
-        def call(typing: Any, zero: Any, *arguments: Any, **named: Any) -> Any:
-            dtype = str(zero)
+        def call(typing: Any, dtype: Any, *arguments: Any, **named: Any) -> Any:
+            name = str(dtype)
             returned = {"void": types.void, "int64": types.intp, "float64": types.float64}[self.result]
-            signature = returned(zero, *[types.intp] * len(self._kinds), *[zero] * self._scalars)
+            signature = returned(dtype, *[types.intp] * len(self._kinds), *[dtype] * self._scalars)
 
             def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-                made = builder.call(self.declare(builder.module, dtype), values[1:])
+                made = builder.call(self.declare(builder.module, name), values[1:])
                 return context.get_dummy_value() if self.result == "void" else made
 
             return signature, generate
 
         # Numba binds arguments by an explicit signature only.
-        names = ("typing", "zero", *self.arguments._fields)
+        names = ("typing", "dtype", *self.arguments._fields)
         parameters = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names]
         call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         return intrinsic(call)

@@ -67,7 +67,7 @@ def forward_columns(m, number, first, src, ld_src, rows, column, columns, relu, 
         m=rows,
         n=columns,
         k=integer_at(at, Column.INPUTS),
-        bias=theta + bias * size,
+        epilogue=theta + bias * size,
         flags=flags,
         pack=m.scratch,
     )
@@ -118,7 +118,7 @@ def backward_columns(m, number, first, rows, column, columns, slope):
         m=rows,
         n=columns,
         k=outputs,
-        bias=output,
+        epilogue=output,
         flags=flags,
         pack=m.scratch,
     )

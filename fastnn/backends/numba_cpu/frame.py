@@ -21,7 +21,7 @@ class Function(Protocol):
 
     kernel: Any
 
-    def __call__(self, zero: Any, *arguments: Any, **named: Any) -> Any: ...
+    def __call__(self, dtype: Any, *arguments: Any, **named: Any) -> Any: ...
 
 
 class Variable:

@@ -53,11 +53,11 @@ def packs_columns(f: Frame, a: Arguments) -> Integer:
     return _packs(f.itemsize, *a).select(1, 0)
 
 
-@kernel("*C ldc *A a_row a_k *B ldb m n k *bias flags *pack")
+@kernel("*C ldc *A a_row a_k *B ldb m n k *epilogue flags *pack")
 def blocks(f: Frame, a: Arguments) -> None:
     """The product of a block of columns at a time, chunk by chunk."""
     size, lanes = f.itemsize, BYTES // f.itemsize
-    C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack = a
+    C, ldc, A, a_row, a_k, B, ldb, m, n, k, epilogue, flags, pack = a
     transposed = flags & TRANSPOSED != 0
     packs = transposed | _packs(size, ldb, m, n, k)
     most = (_comes_slowly(size, ldb, n, k) & (WIDE_ROWS > 2)).select(SLOW_ROWS, WIDE_ROWS)
@@ -67,7 +67,7 @@ def blocks(f: Frame, a: Arguments) -> None:
     block = packs.select(packed_columns(1, size), narrow.select(2 * lanes, n))
     with f.loop(n, block) as j:
         width = (n - j).least(block)
-        c, bias_at = C + j, bias + j
+        c, epilogue_at = C + j, epilogue + j
         with f.loop(k.greatest(1), K_CHUNK) as start:
             depth = (k - start).least(K_CHUNK)
             of_chunk = (start + depth >= k).select(flags, flags & FAR)
@@ -80,11 +80,11 @@ def blocks(f: Frame, a: Arguments) -> None:
                     f.call(pack_panels, pack, b, ldb, width, depth)
             with f.if_else(few) as (yes, no):
                 with yes:
-                    f.call(few_rows, c, ldc, a_at, a_row, a_k, b, ldb, m, width, depth, bias_at, of_chunk)
+                    f.call(few_rows, c, ldc, a_at, a_row, a_k, b, ldb, m, width, depth, epilogue_at, of_chunk)
                 with no:
                     b, ld = packs.select(pack, b), packs.select(2 * lanes, ldb)
                     panel = packs.select(depth * (2 * lanes), 2 * lanes)
-                    product = c, ldc, a_at, a_row, a_k, b, ld, panel, m, width, depth, bias_at, of_chunk
+                    product = c, ldc, a_at, a_row, a_k, b, ld, panel, m, width, depth, epilogue_at, of_chunk
                     f.call(gemm_rows, *product, pack, 0, 0, 0, 0)
 
 
@@ -130,13 +130,13 @@ def takes_slope(f: Frame, a: Arguments) -> Integer:
     return ((a.m > DOT_VECTORS) & (a.n > DOT_VECTORS) & ~_repays_transposing(f.itemsize, *a)).select(1, 0)
 
 
-@kernel("*C ldc *A a_row a_k *B ldb m n k *bias flags *pack")
+@kernel("*C ldc *A a_row a_k *B ldb m n k *epilogue flags *pack")
 def gemm(f: Frame, a: Arguments) -> None:
     """C_mn = A_mk B_kn by the chunk rule, then `flags`: BIAS, RELU, SLOPE (see takes_slope); with TRANSPOSED B is given
     as (n, k). Strides in elements. `pack` is a buffer of `pack_size` elements.
     Rows gemm_nn, gemm_tn, gemm_nt, dense_forward."""
     lanes = BYTES // f.itemsize
-    C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, pack = a
+    C, ldc, A, a_row, a_k, B, ldb, m, n, k, epilogue, flags, pack = a
     transposed = flags & TRANSPOSED != 0
     by_rows = (n > 0) & (n <= DOT_VECTORS) & (a_k == 1) & (m >= lanes)
     row = (m == 1) & (n >= lanes) & (k > 0) & ~transposed
@@ -149,12 +149,12 @@ def gemm(f: Frame, a: Arguments) -> None:
 
     def dots_by_rows() -> None:
         q_vector, q_k = transposed.select(ldb, 1), transposed.select(1, ldb)
-        f.call(few_dots, n - 1, C, ldc, 1, A, a_row, B, q_vector, q_k, m, k, bias, flags)
+        f.call(few_dots, n - 1, C, ldc, 1, A, a_row, B, q_vector, q_k, m, k, epilogue, flags)
 
     f.cases(
         (by_rows, dots_by_rows),
         (by_columns, lambda: f.call(few_dots, m - 1, C, 1, ldc, B, ldb, A, a_row, a_k, n, k, 0, flags)),
-        (row, lambda: f.call(gemv, C, 1, A, a_k, B, ldb, n, k, bias, flags, pack)),
+        (row, lambda: f.call(gemv, C, 1, A, a_k, B, ldb, n, k, epilogue, flags, pack)),
         (column, lambda: f.call(gemv, C, ldc, B, ldb, A, a_k, m, k, 0, 0, pack)),
         (narrow, lambda: f.call(few_columns, C, ldc, A, a_k, B, ldb, m, n, k, pack)),
         (single, lambda: f.call(outer, C, ldc, A, a_row, B, m, n)),

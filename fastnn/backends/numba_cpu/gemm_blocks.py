@@ -119,7 +119,7 @@ def _prefetching_tiles(far: bool) -> Body:
         with f.loop(a.n // width) as panel:
             column, ld = panel * width, f.integer(width)
             p = Product(
-                a.C + column, a.ldc, a.A, a_row, a_k, a.B + panel * a.panel, ld, ld, a.k, a.bias + column, a.flags
+                a.C + column, a.ldc, a.A, a_row, a_k, a.B + panel * a.panel, ld, ld, a.k, a.epilogue + column, a.flags
             )
             place = a.prefetch + panel * asked
             starts = (place,) if far else (place, place + a.slot_0, place + a.slot_1)
@@ -138,7 +138,7 @@ def _prefetching_tiles(far: bool) -> Body:
     return body
 
 
-_PREFETCHING = "*C ldc *A a_row a_k *B panel n k *bias flags uint8*prefetch prefetch_row slot_0 slot_1"
+_PREFETCHING = "*C ldc *A a_row a_k *B panel n k *epilogue flags uint8*prefetch prefetch_row slot_0 slot_1"
 prefetching_tiles = declare("prefetching_tiles", _PREFETCHING, _prefetching_tiles(far=False))
 far_tiles = declare("far_tiles", _PREFETCHING, _prefetching_tiles(far=True))
 
@@ -153,7 +153,7 @@ def _packs_rows(size: int, a_row: Integer, a_k: Integer, m: Integer, n: Integer,
     return ((a_k == 1) & aliased) | ((a_k != 1) & many)
 
 
-@kernel("*C ldc *A a_row a_k *B ldb panel m n k *bias flags *pack uint8*prefetch prefetch_row slot_0 slot_1")
+@kernel("*C ldc *A a_row a_k *B ldb panel m n k *epilogue flags *pack uint8*prefetch prefetch_row slot_0 slot_1")
 def gemm_rows(f: Frame, a: Arguments) -> None:
     """C_mn (+)= A_mk B_kn over one chunk of k and a block of columns. Columns of B lie in panels of two vectors: rows
     of a panel `ldb` apart, panels `panel`. A gradient names the parameters that the optimizer wants after it: where
@@ -192,8 +192,8 @@ def gemm_rows(f: Frame, a: Arguments) -> None:
             row, step = copies.select(COPY_STRIDE, packs.select(1, a_row)), packs.select(height, a_k)
             C, whole = a.C + first * a.ldc, ((a.prefetch != 0) | far) & (height == TILE_ROWS)
             done = whole.select(asking // width * width, 0)  # columns
-            bias = a.bias + (flags & SLOPE != 0).select(first * a.ldc, 0)
-            product = C, a.ldc, at, row, step, a.B, a.panel, asking, k, bias, flags
+            epilogue = a.epilogue + (flags & SLOPE != 0).select(first * a.ldc, 0)
+            product = C, a.ldc, at, row, step, a.B, a.panel, asking, k, epilogue, flags
             with f.when(whole), f.if_else(far) as (rows_next, parameters_next):
                 with rows_next:
                     f.call(far_tiles, *product, A + height * a_row, a_row * size, 0, 0)
@@ -201,5 +201,5 @@ def gemm_rows(f: Frame, a: Arguments) -> None:
                     wanted = a.prefetch + first * a.prefetch_row
                     f.call(prefetching_tiles, *product, wanted, a.prefetch_row, a.slot_0, a.slot_1)
             with f.when(done < n):
-                C, B, bias = C + done, a.B + done // width * a.panel, bias + done
-                f.call(gemm_tiles, height - 1, C, a.ldc, at, row, step, B, a.ldb, a.panel, n - done, k, bias, flags)
+                C, B, epilogue = C + done, a.B + done // width * a.panel, epilogue + done
+                f.call(gemm_tiles, height - 1, C, a.ldc, at, row, step, B, a.ldb, a.panel, n - done, k, epilogue, flags)

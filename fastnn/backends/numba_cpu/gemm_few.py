@@ -86,7 +86,7 @@ class _Dots:
         f, a, o = self.f, self.a, self.o
 
         def biased() -> tuple[Value, ...]:
-            bias = [a.bias[j] for j in range(self.count)]
+            bias = [a.epilogue[j] for j in range(self.count)]
             return tuple(total + o.splat(b) for total, b in zip(totals, bias, strict=True))
 
         def rectified() -> tuple[Value, ...]:
@@ -119,12 +119,12 @@ def _few_dots(count: int) -> Body:
 # The code is the number of vectors less 1.
 few_dots = choose(
     "few_dots",
-    "*out out_row out_vector *R ldr *Q q_vector q_k rows k *bias flags",
+    "*out out_row out_vector *R ldr *Q q_vector q_k rows k *epilogue flags",
     [_few_dots(count) for count in range(1, DOT_VECTORS + 1)],
 )
 
 
-@kernel("*C ldc *A a_row a_k *B ldb m n k *bias flags")
+@kernel("*C ldc *A a_row a_k *B ldb m n k *epilogue flags")
 def few_rows(f: Frame, a: Arguments) -> None:
     """Few rows of C: tiles of WIDE_VECTORS vectors, over B as it is given."""
     width = 2 * BYTES // f.itemsize
@@ -137,12 +137,12 @@ def few_rows(f: Frame, a: Arguments) -> None:
     with f.loop(whole, columns) as column, f.loop(tiles) as tile:
         first, height = tile * low + tile.least(tall), (tile < tall).select(low + 1, low)
         C, A = a.C + (first * a.ldc + column), a.A + first * a.a_row
-        bias = a.bias + column + (a.flags & SLOPE != 0).select(first * a.ldc, 0)
-        product = C, a.ldc, A, a.a_row, a.a_k, a.B + column, a.ldb, columns, a.k, bias, a.flags
+        epilogue = a.epilogue + column + (a.flags & SLOPE != 0).select(first * a.ldc, 0)
+        product = C, a.ldc, A, a.a_row, a.a_k, a.B + column, a.ldb, columns, a.k, epilogue, a.flags
         f.call(gemm_wide_tiles, height - 1, *product)
     with f.when(left > 0):
-        C, B, bias = (place + whole for place in (a.C, a.B, a.bias))
-        product = C, a.ldc, a.A, a.a_row, a.a_k, B, a.ldb, width, a.m, left, a.k, bias, a.flags
+        C, B, epilogue = (place + whole for place in (a.C, a.B, a.epilogue))
+        product = C, a.ldc, a.A, a.a_row, a.a_k, B, a.ldb, width, a.m, left, a.k, epilogue, a.flags
         f.call(gemm_rows, *product, 0, 0, 0, 0, 0)
 
 
@@ -179,7 +179,7 @@ def _add_rows(
     f.each(n, vector, o)
 
 
-@kernel("*C c_n *q q_k *B ldb n k *bias flags *pack")
+@kernel("*C c_n *q q_k *B ldb n k *epilogue flags *pack")
 def gemv(f: Frame, a: Arguments) -> None:
     """One row of C, or one column as a row: C (n) = q B. B is read row by row, as memory likes it, and the sums stay in
     the first cache, in the buffer `pack`."""
@@ -201,7 +201,7 @@ def gemv(f: Frame, a: Arguments) -> None:
 
         with f.blocks(width, o) as (i, mask):
             at = j + i
-            value = _finished(f, (total + i).load(mask, o), a.bias + at, mask, a.flags)
+            value = _finished(f, (total + i).load(mask, o), a.epilogue + at, mask, a.flags)
             with f.if_else(a.c_n == 1) as (together, apart):
                 with together:
                     (a.C + at).store(value, mask)

@@ -16,12 +16,12 @@ from .lanes import Lanes, Mask, Value
 
 # What a GEMM does beside C = A B over one chunk of k.
 ACCUMULATE = 1  # C + chunk instead of chunk
-BIAS = 2  # then + bias by columns
+BIAS = 2  # then + `epilogue`, a row
 RELU = 4  # then max(0, .)
 PACKED = 8  # the panels of B are padded to whole vectors
 TRANSPOSED = 16  # of `gemm`: B is given as (n, k)
 FAR = 32  # of `gemm`: A comes from far away, a row after the other
-SLOPE = 64  # then times the slope of ReLU, from its output, which comes in the place of the bias and lies as C does
+SLOPE = 64  # then times the slope of ReLU, from its output `epilogue`, which lies as C does
 
 BYTES = vector_bytes()
 # Most rows of a tile of two vectors, of one vector, and of WIDE_VECTORS; from how many rows of A on B is packed if its
@@ -46,7 +46,7 @@ class Product(NamedTuple):
     ldb: Integer
     n: Integer
     k: Integer
-    bias: Pointer
+    epilogue: Pointer
     flags: Integer
 
 
@@ -121,14 +121,14 @@ def finish(f: Frame, p: Product, masks: Masks, sums: Sums) -> None:
         return _each(sums, lambda i, j, value: places[i][j].load(masks[j], o) + value)
 
     def biased() -> Sums:
-        bias = [p.bias.offset(j * BYTES).load(masks[j], o) for j in vectors]
+        bias = [p.epilogue.offset(j * BYTES).load(masks[j], o) for j in vectors]
         return _each(sums, lambda i, j, value: value + bias[j])
 
     def rectified() -> Sums:
         return _each(sums, lambda i, j, value: o.select(value < 0.0, 0.0, value))
 
     def sloped() -> Sums:
-        outputs = [[p.bias.offset(apart[i][j]).load(masks[j], o) for j in vectors] for i in rows]
+        outputs = [[p.epilogue.offset(apart[i][j]).load(masks[j], o) for j in vectors] for i in rows]
         return _each(sums, lambda i, j, value: relu_slope(o, value, outputs[i][j], None))
 
     sums = f.either(p.flags & ACCUMULATE != 0, accumulated, lambda: sums)
@@ -185,7 +185,7 @@ def _tiles(rows: int) -> Body:
         c_bytes = a.ldc * f.itemsize  # not made anew for each panel
 
         def column(j: Integer, B: Pointer) -> Pointer:
-            p = Product(a.C + j, a.ldc, a.A, a.a_row, a.a_k, B, a.ldb, a.n - j, a.k, a.bias + j, a.flags)
+            p = Product(a.C + j, a.ldc, a.A, a.a_row, a.a_k, B, a.ldb, a.n - j, a.k, a.epilogue + j, a.flags)
             _panel(f, rows, p, c_bytes)
             return B + a.panel
 
@@ -200,7 +200,7 @@ def _wide_tiles(rows: int) -> Body:
     def body(f: Frame, a: Arguments) -> None:
         width, full = WIDE_VECTORS * tile_lanes(f).width, [None] * WIDE_VECTORS
         with f.loop(a.n & -width, width) as j:
-            p = Product(a.C + j, a.ldc, a.A, a.a_row, a.a_k, a.B + j, a.ldb, a.n, a.k, a.bias + j, a.flags)
+            p = Product(a.C + j, a.ldc, a.A, a.a_row, a.a_k, a.B + j, a.ldb, a.n, a.k, a.epilogue + j, a.flags)
             finish(f, p, full, _sums(f, rows, p, full, True))
 
     return body
@@ -209,11 +209,11 @@ def _wide_tiles(rows: int) -> Body:
 # The code is the number of rows less 1.
 gemm_tiles = choose(
     "gemm_tiles",
-    "*C ldc *A a_row a_k *B ldb panel n k *bias flags",
+    "*C ldc *A a_row a_k *B ldb panel n k *epilogue flags",
     [_tiles(rows) for rows in range(1, NARROW_ROWS + 1)],
 )
 gemm_wide_tiles = choose(
     "gemm_wide_tiles",
-    "*C ldc *A a_row a_k *B ldb n k *bias flags",
+    "*C ldc *A a_row a_k *B ldb n k *epilogue flags",
     [_wide_tiles(rows) for rows in range(1, WIDE_ROWS + 1)],
 )

@@ -1,4 +1,4 @@
-"""Scalars at addresses, and the dtype that a `zero` stands for."""
+"""Scalars at addresses, and what follows from a dtype, for which a number of it stands."""
 
 from __future__ import annotations
 
@@ -58,20 +58,20 @@ def set_double(typing: Any, address: Any, index: Any, value: Any) -> Any:
 
 
 @intrinsic
-def itemsize(typing: Any, zero: Any) -> Any:
+def itemsize(typing: Any, dtype: Any) -> Any:
     """Bytes of an element."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         return I64(ITEMSIZE[str(signature.args[0])])
 
-    return types.intp(zero), generate
+    return types.intp(dtype), generate
 
 
 @intrinsic
-def real(typing: Any, zero: Any, value: Any) -> Any:
+def real(typing: Any, dtype: Any, value: Any) -> Any:
     """A float64 rounded once to the dtype."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         return context.cast(builder, values[1], types.float64, signature.return_type)
 
-    return zero(zero, types.float64), generate
+    return dtype(dtype, types.float64), generate

@@ -89,7 +89,7 @@ def packed_gradient(m, gradient, ld, X, ldx, block, rows, columns, batch_rows, p
             m=rows,
             n=columns,
             k=depth,
-            bias=0,
+            epilogue=0,
             flags=flags,
             pack=m.scratch,
             prefetch=asks,

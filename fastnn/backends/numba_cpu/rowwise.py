@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from ...core.rowwise import MOST_VECTORS, ROW_WISE, Formula, Row, RowWise
+from ...core.rowwise import MOST_VECTORS, ROW_WISE, Row, RowWise
 from .declare import Arguments, Body, choose
 from .frame import Frame
 from .integers import Integer, Pointer
 from .lanes import Mask, Value
 from .reductions import Row as Reduction
 from .reductions import batch_fold
+
+if TYPE_CHECKING:
+    from ...core.algebra import Formula
 
 
 def _map_rows(layer: RowWise, formula: Formula, terms: tuple[Formula, ...], maximum: bool, names: str) -> Body:

@@ -13,7 +13,7 @@ from .table import CallEntry, Column, Entry, ParameterEntry, Slot
 class Member(NamedTuple):
     """A thread of a team that runs a program: `fnn_member` of csrc/internal.h."""
 
-    dtype: Any  # a zero of it
+    dtype: Any  # a number of it
     call: int  # the call block
     sync: int
     number: int

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...core.algebra import NumpyAlgebra
+from ...core.algebra import Formula, NumpyAlgebra
 from ...core.arrays import Array
 from ...core.formulas import ACTIVATIONS
-from ...core.losses import LOSSES, Formula, Loss
+from ...core.losses import LOSSES, Loss
 from ...core.random import Purpose, bits32, dropout_threshold
 from .softmax import row_fold, row_sum
 

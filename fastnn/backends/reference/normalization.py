@@ -24,7 +24,7 @@ def operations(o: NumpyAlgebra) -> dict[str, Operation]:
 
 def _statistics(o: NumpyAlgebra) -> dict[str, Operation]:
     def affine(A_bo: Array, Z_bo: Array, scale: float, offset: float) -> None:
-        A_bo[...] = f.affine(o, Z_bo, o.constant(scale), o.constant(offset))
+        A_bo[...] = o.apply(f.affine, Z_bo, o.constant(scale), o.constant(offset))
 
     def batch_moments(mean_o: Array, var_o: Array, Z_bo: Array, inverse_b: float) -> None:
         inverse = o.constant(inverse_b)
@@ -34,13 +34,13 @@ def _statistics(o: NumpyAlgebra) -> dict[str, Operation]:
         var_o[...] = _column_dot(o, d_bo, d_bo) * inverse
 
     def moving_average(m_o: Array, x_o: Array, rate: float) -> None:
-        m_o[...] = f.moving_average(o, m_o, x_o, o.constant(rate))
+        m_o[...] = o.apply(f.moving_average, m_o, x_o, o.constant(rate))
 
     def inverse_deviation(inv_o: Array, var_o: Array, epsilon: float) -> None:
-        inv_o[...] = f.inverse_deviation(o, var_o, o.constant(epsilon))
+        inv_o[...] = o.apply(f.inverse_deviation, var_o, o.constant(epsilon))
 
     def inverse_deviation_floor(inv_o: Array, var_o: Array, epsilon: float) -> None:
-        inv_o[...] = f.inverse_deviation_floor(o, var_o, o.constant(epsilon))
+        inv_o[...] = o.apply(f.inverse_deviation_floor, var_o, o.constant(epsilon))
 
     return {
         "affine": affine,
@@ -55,15 +55,15 @@ def _by_statistics(o: NumpyAlgebra) -> dict[str, Operation]:
     def standardize_forward(
         A_bo: Array, Z_bo: Array, mean_o: Array, inv_o: Array, gamma_o: Array, beta_o: Array
     ) -> None:
-        A_bo[...] = o.fma(f.standardized(o, Z_bo, mean_o, inv_o), gamma_o, beta_o)
+        A_bo[...] = o.fma(o.apply(f.standardized, Z_bo, mean_o, inv_o), gamma_o, beta_o)
 
     def standardize_backward(dZ_bo: Array, dA_bo: Array, inv_o: Array, gamma_o: Array) -> None:
-        dZ_bo[...] = f.standardize_slope(o, dA_bo, inv_o, gamma_o)
+        dZ_bo[...] = o.apply(f.standardize_slope, dA_bo, inv_o, gamma_o)
 
     def batch_norm_forward(
         A_bo: Array, N_bo: Array, Z_bo: Array, mean_o: Array, inv_o: Array, gamma_o: Array, beta_o: Array
     ) -> None:
-        N_bo[...] = f.standardized(o, Z_bo, mean_o, inv_o)
+        N_bo[...] = o.apply(f.standardized, Z_bo, mean_o, inv_o)
         A_bo[...] = o.fma(N_bo, gamma_o, beta_o)
 
     def scale_backward(dg_o: Array, dA_bo: Array, N_bo: Array) -> None:
@@ -79,7 +79,7 @@ def _by_statistics(o: NumpyAlgebra) -> dict[str, Operation]:
         dg_o: Array,
         inverse_b: float,
     ) -> None:
-        dZ_bo[...] = f.batch_norm_slope(o, dA_bo, N_bo, inv_o, gamma_o, db_o, dg_o, o.constant(inverse_b))
+        dZ_bo[...] = o.apply(f.batch_norm_slope, dA_bo, N_bo, inv_o, gamma_o, db_o, dg_o, o.constant(inverse_b))
 
     return {
         "standardize_forward": standardize_forward,
@@ -114,14 +114,14 @@ def _by_rows(o: NumpyAlgebra) -> dict[str, Operation]:
         rows_gamma = gamma_o[None].repeat(dA_bo.shape[0], axis=0)
         m1_b = row_fold(o, o.fma, dA_bo, rows_gamma) * inverse
         m2_b = row_fold(o, o.fma, dA_bo * gamma_o, N_bo) * inverse
-        dZ_bo[...] = f.layer_norm_slope(o, dA_bo, N_bo, inv_b[:, None], gamma_o, m1_b[:, None], m2_b[:, None])
+        dZ_bo[...] = o.apply(f.layer_norm_slope, dA_bo, N_bo, inv_b[:, None], gamma_o, m1_b[:, None], m2_b[:, None])
 
     return {"layer_norm_forward": layer_norm_forward, "layer_norm_backward": layer_norm_backward}
 
 
 def _limits(o: NumpyAlgebra) -> dict[str, Operation]:
     def clip_value(g_p: Array, limit: float) -> None:
-        g_p[...] = ar.clip(o, g_p, o.constant(-limit), o.constant(limit))
+        g_p[...] = o.apply(ar.clip, g_p, o.constant(-limit), o.constant(limit))
 
     def gradient_scale(g_p: Array, factor: float) -> None:
         g_p[...] = g_p * o.constant(factor)

@@ -20,10 +20,10 @@ def operations(o: NumpyAlgebra) -> dict[str, Operation]:
     """The rows of the optimizer, decay and penalty families."""
 
     def penalty_backward(g_p: Array, w_p: Array, l1: float, two_l2: float) -> None:
-        g_p[...] = penalty_slope(o, g_p, w_p, o.constant(l1), o.constant(two_l2))
+        g_p[...] = o.apply(penalty_slope, g_p, w_p, o.constant(l1), o.constant(two_l2))
 
     def decay_step(theta_p: Array, factor: float) -> None:
-        theta_p[...] = decay(o, theta_p, o.constant(factor))
+        theta_p[...] = o.apply(decay, theta_p, o.constant(factor))
 
     wide = NumpyAlgebra("float64")
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ...core.algebra import NumpyAlgebra
+from ...core.algebra import Formula, NumpyAlgebra
 from ...core.arithmetic import K_CHUNK, LANES
 from ...core.arrays import Array
-from ...core.rowwise import ROW_WISE, Formula, Row, RowWise
+from ...core.rowwise import ROW_WISE, Row, RowWise
 from .softmax import fold_lanes, row_max
 
 Operation = Callable[..., None]

@@ -63,7 +63,7 @@ def _of_logits(o: NumpyAlgebra) -> dict[str, Operation]:
 def _of_probabilities(o: NumpyAlgebra) -> dict[str, Operation]:
     def probability_forward(l_b: Array, A_bc: Array, Y_bc: Array, p: float, keep: float, add: float) -> None:
         _, _, clipped = _normalised(o, A_bc)
-        l_b[...] = row_fold(o, o.fma, -o.fma(Y_bc, keep, add), ar.log(o, clipped))
+        l_b[...] = row_fold(o, o.fma, -o.fma(Y_bc, keep, add), o.apply(ar.log, clipped))
 
     def probability_backward(
         dA_bc: Array, A_bc: Array, Y_bc: Array, s_b: Array, p: float, keep: float, add: float
@@ -131,16 +131,16 @@ def fold_lanes(lanes: Array, join: Callable[[Array, Array], Array]) -> Array:
 def _softmax(o: NumpyAlgebra, Z_bc: Array) -> tuple[Array, Array]:
     """The probabilities of each row, and -log of them without leaving the logits' range."""
     shifted = Z_bc - row_max(o, Z_bc)[:, None]
-    e = o.value(ar.exp(o, shifted))
+    e = o.value(o.apply(ar.exp, shifted))
     s = row_sum(o, e)[:, None]
-    return e * (1.0 / s), ar.log(o, s) - shifted
+    return e * (1.0 / s), o.apply(ar.log, s) - shifted
 
 
 def _normalised(o: NumpyAlgebra, A_bc: Array) -> tuple[Array, Array, Array]:
     """1 / S, q = A / S and q clipped, with S the sum of each row."""
     inverse = 1.0 / row_sum(o, A_bc)[:, None]
     q = A_bc * inverse
-    return inverse, q, ar.clip(o, q, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
+    return inverse, q, o.apply(ar.clip, q, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
 
 
 def _is_class(o: NumpyAlgebra, X_bc: Array, y_b: Array) -> Array:
