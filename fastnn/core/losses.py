@@ -325,7 +325,6 @@ ROW_LOSSES: dict[str, Facts] = {
 }
 LOSS_FACTS = {name: loss.facts for name, loss in LOSSES.items()} | ROW_LOSSES
 LOSS_NAMES = tuple(LOSS_FACTS)
-SPARSE_LOSSES = tuple(name for name, facts in LOSS_FACTS.items() if facts.classes)
 
 # Metrics with a value per row, beside every loss above; r2_score keeps sums per output instead.
 ROW_METRICS = ("binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy")

@@ -129,10 +129,6 @@ def _code(row: Operation) -> int:
     return ROW_METRICS.index(row.name) if row.family == Family.METRIC else row.code
 
 
-def _nothing() -> None:
-    """A reference to nothing."""
-
-
 class NumbaProgram(CompiledProgram):
     """One call of the worker each."""
 

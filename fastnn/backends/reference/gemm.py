@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...core.algebra import NumpyAlgebra
+import numpy as np
+
+from ...core.algebra import Formula, NumpyAlgebra
 from ...core.arithmetic import K_CHUNK
 from ...core.arrays import Array
 
@@ -48,5 +50,17 @@ def product(o: NumpyAlgebra, A_mk: Array, B_kn: Array) -> Array:
         chunk = zero
         for index in range(start, min(start + K_CHUNK, k)):
             chunk = o.fma(A_mk[:, index, None], B_kn[None, index], chunk)
+        total = total + chunk if start else chunk
+    return total
+
+
+def column_sum(o: NumpyAlgebra, term: Formula, X_bo: Array, Y_bo: Array) -> Array:
+    """The sum over the batch for each column, in the order of `product`; `term(o, total, x, y)` adds one row."""
+    zero = o.value(np.zeros(X_bo.shape[1]))
+    total = zero
+    for start in range(0, X_bo.shape[0], K_CHUNK):
+        chunk = zero
+        for x_o, y_o in zip(X_bo[start : start + K_CHUNK], Y_bo[start : start + K_CHUNK], strict=True):
+            chunk = term(o, chunk, x_o, y_o)
         total = total + chunk if start else chunk
     return total

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from ...core import arithmetic as ar
 from ...core import formulas as f
 from ...core.algebra import NumpyAlgebra
-from ...core.arithmetic import K_CHUNK
 from ...core.arrays import Array
-from .gemm import product
+from .gemm import column_sum, product
 from .softmax import row_fold, row_sum
 
 Operation = Callable[..., None]
@@ -130,12 +127,5 @@ def _limits(o: NumpyAlgebra) -> dict[str, Operation]:
 
 
 def _column_dot(o: NumpyAlgebra, X_bo: Array, Y_bo: Array) -> Array:
-    """The sum over the batch of x y for each column, in the order of `product`."""
-    zero = o.value(np.zeros(X_bo.shape[1]))
-    total = zero
-    for start in range(0, X_bo.shape[0], K_CHUNK):
-        chunk = zero
-        for x_o, y_o in zip(X_bo[start : start + K_CHUNK], Y_bo[start : start + K_CHUNK], strict=True):
-            chunk = o.fma(x_o, y_o, chunk)
-        total = total + chunk if start else chunk
-    return total
+    """The sum over the batch of x y for each column."""
+    return column_sum(o, lambda o, total, x, y: o.fma(x, y, total), X_bo, Y_bo)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from ...core.algebra import Formula, NumpyAlgebra
-from ...core.arithmetic import K_CHUNK, LANES
+from ...core.arithmetic import LANES
 from ...core.arrays import Array
 from ...core.rowwise import ROW_WISE, Row, RowWise
+from .gemm import column_sum
 from .softmax import fold_lanes, row_max
 
 Operation = Callable[..., None]
@@ -48,17 +49,8 @@ def _backward(o: NumpyAlgebra, layer: RowWise) -> Operation:
 
 
 def _vector_backward(o: NumpyAlgebra, slope: Formula) -> Operation:
-    """The sum over the batch by the chunk rule of `gemm.product`."""
-
     def run(dv_o: Array, dA_bo: Array, S_bo: Array) -> None:
-        zero = o.value(np.zeros(dv_o.shape[0]))
-        total = zero
-        for start in range(0, dA_bo.shape[0], K_CHUNK):
-            chunk = zero
-            for d_o, s_o in zip(dA_bo[start : start + K_CHUNK], S_bo[start : start + K_CHUNK], strict=True):
-                chunk = slope(o, chunk, d_o, s_o)
-            total = total + chunk if start else chunk
-        dv_o[...] = total
+        dv_o[...] = column_sum(o, slope, dA_bo, S_bo)
 
     return run
 
