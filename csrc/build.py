@@ -22,15 +22,15 @@ THREADS = [] if os.name == "nt" else ["-pthread"]
 # Those that take longest to compile first, so that no core is left with one of them at the end.
 FILES = (
     "gemm_blocks", "gemm_few", "elementwise", "softmax", "losses", "normalization", "parameters", "optimizers", "rows",
-    "rowwise", "gemm", "dense", "operations", "transpose", "network", "philox", "update", "penalties", "dropout",
-    "worker", "calls", "threads", "programs", "prefetch", "levels", "pool", "fma",
+    "rowwise", "gemm", "dense", "binary", "operations", "transpose", "network", "philox", "update", "penalties",
+    "dropout", "worker", "calls", "threads", "programs", "prefetch", "levels", "pool", "fma",
 )  # fmt: skip
 
 # setuptools wants paths relative to the folder of setup.py, which is where it runs this.
 HERE = "csrc"
 # What the generated headers are made from.
 _CORE = (
-    "arithmetic", "formulas", "instructions", "losses", "operations", "plan", "random", "rowwise", "steps",
+    "arithmetic", "binary", "formulas", "instructions", "losses", "operations", "plan", "random", "rowwise", "steps",
 )  # fmt: skip
 CONTRACT = [f"fastnn/core/{name}.py" for name in _CORE]
 CONTRACT.append("fastnn/backends/tuning.py")

@@ -419,6 +419,49 @@ int OP(vector_backward)(real *dv_o, const real *dA_bo, int64_t lda, const real *
     return OP(coded_call)(&call, 0, FNN_VECTOR_COUNT, 3, threads);
 }
 
+int OP(binary)(real *C_bo, int64_t ldc, const real *A_bo, int64_t lda, const real *B_bo, int64_t ldb, int64_t b,
+               int64_t o, int32_t code, int32_t threads)
+{
+    fnn_call call = {
+        .family = FNN_FAMILY_BINARY, .code = code, .m = b, .n = o, .array = {C_bo, A_bo, B_bo}, .ld = {ldc, lda, ldb},
+    };
+    return OP(coded_call)(&call, 0, FNN_BINARY_COUNT, 3, threads);
+}
+
+int OP(binary_backward)(real *dX_bo, int64_t ldx, const real *dC_bo, int64_t ldc, const real *A_bo, int64_t lda,
+                        const real *B_bo, int64_t ldb, int64_t b, int64_t o, int32_t code, int32_t threads)
+{
+    fnn_call call = {
+        .family = FNN_FAMILY_BINARY_BACKWARD, .code = code, .m = b, .n = o,
+        .array = {dX_bo, dC_bo, A_bo, B_bo}, .ld = {ldx, ldc, lda, ldb},
+    };
+    return OP(coded_call)(&call, 0, FNN_BINARY_GRADIENT_COUNT, 4, threads);
+}
+
+int OP(copy)(real *A_bo, int64_t lda, const real *Z_bo, int64_t ldz, int64_t b, int64_t o, int32_t threads)
+{
+    fnn_call call = {.family = FNN_FAMILY_COPY, .m = b, .n = o, .array = {A_bo, Z_bo}, .ld = {lda, ldz}};
+    return OP(call)(&call, 2, threads);
+}
+
+int OP(fill)(real *A_bo, int64_t lda, int64_t b, int64_t o, double value, int32_t threads)
+{
+    fnn_call call = {.family = FNN_FAMILY_FILL, .m = b, .n = o, .array = {A_bo}, .ld = {lda}, .scalar = {value}};
+    return OP(call)(&call, 1, threads);
+}
+
+int OP(row_sum)(real *s_b, int64_t lds, const real *Z_bo, int64_t ldz, int64_t b, int64_t o, int32_t threads)
+{
+    fnn_call call = {.family = FNN_FAMILY_ROW_SUM, .m = b, .n = o, .array = {s_b, Z_bo}, .ld = {lds, ldz}};
+    return OP(call)(&call, 2, threads);
+}
+
+int OP(repeat)(real *A_bo, int64_t lda, const real *s_b, int64_t lds, int64_t b, int64_t o, int32_t threads)
+{
+    fnn_call call = {.family = FNN_FAMILY_REPEAT, .m = b, .n = o, .array = {A_bo, s_b}, .ld = {lda, lds}};
+    return OP(call)(&call, 2, threads);
+}
+
 int OP(clip_value)(real *g_p, int64_t p, double limit, int32_t threads)
 {
     fnn_call call = {.family = FNN_FAMILY_CLIP_VALUE, .m = 1, .n = p, .array = {g_p}, .scalar = {limit}};

@@ -25,7 +25,7 @@ extern "C" {
 #define FNN_BAD_CODE 3 /* no such instruction, activation, loss, metric, optimizer, clip or dtype */
 #define FNN_BAD_LEVEL 4 /* no such instruction set, or not on this processor */
 
-/* Dtypes of fnn_data's x and y. */
+/* Dtypes of an fnn_array. */
 #define FNN_BOOL 0
 #define FNN_UINT8 1
 #define FNN_INT8 2
@@ -67,11 +67,15 @@ typedef struct fnn_program {
     int64_t parameter_count;
     const int64_t *metrics; /* (metric_count, FNN_METRIC_ENTRY_WIDTH) */
     int64_t metric_count;
-    const fnn_call *losses; /* (2 + metric_count): the gradient of the loss, its values, those of each metric */
-    const int64_t *loss; /* (FNN_LOSS_ENTRY_WIDTH), or NULL: a model that only predicts */
+    const fnn_call *losses; /* (2 loss_count + metric_count): the gradient of each loss and its values, those of each
+                             * metric */
+    const int64_t *loss; /* (loss_count, FNN_LOSS_ENTRY_WIDTH), or NULL: a model that only predicts */
+    int64_t loss_count;
+    const int64_t *inputs, *outputs; /* (input_count, FNN_INPUT_ENTRY_WIDTH), (output_count, the same) */
+    int64_t input_count, output_count;
     const int64_t *optimizer; /* (FNN_OPTIMIZER_ENTRY_WIDTH), or NULL: never updated */
     const double *constants;
-    int64_t features, outputs, output_unit; /* widths of a row of x and of the predictions, and where those lie */
+    int64_t reads_in_place; /* 1: the first instruction alone reads the one input, and is a DENSE */
     int64_t forward_rows; /* in inference, of a thread's block or of a team's batch, at most */
     int64_t fixed_elements; /* of the workspace, beside its rows */
     void *theta, *gradient; /* reals (p) */
@@ -81,23 +85,27 @@ typedef struct fnn_program {
     void *workspace; /* reals (fixed_elements + capacity * row elements) */
     double *norms; /* (parameter_count), or NULL where gradients are not clipped by norms */
     int64_t capacity; /* rows of a batch that the workspace and the vectors below hold */
-    void *row_values; /* reals (1 + metric_count, capacity) */
-    void *row_scales; /* reals (capacity) */
-    void *row_weights; /* reals (capacity): ones, unless data has weights */
+    void *row_values; /* reals (loss_count + metric_count, capacity) */
+    void *row_scales; /* reals (loss_count, capacity) */
+    void *row_weights; /* reals (loss_count, capacity): ones, unless data has weights */
+    void *addend; /* reals (p), or NULL where no parameter has several uses */
     void *scratch; /* reals (scratch_threads, FNN_SCRATCH_F32 or FNN_SCRATCH_F64) */
     int64_t scratch_threads;
 } fnn_program;
 
-/* What is trained or predicted on; strides are in bytes. */
+/* An array of rows, of any real dtype; strides are in bytes. */
+typedef struct fnn_array {
+    const void *data;
+    int64_t row, element;
+    int32_t code;
+} fnn_array;
+
+/* What is trained or predicted on. */
 typedef struct fnn_data {
-    const void *x; /* (rows, features) of dtype x_code */
-    int64_t x_row, x_element;
-    const void *y; /* (rows, targets) of dtype y_code; NULL to predict */
-    int64_t y_row, y_element;
-    const void *w; /* reals (rows), or NULL: ones */
+    const fnn_array *arrays; /* the inputs; to train, the targets of each loss, then its weights: reals (rows), or NULL,
+                              * which are ones */
     const int64_t *order; /* (rows): the epoch's order, each below the number of rows; NULL: 0, 1, 2 ... */
     int64_t rows, batch;
-    int32_t x_code, y_code;
 } fnn_data;
 
 /* "avx512", "avx2" or "portable": the instruction set in use. At first the best that the processor has, or the one that
@@ -353,6 +361,34 @@ int fnn_vector_backward_f32(float *dv_o, const float *dA_bo, int64_t lda, const 
 int fnn_vector_backward_f64(double *dv_o, const double *dA_bo, int64_t lda, const double *S_bo, int64_t lds, int64_t b,
         int64_t o, int32_t code, int32_t threads);
 
+/* C (b, o) = f(A (b, o), B (b, o)); code: FNN_BINARY_*. */
+int fnn_binary_f32(float *C_bo, int64_t ldc, const float *A_bo, int64_t lda, const float *B_bo, int64_t ldb, int64_t b,
+        int64_t o, int32_t code, int32_t threads);
+int fnn_binary_f64(double *C_bo, int64_t ldc, const double *A_bo, int64_t lda, const double *B_bo, int64_t ldb,
+        int64_t b, int64_t o, int32_t code, int32_t threads);
+
+/* dX (b, o) = the gradient of A or of B from dC (b, o); code: FNN_BINARY_GRADIENT_*. */
+int fnn_binary_backward_f32(float *dX_bo, int64_t ldx, const float *dC_bo, int64_t ldc, const float *A_bo, int64_t lda,
+        const float *B_bo, int64_t ldb, int64_t b, int64_t o, int32_t code, int32_t threads);
+int fnn_binary_backward_f64(double *dX_bo, int64_t ldx, const double *dC_bo, int64_t ldc, const double *A_bo,
+        int64_t lda, const double *B_bo, int64_t ldb, int64_t b, int64_t o, int32_t code, int32_t threads);
+
+/* A (b, o) = Z (b, o). */
+int fnn_copy_f32(float *A_bo, int64_t lda, const float *Z_bo, int64_t ldz, int64_t b, int64_t o, int32_t threads);
+int fnn_copy_f64(double *A_bo, int64_t lda, const double *Z_bo, int64_t ldz, int64_t b, int64_t o, int32_t threads);
+
+/* A (b, o) = value. */
+int fnn_fill_f32(float *A_bo, int64_t lda, int64_t b, int64_t o, double value, int32_t threads);
+int fnn_fill_f64(double *A_bo, int64_t lda, int64_t b, int64_t o, double value, int32_t threads);
+
+/* s (b) = the sum of each row of Z (b, o). */
+int fnn_row_sum_f32(float *s_b, int64_t lds, const float *Z_bo, int64_t ldz, int64_t b, int64_t o, int32_t threads);
+int fnn_row_sum_f64(double *s_b, int64_t lds, const double *Z_bo, int64_t ldz, int64_t b, int64_t o, int32_t threads);
+
+/* A (b, o) = s (b) in every column. */
+int fnn_repeat_f32(float *A_bo, int64_t lda, const float *s_b, int64_t lds, int64_t b, int64_t o, int32_t threads);
+int fnn_repeat_f64(double *A_bo, int64_t lda, const double *s_b, int64_t lds, int64_t b, int64_t o, int32_t threads);
+
 /* g (p) within -limit and limit. */
 int fnn_clip_value_f32(float *g_p, int64_t p, double limit, int32_t threads);
 int fnn_clip_value_f64(double *g_p, int64_t p, double limit, int32_t threads);
@@ -386,9 +422,9 @@ int fnn_score_f32(const fnn_program *program, const fnn_data *data, int64_t firs
 int fnn_score_f64(const fnn_program *program, const fnn_data *data, int64_t first, int64_t last, double *sums,
         int32_t threads);
 
-/* out (rows, outputs) = predictions of data->x; needs capacity FNN_ROW_BLOCK * threads. */
-int fnn_forward_f32(const fnn_program *program, const fnn_data *data, float *out, int32_t threads);
-int fnn_forward_f64(const fnn_program *program, const fnn_data *data, double *out, int32_t threads);
+/* outs (output_count), each (rows, its columns), = predictions of the inputs; needs capacity FNN_ROW_BLOCK * threads. */
+int fnn_forward_f32(const fnn_program *program, const fnn_data *data, void *const *outs, int32_t threads);
+int fnn_forward_f64(const fnn_program *program, const fnn_data *data, void *const *outs, int32_t threads);
 
 /* end of declarations */
 

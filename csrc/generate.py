@@ -1,9 +1,9 @@
 """Writes the C headers that come from the package's own texts: the constants, and the formulas as vector functions.
 
 `python csrc/generate.py FOLDER` writes `constants.h`, `prepare.h`, lists of what there is, such as `activations.h`, and
-formulas by dtype, such as `formulas_f32.h`, there. `arithmetic.py`, `formulas.py`, `losses.py`, `rowwise.py` and
-`steps.py` of `core/` are run over an algebra that prints C; enumerations and plain numbers of the other files are read
-from their syntax: building needs nothing but Python.
+formulas by dtype, such as `formulas_f32.h`, there. `arithmetic.py`, `binary.py`, `formulas.py`, `losses.py`,
+`rowwise.py` and `steps.py` of `core/` are run over an algebra that prints C; enumerations and plain numbers of the
+other files are read from their syntax: building needs nothing but Python.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ ENUMS = (
     ("core/instructions.py", "Slot", "SLOT"),
     ("core/plan.py", "Role", "ROLE"),
     ("core/plan.py", "ParameterEntry", "PARAMETER"),
+    ("core/plan.py", "InputEntry", "INPUT_ENTRY"),
     ("core/plan.py", "MetricEntry", "METRIC_ENTRY"),
     ("core/plan.py", "LossEntry", "LOSS_ENTRY"),
     ("core/plan.py", "OptimizerEntry", "OPTIMIZER_ENTRY"),
@@ -281,6 +282,14 @@ def row_functions(dtype: str, name: str, layer: Any, row: Callable[..., Any]) ->
     return "\n".join(made)
 
 
+def binary_functions(dtype: str, bi: Any) -> str:
+    """The C functions of `binary.py`."""
+    made = [function(dtype, f"{name}_binary", ("a", "b"), row.forward) for name, row in bi.BINARY.items()]
+    for name, side in bi.BINARY_GRADIENTS:
+        made.append(function(dtype, f"{name}_{side}_slope", ("d", "a", "b"), getattr(bi.BINARY[name], side)))
+    return "\n".join(made)
+
+
 class ScalarAlgebra(CAlgebra):
     """The algebra on single float64 numbers."""
 
@@ -378,7 +387,7 @@ def numbered(name: str, found: Any) -> dict[str, int]:
     return {f"{name}_{key}": value for key, value in found.items()} if isinstance(found, dict) else {name: found}
 
 
-def constants(fo: Any, lo: Any, ro: Any, st: Any) -> str:
+def constants(bi: Any, fo: Any, lo: Any, ro: Any, st: Any) -> str:
     """Columns of the plan's tables, codes, and the contract's numbers."""
     values: dict[str, int] = {}
     for file, name, prefix in ENUMS:
@@ -396,6 +405,8 @@ def constants(fo: Any, lo: Any, ro: Any, st: Any) -> str:
         "ROW_WISE": ro.ROW_WISE,
         "VECTOR": ["_".join(pair) for pair in ro.VECTOR_GRADIENTS],
         "OPTIMIZER": st.OPTIMIZERS,
+        "BINARY": bi.BINARY,
+        "BINARY_GRADIENT": ["_".join(pair) for pair in bi.BINARY_GRADIENTS],
     }
     for prefix, names in groups.items():
         values |= {f"{prefix}_{name}": code for code, name in enumerate(names)}
@@ -420,12 +431,12 @@ def write(folder: Path) -> None:
     root = types.ModuleType("fastnn_sources")
     root.__path__ = [str(PACKAGE)]
     sys.modules[root.__name__] = root
-    ar, fo, lo, ro, st = (
+    ar, bi, fo, lo, ro, st = (
         importlib.import_module(f"{root.__name__}.core.{name}")
-        for name in ("arithmetic", "formulas", "losses", "rowwise", "steps")
+        for name in ("arithmetic", "binary", "formulas", "losses", "rowwise", "steps")
     )
     texts = {
-        "constants.h": constants(fo, lo, ro, st),
+        "constants.h": constants(bi, fo, lo, ro, st),
         "activations.h": "".join(f"FNN_ITEM({name})\n" for name in fo.ACTIVATIONS),
         "losses.h": "".join(f"FNN_ITEM({name}, {int(loss.mean)})\n" for name, loss in lo.LOSSES.items()),
         "optimizers.h": "".join(
@@ -437,6 +448,9 @@ def write(folder: Path) -> None:
             f"{len(row.vectors)})\n"
             for name, row in ro.ROW_WISE.items()
         ),
+        "binary.h": "".join(f"FNN_ITEM({name})\n" for name in bi.BINARY),
+        "binary_gradients.h": "".join(f"FNN_ITEM({'_'.join(pair)})\n" for pair in bi.BINARY_GRADIENTS),
+        **{f"binary_{suffix}.h": binary_functions(dtype, bi) for dtype, suffix in SUFFIX.items()},
         "vectors.h": "".join(f"FNN_ITEM({'_'.join(pair)})\n" for pair in ro.VECTOR_GRADIENTS),
         **{
             f"rowwise_{suffix}.h": "\n".join(row_functions(dtype, *item, ro.Row) for item in ro.ROW_WISE.items())

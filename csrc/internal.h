@@ -101,7 +101,7 @@ typedef struct fnn_run {
     int64_t *taken; /* or NULL */
     const double *rates; /* or NULL */
     bool stop;
-    void *out;
+    void *const *outs;
 } fnn_run;
 
 /* A thread of a team that runs a program. */

@@ -108,6 +108,13 @@ void FN(row_wise_backward)(int code, real *dZ, int64_t ldz, const real *dA, int6
 void FN(vector_backward)(int code, real *dv, const real *dA, int64_t lda, const real *S, int64_t lds, int64_t rows,
                          int64_t columns);
 
+/* binary.c: over n contiguous elements, over rows. */
+void FN(binary)(int code, real *C, const real *A, const real *B, int64_t n);
+void FN(binary_backward)(int code, real *dX, const real *dC, const real *A, const real *B, int64_t n);
+void FN(fill)(real *A, int64_t n, real value);
+void FN(sum_rows)(real *s, int64_t lds, const real *Z, int64_t ldz, int64_t rows, int64_t width);
+void FN(repeat)(real *A, int64_t lda, const real *s, int64_t lds, int64_t rows, int64_t width);
+
 /* optimizers.c: one step with scalars h on n parameters, from element `first` of theta and the slots on, which asks for
  * what lies `ahead` bytes further. */
 void FN(optimizer_step)(int code, real *theta, void *const *slots, int64_t first, const real *g, int64_t n,
@@ -145,6 +152,30 @@ INLINE real *FN(scratch)(const fnn_program *program, int64_t member)
     return (real *)program->scratch + member * FNN_SCRATCH;
 }
 
+/* A row of the table of losses, of inputs, of outputs. */
+INLINE const int64_t *FN(loss)(const fnn_program *program, int64_t number)
+{
+    return program->loss + number * FNN_LOSS_ENTRY_WIDTH;
+}
+INLINE const int64_t *FN(input)(const fnn_program *program, int64_t number)
+{
+    return program->inputs + number * FNN_INPUT_ENTRY_WIDTH;
+}
+INLINE const int64_t *FN(output)(const fnn_program *program, int64_t number)
+{
+    return program->outputs + number * FNN_INPUT_ENTRY_WIDTH;
+}
+
+/* The targets of a loss and its weights. */
+INLINE const fnn_array *FN(targets)(const fnn_member *m, int64_t loss)
+{
+    return m->data->arrays + m->program->input_count + loss;
+}
+INLINE const fnn_array *FN(weights)(const fnn_member *m, int64_t loss)
+{
+    return FN(targets)(m, m->program->loss_count + loss);
+}
+
 /* dense.c, dropout.c, rows.c: a member's part of a batch. */
 bool FN(shares_columns)(const int64_t *at, int64_t rows, int64_t team, bool training);
 int64_t FN(dense_forward)(const fnn_member *m, int64_t number, int64_t first, const real *src, int64_t ld_src,
@@ -156,7 +187,7 @@ void FN(dropout_backward)(const fnn_member *m, const fnn_batch *batch, const int
 void FN(gather)(const fnn_member *m, int64_t first, int64_t last, int64_t batch_start, bool with_targets);
 void FN(forward)(const fnn_member *m, const fnn_batch *batch, int64_t number);
 void FN(losses)(const fnn_member *m, const fnn_batch *batch);
-void FN(loss_gradient)(const fnn_member *m, const fnn_batch *batch);
+void FN(loss_gradients)(const fnn_member *m, const fnn_batch *batch);
 void FN(backward)(const fnn_member *m, const fnn_batch *batch);
 
 /* operations.c: calls on some rows of a batch, on a member's columns of it, of losses, and what sums columns. */

@@ -36,7 +36,7 @@ INLINE void FN(row_phase)(const fnn_member *m, const fnn_batch *batch, int64_t s
     FN(forward)(m, batch, 0);
     FN(losses)(m, batch);
     if (batch->training) {
-        FN(loss_gradient)(m, batch);
+        FN(loss_gradients)(m, batch);
         FN(backward)(m, batch);
     }
 }
@@ -47,31 +47,48 @@ INLINE void FN(add_weighted)(const fnn_member *m, int64_t slot, const real *valu
     m->run->sums[slot] += FN(weighted_sum)(0.0, values, 1, weights, 1, rows);
 }
 
+/* The batch's sums of one metric, whose rows have these values. */
+INLINE void FN(add_metric)(const fnn_member *m, const int64_t *metric, const real *values, int64_t rows)
+{
+    const fnn_program *program = m->program;
+    const int64_t number = metric[FNN_METRIC_ENTRY_LOSS], slot = metric[FNN_METRIC_ENTRY_SLOT];
+    const int64_t *loss = FN(loss)(program, number), outputs = loss[FNN_LOSS_ENTRY_OUTPUTS];
+    const int64_t targets = loss[FNN_LOSS_ENTRY_TARGETS];
+    const bool weighted = metric[FNN_METRIC_ENTRY_WEIGHTED];
+    const real *all_weights = (const real *)program->row_weights + number * program->capacity;
+    const real *weights = weighted && FN(weights)(m, number)->data != NULL ? all_weights : NULL;
+    if (metric[FNN_METRIC_ENTRY_CODE] == FNN_METRIC_r2_score) {
+        const real *A = FN(buffer)(program, loss[FNN_LOSS_ENTRY_PREDICTION], outputs, 0);
+        const real *Y = FN(buffer)(program, loss[FNN_LOSS_ENTRY_TARGET], targets, 0);
+        FN(r2_sums)(m->run->sums + slot, A, fnn_padded(outputs), Y, fnn_padded(targets), weights, 1, rows, outputs);
+        return;
+    }
+    FN(add_weighted)(m, slot, values, weights, rows);
+    if (weighted) {
+        FN(add_weighted)(m, slot + 1, all_weights, NULL, rows);
+    }
+}
+
 /* The batch's losses and metrics, in row order, into the sums. One thread. */
 INLINE void FN(add_sums)(const fnn_member *m, int64_t rows)
 {
     const fnn_program *program = m->program;
-    double *sums = m->run->sums;
-    const int64_t *loss = program->loss;
-    const real *values = program->row_values, *given = m->data->w != NULL ? program->row_weights : NULL;
-    sums[FNN_SUM_LOSS] += FN(weighted_sum)(0.0, values, 1, given, 1, rows) + (double)rows * FN(penalty)(program);
+    const real *values = program->row_values, *all_weights = program->row_weights;
+    double *sums = m->run->sums, whole = 0.0;
+    for (int64_t number = 0; number < program->loss_count; number++) {
+        const int64_t *loss = FN(loss)(program, number), place = number * program->capacity;
+        const real *weights = FN(weights)(m, number)->data != NULL ? all_weights + place : NULL;
+        const double total = FN(weighted_sum)(0.0, values + place, 1, weights, 1, rows);
+        if (loss[FNN_LOSS_ENTRY_SLOT] >= 0) {
+            sums[loss[FNN_LOSS_ENTRY_SLOT]] += total;
+        }
+        whole = whole + program->constants[loss[FNN_LOSS_ENTRY_WEIGHT]] * total;
+    }
+    sums[FNN_SUM_LOSS] += whole + (double)rows * FN(penalty)(program);
     sums[FNN_SUM_COUNT] += (double)rows;
-    const int64_t outputs = loss[FNN_LOSS_ENTRY_OUTPUTS], targets = loss[FNN_LOSS_ENTRY_TARGETS];
     for (int64_t number = 0; number < program->metric_count; number++) {
-        const int64_t *metric = program->metrics + number * FNN_METRIC_ENTRY_WIDTH;
-        const real *weights = metric[FNN_METRIC_ENTRY_WEIGHTED] ? given : NULL;
-        const int64_t slot = metric[FNN_METRIC_ENTRY_SLOT];
-        values += program->capacity;
-        if (metric[FNN_METRIC_ENTRY_CODE] == FNN_METRIC_r2_score) {
-            const real *A = FN(buffer)(program, loss[FNN_LOSS_ENTRY_PREDICTION], outputs, 0);
-            const real *Y = FN(buffer)(program, loss[FNN_LOSS_ENTRY_TARGET], targets, 0);
-            FN(r2_sums)(sums + slot, A, fnn_padded(outputs), Y, fnn_padded(targets), weights, 1, rows, outputs);
-            continue;
-        }
-        FN(add_weighted)(m, slot, values, weights, rows);
-        if (metric[FNN_METRIC_ENTRY_WEIGHTED]) {
-            FN(add_weighted)(m, slot + 1, program->row_weights, NULL, rows);
-        }
+        FN(add_metric)(m, program->metrics + number * FNN_METRIC_ENTRY_WIDTH,
+                       values + (program->loss_count + number) * program->capacity, rows);
     }
 }
 
@@ -137,12 +154,25 @@ KERNEL void FN(update)(const fnn_member *m)
     }
 }
 
-/* Whether a first DENSE can read x where it lies. */
+/* Whether a first DENSE can read the input where it lies. */
 INLINE bool FN(reads_in_place)(const fnn_program *program, const fnn_data *data)
 {
-    return program->instruction_count > 0 && program->instructions[FNN_COLUMN_KIND] == FNN_KIND_DENSE &&
-           data->x_code == (FNN_F64 ? FNN_FLOAT64 : FNN_FLOAT32) && data->x_element == (int64_t)sizeof(real) &&
-           ((uintptr_t)data->x | (uintptr_t)data->x_row) % sizeof(real) == 0;
+    const fnn_array *x = data->arrays;
+    return program->reads_in_place && x->code == (FNN_F64 ? FNN_FLOAT64 : FNN_FLOAT32) &&
+           x->element == (int64_t)sizeof(real) && ((uintptr_t)x->data | (uintptr_t)x->row) % sizeof(real) == 0;
+}
+
+/* Rows of the workspace into every output's array, from its row `start`. */
+INLINE void FN(give)(const fnn_member *m, int64_t start, int64_t base, int64_t rows)
+{
+    const fnn_program *program = m->program;
+    for (int64_t number = 0; number < program->output_count; number++) {
+        const int64_t *at = FN(output)(program, number), width = at[FNN_INPUT_ENTRY_COLUMNS];
+        for (int64_t row = 0; row < rows; row++) {
+            memcpy((real *)m->run->outs[number] + (start + row) * width,
+                   FN(buffer)(program, at[FNN_INPUT_ENTRY_UNIT], width, base + row), (size_t)width * sizeof(real));
+        }
+    }
 }
 
 /* Whether a team shares a large W for all rows of a call, which are few: they are one batch then. */
@@ -163,7 +193,6 @@ KERNEL void FN(predict)(const fnn_member *m)
     const fnn_data *data = m->data;
     const bool together = FN(predicts_together)(program, data->rows, m->team);
     const bool in_place = !together && FN(reads_in_place)(program, data);
-    const int64_t width = program->outputs;
     int64_t first, last;
     fnn_share(data->rows, FNN_ROW_BLOCK, m->number, m->team, &first, &last);
     const int64_t block = together ? last - first : fnn_least(program->forward_rows, program->capacity / m->team);
@@ -177,16 +206,14 @@ KERNEL void FN(predict)(const fnn_member *m)
         };
         int64_t done = 0;
         if (in_place) {
-            done = FN(dense_forward)(m, 0, base, (const real *)((const char *)data->x + start * data->x_row),
-                                     data->x_row / (int64_t)sizeof(real), rows, FNN_FAR);
+            const fnn_array *x = data->arrays;
+            done = FN(dense_forward)(m, 0, base, (const real *)((const char *)x->data + start * x->row),
+                                     x->row / (int64_t)sizeof(real), rows, FNN_FAR);
         } else {
             FN(gather)(m, base, base + rows, start - base, false);
         }
         FN(forward)(m, &batch, done);
-        for (int64_t row = 0; row < rows; row++) {
-            memcpy((real *)m->run->out + (start + row) * width,
-                   FN(buffer)(program, program->output_unit, width, base + row), (size_t)width * sizeof(real));
-        }
+        FN(give)(m, start, base, rows);
     }
 }
 

@@ -177,6 +177,18 @@ INLINE void FN(operate_elements)(const fnn_call *call, int64_t row, int64_t n)
     const real s[2] = {(real)call->scalar[0], (real)call->scalar[1]};
     real *a = FN(at)(call, 0, row), *b = FN(at)(call, 1, row), *c = FN(at)(call, 2, row);
     switch (call->family) {
+    case FNN_FAMILY_BINARY:
+        FN(binary)(call->code, a, b, c, n);
+        break;
+    case FNN_FAMILY_BINARY_BACKWARD:
+        FN(binary_backward)(call->code, a, b, c, FN(at)(call, 3, row), n);
+        break;
+    case FNN_FAMILY_COPY:
+        memcpy(a, b, (size_t)n * sizeof(real));
+        break;
+    case FNN_FAMILY_FILL:
+        FN(fill)(a, n, s[0]);
+        break;
     case FNN_FAMILY_ACTIVATION_FORWARD:
         FN(activation_forward)(call->code, a, b, n, s[0]);
         break;
@@ -294,6 +306,12 @@ KERNEL void FN(operate_rows)(const fnn_call *call, int64_t first, int64_t rows, 
         break;
     case FNN_FAMILY_ROW_WISE_BACKWARD:
         FN(row_wise_backward)(call->code, a, ld[0], b, ld[1], c, ld[2], v3, v4, rows, n, call->scalar);
+        break;
+    case FNN_FAMILY_ROW_SUM:
+        FN(sum_rows)(a, ld[0], b, ld[1], rows, n);
+        break;
+    case FNN_FAMILY_REPEAT:
+        FN(repeat)(a, ld[0], b, ld[1], rows, n);
         break;
     case FNN_FAMILY_DROPOUT:
         FN(dropout_rows)(a, ld[0], b, ld[1], NULL, 0, first, first + rows, n, call->scalar[0], call->seed,

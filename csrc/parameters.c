@@ -82,9 +82,10 @@ INLINE void FN(packed_gradient)(const fnn_member *m, real *gradient, int64_t ld,
 }
 
 /* The gradient of rows first ... last - 1 of columns from ... to - 1 of a W: X^T dZ, a block at a time, and what follows
- * it. A large one has dZ packed, once if the buffer holds all of a block of columns. */
+ * it; without a step it is left in a vector. A large one has dZ packed, once if the buffer holds all of a block of
+ * columns. */
 INLINE void FN(kernel_phase)(const fnn_member *m, const int64_t *row, int64_t first, int64_t last, int64_t from,
-                             int64_t to, int64_t batch_rows, const fnn_step *s)
+                             int64_t to, int64_t batch_rows, real *vector, const fnn_step *s)
 {
     const fnn_program *program = m->program;
     const int64_t *at = FN(instruction)(program, row[FNN_PARAMETER_INSTRUCTION]);
@@ -104,7 +105,7 @@ INLINE void FN(kernel_phase)(const fnn_member *m, const int64_t *row, int64_t fi
         for (int64_t start = first; start < last; start += height) {
             const int64_t rows = fnn_least(height, last - start);
             const int64_t place = row[FNN_PARAMETER_OFFSET] + start * width + column;
-            real *gradient = s != NULL ? (real *)m->scratch + FNN_PACK_SIZE : (real *)program->gradient + place;
+            real *gradient = s != NULL ? (real *)m->scratch + FNN_PACK_SIZE : vector + place;
             const int64_t ld = s != NULL ? columns : width;
             if (packed > 0) {
                 const real *prefetch = s != NULL ? (const real *)program->theta + place : NULL;
@@ -152,17 +153,59 @@ INLINE int64_t FN(part_of)(const fnn_member *m, const int64_t *row, int64_t befo
     return unit;
 }
 
-/* The gradient of a vector's elements first ... last - 1, and what follows it. */
+/* The gradient of a vector's elements first ... last - 1, and what follows it; without a step it is left in a vector of
+ * all parameters. */
 INLINE void FN(vector_phase)(const fnn_member *m, int64_t number, int64_t first, int64_t last, int64_t batch_rows,
-                             const fnn_step *s)
+                             real *vector, const fnn_step *s)
 {
     const fnn_program *program = m->program;
     const int64_t *row = FN(parameter)(program, number);
     for (int64_t start = first; start < last; start += FNN_GRADIENT_BLOCK) {
         const int64_t n = fnn_least(FNN_GRADIENT_BLOCK, last - start);
-        real *gradient = s != NULL ? m->scratch : (real *)program->gradient + row[FNN_PARAMETER_OFFSET] + start;
+        real *gradient = s != NULL ? m->scratch : vector + row[FNN_PARAMETER_OFFSET] + start;
         FN(vector_gradient)(program, number, gradient, start, n, batch_rows);
         FN(finish_block)(program, row, 0, 1, start, n, gradient, n, s);
+    }
+}
+
+/* The gradients of all uses of rows first ... last - 1 of columns from ... to - 1 of a W, or of elements of a vector,
+ * added in order in the gradient vector, and what follows. */
+KERNEL static void FN(uses_phase)(const fnn_member *m, const int64_t *row, int64_t first, int64_t last, int64_t from,
+                                  int64_t to, int64_t batch_rows, const fnn_step *s)
+{
+    const fnn_program *program = m->program;
+    const bool matrix = row[FNN_PARAMETER_ROLE] == FNN_ROLE_KERNEL;
+    const int64_t width = row[FNN_PARAMETER_COLUMNS], begin = matrix ? from : first, columns = matrix ? to - from : last - first;
+    const int64_t top = matrix ? first : 0, rows = matrix ? last - first : 1;
+    real *sum = (real *)program->gradient + row[FNN_PARAMETER_OFFSET] + top * width + begin;
+    const real *other = (real *)program->addend + row[FNN_PARAMETER_OFFSET] + top * width + begin;
+    for (int64_t use = row[FNN_PARAMETER_NEXT]; use >= 0; use = FN(parameter)(program, use)[FNN_PARAMETER_NEXT]) {
+        const bool next = use != row[FNN_PARAMETER_NEXT];
+        real *vector = next ? program->addend : program->gradient;
+        if (matrix) {
+            FN(kernel_phase)(m, FN(parameter)(program, use), first, last, from, to, batch_rows, vector, NULL);
+        } else {
+            FN(vector_phase)(m, use, first, last, batch_rows, vector, NULL);
+        }
+        for (int64_t run = 0; next && run < rows; run++) {
+            FN(binary)(FNN_BINARY_add, sum + run * width, sum + run * width, other + run * width, columns);
+        }
+    }
+    FN(finish_block)(program, row, top, rows, begin, columns, sum, width, s);
+}
+
+/* A part of a parameter's gradient, and what follows it: rows first ... last - 1 of columns from ... to - 1 of a W, or
+ * elements first ... last - 1 of a vector. */
+INLINE void FN(part_phase)(const fnn_member *m, int64_t number, int64_t first, int64_t last, int64_t from, int64_t to,
+                           int64_t batch_rows, const fnn_step *s)
+{
+    const int64_t *row = FN(parameter)(m->program, number);
+    if (row[FNN_PARAMETER_NEXT] >= 0) {
+        FN(uses_phase)(m, row, first, last, from, to, batch_rows, s);
+    } else if (row[FNN_PARAMETER_ROLE] == FNN_ROLE_KERNEL) {
+        FN(kernel_phase)(m, row, first, last, from, to, batch_rows, m->program->gradient, s);
+    } else {
+        FN(vector_phase)(m, number, first, last, batch_rows, m->program->gradient, s);
     }
 }
 
@@ -188,7 +231,7 @@ KERNEL static void FN(phase_by_pieces)(const fnn_member *m, int64_t left, int64_
         }
         if (row[FNN_PARAMETER_ROLE] != FNN_ROLE_KERNEL) {
             if (piece++ == next) {
-                FN(vector_phase)(m, number, 0, all, batch_rows, s);
+                FN(part_phase)(m, number, 0, all, 0, 1, batch_rows, s);
                 next = fnn_next_piece(m->sync);
             }
             left -= all;
@@ -199,8 +242,8 @@ KERNEL static void FN(phase_by_pieces)(const fnn_member *m, int64_t left, int64_
             const int64_t height = FN(piece_rows)(rows, columns, left, m->team);
             for (int64_t start = 0; start < rows; start += height) {
                 if (piece++ == next) {
-                    FN(kernel_phase)(m, row, start, fnn_least(start + height, rows), column, column + columns,
-                                     batch_rows, s);
+                    FN(part_phase)(m, number, start, fnn_least(start + height, rows), column, column + columns,
+                                   batch_rows, s);
                     next = fnn_next_piece(m->sync);
                 }
             }
@@ -226,13 +269,8 @@ KERNEL void FN(parameter_phase)(const fnn_member *m, int64_t batch_rows, const f
         }
         FN(part_of)(m, row, before, total, &first, &last);
         before += row[FNN_PARAMETER_ROWS] * row[FNN_PARAMETER_COLUMNS];
-        if (first == last) {
-            continue;
-        }
-        if (row[FNN_PARAMETER_ROLE] == FNN_ROLE_KERNEL) {
-            FN(kernel_phase)(m, row, first, last, 0, row[FNN_PARAMETER_COLUMNS], batch_rows, s);
-        } else {
-            FN(vector_phase)(m, number, first, last, batch_rows, s);
+        if (first < last) {
+            FN(part_phase)(m, number, first, last, 0, row[FNN_PARAMETER_COLUMNS], batch_rows, s);
         }
     }
 }

@@ -1,4 +1,4 @@
-/* Samples from memory before a step gathers them. An epoch's order is random, and rows of few lines are too short for
+/* Samples of the first input from memory before a step gathers them. An epoch's order is random, and rows of few lines are too short for
  * the processor to foresee: without this a small network waits for them a fifth of its time.
  */
 #include "internal.h"
@@ -6,16 +6,16 @@
 void fnn_expect(fnn_expected *expected, const fnn_member *m, int64_t batch_start)
 {
     const fnn_data *data = m->data;
-    const int64_t bytes = m->program->features * data->x_element;
+    const fnn_array *x = data->arrays, *y = x + m->program->input_count;
+    const int64_t bytes = m->program->inputs[FNN_INPUT_ENTRY_COLUMNS] * x->element;
     int64_t first, last;
     fnn_share(fnn_least(data->batch, data->rows - batch_start), FNN_ROW_BLOCK, m->number, m->team, &first, &last);
     expected->left = 0;
     if (data->order != NULL && bytes > 0 && bytes <= FNN_SAMPLE_BYTES && (last - first) * bytes <= FNN_L2_BYTES) {
         *expected = (fnn_expected){
             .order = data->order + batch_start + first, .left = last - first,
-            .burst = fnn_greatest(FNN_SAMPLE_LINES / (bytes / 64 + 2), 1), .x = data->x, .y = data->y,
-            .x_row = data->x_row,
-            .y_row = data->y_row, .x_bytes = bytes,
+            .burst = fnn_greatest(FNN_SAMPLE_LINES / (bytes / 64 + 2), 1), .x = x->data, .y = y->data,
+            .x_row = x->row, .y_row = y->row, .x_bytes = bytes,
         };
     }
 }

@@ -32,12 +32,14 @@ static int check_call(const fnn_call *call)
     const int32_t code = call->code, family = call->family;
     const bool activation = family == FNN_FAMILY_ACTIVATION_FORWARD || family == FNN_FAMILY_ACTIVATION_BACKWARD;
     const bool row_wise = family == FNN_FAMILY_ROW_WISE_FORWARD || family == FNN_FAMILY_ROW_WISE_BACKWARD;
+    const bool binary = family == FNN_FAMILY_BINARY || family == FNN_FAMILY_BINARY_BACKWARD;
+    const int32_t binaries = family == FNN_FAMILY_BINARY ? FNN_BINARY_COUNT : FNN_BINARY_GRADIENT_COUNT;
     const bool loss = family == FNN_FAMILY_LOSS_FORWARD || family == FNN_FAMILY_LOSS_BACKWARD;
     if (family >= FNN_FAMILY_COUNT || (loss && (code < 0 || code >= FNN_LOGITS)) || (activation && (code < 0 || code >= FNN_ACTIVATION_COUNT)) ||
-        (row_wise && (code < 0 || code >= FNN_ROW_WISE_COUNT))) {
+        (row_wise && (code < 0 || code >= FNN_ROW_WISE_COUNT)) || (binary && (code < 0 || code >= binaries))) {
         return FNN_BAD_CODE;
     }
-    return call->array[0] == NULL || call->array[1] == NULL ? FNN_NULL : call->n < 0 ? FNN_BAD_SIZE : FNN_OK;
+    return call->array[0] == NULL || (call->array[1] == NULL && family != FNN_FAMILY_FILL) ? FNN_NULL : call->n < 0 ? FNN_BAD_SIZE : FNN_OK;
 }
 
 /* What running the instructions must have. */
@@ -49,7 +51,7 @@ static int check_instructions(const fnn_program *p)
     for (int64_t number = 0; number < p->instruction_count; number++) {
         const int64_t kind = p->instructions[number * FNN_COLUMN_WIDTH + FNN_COLUMN_KIND];
         const fnn_call *calls = p->calls + number * FNN_SLOT_WIDTH;
-        if (kind < FNN_KIND_DENSE || kind > FNN_KIND_ROW_WISE) {
+        if (kind < FNN_KIND_DENSE || kind > FNN_KIND_FAN) {
             return FNN_BAD_CODE;
         }
         for (int slot = 0; slot < FNN_SLOT_WIDTH; slot++) {
@@ -62,28 +64,44 @@ static int check_instructions(const fnn_program *p)
     return FNN_OK;
 }
 
-/* What reading x must have. */
-static int check_x(const fnn_program *p, const fnn_data *d)
+/* What reading the inputs must have. */
+static int check_inputs(const fnn_program *p, const fnn_data *d)
 {
-    if (d == NULL || d->x == NULL || p->workspace == NULL) {
+    if (d == NULL || d->arrays == NULL || p->inputs == NULL || p->workspace == NULL) {
         return FNN_NULL;
     }
-    return !known_dtype(d->x_code) ? FNN_BAD_CODE : d->rows < 0 ? FNN_BAD_SIZE : FNN_OK;
+    for (int64_t number = 0; number < p->input_count; number++) {
+        if (d->arrays[number].data == NULL || !known_dtype(d->arrays[number].code)) {
+            return d->arrays[number].data == NULL ? FNN_NULL : FNN_BAD_CODE;
+        }
+    }
+    return d->rows < 0 || p->input_count < 1 ? FNN_BAD_SIZE : FNN_OK;
 }
 
-/* What steps first ... last - 1 must have, beside x. */
+/* What one loss must have. */
+static int check_loss(const fnn_program *p, const fnn_data *d, int64_t number)
+{
+    const int64_t code = p->loss[number * FNN_LOSS_ENTRY_WIDTH + FNN_LOSS_ENTRY_CODE];
+    const fnn_array *y = d->arrays + p->input_count + number;
+    return y->data == NULL ? FNN_NULL : !known_dtype(y->code) || code < 0 || code >= FNN_LOSS_COUNT ? FNN_BAD_CODE : FNN_OK;
+}
+
+/* What steps first ... last - 1 must have, beside the inputs. */
 static int check_steps(const fnn_run *run)
 {
     const fnn_program *p = run->program;
     const fnn_data *d = run->data;
     if (p->loss == NULL || p->losses == NULL || p->row_values == NULL || p->row_scales == NULL || p->row_weights == NULL ||
-        p->counters == NULL || d->y == NULL || run->sums == NULL) {
+        p->counters == NULL || run->sums == NULL) {
         return FNN_NULL;
     }
-    if (!known_dtype(d->y_code) || p->loss[FNN_LOSS_ENTRY_CODE] < 0 || p->loss[FNN_LOSS_ENTRY_CODE] >= FNN_LOSS_COUNT) {
-        return FNN_BAD_CODE;
+    for (int64_t number = 0; number < p->loss_count; number++) {
+        const int status = check_loss(p, d, number);
+        if (status != FNN_OK) {
+            return status;
+        }
     }
-    for (int64_t number = 0; number < 2 + p->metric_count; number++) {
+    for (int64_t number = 0; number < 2 * p->loss_count + p->metric_count; number++) {
         const int status = p->losses[number].family < 0 ? FNN_OK : check_call(&p->losses[number]);
         if (status != FNN_OK) {
             return status;
@@ -94,6 +112,32 @@ static int check_steps(const fnn_run *run)
         return FNN_BAD_SIZE;
     }
     return FNN_OK;
+}
+
+/* Whether a parameter has several uses, whose gradients need a vector each. */
+static bool has_uses(const fnn_program *p)
+{
+    for (int64_t number = 0; number < p->parameter_count; number++) {
+        if (p->parameters[number * FNN_PARAMETER_WIDTH + FNN_PARAMETER_NEXT] >= 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The predictions that a call wants. */
+static int check_outs(const fnn_run *run, int32_t threads)
+{
+    const fnn_program *p = run->program;
+    if (run->outs == NULL || p->outputs == NULL) {
+        return FNN_NULL;
+    }
+    for (int64_t number = 0; number < p->output_count; number++) {
+        if (run->outs[number] == NULL) {
+            return FNN_NULL;
+        }
+    }
+    return p->forward_rows >= 1 && p->capacity >= (int64_t)FNN_ROW_BLOCK * threads ? FNN_OK : FNN_BAD_SIZE;
 }
 
 /* What a program must have before it may touch memory. */
@@ -111,8 +155,9 @@ static int check_program(const fnn_run *run, int32_t threads)
     if (run->mode != FNN_MODE_UPDATE && (p->scratch == NULL || p->scratch_threads < threads)) {
         return p->scratch == NULL ? FNN_NULL : FNN_BAD_SIZE;
     }
-    if ((run->mode != FNN_MODE_STEPS ? updates || run->mode == FNN_MODE_GRADIENT : fnn_clips_norms(p)) &&
-        p->gradient == NULL) {
+    const bool uses = (run->mode == FNN_MODE_STEPS || run->mode == FNN_MODE_GRADIENT) && has_uses(p);
+    const bool whole = run->mode != FNN_MODE_STEPS ? updates || run->mode == FNN_MODE_GRADIENT : fnn_clips_norms(p);
+    if (((uses || whole) && p->gradient == NULL) || (uses && p->addend == NULL)) {
         return FNN_NULL;
     }
     if (updates && fnn_clips_norms(p) && p->norms == NULL) {
@@ -121,13 +166,12 @@ static int check_program(const fnn_run *run, int32_t threads)
     if (run->mode == FNN_MODE_UPDATE) {
         return FNN_OK;
     }
-    status = check_x(p, run->data);
+    status = check_inputs(p, run->data);
     status = status != FNN_OK ? status : check_instructions(p);
-    if (status != FNN_OK || run->mode != FNN_MODE_FORWARD) {
-        return status != FNN_OK ? status : check_steps(run);
+    if (status != FNN_OK) {
+        return status;
     }
-    const bool room = p->forward_rows >= 1 && p->capacity >= (int64_t)FNN_ROW_BLOCK * threads;
-    return run->out == NULL ? FNN_NULL : room ? FNN_OK : FNN_BAD_SIZE;
+    return run->mode == FNN_MODE_FORWARD ? check_outs(run, threads) : check_steps(run);
 }
 
 #define FNN_FILE "programs.c"
@@ -176,9 +220,9 @@ int OP(score)(const fnn_program *program, const fnn_data *data, int64_t first, i
     return OP(program)(&run, threads);
 }
 
-int OP(forward)(const fnn_program *program, const fnn_data *data, real *out, int32_t threads)
+int OP(forward)(const fnn_program *program, const fnn_data *data, void *const *outs, int32_t threads)
 {
-    fnn_run run = {.mode = FNN_MODE_FORWARD, .program = program, .data = data, .out = out};
+    fnn_run run = {.mode = FNN_MODE_FORWARD, .program = program, .data = data, .outs = outs};
     return OP(program)(&run, threads);
 }
 

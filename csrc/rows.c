@@ -11,24 +11,43 @@
 
 #else
 
+/* A member's rows of an array into a buffer of the workspace, converted. */
+INLINE void FN(gather_array)(const fnn_member *m, const fnn_array *array, int64_t unit, int64_t width, int64_t first,
+                             int64_t last, int64_t batch_start)
+{
+    const int64_t *order = m->data->order;
+    for (int64_t row = first; row < last; row++) {
+        const int64_t source = order != NULL ? order[batch_start + row] : batch_start + row;
+        FN(gather_row)(array->code, FN(buffer)(m->program, unit, width, row), (const char *)array->data + source * array->row,
+                       width, array->element);
+    }
+}
+
+/* A member's weights of a loss. */
+INLINE void FN(gather_weights)(const fnn_member *m, int64_t loss, int64_t first, int64_t last, int64_t batch_start)
+{
+    const int64_t *order = m->data->order;
+    const real *given = FN(weights)(m, loss)->data;
+    real *weights = (real *)m->program->row_weights + loss * m->program->capacity;
+    for (int64_t row = first; given != NULL && row < last; row++) {
+        weights[row] = given[order != NULL ? order[batch_start + row] : batch_start + row];
+    }
+}
+
 /* A member's rows of the batch into the workspace, converted. */
 KERNEL void FN(gather)(const fnn_member *m, int64_t first, int64_t last, int64_t batch_start, bool with_targets)
 {
     const fnn_program *program = m->program;
-    const fnn_data *data = m->data;
-    const int64_t *loss = program->loss;
-    for (int64_t row = first; row < last; row++) {
-        const int64_t source = data->order != NULL ? data->order[batch_start + row] : batch_start + row;
-        FN(gather_row)(data->x_code, FN(buffer)(program, 0, program->features, row),
-                       (const char *)data->x + source * data->x_row, program->features, data->x_element);
-        if (with_targets) {
-            const int64_t targets = loss[FNN_LOSS_ENTRY_TARGETS];
-            FN(gather_row)(data->y_code, FN(buffer)(program, loss[FNN_LOSS_ENTRY_TARGET], targets, row),
-                           (const char *)data->y + source * data->y_row, targets, data->y_element);
-            if (data->w != NULL) {
-                ((real *)program->row_weights)[row] = ((const real *)data->w)[source];
-            }
-        }
+    for (int64_t number = 0; number < program->input_count; number++) {
+        const int64_t *at = FN(input)(program, number);
+        FN(gather_array)(m, m->data->arrays + number, at[FNN_INPUT_ENTRY_UNIT], at[FNN_INPUT_ENTRY_COLUMNS], first,
+                         last, batch_start);
+    }
+    for (int64_t number = 0; with_targets && number < program->loss_count; number++) {
+        const int64_t *at = FN(loss)(program, number);
+        FN(gather_array)(m, FN(targets)(m, number), at[FNN_LOSS_ENTRY_TARGET], at[FNN_LOSS_ENTRY_TARGETS], first, last,
+                         batch_start);
+        FN(gather_weights)(m, number, first, last, batch_start);
     }
 }
 
@@ -69,16 +88,18 @@ KERNEL void FN(forward)(const fnn_member *m, const fnn_batch *batch, int64_t num
         if (batch->training && calls[FNN_SLOT_FORWARD_COLUMNS].family >= 0) {
             FN(columns_together)(m, batch, calls, FNN_SLOT_FORWARD_COLUMNS, FNN_SLOT_INFERENCE_COLUMNS);
         }
-        if (!(batch->with_loss && at[FNN_COLUMN_FUSED] == FNN_FUSED_BOTH)) {
-            FN(operate_rows)(&calls[batch->training ? FNN_SLOT_FORWARD : FNN_SLOT_INFERENCE], first, rows, batch->rows);
+        const fnn_call *call = &calls[batch->training ? FNN_SLOT_FORWARD : FNN_SLOT_INFERENCE];
+        if (call->family >= 0 && !(batch->with_loss && at[FNN_COLUMN_FUSED] == FNN_FUSED_BOTH)) {
+            FN(operate_rows)(call, first, rows, batch->rows);
         }
     }
 }
 
-/* Values of the loss and of the metrics for a member's rows. */
+/* Values of the losses and of the metrics for a member's rows. */
 KERNEL void FN(losses)(const fnn_member *m, const fnn_batch *batch)
 {
-    for (int64_t number = 1; number < 2 + m->program->metric_count; number++) {
+    const int64_t pairs = 2 * m->program->loss_count;
+    for (int64_t number = 1; number < pairs + m->program->metric_count; number += number < pairs - 1 ? 2 : 1) {
         const fnn_call *call = &m->program->losses[number];
         if (call->family >= 0) {
             FN(operate_losses)(call, batch->first, batch->last - batch->first);
@@ -86,17 +107,21 @@ KERNEL void FN(losses)(const fnn_member *m, const fnn_batch *batch)
     }
 }
 
-/* The gradient of the mean loss by what the loss reads, for a member's rows. */
-KERNEL void FN(loss_gradient)(const fnn_member *m, const fnn_batch *batch)
+/* The gradients of the mean losses by what they read, for a member's rows. */
+KERNEL void FN(loss_gradients)(const fnn_member *m, const fnn_batch *batch)
 {
     const fnn_program *program = m->program;
-    const int64_t first = batch->first, rows = batch->last - first, *loss = program->loss;
-    double share = 1.0 / (double)batch->rows;
-    if (loss[FNN_LOSS_ENTRY_MEAN]) {
-        share = share / (double)loss[FNN_LOSS_ENTRY_OUTPUTS];
+    const int64_t first = batch->first, rows = batch->last - first;
+    for (int64_t number = 0; number < program->loss_count; number++) {
+        const int64_t *loss = FN(loss)(program, number), place = number * program->capacity + first;
+        double share = 1.0 / (double)batch->rows;
+        if (loss[FNN_LOSS_ENTRY_MEAN]) {
+            share = share / (double)loss[FNN_LOSS_ENTRY_OUTPUTS];
+        }
+        share *= program->constants[loss[FNN_LOSS_ENTRY_WEIGHT]];
+        FN(row_scale)((real *)program->row_scales + place, (real *)program->row_weights + place, rows, (real)share);
+        FN(operate_losses)(&program->losses[2 * number], first, rows);
     }
-    FN(row_scale)((real *)program->row_scales + first, (real *)program->row_weights + first, rows, (real)share);
-    FN(operate_losses)(program->losses, first, rows);
 }
 
 /* The gradients of all activations for a member's rows. */
@@ -110,7 +135,7 @@ KERNEL void FN(backward)(const fnn_member *m, const fnn_batch *batch)
         if (at[FNN_COLUMN_GRAD_DST] >= 0 && calls[FNN_SLOT_BACKWARD_COLUMNS].family >= 0) {
             FN(columns_together)(m, batch, calls, FNN_SLOT_BACKWARD_COLUMNS, FNN_SLOT_WIDTH);
         }
-        if (at[FNN_COLUMN_GRAD_SRC] < 0) {
+        if (at[FNN_COLUMN_GRAD_SRC] < 0 && at[FNN_COLUMN_GRAD_SECOND] < 0) {
             number--;
         } else if (FN(shares_columns)(at, batch->rows, batch->team, true)) {
             number -= FN(dense_together)(m, batch, number, true);
@@ -121,6 +146,9 @@ KERNEL void FN(backward)(const fnn_member *m, const fnn_batch *batch)
             number--;
         } else {
             FN(operate_rows)(&calls[FNN_SLOT_BACKWARD], first, rows, batch->rows);
+            if (calls[FNN_SLOT_BACKWARD + 1].family >= 0) {
+                FN(operate_rows)(&calls[FNN_SLOT_BACKWARD + 1], first, rows, batch->rows);
+            }
             number--;
         }
     }

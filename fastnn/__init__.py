@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .config import get_num_threads, set_num_threads
     from .errors import FastnnError, ModelAdvice
     from .layers import Input
-    from .models import Sequential, load_model
+    from .models import Model, Sequential, load_model
 
 __version__ = "0.1.0"
 
@@ -52,6 +52,7 @@ _MODULES = (
     "utils",
 )
 _NAMES = {
+    "Model": "models",
     "Sequential": "models",
     "load_model": "models",
     "Input": "layers",
@@ -71,10 +72,6 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(f".{_NAMES[name]}", __name__), name)
         globals()[name] = value
         return value
-    if name == "Model":
-        raise AttributeError(
-            "fastnn.Model: functional and subclassed models of Keras are not supported; use Sequential"
-        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -85,6 +82,7 @@ def __dir__() -> list[str]:
 __all__ = [
     "FastnnError",
     "Input",
+    "Model",
     "ModelAdvice",
     "Sequential",
     "activations",

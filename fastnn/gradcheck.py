@@ -18,7 +18,7 @@ from .errors import ArgumentError
 if TYPE_CHECKING:
     from .backends.protocol import Backend
     from .engine.compiling import Engine
-    from .models import Sequential
+    from .engine.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Result:
 
 
 def check(
-    model: Sequential,
+    model: Trainer,
     x: object,
     y: object,
     sample_weight: object = None,
@@ -84,9 +84,9 @@ def check(
     old = model.trainable_engine(x)
     recipe = model.recipe
     assert recipe is not None  # or trainable_engine would have raised
-    engine = compiling.float64_copy(model.layers, old, recipe, backends.get(backend) if backend else old.backend)
-    rows = rows_of(engine, x, y, sample_weight, None)
-    data = rows.data(rows.X.shape[0])
+    engine = compiling.float64_copy(model.flat(), old, recipe, backends.get(backend) if backend else old.backend)
+    rows = rows_of(model, engine, x, y, sample_weight, None)
+    data = rows.data(rows.n)
     _loss(engine, data)
     gradient = engine.state.gradient.copy()
     if not np.isfinite(gradient).all():

@@ -1,12 +1,13 @@
-"""Models: `Sequential`, and what makes one from a file, from a text or from another model."""
+"""Models: `Sequential`, `Model`, and what makes one from a file, from a text or from another model."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from .core.declaration import refuse
 from .engine import cloning, saving
+from .engine.functional import Model
 from .engine.sequential import Sequential
 from .errors import ArgumentTypeError
 
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
     from .backends.protocol import Backend
     from .layers import Layer
 
+cloning.KINDS.update(Sequential=Sequential, Model=Model)
+
 
 def save_model(model: object, filepath: str | os.PathLike[str], overwrite: bool = True, **kwargs: object) -> None:
     """`model.save(filepath, overwrite)`."""
-    if not isinstance(model, Sequential):
-        raise ArgumentTypeError(f"save_model: model is {model!r}, expected a Sequential")
+    if not isinstance(model, Sequential | Model):
+        raise ArgumentTypeError(f"save_model: model is {model!r}, expected a model")
     model.save(filepath, overwrite, **kwargs)
 
 
@@ -31,7 +34,7 @@ def load_model(
     safe_mode: bool = True,
     *,
     backend: str | Backend | None = "auto",
-) -> Sequential:
+) -> Any:
     """A model from a file that `Sequential.save` wrote, as it was: weights, optimizer, counters and seed.
 
     Args:
@@ -48,37 +51,31 @@ def load_model(
         BackendError: a backend that is not available.
     """
     refuse("load_model", {"custom_objects": custom_objects or None}, {"custom_objects": None}, ("filepath",))
-    return saving.load(Sequential, filepath, compile, backend)
+    return saving.load(filepath, compile, backend)
 
 
 def clone_model(
     model: object, input_tensors: object = None, clone_function: Callable[[Layer], object] | None = None, **kwargs: Any
-) -> Sequential:
+) -> Any:
     """A model of equal layers with new weights of its own, not compiled.
 
     Args:
-        model: a `Sequential`.
+        model: a `Sequential` or a `Model`.
         clone_function: called with each layer, returns the layer that takes its place; by default an equal one.
 
     Raises:
-        ArgumentError: unsupported arguments. ArgumentTypeError: not a Sequential.
+        ArgumentError: unsupported arguments. ArgumentTypeError: not a model.
     """
-    return cloning.clone_model(Sequential, model, clone_function, input_tensors=input_tensors, **kwargs)
+    return cloning.clone_model(model, clone_function, input_tensors=input_tensors, **kwargs)
 
 
-def model_from_json(json_string: str, custom_objects: object = None) -> Sequential:
+def model_from_json(json_string: str, custom_objects: object = None) -> Any:
     """A model of a text that `Sequential.to_json` gave, with new weights.
 
     Raises:
         ArgumentError: not such a text. ArgumentTypeError: not a text.
     """
-    return cloning.model_from_json(Sequential, json_string, custom_objects)
+    return cloning.model_from_json(json_string, custom_objects)
 
 
-def __getattr__(name: str) -> NoReturn:
-    if name in ("Model", "Functional"):
-        raise AttributeError(f"models.{name}: functional and subclassed models are not supported; use Sequential")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-__all__ = ["Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
+__all__ = ["Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from exact_merges import MERGES
 from exact_norms import NORMALIZATIONS
 from exact_steps import OPTIMIZERS
 from fastnn.core.operations import Family, Operation
@@ -37,6 +38,14 @@ def exact(operation: Operation, arrays: Mapping[str, Array], scalars: tuple[floa
             results = OPTIMIZERS[operation.name.removesuffix("_step")](*old, *values, *scalars)
         elif operation.family == Family.DROPOUT:
             results = [_dropout(values[0], scalars)]
+        elif operation.name in MERGES:
+            results = [MERGES[operation.name](*values)]
+        elif operation.family in (Family.FILL, Family.REPEAT):
+            (output,) = (arrays[argument.name] for argument in operation.arguments if argument.output)
+            filled = (
+                np.full(output.shape, scalars[0], wide) if scalars else np.tile(values[0][:, None], output.shape[1])
+            )
+            results = [(filled, np.abs(filled))]
         elif operation.name in NORMALIZATIONS:
             results = NORMALIZATIONS[operation.name](*old, *values, *scalars, np.finfo(dtype).eps)
         else:

@@ -78,10 +78,10 @@ def digests(backend: Backend, dtype: str) -> dict[str, str]:
             around = 1.0 if parameter.name == "gamma" or "variance" in parameter.name else 0.0
             state.view(parameter)[...] = around + wave.reshape(parameter.shape)
         X = np.cos(np.arange(ROWS * FEATURES) * 1.3).reshape(ROWS, FEATURES)
-        y = (np.arange(ROWS) * 7 % OUTPUTS)[:, None] if plan.sparse else _distributions()
+        y = (np.arange(ROWS) * 7 % OUTPUTS)[:, None] if plan.sparse[0] else _distributions()
         order = np.arange(ROWS)[::-1].copy()
         weights = (1.0 + np.sin(np.arange(ROWS))).astype(dtype)
-        data, sums = Data(X, y, weights, order, BATCH), np.zeros(plan.sums)
+        data, sums = Data((X,), (y,), (weights,), order, BATCH), np.zeros(plan.sums)
         program = backend.program(plan, state)
         program.run_steps(data, 0, data.steps, sums)
         program.run_steps(data, 0, data.steps, sums, rates=np.array([0.01, 0.009, 0.008, 0.02, 0.0]), stop=True)

@@ -111,15 +111,15 @@ class Model(NamedTuple):
         if self.ends == "special":
             X[1, 0], X[2, 1], X[4, 2], X[5, 3] = np.nan, np.inf, -np.inf, np.finfo(plan.dtype).smallest_subnormal
         w = random.uniform(-0.5, 2.0, self.rows).astype(plan.dtype) if self.weighted else None
-        return Data(X, self._targets(random, plan), w, order, min(self.batch, self.rows))
+        return Data((X,), (self._targets(random, plan),), (w,), order, min(self.batch, self.rows))
 
     def _targets(self, random: np.random.RandomState, plan: Plan) -> Array:
-        shape, name = (self.rows, plan.outputs), self.loss.name
-        classes = random.randint(0, plan.outputs, self.rows)
+        shape, name = (self.rows, plan.widths[0]), self.loss.name
+        classes = random.randint(0, plan.widths[0], self.rows)
         if name.startswith("sparse"):
             return classes[:, None].astype(np.float64)
         if name == "categorical_crossentropy":
-            return np.eye(plan.outputs)[classes]
+            return np.eye(plan.widths[0])[classes]
         if name == "binary_crossentropy":
             return random.randint(0, 2, shape).astype(np.float64)
         if name == "kl_divergence":

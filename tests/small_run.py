@@ -31,7 +31,7 @@ def trained(backend: str, epochs: int) -> bytes:
     state = State(lowered)
     state.theta[:] = START[: state.theta.size]
     state.scalars[Scalar.LEARNING_RATE] = 0.01
-    data = Data(X, (np.arange(ROWS) % 10)[:, None], None, None, 32)
+    data = Data((X,), ((np.arange(ROWS) % 10)[:, None],), (), None, 32)
     program = load(backend).program(lowered, state)
     for _ in range(epochs):
         program.run_steps(data, 0, data.steps, np.zeros(lowered.sums))

@@ -194,7 +194,8 @@ WRONG_COMPILE: list[tuple[dict[str, Any], str]] = [
     ({"backend": 3}, "backend is 3, expected a name"),
     ({"lr": 0.1}, 'compile: unknown argument "lr"'),
     ({"metric": ["mae"]}, 'compile: unknown argument "metric"; it is called metrics'),
-    ({"loss_weights": [1.0]}, r"compile: loss_weights=\[1.0\] is not supported; leave it out"),
+    ({"loss_weights": [1.0, 2.0]}, "compile: loss_weights is list .*expected a number"),
+    ({"loss_weights": {"other": 1.0}}, r'compile: loss_weights names "other", the outputs are "dense_1"'),
 ]
 
 

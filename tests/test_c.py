@@ -105,7 +105,7 @@ def test_a_refusal_says_where_and_why() -> None:
     assert c.lib.fnn_activation_forward_f64(*[c.ffi.NULL, 0] * 2, 1, 1, 99, 0.0, 1) == c.lib.FNN_BAD_CODE
     assert c.lib.fnn_update_f32(c.ffi.NULL, 1) == c.lib.FNN_NULL
     program = load("c").program(plan(), State(plan()))
-    data = Data(X, np.zeros((ROWS, 1)), None, None, 32)
+    data = Data((X,), (np.zeros((ROWS, 1)),), (), None, 32)
     with pytest.raises(BackendError, match="c: run_steps: a size is negative, or more than the buffers hold"):
         program.run_steps(data, 0, data.steps + 1, np.zeros(2))
 
@@ -210,13 +210,13 @@ def test_programs_stay_within_their_buffers(
         program = backend.program(made, state)
         rates = guarded(data.steps, np.float64)
         rates[:] = 0.01
-        sums, out = guarded(made.sums, np.float64), guarded(data.X.shape[0] * made.outputs, dtype)
+        sums, out = guarded(made.sums, np.float64), guarded(data.rows * made.widths[0], dtype)
         for runs in (program, plain):
             runs.run_steps(data, 0, data.steps, sums, rates, stop=True)
             runs.gradient(data, sums)
             runs.update()
             runs.score(data, 0, data.steps, sums)
-            runs.forward(data.X, out.reshape(-1, made.outputs))
+            runs.forward((data.X[0],), (out.reshape(-1, made.widths[0]),))
     assert len(blocks) >= 9
     for block, size in blocks:
         assert (block[:64] == 0xA5).all() and (block[64 + size :] == 0xA5).all()

@@ -11,7 +11,7 @@ import pytest
 
 import fastnn
 from fastnn import layers, optimizers
-from fastnn.core.state import ALIGNMENT
+from fastnn.core.store import ALIGNMENT
 from nets import blobs, classifier, every_backend, net
 
 X, Y = blobs()
@@ -52,7 +52,7 @@ def test_a_copy_is_aligned(copied: Callable[[Any], Any]) -> None:
     model.fit(X, Y, verbose=0)
     for engine in (copied(model).engine(), copied(model.engine())):
         assert all(vector.ctypes.data % ALIGNMENT == 0 for vector in (engine.state.theta, *engine.state.slots))
-        assert engine.checks.scan.__self__ is engine
+        assert engine.checks.inputs[0].scan.__self__ is engine
         assert engine._program is None and not engine.ran
 
 

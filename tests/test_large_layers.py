@@ -97,11 +97,11 @@ def test_predictions_of_few_rows_through_large_layers(runner: Runner, dtype: str
     plan = model.plan(dtype)
     program = load(runner[0]).program(plan, model.state(plan))
     data = model.data(plan)
-    X = np.tile(data.X, (-(-2 * plan.forward_rows // len(data.X)), 1)).astype(dtype)
-    by_rows = predictions(program, plan, replace(data, X=X))
+    X = np.tile(data.X[0], (-(-2 * plan.forward_rows // len(data.X[0])), 1)).astype(dtype)
+    by_rows = predictions(program, plan, replace(data, X=(X,)))
     for rows in (0, 1, 3, 17, 39):
         for there in (X[:rows], np.asfortranarray(X[:rows]), X[:rows].astype(np.float64)):
-            assert_same_bits(predictions(program, plan, replace(data, X=there)), by_rows[:rows], f"{rows} rows")
+            assert_same_bits(predictions(program, plan, replace(data, X=(there,))), by_rows[:rows], f"{rows} rows")
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -134,7 +134,7 @@ def test_wide_networks_agree_with_their_operations(
         lowering.next_layer()
     plan = lowering.finish(LossSpec("sparse_categorical_crossentropy"), (), OptimizerSpec("adam", (0.9, 0.999, 1e-7)))
     X = np.sin(np.arange(rows * widths[0]) * 0.37).reshape(rows, widths[0])
-    data = Data(X, (np.arange(rows) % widths[-1])[:, None], None, None, batch)
+    data = Data((X,), ((np.arange(rows) % widths[-1])[:, None],), (), None, batch)
     results = []
     for make in (backend.program, partial(Program, backend)):
         state = State(plan)

@@ -263,8 +263,7 @@ def test_wrong_arguments(make: Any, message: str) -> None:
         make()
 
 
-def test_a_dict_of_losses_is_refused() -> None:
-    with pytest.raises(fastnn.FastnnError, match="several outputs"):
+def test_a_dict_of_losses_names_outputs() -> None:
+    with pytest.raises(ArgumentError, match='loss names "a", the outputs are "dense"'):
         net(loss={"a": "mse"})
-    with pytest.raises(ArgumentError, match="loss_weights"):
-        net(loss_weights=[1.0])
+    assert isinstance(net(loss={"dense": "mse"}).loss, fastnn.losses.MeanSquaredError)

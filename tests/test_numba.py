@@ -154,6 +154,7 @@ HARMLESS = {
     "core/algebra.py",  # types alone
     "core/files.py",
     "core/state.py",
+    "core/store.py",
     "backends/data.py",
     "backends/disk_cache.py",
     "backends/protocol.py",
@@ -252,21 +253,21 @@ def test_one_program_in_many_threads(alone: bytes) -> None:
     state.theta[:] = START[: state.theta.size]
     program = load("numba").program(lowered, state)
     expected = np.empty((ROWS, 10), np.float32)
-    program.forward(X, expected)
+    program.forward((X,), (expected,))
     wrong: list[int] = []
 
     def predict(first: int) -> None:
         out = np.empty((ROWS - first, 10), np.float32)
         for _ in range(200):
             out[:] = np.nan
-            program.forward(X[first:], out)
+            program.forward((X[first:],), (out,))
             if not np.array_equal(out, expected[first:]):
                 wrong.append(first)
 
     workers = [threading.Thread(target=predict, args=(first,)) for first in (0, 10, 50, 90)]
     for worker in workers:
         worker.start()
-    data, sums = Data(X, (np.arange(ROWS) % 10)[:, None], None, None, 32), np.zeros(lowered.sums)
+    data, sums = Data((X,), ((np.arange(ROWS) % 10)[:, None],), (), None, 32), np.zeros(lowered.sums)
     for _ in range(100):
         program.score(data, 0, data.steps, sums)
     for worker in workers:
@@ -279,16 +280,16 @@ def test_ctrl_c_at_any_line(program: str, alone: bytes) -> None:
     """An interrupt between any two lines of a call leaves a program that still works."""
     lowered = plan()
     backend = load("numba")
-    data, sums = Data(X, (np.arange(ROWS) % 10)[:, None], None, None, 32), np.zeros(lowered.sums)
+    data, sums = Data((X,), ((np.arange(ROWS) % 10)[:, None],), (), None, 32), np.zeros(lowered.sums)
     out = np.empty((ROWS, 10), np.float32)
     state = State(lowered)
     state.theta[:] = START[: state.theta.size]
     calls = {
-        "forward": lambda made: made.forward(X, out),
+        "forward": lambda made: made.forward((X,), (out,)),
         "score": lambda made: made.score(data, 0, data.steps, sums),
         "find_nonfinite": lambda made: made.find_nonfinite(np.repeat(X, 3, axis=1)),
     }
-    backend.program(lowered, state).forward(X, out)
+    backend.program(lowered, state).forward((X,), (out,))
     expected, stop = out.copy(), 1
     while stop:
         made, seen = backend.program(lowered, state), 0
@@ -310,7 +311,7 @@ def test_ctrl_c_at_any_line(program: str, alone: bytes) -> None:
         finally:
             sys.settrace(None)
         out[:] = np.nan
-        made.forward(X, out)
+        made.forward((X,), (out,))
         assert np.array_equal(out, expected)
         before = sums.copy()
         made.score(data, 0, data.steps, sums)

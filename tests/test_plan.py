@@ -8,6 +8,7 @@ import itertools
 import numpy as np
 import pytest
 
+import fastnn
 from fastnn import layers, losses, optimizers, regularizers
 from fastnn.core.instructions import INSTRUCTIONS, Slot
 from fastnn.core.losses import LOSS_NAMES, METRIC_NAMES
@@ -16,7 +17,6 @@ from fastnn.core.plan import (
     BatchVector,
     Clip,
     Column,
-    Hidden,
     Kind,
     LossEntry,
     MetricEntry,
@@ -27,7 +27,8 @@ from fastnn.core.plan import (
     padded,
 )
 from fastnn.core.specs import LossSpec, MetricSpec, OptimizerSpec, ParameterSpec
-from fastnn.core.state import ALIGNMENT, State
+from fastnn.core.state import State
+from fastnn.core.store import ALIGNMENT
 from fastnn.engine import compiling
 from nets import net
 
@@ -36,7 +37,8 @@ def plan_of(*stack: layers.Layer, loss: object = None, metrics: object = None, f
     told = compiling.recipe("adam", loss, metrics, "reference") if loss else None
     for number, layer in enumerate(stack):
         layer.name = f"{layer.name}_{number}"
-    return compiling.lower(stack, (features,), "float32", told)[0]
+    model = fastnn.Sequential([fastnn.Input((features,)), *stack])
+    return compiling.lower(model.flat(), "float32", told)[0]
 
 
 def test_layout() -> None:
@@ -46,7 +48,7 @@ def test_layout() -> None:
     assert [p.shape for p in plan.layout.parameters] == [(5, 7), (7,), (7, 3)]
     assert [p.offset for p in plan.layout.parameters] == [0, 48, 64]
     assert plan.layout.size == 96
-    assert plan.layout.statistics_size == 0 and not plan.hidden
+    assert plan.layout.statistics_size == 0 and not plan.layout.hidden
     theta = np.arange(plan.layout.size)
     assert plan.layout.view(theta, plan.layout.parameters[1]).tolist() == list(range(48, 55))
 
@@ -54,8 +56,8 @@ def test_layout() -> None:
 def test_a_plan_without_a_loss_only_predicts() -> None:
     plan = plan_of(layers.Dense(7, "relu"), layers.Dropout(0.5), layers.Dense(3))
     assert plan.instructions[:, Column.KIND].tolist() == [Kind.DENSE, Kind.ACTIVATION, Kind.DROPOUT, Kind.DENSE]
-    assert not plan.loss.size and not plan.sparse
-    assert (plan.features, plan.outputs, plan.slots) == (5, 3, 0)
+    assert not plan.losses.size and not plan.sparse
+    assert (plan.features[0], plan.widths[0], plan.slots) == (5, 3, 0)
     assert plan.flops_per_row == 2 * (5 * 7 + 7 * 3)
     assert (plan.instructions[:, Column.GRAD_DST] == -1).all()
 
@@ -91,10 +93,10 @@ def test_nothing_is_lowered_for_nothing() -> None:
 )
 def test_fusing(activation: str | None, loss: object, name: str, fused: bool) -> None:
     plan = plan_of(layers.Dense(3, activation), loss=loss)
-    assert LOSS_NAMES[plan.loss[LossEntry.CODE]] == name
+    assert LOSS_NAMES[plan.losses[0][LossEntry.CODE]] == name
     assert bool(plan.instructions[-1, Column.FUSED]) == fused
-    assert (plan.loss[LossEntry.INPUT] != plan.loss[LossEntry.PREDICTION]) == fused
-    assert plan.loss[LossEntry.TARGETS] == (1 if plan.sparse else 3)
+    assert (plan.losses[0][LossEntry.INPUT] != plan.losses[0][LossEntry.PREDICTION]) == fused
+    assert plan.losses[0][LossEntry.TARGETS] == (1 if plan.sparse[0] else 3)
 
 
 def test_gradients_stop_at_the_first_weights() -> None:
@@ -182,12 +184,14 @@ def test_normalizations_have_their_columns() -> None:
 def test_missing_gamma_and_beta_are_hidden_constants() -> None:
     plan = norms()
     _, standardize, _, batch, _, layer, _ = plan.instructions
-    assert plan.hidden == (
-        Hidden(standardize[Column.KERNEL], 5, 1.0), Hidden(standardize[Column.BIAS], 5, 0.0),
-        Hidden(batch[Column.KERNEL], 7, 1.0), Hidden(layer[Column.BIAS], 7, 0.0),
-    )  # fmt: skip
+    assert [constant[1:] for constant in plan.layout.hidden] == [
+        ("gamma", standardize[Column.KERNEL], 5, 1.0),
+        ("beta", standardize[Column.BIAS], 5, 0.0),
+        ("gamma", batch[Column.KERNEL], 7, 1.0),
+        ("beta", layer[Column.BIAS], 7, 0.0),
+    ]
     state = State(plan)
-    for offset, size, value in plan.hidden:
+    for _, _, offset, size, value in plan.layout.hidden:
         assert (state.theta[offset : offset + size] == value).all()
         assert not any(offset <= p.offset < offset + size for p in plan.layout.of("theta"))
     assert state.theta.sum() == 5 + 7  # nothing else is written
@@ -228,7 +232,7 @@ def test_what_is_not_trainable_is_standardized() -> None:
     assert frozen.instructions[5, Column.KIND] == Kind.LAYER_NORM
     assert [p._replace(trainable=True) for p in frozen.layout.of("theta")] == list(plan.layout.of("theta"))
     assert frozen.layout.of("statistics") == plan.layout.of("statistics")
-    assert frozen.hidden == plan.hidden
+    assert frozen.layout.hidden == plan.layout.hidden
     assert frozen.parameters[:, ParameterEntry.TRAINABLE].tolist() == [1, 0, 0, 1, 1]
 
 
@@ -280,7 +284,7 @@ def test_tables_are_read_only() -> None:
     builder = Lowering("float64", 4)
     builder.dense("a", 2)
     plan = builder.finish(LossSpec("mean_squared_error"), (MetricSpec("mean_absolute_error"),), OptimizerSpec("sgd"))
-    for table in (plan.instructions, plan.parameters, plan.metrics, plan.loss, plan.optimizer, plan.constants):
+    for table in (plan.instructions, plan.parameters, plan.metrics, plan.losses, plan.optimizer, plan.constants):
         assert not table.flags.writeable
 
 

@@ -142,7 +142,7 @@ def test_gradient_is_the_slope(name: str, runner: Runner) -> None:
         assert abs(slope - gradient @ direction) <= 1e-7 * max(1.0, np.abs(gradient).max()), f"direction {number}"
     for parameter in plan.layout.of("theta"):
         assert parameter.trainable or not plan.layout.view(gradient, parameter).any()
-    for constant in plan.hidden:
+    for constant in plan.layout.hidden:
         assert not gradient[constant.offset : constant.offset + constant.size].any()
         assert (start[constant.offset : constant.offset + constant.size] == constant.value).all()
 
@@ -152,7 +152,7 @@ def mean_loss(program: Program, data: Data) -> float:
     sums = np.zeros(program.plan.sums)
     program.gradient(data, sums)
     total = float(sums[SUM_LOSS])
-    return total / min(data.batch_size, len(data.X))
+    return total / min(data.batch_size, len(data.X[0]))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -186,7 +186,7 @@ class TestPrograms:
         data = model.data(plan)
         together = predictions(program, plan, data)
         for rows in (slice(0, 1), slice(7, 8), slice(3, 20), slice(0, 0)):
-            alone = predictions(program, plan, replace(data, X=data.X[rows]))
+            alone = predictions(program, plan, replace(data, X=(data.X[0][rows],)))
             assert_same_bits(alone, together[rows], f"rows {rows}")
 
     @pytest.mark.parametrize("name", ["wide", "batch_norm wide"])
@@ -197,11 +197,11 @@ class TestPrograms:
         data = model.data(plan)
         one = predictions(program, plan, data)
         copies = -(-(2 * plan.forward_rows + 40) // len(one))
-        X = np.tile(data.X, (copies, 1)).astype(dtype)
-        gaps = np.zeros((2 * len(X), plan.features + 3), dtype)
+        X = np.tile(data.X[0], (copies, 1)).astype(dtype)
+        gaps = np.zeros((2 * len(X), plan.features[0] + 3), dtype)
         gaps[::2, :-3] = X
         for there in (X, np.asfortranarray(X), gaps[::2, :-3], X[::-1].copy()[::-1], X.astype(np.float64)):
-            assert_same_bits(predictions(program, plan, replace(data, X=there)), np.tile(one, (copies, 1)), "blocks")
+            assert_same_bits(predictions(program, plan, replace(data, X=(there,))), np.tile(one, (copies, 1)), "blocks")
 
     def test_programs_share_a_state(self, runner: Runner, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """One makes the workspace grow, even at its address; the other, whose buffers are too small then, goes on."""
@@ -215,7 +215,9 @@ class TestPrograms:
         monkeypatch.setattr("fastnn.core.state.aligned", lambda size, dtype: room[:size])
         for number, rows in enumerate((1, 39, 39)):
             program, sums = programs[number % 2], np.zeros(plan.sums)
-            assert_same_bits(predictions(program, plan, replace(data, X=data.X[:rows])), wanted[:rows], f"{rows} rows")
+            assert_same_bits(
+                predictions(program, plan, replace(data, X=(data.X[0][:rows],))), wanted[:rows], f"{rows} rows"
+            )
             program.score(replace(data, batch_size=rows), 0, 1, sums)
             assert np.isfinite(sums).all()
 
@@ -224,13 +226,13 @@ class TestPrograms:
         plan = model.plan(dtype)
         program = load(runner[0]).program(plan, model.state(plan))
         data = model.data(plan)
-        assert predictions(program, plan, replace(data, X=data.X[:0])).shape == (0, plan.outputs)
+        assert predictions(program, plan, replace(data, X=(data.X[0][:0],))).shape == (0, plan.widths[0])
 
     def test_training_does_not_touch_its_data(self, runner: Runner, dtype: str) -> None:
         model = MODELS["classes, all at once"]
         plan = model.plan(dtype)
         data = model.data(plan, np.arange(model.rows)[::-1].copy())
-        kept = [array for array in (data.X, data.y, data.w, data.order) if array is not None]
+        kept = [array for array in (*data.X, *data.y, *data.w, data.order) if array is not None]
         before = [array.copy() for array in kept]
         load(runner[0]).program(plan, model.state(plan)).run_steps(data, 0, data.steps, np.zeros(plan.sums))
         for array, old in zip(kept, before, strict=True):
@@ -258,14 +260,14 @@ def test_data_of_any_dtype(source: str, runner: Runner, dtype: str) -> None:
         state, out = model.state(plan), np.empty((10, 3), dtype)
         program = load(runner[0]).program(plan, state)
         program.run_steps(data, 0, 3, np.zeros(plan.sums))
-        program.forward(data.X, out)
+        program.forward((data.X[0],), (out,))
         return state.theta, out
 
-    wanted = Data(whole[:, :5].astype(dtype), whole[:, 5:].astype(dtype), None, None, 4)
+    wanted = Data((whole[:, :5].astype(dtype),), (whole[:, 5:].astype(dtype),), (), None, 4)
     theta, out = trained(wanted)
     for layout in ("C", "F", "strided", "reversed"):
         X, y = arranged(whole[:, :5], layout), arranged(whole[:, 5:], layout)
-        got = trained(replace(wanted, X=X, y=y))
+        got = trained(replace(wanted, X=(X,), y=(y,)))
         assert_same_bits(got[0], theta, f"{source} {layout}")
         assert_same_bits(got[1], out, f"{source} {layout}")
 

@@ -42,8 +42,8 @@ class TestStatistics:
         kept = statistics(plan, state)
         mean, variance = kept["moving_mean"], kept["moving_variance"]
         program.run_steps(data, 0, data.steps, np.zeros(plan.sums))
-        for start in range(0, len(data.X), data.batch_size):
-            X = data.X[start : start + data.batch_size].astype(np.float64)
+        for start in range(0, len(data.X[0]), data.batch_size):
+            X = data.X[0][start : start + data.batch_size].astype(np.float64)
             mean, variance = 0.9 * mean + 0.1 * X.mean(axis=0), 0.9 * variance + 0.1 * X.var(axis=0)
         kept = statistics(plan, state)
         tolerance = 8.0 * float(np.finfo(dtype).eps)
@@ -54,7 +54,7 @@ class TestStatistics:
         plan, state, program, data = made(runner, MODELS["batch_norm"], dtype)
         before = state.statistics.copy()
         program.score(data, 0, data.steps, np.zeros(plan.sums))
-        program.forward(data.X, np.empty((len(data.X), plan.outputs), dtype))
+        program.forward(data.X, (np.empty((data.rows, plan.widths[0]), dtype),))
         program.shuffle(np.empty(9, np.int64))
         assert_same_bits(state.statistics, before, "after inference")
         program.gradient(data, np.zeros(plan.sums))
@@ -73,9 +73,9 @@ class TestStatistics:
         plan, state, program, data = made(runner, Model("formula", (("batch_norm", {}),)), dtype)
         kept = statistics(plan, state)
         gamma, beta = (state.view(parameter) for parameter in plan.layout.of("theta"))
-        out = np.empty((len(data.X), plan.outputs), dtype)
-        program.forward(data.X, out)
-        expected = (data.X - kept["moving_mean"]) / np.sqrt(kept["moving_variance"] + 1e-3) * gamma + beta
+        out = np.empty((len(data.X[0]), plan.widths[0]), dtype)
+        program.forward((data.X[0],), (out,))
+        expected = (data.X[0] - kept["moving_mean"]) / np.sqrt(kept["moving_variance"] + 1e-3) * gamma + beta
         np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -136,22 +136,24 @@ class TestWeightedMetrics:
         specs = (MetricSpec("mean_absolute_error", weighted=True), MetricSpec("mean_absolute_error"))
         model = Model("means", (("dense", 2),), metrics=specs, weighted=True)
         plan, _, program, data = made(runner, model, dtype)
-        sums, out = np.zeros(plan.sums), np.empty((len(data.X), plan.outputs), dtype)
+        sums, out = np.zeros(plan.sums), np.empty((len(data.X[0]), plan.widths[0]), dtype)
         program.score(data, 0, data.steps, sums)
-        program.forward(data.X, out)
-        assert data.w is not None and data.y is not None
-        errors = np.abs(out - data.y).mean(axis=1)
-        expected = [data.w @ errors, data.w.sum(dtype=np.float64), errors.sum()]
+        program.forward((data.X[0],), (out,))
+        (y,), (w,) = data.y, data.w
+        assert w is not None
+        errors = np.abs(out - y).mean(axis=1)
+        expected = [w @ errors, w.sum(dtype=np.float64), errors.sum()]
         np.testing.assert_allclose(sums[plan.metrics[0, MetricEntry.SLOT] :], expected, rtol=1e-5)
 
     def test_r2_score(self, runner: Runner, dtype: str) -> None:
         model = Model("r2", (("dense", 2),), metrics=(MetricSpec("r2_score", weighted=True),), weighted=True)
         plan, _, program, data = made(runner, model, dtype)
-        sums, out = np.zeros(plan.sums), np.empty((len(data.X), plan.outputs), dtype)
+        sums, out = np.zeros(plan.sums), np.empty((len(data.X[0]), plan.widths[0]), dtype)
         program.score(data, 0, data.steps, sums)
-        program.forward(data.X, out)
-        assert data.w is not None and data.y is not None
-        y, w = data.y, data.w.astype(np.float64)
+        program.forward((data.X[0],), (out,))
+        (y,), (given,) = data.y, data.w
+        assert given is not None
+        w = given.astype(np.float64)
         expected = np.concatenate([w @ y, w @ y**2, w @ (y - out) ** 2, [w.sum()]])
         np.testing.assert_allclose(sums[plan.metrics[0, MetricEntry.SLOT] :], expected, rtol=1e-4)
 
@@ -197,7 +199,7 @@ class TestStop:
     def test_ends_at_the_first(self, runner: Runner, dtype: str) -> None:
         model = Model("stop", LAYERS, optimizer=ADAM, batch=10)
         plan, state, program, data = made(runner, model, dtype)
-        data.X[25] = np.nan
+        data.X[0][25] = np.nan
         sums = np.zeros((2, plan.sums))
         assert program.run_steps(data, 0, 4, sums[0], stop=True) == 3
         assert not np.isfinite(sums[0, SUM_LOSS])
@@ -210,7 +212,7 @@ class TestStop:
 
     def test_at_the_last_step_of_a_slice(self, runner: Runner, dtype: str) -> None:
         plan, state, program, data = made(runner, Model("stop", LAYERS, batch=10), dtype)
-        data.X[25] = np.inf
+        data.X[0][25] = np.inf
         sums = np.zeros(plan.sums)
         assert program.run_steps(data, 0, 2, sums, stop=True) == 2
         assert program.run_steps(data, 2, 3, sums, stop=True) == 1

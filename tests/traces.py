@@ -55,8 +55,8 @@ def trace(backend: Backend, model: Model, dtype: str, fused: bool = True) -> Tra
 
 
 def predictions(program: Program, plan: Plan, data: Data) -> Array:
-    out = np.full((data.X.shape[0], plan.outputs), np.nan, plan.dtype)
-    program.forward(data.X, out)
+    out = np.full((data.rows, plan.widths[0]), np.nan, plan.dtype)
+    program.forward((data.X[0],), (out,))
     return out
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import weakref
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from ..core.instructions import (
     Call,
     Place,
     Slot,
+    backward_calls,
     gradient_of,
     operation_of,
     place,
@@ -25,13 +26,21 @@ from ..core.instructions import (
 from ..core.losses import LOSS_NAMES, METRIC_NAMES, ROW_METRICS
 from ..core.operations import OPERATIONS, Argument, Family, Operation
 from ..core.plan import Column, Kind, LossEntry, MetricEntry, ParameterEntry, Plan, Role, padded
-from ..core.state import State, aligned
+from ..core.state import State
+from ..core.store import aligned
 from .data import Array, Data, Sums
 from .operators import Mode, forward_threads, large_layers, step_threads, threads_for
 from .protocol import Backend, Program, exclusive
 
 # Operations on elements: rows of the workspace lie one behind another and are one row to them.
-ELEMENTWISE = (Family.ACTIVATION_FORWARD, Family.ACTIVATION_BACKWARD, Family.AFFINE)
+ELEMENTWISE = (
+    Family.ACTIVATION_FORWARD,
+    Family.ACTIVATION_BACKWARD,
+    Family.AFFINE,
+    Family.BINARY,
+    Family.BINARY_BACKWARD,
+    Family.FILL,
+)
 # What has code of its own in a compiled program.
 OWN_CODE = (Kind.DENSE, Kind.DROPOUT)
 
@@ -59,11 +68,15 @@ class CompiledProgram(Program):
         self._large = large_layers(plan)
         self._threads = min(config.get_num_threads(), threads)
         self._norms, self._scratch = np.empty(len(plan.parameters)), aligned(scratch * self._threads, plan.dtype)
+        shared = (plan.parameters[:, ParameterEntry.NEXT] >= 0).any()  # whose gradients are added
+        self._addend = aligned(plan.layout.size, plan.dtype) if shared else None
         self._point(
             instructions=plan.instructions,
             parameters=plan.parameters,
             metrics=plan.metrics,
-            loss=plan.loss if plan.loss.size else None,
+            loss=plan.losses if plan.losses.size else None,
+            inputs=plan.inputs,
+            outputs=plan.outputs,
             optimizer=plan.optimizer if plan.optimizer.size else None,
             constants=plan.constants,
             theta=state.theta,
@@ -71,6 +84,7 @@ class CompiledProgram(Program):
             scalars=state.scalars,
             counters=state.counters,
             norms=self._norms,
+            addend=self._addend,
             scratch=self._scratch,
         )
         self._point_slots(state.slots)
@@ -78,9 +92,10 @@ class CompiledProgram(Program):
             instruction_count=len(plan.instructions),
             parameter_count=len(plan.parameters),
             metric_count=len(plan.metrics),
-            features=plan.features,
-            outputs=plan.outputs,
-            output_unit=plan.output_unit,
+            loss_count=len(plan.losses),
+            input_count=len(plan.inputs),
+            output_count=len(plan.outputs),
+            reads_in_place=int(plan.reads_in_place),
             fixed_elements=plan.fixed_elements,
             forward_rows=plan.forward_rows,
             scratch_threads=self._threads,
@@ -105,12 +120,9 @@ class CompiledProgram(Program):
         """Gives lists of calls by the names of `fnn_program`."""
 
     @abstractmethod
-    def _bind_x(self, X: Array, order: Array | None) -> None:
-        """Gives rows of samples, and the order in which they are read."""
-
-    @abstractmethod
-    def _bind_y(self, y: Array, w: Array | None, batch_size: int) -> None:
-        """Gives their targets and weights, and the rows of a batch."""
+    def _bind_arrays(self, arrays: Sequence[Array | None], order: Array | None, rows: int, batch_size: int) -> None:
+        """Gives the inputs, and for steps the targets and the weights of each loss; the order in which they are read,
+        how many rows they have, and those of a batch."""
 
     @abstractmethod
     def _launch(
@@ -122,20 +134,20 @@ class CompiledProgram(Program):
         sums: Sums | None = None,
         rates: Sums | None = None,
         stop: bool = False,
-        out: Array | None = None,
+        outs: Sequence[Array] = (),
     ) -> int:
         """Runs a mode; returns how many steps were taken."""
 
     # programs
 
     @exclusive
-    def forward(self, X: Array, out: Array) -> None:
-        rows = X.shape[0]
+    def forward(self, inputs: Sequence[Array], outs: Sequence[Array]) -> None:
+        rows = inputs[0].shape[0]
         threads = self._forward_team(rows, together=rows <= self.plan.forward_rows)
         self._reserve(self.plan.rows_of_blocks(rows, threads))
         self._data = nothing  # what is bound is that of no data until all of it is
-        self._bind_x(X, None)
-        self._launch(Mode.FORWARD, threads, out=out)
+        self._bind_arrays(inputs, None, rows, rows)
+        self._launch(Mode.FORWARD, threads, outs=outs)
 
     @exclusive
     def gradient(self, data: Data, sums: Sums) -> None:
@@ -156,7 +168,7 @@ class CompiledProgram(Program):
     @exclusive
     def score(self, data: Data, first: int, last: int, sums: Sums) -> None:
         self._bind(data)
-        team = self._forward_team(min(data.batch_size, data.X.shape[0]))
+        team = self._forward_team(min(data.batch_size, data.rows))
         self._launch(Mode.SCORE, team, first, last, sums=sums)
 
     @exclusive
@@ -181,7 +193,7 @@ class CompiledProgram(Program):
         return forward_threads(self.plan, self._large if together else [], rows, self._threads)
 
     def _step_team(self, data: Data) -> int:
-        batch = min(data.batch_size, data.X.shape[0])
+        batch = min(data.batch_size, data.rows)
         flops, parameters = 3 * self.plan.flops_per_row * batch, self.state.theta.size
         return step_threads(flops, parameters, batch, self._threads)
 
@@ -193,9 +205,10 @@ class CompiledProgram(Program):
         state.reserve(rows)
         if self._workspace() is state.workspace:
             return
-        values = state.rows * (1 + len(self.plan.metrics))
-        self._row_buffers = aligned(values + 2 * padded(state.rows), self.plan.dtype)
-        self._row_weights = self._row_buffers[values + padded(state.rows) :]
+        losses = len(self.plan.losses)
+        values, each = state.rows * (losses + len(self.plan.metrics)), padded(losses * state.rows)
+        self._row_buffers = aligned(values + 2 * each, self.plan.dtype)
+        self._row_weights = self._row_buffers[values + each :]
         self._data = nothing
         self._point(row_values=self._row_buffers, row_scales=self._row_buffers[values:], row_weights=self._row_weights)
         self._set_calls(calls=self._instruction_calls(), gradients=self._gradient_calls(), losses=self._loss_calls())
@@ -210,9 +223,8 @@ class CompiledProgram(Program):
         if data is self._data():
             return
         self._data = nothing
-        assert data.y is not None
-        self._bind_x(data.X, data.order)
-        self._bind_y(data.y, data.w, data.batch_size)
+        weights = data.w or (None,) * len(data.y)
+        self._bind_arrays((*data.X, *data.y, *weights), data.order, data.rows, data.batch_size)
         self._row_weights[:] = 1
         self._data = weakref.ref(data)
 
@@ -224,19 +236,20 @@ class CompiledProgram(Program):
         for row in self.plan.instructions.tolist():
             slots: list[Addressed | None] = [None] * Slot.WIDTH
             kind = INSTRUCTIONS[Kind(row[Column.KIND])]
-            if row[Column.KIND] not in OWN_CODE:
-                slots[Slot.FORWARD] = self._call(row, kind.forward)
-                slots[Slot.INFERENCE] = self._call(row, kind.inference or kind.forward)
-                if row[Column.GRAD_SRC] >= 0:
-                    slots[Slot.BACKWARD] = self._call(row, kind.backward)
-            columns: list[tuple[Slot, tuple[Call, ...]]] = [
+            several: list[tuple[Slot, Sequence[Call]]] = [
+                (Slot.FORWARD, (kind.forward,) if kind.forward else ()),
+                (Slot.INFERENCE, (inference,) if (inference := kind.inference or kind.forward) else ()),
+                (Slot.BACKWARD, backward_calls(row)),
+            ]
+            if row[Column.KIND] in OWN_CODE:
+                several = []
+            several += [
                 (Slot.FORWARD_COLUMNS, kind.forward_columns),
                 (Slot.INFERENCE_COLUMNS, kind.inference_columns),
+                (Slot.BACKWARD_COLUMNS, kind.backward_columns if row[Column.GRAD_DST] >= 0 else ()),
             ]
-            if row[Column.GRAD_DST] >= 0:
-                columns.append((Slot.BACKWARD_COLUMNS, kind.backward_columns))
-            for slot, several in columns:
-                for number, call in enumerate(several):
+            for slot, its_calls in several:
+                for number, call in enumerate(its_calls):
                     slots[slot + number] = self._call(row, call)
             calls += slots
         return calls
@@ -247,62 +260,62 @@ class CompiledProgram(Program):
         return Addressed(
             operation,
             arrays,
-            int(row[Column.OUTPUTS]),
+            max(place(row, name).width for name in call.arrays.split()[:2]),
             scalars(self.plan, row, call, rows=1),
             flat=operation.family in ELEMENTWISE,
             per_batch=call.scalars[:1] == (INVERSE_ROWS,),
         )
 
     def _gradient_calls(self) -> list[Addressed | None]:
-        """One for each parameter: what sums a vector's gradient over the batch, without its result; None for a matrix,
-        whose gradient is a product, and for what is not trained."""
+        """One for each parameter, and each use of one: what sums a vector's gradient over the batch, without its
+        result; None for a matrix, whose gradient is a product, and for what nobody wants."""
         return [self._gradient_call(row) for row in self.plan.parameters.tolist()]
 
     def _gradient_call(self, row: list[int]) -> Addressed | None:
-        if row[ParameterEntry.ROLE] == Role.KERNEL or not row[ParameterEntry.TRAINABLE] or not self.plan.loss.size:
+        instruction = self.plan.instructions[row[ParameterEntry.INSTRUCTION]].tolist()
+        if row[ParameterEntry.ROLE] == Role.KERNEL or instruction[Column.GRAD_DST] < 0:
             return None
         operation, names = gradient_of(row)
-        arrays = self._arrays(
-            self.plan.instructions[row[ParameterEntry.INSTRUCTION]].tolist(), names, operation.arguments[1:]
-        )
+        arrays = self._arrays(instruction, names, operation.arguments[1:])
         columns = int(row[ParameterEntry.COLUMNS])
         return Addressed(operation, ((0, 0), *arrays), columns, (), flat=False, per_batch=False)
 
     def _loss_calls(self) -> list[Addressed | None]:
-        """The gradient of the loss, its values, and those of each metric; None for r2_score, which has sums alone."""
-        plan = self.plan
-        loss = plan.loss
-        if not loss.size:
-            return []
-        name, width = LOSS_NAMES[loss[LossEntry.CODE]], int(loss[LossEntry.OUTPUTS])
-
-        def rows(entry: LossEntry) -> tuple[int, int]:
-            return self._place(Place("rows", int(loss[entry]), width))
-
-        target = self._place(Place("rows", int(loss[LossEntry.TARGET]), int(loss[LossEntry.TARGETS])))
-        gradient, itemsize = rows(LossEntry.GRADIENT), plan.dtype.itemsize
-        values, apart = int(self._row_buffers.ctypes.data), self.state.rows * itemsize
-        scales = values + (1 + len(plan.metrics)) * apart, 1
-        places = {"Z": rows(LossEntry.INPUT), "P": rows(LossEntry.PROBABILITY), "dA": gradient, "dZ": gradient}
-        places |= {"Y": target, "y": target, "s": scales}
-
-        def call(operation: str, A: LossEntry, number: int, constant: int) -> Addressed:
-            row = OPERATIONS[operation]
-            result = values + number * apart, 1
-            named = places | {"A": rows(A), "l": result, "r": result}
-            arrays = tuple(named[argument.name] for argument in row.arguments)
-            return Addressed(row, arrays, width, self._spec(constant)[: len(row.scalars)], flat=False, per_batch=False)
-
-        constant = int(loss[LossEntry.CONSTANT])
-        calls: list[Addressed | None] = [
-            call(f"{name}_{way}", LossEntry.INPUT, 0, constant) for way in ("backward", "forward")
-        ]
-        for number, metric in enumerate(plan.metrics, 1):
-            name, constant = METRIC_NAMES[metric[MetricEntry.CODE]], int(metric[MetricEntry.CONSTANT])
+        """The gradient of each loss and its values, then those of each metric; None for r2_score, which has sums
+        alone."""
+        plan, losses = self.plan, self.plan.losses.tolist()
+        calls: list[Addressed | None] = []
+        for number, loss in enumerate(losses):
+            name, constant = LOSS_NAMES[loss[LossEntry.CODE]], loss[LossEntry.CONSTANT]
+            for way in ("backward", "forward"):
+                calls.append(self._loss_call(f"{name}_{way}", number, LossEntry.INPUT, number, constant))
+        for number, metric in enumerate(plan.metrics.tolist(), len(losses)):
+            name, constant = METRIC_NAMES[metric[MetricEntry.CODE]], metric[MetricEntry.CONSTANT]
             operation = name if name in ROW_METRICS else f"{name}_forward"
-            none = name == "r2_score"
-            calls.append(None if none else call(operation, LossEntry.PREDICTION, number, constant))
+            of = metric[MetricEntry.LOSS]
+            one = None
+            if name != "r2_score":
+                one = self._loss_call(operation, of, LossEntry.PREDICTION, number, constant)
+            calls.append(one)
         return calls
+
+    def _loss_call(self, operation: str, number: int, A: LossEntry, result: int, constant: int) -> Addressed:
+        """An operation of the loss of a number, which reads predictions at A; `result`: which of the row values."""
+        loss, row = self.plan.losses[number].tolist(), OPERATIONS[operation]
+        width, targets, rows = loss[LossEntry.OUTPUTS], loss[LossEntry.TARGETS], self.state.rows
+
+        def lies(entry: LossEntry, width: int = width) -> tuple[int, int]:
+            return self._place(Place("rows", loss[entry], width, width))
+
+        itemsize = self.plan.dtype.itemsize
+        values, apart = int(self._row_buffers.ctypes.data), rows * itemsize
+        scales = values + (len(self.plan.losses) + len(self.plan.metrics)) * apart + number * apart, 1
+        gradient, target = lies(LossEntry.GRADIENT), lies(LossEntry.TARGET, targets)
+        results = values + result * apart, 1
+        places = {"Z": lies(LossEntry.INPUT), "P": lies(LossEntry.PROBABILITY), "A": lies(A)}
+        places |= {"dA": gradient, "dZ": gradient, "Y": target, "y": target, "s": scales, "l": results, "r": results}
+        arrays = tuple(places[argument.name] for argument in row.arguments)
+        return Addressed(row, arrays, width, self._spec(constant)[: len(row.scalars)], flat=False, per_batch=False)
 
     def _arrays(self, row: list[int], names: list[str], arguments: tuple[Argument, ...]) -> tuple[tuple[int, int], ...]:
         return tuple(self._place(place(row, name)) for name, _ in zip(names, arguments, strict=False))
@@ -311,7 +324,8 @@ class CompiledProgram(Program):
         """The address of an array, and the elements between its rows."""
         state, plan = self.state, self.plan
         if where.vector == "rows":
-            start, apart, vector = plan.fixed_elements + where.start * state.rows, padded(where.width), state.workspace
+            start = plan.fixed_elements + where.start * state.rows + where.offset
+            apart, vector = padded(where.whole), state.workspace
         else:
             vectors = {"theta": state.theta, "statistics": state.statistics, "batch": state.workspace}
             start, apart, vector = where.start, 0, vectors[where.vector]

@@ -17,20 +17,29 @@ class Data:
     """What a fit reads: arrays are checked, never copied, and converted batch by batch.
 
     Attributes:
-        X: (n, I), any real dtype and strides.
-        y: (n, T) targets, any real dtype and strides; None to predict.
-        w: (n,) weights of the model's dtype, or None.
+        X: (n, I) of each input, any real dtype and strides.
+        y: (n, T) targets of each loss, any real dtype and strides; () to predict.
+        w: (n,) weights of the rows in each loss, of the model's dtype, or None; () is None for all.
         order: (n,) int64: step s trains on the rows order[s * batch_size : (s + 1) * batch_size]; None is 0, 1, 2, ...
         batch_size: rows a step; the last step may have fewer.
     """
 
-    X: Array
-    y: Array | None
-    w: Array | None
+    X: tuple[Array, ...]
+    y: tuple[Array, ...]
+    w: tuple[Array | None, ...]
     order: npt.NDArray[np.int64] | None
     batch_size: int
 
     @property
+    def rows(self) -> int:
+        """n."""
+        return int(self.X[0].shape[0])
+
+    @property
     def steps(self) -> int:
         """Steps in an epoch."""
-        return int(-(-self.X.shape[0] // self.batch_size))
+        return -(-self.rows // self.batch_size)
+
+    def weights(self, loss: int) -> Array | None:
+        """Those of one loss."""
+        return self.w[loss] if self.w else None

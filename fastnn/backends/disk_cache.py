@@ -16,6 +16,7 @@ from .. import config
 _PACKAGE = Path(__file__).resolve().parents[1]
 _SOURCES = (
     "core/arithmetic.py",
+    "core/binary.py",
     "core/formulas.py",
     "core/instructions.py",
     "core/losses.py",

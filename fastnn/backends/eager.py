@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from .. import backends, config
 from ..core.arrays import Array, numeric
+from ..core.buffers import Value
 from ..core.declaration import whole
 from ..core.formulas import ACTIVATIONS
 from ..core.losses import LOSS_FACTS
@@ -97,8 +98,18 @@ def forward(
     state = State(plan)
     for parameter, weight in zip(plan.layout.parameters, weights, strict=True):
         state.view(parameter)[...] = weight
-    out = np.empty((len(X), plan.outputs), plan.dtype)
-    backends.get(backend).program(plan, state).forward(X, out)
+    out = np.empty((len(X), *plan.widths), plan.dtype)
+    backends.get(backend).program(plan, state).forward((X,), (out,))
+    return out
+
+
+def merged(lower: Callable[[Lowering, list[Value]], object], arrays: Sequence[Array], dtype: str) -> Array:
+    """What a layer without weights makes of the rows of several arrays; see `forward`."""
+    builder = Lowering(dtype, *(array.shape[1] for array in arrays))
+    lower(builder, builder.inputs)
+    plan = builder.finish()
+    out = np.empty((len(arrays[0]), *plan.widths), plan.dtype)
+    backends.get(None).program(plan, State(plan)).forward(tuple(arrays), (out,))
     return out
 
 

@@ -7,7 +7,7 @@ overrides programs with fused ones, and the tests want the same bits from both.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -53,15 +53,17 @@ class Program(Passes):
     # programs
 
     @exclusive
-    def forward(self, X: Array, out: Array) -> None:
-        """Predictions (n, outputs) of the rows of X, in inference mode."""
-        rows = max(1, min(X.shape[0], 256))
+    def forward(self, inputs: Sequence[Array], outs: Sequence[Array]) -> None:
+        """Predictions (n, O) of each output, for the rows of the inputs, in inference mode."""
+        n = inputs[0].shape[0]
+        rows = max(1, min(n, 256))
         self.state.reserve(rows)
-        for start in range(0, X.shape[0], rows):
-            stop = min(start + rows, X.shape[0])
-            self._gather(X[start:stop])
+        for start in range(0, n, rows):
+            stop = min(start + rows, n)
+            self._gather([X[start:stop] for X in inputs])
             self._forward(stop - start, training=False)
-            out[start:stop] = self._buffer(self.plan.output_unit, stop - start, self.plan.outputs)
+            for (unit, width), out in zip(self.plan.outputs.tolist(), outs, strict=True):
+                out[start:stop] = self._buffer(unit, stop - start, width)
 
     @exclusive
     def gradient(self, data: Data, sums: Sums) -> None:

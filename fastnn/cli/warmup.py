@@ -111,7 +111,7 @@ def _epoch(backend: str, dtype: str, units: tuple[int, ...], batch: int) -> Call
     model.compile("adam", "sparse_categorical_crossentropy", backend=backend)
     rows = 8 * batch
     X = np.cos(np.arange(rows * units[0], dtype=dtype)).reshape(rows, units[0])
-    data = Data(X, np.arange(rows)[:, None] % units[-1], None, None, batch)
+    data = Data((X,), (np.arange(rows)[:, None] % units[-1],), (), None, batch)
     engine = model.trainable_engine(X)
     sums = engine.scores.sums()
     return lambda: engine.program.run_steps(data, 0, data.steps, sums)

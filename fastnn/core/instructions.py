@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
+from .binary import BINARY
 from .formulas import ACTIVATIONS
 from .operations import OPERATIONS, Operation
 from .plan import DEVIATION_CODE, BatchVector, Column, Kind, ParameterEntry, Plan, Role, padded
@@ -37,17 +38,18 @@ class Slot(IntEnum):
 
     FORWARD = 0
     INFERENCE = 1
-    BACKWARD = 2
-    FORWARD_COLUMNS = 3  # at most four
-    INFERENCE_COLUMNS = 7
-    BACKWARD_COLUMNS = 8  # at most two
-    WIDTH = 10
+    BACKWARD = 2  # at most two
+    FORWARD_COLUMNS = 4  # at most four
+    INFERENCE_COLUMNS = 8
+    BACKWARD_COLUMNS = 9  # at most two
+    WIDTH = 11
 
 
 class Instruction(NamedTuple):
     """One kind.
 
-    `forward` is what it does in training, `inference` otherwise, where that differs. `forward_columns`,
+    `forward` is what it does in training, `inference` otherwise, where that differs; `backward` are one call or two, of
+    which a plan leaves out those whose result nobody wants. `forward_columns`,
     `inference_columns` and `backward_columns` come before them and before `backward`: they read all rows of the batch,
     so that a team meets before and after them and shares their columns; those of inference read what no step changes.
     `constants` are the names of its numbers, `names` what its code chooses from. `own_gradient`: the gradient of its
@@ -55,8 +57,8 @@ class Instruction(NamedTuple):
     output.
     """
 
-    forward: Call
-    backward: Call
+    forward: Call | None
+    backward: tuple[Call, ...]
     inference: Call | None = None
     forward_columns: tuple[Call, ...] = ()
     inference_columns: tuple[Call, ...] = ()
@@ -68,9 +70,20 @@ class Instruction(NamedTuple):
 
 
 # Where an array lies: in which vector, the column of the instruction that says where there (of the batch: which of its
-# vectors), and the column with its width; without one it is one element a row.
+# vectors), and the column with its width; without one it is one element a row. Of PARTS, the column with the width of
+# the rows in which they are the columns from OFFSET on.
 PLACES: dict[str, tuple[str, Column | BatchVector, Column | None]] = {
     "source": ("rows", Column.SRC, Column.INPUTS),
+    "second": ("rows", Column.SECOND, Column.OUTPUTS),
+    "source_part": ("rows", Column.SRC, Column.OUTPUTS),
+    "output_part": ("rows", Column.DST, Column.INPUTS),
+    "source_column": ("rows", Column.SRC, None),
+    "output_column": ("rows", Column.DST, None),
+    "source_gradient_part": ("rows", Column.GRAD_SRC, Column.OUTPUTS),
+    "output_gradient_part": ("rows", Column.GRAD_DST, Column.INPUTS),
+    "source_gradient_column": ("rows", Column.GRAD_SRC, None),
+    "output_gradient_column": ("rows", Column.GRAD_DST, None),
+    "second_gradient": ("rows", Column.GRAD_SECOND, Column.OUTPUTS),
     "output": ("rows", Column.DST, Column.OUTPUTS),
     "saved": ("rows", Column.SAVED, Column.OUTPUTS),
     "inverse": ("rows", Column.INVERSE, None),
@@ -90,6 +103,12 @@ PLACES: dict[str, tuple[str, Column | BatchVector, Column | None]] = {
     "beta_gradient": ("batch", BatchVector.BETA_GRADIENT, Column.OUTPUTS),
     "gamma_gradient": ("batch", BatchVector.GAMMA_GRADIENT, Column.OUTPUTS),
 }
+PARTS = {
+    "source_part": Column.INPUTS,
+    "source_gradient_part": Column.INPUTS,
+    "output_part": Column.OUTPUTS,
+    "output_gradient_part": Column.OUTPUTS,
+}
 
 _STANDARDIZE = Call("standardize_forward", "output source moving_mean deviation gamma beta")
 _STANDARDIZE_COLUMNS = (Call("{}", "deviation moving_variance", ("epsilon",)),)
@@ -97,34 +116,34 @@ _STANDARDIZE_COLUMNS = (Call("{}", "deviation moving_variance", ("epsilon",)),)
 INSTRUCTIONS: dict[Kind, Instruction] = {
     Kind.DENSE: Instruction(
         Call("dense_forward", "output source kernel bias"),
-        Call("gemm_nt", "source_gradient output_gradient kernel"),
+        (Call("gemm_nt", "source_gradient output_gradient kernel"),),
         own_gradient=True,
         overwritable=True,
     ),
     Kind.ACTIVATION: Instruction(
         Call("{}_forward", "output source", ("parameter",)),
-        Call("{}_backward", "source_gradient output_gradient saved", ("parameter",)),
+        (Call("{}_backward", "source_gradient output_gradient saved", ("parameter",)),),
         constants=("parameter",),
         names=tuple(ACTIVATIONS),
     ),
     Kind.SOFTMAX: Instruction(
         Call("softmax_forward", "output source"),
-        Call("softmax_backward", "source_gradient output_gradient saved"),
+        (Call("softmax_backward", "source_gradient output_gradient saved"),),
     ),
     Kind.DROPOUT: Instruction(
         Call("dropout", "output source", ("rate",)),
-        Call("dropout", "source_gradient output_gradient", ("rate",)),
+        (Call("dropout", "source_gradient output_gradient", ("rate",)),),
         constants=("rate",),
     ),
     Kind.AFFINE: Instruction(
         Call("affine", "output source", ("scale", "offset")),
-        Call("affine", "source_gradient output_gradient", ("scale", 0.0)),
+        (Call("affine", "source_gradient output_gradient", ("scale", 0.0)),),
         constants=("scale", "offset"),
         overwritable=True,
     ),
     Kind.STANDARDIZE: Instruction(
         _STANDARDIZE,
-        Call("standardize_backward", "source_gradient output_gradient deviation gamma"),
+        (Call("standardize_backward", "source_gradient output_gradient deviation gamma"),),
         inference_columns=_STANDARDIZE_COLUMNS,
         constants=("epsilon",),
         names=tuple(DEVIATION_CODE),
@@ -132,10 +151,12 @@ INSTRUCTIONS: dict[Kind, Instruction] = {
     ),
     Kind.BATCH_NORM: Instruction(
         Call("batch_norm_forward", "output saved source batch_mean deviation gamma beta"),
-        Call(
-            "batch_norm_backward",
-            "source_gradient output_gradient saved deviation gamma beta_gradient gamma_gradient",
-            (INVERSE_ROWS,),
+        (
+            Call(
+                "batch_norm_backward",
+                "source_gradient output_gradient saved deviation gamma beta_gradient gamma_gradient",
+                (INVERSE_ROWS,),
+            ),
         ),
         inference=_STANDARDIZE,
         forward_columns=(
@@ -156,17 +177,51 @@ INSTRUCTIONS: dict[Kind, Instruction] = {
     ),
     Kind.LAYER_NORM: Instruction(
         Call("layer_norm_forward", "output saved inverse source gamma beta", ("epsilon", "inverse_outputs")),
-        Call("layer_norm_backward", "source_gradient output_gradient saved inverse gamma", ("inverse_outputs",)),
+        (Call("layer_norm_backward", "source_gradient output_gradient saved inverse gamma", ("inverse_outputs",)),),
         constants=("epsilon",),
         own_gradient=True,
         overwritable=True,
     ),
     Kind.ROW_WISE: Instruction(
         Call("{}_forward", "output source vector_0 vector_1", ("constants",)),
-        Call("{}_backward", "source_gradient output_gradient saved vector_0 vector_1", ("constants",)),
+        (Call("{}_backward", "source_gradient output_gradient saved vector_0 vector_1", ("constants",)),),
         names=tuple(ROW_WISE),
         own_gradient=True,
     ),
+    Kind.BINARY: Instruction(
+        Call("{}", "output source second"),
+        (
+            Call("{}_left_backward", "source_gradient output_gradient source second"),
+            Call("{}_right_backward", "second_gradient output_gradient source second"),
+        ),
+        names=tuple(BINARY),
+        overwritable=True,
+    ),
+    Kind.JOIN: Instruction(
+        Call("copy", "output_part source"),
+        (Call("copy", "source_gradient output_gradient_part"),),
+        own_gradient=True,
+        overwritable=True,
+    ),
+    Kind.SLICE: Instruction(
+        Call("copy", "output source_part"),
+        (Call("fill", "source_gradient", (0.0,)), Call("copy", "source_gradient_part output_gradient")),
+        own_gradient=True,
+        overwritable=True,
+    ),
+    Kind.ROW_SUM: Instruction(
+        Call("row_sum", "output_column source"),
+        (Call("repeat", "source_gradient output_gradient_column"),),
+        own_gradient=True,
+        overwritable=True,
+    ),
+    Kind.REPEAT: Instruction(
+        Call("repeat", "output source_column"),
+        (Call("row_sum", "source_gradient_column output_gradient"),),
+        own_gradient=True,
+        overwritable=True,
+    ),
+    Kind.FAN: Instruction(None, (Call("add", "source_gradient output_gradient second_gradient"),)),
 }
 
 # What makes the gradient of a parameter, which is the first array; {} is its code's name.
@@ -196,11 +251,13 @@ def operation_of(row: Sequence[int], call: Call) -> Operation:
 
 class Place(NamedTuple):
     """Where an array of an instruction begins: a unit of the workspace for "rows", an element of any other vector; and
-    the elements of one row."""
+    the elements of one row. A part of rows that have `whole` elements is the columns from `offset` on."""
 
     vector: str  # "rows" | "theta" | "statistics" | "batch", which is the fixed part of the workspace
     start: int
     width: int
+    whole: int
+    offset: int = 0
 
 
 def place(row: Sequence[int], name: str) -> Place:
@@ -208,8 +265,16 @@ def place(row: Sequence[int], name: str) -> Place:
     vector, which, width = PLACES[name]
     elements = int(row[width]) if width is not None else 1
     if isinstance(which, BatchVector):
-        return Place(vector, int(row[Column.STATISTICS]) + which * padded(elements), elements)
-    return Place(vector, int(row[which]), elements)
+        return Place(vector, int(row[Column.STATISTICS]) + which * padded(elements), elements, elements)
+    if name in PARTS:
+        return Place(vector, int(row[which]), elements, int(row[PARTS[name]]), int(row[Column.OFFSET]))
+    return Place(vector, int(row[which]), elements, elements)
+
+
+def backward_calls(row: Sequence[int]) -> list[Call]:
+    """Those of an instruction whose result somebody wants."""
+    calls = INSTRUCTIONS[Kind(row[Column.KIND])].backward
+    return [call for call in calls if place(row, call.arrays.split()[0]).start >= 0]
 
 
 def scalars(plan: Plan, row: Sequence[int], call: Call, rows: int) -> tuple[float, ...]:

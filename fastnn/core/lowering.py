@@ -1,19 +1,22 @@
-"""Lowering: declarations become a `Plan`. A layer's `lower` calls a `Lowering`'s methods; `finish` gives the plan."""
+"""Lowering: declarations become a `Plan`. A layer's `lower` calls a `Lowering`'s methods, which collect instructions on
+values; `finish` gives them buffers (`buffers.py`) and gives the plan."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .arithmetic import BLOCK
+from .buffers import Buffers, Step, Value
 from .formulas import ACTIVATIONS
-from .instructions import INSTRUCTIONS
 from .losses import LOSS_FACTS
 from .plan import (
     ACTIVATION_CODE,
+    BINARY_CODE,
     DEVIATION_CODE,
     LOSS_CODE,
     METRIC_CODE,
@@ -27,6 +30,7 @@ from .plan import (
     Column,
     Fused,
     Hidden,
+    InputEntry,
     Kind,
     LossEntry,
     MetricEntry,
@@ -44,75 +48,111 @@ from .rowwise import ROW_WISE
 from .specs import TRAINED, LossSpec, MetricSpec, OptimizerSpec, ParameterSpec
 from .steps import OPTIMIZERS
 
+Names = tuple[str, str]  # a layer's and its parameter's
+
 
 class Lowering:
-    """Collects instructions in the order of the layers; each layer's `lower` calls one of the methods below."""
+    """Collects instructions; each of the methods of layers reads `value`, the last value made unless another is set.
 
-    def __init__(self, dtype: Any, features: int) -> None:
+    Args:
+        dtype: "float32" or "float64". widths: of a row of each input.
+        layout: where parameters lie already, which keep their places; more come behind them.
+
+    Attributes:
+        inputs: the values of the inputs. value: what the next instruction reads.
+        label: what parameters call the layer, whatever name it gives, unless "".
+    """
+
+    def __init__(self, dtype: Any, *widths: int, layout: ParameterLayout | None = None) -> None:
         self.dtype = np.dtype(dtype)
-        self.features = features
-        self._instructions: list[list[int]] = []
+        self._values: list[Value] = []
+        self._steps: list[Step] = []
         self._parameters: list[Parameter] = []
         self._rows: list[list[int]] = []
+        self._uses: dict[Names, list[list[int]]] = {}
         self._constants: list[float] = []
-        self._units = 0
-        self._theta = 0
-        self._statistics = 0
+        self._places: dict[Names, int] = {}
+        if layout:
+            self._places = {(p.layer, p.name): p.offset for p in layout.parameters}
+        self._theta, self._statistics = (layout.size, layout.statistics_size) if layout else (0, 0)
         self._fixed = 0
         self._hidden: list[Hidden] = []
-        self._width = features
-        self._at = self._buffer(features)
         self._layer = 0
+        self.label = ""
+        self.inputs = [self._new(width) for width in widths]
+        self.value = self.inputs[0]
 
-    def _buffer(self, width: int) -> int:
-        unit = self._units
-        self._units += padded(width)
-        return unit
+    def _new(self, width: int) -> Value:
+        self._values.append(Value(len(self._values), width))
+        return self._values[-1]
 
     def _constant(self, *values: float) -> int:
         self._constants.extend(float(value) for value in values)
         return len(self._constants) - len(values)
 
-    def _emit(self, kind: Kind, dst: int, outputs: int, **columns: int) -> None:
+    def _emit(
+        self,
+        kind: Kind,
+        outputs: int,
+        second: Value | None = None,
+        saved: str = "output",
+        columns: Mapping[str, int] | None = None,
+        **more: int,
+    ) -> None:
+        """Adds an instruction. `saved` says what its derivative reads: its source or its output; "own" is a buffer that
+        it has for that, "" is nothing."""
+        sources = (self.value,) if second is None else (self.value, second)
         row = [-1] * Column.WIDTH
-        row[Column.KIND], row[Column.SRC], row[Column.DST] = kind, self._at, dst
-        row[Column.INPUTS], row[Column.OUTPUTS], row[Column.LAYER], row[Column.FUSED] = (
-            self._width,
-            outputs,
-            self._layer,
-            0,
-        )
-        row[Column.SAVED] = dst
-        for name, value in columns.items():
+        row[Column.KIND], row[Column.INPUTS], row[Column.OUTPUTS] = kind, self.value.width, outputs
+        row[Column.LAYER], row[Column.FUSED] = self._layer, Fused.NONE
+        for name, value in {**(columns or {}), **more}.items():
             row[Column[name]] = value
-        self._instructions.append(row)
-        self._at, self._width = dst, outputs
+        self.value = self._new(outputs)
+        self._steps.append(Step(row, sources, self.value, saved))
+
+    def _place(self, layer: str, name: str, size: int) -> int:
+        """Where a parameter or a constant lies in theta; `layer` is its label."""
+        if (layer, name) not in self._places:
+            self._places[layer, name] = self._theta
+            self._theta += _with_gap(size)
+        return self._places[layer, name]
 
     def _parameter(self, layer: str, name: str, shape: tuple[int, ...], spec: ParameterSpec, code: int = -1) -> int:
-        offset = self._theta
-        self._parameters.append(Parameter(layer, name, shape, offset, spec.trainable))
-        self._theta += _with_gap(math.prod(shape))
+        """One that the next instruction uses."""
+        layer = self.label or layer
+        offset = self._place(layer, name, math.prod(shape))
         row = [-1] * ParameterEntry.WIDTH
         row[ParameterEntry.OFFSET], row[ParameterEntry.CODE] = offset, code
         row[ParameterEntry.ROWS], row[ParameterEntry.COLUMNS] = shape[0] if len(shape) > 1 else 1, shape[-1]
         row[ParameterEntry.TRAINABLE], row[ParameterEntry.DECAY] = int(spec.trainable), int(spec.decay)
-        if any(spec.penalty):
-            row[ParameterEntry.PENALTY] = self._constant(*spec.penalty)
-        row[ParameterEntry.INSTRUCTION] = len(self._instructions)
+        row[ParameterEntry.INSTRUCTION] = len(self._steps)
         row[ParameterEntry.ROLE] = _ROLES[name] if code < 0 else Role.VECTOR
-        self._rows.append(row)
+        uses = self._uses.setdefault((layer, name), [])
+        if not uses:
+            self._parameters.append(Parameter(layer, name, shape, offset, spec.trainable))
+            if any(spec.penalty):
+                row[ParameterEntry.PENALTY] = self._constant(*spec.penalty)
+            self._rows.append(row)
+        uses.append(row)
         return offset
 
     def _statistic(self, layer: str, name: str) -> int:
-        offset = self._statistics
-        self._parameters.append(Parameter(layer, name, (self._width,), offset, False, "statistics"))
-        self._statistics += _with_gap(self._width)
+        layer = self.label or layer
+        if (layer, name) not in self._places:
+            self._places[layer, name] = self._statistics
+            self._statistics += _with_gap(self.value.width)
+        offset = self._places[layer, name]
+        if not self._uses.get((layer, name)):
+            self._uses[layer, name] = [[]]
+            self._parameters.append(Parameter(layer, name, (self.value.width,), offset, False, "statistics"))
         return offset
 
-    def _hide(self, value: float) -> int:
-        offset = self._theta
-        self._hidden.append(Hidden(offset, self._width, value))
-        self._theta += _with_gap(self._width)
+    def _hide(self, layer: str, name: str, value: float) -> int:
+        layer = self.label or layer
+        offset = self._place(layer, name, self.value.width)
+        constant = Hidden(layer, name, offset, self.value.width, value)
+        if constant not in self._hidden:
+            self._hidden.append(constant)
         return offset
 
     def _scratch(self, elements: int) -> int:
@@ -124,13 +164,15 @@ class Lowering:
         """Starts the next layer's number."""
         self._layer += 1
 
+    # layers of one value
+
     def dense(
         self, layer: str, units: int, kernel: ParameterSpec = TRAINED, bias: ParameterSpec | None = TRAINED
     ) -> None:
         """Z_bo = X_bi W_io + b_o."""
-        W = self._parameter(layer, "kernel", (self._width, units), kernel)
+        W = self._parameter(layer, "kernel", (self.value.width, units), kernel)
         b = self._parameter(layer, "bias", (units,), bias) if bias is not None else -1
-        self._emit(Kind.DENSE, self._buffer(units), units, KERNEL=W, BIAS=b)
+        self._emit(Kind.DENSE, units, KERNEL=W, BIAS=b)
 
     def activation(self, name: str, parameter: float = 0.0) -> None:
         """A = f(Z) by a name of `formulas.ACTIVATIONS`, of a layer of `rowwise.ROW_WISE` without parameters, "softmax",
@@ -138,40 +180,29 @@ class Lowering:
         if name == "linear":
             return
         if name == "softmax":
-            self._emit(Kind.SOFTMAX, self._buffer(self._width), self._width)
+            self._emit(Kind.SOFTMAX, self.value.width)
             return
         if name in ROW_WISE:
             self.row_wise(name)
             return
-        # In place where the derivative reads the output; the input of the network is never overwritten (dW reads it).
-        last = self._instructions[-1] if self._instructions else None
-        saved, source = ACTIVATIONS[name].saved, self._at
-        in_place = saved == "output" and last is not None and INSTRUCTIONS[Kind(last[Column.KIND])].overwritable
-        dst = source if in_place else self._buffer(self._width)
-        self._emit(
-            Kind.ACTIVATION,
-            dst,
-            self._width,
-            CODE=ACTIVATION_CODE[name],
-            CONSTANT=self._constant(parameter) if ACTIVATIONS[name].parameter else -1,
-            SAVED=source if saved == "input" else dst,
-        )
+        constant = self._constant(parameter) if ACTIVATIONS[name].parameter else -1
+        code = ACTIVATION_CODE[name]
+        self._emit(Kind.ACTIVATION, self.value.width, saved=ACTIVATIONS[name].saved, CODE=code, CONSTANT=constant)
 
     def dropout(self, rate: float) -> None:
         """A = keep ? A / (1 - rate) : 0 in training."""
         if rate > 0.0:
-            self._emit(Kind.DROPOUT, self._buffer(self._width), self._width, CONSTANT=self._constant(rate), SAVED=-1)
+            self._emit(Kind.DROPOUT, self.value.width, saved="", CONSTANT=self._constant(rate))
 
     def affine(self, scale: float, offset: float) -> None:
         """A = Z * scale + offset."""
-        constant = self._constant(scale, offset)
-        self._emit(Kind.AFFINE, self._buffer(self._width), self._width, CONSTANT=constant)
+        self._emit(Kind.AFFINE, self.value.width, CONSTANT=self._constant(scale, offset))
 
     def standardize(self, layer: str, epsilon: float) -> None:
         """A = (Z - mean) / max(sqrt(variance), epsilon), of statistics that training does not change."""
-        gamma, beta, constant = self._hide(1.0), self._hide(0.0), self._constant(epsilon)
+        gamma, beta = self._hide(layer, "gamma", 1.0), self._hide(layer, "beta", 0.0)
         code, moving = DEVIATION_CODE["inverse_deviation_floor"], self._moving(layer, "mean", "variance")
-        self._normalize(Kind.STANDARDIZE, gamma, beta, constant, CODE=code, **moving)
+        self._normalize(Kind.STANDARDIZE, gamma, beta, self._constant(epsilon), CODE=code, **moving)
 
     def batch_norm(
         self,
@@ -187,12 +218,12 @@ class Lowering:
         scale, offset = self._vector(layer, "gamma", gamma, 1.0), self._vector(layer, "beta", beta, 0.0)
         kind, constant = Kind.BATCH_NORM if trainable else Kind.STANDARDIZE, self._constant(epsilon, 1.0 - momentum)
         code, moving = DEVIATION_CODE["inverse_deviation"], self._moving(layer, "moving_mean", "moving_variance")
+        if trainable:
+            made = {"gamma": BatchVector.GAMMA_GRADIENT, "beta": BatchVector.BETA_GRADIENT}
+            for name, vector in made.items():
+                if uses := self._uses.get((self.label or layer, name)):
+                    uses[-1][ParameterEntry.MADE] = moving["STATISTICS"] + vector * padded(self.value.width)
         self._normalize(kind, scale, offset, constant, CODE=code, **moving)
-        made = {scale: BatchVector.GAMMA_GRADIENT, offset: BatchVector.BETA_GRADIENT} if trainable else {}
-        for row in self._rows:
-            if row[ParameterEntry.OFFSET] in made:
-                vector = made[row[ParameterEntry.OFFSET]]
-                row[ParameterEntry.MADE] = moving["STATISTICS"] + vector * padded(self._width)
 
     def layer_norm(
         self,
@@ -203,64 +234,123 @@ class Lowering:
     ) -> None:
         """A = (Z - mean) / sqrt(variance + epsilon) * gamma + beta, of each row."""
         scale, offset = self._vector(layer, "gamma", gamma, 1.0), self._vector(layer, "beta", beta, 0.0)
-        self._normalize(Kind.LAYER_NORM, scale, offset, self._constant(epsilon), INVERSE=self._buffer(1))
+        self._normalize(Kind.LAYER_NORM, scale, offset, self._constant(epsilon))
 
     def row_wise(
         self, name: str, layer: str = "", vectors: tuple[ParameterSpec, ...] = (), constants: tuple[float, ...] = ()
     ) -> None:
         """A layer of `rowwise.ROW_WISE`, with a spec for each of its vectors and a value for each of its constants."""
-        row, source, dst = ROW_WISE[name], self._at, self._buffer(self._width)
+        row = ROW_WISE[name]
         offsets = [
-            self._parameter(layer, vector, (self._width,), spec, VECTOR_GRADIENT_CODE[name, vector])
+            self._parameter(layer, vector, (self.value.width,), spec, VECTOR_GRADIENT_CODE[name, vector])
             for vector, spec in zip(row.vectors, vectors, strict=True)
         ]
         self._emit(
             Kind.ROW_WISE,
-            dst,
-            self._width,
+            self.value.width,
+            saved=row.saved,
+            columns=dict(zip(("KERNEL", "BIAS"), offsets, strict=False)),
             CODE=ROW_WISE_CODE[name],
             CONSTANT=self._constant(*constants) if constants else -1,
-            SAVED=source if row.saved == "input" else dst,
-            **dict(zip(("KERNEL", "BIAS"), offsets, strict=False)),
         )
 
     def _vector(self, layer: str, name: str, spec: ParameterSpec | None, constant: float) -> int:
         """A parameter of one number a column, or a constant that nobody trains."""
-        return self._hide(constant) if spec is None else self._parameter(layer, name, (self._width,), spec)
+        if spec is None:
+            return self._hide(layer, name, constant)
+        return self._parameter(layer, name, (self.value.width,), spec)
 
     def _normalize(self, kind: Kind, gamma: int, beta: int, constant: int, **columns: int) -> None:
-        dst = self._buffer(self._width)
-        saved = dst if kind == Kind.STANDARDIZE else self._buffer(self._width)
-        self._emit(kind, dst, self._width, KERNEL=gamma, BIAS=beta, CONSTANT=constant, SAVED=saved, **columns)
+        saved = "output" if kind == Kind.STANDARDIZE else "own"
+        self._emit(kind, self.value.width, None, saved, columns, KERNEL=gamma, BIAS=beta, CONSTANT=constant)
 
     def _moving(self, layer: str, mean: str, variance: str) -> dict[str, int]:
         """The columns of a normalization by statistics of the state."""
         offsets = {"MEAN": self._statistic(layer, mean), "VARIANCE": self._statistic(layer, variance)}
-        return offsets | {"STATISTICS": self._scratch(BatchVector.WIDTH * padded(self._width))}
+        return offsets | {"STATISTICS": self._scratch(BatchVector.WIDTH * padded(self.value.width))}
+
+    # merging, and shapes
+
+    def binary(self, name: str, second: Value) -> None:
+        """A function of `binary.BINARY` of the value and a second one of its width."""
+        self._emit(Kind.BINARY, self.value.width, second, CODE=BINARY_CODE[name])
+
+    def join(self, values: Sequence[Value]) -> None:
+        """The columns of several values beside each other."""
+        joined, start = self._new(sum(value.width for value in values)), 0
+        for value in values:
+            self.value = value
+            self._emit(Kind.JOIN, joined.width, OFFSET=start)
+            self._values.pop()  # all parts are of one value
+            self._steps[-1].output = joined
+            start += value.width
+        self.value = joined
+
+    def columns(self, start: int, stop: int) -> None:
+        """Columns start..stop - 1."""
+        self._emit(Kind.SLICE, stop - start, OFFSET=start)
+
+    def row_sum(self) -> None:
+        """The sum of each row, one column."""
+        self._emit(Kind.ROW_SUM, 1)
+
+    def repeat(self, width: int) -> None:
+        """A value of one column in `width` columns."""
+        self._emit(Kind.REPEAT, width)
+
+    # the end
 
     def finish(
-        self, loss: LossSpec | None = None, metrics: tuple[MetricSpec, ...] = (), optimizer: OptimizerSpec | None = None
+        self,
+        loss: LossSpec | Sequence[LossSpec | None] | None = None,
+        metrics: tuple[MetricSpec, ...] = (),
+        optimizer: OptimizerSpec | None = None,
+        outputs: Sequence[Value] = (),
+        weights: Sequence[float] = (),
     ) -> Plan:
-        """The plan; without a loss it can only predict."""
-        loss_row = self._lower_loss(loss) if loss is not None else []
-        self._lower_gradients(loss_row)
-        metric_rows, sums = self._lower_metrics(metrics)
+        """The plan.
+
+        Args:
+            loss: of the one output, or a list for each output; without one the model can only predict.
+            metrics: of which each names its output. outputs: the value, unless others are given.
+            weights: what each output's loss is multiplied by in their sum; 1 unless given.
+        """
+        outputs = outputs or (self.value,)
+        losses = loss if isinstance(loss, Sequence) and not isinstance(loss, LossSpec) else [loss]
+        specs = [(n, spec) for n, spec in enumerate(losses) if spec is not None]
+        buffers = Buffers(self._values, self._steps, self.inputs, self.dtype.itemsize)
+        trained = self._trained([outputs[n] for n, _ in specs])
+        buffers.forward(outputs, {n: LOSS_FACTS[spec.name].activation for n, spec in specs})
+        loss_rows = [self._lower_loss(buffers, outputs[n], spec, weights[n] if weights else 1.0) for n, spec in specs]
+        metric_rows, sums = self._lower_metrics(metrics, loss_rows, [n for n, _ in specs])
+        if loss_rows:
+            blocks = sum(self._penalty_blocks(parameter) for parameter in self._rows)
+            if blocks:
+                loss_rows[0][LossEntry.BLOCK_TOTALS] = self._scratch(padded(blocks * 8 // self.dtype.itemsize))
+            gradients = [row[LossEntry.GRADIENT] for row in loss_rows]
+            buffers.backward(list(zip((outputs[n] for n, _ in specs), gradients, strict=True)), trained)
+        instructions = buffers.rows()
+        parameters = self._parameter_rows(buffers.numbers, trained, bool(loss_rows))
         optimizer_row, initial = self._lower_optimizer(optimizer)
-        dense = (row for row in self._instructions if row[Column.KIND] == Kind.DENSE)
+        dense = [row for row in instructions if row[Column.KIND] == Kind.DENSE]
+        first = self.inputs[0]
         return Plan(
             dtype=self.dtype,
-            instructions=_table(self._instructions, Column.WIDTH),
-            parameters=_table(self._rows, ParameterEntry.WIDTH),
+            instructions=_table(instructions, Column.WIDTH),
+            parameters=_table(parameters, ParameterEntry.WIDTH),
             metrics=_table(metric_rows, MetricEntry.WIDTH),
-            loss=_frozen(np.array(loss_row, np.int64)),
+            losses=_table(loss_rows, LossEntry.WIDTH),
+            inputs=_table([[value.unit, value.width] for value in self.inputs], InputEntry.WIDTH),
+            outputs=_table([[value.unit, value.width] for value in outputs], InputEntry.WIDTH),
             optimizer=_frozen(np.array(optimizer_row, np.int64)),
             constants=_frozen(np.array(self._constants, np.float64)),
-            layout=ParameterLayout(tuple(self._parameters), self._theta, self._statistics),
-            hidden=tuple(self._hidden),
-            features=self.features,
-            outputs=self._width,
-            output_unit=self._at,
-            row_elements=self._units,
+            layout=ParameterLayout(tuple(self._parameters), tuple(self._hidden), self._theta, self._statistics),
+            reads_in_place=len(self.inputs) == 1
+            and bool(instructions)
+            and instructions[0][Column.KIND] == Kind.DENSE
+            and first not in outputs
+            and sum(first in step.sources for step in self._steps) == 1,
+            row_elements=buffers.units,
             fixed_elements=self._fixed,
             flops_per_row=sum(2 * row[Column.INPUTS] * row[Column.OUTPUTS] for row in dense),
             sums=sums,
@@ -268,41 +358,58 @@ class Lowering:
             initial_slots=initial,
         )
 
-    def _lower_loss(self, spec: LossSpec) -> list[int]:
-        name, source, probability = spec.name, self._at, -1
-        facts = LOSS_FACTS[name]
-        fused = bool(facts.activation) and self._fuse(facts.activation)
-        if fused:
-            source, probability = self._instructions[-1][Column.SRC], self._at
-        if fused or (facts.logits and spec.from_logits):
-            name = facts.logits
-        target_width = 1 if facts.classes else self._width
-        row = [-1] * LossEntry.WIDTH
-        row[LossEntry.CODE], row[LossEntry.INPUT], row[LossEntry.PREDICTION] = LOSS_CODE[name], source, self._at
-        row[LossEntry.OUTPUTS], row[LossEntry.TARGETS] = self._width, target_width
-        row[LossEntry.MEAN] = int(mean_outputs(name))
-        row[LossEntry.TARGET] = self._buffer(target_width)
-        row[LossEntry.GRADIENT] = self._buffer(self._width)
-        row[LossEntry.PROBABILITY] = probability if probability >= 0 else row[LossEntry.GRADIENT]
-        row[LossEntry.CONSTANT] = self._constant(*smoothing(spec.parameter, spec.label_smoothing, name, self._width))
-        blocks = sum(self._penalty_blocks(parameter) for parameter in self._rows)
-        if blocks:
-            row[LossEntry.BLOCK_TOTALS] = self._scratch(padded(blocks * 8 // self.dtype.itemsize))
-        return row
+    def _trained(self, ends: Sequence[Value]) -> set[int]:
+        """The numbers of the steps that have parameters to train and lead to a loss."""
+        wanted = {value.number for value in ends}
+        reached = set()
+        for number in range(len(self._steps) - 1, -1, -1):
+            step = self._steps[number]
+            if step.output.number in wanted:
+                reached.add(number)
+                wanted.update(value.number for value in step.sources)
+        rows = (row for uses in self._uses.values() for row in uses if row)
+        return reached & {row[ParameterEntry.INSTRUCTION] for row in rows if row[ParameterEntry.TRAINABLE]}
 
-    def _fuse(self, activation: str) -> bool:
-        """Has the loss read the source of the last instruction, if that is this activation, and give its gradient;
-        whether it is."""
-        last = self._instructions[-1] if self._instructions else [-1] * Column.WIDTH
-        softmax = activation == "softmax"
-        if softmax and last[Column.KIND] != Kind.SOFTMAX:
-            return False
-        if not softmax and (last[Column.KIND], last[Column.CODE]) != (Kind.ACTIVATION, ACTIVATION_CODE[activation]):
-            return False
-        if last[Column.SRC] == last[Column.DST]:  # what the loss reads must outlive the activation
-            last[Column.DST] = last[Column.SAVED] = self._at = self._buffer(self._width)
-        last[Column.FUSED] = Fused.BOTH if softmax else Fused.GRADIENT
-        return True
+    def _parameter_rows(self, numbers: Mapping[int, int], trained: set[int], has_loss: bool) -> list[list[int]]:
+        """The table: a row for each parameter, then those of the uses of one that several instructions use. What leads
+        to no loss is not trained."""
+        more: list[list[int]] = []
+        for uses in (uses for uses in self._uses.values() if uses[0]):
+            reached = [use for use in uses if use[ParameterEntry.INSTRUCTION] in trained]
+            if has_loss and not reached:
+                uses[0][ParameterEntry.TRAINABLE] = 0
+            if len(reached) > 1:
+                uses[0][ParameterEntry.NEXT] = len(self._rows) + len(more)
+                for position, use in enumerate(reached, 1):
+                    row = list(use)
+                    row[ParameterEntry.TRAINABLE], row[ParameterEntry.PENALTY] = 0, -1
+                    row[ParameterEntry.NEXT] = len(self._rows) + len(more) + 1 if position < len(reached) else -1
+                    more.append(row)
+            elif reached:
+                for column in (ParameterEntry.INSTRUCTION, ParameterEntry.MADE):
+                    uses[0][column] = reached[0][column]
+        rows = [*self._rows, *more]
+        for row in rows:
+            row[ParameterEntry.INSTRUCTION] = numbers[row[ParameterEntry.INSTRUCTION]]
+        return rows
+
+    def _lower_loss(self, buffers: Buffers, output: Value, spec: LossSpec, weight: float) -> list[int]:
+        name, facts, width = spec.name, LOSS_FACTS[spec.name], output.width
+        fused = buffers.fused(output)
+        if fused is not None or (facts.logits and spec.from_logits):
+            name = facts.logits
+        target_width = 1 if facts.classes else width
+        row = [-1] * LossEntry.WIDTH
+        row[LossEntry.CODE], row[LossEntry.PREDICTION] = LOSS_CODE[name], output.unit
+        row[LossEntry.INPUT] = output.unit if fused is None else fused.sources[0].unit
+        row[LossEntry.OUTPUTS], row[LossEntry.TARGETS] = width, target_width
+        row[LossEntry.MEAN] = int(mean_outputs(name))
+        row[LossEntry.TARGET] = buffers.new(target_width)
+        row[LossEntry.GRADIENT] = buffers.new(width)
+        row[LossEntry.PROBABILITY] = output.unit if fused is not None else row[LossEntry.GRADIENT]
+        row[LossEntry.CONSTANT] = self._constant(*smoothing(spec.parameter, spec.label_smoothing, name, width))
+        row[LossEntry.WEIGHT] = self._constant(weight)
+        return row
 
     def _penalty_blocks(self, row: list[int]) -> int:
         """The blocks of all sums that a parameter's penalty takes: of |w|, of w^2, or of both."""
@@ -312,34 +419,22 @@ class Lowering:
         sums = sum(factor != 0.0 for factor in self._constants[at : at + 2])
         return sums * -(-row[ParameterEntry.ROWS] * row[ParameterEntry.COLUMNS] // BLOCK)
 
-    def _lower_gradients(self, loss_row: list[int]) -> None:
-        """Gives every instruction the buffers of its gradients, from the last to the first."""
-        if not loss_row:
-            return
-        gradient = loss_row[LossEntry.GRADIENT]
-        first = next((n for n, row in enumerate(self._instructions) if _own_gradient(row)), None)
-        if first is None:
-            return
-        for number in range(len(self._instructions) - 1, first - 1, -1):
-            row = self._instructions[number]
-            if row[Column.FUSED]:
-                continue
-            row[Column.GRAD_DST] = gradient
-            if number == first:
-                continue
-            if _own_gradient(row):
-                gradient = self._buffer(row[Column.INPUTS])
-            if row[Column.KIND] == Kind.DROPOUT:
-                row[Column.SAVED] = self._buffer(-(-row[Column.OUTPUTS] // 64) * 8 // self.dtype.itemsize)
-            row[Column.GRAD_SRC] = gradient
-
-    def _lower_metrics(self, metrics: tuple[MetricSpec, ...]) -> tuple[list[list[int]], int]:
+    def _lower_metrics(
+        self, metrics: tuple[MetricSpec, ...], losses: list[list[int]], numbers: list[int]
+    ) -> tuple[list[list[int]], int]:
+        """The metric table, and how many sums there are; `numbers` are the outputs that have the losses."""
         rows, slot = [], SUM_METRICS
+        if len(losses) > 1:
+            for loss in losses:
+                loss[LossEntry.SLOT] = slot
+                slot += 1
         for spec in metrics:
+            which = numbers.index(spec.output)
+            width = losses[which][LossEntry.OUTPUTS]
             # r2_score's last slot is the sum of the weights as it is.
-            slots = 3 * self._width + 1 if spec.name == "r2_score" else 1 + int(spec.weighted)
-            constant = self._constant(*smoothing(spec.parameter, spec.label_smoothing, spec.name, self._width))
-            rows.append([METRIC_CODE[spec.name], slot, slots, constant, int(spec.weighted)])
+            slots = 3 * width + 1 if spec.name == "r2_score" else 1 + int(spec.weighted)
+            constant = self._constant(*smoothing(spec.parameter, spec.label_smoothing, spec.name, width))
+            rows.append([METRIC_CODE[spec.name], slot, slots, constant, int(spec.weighted), which])
             slot += slots
         return rows, slot
 
@@ -365,10 +460,6 @@ def smoothing(parameter: float, smoothing: float, name: str, outputs: int) -> tu
     """(parameter, keep, add): binary targets move to 1/2, categorical ones to 1/C."""
     share = 0.5 if name in LOSS_FACTS and LOSS_FACTS[name].binary else 1.0 / outputs
     return parameter, 1.0 - smoothing, smoothing * share
-
-
-def _own_gradient(row: list[int]) -> bool:
-    return INSTRUCTIONS[Kind(row[Column.KIND])].own_gradient
 
 
 def _with_gap(size: int) -> int:

@@ -24,9 +24,6 @@ class LayerOwner(Protocol):
     def dtype(self) -> str:
         """Of the weights: "float32" or "float64"."""
 
-    def input_shape_of(self, layer: Any) -> tuple[int, ...]:
-        """The shape of one row that goes into a layer of a built model."""
-
     def parameters_of(self, layer: Any) -> list[Array]:
         """Views of the parameters of one layer."""
 

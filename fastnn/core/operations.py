@@ -18,6 +18,8 @@ from .formulas import ACTIVATIONS
 from .losses import LOSSES, ROW_LOSSES, ROW_METRICS
 from .plan import (
     ACTIVATION_CODE,
+    BINARY_CODE,
+    BINARY_GRADIENT_CODE,
     DEVIATION_CODE,
     LOSS_CODE,
     METRIC_CODE,
@@ -71,6 +73,12 @@ class Family(IntEnum):
     ROW_WISE_FORWARD = 36
     ROW_WISE_BACKWARD = 37
     VECTOR_BACKWARD = 38
+    BINARY = 39
+    BINARY_BACKWARD = 40
+    COPY = 41
+    FILL = 42
+    ROW_SUM = 43
+    REPEAT = 44
 
 
 @dataclass(frozen=True)
@@ -261,12 +269,25 @@ def _row_wise() -> Iterator[Operation]:
             yield _row(f"{name}_{vector}_backward", signature, "bo", 4, 4, summary, (), place)
 
 
+def _merges() -> Iterator[Operation]:
+    for name, code in BINARY_CODE.items():
+        yield _row(name, "C_bo : A_bo B_bo", "bo", 1, 1, f"C = {name}(A, B)", (), (Family.BINARY, code))
+    for (name, side), code in BINARY_GRADIENT_CODE.items():
+        signature, summary = f"d{'AB'[side == 'right']}_bo : dC_bo A_bo B_bo", f"the gradient of {name}'s {side} side"
+        place = Family.BINARY_BACKWARD, code
+        yield _row(f"{name}_{side}_backward", signature, "bo", 2, 3, summary, (), place)
+    yield _row("copy", "A_bo : Z_bo", "bo", 0, 0, "A = Z: columns of wider rows")
+    yield _row("fill", "A_bo :", "bo", 0, 0, "A = value", ("value",))
+    yield _row("row_sum", "s_b : Z_bo", "bo", 1, 4, "s = the sum of Z over each row, 16 lanes")
+    yield _row("repeat", "A_bo : s_b", "bo", 0, 0, "A = s in every column")
+
+
 def _clips() -> Iterator[Operation]:
     yield _row("clip_value", "g_p* :", "p", 2, 0, "g within -limit and limit", ("limit",))
     yield _row("gradient_scale", "g_p* :", "p", 1, 1, "g *= factor", ("factor",))
 
 
-_GROUPS = (_products, _activations, _losses, _metrics, _steps, _normalizations, _row_wise, _clips)
+_GROUPS = (_products, _activations, _losses, _metrics, _steps, _normalizations, _row_wise, _merges, _clips)
 
 OPERATIONS: dict[str, Operation] = {row.name: row for rows in _GROUPS for row in rows()}
 

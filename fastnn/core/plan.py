@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from .binary import BINARY, BINARY_GRADIENTS
 from .formulas import ACTIVATIONS
 from .losses import LOSS_FACTS, LOSS_NAMES, LOSSES, METRIC_NAMES
 from .rowwise import ROW_WISE, VECTOR_GRADIENTS
@@ -30,6 +31,8 @@ LOSS_CODE = {name: code for code, name in enumerate(LOSS_NAMES)}
 METRIC_CODE = {name: code for code, name in enumerate(METRIC_NAMES)}
 DEVIATION_CODE = {"inverse_deviation": 0, "inverse_deviation_floor": 1}
 ROW_WISE_CODE = {name: code for code, name in enumerate(ROW_WISE)}
+BINARY_CODE = {name: code for code, name in enumerate(BINARY)}
+BINARY_GRADIENT_CODE = {pair: code for code, pair in enumerate(BINARY_GRADIENTS)}
 VECTOR_GRADIENT_CODE = {pair: code for code, pair in enumerate(VECTOR_GRADIENTS)}
 OPTIMIZER_CODE = {name: code for code, name in enumerate(OPTIMIZERS)}
 
@@ -54,13 +57,19 @@ class Kind(IntEnum):
     BATCH_NORM = 6  # the same of the batch's own statistics in training, of the kept ones otherwise
     LAYER_NORM = 7  # the same of each row's own statistics
     ROW_WISE = 8  # dst by a layer of `rowwise.ROW_WISE`
+    BINARY = 9  # dst = f(src, second source), by element
+    JOIN = 10  # columns of dst = src: a part of a concatenation
+    SLICE = 11  # dst = columns of src
+    ROW_SUM = 12  # dst, of one column, = the sum of src by rows
+    REPEAT = 13  # dst = src, of one column, in every column
+    FAN = 14  # forward nothing; backward the sum of two gradients of src, which several instructions read
 
 
 class Column(IntEnum):
     """Columns of an instruction."""
 
     KIND = 0
-    CODE = 1  # ACTIVATION, ROW_WISE: which one; STANDARDIZE, BATCH_NORM: that of their inverse deviation
+    CODE = 1  # ACTIVATION, ROW_WISE, BINARY: which one; STANDARDIZE, BATCH_NORM: that of their inverse deviation
     SRC = 2  # unit of the source buffer
     DST = 3  # unit of the destination buffer (may be SRC: in place)
     INPUTS = 4  # width of the source
@@ -78,7 +87,10 @@ class Column(IntEnum):
     VARIANCE = 15  # offset of the variance in the statistics; -1
     STATISTICS = 16  # elements into the fixed part of the workspace, see BatchVector; -1
     INVERSE = 17  # LAYER_NORM: unit of a buffer of width 1, the rows' inverse deviations; -1
-    WIDTH = 18
+    SECOND = 18  # BINARY: unit of the second source; -1
+    GRAD_SECOND = 19  # BINARY: unit of the gradient of the second source, FAN: of the gradient that it adds; -1
+    OFFSET = 20  # JOIN, SLICE: the first of the columns in the wider of src and dst
+    WIDTH = 21
 
 
 class Fused(IntEnum):
@@ -123,7 +135,16 @@ class ParameterEntry(IntEnum):
     ROLE = 7
     CODE = 8  # VECTOR: which gradient; else -1
     MADE = 9  # elements into the fixed part of the workspace, where the row phase leaves its gradient; -1
-    WIDTH = 10
+    NEXT = 10  # of a parameter that several instructions use: the row of its first use, and there that of the next; -1
+    WIDTH = 11
+
+
+class InputEntry(IntEnum):
+    """Columns of a row of the table of inputs, and of that of outputs."""
+
+    UNIT = 0
+    COLUMNS = 1
+    WIDTH = 2
 
 
 class MetricEntry(IntEnum):
@@ -134,11 +155,12 @@ class MetricEntry(IntEnum):
     SLOTS = 2
     CONSTANT = 3  # index of (parameter, keep, add); -1
     WEIGHTED = 4  # 1: rows count by their weights, whose sum is in the last slot
-    WIDTH = 5
+    LOSS = 5  # the loss whose predictions and targets it reads
+    WIDTH = 6
 
 
 class LossEntry(IntEnum):
-    """Entries of the loss vector."""
+    """Columns of a row of the loss table, of which each output that has a loss has one."""
 
     CODE = 0
     INPUT = 1  # unit of what the loss reads: the logits where it is fused, else the predictions
@@ -149,9 +171,12 @@ class LossEntry(IntEnum):
     TARGET = 6  # unit of the gathered targets
     TARGETS = 7  # width of a row of targets
     CONSTANT = 8  # index of (parameter, keep, add): y' = y * keep + add is label smoothing
-    BLOCK_TOTALS = 9  # offset in the workspace of float64 totals, one for each block of each sum of a penalty; -1
+    BLOCK_TOTALS = 9  # of the first: offset in the workspace of float64 totals, one for each block of each sum of a
+    # penalty; -1
     MEAN = 10  # 1: a row's loss is divided by the number of outputs
-    WIDTH = 11
+    WEIGHT = 11  # index of what it is multiplied by in the sum of losses
+    SLOT = 12  # the slot of the sums that it has to itself, where there are several; -1
+    WIDTH = 13
 
 
 class OptimizerEntry(IntEnum):
@@ -213,6 +238,8 @@ class Parameter(NamedTuple):
 class Hidden(NamedTuple):
     """A constant in theta that is nobody's parameter: the gamma or beta of a layer without one."""
 
+    layer: str
+    name: str
     offset: int
     size: int
     value: float
@@ -223,6 +250,7 @@ class ParameterLayout:
     """Names, shapes and offsets of the views of theta and of the statistics; the sizes count the gaps too."""
 
     parameters: tuple[Parameter, ...]
+    hidden: tuple[Hidden, ...]
     size: int
     statistics_size: int
 
@@ -244,14 +272,13 @@ class Plan:
     instructions: Table
     parameters: Table
     metrics: Table
-    loss: Table  # empty: a model that only predicts
+    losses: Table  # empty: a model that only predicts
+    inputs: Table
+    outputs: Table
     optimizer: Table
     constants: npt.NDArray[np.float64]
     layout: ParameterLayout
-    hidden: tuple[Hidden, ...]
-    features: int
-    outputs: int
-    output_unit: int  # where predictions lie
+    reads_in_place: bool  # whether the first instruction alone reads the one input, and is a DENSE
     row_elements: int  # workspace elements a row takes
     fixed_elements: int  # workspace elements beside the rows: statistics of a batch
     flops_per_row: int  # floating-point operations of one row's forward pass
@@ -260,9 +287,19 @@ class Plan:
     initial_slots: tuple[float, ...]
 
     @property
-    def sparse(self) -> bool:
-        """Whether targets are class labels."""
-        return bool(self.loss.size) and LOSS_FACTS[LOSS_NAMES[self.loss[LossEntry.CODE]]].classes
+    def features(self) -> tuple[int, ...]:
+        """The width of each input."""
+        return tuple(self.inputs[:, InputEntry.COLUMNS].tolist())
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The width of each output."""
+        return tuple(self.outputs[:, InputEntry.COLUMNS].tolist())
+
+    @property
+    def sparse(self) -> tuple[bool, ...]:
+        """Of each loss, whether its targets are class labels."""
+        return tuple(LOSS_FACTS[LOSS_NAMES[code]].classes for code in self.losses[:, LossEntry.CODE])
 
     @property
     def forward_rows(self) -> int:

@@ -35,12 +35,13 @@ class LossSpec(NamedTuple):
 
 class MetricSpec(NamedTuple):
     """A metric for `Lowering.finish`: a name of `formulas.METRIC_NAMES`, the loss's parameters where it is one, and
-    whether rows count by their weights."""
+    whether rows count by their weights, and the number of the output that it is of."""
 
     name: str
     parameter: float = 0.0
     label_smoothing: float = 0.0
     weighted: bool = False
+    output: int = 0
 
 
 class OptimizerSpec(NamedTuple):

@@ -5,50 +5,32 @@ from __future__ import annotations
 import threading
 
 import numpy as np
-import numpy.typing as npt
 
 from .arrays import Array
 from .plan import Counter, Parameter, Plan, Scalar
-
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector
-
-
-def aligned(size: int, dtype: npt.DTypeLike) -> Array:
-    """A zeroed vector whose first element lies on a cache line."""
-    dtype = np.dtype(dtype)
-    block = np.zeros(size * dtype.itemsize + ALIGNMENT, np.uint8)
-    start = -block.ctypes.data % ALIGNMENT
-    return block[start : start + size * dtype.itemsize].view(dtype)
-
-
-def aligned_copy(vector: Array) -> Array:
-    """A copy of a vector whose first element lies on a cache line."""
-    copy = aligned(vector.size, vector.dtype)
-    copy[:] = vector
-    return copy
+from .store import Store, aligned, aligned_copy
 
 
 class State:
     """Buffers of one model: theta, its gradient, statistics, optimizer slots, the workspace, scalars and counters.
 
     Attributes:
-        theta, gradient: (P,) of the plan's dtype, in the order of `plan.layout`.
+        store: theta and statistics, which other states may share. theta, gradient: (P,) of the plan's dtype.
         statistics: (S,) of the plan's dtype: means and variances, which no optimizer changes.
         slots: tuple of (P,) vectors, one for each slot of the optimizer.
         scalars: float64, see `plan.Scalar`. counters: int64, see `plan.Counter`.
         workspace: vector of at least `plan.fixed_elements + rows * plan.row_elements` elements.
         rows: the batch that the workspace holds.
-        lock: held by a program while it uses the buffers, which all programs of a state share.
+        lock: the store's.
     """
 
-    def __init__(self, plan: Plan, seed: int = 0) -> None:
+    def __init__(self, plan: Plan, seed: int = 0, store: Store | None = None) -> None:
         size = plan.layout.size
         self.plan = plan
-        self.theta = aligned(size, plan.dtype)
-        for constant in plan.hidden:
+        self.store = store or Store(size, plan.layout.statistics_size, plan.dtype)
+        for constant in plan.layout.hidden:
             self.theta[constant.offset : constant.offset + constant.size] = constant.value
         self.gradient = aligned(size, plan.dtype)
-        self.statistics = aligned(plan.layout.statistics_size, plan.dtype)
         self.slots: tuple[Array, ...] = tuple(aligned(size, plan.dtype) for _ in range(plan.slots))
         self.scalars = np.zeros(Scalar.WIDTH, np.float64)
         self.counters = np.zeros(Counter.WIDTH, np.int64)
@@ -56,19 +38,32 @@ class State:
         self._start()
         self.reset_optimizer()
 
+    @property
+    def theta(self) -> Array:
+        """The parameters."""
+        return self.store.theta
+
+    @property
+    def statistics(self) -> Array:
+        """The statistics."""
+        return self.store.statistics
+
+    @property
+    def lock(self) -> threading.RLock:
+        """Held by a program while it uses the buffers."""
+        return self.store.lock
+
     def _start(self) -> None:
-        self.lock = threading.RLock()
         self.rows = 0
         self.workspace = aligned(0, self.plan.dtype)
 
     def __getstate__(self) -> dict[str, object]:
-        return {name: value for name, value in vars(self).items() if name not in ("lock", "rows", "workspace")}
+        return {name: value for name, value in vars(self).items() if name not in ("rows", "workspace")}
 
     def __setstate__(self, state: dict[str, object]) -> None:
-        """A copy has aligned vectors, a lock and a workspace of its own."""
+        """A copy has aligned vectors and a workspace of its own."""
         vars(self).update(state)
-        self.theta, self.gradient = aligned_copy(self.theta), aligned_copy(self.gradient)
-        self.statistics = aligned_copy(self.statistics)
+        self.gradient = aligned_copy(self.gradient)
         self.slots = tuple(aligned_copy(slot) for slot in self.slots)
         self._start()
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from ..layers import Activation, BatchNormalization, Dense, Layer, LayerNormalization, Normalization, Rescaling
 from ..losses import BinaryCrossentropy, CategoricalCrossentropy, Loss, SparseCategoricalCrossentropy
 from ..metrics import Metric
+
+if TYPE_CHECKING:
+    from .compiling import Recipe
 
 # What moves and scales outputs, so that they are no longer those of an activation before it.
 _MAPS = (BatchNormalization, LayerNormalization, Normalization, Rescaling)
@@ -101,8 +105,17 @@ def binary_on_logits(last: str, units: int | None, metrics: Sequence[Metric]) ->
     )
 
 
-def advice(layers: Sequence[Layer], loss: Loss, metrics: Sequence[Metric]) -> list[str]:
-    """What to warn of, one text for each rule that applies."""
+def advice(chains: Sequence[Sequence[Layer]], recipe: Recipe) -> list[str]:
+    """What to warn of, one text for each rule that applies; `chains`: the layers that lead to each output."""
+    texts: dict[str, None] = {}
+    for number, (layers, loss) in enumerate(zip(chains, recipe.losses, strict=True)):
+        if loss is not None:
+            metrics = [entry.metric for entry in recipe.entries if entry.output == number]
+            texts |= dict.fromkeys(_of_output(layers, loss, metrics))
+    return list(texts)
+
+
+def _of_output(layers: Sequence[Layer], loss: Loss, metrics: Sequence[Metric]) -> list[str]:
     last, units = _last(layers)
     texts = [linear_twice(layers)]
     if layers:

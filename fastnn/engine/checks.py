@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,9 +13,10 @@ from .. import losses
 from ..core.arrays import Array, numeric
 from ..core.plan import Plan, largest
 from ..errors import ArgumentError, ArgumentTypeError
+from ..layers import InputLayer, Shape
 
 if TYPE_CHECKING:
-    from ..layers import Layer, Shape
+    from .graph import Flat
 
 Scan = Callable[[Array], int]
 
@@ -26,23 +27,114 @@ class Checks:
     """The checks of one built model.
 
     Args:
-        layers, shape: the model's layers and the shape of one row of X.
-        plan: its plan. loss: what it was compiled with, or None.
+        flat: the model's graph. plan: its plan. given_losses, outputs: what it was compiled with for each output, and
+            their names.
 
     Attributes:
-        scan: `Program.find_nonfinite`; who makes the checks sets it.
+        inputs: the checks of each input. targets: those of each output that has a loss.
     """
+
+    def __init__(
+        self, flat: Flat, plan: Plan, given_losses: Sequence[losses.Loss | None], outputs: Sequence[str]
+    ) -> None:
+        layers = [layer for layer in flat.layers if not isinstance(layer, InputLayer)]
+        first = f'{type(layers[0]).__name__} 0 "{layers[0].name}"' if layers else "Model"
+        several = len(flat.rows) > 1
+        self.inputs = [
+            InputChecks(f'Input {number} "{name}"' if several else first, row, plan.dtype)
+            for number, (row, name) in enumerate(zip(flat.rows, flat.names, strict=True))
+        ]
+        self.names, self.outputs = flat.names, tuple(outputs)
+        self.with_loss = [number for number, loss in enumerate(given_losses) if loss is not None]
+        self.targets = [
+            TargetChecks(f'Output "{outputs[number]}"' if len(given_losses) > 1 else first, loss, width, plan.dtype)
+            for number, (loss, width) in enumerate(zip(given_losses, plan.widths, strict=False))
+            if loss is not None
+        ]
+
+    def set_scan(self, scan: Scan) -> None:
+        """Has all of them search for what is not finite by `scan`, which is `Program.find_nonfinite`."""
+        for check in (*self.inputs, *self.targets):
+            check.scan = scan
+
+    def X(self, values: Sequence[object], name: str = "X", finite: bool = True) -> tuple[Array, ...]:
+        """Each input as (n, features), a view where it can be one.
+
+        Raises:
+            ArgumentError: another number of inputs, another shape, no rows, or NaN or infinity where `finite`.
+            ArgumentTypeError: not real numbers.
+        """
+        several = len(self.inputs) > 1
+        arrays = []
+        for number, (check, value) in enumerate(zip(self.inputs, values, strict=True)):
+            here = f'{name}["{self.names[number]}"]' if several else name
+            arrays.append(check.X(value, here, finite))
+            if arrays[-1].shape[0] != arrays[0].shape[0]:
+                raise ArgumentError(
+                    f"{here} has {arrays[-1].shape[0]:,} rows, the first input {arrays[0].shape[0]:,}; expected as many"
+                )
+        return tuple(arrays)
+
+    def y(self, values: Sequence[object], rows: int, name: str = "y", X_name: str = "X") -> tuple[Array, ...]:
+        """The targets of each loss; see `TargetChecks.y`."""
+        return tuple(
+            check.y(value, rows, self._of(name, number), X_name)
+            for number, (check, value) in enumerate(zip(self.targets, values, strict=True))
+        )
+
+    def weights(
+        self, given: Sequence[object], class_weight: object, y: Sequence[Array], rows: int, name: str = "sample_weight"
+    ) -> tuple[Array | None, ...]:
+        """The weights of the rows in each loss; see `TargetChecks.weights`."""
+        if class_weight is not None and len(self.targets) > 1:
+            raise ArgumentError(
+                "class_weight with several outputs is not supported; give sample_weight, a list of one array for each "
+                "output: np.array([class_weight[label] for label in y]) for this one, ones for the others"
+            )
+        return tuple(
+            check.weights(one, class_weight, target, rows, self._of(name, number))
+            for number, (check, one, target) in enumerate(zip(self.targets, given, y, strict=True))
+        )
+
+    def _of(self, name: str, number: int) -> str:
+        return f'{name}["{self.outputs[self.with_loss[number]]}"]' if len(self.outputs) > 1 else name
+
+
+class FiniteChecks:
+    """What inputs and targets have in common."""
 
     scan: Scan
 
-    def __init__(self, layers: Sequence[Layer], shape: Shape, plan: Plan, loss: losses.Loss | None) -> None:
-        self.shape, self.features, self.outputs = shape, plan.features, plan.outputs
-        self.dtype = plan.dtype
-        self.loss = loss
-        self.loss_name = loss.spec_name if loss else ""
-        self.sparse, self.binary = plan.sparse, isinstance(loss, losses.BinaryCrossentropy)
-        self._largest = float(np.finfo(plan.dtype).max)
-        self.where = f'{type(layers[0]).__name__} 0 "{layers[0].name}"' if layers else "Sequential"
+    def __init__(self, where: str, dtype: np.dtype[Any]) -> None:
+        self.where, self.dtype = where, dtype
+        self._largest = float(np.finfo(dtype).max)
+
+    def _finite(self, array: Array, name: str, shape: Shape, given: object) -> None:
+        """Raises where a float array (n, I) holds NaN or infinity, or what is infinity in the model's dtype."""
+        if array.size <= _SMALL and (np.abs(array) <= largest(array.dtype, self.dtype)).all():
+            return  # cheaper than a call of compiled code
+        flat = self.scan(array)
+        if flat < 0:
+            return
+        row, column = divmod(int(flat), array.shape[1])
+        value = array[row, column]
+        labels = getattr(given, "columns", None)
+        place = f"row {row}"
+        if len(shape) > 1:
+            place += f", element {tuple(int(i) for i in np.unravel_index(column, shape))}"
+        elif array.shape[1] > 1 or name.endswith("X"):
+            place += f", column {column}" + (f" ({labels[column]!r})" if labels is not None else "")
+        if np.isfinite(value):
+            raise ArgumentError(f"{name} is {value:g} at {place}, which does not fit {self.dtype}; scale it down")
+        raise ArgumentError(f"{name} is {value} at {place}; remove such rows or fill them in first")
+
+
+class InputChecks(FiniteChecks):
+    """The checks of one input, whose rows have a shape."""
+
+    def __init__(self, where: str, shape: Shape, dtype: np.dtype[Any]) -> None:
+        super().__init__(where, dtype)
+        self.shape, self.features = shape, math.prod(shape)
 
     def X(self, value: object, name: str = "X", finite: bool = True) -> Array:
         """X as (n, features), a view where it can be one.
@@ -76,24 +168,15 @@ class Checks:
             raise ArgumentError(f"{text}; reshape it: {_code(name)}.reshape(-1, {', '.join(map(str, self.shape))})")
         raise ArgumentError(f"{text}; the model was built for {what}")
 
-    def _finite(self, array: Array, name: str, shape: Shape, given: object) -> None:
-        """Raises where a float array (n, I) holds NaN or infinity, or what is infinity in the model's dtype."""
-        if array.size <= _SMALL and (np.abs(array) <= largest(array.dtype, self.dtype)).all():
-            return  # cheaper than a call of compiled code
-        flat = self.scan(array)
-        if flat < 0:
-            return
-        row, column = divmod(int(flat), array.shape[1])
-        value = array[row, column]
-        labels = getattr(given, "columns", None)
-        place = f"row {row}"
-        if len(shape) > 1:
-            place += f", element {tuple(int(i) for i in np.unravel_index(column, shape))}"
-        elif array.shape[1] > 1 or name.endswith("X"):
-            place += f", column {column}" + (f" ({labels[column]!r})" if labels is not None else "")
-        if np.isfinite(value):
-            raise ArgumentError(f"{name} is {value:g} at {place}, which does not fit {self.dtype}; scale it down")
-        raise ArgumentError(f"{name} is {value} at {place}; remove such rows or fill them in first")
+
+class TargetChecks(FiniteChecks):
+    """The checks of the targets of one output, and of its rows' weights."""
+
+    def __init__(self, where: str, loss: losses.Loss, outputs: int, dtype: np.dtype[Any]) -> None:
+        super().__init__(where, dtype)
+        self.loss, self.outputs = loss, outputs
+        self.sparse = isinstance(loss, losses.SparseCategoricalCrossentropy)
+        self.binary = isinstance(loss, losses.BinaryCrossentropy)
 
     def y(self, value: object, rows: int, name: str = "y", X_name: str = "X") -> Array:
         """y as (n, 1) class numbers or (n, outputs) targets, a view.

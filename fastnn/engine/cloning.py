@@ -4,40 +4,130 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from .. import layers as layer_module
-from ..core.declaration import refuse
+from ..core.declaration import Config, refuse
+from ..core.symbolic import FUNCTIONS, Function, Node, Tensor
 from ..errors import ArgumentError, ArgumentTypeError, FastnnError
 from ..layers import Input, Layer
-from .model import TrainableModel
 
-Model = TypeVar("Model", bound=TrainableModel)
+KINDS: dict[str, Any] = {}  # the classes of models by the names that descriptions have for them; `models.py` fills it
 
 
-def model_from_config(cls: type[Model], config: Mapping[str, Any]) -> Model:
-    """A model of the layers of `Sequential.get_config()`.
+def description(operator: Any) -> Config:
+    """What a layer, a model or a function is."""
+    if isinstance(operator, Function):
+        return {"class_name": "Function", "config": {"function": operator.function, "arguments": operator.arguments}}
+    name = type(operator).__name__ if isinstance(operator, Layer) else operator.kind
+    return {"class_name": name, "config": operator.get_config()}
+
+
+def described(entry: Mapping[str, Any]) -> Any:
+    """The layer, model or function of a description.
 
     Raises:
-        ArgumentError: an unknown layer, or arguments that it does not take.
+        ArgumentError: an unknown one, or arguments that it does not take.
     """
+    name, config = entry["class_name"], entry["config"]
+    if name == "Function":
+        if config["function"] not in FUNCTIONS:
+            raise ArgumentError(f'unknown function "{config["function"]}"')
+        return Function(config["function"], **config["arguments"])
+    kind = KINDS.get(name, layer_module.CLASSES.get(name))
+    if kind is None:
+        raise ArgumentError(f'unknown layer "{name}"')
+    return kind.from_config(config)
+
+
+def sequential_from_config(cls: Any, config: Mapping[str, Any]) -> Any:
+    """A model of the layers of `Sequential.get_config()`; see `described`."""
     model = cls(name=config["name"], trainable=config.get("trainable", True))
     if config["input_shape"] is not None:
         model.add(Input(config["input_shape"]))
     for entry in config["layers"]:
-        kind = layer_module.CLASSES.get(entry["class_name"])
-        if kind is None:
-            raise ArgumentError(f'unknown layer "{entry["class_name"]}"')
-        model.add(kind.from_config(entry["config"]))
+        model.add(described(entry))
     return model
 
 
-def to_json(model: TrainableModel, **kwargs: Any) -> str:
+def graph_config(model: Any) -> Config:
+    """Name, layers and calls of a `Model`: each call says which tensors went in, by the place of the call that made
+    them and their place there."""
+    graph, operators = model.graph(), model.operators
+    places = {id(node): number for number, node in enumerate(graph.nodes)}
+
+    def at(tensor: Tensor) -> list[int]:
+        return [places[id(tensor.node)], tensor.index]
+
+    def structure(tensors: Any, keys: Any, single: bool) -> Any:
+        listed = [at(tensor) for tensor in tensors]
+        return dict(zip(keys, listed, strict=True)) if keys else listed[0] if single else listed
+
+    inputs = {id(tensor.node) for tensor in graph.inputs}
+    return {
+        "name": model.name,
+        "trainable": model.trainable,
+        "layers": [description(operator) | {"name": operator.name} for operator in operators],
+        "calls": [
+            {
+                "layer": next(number for number, one in enumerate(operators) if one is node.operator),
+                "inputs": [] if id(node) in inputs else [at(tensor) for tensor in node.inputs],
+            }
+            for node in graph.nodes
+        ],
+        **model.structures(structure),
+    }
+
+
+def graph_from_config(cls: Any, config: Mapping[str, Any], replace: Callable[[Any], Any] | None = None) -> Any:
+    """A model of `Model.get_config()`; see `described`. `replace` gives other layers for some."""
+    operators = []
+    for entry in config["layers"]:
+        operator = described(entry)
+        if not isinstance(operator, Function):
+            operator = operator if replace is None else replace(operator)
+        operator.name = entry["name"]
+        operators.append(operator)
+    made: list[tuple[Tensor, ...]] = []
+
+    def tensor(place: Any) -> Tensor:
+        call, index = place
+        if not 0 <= call < len(made):
+            raise ArgumentError(f"call {call} comes before it was made")
+        found: Tensor = made[call][index]
+        return found
+
+    for entry in config["calls"]:
+        operator, inputs = operators[entry["layer"]], [tensor(place) for place in entry["inputs"]]
+        made.append(_called(operator, inputs))
+
+    def tensors(structure: Any) -> Any:
+        if isinstance(structure, Mapping):
+            return {key: tensor(place) for key, place in structure.items()}
+        single = bool(structure) and not isinstance(structure[0], list | tuple)
+        return tensor(structure) if single else [tensor(place) for place in structure]
+
+    inputs, outputs = tensors(config["inputs"]), tensors(config["outputs"])
+    return cls(inputs, outputs, name=config["name"], trainable=config.get("trainable", True))
+
+
+def _called(operator: Any, inputs: list[Tensor]) -> tuple[Tensor, ...]:
+    """What a call of a layer, a model or a function gives."""
+    if isinstance(operator, Function):
+        rows = operator.rows_out([tensor.row for tensor in inputs])
+        return Node(operator, inputs, rows, inputs[0].dtype).outputs
+    if not inputs:
+        return tuple(operator.nodes[0].outputs)
+    operator.symbolic(inputs if isinstance(operator, Layer) or len(inputs) > 1 else inputs[0])
+    return tuple(operator.nodes[-1].outputs)
+
+
+def to_json(model: Any, **kwargs: Any) -> str:
     """The text that `model_from_json` reads; see `Sequential.to_json`."""
-    return json.dumps({"class_name": "Sequential", "config": model.get_config()}, **kwargs)
+    return json.dumps(description(model), **kwargs)
 
 
-def model_from_json(cls: type[Model], text: object, custom_objects: object = None) -> Model:
+def model_from_json(text: object, custom_objects: object = None) -> Any:
     """A model of a text of `to_json`; see `models.model_from_json`."""
     refuse("model_from_json", {"custom_objects": custom_objects}, {"custom_objects": None}, ("json_string",))
     if not isinstance(text, str):
@@ -48,28 +138,28 @@ def model_from_json(cls: type[Model], text: object, custom_objects: object = Non
         raise ArgumentError(f"model_from_json: not JSON: {error}") from None
     if isinstance(found, dict) and "module" in found:
         raise ArgumentError("model_from_json: this text is of Keras itself; build the model with fastnn.layers instead")
-    if not isinstance(found, dict) or found.get("class_name") != "Sequential":
+    if not isinstance(found, dict) or found.get("class_name") not in KINDS:
         raise ArgumentError("model_from_json: not a text that to_json of a fastnn model gave")
     try:
-        return model_from_config(cls, found["config"])
-    except (KeyError, TypeError, AttributeError, FastnnError) as error:
+        return described(found)
+    except (KeyError, TypeError, AttributeError, IndexError, StopIteration, FastnnError) as error:
         raise ArgumentError(f"model_from_json: its description of the model is not valid: {error}") from None
 
 
-def clone_model(
-    cls: type[Model], model: object, clone_function: Callable[[Layer], object] | None = None, **kwargs: object
-) -> Model:
+def clone_model(model: Any, clone_function: Callable[[Layer], object] | None = None, **kwargs: object) -> Any:
     """A model of equal layers with weights of its own; see `models.clone_model`."""
     defaults = {"input_tensors": None, "call_function": None, "recursive": False}
     refuse("clone_model", kwargs, defaults, ("model", "clone_function"))
-    if not isinstance(model, cls):
-        raise ArgumentTypeError(f"clone_model: expected a Sequential, got {type(model).__name__}")
-    clone = cls(name=model.name, trainable=model.trainable)
+    if type(model) not in KINDS.values():
+        raise ArgumentTypeError(f"clone_model: expected a model, got {type(model).__name__}")
+    if model.kind != "Sequential":
+        return graph_from_config(type(model), model.get_config(), clone_function)
+    clone = type(model)(name=model.name, trainable=model.trainable)
     if (shape := model.get_config()["input_shape"]) is not None:
         clone.add(Input(shape))
     for layer in model.layers:
-        clone.add(type(layer).from_config(layer.get_config()) if clone_function is None else clone_function(layer))
+        clone.add(described(description(layer)) if clone_function is None else clone_function(layer))
     return clone
 
 
-__all__ = ["clone_model", "model_from_config", "model_from_json", "to_json"]
+__all__ = ["KINDS", "clone_model", "described", "description", "model_from_json", "to_json"]

@@ -3,54 +3,92 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from .. import backends, losses, metrics, optimizers
 from ..backends.data import Sums
 from ..core.arrays import Array
+from ..core.declaration import number
 from ..core.lowering import Lowering
-from ..core.plan import SUM_COUNT, SUM_LOSS, Counter, MetricEntry, Plan, Scalar
+from ..core.plan import SUM_COUNT, SUM_LOSS, Counter, LossEntry, MetricEntry, ParameterLayout, Plan, Scalar
 from ..core.state import State
 from ..errors import ArgumentError, ArgumentTypeError
+from ..layers import Layer, Rules, Shape
 from ..losses.base import MEAN, Loss
 from ..metrics import Metric
 from ..optimizers import Optimizer
+from . import graph
 from .checks import Checks
+from .graph import Flat
+from .weights import connected
 
 if TYPE_CHECKING:
     from ..backends.protocol import Backend, Program
-    from ..layers import Layer, Shape
+
+
+class Entry(NamedTuple):
+    """A metric of an output, and whether its rows count by their weights."""
+
+    output: int
+    metric: Metric
+    weighted: bool
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The arguments of `compile`, as objects."""
+    """The arguments of `compile`, as objects.
+
+    Attributes:
+        losses: of each output, or None. loss_weights: what each is multiplied by. entries: the metrics by output, of
+            each those that count all rows alike, then the weighted ones. outputs: their names.
+        trained: the layers that were trainable; None before the input shape is known.
+    """
 
     optimizer: Optimizer
-    loss: Loss | None
-    metrics: tuple[Metric, ...]
+    losses: tuple[Loss | None, ...]
+    entries: tuple[Entry, ...]
     backend: Backend
-    weighted_metrics: tuple[Metric, ...] = ()
+    outputs: tuple[str, ...]
+    loss_weights: tuple[float, ...]
+    trained: frozenset[Layer] | None = None
 
     @property
-    def all_metrics(self) -> tuple[Metric, ...]:
-        """The metrics, then the weighted ones."""
-        return (*self.metrics, *self.weighted_metrics)
+    def several(self) -> bool:
+        """Whether there are several outputs, whose names stand before those of their results."""
+        return len(self.losses) > 1
 
     @property
     def keys(self) -> list[str]:
-        """What the logs call `all_metrics`: a second "mae" is "mae_1", a weighted one beside it "weighted_mae"."""
+        """What the logs call `entries`: a second "mae" is "mae_1", a weighted one beside it "weighted_mae"."""
         seen: dict[str, int] = {}
         keys = []
-        for index, metric in enumerate(self.all_metrics):
-            weighted = index >= len(self.metrics) and metric.name in seen
-            name = f"weighted_{metric.name}" if weighted else metric.name
+        for output, metric, weighted in self.entries:
+            before = f"{self.outputs[output]}_" if self.several else ""
+            name = before + metric.name
+            if weighted and name in seen:
+                name = f"{before}weighted_{metric.name}"
             seen[name] = seen.get(name, 0) + 1
             keys.append(name if seen[name] == 1 else f"{name}_{seen[name] - 1}")
         return keys
+
+    @property
+    def loss_keys(self) -> list[str]:
+        """What the logs call the loss of each output that has one, where there are several."""
+        names = [name for name, loss in zip(self.outputs, self.losses, strict=True) if loss is not None]
+        return [f"{name}_loss" for name in names] if len(names) > 1 else []
+
+    @property
+    def names(self) -> list[str]:
+        """What the results are called, in the order in which `evaluate` lists them."""
+        keys = self.keys
+        return ["loss", *self.loss_keys, *(sorted(keys) if self.several else keys)]
+
+    def of(self, output: int, weighted: bool) -> list[Metric]:
+        """The metrics of an output, or the weighted ones."""
+        return [entry.metric for entry in self.entries if (entry.output, entry.weighted) == (output, weighted)]
 
 
 def recipe(
@@ -59,27 +97,70 @@ def recipe(
     given_metrics: object,
     backend: str | Backend | None,
     weighted_metrics: object = None,
+    outputs: Sequence[str] = ("output",),
+    loss_weights: object = None,
 ) -> Recipe:
     """The objects that the arguments of `compile` stand for.
 
     Raises:
         ArgumentError, ArgumentTypeError, BackendError: what one of them cannot be.
     """
-    if isinstance(loss, Mapping):
-        raise ArgumentTypeError(
-            "compile: loss is a dict, expected one loss; models of several outputs are not supported"
-        )
-    unweighted, weighted = _metrics("metrics", given_metrics), _metrics("weighted_metrics", weighted_metrics)
-    if loss is None and (unweighted or weighted):
-        raise ArgumentError('compile: loss is missing, and metrics need one; give one such as loss="mse"')
-    given_loss = None if loss is None else losses.get(loss)  # without one, the model can predict
-    if given_loss is not None and given_loss.reduction != MEAN:
-        raise ArgumentError(f"compile: {given_loss!r}: a model trains on the mean over the batch; leave reduction out")
-    made = Recipe(optimizers.get(optimizer), given_loss, unweighted, backends.get(backend), weighted)
-    for name in (keys := made.keys):
-        if keys.count(name) > 1 or name == "loss":
+    given = _losses(loss, outputs)
+    of_each = [
+        [_metrics(name, entry) for entry in _by_output(name, argument, outputs)]
+        for name, argument in (("metrics", given_metrics), ("weighted_metrics", weighted_metrics))
+    ]
+    entries = tuple(
+        Entry(number, metric, weighted)
+        for number in range(len(outputs))
+        for weighted, several in ((False, of_each[0]), (True, of_each[1]))
+        for metric in several[number]
+    )
+    for entry in entries:
+        if given[entry.output] is None:
+            of = f' for "{outputs[entry.output]}"' if len(outputs) > 1 else ""
+            raise ArgumentError(f'compile: loss is missing{of}, and metrics need one; give one such as loss="mse"')
+    for one in given:  # without one, the model can predict
+        if one is not None and one.reduction != MEAN:
+            raise ArgumentError(f"compile: {one!r}: a model trains on the mean over the batch; leave reduction out")
+    weights = _loss_weights(loss_weights, outputs)
+    made = Recipe(optimizers.get(optimizer), given, entries, backends.get(backend), tuple(outputs), weights)
+    for name in (keys := ["loss", *made.loss_keys, *made.keys]):
+        if keys.count(name) > 1:
             raise ArgumentError(f'compile: two results are called "{name}"; give the metric another name')
     return made
+
+
+def _losses(loss: object, outputs: Sequence[str]) -> tuple[Loss | None, ...]:
+    listed = isinstance(loss, list | tuple) or (isinstance(loss, Mapping) and "class_name" not in loss)
+    several = _by_output("loss", loss, outputs) if listed else [loss] * len(outputs)
+    return tuple(None if one is None else losses.get(one) for one in several)
+
+
+def _loss_weights(given: object, outputs: Sequence[str]) -> tuple[float, ...]:
+    several = _by_output("loss_weights", given, outputs)
+    return tuple(1.0 if one is None else number("compile", "loss_weights", one) for one in several)
+
+
+def _by_output(argument: str, given: Any, outputs: Sequence[str]) -> list[Any]:
+    """What an argument says for each output: by name, or in order; of one output, all of it."""
+    if isinstance(given, Mapping) and "class_name" not in given:
+        unknown = [name for name in given if name not in outputs]
+        if unknown:
+            names = ", ".join(f'"{name}"' for name in outputs)
+            raise ArgumentError(f'compile: {argument} names "{unknown[0]}", the outputs are {names}')
+        return [given.get(name) for name in outputs]
+    if len(outputs) == 1:
+        alone = argument in ("loss", "loss_weights") and isinstance(given, list | tuple) and len(given) == 1
+        return [given[0] if alone else given]
+    if given is None:
+        return [None] * len(outputs)
+    if not isinstance(given, list | tuple) or len(given) != len(outputs):
+        raise ArgumentError(
+            f"compile: {argument} is {given!r}, expected one for each of the outputs {', '.join(outputs)}: a list of "
+            f"{len(outputs)}, or a dict by name"
+        )
+    return list(given)
 
 
 def _metrics(argument: str, given: object) -> tuple[Metric, ...]:
@@ -95,10 +176,11 @@ def _metrics(argument: str, given: object) -> tuple[Metric, ...]:
 class Scores:
     """Turns the sums of a program into logs."""
 
-    def __init__(self, plan: Plan, metrics: Sequence[Metric], keys: Sequence[str]) -> None:
-        self._names = ["loss", *keys]
+    def __init__(self, plan: Plan, metrics: Sequence[Metric], recipe: Recipe | None) -> None:
+        self._names = recipe.names if recipe else ["loss"]
         self._size = plan.sums
-        slots = [
+        keys = recipe.keys if recipe else ()
+        slots: list[tuple[str, Metric | None, slice, bool]] = [
             (
                 key,
                 metric,
@@ -107,21 +189,25 @@ class Scores:
             )
             for key, metric, row in zip(keys, metrics, plan.metrics, strict=True)
         ]
-        self._slots = sorted([("loss", None, slice(0), False), *slots], key=lambda slot: slot[0])
+        slots.append(("loss", None, slice(SUM_LOSS, SUM_LOSS + 1), False))
+        if recipe and recipe.loss_keys:
+            for key, slot in zip(recipe.loss_keys, plan.losses[:, LossEntry.SLOT].tolist(), strict=True):
+                slots.append((key, None, slice(slot, slot + 1), False))
+        self._slots = sorted(slots, key=lambda slot: slot[0])
 
     def sums(self) -> Sums:
         """Zeros for a program to add to."""
         return np.zeros(self._size)
 
     def logs(self, sums: Sums, prefix: str = "") -> dict[str, float]:
-        """The loss and the metrics of the rows that `sums` counts, plain floats, sorted by key as Keras does."""
+        """The losses and the metrics of the rows that `sums` counts, plain floats, sorted by key as Keras does."""
         rows = float(sums[SUM_COUNT])
         logs = {}
         for key, metric, slots, weighted in self._slots:
-            if metric is None:
-                logs[prefix + key] = float(sums[SUM_LOSS]) / rows
-                continue
             totals = sums[slots]
+            if metric is None:
+                logs[prefix + key] = float(totals[0]) / rows
+                continue
             logs[prefix + key] = metric.value(totals, float(totals[-1]) if weighted else rows)
         return logs
 
@@ -134,13 +220,14 @@ class Scores:
 
 @dataclass
 class Engine:
-    """A plan and its state on one backend: what a built model runs."""
+    """A plan and its state on one backend: what a built model runs; `shapes` are those of a row of each output."""
 
     plan: Plan
     state: State
     backend: Backend
     checks: Checks
     scores: Scores
+    shapes: tuple[Shape, ...]
     ran: bool = field(default=False)
     _program: Program | None = field(default=None, init=False)
 
@@ -153,7 +240,11 @@ class Engine:
         return self._program
 
     def __post_init__(self) -> None:
-        self.checks.scan = self.find_nonfinite
+        self.checks.set_scan(self.find_nonfinite)
+
+    def shaped(self, outs: Sequence[Array]) -> list[Array]:
+        """Flat rows of each output in their shape."""
+        return [out.reshape(len(out), *shape) for out, shape in zip(outs, self.shapes, strict=True)]
 
     def find_nonfinite(self, X: Array) -> int:
         """`Program.find_nonfinite`; makes the program if need be."""
@@ -164,59 +255,79 @@ class Engine:
         return vars(self) | {"ran": False, "_program": None}
 
 
-def lower(layers: Sequence[Layer], shape: Shape, dtype: str, recipe: Recipe | None = None) -> tuple[Plan, list[Metric]]:
-    """The plan of layers for rows of `shape`, and the metrics with "accuracy" made definite."""
-    builder = Lowering(dtype, int(np.prod(shape)))
-    for layer in layers:
-        layer.lower(builder, recipe.optimizer.decays if recipe else lambda path: True)
-        builder.next_layer()
+def lower(
+    flat: Flat, dtype: str, recipe: Recipe | None = None, layout: ParameterLayout | None = None
+) -> tuple[Plan, list[Metric]]:
+    """The plan of a graph, and the metrics with "accuracy" made definite; `layout`: places of parameters."""
+    builder = Lowering(dtype, *flat.widths, layout=layout)
+    trained = recipe.trained if recipe else None
+    rules = Rules(
+        recipe.optimizer.decays if recipe else lambda path: True,
+        (lambda layer: layer.trains) if trained is None else trained.__contains__,
+    )
+    outputs = graph.lower(flat, builder, rules)
     if recipe is None:
-        return builder.finish(), []
-    if recipe.loss is None:
-        return builder.finish(optimizer=recipe.optimizer.spec()), []
-    sparse = isinstance(recipe.loss, losses.SparseCategoricalCrossentropy)
-    outputs = _outputs(layers, shape)
-    resolved = [metric.resolve(outputs, sparse) for metric in recipe.all_metrics]
-    for metric in resolved:
+        return builder.finish(outputs=outputs), []
+    optimizer = recipe.optimizer.spec()
+    if not any(recipe.losses):
+        return builder.finish(optimizer=optimizer, outputs=outputs), []
+    resolved, specs = [], []
+    for entry in recipe.entries:
+        loss, width = recipe.losses[entry.output], outputs[entry.output].width
+        sparse = isinstance(loss, losses.SparseCategoricalCrossentropy)
+        metric = entry.metric.resolve(width, sparse)
         if metric.sparse is not sparse:
-            raise ArgumentError(_other_targets(metric, recipe.loss, sparse, outputs))
-    unweighted = len(recipe.metrics)
-    specs = tuple(metric.spec()._replace(weighted=n >= unweighted) for n, metric in enumerate(resolved))
-    return builder.finish(recipe.loss.spec(), specs, recipe.optimizer.spec()), resolved
+            assert loss is not None  # or the recipe would have been refused
+            raise ArgumentError(_other_targets(metric, loss, sparse, width))
+        resolved.append(metric)
+        specs.append(metric.spec()._replace(weighted=entry.weighted, output=entry.output))
+    of_outputs = [None if loss is None else loss.spec() for loss in recipe.losses]
+    return builder.finish(of_outputs, tuple(specs), optimizer, outputs, recipe.loss_weights), resolved
 
 
-def engine(layers: Sequence[Layer], shape: Shape, dtype: str, seed: int, recipe: Recipe | None) -> Engine:
-    """A new engine; its weights are zeros."""
-    plan, resolved = lower(layers, shape, dtype, recipe)
-    state = State(plan, seed)
+def engine(flat: Flat, dtype: str, seed: int, recipe: Recipe | None) -> Engine:
+    """A new engine on the weights of the layers, which are made where there are none."""
+    resolved: list[Metric] = []
+
+    def lowered(layout: ParameterLayout | None) -> Plan:
+        nonlocal resolved
+        plan, resolved = lower(flat, dtype, recipe, layout)
+        return plan
+
+    plan, store = connected(flat.labels, lowered, seed)
     backend = recipe.backend if recipe else backends.get(None, dtype, plan.layout.size)
-    checks = Checks(layers, shape, plan, recipe.loss if recipe else None)
-    return Engine(plan, state, backend, checks, Scores(plan, resolved, recipe.keys if recipe else ()))
+    return _engine(flat, plan, State(plan, seed, store), backend, resolved, recipe)
 
 
-def carry_over(old: Engine, new: Engine, optimizer: bool) -> None:
-    """Copies the weights and the epochs of `old` to `new`, and the optimizer's state too where it is the same one."""
-    new.state.theta, new.state.statistics = old.state.theta, old.state.statistics
+def _engine(
+    flat: Flat, plan: Plan, state: State, backend: Backend, resolved: Sequence[Metric], recipe: Recipe | None
+) -> Engine:
+    checks = Checks(flat, plan, recipe.losses if recipe else (), recipe.outputs if recipe else ())
+    return Engine(plan, state, backend, checks, Scores(plan, resolved, recipe), flat.shapes)
+
+
+def carry_over(old: Engine, new: Engine, optimizer: bool = True) -> None:
+    """Copies the epochs of `old` to `new`, and the optimizer's state too where it is the same one."""
     new.state.counters[Counter.EPOCH] = old.state.counters[Counter.EPOCH]
     if optimizer and old.plan.slots == new.plan.slots:
-        new.state.slots = old.state.slots
+        there = {parameter[:2]: parameter for parameter in new.plan.layout.of("theta")}
+        for of_old, of_new in zip(old.state.slots, new.state.slots, strict=True):
+            for parameter in old.plan.layout.of("theta"):
+                view = new.plan.layout.view(of_new, there[parameter[:2]])
+                view[...] = old.plan.layout.view(of_old, parameter)
         new.state.counters[Counter.STEP] = old.state.counters[Counter.STEP]
         new.state.scalars[Scalar.PRODUCTS :] = old.state.scalars[Scalar.PRODUCTS :]
 
 
-def float64_copy(layers: Sequence[Layer], old: Engine, recipe: Recipe, backend: Backend) -> Engine:
+def float64_copy(flat: Flat, old: Engine, recipe: Recipe, backend: Backend) -> Engine:
     """An engine of the same layers, weights and counters, in float64 on `backend`."""
-    new = engine(layers, old.checks.shape, "float64", 0, replace(recipe, backend=backend))
-    for of_old, of_new in zip(old.plan.layout.parameters, new.plan.layout.parameters, strict=True):
-        new.state.view(of_new)[...] = old.state.view(of_old)
+    plan, resolved = lower(flat, "float64", recipe)
+    new = _engine(flat, plan, State(plan), backend, resolved, recipe)
+    there = {parameter[:2]: parameter for parameter in old.plan.layout.parameters}
+    for parameter in plan.layout.parameters:
+        new.state.view(parameter)[...] = old.state.view(there[parameter[:2]])
     new.state.counters[:] = old.state.counters
     return new
-
-
-def _outputs(layers: Sequence[Layer], shape: Shape) -> int:
-    for layer in layers:
-        shape = layer.output_shape(shape, layer.name)
-    return int(np.prod(shape))
 
 
 def _other_targets(metric: Metric, loss: Loss, sparse: bool, outputs: int) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..callbacks import History
 from ..core.declaration import Config
 from ..core.model import CallbackModel, LayerOwner
-from ..layers import Layer
 from .compiling import Engine, Recipe
+from .graph import Flat
 
 if TYPE_CHECKING:
     from ..backends.protocol import Backend
@@ -24,12 +24,20 @@ class TrainableModel(LayerOwner, CallbackModel, Protocol):
     history: History | None
     metadata: Config
 
-    def __init__(self, layers: Sequence[object] | None = None, trainable: bool = True, name: str | None = None) -> None:
-        """A model of layers."""
+    kind: str
 
     @property
-    def layers(self) -> list[Layer]:
-        """The layers in order."""
+    def layers(self) -> list[Any]:
+        """The layers and models in order."""
+
+    def flat(self) -> Flat:
+        """The graph with the models in it taken apart."""
+
+    def inputs_of(self, x: Any) -> list[Any]:
+        """What x has for each input, in order."""
+
+    def structured(self, outputs: Sequence[Any]) -> Any:
+        """Outputs as the model gives them: one, a list or a dict."""
 
     @property
     def compiled(self) -> bool:
@@ -38,9 +46,6 @@ class TrainableModel(LayerOwner, CallbackModel, Protocol):
     @property
     def recipe(self) -> Recipe | None:
         """The arguments of `compile`, or None before it."""
-
-    def add(self, layer: object) -> None:
-        """Puts a layer, or first an `Input`, on top."""
 
     def get_config(self) -> Config:
         """Name, input shape and layers, without weights."""
@@ -52,6 +57,7 @@ class TrainableModel(LayerOwner, CallbackModel, Protocol):
         metrics: object,
         *,
         weighted_metrics: object = None,
+        loss_weights: object = None,
         backend: str | Backend | None = "auto",
     ) -> None:
         """Says how to train."""

@@ -13,7 +13,9 @@ from ..backends.data import Data
 from ..core.arrays import Array
 from ..core.declaration import number, whole
 from ..errors import ArgumentError, ArgumentTypeError
+from .checks import Checks
 from .compiling import Engine
+from .model import TrainableModel
 
 BATCH = 32
 
@@ -83,22 +85,22 @@ class FitRequest(Request):
         given = self.validation_batch_size
         return self.batch if given is None else whole(self.where, "validation_batch_size", given)
 
-    def rows(self, engine: Engine) -> tuple[Rows, Rows | None]:
+    def rows(self, model: TrainableModel, engine: Engine) -> tuple[Rows, Rows | None]:
         """The rows to train on, and those to validate on: those given, or the last ones.
 
         Raises:
             ArgumentError, ArgumentTypeError: what cannot be trained on.
         """
         split = number(self.where, "validation_split", self.validation_split, 0.0, 1.0, "[)")
-        rows = rows_of(engine, self.x, self.y, self.sample_weight, self.class_weight)
+        rows = rows_of(model, engine, self.x, self.y, self.sample_weight, self.class_weight)
         if self.validation_data is not None:
             if not isinstance(self.validation_data, tuple | list) or len(self.validation_data) not in (2, 3):
                 raise ArgumentTypeError("fit: validation_data is not (X, y) or (X, y, sample_weight)")
             x, y, w = (*self.validation_data, None)[:3]
-            return rows, rows_of(engine, x, y, w, None, "validation ")
+            return rows, rows_of(model, engine, x, y, w, None, "validation ")
         if split == 0.0:
             return rows, None
-        n = rows.X.shape[0]
+        n = rows.n
         cut = math.floor(n * (1.0 - split))
         if not 0 < cut < n:
             raise ArgumentError(
@@ -106,7 +108,7 @@ class FitRequest(Request):
                 "expected at least one of each"
             )
         last = rows.part(cut, n)
-        return rows.part(0, cut), last if self.class_weight is None else replace(last, w=None)
+        return rows.part(0, cut), last if self.class_weight is None else replace(last, w=())
 
     def validates(self) -> Callable[[int], bool]:
         """Whether an epoch is validated, by `validation_freq`: every so many epochs, or the epochs listed (from 1).
@@ -126,17 +128,23 @@ class FitRequest(Request):
 class Rows:
     """Checked arrays of a fit or an evaluation."""
 
-    X: Array
-    y: Array
-    w: Array | None
+    X: tuple[Array, ...]
+    y: tuple[Array, ...]
+    w: tuple[Array | None, ...]
+
+    @property
+    def n(self) -> int:
+        """How many there are."""
+        return int(self.X[0].shape[0])
 
     def data(self, batch_size: int, order: npt.NDArray[np.int64] | None = None) -> Data:
         """What programs take; a batch is never larger than the data."""
-        return Data(self.X, self.y, self.w, order, min(batch_size, self.X.shape[0]))
+        return Data(self.X, self.y, self.w, order, min(batch_size, self.n))
 
     def part(self, first: int, last: int) -> Rows:
         """The rows first..last - 1, as views."""
-        return Rows(self.X[first:last], self.y[first:last], None if self.w is None else self.w[first:last])
+        X, y = (tuple(array[first:last] for array in arrays) for arrays in (self.X, self.y))
+        return Rows(X, y, tuple(None if w is None else w[first:last] for w in self.w))
 
     def limited(self, where: str, name: str, steps: int | None, batch_size: int) -> Rows:
         """The rows of the first so many batches; all of them where `steps` is None."""
@@ -144,7 +152,13 @@ class Rows:
 
 
 def rows_of(
-    engine: Engine, x: object, y: object, sample_weight: object, class_weight: object, prefix: str = ""
+    model: TrainableModel,
+    engine: Engine,
+    x: object,
+    y: object,
+    sample_weight: object,
+    class_weight: object,
+    prefix: str = "",
 ) -> Rows:
     """Checks X, y and weights; `prefix` names where they come from.
 
@@ -152,8 +166,35 @@ def rows_of(
         ArgumentError, ArgumentTypeError: what cannot be trained on.
     """
     checks = engine.checks
-    X = checks.X(x, f"{prefix}X")
-    targets = checks.y(y, X.shape[0], f"{prefix}y", f"{prefix}X")
+    X = checks.X(model.inputs_of(x), f"{prefix}X")
+    n = X[0].shape[0]
+    targets = checks.y(_of_losses(checks, y, f"{prefix}y"), n, f"{prefix}y", f"{prefix}X")
     if sample_weight is None and class_weight is None:
-        return Rows(X, targets, None)
-    return Rows(X, targets, checks.weights(sample_weight, class_weight, targets, X.shape[0], f"{prefix}sample_weight"))
+        return Rows(X, targets, ())
+    name, several = f"{prefix}sample_weight", isinstance(sample_weight, list | tuple | Mapping)
+    given = [sample_weight] * len(targets)  # one array serves all outputs
+    if several and len(checks.outputs) > 1 and not _is_vector(sample_weight):
+        given = _of_losses(checks, sample_weight, name)
+    return Rows(X, targets, checks.weights(given, class_weight, targets, n, name))
+
+
+def _is_vector(given: object) -> bool:
+    return isinstance(given, list | tuple) and bool(given) and all(np.ndim(one) == 0 for one in given)
+
+
+def _of_losses(checks: Checks, given: object, name: str) -> list[object]:
+    """What is given for each output with a loss: by name, in order of the outputs, or of one output all of it."""
+    names = checks.outputs
+    if len(names) == 1:
+        return [given[names[0]] if isinstance(given, Mapping) and names[0] in given else given]
+    if isinstance(given, Mapping):
+        unknown = [key for key in given if key not in names]
+        if unknown:
+            raise ArgumentError(f'{name} names "{unknown[0]}", the outputs are {", ".join(names)}')
+        return [given.get(names[number]) for number in checks.with_loss]
+    if not isinstance(given, list | tuple) or len(given) != len(names):
+        raise ArgumentError(
+            f"{name} is {type(given).__name__}, expected one array for each of the outputs {', '.join(names)}: a list "
+            f"of {len(names)}, or a dict by name"
+        )
+    return [given[number] for number in checks.with_loss]

@@ -8,19 +8,18 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import backends, losses, metrics, optimizers
+from .. import backends, optimizers
 from ..core.arrays import Array
 from ..core.declaration import Config, serialize
 from ..core.files import write_atomically
 from ..core.plan import Counter, OptimizerEntry, Parameter, Scalar
 from ..core.steps import OPTIMIZERS
 from ..errors import ArgumentError, ArgumentTypeError, FileError
-from . import compiling, tensors
-from .cloning import Model, model_from_config
+from . import cloning, compiling, tensors
 from .compiling import Engine
 from .model import TrainableModel
 from .tensors import TensorFile
@@ -39,7 +38,7 @@ def save(model: TrainableModel, filepath: str | os.PathLike[str], overwrite: boo
     """Writes a model; see `Sequential.save`."""
     path = _free_path("save", filepath, overwrite)
     description = {
-        "model": {"class_name": "Sequential", "config": model.get_config()},
+        "model": cloning.description(model),
         "compile": _compile_config(model),
         "metadata": _checked_metadata(model.metadata),
     }
@@ -51,7 +50,7 @@ def save_weights(model: TrainableModel, filepath: str | os.PathLike[str], overwr
     _write(_free_path("save_weights", filepath, overwrite), model, {})
 
 
-def load(cls: type[Model], filepath: str | os.PathLike[str], compile: bool, backend: str | Backend | None) -> Model:
+def load(filepath: str | os.PathLike[str], compile: bool, backend: str | Backend | None) -> Any:
     """A model of a file; see `models.load_model`."""
     path = _path("load_model", filepath)
     backends.get(backend)  # a name that cannot be is refused before the file is blamed
@@ -61,7 +60,7 @@ def load(cls: type[Model], filepath: str | os.PathLike[str], compile: bool, back
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # the advice was given when it was made
-                model = _built(cls, file, backend if compile else None)
+                model = _built(file, backend if compile else None)
                 engine = model.engine()
         except FileError:
             raise
@@ -112,12 +111,16 @@ def _compile_config(model: TrainableModel) -> Config | None:
     recipe = model.recipe
     if recipe is None:
         return None
-    return {
-        "optimizer": {**serialize(recipe.optimizer), "excluded": list(recipe.optimizer.excluded)},
-        "loss": serialize(recipe.loss),
-        "metrics": [serialize(metric) for metric in recipe.metrics],
-        "weighted_metrics": [serialize(metric) for metric in recipe.weighted_metrics],
+    numbers = range(len(recipe.losses))
+    of_each: Config = {
+        "loss": [serialize(loss) for loss in recipe.losses],
+        "metrics": [[serialize(metric) for metric in recipe.of(number, False)] for number in numbers],
+        "weighted_metrics": [[serialize(metric) for metric in recipe.of(number, True)] for number in numbers],
+        "loss_weights": list(recipe.loss_weights),
     }
+    if not recipe.several:
+        of_each = {name: one for name, (one,) in of_each.items() if name != "loss_weights" or one != 1.0}
+    return {"optimizer": {**serialize(recipe.optimizer), "excluded": list(recipe.optimizer.excluded)}, **of_each}
 
 
 def _checked_metadata(metadata: object) -> Config:
@@ -138,26 +141,24 @@ def _checked_metadata(metadata: object) -> Config:
 # reading
 
 
-def _built(cls: type[Model], file: TensorFile, backend: str | Backend | None) -> Model:
+def _built(file: TensorFile, backend: str | Backend | None) -> Any:
     """The model of a file, compiled where a backend is given; nothing of its size exists before its tensors match."""
-    description = file.description
-    model = model_from_config(cls, description["model"]["config"])
-    model.metadata = description.get("metadata", {})
+    entry = file.description
+    if entry["model"]["class_name"] not in cloning.KINDS:
+        raise TypeError(f"{entry['model']['class_name']!r} is no model")
+    model = cloning.described(entry["model"])
+    model.metadata = entry.get("metadata", {})
     if not isinstance(model.metadata, dict):
         raise TypeError(f"metadata is {model.metadata!r}, expected an object")
-    shape = model.input_shape_of(model.layers[0])
-    plan, _ = compiling.lower(model.layers, shape, model.dtype)  # shapes without arrays
+    plan, _ = compiling.lower(model.flat(), model.dtype)  # shapes without arrays
     for p in plan.layout.parameters:
         file.require(f"weights/{p.layer}/{p.name}", p.shape, np.dtype(model.dtype))
-    arguments = description["compile"]
+    arguments = entry["compile"]
     if arguments is not None and backend is not None:
         optimizer = optimizers.get({key: arguments["optimizer"][key] for key in ("class_name", "config")})
         optimizer.exclude_from_weight_decay(var_names=arguments["optimizer"]["excluded"])
-        loss = None if arguments["loss"] is None else losses.get(arguments["loss"])
-        of_rows, weighted = (
-            [metrics.get(m) for m in arguments.get(key, ())] for key in ("metrics", "weighted_metrics")
-        )
-        model.compile(optimizer, loss, of_rows, weighted_metrics=weighted, backend=backend)
+        of_each = {name: arguments.get(name) for name in ("metrics", "weighted_metrics", "loss_weights")}
+        model.compile(optimizer, arguments["loss"], **of_each, backend=backend)
     return model
 
 

@@ -1,38 +1,26 @@
-"""`Sequential`: a stack of layers that trains, scores, predicts, and is saved."""
+"""`Sequential`: layers one after another."""
 
 from __future__ import annotations
 
-import os
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import numpy as np
-
-from .. import backends
-from ..backends.data import Data
-from ..core.arrays import Array
-from ..core.declaration import Config, refuse
-from ..core.plan import Counter
-from ..errors import ArgumentError, ModelAdvice
-from . import cloning, compiling, saving, summaries, training
-from .compiling import Recipe
-from .requests import FitRequest, Request, rows_of
-from .stack import Stack
-
-if TYPE_CHECKING:
-    from ..backends.protocol import Backend
-    from ..callbacks import History
-    from ..losses import Loss
-    from ..metrics import Metric
-    from ..optimizers import Optimizer
+from ..core.arrays import numeric
+from ..core.declaration import Config
+from ..core.symbolic import Shape, Tensor
+from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
+from ..layers import Input, InputLayer, Layer
+from . import cloning
+from .graph import Graph, input_layer
+from .network import Network
+from .trainer import Trainer
 
 
-class Sequential(Stack):
+class Sequential(Trainer):
     """A stack of layers, each fed by the one before.
 
     Args:
-        layers: an `Input` and layers, or layers alone: then the first X fixes the input shape.
+        layers: an `Input` and layers, or layers alone: then the first X fixes the input shape. Models are layers, too.
         trainable: whether training changes weights at all. name: what `summary` calls it.
 
     Attributes:
@@ -44,361 +32,179 @@ class Sequential(Stack):
         ArgumentError: layers that do not fit. ArgumentTypeError: what is not a layer.
     """
 
+    kind = "Sequential"
+
     def __init__(self, layers: Sequence[object] | None = None, trainable: bool = True, name: str | None = None) -> None:
-        super().__init__(layers, trainable, name)
-        self.stop_training = False
-        self.history: History | None = None
-        self.metadata: Config = {}
+        super().__init__(trainable, name)
+        self._stack: list[Any] = []
+        self._tensors: list[Tensor] = []  # what goes in, then what comes out of each layer; [] before that is known
+        if layers is not None and not isinstance(layers, list | tuple):
+            raise ArgumentTypeError(f"Sequential: layers is {layers!r}, expected a list of layers")
+        for layer in layers or ():
+            self.add(layer)
 
-    # compiling
+    @property
+    def operators(self) -> list[Any]:
+        """The layers and models in order."""
+        return list(self._stack)
 
-    def compile(
-        self,
-        optimizer: object = "rmsprop",
-        loss: object = None,
-        metrics: object = None,
-        *,
-        weighted_metrics: object = None,
-        backend: str | Backend | None = "auto",
-        run_eagerly: bool = False,
-        steps_per_execution: int = 1,
-        jit_compile: object = "auto",
-        **kwargs: Any,
-    ) -> None:
-        """Says how to train; weights stay as they are.
-
-        Args:
-            optimizer: a name or an `optimizers.Optimizer`.
-            loss: a name or a `losses.Loss`; None for a model that only predicts.
-            metrics: a name, a metric, or a list of them: means over the rows, whatever their weights.
-            weighted_metrics: likewise, means weighted by sample_weight or class_weight.
-            backend: "auto", "numba", "c", "cuda" or "reference".
-            run_eagerly, steps_per_execution, jit_compile: accepted, without effect.
+    def add(self, layer: object) -> None:
+        """Puts a layer on top; a compiled model must be compiled again.
 
         Raises:
-            ArgumentError, ArgumentTypeError: an unknown, unsupported or ill-fitting argument.
-            BackendError: a backend that is not available.
+            ArgumentError: it does not fit, or has a name that is taken. ArgumentTypeError: it is not a layer.
         """
-        unsupported = {"loss_weights": None, "auto_scale_loss": True}
-        refuse("compile", kwargs, unsupported, ("optimizer", "loss", "metrics", "weighted_metrics", "backend"))
-        chosen = backends.get(backend, self.dtype, self.count_params() if self.built else None)
-        recipe = compiling.recipe(optimizer, loss, metrics, chosen, weighted_metrics)
-        old = self._engine
-        if not recipe.optimizer.bound_to(old.state if old is not None else None):
-            raise ArgumentError(
-                "compile: this optimizer trains another model already; give each model its own, for example "
-                "type(optimizer).from_config(optimizer.get_config())"
-            )
-        if self.built:
-            again = self._recipe is not None and self._recipe.optimizer is recipe.optimizer
-            engine = self._new_engine(recipe)
-            if old is None:
-                self._initialize(engine)
-            else:
-                compiling.carry_over(old, engine, optimizer=again)
-            recipe.optimizer.bind(engine.state)
-            self._engine = engine
-        self._recipe = recipe
-        self._advise(recipe)
-
-    def _advise(self, recipe: Recipe) -> None:
-        from .advice import advice
-
-        if recipe.loss is None:
+        if isinstance(layer, Tensor) and input_layer(layer) is not None:
+            layer = layer.node.operator
+        if isinstance(layer, InputLayer):
+            if self._stack or self._tensors:
+                raise ArgumentError("Sequential: Input comes first, and once")
+            self._tensors = [layer.nodes[0].outputs[0]]
             return
-        for text in advice(self._layers, recipe.loss, recipe.all_metrics):
-            warnings.warn(text, ModelAdvice, stacklevel=3)
+        if not isinstance(layer, Layer | Network):
+            raise ArgumentTypeError(f"Sequential: expected a layer such as layers.Dense(10), got {layer!r}")
+        if isinstance(layer, Layer) and (hasattr(layer, "call") or not layer.compiled):
+            raise ArgumentTypeError(
+                f"Sequential: {type(layer).__name__} is not a layer of fastnn.layers, and only those run compiled"
+            )
+        if any(layer is other for other in self._stack):
+            raise ArgumentError(f'Sequential: the layer "{layer.name}" is part of this model already; make a new one')
+        given = self._given_shape(layer)
+        if not self._stack and not self._tensors and given is not None:
+            self._tensors = [Input(given)]
+        self._same_dtype([*self.leaves(), *(layer.leaves() if isinstance(layer, Network) else [layer])])
+        name, bound = layer.name, not isinstance(layer, Layer) or layer.bound
+        self._adopt(layer, self._stack)
+        self._stack.append(layer)
+        if self._tensors:
+            try:
+                self._tensors.append(self._called(len(self._stack) - 1, self._tensors[-1]))
+            except Exception:
+                self._stack.pop()
+                layer.name = name
+                if not bound and isinstance(layer, Layer):
+                    layer.release()
+                if len(self._tensors) == 1 and given is not None and not self._stack:
+                    self._tensors = []
+                raise
+        self._changed()
 
-    @property
-    def compiled(self) -> bool:
-        """Whether `compile` was called."""
-        return self._recipe is not None
+    def _given_shape(self, layer: Layer | Network) -> Shape | None:
+        if isinstance(layer, Layer):
+            return layer.given_shape
+        return layer.inputs[0].row if layer.built and len(layer.inputs) == 1 else None
 
-    @property
-    def optimizer(self) -> Optimizer | None:
-        """The optimizer, a view of its state: `model.optimizer.learning_rate = x` takes effect at the next step."""
-        return self._recipe.optimizer if self._recipe else None
+    def _called(self, index: int, tensor: Tensor) -> Tensor:
+        layer = self._stack[index]
+        if isinstance(layer, Layer) and len(self._stack) > index:
+            layer.output_shape(tensor.row, f'{type(layer).__name__} {index} "{layer.name}"')
+        made = layer.symbolic([tensor] if isinstance(layer, Layer) else tensor)
+        if not isinstance(made, Tensor):
+            raise ArgumentError(f'Sequential: the model "{layer.name}" has several outputs, a stack takes one')
+        return made
 
-    @property
-    def loss(self) -> Loss | None:
-        """The loss."""
-        return self._recipe.loss if self._recipe else None
+    def _changed(self) -> None:
+        """What follows from other layers: another graph, not compiled."""
+        self._flat = self._recipe = self._engine = None
 
-    @property
-    def metrics(self) -> list[Metric]:
-        """The metrics that `compile` was given, then the weighted ones."""
-        return list(self._recipe.all_metrics) if self._recipe else []
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """What the results are called, in the order in which `evaluate` lists them."""
-        return ["loss", *self._recipe.keys] if self._recipe else []
-
-    @property
-    def backend(self) -> str | None:
-        """The name of the backend."""
-        return self._recipe.backend.name if self._recipe else None
-
-    # training and using
-
-    def fit(
-        self,
-        x: object = None,
-        y: object = None,
-        batch_size: int | None = None,
-        epochs: int = 1,
-        verbose: object = "auto",
-        callbacks: object = None,
-        validation_split: float = 0.0,
-        validation_data: object = None,
-        shuffle: object = True,
-        class_weight: object = None,
-        sample_weight: object = None,
-        initial_epoch: int = 0,
-        steps_per_epoch: int | None = None,
-        validation_steps: int | None = None,
-        validation_batch_size: int | None = None,
-        validation_freq: object = 1,
-        **kwargs: Any,
-    ) -> History:
-        """Trains for `epochs - initial_epoch` epochs.
-
-        Args:
-            x: (n, I), any real dtype. y: (n,) or (n, O) targets, or class numbers.
-            batch_size: rows a step (32); the last step may have fewer.
-            epochs, initial_epoch: the number of the last epoch and of the first, from 0.
-            verbose: 0 silent, 1 a live line on a terminal, 2 a line an epoch; "auto" is 1.
-            callbacks: a `callbacks.Callback` or a list of them.
-            validation_split: the share of rows, from the end, that validate.
-            validation_data: (x, y) or (x, y, sample_weight), instead.
-            shuffle: whether each epoch has an order of its own, by the model's seed.
-            class_weight: {class: weight}. sample_weight: (n,).
-            steps_per_epoch: None, or what an epoch takes anyway; any other is refused.
-            validation_steps: validates on the first so many batches only.
-            validation_batch_size, validation_freq: how large batches and how often.
-
-        Returns:
-            The `callbacks.History`: the results of each epoch.
+    def pop(self) -> Any:
+        """Takes the last layer off and returns it; a compiled model must be compiled again.
 
         Raises:
-            ArgumentError, ArgumentTypeError: what cannot be trained on, before the first step.
-            NotBuiltError: not compiled.
+            ArgumentError: there is none.
         """
-        if kwargs:
-            known = ("batch_size", "epochs", "verbose", "callbacks", "validation_split", "sample_weight")
-            refuse("fit", kwargs, {}, known)
-        request = FitRequest(
-            "fit",
-            x,
-            y,
-            batch_size=batch_size,
-            epochs=epochs,
-            verbose=verbose,
-            callbacks=callbacks,
-            validation_split=validation_split,
-            validation_data=validation_data,
-            shuffle=shuffle,
-            class_weight=class_weight,
-            sample_weight=sample_weight,
-            initial_epoch=initial_epoch,
-            steps_per_epoch=steps_per_epoch,
-            validation_steps=validation_steps,
-            validation_batch_size=validation_batch_size,
-            validation_freq=validation_freq,
-        )
-        return training.fit(self, request)
+        if not self._stack:
+            raise ArgumentError("Sequential.pop: there are no layers")
+        if self._engine is not None or self.built:
+            self.engine()
+        layer = self._stack.pop()
+        if len(self._tensors) > 1:
+            layer.nodes.remove(self._tensors.pop().node)
+        if isinstance(layer, Layer) and not layer.nodes:
+            layer.release()
+        self._changed()
+        return layer
 
-    def evaluate(
-        self,
-        x: object = None,
-        y: object = None,
-        batch_size: int | None = None,
-        verbose: object = "auto",
-        sample_weight: object = None,
-        steps: int | None = None,
-        callbacks: object = None,
-        return_dict: bool = False,
-        **kwargs: Any,
-    ) -> Any:
-        """The loss and metrics in inference mode.
+    # building
+
+    @property
+    def built(self) -> bool:
+        """Whether the input shape is known."""
+        return bool(self._tensors and self._stack)
+
+    def graph(self) -> Graph:
+        """The chain of calls."""
+        self._require_built("Sequential")
+        return Graph(self._tensors[:1], self._tensors[-1:])
+
+    def build(self, input_shape: object = None) -> None:
+        """Fixes the input shape.
 
         Args:
-            x, y, batch_size, verbose, sample_weight, callbacks: as for `fit`.
-            steps: scores the first so many batches only.
-            return_dict: whether the result is a dict.
-
-        Returns:
-            The loss; a list of the loss and the metrics, as `metrics_names` has them, if there are any; or a dict.
+            input_shape: (None, I), the shape of X with any number of rows.
 
         Raises:
-            ArgumentError, ArgumentTypeError: what cannot be scored. NotBuiltError: not compiled.
+            ArgumentError: the layers do not fit it, or another one is fixed already.
         """
-        if kwargs:
-            refuse("evaluate", kwargs, {}, ("batch_size", "verbose", "sample_weight"))
-        logs = training.evaluate(self, Request("evaluate", x, y, batch_size, verbose, callbacks, sample_weight, steps))
-        return self.engine().scores.result(logs, return_dict)
+        if input_shape is None:
+            self._require_built("build")
+            return
+        if not isinstance(input_shape, list | tuple) or len(input_shape) < 2:
+            raise ArgumentError(f"build: input_shape is {input_shape!r}, expected such as (None, 64)")
+        self._build(Input(tuple(input_shape)[1:]))
 
-    def predict(
-        self,
-        x: object,
-        batch_size: int | None = None,
-        verbose: object = "auto",
-        steps: int | None = None,
-        callbacks: object = None,
-        **kwargs: Any,
-    ) -> Array:
-        """Predictions, the same for a row whatever rows are beside it.
+    def _build_for(self, x: object) -> None:
+        shape = numeric(x, "X").shape
+        self._build(Input(shape[1:] if len(shape) > 1 else (1,)))
 
-        Args:
-            x: (n, I), any real dtype. batch_size: rows between two callbacks. verbose, callbacks: as for `fit`.
-            steps: predicts for the first so many batches only.
+    def _build(self, tensor: Tensor) -> None:
+        if not self._stack:
+            raise NotBuiltError("Sequential: there are no layers")
+        if self._tensors:
+            if self._tensors[0].row != tensor.row:
+                built = self._tensors[0].row
+                raise ArgumentError(f"build: input_shape is {tensor.row}, the model is built for {built}")
+            return
+        self._tensors = [tensor]
+        try:
+            for index in range(len(self._stack)):
+                self._tensors.append(self._called(index, self._tensors[-1]))
+        except Exception:
+            self._unbuild()
+            raise
 
-        Returns:
-            (n, O) of the model's dtype.
+    def _unbuild(self) -> None:
+        """Forgets the input shape."""
+        for tensor in self._tensors[1:]:
+            tensor.node.operator.nodes.remove(tensor.node)
+        for layer in self._stack:
+            if isinstance(layer, Layer) and not layer.nodes:
+                layer.store = None
+        self._tensors, self._flat = [], None
 
-        Raises:
-            ArgumentError, ArgumentTypeError: what cannot be predicted for.
-        """
-        if kwargs:
-            refuse("predict", kwargs, {}, ("batch_size", "verbose", "callbacks"))
-        return training.predict(self, Request("predict", x, None, batch_size, verbose, callbacks, steps=steps))
+    def inputs_of(self, x: Any) -> list[Any]:
+        """One; a model without an input shape takes that of a tensor."""
+        x = self.alone(x)
+        if isinstance(x, Tensor) and not self.built:
+            self._build(Input(x.row))
+        return [x]
 
-    def predict_on_batch(self, x: object) -> Array:
-        """Predictions (n, O) of the rows of x (n, I), without progress and callbacks."""
-        engine = self._engine or self.predicting_engine(x)
-        X = engine.checks.X(x, finite=False)
-        out = np.empty((X.shape[0], engine.plan.outputs), engine.plan.dtype)
-        engine.program.forward(X, out)
-        return out
-
-    def __call__(self, x: object, training: bool = False) -> Array:
-        """`predict_on_batch(x)`."""
-        refuse("Sequential", {"training": training}, {"training": False}, ("x",))
-        return self.predict_on_batch(x)
-
-    def train_on_batch(
-        self,
-        x: object,
-        y: object = None,
-        sample_weight: object = None,
-        class_weight: object = None,
-        return_dict: bool = False,
-    ) -> Any:
-        """One step on all rows of x; the results are of this batch, before the step.
-
-        Args:
-            x, y, sample_weight, class_weight: as for `fit`. return_dict: whether the result is a dict.
-
-        Returns:
-            The loss, a list of the loss and the metrics if there are any, or a dict.
-
-        Raises:
-            ArgumentError, ArgumentTypeError: what cannot be trained on. NotBuiltError: not compiled.
-        """
-        return self._on_batch(x, y, sample_weight, class_weight, return_dict, train=True)
-
-    def test_on_batch(
-        self, x: object, y: object = None, sample_weight: object = None, return_dict: bool = False
-    ) -> Any:
-        """The loss and metrics of one batch in inference mode; see `train_on_batch`."""
-        return self._on_batch(x, y, sample_weight, None, return_dict, train=False)
-
-    def _on_batch(
-        self, x: object, y: object, sample_weight: object, class_weight: object, return_dict: bool, train: bool
-    ) -> Any:
-        with self.undone_if_refused():
-            engine = self.trainable_engine(x)
-            rows = rows_of(engine, x, y, sample_weight, class_weight)
-        sums = engine.scores.sums()
-        data = Data(rows.X, rows.y, rows.w, None, rows.X.shape[0])
-        if train:
-            assert self._recipe is not None
-            rates = self._recipe.optimizer.rates(int(engine.state.counters[Counter.STEP]), 1)
-            engine.program.run_steps(data, 0, 1, sums, rates)
-        else:
-            engine.program.score(data, 0, 1, sums)
-        return engine.scores.result(engine.scores.logs(sums), return_dict)
-
-    # files and texts
-
-    def summary(self, print_fn: Callable[[str], object] | None = None, **kwargs: Any) -> None:
-        """Prints the layers, their output shapes and parameters.
-
-        Args:
-            print_fn: called with the text instead of `print`.
-        """
-        defaults = {"line_length": None, "positions": None, "expand_nested": False, "show_trainable": False}
-        refuse("summary", kwargs, defaults | {"layer_range": None}, ("print_fn",))
-        (print_fn or print)(summaries.text(self.name, self._layers, self._shapes))
+    # configs
 
     def get_config(self) -> Config:
         """Name, input shape and layers, without weights."""
         return {
             "name": self.name,
             "trainable": self.trainable,
-            "input_shape": list(self._shapes[0]) if self._shapes else None,
-            "layers": [{"class_name": type(layer).__name__, "config": layer.get_config()} for layer in self._layers],
+            "input_shape": list(self._tensors[0].row) if self._tensors else None,
+            "layers": [cloning.description(layer) for layer in self._stack],
         }
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Sequential:
         """A model of the layers of `get_config()`, with new weights."""
-        return cloning.model_from_config(cls, config)
-
-    def to_json(self, **kwargs: Any) -> str:
-        """The architecture as JSON, for `models.model_from_json`; weights and the arguments of `compile` are not in it.
-
-        Args:
-            kwargs: of `json.dumps`, such as indent=2.
-        """
-        return cloning.to_json(self, **kwargs)
-
-    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, **kwargs: Any) -> None:
-        """Writes the model to a safetensors file, all or nothing, whatever happens meanwhile.
-
-        In it are weights, architecture, arguments of `compile`, the optimizer's state, counters, seed and `metadata`: a
-        training goes on from it as if it had never stopped, to the bit.
-
-        Args:
-            filepath: the file; its name may end in anything.
-            overwrite: whether a file that is there is replaced.
-
-        Raises:
-            ArgumentError: the file is there and `overwrite` is False. ArgumentTypeError: `metadata` that is no JSON.
-            NotBuiltError: the input shape is not known. OSError: it cannot be written.
-        """
-        refuse("save", kwargs, {"zipped": None, "include_optimizer": True}, ("filepath", "overwrite"))
-        saving.save(self, filepath, overwrite)
-
-    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Writes what the model has learned, without its architecture, for `load_weights`.
-
-        Args:
-            filepath: the file; its name may end in anything.
-            overwrite: whether a file that is there is replaced.
-
-        Raises:
-            ArgumentError: the file is there and `overwrite` is False.
-            NotBuiltError: the input shape is not known. OSError: it cannot be written.
-        """
-        saving.save_weights(self, filepath, overwrite)
-
-    def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, **kwargs: Any) -> None:
-        """Takes the weights of a file that `save_weights` or `save` wrote; layers correspond by their order.
-
-        A model compiled with the same optimizer takes its state too, the counters and the seed, and so goes on as the
-        one that was saved.
-
-        Args:
-            filepath: the file. skip_mismatch: only False.
-
-        Raises:
-            FileError: not such a file, a damaged one, or one of other layers; the model is unchanged then.
-            NotBuiltError: the input shape is not known. OSError: it cannot be read.
-        """
-        given = {"skip_mismatch": skip_mismatch, **kwargs}
-        refuse("load_weights", given, {"skip_mismatch": False, "by_name": False}, ("filepath",))
-        saving.load_weights(self, filepath)
+        model: Sequential = cloning.sequential_from_config(cls, config)
+        return model
 
 
 __all__ = ["Sequential"]

@@ -3,40 +3,62 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from ..layers import Layer, Shape
+from ..core.symbolic import Function, Tensor
+
+if TYPE_CHECKING:
+    from .network import Network
 
 
-def text(name: str, layers: Sequence[Layer], shapes: Sequence[Shape]) -> str:
-    """A table of layers; "?" stands for what the first X will fix.
-
-    Args:
-        name: the model's.
-        layers: in order.
-        shapes: of one row, what goes in and what comes out of each layer; [] before they are known.
-    """
-    rows = [("Layer (type)", "Output shape", "Parameters")]
-    total = trained = 0
-    for index, layer in enumerate(layers):
-        known = len(shapes) > index + 1
-        sizes = [math.prod(shape) for shape in layer.parameter_shapes(shapes[index])] if known else []
-        weights = layer.parameters() if known else []
-        size = sum(sizes)
-        total += size
-        if layer.trains:
-            trained += sum(n for n, weight in zip(sizes, weights, strict=True) if not weight.statistic)
-        shape = f"({', '.join(('None', *map(str, shapes[index + 1])))})" if known else "?"
-        rows.append((f"{layer.name} ({type(layer).__name__})", shape, f"{size:,}" if known else "?"))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    lines = [f"{a:{widths[0]}}  {b:{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
-    rule = "-" * (sum(widths) + 4)
-    itemsize = 8 if any(layer.dtype == "float64" for layer in layers if layer.parameters()) else 4
+def text(model: Network) -> str:
+    """A table of layers, with what each is called on where that is not the one before; "?" stands for what the first X
+    will fix."""
+    known, chain = model.built, model.kind == "Sequential"
+    rows = [("Layer (type)", "Output shape", "Parameters", "Connected to")]
+    nodes = {id(node.operator): node for node in reversed(model.graph().nodes)} if known else {}
+    for operator in model.operators:
+        node = nodes.get(id(operator))
+        kind = operator.function if isinstance(operator, Function) else type(operator).__name__
+        shape = ", ".join(_shape(tensor) for tensor in node.outputs) if node else "?"
+        sizes = counted(_leaves(operator)) if known else (0, 0)
+        sources = ", ".join(dict.fromkeys(tensor.name for tensor in node.inputs)) if node else ""
+        rows.append((f"{operator.name} ({kind})", shape, f"{sizes[0]:,}" if known else "?", "" if chain else sources))
+    columns = 3 if chain else 4
+    widths = [max(len(row[column]) for row in rows) for column in range(columns)]
+    lines = []
+    for a, b, c, d in rows:
+        line = f"{a:{widths[0]}}  {b:{widths[1]}}  {c:>{widths[2]}}"
+        lines.append(line if chain else f"{line}  {d}".rstrip())
+    rule = "-" * (sum(widths) + 2 * (columns - 1))
     counts = ["Total params: ? until the first data"]
-    if len(shapes) == len(layers) + 1:
+    if known:
+        itemsize, (total, trained) = (8 if model.dtype == "float64" else 4), counted(model.leaves())
         parts = {"Total": total, "Trainable": trained, "Non-trainable": total - trained}
         counts = [f"{part} params: {count:,} ({_bytes(count * itemsize)})" for part, count in parts.items()]
-    return "\n".join([f'Model "{name}"', rule, lines[0], rule, *lines[1:], rule, *counts])
+    return "\n".join([f'Model "{model.name}"', rule, lines[0], rule, *lines[1:], rule, *counts])
+
+
+def counted(layers: Any) -> tuple[int, int]:
+    """How many numbers the parameters of layers hold, and how many of those are trained."""
+    total = trained = 0
+    for layer in layers:
+        for shape, weight in zip(layer.shapes(), layer.parameters(), strict=True):
+            size = math.prod(shape)
+            total += size
+            trained += size if layer.trains and not weight.statistic else 0
+    return total, trained
+
+
+def _leaves(operator: Any) -> list[Any]:
+    """The layers that an operator is, of a model those in it; a function has none."""
+    if hasattr(operator, "leaves"):
+        return list(operator.leaves())
+    return [operator] if hasattr(operator, "parameters") else []
+
+
+def _shape(tensor: Tensor) -> str:
+    return f"({', '.join(('None', *map(str, tensor.row)))})"
 
 
 def _bytes(count: int) -> str:

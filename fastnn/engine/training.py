@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from .. import config
 from ..backends.data import Data
-from ..backends.protocol import Program
 from ..callbacks import CallbackList, History
 from ..core.arrays import Array
 from ..core.declaration import flag, whole
@@ -45,7 +45,7 @@ class _Training:
         engine, data, progress = self.engine, self.data, self.progress
         self.hooks.on_epoch_begin(epoch)
         if progress:
-            progress.begin(data.steps, data.X.shape[0], epoch)
+            progress.begin(data.steps, data.rows, epoch)
         if data.order is not None:
             engine.program.shuffle(data.order)
         sums = engine.scores.sums()
@@ -75,13 +75,13 @@ def fit(model: TrainableModel, request: FitRequest) -> History:
     shuffle = flag("fit", "shuffle", request.shuffle)
     with model.undone_if_refused():
         engine = model.trainable_engine(request.x)
-        train, held_out = request.rows(engine)
+        train, held_out = request.rows(model, engine)
     if held_out is not None:
         held_out = held_out.limited("fit", "validation_steps", request.validation_steps, validation_batch)
     validation = held_out.data(validation_batch) if held_out is not None else None
     validates = request.validates() if held_out is not None else lambda epoch: False
 
-    rows = train.X.shape[0]
+    rows = train.n
     data = train.data(batch, np.arange(rows, dtype=np.int64) if shuffle else None)
     if request.steps_per_epoch is not None and request.steps_per_epoch != data.steps:
         raise ArgumentError(
@@ -139,13 +139,13 @@ def evaluate(model: TrainableModel, request: Request) -> Logs:
     verbose = verbosity("evaluate", request.verbose)
     with model.undone_if_refused():
         engine = model.trainable_engine(request.x)
-        rows = rows_of(engine, request.x, request.y, request.sample_weight, None)
+        rows = rows_of(model, engine, request.x, request.y, request.sample_weight, None)
         data = rows.limited("evaluate", "steps", request.steps, batch).data(batch)
     hooks = CallbackList(request.callbacks, model=model, verbose=verbose, epochs=1, steps=data.steps)
     progress = Progress(verbose) if verbose else None
     if not progress:
         return score(engine, data, hooks)
-    progress.begin(data.steps, data.X.shape[0])
+    progress.begin(data.steps, data.rows)
     try:
         logs = score(engine, data, hooks, progress=progress)
         progress.end(logs)
@@ -154,17 +154,17 @@ def evaluate(model: TrainableModel, request: Request) -> Logs:
     return logs
 
 
-def predict(model: TrainableModel, request: Request) -> Array:
+def predict(model: TrainableModel, request: Request) -> Any:
     """The predictions of x; see `Sequential.predict`."""
     request.require_rows()
     batch = request.batch
     verbose = verbosity("predict", request.verbose)
     engine = model.predicting_engine(request.x)
-    X = engine.checks.X(request.x, finite=False)
+    X = engine.checks.X(model.inputs_of(request.x), finite=False)
     if request.steps is not None:
-        X = X[: whole("predict", "steps", request.steps) * batch]
-    rows = X.shape[0]
-    out = np.empty((rows, engine.plan.outputs), engine.plan.dtype)
+        X = tuple(array[: whole("predict", "steps", request.steps) * batch] for array in X)
+    rows = X[0].shape[0]
+    outs = [np.empty((rows, width), engine.plan.dtype) for width in engine.plan.widths]
     steps = -(-rows // batch)
     hooks = CallbackList(request.callbacks, model=model, verbose=verbose, epochs=1, steps=steps)
     by_batch = hooks.looks_at_batches("predict")
@@ -174,20 +174,26 @@ def predict(model: TrainableModel, request: Request) -> Array:
     if progress:
         progress.begin(steps, rows)
     try:
-        _predict_slices(engine.program, X, out, batch, hooks if by_batch else None, progress)
+        _predict_slices(model, engine, X, outs, batch, hooks if by_batch else None, progress)
         if progress and time.perf_counter() - begun > QUIET_SECONDS:
             progress.end({})
     finally:
         if progress:
             progress.close()
     hooks.on_predict_end()
-    return out
+    return model.structured(engine.shaped(outs))
 
 
 def _predict_slices(
-    program: Program, X: Array, out: Array, batch: int, hooks: CallbackList | None, progress: Progress | None
+    model: TrainableModel,
+    engine: Engine,
+    X: Sequence[Array],
+    outs: Sequence[Array],
+    batch: int,
+    hooks: CallbackList | None,
+    progress: Progress | None,
 ) -> None:
-    rows, first = X.shape[0], 0
+    program, rows, first = engine.program, X[0].shape[0], 0
     # At least a block of rows for each thread.
     pace = Pace(1 if rows <= batch else -(-program.plan.forward_rows * config.get_num_threads() // batch))
     while first < rows:
@@ -196,10 +202,11 @@ def _predict_slices(
         if hooks:
             hooks.on_predict_batch_begin(step)
         start = time.perf_counter()
-        program.forward(X[first:last], out[first:last])
+        parts = [out[first:last] for out in outs]
+        program.forward([array[first:last] for array in X], parts)
         pace.measured(-(-(last - first) // batch), time.perf_counter() - start)
         if hooks:
-            hooks.on_predict_batch_end(step, logs={"outputs": out[first:last]})
+            hooks.on_predict_batch_end(step, logs={"outputs": model.structured(engine.shaped(parts))})
         first = last
         if progress:
             progress.advance(-(-first // batch), dict)

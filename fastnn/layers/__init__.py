@@ -7,7 +7,25 @@ from typing import NoReturn
 from ..core.declaration import names
 from .activation import ELU, Activation, LeakyReLU, ReLU, Softmax
 from .core import Dense, Dropout, Flatten, Reshape
-from .layer import Input, InputLayer, Layer, Shape
+from .layer import Input, InputLayer, Layer, Rules, Shape
+from .merging import (
+    Add,
+    Average,
+    Concatenate,
+    Dot,
+    Maximum,
+    Minimum,
+    Multiply,
+    Subtract,
+    add,
+    average,
+    concatenate,
+    dot,
+    maximum,
+    minimum,
+    multiply,
+    subtract,
+)
 from .normalization import BatchNormalization, LayerNormalization
 from .preprocessing import Normalization, Rescaling
 from .rowwise import PReLU, UnitNormalization
@@ -30,32 +48,40 @@ CLASSES: dict[str, type[Layer]] = {
         Softmax,
         PReLU,
         UnitNormalization,
+        InputLayer,
+        Add,
+        Subtract,
+        Multiply,
+        Average,
+        Maximum,
+        Minimum,
+        Concatenate,
+        Dot,
     )
 }
 UNSUPPORTED = names(
     "ActivityRegularization AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D "
-    "AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D Add AdditiveAttention AlphaDropout Attention "
-    "AugMix AutoContrast Average AveragePooling1D AveragePooling2D AveragePooling3D AvgPool1D AvgPool2D AvgPool3D "
-    "Bidirectional CategoryEncoding CenterCrop Concatenate ContrastLimitedAdaptiveHistogramEqualization Conv1D "
+    "AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D AdditiveAttention AlphaDropout Attention "
+    "AugMix AutoContrast AveragePooling1D AveragePooling2D AveragePooling3D AvgPool1D AvgPool2D AvgPool3D "
+    "Bidirectional CategoryEncoding CenterCrop ContrastLimitedAdaptiveHistogramEqualization Conv1D "
     "Conv1DTranspose Conv2D Conv2DTranspose Conv3D Conv3DTranspose ConvLSTM1D ConvLSTM2D ConvLSTM3D Convolution1D "
     "Convolution1DTranspose Convolution2D Convolution2DTranspose Convolution3D Convolution3DTranspose Cropping1D "
     "Cropping2D Cropping3D CuDNNGRU CuDNNLSTM CutMix DenseFeatures DepthwiseConv1D DepthwiseConv2D Discretization "
-    "Dot EinsumDense Embedding Equalization FlaxLayer GRU GRUCell GaussianDropout GaussianNoise "
+    "EinsumDense Embedding Equalization FlaxLayer GRU GRUCell GaussianDropout GaussianNoise "
     "GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D GlobalAvgPool1D GlobalAvgPool2D "
     "GlobalAvgPool3D GlobalMaxPool1D GlobalMaxPool2D GlobalMaxPool3D GlobalMaxPooling1D GlobalMaxPooling2D "
     "GlobalMaxPooling3D GroupNormalization GroupQueryAttention HashedCrossing Hashing Identity InputSpec "
     "IntegerLookup JaxLayer LSTM LSTMCell Lambda LocallyConnected1D LocallyConnected2D Masking MaxNumBoundingBoxes "
-    "MaxPool1D MaxPool2D MaxPool3D MaxPooling1D MaxPooling2D MaxPooling3D Maximum MelSpectrogram Minimum MixUp "
-    "MultiHeadAttention Multiply Permute Pipeline RMSNormalization RNN RandAugment RandomBrightness "
+    "MaxPool1D MaxPool2D MaxPool3D MaxPooling1D MaxPooling2D MaxPooling3D MelSpectrogram MixUp "
+    "MultiHeadAttention Permute Pipeline RMSNormalization RNN RandAugment RandomBrightness "
     "RandomColorDegeneration RandomColorJitter RandomContrast RandomCrop RandomElasticTransform RandomErasing "
     "RandomFlip RandomGaussianBlur RandomGrayscale RandomHeight RandomHue RandomInvert RandomPerspective "
     "RandomPosterization RandomRotation RandomSaturation RandomSharpness RandomShear RandomTranslation RandomWidth "
     "RandomZoom RepeatVector Resizing ReversibleEmbedding STFTSpectrogram SeparableConv1D SeparableConv2D "
     "SeparableConvolution1D SeparableConvolution2D SimpleRNN SimpleRNNCell Solarization SpatialDropout1D "
-    "SpatialDropout2D SpatialDropout3D SpectralNormalization StackedRNNCells StringLookup Subtract TFSMLayer "
+    "SpatialDropout2D SpatialDropout3D SpectralNormalization StackedRNNCells StringLookup TFSMLayer "
     "TextVectorization ThresholdedReLU TimeDistributed TorchModuleWrapper UpSampling1D UpSampling2D UpSampling3D "
-    "Wrapper ZeroPadding1D ZeroPadding2D ZeroPadding3D add average concatenate deserialize dot experimental maximum "
-    "minimum multiply serialize subtract"
+    "Wrapper ZeroPadding1D ZeroPadding2D ZeroPadding3D deserialize experimental serialize"
 )
 
 
@@ -68,8 +94,12 @@ def __getattr__(name: str) -> NoReturn:
 __all__ = [
     "ELU",
     "Activation",
+    "Add",
+    "Average",
     "BatchNormalization",
+    "Concatenate",
     "Dense",
+    "Dot",
     "Dropout",
     "Flatten",
     "Input",
@@ -77,12 +107,25 @@ __all__ = [
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
+    "Maximum",
+    "Minimum",
+    "Multiply",
     "Normalization",
     "PReLU",
     "ReLU",
     "Rescaling",
     "Reshape",
+    "Rules",
     "Shape",
     "Softmax",
+    "Subtract",
     "UnitNormalization",
+    "add",
+    "average",
+    "concatenate",
+    "dot",
+    "maximum",
+    "minimum",
+    "multiply",
+    "subtract",
 ]

@@ -9,7 +9,7 @@ from .. import activations
 from ..core.declaration import number
 from ..core.lowering import Lowering
 from ..errors import ArgumentError
-from .layer import Decays, Layer, Shape, last_axis
+from .layer import Layer, Rules, Shape, last_axis
 
 
 class Activation(Layer):
@@ -36,7 +36,7 @@ class Activation(Layer):
             raise ArgumentError(f"{where}: {self.activation.name} of rows of shape {shape}; add Flatten() before it")
         return shape
 
-    def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
+    def lower(self, builder: Lowering, rules: Rules) -> None:
         """A = f(Z)."""
         builder.activation(self.activation.name, self.activation.parameter)
 

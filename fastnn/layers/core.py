@@ -11,7 +11,7 @@ from ..core.arrays import Array
 from ..core.declaration import number, whole
 from ..core.lowering import Lowering
 from ..errors import ArgumentError, ArgumentTypeError
-from .layer import Decays, Layer, Shape, Weight, one_dimension
+from .layer import Layer, Rules, Shape, Weight, one_dimension
 
 
 class Dense(Layer):
@@ -84,10 +84,10 @@ class Dense(Layer):
         kernel = (shape[0], self.units)
         return [kernel, (self.units,)] if self.use_bias else [kernel]
 
-    def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
+    def lower(self, builder: Lowering, rules: Rules) -> None:
         """Z = X W + b, then the activation."""
-        kernel = self._spec("kernel", self.kernel_regularizer, decays)
-        bias = self._spec("bias", self.bias_regularizer, decays) if self.use_bias else None
+        kernel = self._spec("kernel", self.kernel_regularizer, rules)
+        bias = self._spec("bias", self.bias_regularizer, rules) if self.use_bias else None
         builder.dense(self.name, self.units, kernel, bias)
         builder.activation(self.activation.name, self.activation.parameter)
 
@@ -125,7 +125,7 @@ class Dropout(Layer):
         super().__init__(**kwargs)
         self.rate = number("Dropout", "rate", rate, 0.0, 1.0, "[)")
 
-    def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
+    def lower(self, builder: Lowering, rules: Rules) -> None:
         """A mask in training, nothing in inference."""
         builder.dropout(self.rate)
 
@@ -150,7 +150,7 @@ class Flatten(Layer):
         """One dimension."""
         return (math.prod(shape),)
 
-    def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
+    def lower(self, builder: Lowering, rules: Rules) -> None:
         """Nothing: rows of the workspace are flat."""
 
 
@@ -187,5 +187,5 @@ class Reshape(Layer):
             )
         return tuple(elements // known if size == -1 else size for size in self.target_shape)
 
-    def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
+    def lower(self, builder: Lowering, rules: Rules) -> None:
         """Nothing: rows of the workspace are flat."""

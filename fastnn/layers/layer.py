@@ -1,31 +1,34 @@
-"""`Input`, and `Layer`: what every layer declares, and its view of its part of a model's weights."""
+"""`Input`, and `Layer`: what every layer declares, its calls, and its view of its part of a model's weights."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from .. import activations, config
 from ..backends import eager
 from ..core import declaration
 from ..core.arrays import Array, numeric
+from ..core.buffers import Value
 from ..core.declaration import Config, Declaration, flag, refuse, whole
 from ..core.lowering import Lowering
 from ..core.model import LayerOwner
 from ..core.specs import ParameterSpec, Penalty
+from ..core.symbolic import Node, Tensor, any_tensor
+from ..core.symbolic import Shape as Shape
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from ..initializers import Initializer
 from ..regularizers import Regularizer
 
-Shape = tuple[int, ...]
-Decays = Callable[[str], bool]
-
 _KERAS = {"autocast": True, "activity_regularizer": None, "batch_size": None, "weights": None}
-_FUNCTIONAL = (
-    "layers are not called on Input or on each other: the functional API of Keras is not supported; "
-    'put them in a list: Sequential([Input((64,)), Dense(32, activation="relu"), Dense(10)])'
-)
+
+
+class Rules(NamedTuple):
+    """What a training does to parameters: whether weight decay applies to a path, and whether a layer is trained."""
+
+    decays: Callable[[str], bool]
+    trains: Callable[[Layer], bool]
 
 
 class Weight(NamedTuple):
@@ -52,40 +55,6 @@ def shape_of(where: str, shape: object) -> Shape:
     return tuple(whole(where, "shape", size) for size in shape)
 
 
-class Input(Declaration):
-    """The shape of one row of X, as the first entry of a `Sequential`.
-
-    Args:
-        shape: such as (64,).
-        dtype: accepted as the model's dtype, "float32" or "float64"; X itself may have any real dtype.
-        name: not used.
-
-    Raises:
-        ArgumentError: a size that is not positive, an unknown or an unsupported argument.
-    """
-
-    fields = ("shape", "name")
-    unsupported: ClassVar[dict[str, object]] = {
-        "batch_size": None,
-        "sparse": None,
-        "ragged": None,
-        "tensor": None,
-        "optional": False,
-    }
-
-    def __init__(self, shape: object = None, dtype: object = None, name: str | None = None, **kwargs: object) -> None:
-        batch_shape = kwargs.pop("batch_shape", None)
-        refuse("Input", kwargs, self.unsupported, (*self.fields, "dtype", "batch_shape", *self.unsupported))
-        if shape is None and batch_shape is not None:
-            shape = _after_batch("Input", "batch_shape", batch_shape)
-        self.shape = shape_of("Input", shape)
-        self.dtype = dtype
-        self.name = name
-
-
-InputLayer = Input
-
-
 class Layer(Declaration):
     """Base class.
 
@@ -95,6 +64,8 @@ class Layer(Declaration):
         trainable: whether training changes its parameters; a change takes effect when the model is compiled again.
         given_shape: the shape of one row, where `input_shape` or `input_dim` gave it; else None.
         named: whether its name was given.
+        nodes: its calls on symbolic tensors. store: where its weights lie, once a model has made them.
+        compiled_trainable: whether it was trainable when a model was compiled last.
     """
 
     unsupported: ClassVar[dict[str, object]] = {}  # arguments of Keras that may only have their default
@@ -114,6 +85,9 @@ class Layer(Declaration):
         self.dtype = config.floatx() if dtype is None else config.dtype_name(where, dtype)
         self.trainable = trainable
         self._model: LayerOwner | None = None
+        self.nodes: list[Node] = []
+        self.store: Any = None
+        self.compiled_trainable: bool | None = None
 
     @property
     def trainable(self) -> bool:
@@ -123,6 +97,12 @@ class Layer(Declaration):
     @trainable.setter
     def trainable(self, value: object) -> None:
         self._trainable = flag(type(self).__name__, "trainable", value)
+
+    @property
+    def compiled(self) -> bool:
+        """Whether it says what it is in a plan, as those of fastnn do."""
+        kind = type(self)
+        return kind.lower is not Layer.lower or kind.lower_values is not Layer.lower_values
 
     @property
     def trains(self) -> bool:
@@ -145,27 +125,45 @@ class Layer(Declaration):
         """The shapes of `parameters()` for the shape of one row that goes in."""
         return [shape for _ in self.parameters()]
 
-    def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
-        """Adds this layer's instructions to a plan; `decays` says whether weight decay applies to a path."""
+    def shapes(self) -> list[Shape]:
+        """The shapes of its parameters, once it was called."""
+        return self.parameter_shapes(self._first_node().inputs[0].row) if self.parameters() else []
+
+    def lower(self, builder: Lowering, rules: Rules) -> None:
+        """Adds this layer's instructions on the builder's value to a plan."""
         raise NotImplementedError
 
-    def __call__(self, x: object, training: object = None) -> Array:
-        """What comes out for the rows of an array, in inference mode.
+    def lower_values(self, builder: Lowering, values: Sequence[Value], rules: Rules) -> None:
+        """Adds its instructions on the values of what it is called on."""
+        (builder.value,) = values
+        self.lower(builder, rules)
+
+    def rows_out(self, rows: Sequence[Shape]) -> list[Shape]:
+        """The shape of one row that comes out for those of the tensors that go in."""
+        where = f'{type(self).__name__} "{self.name}"'
+        if len(rows) != 1:
+            raise ArgumentTypeError(f"{where}: it was called on {len(rows)} tensors, expected one")
+        return [self.output_shape(rows[0], where)]
+
+    def __call__(self, x: Any, training: object = None) -> Any:
+        """What comes out for a symbolic tensor; or for the rows of an array, in inference mode.
 
         Args:
-            x: (B, ...), any real dtype; for activations and `Rescaling` an array of any rank.
-            training: None or False.
+            x: a symbolic tensor; or (B, ...), any real dtype, for activations and `Rescaling` an array of any rank.
+            training: None or False for arrays; without effect on tensors.
 
         Returns:
-            An array of the layer's dtype.
+            A tensor; or an array of the layer's dtype.
 
         Raises:
             ArgumentError: another shape than its model's, or training mode. ArgumentTypeError: not real numbers.
             NotBuiltError: its weights are not made yet.
         """
+        if any_tensor(x):
+            return self.symbolic([x] if isinstance(x, Tensor) else x)
         where = f'{type(self).__name__} "{self.name}"'
-        if isinstance(x, Input | Layer):
-            raise ArgumentTypeError(f"{where}: {_FUNCTIONAL}")
+        if isinstance(x, Layer):
+            raise ArgumentTypeError(f"{where}: it was called on {x!r}, expected a symbolic tensor such as Input((64,))")
         if training not in (None, False):
             raise ArgumentError(f"{where}: training={training!r} is not supported; fit a model that has the layer")
         array = numeric(x, f"{where}: x")
@@ -173,20 +171,62 @@ class Layer(Declaration):
         if rows.ndim < 2 or not rows.shape[0]:
             raise ArgumentError(f"{where}: x has shape {array.shape}, expected (B, ...) with at least one row")
         shape = rows.shape[1:]
-        if self._model is not None and self._model.built and not self.pointwise:
-            expected = self._model.input_shape_of(self)
+        if self.nodes and self.parameters():
+            expected = self.nodes[0].inputs[0].row
             if shape != expected:
                 raise ArgumentError(f"{where}: x has rows of shape {shape}, the model was built for {expected}")
         out_shape = (len(rows), *self.output_shape(shape, where))
         model = self._model if self.built else None
         dtype, backend = (self.dtype, None) if model is None else (model.dtype, model.engine().backend)
-        result = eager.forward(self.lower, rows.reshape(len(rows), -1), self._values(shape), dtype, backend)
+        result = eager.forward(
+            lambda builder: self.lower(builder, RULES), rows.reshape(len(rows), -1), self._values(shape), dtype, backend
+        )
         return result.reshape(array.shape if self.pointwise else out_shape)
 
-    def _spec(self, name: str, regularizer: Regularizer | None, decays: Decays) -> ParameterSpec:
+    def symbolic(self, tensors: Sequence[Tensor]) -> Tensor:
+        """What comes out for symbolic tensors.
+
+        Raises:
+            ArgumentError: shapes that do not fit. ArgumentTypeError: what is no tensor.
+        """
+        where = f'{type(self).__name__} "{self.name}"'
+        for tensor in tensors:
+            if not isinstance(tensor, Tensor):
+                raise ArgumentTypeError(f"{where}: it was called on {tensor!r} among symbolic tensors")
+        rows = [tensor.row for tensor in tensors]
+        made = self.rows_out(rows)
+        if self.parameters() and self.nodes and [t.row for t in self.nodes[0].inputs] != rows:
+            first = self.nodes[0].inputs[0].row
+            raise ArgumentError(f"{where}: it was called on rows of shape {rows[0]}, its weights are for {first}")
+        self.nodes.append(Node(self, tensors, made, self.dtype))
+        return self.nodes[-1].outputs[0]
+
+    @property
+    def output(self) -> Tensor:
+        """The symbolic tensor that comes out of its first call.
+
+        Raises:
+            NotBuiltError: it was not called yet, nor is it in a model that knows its input shape.
+        """
+        return self._first_node().outputs[0]
+
+    @property
+    def input(self) -> Any:
+        """The symbolic tensor that goes into its first call, or a list of them."""
+        inputs = self._first_node().inputs
+        return inputs[0] if len(inputs) == 1 else list(inputs)
+
+    def _first_node(self) -> Node:
+        if not self.nodes:
+            where = f'{type(self).__name__} "{self.name}"'
+            raise NotBuiltError(f"{where}: it has no symbolic tensors before it is called, or its model is built")
+        return self.nodes[0]
+
+    def _spec(self, name: str, regularizer: Regularizer | None, rules: Rules) -> ParameterSpec:
         """How one of its parameters is trained."""
-        penalty = regularizer.penalty() if regularizer is not None and self.trains else Penalty()
-        return ParameterSpec(penalty, self.trains, decays(f"{self.name}/{name}"))
+        trains = rules.trains(self)
+        penalty = regularizer.penalty() if regularizer is not None and trains else Penalty()
+        return ParameterSpec(penalty, trains, rules.decays(f"{self.name}/{name}"))
 
     def _values(self, shape: Shape) -> list[Array]:
         """Its weights, for a call on rows of `shape`."""
@@ -216,12 +256,12 @@ class Layer(Declaration):
     @property
     def built(self) -> bool:
         """Whether its model knows its input shape."""
-        return self._model is not None and self._model.built
+        return self._model is not None and self._model.built and bool(self.nodes)
 
     @property
     def weights(self) -> list[Array]:
         """Read-only views of its parameters, which change as the model learns; [] before the model is built."""
-        if self._model is None or not self._model.built:
+        if self._model is None or not self.built:
             return []
         views = self._model.parameters_of(self)
         for view in views:
@@ -280,6 +320,63 @@ class Layer(Declaration):
     def count_params(self) -> int:
         """How many numbers its parameters hold."""
         return sum(view.size for view in self.weights)
+
+
+class InputLayer(Layer):
+    """Where rows enter a model: what `Input` makes its tensor with.
+
+    Args:
+        shape: of one row, such as (64,).
+        dtype: "float32" or "float64", or that of whole numbers; X itself may have any real dtype.
+        name: of the input, for data that come as a dict.
+
+    Raises:
+        ArgumentError: a size that is not positive, an unknown or an unsupported argument.
+    """
+
+    fields = ("shape", "dtype", "name")
+    unsupported: ClassVar[dict[str, object]] = {
+        "sparse": None,
+        "ragged": None,
+        "input_tensor": None,
+        "optional": False,
+    }
+
+    def __init__(self, shape: object = None, dtype: object = None, name: str | None = None, **kwargs: object) -> None:
+        batch_shape = kwargs.pop("batch_shape", None)
+        if shape is None and batch_shape is not None:
+            shape = _after_batch("Input", "batch_shape", batch_shape)
+        refuse("Input", kwargs, self.unsupported | {"batch_size": None}, (*self.fields, "batch_shape"))
+        super().__init__(name=name)
+        self.name = name or "input_layer"
+        self.shape = shape_of("Input", shape)
+        self.given_dtype = dtype
+        self.nodes.append(Node(self, (), (self.shape,), self.dtype))
+
+    def get_config(self) -> Config:
+        """The arguments that make an equal input."""
+        given = self.given_dtype
+        return {"shape": list(self.shape), "dtype": None if given is None else str(given), "name": self.name}
+
+    def lower(self, builder: Lowering, rules: Rules) -> None:
+        """Nothing: rows are there already."""
+
+
+def Input(shape: object = None, dtype: object = None, name: str | None = None, **kwargs: object) -> Tensor:
+    """A symbolic tensor: the first entry of a `Sequential`, or what layers are called on to make a `Model`.
+
+    Args:
+        shape: of one row, such as (64,).
+        dtype: "float32" or "float64", or that of whole numbers; X itself may have any real dtype.
+        name: of the input, for data that come as a dict.
+
+    Raises:
+        ArgumentError: a size that is not positive, an unknown or an unsupported argument.
+    """
+    return InputLayer(shape, dtype, name, **kwargs).nodes[0].outputs[0]
+
+
+RULES = Rules(lambda path: True, lambda layer: layer.trains)  # without an optimizer
 
 
 def one_dimension(where: str, shape: Shape) -> int:

@@ -9,7 +9,7 @@ from ..core.arrays import Array
 from ..core.declaration import flag, number
 from ..core.lowering import Lowering
 from ..core.specs import ParameterSpec
-from .layer import Decays, Layer, Shape, Weight, last_axis, one_dimension
+from .layer import Layer, Rules, Shape, Weight, last_axis, one_dimension
 
 
 class _Scaled(Layer):
@@ -49,11 +49,11 @@ class _Scaled(Layer):
         gamma = [Weight("gamma", self.gamma_initializer)] if self.scale else []
         return [*gamma, Weight("beta", self.beta_initializer)] if self.center else gamma
 
-    def _specs(self, decays: Decays) -> tuple[ParameterSpec | None, ParameterSpec | None]:
+    def _specs(self, rules: Rules) -> tuple[ParameterSpec | None, ParameterSpec | None]:
         """Those of gamma and beta, or None."""
         return (
-            self._spec("gamma", self.gamma_regularizer, decays) if self.scale else None,
-            self._spec("beta", self.beta_regularizer, decays) if self.center else None,
+            self._spec("gamma", self.gamma_regularizer, rules) if self.scale else None,
+            self._spec("beta", self.beta_regularizer, rules) if self.center else None,
         )
 
     @property
@@ -151,9 +151,9 @@ class BatchNormalization(_Scaled):
             Weight("moving_variance", self.moving_variance_initializer, statistic=True),
         ]
 
-    def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
+    def lower(self, builder: Lowering, rules: Rules) -> None:
         """By the batch in training where it is trainable, else by the moving averages."""
-        builder.batch_norm(self.name, self.momentum, self.epsilon, *self._specs(decays), self.trains)
+        builder.batch_norm(self.name, self.momentum, self.epsilon, *self._specs(rules), rules.trains(self))
 
     @property
     def moving_mean(self) -> Array:
@@ -224,6 +224,6 @@ class LayerNormalization(_Scaled):
             **kwargs,
         )
 
-    def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
+    def lower(self, builder: Lowering, rules: Rules) -> None:
         """Row by row, the same in training and inference."""
-        builder.layer_norm(self.name, self.epsilon, *self._specs(decays))
+        builder.layer_norm(self.name, self.epsilon, *self._specs(rules))

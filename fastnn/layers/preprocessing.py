@@ -12,7 +12,7 @@ from ..core.arrays import Array, numeric
 from ..core.declaration import Config, number
 from ..core.lowering import Lowering
 from ..errors import ArgumentError, NotBuiltError
-from .layer import Decays, Layer, Shape, Weight, last_axis, one_dimension
+from .layer import Layer, Rules, Shape, Weight, last_axis, one_dimension
 
 Moments = tuple[Array, Array]  # mean and variance, float64, both () or both (I,)
 
@@ -38,7 +38,7 @@ class Rescaling(Layer):
         self.scale = number("Rescaling", "scale", scale)
         self.offset = number("Rescaling", "offset", offset)
 
-    def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
+    def lower(self, builder: Lowering, rules: Rules) -> None:
         """One multiplication and addition for each element."""
         builder.affine(self.scale, self.offset)
 
@@ -95,8 +95,8 @@ class Normalization(Layer):
             raise ArgumentError(f"{where}: data has shape {rows.shape}, expected (n, I) with at least one row")
         _require_finite(rows, where, getattr(data, "columns", None))
         model = self._model if self._model is not None and self._model.built else None
-        if model is not None and self.axis is not None and rows.shape[1:] != model.input_shape_of(self):
-            features = model.input_shape_of(self)[0]
+        if model is not None and self.axis is not None and rows.shape[1:] != self.nodes[0].inputs[0].row:
+            features = self.nodes[0].inputs[0].row[0]
             raise ArgumentError(f"{where}: data has {rows.shape[1]} features, the model was built for {features}")
         moments = _moments(rows, self.axis is None)
         _require_fit(moments, where, self.dtype if model is None else model.dtype)
@@ -125,7 +125,7 @@ class Normalization(Layer):
         names = ("mean", "variance")
         return [Weight(name, initializer, statistic=True) for name, initializer in zip(names, begin, strict=True)]
 
-    def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
+    def lower(self, builder: Lowering, rules: Rules) -> None:
         """By the mean and the variance, in training too."""
         builder.standardize(self.name, config.epsilon())
 

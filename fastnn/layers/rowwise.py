@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from .. import initializers, regularizers
 from ..core.arrays import Array
 from ..core.lowering import Lowering
-from .layer import Decays, Layer, Shape, Weight, last_axis, one_dimension
+from .layer import Layer, Rules, Shape, Weight, last_axis, one_dimension
 
 _EPSILON = 1e-12  # Keras's
 
@@ -42,9 +42,9 @@ class PReLU(Layer):
         """alpha (I,)."""
         return [Weight("alpha", self.alpha_initializer)]
 
-    def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
+    def lower(self, builder: Lowering, rules: Rules) -> None:
         """A = Z where Z >= 0, else alpha Z."""
-        builder.row_wise("prelu", self.name, (self._spec("alpha", self.alpha_regularizer, decays),))
+        builder.row_wise("prelu", self.name, (self._spec("alpha", self.alpha_regularizer, rules),))
 
     @property
     def alpha(self) -> Array:
@@ -73,6 +73,6 @@ class UnitNormalization(Layer):
         """(I,), as it comes in."""
         return (one_dimension(where, shape),)
 
-    def lower(self, builder: Lowering, decays: Decays = lambda path: True) -> None:
+    def lower(self, builder: Lowering, rules: Rules) -> None:
         """A = Z / |Z|, of each row."""
         builder.row_wise("unit_normalization", constants=(_EPSILON,))

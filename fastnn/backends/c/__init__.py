@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -14,8 +14,9 @@ import numpy.typing as npt
 from ...core.operations import OPERATIONS, Family, Operation
 from ...core.plan import Plan, largest
 from ...core.rowwise import MOST_VECTORS
-from ...core.state import State, aligned
+from ...core.state import State
 from ...core.steps import MOST_SCALARS, MOST_SLOTS
+from ...core.store import aligned
 from ...errors import BackendError
 from ..compiled import Addressed, CompiledProgram
 from ..data import Array, Sums
@@ -81,6 +82,8 @@ _CODED = (
     Family.ROW_WISE_FORWARD,
     Family.ROW_WISE_BACKWARD,
     Family.VECTOR_BACKWARD,
+    Family.BINARY,
+    Family.BINARY_BACKWARD,
 )
 # Of families with arrays that not all have: how many there may be, and how many come behind them.
 _ROOM = {
@@ -177,11 +180,10 @@ def _operators(dtype: str) -> dict[str, COperator]:
 
 # What the fields of the structs point at, where it is not a void or int64_t.
 _POINTERS = {
-    "constants": "double *", "scalars": "double *", "norms": "double *", "x": "void *", "y": "void *", "w": "void *",
-    **dict.fromkeys(("theta", "gradient", "scratch", "workspace"), "void *"),
+    "constants": "double *", "scalars": "double *", "norms": "double *",
+    **dict.fromkeys(("theta", "gradient", "addend", "scratch", "workspace"), "void *"),
     **dict.fromkeys(("row_values", "row_scales", "row_weights"), "void *"),
 }  # fmt: skip
-_DATA = ("x", "x_code", "x_row", "x_element", "y", "y_code", "y_row", "y_element", "w", "order", "rows", "batch")
 
 
 # --- programs -------------------------------------------------------------------------------------------------------
@@ -193,20 +195,20 @@ class CProgram(CompiledProgram):
     def __init__(self, backend: Backend, plan: Plan, state: State) -> None:
         suffix = SUFFIX[plan.dtype.name]
         self._functions = [getattr(lib, f"fnn_{name}_{suffix}") for name in _FUNCTIONS]
-        self._reals = ffi.typeof("float *" if suffix == "f32" else "double *")
         self._program, self._c_data = ffi.new("fnn_program *"), ffi.new("fnn_data *")
+        self._c_arrays = ffi.new("fnn_array[]", len(plan.inputs) + 2 * len(plan.losses))
+        self._c_outs, self._c_data.arrays = ffi.new("void *[]", len(plan.outputs)), self._c_arrays
         self._taken = ffi.new("int64_t *")
         super().__init__(backend, plan, state, os.cpu_count() or 1, _SCRATCH[plan.dtype.name])
 
     def _put(self, **numbers: int) -> None:
         for name, value in numbers.items():
-            setattr(self._c_data if name in _DATA else self._program, name, value)
+            setattr(self._program, name, value)
 
     def _point(self, **arrays: Array | None) -> None:
         for name, array in arrays.items():
             address = 0 if array is None else array.ctypes.data
-            struct = self._c_data if name in _DATA else self._program
-            setattr(struct, name, ffi.cast(_POINTERS.get(name, "int64_t *"), address))
+            setattr(self._program, name, ffi.cast(_POINTERS.get(name, "int64_t *"), address))
 
     def _point_slots(self, slots: tuple[Array, ...]) -> None:
         for number, slot in enumerate(slots):
@@ -217,17 +219,15 @@ class CProgram(CompiledProgram):
         for name, records in self._records.items():
             setattr(self._program, name, records)
 
-    def _bind_x(self, X: Array, order: Array | None) -> None:
+    def _bind_arrays(self, arrays: Sequence[Array | None], order: Array | None, rows: int, batch_size: int) -> None:
         data = self._c_data
-        data.x, data.x_code, data.rows = _address(X), _CODES[X.dtype], X.shape[0]
-        data.x_row, data.x_element = X.strides
+        for number, array in enumerate(arrays):
+            place = self._c_arrays[number]
+            place.data = ffi.NULL if array is None else _address(array)
+            if array is not None:
+                place.row, place.element, place.code = array.strides[0], array.strides[-1], _CODES[array.dtype]
+        data.rows, data.batch = rows, batch_size
         data.order = ffi.NULL if order is None else ffi.cast("int64_t *", order.ctypes.data)
-
-    def _bind_y(self, y: Array, w: Array | None, batch_size: int) -> None:
-        data = self._c_data
-        data.y, data.y_code, data.batch = _address(y), _CODES[y.dtype], batch_size
-        data.y_row, data.y_element = y.strides
-        data.w = ffi.NULL if w is None else _address(w)
 
     def _launch(
         self,
@@ -238,7 +238,7 @@ class CProgram(CompiledProgram):
         sums: Sums | None = None,
         rates: Sums | None = None,
         stop: bool = False,
-        out: Array | None = None,
+        outs: Sequence[Array] = (),
     ) -> int:
         function, program, data = self._functions[mode], self._program, self._c_data
         if mode == Mode.STEPS:
@@ -251,7 +251,9 @@ class CProgram(CompiledProgram):
         elif mode == Mode.UPDATE:
             status = function(program, threads)
         else:
-            status = function(program, data, ffi.cast(self._reals, out.ctypes.data), threads)  # type: ignore[union-attr]
+            for number, out in enumerate(outs):
+                self._c_outs[number] = _address(out)
+            status = function(program, data, self._c_outs, threads)
         _check(status, _FUNCTIONS[mode])
         return int(self._taken[0])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -14,7 +14,8 @@ import numpy.typing as npt
 from ...core.losses import ROW_METRICS
 from ...core.operations import OPERATIONS, Family, Operation
 from ...core.plan import Plan
-from ...core.state import State, aligned
+from ...core.state import State
+from ...core.store import aligned
 from ..compiled import Addressed, CompiledProgram, nothing
 from ..data import Array, Sums
 from ..operators import GEMMS, CompiledOperator, Mode
@@ -22,7 +23,7 @@ from ..protocol import Backend, exclusive
 from . import call, team
 from .elementwise import SOURCE_DTYPES
 from .optimizers import STEP_BYTES
-from .table import LOGITS, CallEntry, Entry
+from .table import LOGITS, ArrayEntry, CallEntry, Entry
 from .update import scratch_size
 
 
@@ -134,6 +135,11 @@ class NumbaProgram(CompiledProgram):
 
     def __init__(self, backend: Backend, plan: Plan, state: State) -> None:
         self._block = Call(team.worker_address(str(plan.dtype)))
+        tables = aligned((len(plan.inputs) + 2 * len(plan.losses)) * ArrayEntry.WIDTH + len(plan.outputs), np.int64)
+        self._arrays_table: memoryview[int] = memoryview(tables)
+        self._outs_table = self._arrays_table[tables.size - len(plan.outputs) :]
+        self._block.block[Entry.ARRAYS] = tables.ctypes.data
+        self._block.block[Entry.OUTS] = tables[tables.size - len(plan.outputs) :].ctypes.data
         scratch = scratch_size(plan.dtype.itemsize) + STEP_BYTES // plan.dtype.itemsize
         super().__init__(backend, plan, state, numba.config.NUMBA_NUM_THREADS, scratch)
 
@@ -153,17 +159,16 @@ class NumbaProgram(CompiledProgram):
         self._records = {name: _records(several) for name, several in calls.items()}
         self._point(**self._records)
 
-    def _bind_x(self, X: Array, order: Array | None) -> None:
-        block = self._block.block
-        block[Entry.X], block[Entry.X_CODE], block[Entry.ROWS] = X.ctypes.data, _CODES[X.dtype], X.shape[0]
-        block[Entry.X_ROW], block[Entry.X_ELEMENT] = X.strides
+    def _bind_arrays(self, arrays: Sequence[Array | None], order: Array | None, rows: int, batch_size: int) -> None:
+        block, table = self._block.block, self._arrays_table
+        for place, array in enumerate(arrays):
+            at = place * ArrayEntry.WIDTH
+            table[at] = 0 if array is None else array.ctypes.data
+            if array is not None:
+                table[at + ArrayEntry.ROW] = array.strides[0]
+                table[at + ArrayEntry.ELEMENT], table[at + ArrayEntry.CODE] = array.strides[-1], _CODES[array.dtype]
+        block[Entry.ROWS], block[Entry.BATCH] = rows, batch_size
         block[Entry.ORDER] = 0 if order is None else order.ctypes.data
-
-    def _bind_y(self, y: Array, w: Array | None, batch_size: int) -> None:
-        block = self._block.block
-        block[Entry.Y], block[Entry.Y_CODE], block[Entry.BATCH] = y.ctypes.data, _CODES[y.dtype], batch_size
-        block[Entry.Y_ROW], block[Entry.Y_ELEMENT] = y.strides
-        block[Entry.W] = 0 if w is None else w.ctypes.data
 
     def _launch(
         self,
@@ -174,15 +179,15 @@ class NumbaProgram(CompiledProgram):
         sums: Sums | None = None,
         rates: Sums | None = None,
         stop: bool = False,
-        out: Array | None = None,
+        outs: Sequence[Array] = (),
     ) -> int:
         block = self._block.block
         block[Entry.MODE], block[Entry.FIRST], block[Entry.LAST], block[Entry.STOP] = mode, first, last, stop
         block[Entry.RATES] = 0 if rates is None else rates.ctypes.data
         if sums is not None:
             block[Entry.SUMS] = sums.ctypes.data
-        if out is not None:
-            block[Entry.OUT] = out.ctypes.data
+        for number, out in enumerate(outs):
+            self._outs_table[number] = out.ctypes.data
         self._block.run(threads)
         return block[Entry.TAKEN]
 

@@ -34,6 +34,16 @@ def operation_entries(arrays: int, scalars: str) -> struct.Struct:
     return struct.Struct(f"=6q{2 * arrays}q{8 * after_arrays}x{scalars}{8 * after_scalars}x2q")
 
 
+class ArrayEntry(IntEnum):
+    """Entries of an array of rows, as `fnn_array` of csrc/fastnn.h; strides are in bytes."""
+
+    DATA = 0
+    ROW = 1
+    ELEMENT = 2
+    CODE = 3
+    WIDTH = 4
+
+
 class Entry(IntEnum):
     """Entries of a program: `fnn_program`, `fnn_data` and `fnn_run` of csrc under the same names."""
 
@@ -50,11 +60,14 @@ class Entry(IntEnum):
     METRICS = auto()
     METRIC_COUNT = auto()
     LOSS = auto()
+    LOSS_COUNT = auto()
+    INPUTS = auto()
+    INPUT_COUNT = auto()
+    OUTPUTS = auto()
+    OUTPUT_COUNT = auto()
     OPTIMIZER = auto()
     CONSTANTS = auto()
-    FEATURES = auto()
-    OUTPUTS = auto()
-    OUTPUT_UNIT = auto()
+    READS_IN_PLACE = auto()
     FORWARD_ROWS = auto()
     FIXED_ELEMENTS = auto()
     THETA = auto()
@@ -70,18 +83,11 @@ class Entry(IntEnum):
     ROW_VALUES = auto()
     ROW_SCALES = auto()
     ROW_WEIGHTS = auto()
+    ADDEND = auto()
     SCRATCH = auto()
     SCRATCH_THREADS = auto()
     # the data
-    X = auto()
-    X_CODE = auto()
-    X_ROW = auto()
-    X_ELEMENT = auto()
-    Y = auto()
-    Y_CODE = auto()
-    Y_ROW = auto()
-    Y_ELEMENT = auto()
-    W = auto()
+    ARRAYS = auto()
     ORDER = auto()
     ROWS = auto()
     BATCH = auto()
@@ -92,7 +98,7 @@ class Entry(IntEnum):
     RATES = auto()
     STOP = auto()
     TAKEN = auto()
-    OUT = auto()
+    OUTS = auto()  # the address of an address for each output
     TOTAL = auto()  # a double for the worker's own use
     # a scan: a matrix of float32 or float64 with contiguous rows, and an int64 for each member
     SCAN = auto()

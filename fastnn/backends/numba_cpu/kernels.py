@@ -13,7 +13,7 @@ from llvmlite import binding, ir
 from ...core.files import write_atomically
 
 # The families register their kernels when they are imported.
-from . import elementwise, gemm, gemm_tile, losses, normalization, optimizers, philox, rowwise, softmax  # noqa: F401
+from . import binary, elementwise, gemm, gemm_tile, losses, normalization, optimizers, philox, rowwise, softmax  # noqa: F401
 from .cpu import cpu
 from .declare import KERNELS
 from .lanes import SUFFIX

@@ -20,11 +20,26 @@ from .operations import operate_columns
 from .parameters import parameter_phase, update_phase
 from .penalties import penalty, penalty_blocks
 from .prefetch import LEFT, expect
-from .rows import backward, forward, gather, loss_gradient, losses
-from .table import R2_SCORE, SUM_COUNT, SUM_LOSS, Column, Entry, Kind, LossEntry, MetricEntry, Scalar, Slot
+from .rows import backward, forward, gather, loss_gradients, losses
+from .table import R2_SCORE, SUM_COUNT, SUM_LOSS, ArrayEntry, Entry, InputEntry, LossEntry, MetricEntry, Scalar, Slot
 from .threads import barrier
 from .update import begin_step, clips_norms, finish_step
-from .workspace import Batch, buffer, call_of, calls, entry, has_call, instruction, padded, share
+from .workspace import (
+    Batch,
+    array_of,
+    buffer,
+    call_of,
+    calls,
+    constant,
+    entry,
+    has_call,
+    instruction,
+    loss_of,
+    output_of,
+    padded,
+    share,
+    weights_of,
+)
 
 FLOAT32 = SOURCE_DTYPES.index("float32")  # float64 follows
 
@@ -58,7 +73,7 @@ def row_phase(m, batch, start):
     forward(m, batch, 0)
     losses(m, batch)
     if batch.training:
-        loss_gradient(m, batch)
+        loss_gradients(m, batch)
         backward(m, batch)
 
 
@@ -72,31 +87,45 @@ def add_weighted(m, slot, values, weights, rows):
 
 
 @device
+def add_metric(m, metric, values, rows):
+    """The batch's sums of one metric, whose rows have these values."""
+    number, slot = integer_at(metric, MetricEntry.LOSS), integer_at(metric, MetricEntry.SLOT)
+    loss = loss_of(m, number)
+    outputs, targets = integer_at(loss, LossEntry.OUTPUTS), integer_at(loss, LossEntry.TARGETS)
+    weighted = integer_at(metric, MetricEntry.WEIGHTED) == 1
+    all_weights = entry(m, Entry.ROW_WEIGHTS) + number * entry(m, Entry.CAPACITY) * itemsize(m.dtype)
+    weights = all_weights if weighted and integer_at(weights_of(m, number), ArrayEntry.DATA) != 0 else 0
+    if integer_at(metric, MetricEntry.CODE) == R2_SCORE:
+        A = buffer(m, integer_at(loss, LossEntry.PREDICTION), outputs, 0)
+        Y = buffer(m, integer_at(loss, LossEntry.TARGET), targets, 0)
+        sums = entry(m, Entry.SUMS) + slot * 8
+        r2_sums(m.dtype, sums, A, padded(outputs), Y, padded(targets), weights, 1, rows, outputs)
+        return
+    add_weighted(m, slot, values, weights, rows)
+    if weighted:
+        add_weighted(m, slot + 1, all_weights, 0, rows)
+
+
+@device
 def add_sums(m, rows):
     """The batch's losses and metrics, in row order, into the sums. One thread."""
-    sums, size, loss = entry(m, Entry.SUMS), itemsize(m.dtype), entry(m, Entry.LOSS)
+    sums, each, whole = entry(m, Entry.SUMS), entry(m, Entry.CAPACITY) * itemsize(m.dtype), 0.0
     values, all_weights = entry(m, Entry.ROW_VALUES), entry(m, Entry.ROW_WEIGHTS)
-    given = all_weights if entry(m, Entry.W) != 0 else 0
     total = m.call + Entry.TOTAL * 8
-    set_double(total, 0, 0.0)
-    weighted_sum(m.dtype, total, values, 1, given, 1, rows)
-    set_double(sums, SUM_LOSS, double_at(sums, SUM_LOSS) + (double_at(total, 0) + rows * penalty(m)))
+    for number in range(entry(m, Entry.LOSS_COUNT)):
+        loss, slot = loss_of(m, number), integer_at(loss_of(m, number), LossEntry.SLOT)
+        weights = all_weights + number * each if integer_at(weights_of(m, number), ArrayEntry.DATA) != 0 else 0
+        set_double(total, 0, 0.0)
+        weighted_sum(m.dtype, total, values, 1, weights, 1, rows)
+        if slot >= 0:
+            set_double(sums, slot, double_at(sums, slot) + double_at(total, 0))
+        whole += constant(m, integer_at(loss, LossEntry.WEIGHT)) * double_at(total, 0)
+        values += each
+    set_double(sums, SUM_LOSS, double_at(sums, SUM_LOSS) + (whole + rows * penalty(m)))
     set_double(sums, SUM_COUNT, double_at(sums, SUM_COUNT) + rows)
-    outputs, targets = integer_at(loss, LossEntry.OUTPUTS), integer_at(loss, LossEntry.TARGETS)
     for number in range(entry(m, Entry.METRIC_COUNT)):
-        metric = entry(m, Entry.METRICS) + number * MetricEntry.WIDTH * 8
-        slot = integer_at(metric, MetricEntry.SLOT)
-        values += entry(m, Entry.CAPACITY) * size
-        weighted = integer_at(metric, MetricEntry.WEIGHTED) == 1
-        weights = given if weighted else 0
-        if integer_at(metric, MetricEntry.CODE) == R2_SCORE:
-            A = buffer(m, integer_at(loss, LossEntry.PREDICTION), outputs, 0)
-            Y = buffer(m, integer_at(loss, LossEntry.TARGET), targets, 0)
-            r2_sums(m.dtype, sums + slot * 8, A, padded(outputs), Y, padded(targets), weights, 1, rows, outputs)
-        else:
-            add_weighted(m, slot, values, weights, rows)
-            if weighted:
-                add_weighted(m, slot + 1, all_weights, 0, rows)
+        add_metric(m, entry(m, Entry.METRICS) + number * MetricEntry.WIDTH * 8, values, rows)
+        values += each
 
 
 @device
@@ -155,15 +184,25 @@ def update(m):
 
 @device
 def reads_in_place(m):
-    """Whether a first DENSE can read X where it lies."""
-    size = itemsize(m.dtype)
+    """Whether a first DENSE can read the input where it lies."""
+    size, x = itemsize(m.dtype), array_of(m, 0)
     return (
-        entry(m, Entry.INSTRUCTION_COUNT) > 0
-        and integer_at(instruction(m, 0), Column.KIND) == Kind.DENSE
-        and entry(m, Entry.X_CODE) == FLOAT32 + size // 8
-        and entry(m, Entry.X_ELEMENT) == size
-        and (entry(m, Entry.X) | entry(m, Entry.X_ROW)) % size == 0
+        entry(m, Entry.READS_IN_PLACE) == 1
+        and integer_at(x, ArrayEntry.CODE) == FLOAT32 + size // 8
+        and integer_at(x, ArrayEntry.ELEMENT) == size
+        and (integer_at(x, ArrayEntry.DATA) | integer_at(x, ArrayEntry.ROW)) % size == 0
     )
+
+
+@device
+def give(m, start, base, rows):
+    """Rows of the workspace into every output's array, from its row `start`."""
+    for number in range(entry(m, Entry.OUTPUT_COUNT)):
+        at, out = output_of(m, number), integer_at(entry(m, Entry.OUTS), number)
+        unit, width = integer_at(at, InputEntry.UNIT), integer_at(at, InputEntry.COLUMNS)
+        for row in range(rows):
+            place = out + (start + row) * width * itemsize(m.dtype)
+            copy(m.dtype, place, buffer(m, unit, width, base + row), width)
 
 
 @device
@@ -179,7 +218,7 @@ def predicts_together(m, rows):
 def predict(m):
     """Predictions of all rows: each member takes its share, in blocks in its own rows of the workspace, or at once
     where the team shares W."""
-    n, size, width = entry(m, Entry.ROWS), itemsize(m.dtype), entry(m, Entry.OUTPUTS)
+    n, size = entry(m, Entry.ROWS), itemsize(m.dtype)
     together = predicts_together(m, n)
     in_place = not together and reads_in_place(m)
     first, last = share(n, ROW_BLOCK, m.number, m.team)
@@ -194,11 +233,10 @@ def predict(m):
         batch = Batch(n, base, base + rows, crew, False, False)
         done = 0
         if in_place:
-            x_row = entry(m, Entry.X_ROW)
-            done = dense_forward(m, 0, base, entry(m, Entry.X) + start * x_row, x_row // size, rows, FAR)
+            x, apart = array_of(m, 0), integer_at(array_of(m, 0), ArrayEntry.ROW)
+            data = integer_at(x, ArrayEntry.DATA) + start * apart
+            done = dense_forward(m, 0, base, data, apart // size, rows, FAR)
         else:
             gather(m, base, base + rows, start - base, False)
         forward(m, batch, done)
-        for row in range(rows):
-            out = entry(m, Entry.OUT) + (start + row) * width * size
-            copy(m.dtype, out, buffer(m, entry(m, Entry.OUTPUT_UNIT), width, base + row), width)
+        give(m, start, base, rows)

@@ -7,6 +7,7 @@ import numpy as np
 
 from ...core.arithmetic import K_CHUNK
 from ..tuning import COLUMN_ROWS, COLUMN_ROWS_NT, PIECE_BYTES, ROW_BLOCK, STEP_PREFETCH_BYTES
+from .binary import binary, binary_backward, fill, repeat, sum_rows
 from .elementwise import (
     activation_backward,
     activation_forward,
@@ -210,6 +211,14 @@ def operate_elements(dtype, call, family, row, n):
         activation_forward(dtype, code, a, b, n, s0)
     elif family == Family.ACTIVATION_BACKWARD:
         activation_backward(dtype, code, a, b, c, n, s0)
+    elif family == Family.BINARY:
+        binary(dtype, code, a, b, c, n)
+    elif family == Family.BINARY_BACKWARD:
+        binary_backward(dtype, code, a, b, c, at(dtype, call, 3, row), n)
+    elif family == Family.COPY:
+        copy(dtype, a, b, n)
+    elif family == Family.FILL:
+        fill(dtype, a, n, s0)
     elif family == Family.PENALTY_BACKWARD:
         penalty_backward(dtype, a, a, b, n, s0, s1)
     elif family == Family.AFFINE:
@@ -299,6 +308,10 @@ def operate_rows(dtype, call, first, rows, batch_rows):
         row_wise_forward(dtype, code, a, la, b, lb, v2, v3, rows, n, call + 8 * CallEntry.SCALARS)
     elif family == Family.ROW_WISE_BACKWARD:
         row_wise_backward(dtype, code, a, la, b, lb, c, lc, v3, v4, rows, n, call + 8 * CallEntry.SCALARS)
+    elif family == Family.ROW_SUM:
+        sum_rows(dtype, a, la, b, lb, rows, n)
+    elif family == Family.REPEAT:
+        repeat(dtype, a, la, b, lb, rows, n)
     elif family == Family.DROPOUT:
         place = CallEntry.SCALARS
         key = integer_at(call, place + 1), integer_at(call, place + 2), integer_at(call, place + 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..tuning import BLOCK_BYTES, BLOCK_ROWS, GRADIENT_BLOCK, GRADIENT_ROWS, PIECES_FROM, ROW_BLOCK, STEP_PREFETCH_BYTES
+from .binary import binary
 from .elementwise import copy, penalty_backward
 from .gemm import gemm, packs_columns
 from .gemm_blocks import K_CHUNK, gemm_rows, pack_panels, pack_size, packed_columns
@@ -10,7 +11,7 @@ from .gemm_tile import ACCUMULATE, BYTES, PACKED
 from .jit import device
 from .memory import integer_at, itemsize, real
 from .operations import sum_batch
-from .table import CallEntry, Column, Entry, ParameterEntry, Role
+from .table import ADD, CallEntry, Column, Entry, ParameterEntry, Role
 from .threads import barrier, next_piece
 from .update import add_squares, clips_norms, decay_of, norm_factor, update_range
 from .workspace import buffer, constant, entry, instruction, padded, parameter
@@ -100,9 +101,10 @@ def packed_gradient(m, gradient, ld, X, ldx, block, rows, columns, batch_rows, p
 
 
 @device
-def kernel_phase(m, row, first, last, begin, end, batch_rows, s):
+def kernel_phase(m, row, first, last, begin, end, batch_rows, vector, s):
     """The gradient of rows first..last - 1 of columns begin..end - 1 of a W: X^T dZ, a block at a time, and what
-    follows it. A large one has dZ packed, once if the buffer holds all of a block of columns."""
+    follows it; without a step it is left in a vector. A large one has dZ packed, once if the buffer holds all of a
+    block of columns."""
     at, size = instruction(m, integer_at(row, ParameterEntry.INSTRUCTION)), itemsize(m.dtype)
     width, inputs = integer_at(row, ParameterEntry.COLUMNS), integer_at(at, Column.INPUTS)
     ldx, ldz = padded(inputs), padded(width)
@@ -122,7 +124,7 @@ def kernel_phase(m, row, first, last, begin, end, batch_rows, s):
             place = (integer_at(row, ParameterEntry.OFFSET) + start * width + column) * size
             gradient, ld = m.scratch + pack_size(size) * size, columns
             if s == 0:
-                gradient, ld = entry(m, Entry.GRADIENT) + place, width
+                gradient, ld = vector + place, width
             if packed > 0:
                 prefetch = entry(m, Entry.THETA) + place if s != 0 else 0
                 packed_gradient(m, gradient, ld, x, ldx, block, rows, columns, batch_rows, prefetch, width * size)
@@ -165,17 +167,57 @@ def part_of(m, row, before, total):
 
 
 @device
-def vector_phase(m, number, first, last, batch_rows, s):
-    """The gradient of a vector's elements first..last - 1, and what follows it."""
+def vector_phase(m, number, first, last, batch_rows, vector, s):
+    """The gradient of a vector's elements first..last - 1, and what follows it; without a step it is left in a vector
+    of all parameters."""
     row = parameter(m, number)
     for start in range(first, last, GRADIENT_BLOCK):
         n = min(GRADIENT_BLOCK, last - start)
         gradient = m.scratch
         if s == 0:
             place = integer_at(row, ParameterEntry.OFFSET) + start
-            gradient = entry(m, Entry.GRADIENT) + place * itemsize(m.dtype)
+            gradient = vector + place * itemsize(m.dtype)
         vector_gradient(m, number, gradient, start, n, batch_rows)
         finish_block(m, row, 0, 1, start, n, gradient, n, s)
+
+
+@device
+def uses_phase(m, row, first, last, begin, end, batch_rows, s):
+    """The gradients of all uses of rows first..last - 1 of columns begin..end - 1 of a W, or of elements of a vector,
+    added in order in the gradient vector, and what follows."""
+    matrix, size = integer_at(row, ParameterEntry.ROLE) == Role.KERNEL, itemsize(m.dtype)
+    width, top, rows, start, columns = integer_at(row, ParameterEntry.COLUMNS), first, last - first, begin, end - begin
+    if not matrix:
+        top, rows, start, columns = 0, 1, first, last - first
+    place = (integer_at(row, ParameterEntry.OFFSET) + top * width + start) * size
+    total, other = entry(m, Entry.GRADIENT) + place, entry(m, Entry.ADDEND) + place
+    use = integer_at(row, ParameterEntry.NEXT)
+    vector, added = entry(m, Entry.GRADIENT), False
+    while use >= 0:
+        if matrix:
+            kernel_phase(m, parameter(m, use), first, last, begin, end, batch_rows, vector, 0)
+        else:
+            vector_phase(m, use, first, last, batch_rows, vector, 0)
+        if added:
+            for run in range(rows):
+                at = run * width * size
+                binary(m.dtype, ADD, total + at, total + at, other + at, columns)
+        vector, added = entry(m, Entry.ADDEND), True
+        use = integer_at(parameter(m, use), ParameterEntry.NEXT)
+    finish_block(m, row, top, rows, start, columns, total, width, s)
+
+
+@device
+def part_phase(m, number, first, last, begin, end, batch_rows, s):
+    """A part of a parameter's gradient, and what follows it: rows first..last - 1 of columns begin..end - 1 of a W, or
+    elements first..last - 1 of a vector."""
+    row, vector = parameter(m, number), entry(m, Entry.GRADIENT)
+    if integer_at(row, ParameterEntry.NEXT) >= 0:
+        uses_phase(m, row, first, last, begin, end, batch_rows, s)
+    elif integer_at(row, ParameterEntry.ROLE) == Role.KERNEL:
+        kernel_phase(m, row, first, last, begin, end, batch_rows, vector, s)
+    else:
+        vector_phase(m, number, first, last, batch_rows, vector, s)
 
 
 @device
@@ -199,7 +241,7 @@ def phase_by_pieces(m, left, batch_rows, s):
         rows, all_columns = integer_at(row, ParameterEntry.ROWS), integer_at(row, ParameterEntry.COLUMNS)
         if integer_at(row, ParameterEntry.ROLE) != Role.KERNEL:
             if piece == following:
-                vector_phase(m, number, 0, all_columns, batch_rows, s)
+                part_phase(m, number, 0, all_columns, 0, 1, batch_rows, s)
                 following = next_piece(m.sync)
             piece += 1
             left -= all_columns
@@ -210,7 +252,7 @@ def phase_by_pieces(m, left, batch_rows, s):
             for start in range(0, rows, height):
                 if piece == following:
                     last = min(start + height, rows)
-                    kernel_phase(m, row, start, last, column, column + columns, batch_rows, s)
+                    part_phase(m, number, start, last, column, column + columns, batch_rows, s)
                     following = next_piece(m.sync)
                 piece += 1
             left -= rows * columns
@@ -230,12 +272,8 @@ def parameter_phase(m, batch_rows, s):
             continue
         first, last, _ = part_of(m, row, before, total)
         before += integer_at(row, ParameterEntry.ROWS) * integer_at(row, ParameterEntry.COLUMNS)
-        if first == last:
-            continue
-        if integer_at(row, ParameterEntry.ROLE) == Role.KERNEL:
-            kernel_phase(m, row, first, last, 0, integer_at(row, ParameterEntry.COLUMNS), batch_rows, s)
-        else:
-            vector_phase(m, number, first, last, batch_rows, s)
+        if first < last:
+            part_phase(m, number, first, last, 0, integer_at(row, ParameterEntry.COLUMNS), batch_rows, s)
 
 
 @device

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.state import aligned
+from ...core.store import aligned
 from ..tuning import IDLE_LOOKS
 from . import jit
 from .memory import integer_at, set_integer

@@ -1,5 +1,5 @@
-"""Samples from memory before a step gathers them. An epoch's order is random, and rows of few lines are too short for
-the processor to foresee: without this a small network waits for them a fifth of its time.
+"""Samples of the first input from memory before a step gathers them. An epoch's order is random, and rows of few lines
+are too short for the processor to foresee: without this a small network waits for them a fifth of its time.
 
 What a thread expects is a table in its buffer, which the tiles of its products read."""
 
@@ -10,9 +10,9 @@ from .declare import Arguments, kernel
 from .frame import Frame
 from .integers import Pointer
 from .jit import device
-from .memory import set_integer
-from .table import Entry
-from .workspace import entry, share
+from .memory import integer_at, set_integer
+from .table import ArrayEntry, Entry, InputEntry
+from .workspace import array_of, entry, input_of, share, targets_of
 
 # The entries: the address of the order, from the sample that is asked for next; samples that are left, and for a tile;
 # addresses of X and y, bytes between their rows, and of a row of X.
@@ -23,7 +23,9 @@ EXPECTED_BYTES = 64
 @device
 def expect(m, expected, batch_start):
     """The samples of a member's rows of the step that begins at batch_start, if they are to be asked for."""
-    order, size = entry(m, Entry.ORDER), entry(m, Entry.FEATURES) * entry(m, Entry.X_ELEMENT)
+    x, y = array_of(m, 0), targets_of(m, 0)
+    size = integer_at(input_of(m, 0), InputEntry.COLUMNS) * integer_at(x, ArrayEntry.ELEMENT)
+    order = entry(m, Entry.ORDER)
     batch_rows = min(entry(m, Entry.BATCH), entry(m, Entry.ROWS) - batch_start)
     first, last = share(batch_rows, ROW_BLOCK, m.number, m.team)
     set_integer(expected, LEFT, 0)
@@ -31,10 +33,10 @@ def expect(m, expected, batch_start):
         set_integer(expected, ORDER, order + (batch_start + first) * 8)
         set_integer(expected, LEFT, last - first)
         set_integer(expected, BURST, max(SAMPLE_LINES // (size // 64 + 2), 1))
-        set_integer(expected, X, entry(m, Entry.X))
-        set_integer(expected, Y, entry(m, Entry.Y))
-        set_integer(expected, X_ROW, entry(m, Entry.X_ROW))
-        set_integer(expected, Y_ROW, entry(m, Entry.Y_ROW))
+        set_integer(expected, X, integer_at(x, ArrayEntry.DATA))
+        set_integer(expected, Y, integer_at(y, ArrayEntry.DATA))
+        set_integer(expected, X_ROW, integer_at(x, ArrayEntry.ROW))
+        set_integer(expected, Y_ROW, integer_at(y, ArrayEntry.ROW))
         set_integer(expected, X_BYTES, size)
 
 

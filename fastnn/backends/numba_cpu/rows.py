@@ -12,30 +12,64 @@ from .elementwise import copy, gather_row, scale
 from .jit import device
 from .memory import integer_at, itemsize, real
 from .operations import operate_columns, operate_losses, operate_rows
-from .table import CallEntry, Column, Entry, Fused, Kind, LossEntry, Slot
+from .table import ArrayEntry, CallEntry, Column, Entry, Fused, InputEntry, Kind, LossEntry, Slot
 from .threads import barrier
-from .workspace import buffer, call_of, calls, entry, has_call, instruction, padded
+from .workspace import (
+    array_of,
+    buffer,
+    call_of,
+    calls,
+    constant,
+    entry,
+    has_call,
+    input_of,
+    instruction,
+    loss_of,
+    padded,
+    targets_of,
+    weights_of,
+)
+
+
+@device
+def gather_array(m, array, unit, width, first, last, batch_start):
+    """A member's rows of an array into a buffer of the workspace, converted."""
+    order = entry(m, Entry.ORDER)
+    data, code = integer_at(array, ArrayEntry.DATA), integer_at(array, ArrayEntry.CODE)
+    apart, element = integer_at(array, ArrayEntry.ROW), integer_at(array, ArrayEntry.ELEMENT)
+    for row in range(first, last):
+        source = batch_start + row
+        if order != 0:
+            source = integer_at(order, source)
+        gather_row(m.dtype, code, buffer(m, unit, width, row), data + source * apart, width, element)
+
+
+@device
+def gather_weights(m, loss, first, last, batch_start):
+    """A member's weights of a loss."""
+    order, given, size = entry(m, Entry.ORDER), integer_at(weights_of(m, loss), ArrayEntry.DATA), itemsize(m.dtype)
+    weights = entry(m, Entry.ROW_WEIGHTS) + loss * entry(m, Entry.CAPACITY) * size
+    if given != 0:
+        for row in range(first, last):
+            source = batch_start + row
+            if order != 0:
+                source = integer_at(order, source)
+            copy(m.dtype, weights + row * size, given + source * size, 1)
 
 
 @device
 def gather(m, first, last, batch_start, with_targets):
     """A member's rows of the batch into the workspace, converted."""
-    order, features, loss = entry(m, Entry.ORDER), entry(m, Entry.FEATURES), entry(m, Entry.LOSS)
-    for row in range(first, last):
-        source = batch_start + row
-        if order != 0:
-            source = integer_at(order, source)
-        x = entry(m, Entry.X) + source * entry(m, Entry.X_ROW)
-        at = buffer(m, 0, features, row)
-        gather_row(m.dtype, entry(m, Entry.X_CODE), at, x, features, entry(m, Entry.X_ELEMENT))
-        if with_targets:
-            targets = integer_at(loss, LossEntry.TARGETS)
-            y = entry(m, Entry.Y) + source * entry(m, Entry.Y_ROW)
-            at = buffer(m, integer_at(loss, LossEntry.TARGET), targets, row)
-            gather_row(m.dtype, entry(m, Entry.Y_CODE), at, y, targets, entry(m, Entry.Y_ELEMENT))
-            if entry(m, Entry.W) != 0:
-                size = itemsize(m.dtype)
-                copy(m.dtype, entry(m, Entry.ROW_WEIGHTS) + row * size, entry(m, Entry.W) + source * size, 1)
+    for number in range(entry(m, Entry.INPUT_COUNT)):
+        at = input_of(m, number)
+        unit, width = integer_at(at, InputEntry.UNIT), integer_at(at, InputEntry.COLUMNS)
+        gather_array(m, array_of(m, number), unit, width, first, last, batch_start)
+    if with_targets:
+        for number in range(entry(m, Entry.LOSS_COUNT)):
+            at = loss_of(m, number)
+            unit, width = integer_at(at, LossEntry.TARGET), integer_at(at, LossEntry.TARGETS)
+            gather_array(m, targets_of(m, number), unit, width, first, last, batch_start)
+            gather_weights(m, number, first, last, batch_start)
 
 
 @device
@@ -68,30 +102,35 @@ def forward(m, batch, number):
             continue
         if batch.training and has_call(its_calls, Slot.FORWARD_COLUMNS):
             columns_together(m, batch, its_calls, Slot.FORWARD_COLUMNS, Slot.INFERENCE_COLUMNS)
-        if not (batch.with_loss and integer_at(at, Column.FUSED) == Fused.BOTH):
-            slot = Slot.FORWARD if batch.training else Slot.INFERENCE
+        slot = Slot.FORWARD if batch.training else Slot.INFERENCE
+        if has_call(its_calls, slot) and not (batch.with_loss and integer_at(at, Column.FUSED) == Fused.BOTH):
             operate_rows(m.dtype, call_of(its_calls, slot), first, rows, batch.rows)
 
 
 @device
 def losses(m, batch):
-    """Values of the loss and of the metrics for a member's rows."""
-    for number in range(1, 2 + entry(m, Entry.METRIC_COUNT)):
+    """Values of the losses and of the metrics for a member's rows."""
+    pairs, number = 2 * entry(m, Entry.LOSS_COUNT), 1
+    while number < pairs + entry(m, Entry.METRIC_COUNT):
         call = call_of(entry(m, Entry.LOSSES), number)
         if integer_at(call, CallEntry.FAMILY) >= 0:
             operate_losses(m.dtype, call, batch.first, batch.last - batch.first)
+        number += 2 if number < pairs - 1 else 1
 
 
 @device
-def loss_gradient(m, batch):
-    """The gradient of the mean loss by what the loss reads, for a member's rows."""
-    first, rows, loss = batch.first * itemsize(m.dtype), batch.last - batch.first, entry(m, Entry.LOSS)
-    share = 1.0 / batch.rows
-    if integer_at(loss, LossEntry.MEAN) == 1:
-        share = share / integer_at(loss, LossEntry.OUTPUTS)
-    weights, scales = entry(m, Entry.ROW_WEIGHTS) + first, entry(m, Entry.ROW_SCALES) + first
-    scale(m.dtype, scales, weights, rows, real(m.dtype, share))
-    operate_losses(m.dtype, entry(m, Entry.LOSSES), batch.first, rows)
+def loss_gradients(m, batch):
+    """The gradients of the mean losses by what they read, for a member's rows."""
+    rows, size = batch.last - batch.first, itemsize(m.dtype)
+    for number in range(entry(m, Entry.LOSS_COUNT)):
+        loss, place = loss_of(m, number), (number * entry(m, Entry.CAPACITY) + batch.first) * size
+        share = 1.0 / batch.rows
+        if integer_at(loss, LossEntry.MEAN) == 1:
+            share = share / integer_at(loss, LossEntry.OUTPUTS)
+        share = share * constant(m, integer_at(loss, LossEntry.WEIGHT))
+        weights, scales = entry(m, Entry.ROW_WEIGHTS) + place, entry(m, Entry.ROW_SCALES) + place
+        scale(m.dtype, scales, weights, rows, real(m.dtype, share))
+        operate_losses(m.dtype, call_of(entry(m, Entry.LOSSES), 2 * number), batch.first, rows)
 
 
 @device
@@ -104,7 +143,7 @@ def backward(m, batch):
         kind = integer_at(at, Column.KIND)
         if integer_at(at, Column.GRAD_DST) >= 0 and has_call(its_calls, Slot.BACKWARD_COLUMNS):
             columns_together(m, batch, its_calls, Slot.BACKWARD_COLUMNS, Slot.WIDTH)
-        if integer_at(at, Column.GRAD_SRC) < 0:
+        if integer_at(at, Column.GRAD_SRC) < 0 and integer_at(at, Column.GRAD_SECOND) < 0:
             number -= 1
         elif shares_columns(m, at, batch.rows, batch.team, True):
             number -= dense_together(m, batch, number, True)
@@ -115,4 +154,6 @@ def backward(m, batch):
             number -= 1
         else:
             operate_rows(m.dtype, call_of(its_calls, Slot.BACKWARD), first, rows, batch.rows)
+            if has_call(its_calls, Slot.BACKWARD + 1):
+                operate_rows(m.dtype, call_of(its_calls, Slot.BACKWARD + 1), first, rows, batch.rows)
             number -= 1

@@ -23,13 +23,15 @@ Column, Kind, Fused, Role, Clip, Scalar, Counter = (
     plain(enumeration)
     for enumeration in (plan.Column, plan.Kind, plan.Fused, plan.Role, plan.Clip, plan.Scalar, plan.Counter)
 )
-LossEntry, MetricEntry, ParameterEntry, OptimizerEntry = (
-    plain(enumeration) for enumeration in (plan.LossEntry, plan.MetricEntry, plan.ParameterEntry, plan.OptimizerEntry)
+LossEntry, MetricEntry, ParameterEntry, InputEntry, OptimizerEntry = (
+    plain(enumeration)
+    for enumeration in (plan.LossEntry, plan.MetricEntry, plan.ParameterEntry, plan.InputEntry, plan.OptimizerEntry)
 )
 Slot, Family, Mode = plain(instructions.Slot), plain(operations.Family), plain(operators.Mode)
-Entry, CallEntry = plain(call.Entry), plain(call.CallEntry)
+Entry, CallEntry, ArrayEntry = plain(call.Entry), plain(call.CallEntry), plain(call.ArrayEntry)
 
 SUM_LOSS, SUM_COUNT = plan.SUM_LOSS, plan.SUM_COUNT
+ADD = plan.BINARY_CODE["add"]
 RELU = plan.ACTIVATION_CODE["relu"]
 LOGITS = LOSS_NAMES.index("softmax_crossentropy")  # this code and the next are crossentropies from logits
 R2_SCORE = METRIC_NAMES.index("r2_score")

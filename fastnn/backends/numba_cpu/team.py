@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.state import aligned
+from ...core.store import aligned
 from .. import disk_cache
 from . import jit
 from .pool import POOL, helping, region

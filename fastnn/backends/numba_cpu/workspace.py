@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from ...core.plan import ROW_ALIAS, ROW_PAD
 from .jit import device
 from .memory import double_at, integer_at, itemsize, real
-from .table import CallEntry, Column, Entry, ParameterEntry, Slot
+from .table import ArrayEntry, CallEntry, Column, Entry, InputEntry, LossEntry, ParameterEntry, Slot
 
 
 class Member(NamedTuple):
@@ -75,6 +75,42 @@ def instruction(m, number):
 def parameter(m, number):
     """The address of a row of the parameter table."""
     return entry(m, Entry.PARAMETERS) + number * ParameterEntry.WIDTH * 8
+
+
+@device
+def loss_of(m, number):
+    """The address of a row of the table of losses."""
+    return entry(m, Entry.LOSS) + number * LossEntry.WIDTH * 8
+
+
+@device
+def input_of(m, number):
+    """The address of a row of the table of inputs."""
+    return entry(m, Entry.INPUTS) + number * InputEntry.WIDTH * 8
+
+
+@device
+def output_of(m, number):
+    """The address of a row of the table of outputs."""
+    return entry(m, Entry.OUTPUTS) + number * InputEntry.WIDTH * 8
+
+
+@device
+def array_of(m, number):
+    """The address of an array's entries: the inputs, the targets of each loss, the weights of each loss."""
+    return entry(m, Entry.ARRAYS) + number * ArrayEntry.WIDTH * 8
+
+
+@device
+def targets_of(m, loss):
+    """Those of a loss's targets."""
+    return array_of(m, entry(m, Entry.INPUT_COUNT) + loss)
+
+
+@device
+def weights_of(m, loss):
+    """Those of a loss's weights."""
+    return targets_of(m, entry(m, Entry.LOSS_COUNT) + loss)
 
 
 @device

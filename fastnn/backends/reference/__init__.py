@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ...core.algebra import NumpyAlgebra
 from ..protocol import Backend, Operator
-from . import elementwise, gemm, normalization, optimizers, rowwise, softmax
+from . import binary, elementwise, gemm, normalization, optimizers, rowwise, softmax
 from .environment import guarded
 
 
@@ -31,7 +31,7 @@ class ReferenceBackend(Backend):
     def operations(self, dtype: npt.DTypeLike) -> Mapping[str, ReferenceOperator]:
         """The operations by name, for arrays of one dtype."""
         o = NumpyAlgebra(dtype)
-        families = (gemm, elementwise, softmax, optimizers, normalization, rowwise)
+        families = (gemm, elementwise, softmax, optimizers, normalization, rowwise, binary)
         return {name: ReferenceOperator(run) for family in families for name, run in family.operations(o).items()}
 
 

@@ -1,0 +1,84 @@
+/* The functions of fastnn/core/binary.py, copies of columns, and sums over a row. */
+#ifndef FNN_LEVEL
+
+#include "internal.h"
+#define FNN_FILE "binary.c"
+#include "levels.h"
+
+#else
+
+#include "lanes.h"
+
+#if FNN_F64
+#include "binary_f64.h"
+#else
+#include "binary_f32.h"
+#endif
+
+INLINE void FN(map_binary)(V (*formula)(V, V), real *C, const real *A, const real *B, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + W <= n; i += W) {
+        STORE(C + i, formula(LOAD(A + i), LOAD(B + i)));
+    }
+    if (i < n) {
+        STORE_FIRST(C + i, formula(LOAD_FIRST(A + i, n - i), LOAD_FIRST(B + i, n - i)), n - i);
+    }
+}
+
+INLINE void FN(map_gradient)(V (*formula)(V, V, V), real *dX, const real *dC, const real *A, const real *B, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + W <= n; i += W) {
+        STORE(dX + i, formula(LOAD(dC + i), LOAD(A + i), LOAD(B + i)));
+    }
+    if (i < n) {
+        const int64_t left = n - i;
+        STORE_FIRST(dX + i, formula(LOAD_FIRST(dC + i, left), LOAD_FIRST(A + i, left), LOAD_FIRST(B + i, left)), left);
+    }
+}
+
+KERNEL void FN(binary)(int code, real *C, const real *A, const real *B, int64_t n)
+{
+    switch (code) {
+#define FNN_ITEM(name) case FNN_BINARY_##name: FN(map_binary)(FN(name##_binary), C, A, B, n); break;
+#include "binary.h"
+#undef FNN_ITEM
+    default:
+        break;
+    }
+}
+
+KERNEL void FN(binary_backward)(int code, real *dX, const real *dC, const real *A, const real *B, int64_t n)
+{
+    switch (code) {
+#define FNN_ITEM(name) case FNN_BINARY_GRADIENT_##name: FN(map_gradient)(FN(name##_slope), dX, dC, A, B, n); break;
+#include "binary_gradients.h"
+#undef FNN_ITEM
+    default:
+        break;
+    }
+}
+
+KERNEL void FN(fill)(real *A, int64_t n, real value)
+{
+    for (int64_t i = 0; i < n; i += W) {
+        STORE_FIRST(A + i, SPLAT(value), n - i);
+    }
+}
+
+KERNEL void FN(sum_rows)(real *s, int64_t lds, const real *Z, int64_t ldz, int64_t rows, int64_t width)
+{
+    for (int64_t row = 0; row < rows; row++) {
+        s[row * lds] = FN(row_sum)(Z + row * ldz, width);
+    }
+}
+
+KERNEL void FN(repeat)(real *A, int64_t lda, const real *s, int64_t lds, int64_t rows, int64_t width)
+{
+    for (int64_t row = 0; row < rows; row++) {
+        FN(fill)(A + row * lda, width, s[row * lds]);
+    }
+}
+
+#endif

@@ -1,0 +1,236 @@
+"""Where the values of a plan and their gradients lie in the workspace.
+
+Every value has one buffer of rows; an activation that may overwrite its source shares the source's. The gradient of a
+value is a buffer too. An instruction that reads the gradient of its output last may write that of its source there; one
+whose sources have the gradient of its output, such as a sum, gives it on as it is. Where several instructions read a
+value, each makes a gradient of its own, and a FAN behind the value for each but the first adds them: (g1 + g2) + g3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from .binary import BINARY
+from .instructions import INSTRUCTIONS
+from .plan import ACTIVATION_CODE, Column, Fused, Kind, padded
+
+
+@dataclass(eq=False)
+class Value:
+    """What instructions read and write: so many columns in each row; `unit` says where, once it is known."""
+
+    number: int
+    width: int
+    unit: int = -1
+
+
+@dataclass
+class Step:
+    """An instruction before its buffers are known; `saved` says what its derivative reads, see `Lowering._emit`."""
+
+    row: list[int]
+    sources: tuple[Value, ...]
+    output: Value
+    saved: str
+
+    @property
+    def kind(self) -> Kind:
+        return Kind(self.row[Column.KIND])
+
+
+@dataclass
+class _Gradient:
+    """A buffer that holds the gradient of a value, or a part of it; `readers` have not read it yet, and the parameter
+    phase reads one that is `kept`."""
+
+    unit: int
+    readers: int = 0
+    kept: bool = False
+
+    @property
+    def free(self) -> bool:
+        """Whether its one reader may write there."""
+        return self.readers == 1 and not self.kept
+
+
+@dataclass
+class _Fan:
+    """Adds two gradients."""
+
+    unit: int
+    second: int
+    total: int
+
+
+@dataclass
+class Buffers:
+    """The buffers of a plan, and how many elements they take of each row.
+
+    Attributes:
+        units: elements of a row. numbers: of each step, its place among the instructions, once `rows` was called.
+    """
+
+    values: Sequence[Value]
+    steps: Sequence[Step]
+    inputs: Sequence[Value]
+    itemsize: int
+    units: int = 0
+    numbers: dict[int, int] = field(default_factory=dict)
+    _fans: dict[int, list[_Fan]] = field(default_factory=dict)  # by the step behind which they stand
+    _producers: dict[int, int] = field(default_factory=dict)  # of a value: the last step that writes it
+
+    def new(self, width: int) -> int:
+        """The unit of another buffer."""
+        unit = self.units
+        self.units += padded(width)
+        return unit
+
+    def forward(self, outputs: Sequence[Value], activations: Mapping[int, str]) -> None:
+        """Gives each value a buffer. `activations`: of the outputs that have losses, by their numbers, the activation
+        that such a loss takes along, or ""."""
+        readers = [0] * len(self.values)
+        for value in (*outputs, *(source for step in self.steps for source in step.sources)):
+            readers[value.number] += 1
+        self._producers = {step.output.number: number for number, step in enumerate(self.steps)}
+        for number, activation in activations.items():
+            self._fuse(outputs[number], activation, readers)
+        for value in self.inputs:
+            value.unit = self.new(value.width)
+        for step in self.steps:
+            row, source, output = step.row, step.sources[0], step.output
+            if step.kind == Kind.LAYER_NORM:
+                row[Column.INVERSE] = self.new(1)
+            if output.unit < 0:  # else it is another part of a joined value
+                in_place = self._in_place(step, readers[source.number])
+                output.unit = source.unit if in_place else self.new(output.width)
+            row[Column.SRC], row[Column.DST] = source.unit, output.unit
+            if len(step.sources) > 1:
+                row[Column.SECOND] = step.sources[1].unit
+            if step.saved:
+                saved = {"input": source.unit, "output": output.unit}
+                row[Column.SAVED] = self.new(output.width) if step.saved == "own" else saved[step.saved]
+
+    def _fuse(self, output: Value, activation: str, readers: Sequence[int]) -> None:
+        """Has the loss read the source of the instruction that makes an output, if that is this activation and nothing
+        else reads the output."""
+        number = self._producers.get(output.number)
+        if not activation or number is None or readers[output.number] > 1:
+            return
+        step = self.steps[number]
+        if activation == "softmax" and step.kind == Kind.SOFTMAX:
+            step.row[Column.FUSED] = Fused.BOTH
+        elif step.kind == Kind.ACTIVATION and step.row[Column.CODE] == ACTIVATION_CODE.get(activation):
+            step.row[Column.FUSED] = Fused.GRADIENT
+
+    def fused(self, output: Value) -> Step | None:
+        """The activation that the loss of an output takes along."""
+        number = self._producers.get(output.number)
+        return self.steps[number] if number is not None and self.steps[number].row[Column.FUSED] else None
+
+    def _in_place(self, step: Step, readers: int) -> bool:
+        """Whether an activation writes over its source: where its derivative reads the output, nothing else reads the
+        source, and what made it does not read its own output."""
+        if step.kind != Kind.ACTIVATION or step.row[Column.FUSED] or readers > 1:
+            return False
+        maker = self._producers.get(step.sources[0].number)
+        return step.saved == "output" and maker is not None and INSTRUCTIONS[self.steps[maker].kind].overwritable
+
+    def backward(self, ends: Sequence[tuple[Value, int]], trained: set[int]) -> None:
+        """Gives each gradient a buffer, from the last instruction to the first.
+
+        Args:
+            ends: the outputs that have losses, and the units where a loss leaves its gradient.
+            trained: numbers of the steps with parameters to train.
+        """
+        needed = self._needed(trained)
+        parts: dict[int, list[_Gradient]] = {}  # of each value, by its readers from the last to the first
+        for value, unit in reversed(ends):
+            fused = self.fused(value)
+            to = value if fused is None else fused.sources[0]
+            parts.setdefault(to.number, []).append(_Gradient(unit, 1))
+        for number in range(len(self.steps) - 1, -1, -1):
+            step = self.steps[number]
+            if step.row[Column.FUSED] or step.output.number not in needed or step.output.number not in parts:
+                continue
+            gradient = self._whole(step.output, parts)
+            step.row[Column.GRAD_DST] = gradient.unit
+            gradient.kept = gradient.kept or number in trained
+            self._give(step, gradient, needed, parts)
+            if self._first_part(number):
+                gradient.readers -= 1
+
+    def _first_part(self, number: int) -> bool:
+        """Whether no step before this one writes the same value; a joined value is read by each of its parts."""
+        output = self.steps[number].output
+        return all(step.output is not output for step in self.steps[:number])
+
+    def _needed(self, trained: set[int]) -> set[int]:
+        """The values whose gradients somebody wants."""
+        needed: set[int] = set()
+        for number, step in enumerate(self.steps):
+            if number in trained or any(source.number in needed for source in step.sources):
+                needed.add(step.output.number)
+        return needed
+
+    def _whole(self, value: Value, parts: dict[int, list[_Gradient]]) -> _Gradient:
+        """The gradient of a value: the sum of its parts, which FANs behind its instruction make."""
+        several = parts[value.number]
+        while len(several) > 1:
+            first, second = several.pop(), several.pop()
+            target = next((part for part in (first, second) if part.free), None) or _Gradient(self.new(value.width), 1)
+            fan = _Fan(first.unit, second.unit, target.unit)
+            self._fans.setdefault(self._producers[value.number], []).append(fan)
+            for part in (first, second):
+                if part is not target:
+                    part.readers -= 1
+            several.append(target)
+        return several[0]
+
+    def _give(self, step: Step, gradient: _Gradient, needed: set[int], parts: dict[int, list[_Gradient]]) -> None:
+        """The gradients that an instruction makes of its sources, from that of its output."""
+        columns = (Column.GRAD_SRC, Column.GRAD_SECOND)
+        wanted = [
+            (column, source) for column, source in zip(columns, step.sources, strict=False) if source.number in needed
+        ]
+        for column, source in wanted:
+            if self._passes(step, column):
+                gradient.readers += 1
+                parts.setdefault(source.number, []).append(gradient)
+                continue
+            last = (column, source) == wanted[-1]
+            if last and gradient.free and not self._own_gradient(step):
+                gradient.readers += 1
+                made = gradient
+            else:
+                made = _Gradient(self.new(source.width), 1)
+            step.row[column] = made.unit
+            if step.kind == Kind.DROPOUT:
+                words = -(-step.row[Column.OUTPUTS] // 64)
+                step.row[Column.SAVED] = self.new(words * 8 // self.itemsize)
+            parts.setdefault(source.number, []).append(made)
+
+    def _own_gradient(self, step: Step) -> bool:
+        return INSTRUCTIONS[step.kind].own_gradient
+
+    def _passes(self, step: Step, column: Column) -> bool:
+        """Whether the gradient of a source is that of the output."""
+        if step.kind != Kind.BINARY:
+            return False
+        row = list(BINARY.values())[step.row[Column.CODE]]
+        return (row.left if column == Column.GRAD_SRC else row.right) is None
+
+    def rows(self) -> list[list[int]]:
+        """The instruction table."""
+        made: list[list[int]] = []
+        for number, step in enumerate(self.steps):
+            self.numbers[number] = len(made)
+            made.append(step.row)
+            for fan in reversed(self._fans.get(number, [])):
+                row = [-1] * Column.WIDTH
+                row[Column.KIND], row[Column.FUSED], row[Column.LAYER] = Kind.FAN, Fused.NONE, step.row[Column.LAYER]
+                row[Column.SRC] = row[Column.DST] = row[Column.SAVED] = step.output.unit
+                row[Column.INPUTS] = row[Column.OUTPUTS] = step.output.width
+                row[Column.GRAD_DST], row[Column.GRAD_SECOND], row[Column.GRAD_SRC] = fan.unit, fan.second, fan.total
+                made.append(row)
+        return made

@@ -1,0 +1,267 @@
+"""Symbolic tensors: what layers and functions give when they are called on tensors instead of arrays.
+
+A call is a `Node`: its operator, the tensors that went in and those that came out. `engine/graph.py` makes graphs of
+them. A function is a row of `FUNCTIONS`: the shape that comes out, and what it adds to a plan.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from numbers import Real
+from typing import Any, NamedTuple, NoReturn, Protocol
+
+from ..errors import ArgumentError, ArgumentTypeError
+from .binary import BINARY
+from .buffers import Value
+from .lowering import Lowering
+
+Shape = tuple[int, ...]
+
+
+class Operator(Protocol):
+    """What a node calls: a layer, a function or a model."""
+
+    name: str
+
+    def rows_out(self, rows: Sequence[Shape]) -> list[Shape]:
+        """The shapes of one row of each tensor that comes out."""
+
+
+class Node:
+    """One call of an operator."""
+
+    def __init__(self, operator: Any, inputs: Sequence[Tensor], rows: Sequence[Shape], dtype: str) -> None:
+        self.operator, self.inputs = operator, tuple(inputs)
+        self.outputs = tuple(Tensor(tuple(row), dtype, self, index) for index, row in enumerate(rows))
+
+
+class Tensor:
+    """What comes out of a node for any number of rows.
+
+    Attributes:
+        row: the shape of one row. dtype: "float32" or "float64". node: what made it. index: which of the tensors of the
+            node.
+    """
+
+    __array_priority__ = 1000.0  # array + tensor is the tensor's
+
+    def __init__(self, row: Shape, dtype: str, node: Node, index: int) -> None:
+        self.row, self.dtype, self.node, self.index = row, dtype, node, index
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """(None, ...): that of an array with any number of rows."""
+        return (None, *self.row)
+
+    @property
+    def ndim(self) -> int:
+        """How many axes it has, that of the rows too."""
+        return 1 + len(self.row)
+
+    @property
+    def name(self) -> str:
+        """That of what made it."""
+        return str(self.node.operator.name)
+
+    @property
+    def size(self) -> int:
+        """The elements of one row."""
+        return math.prod(self.row)
+
+    def __repr__(self) -> str:
+        return f"<symbolic tensor {self.name}, shape={self.shape}, dtype={self.dtype}>"
+
+    def __add__(self, other: object) -> Tensor:
+        return arithmetic("add", self, other)
+
+    def __radd__(self, other: object) -> Tensor:
+        return arithmetic("add", other, self)
+
+    def __sub__(self, other: object) -> Tensor:
+        return arithmetic("subtract", self, other)
+
+    def __rsub__(self, other: object) -> Tensor:
+        return arithmetic("subtract", other, self)
+
+    def __mul__(self, other: object) -> Tensor:
+        return arithmetic("multiply", self, other)
+
+    def __rmul__(self, other: object) -> Tensor:
+        return arithmetic("multiply", other, self)
+
+    def __truediv__(self, other: object) -> Tensor:
+        return arithmetic("divide", self, other)
+
+    def __neg__(self) -> Tensor:
+        return call("scale", self, scale=-1.0, offset=0.0)
+
+    def __getitem__(self, index: object) -> Tensor:
+        start, stop = _columns(self, index)
+        return self if (start, stop) == (0, self.row[-1]) else call("columns", self, start=start, stop=stop)
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError(f"{self!r} has no values to iterate over; it stands for any number of rows")
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(f"{self!r} has no values, so Python cannot decide by it; only data has values")
+
+    def __float__(self) -> NoReturn:
+        raise TypeError(f"{self!r} has no values; only data has")
+
+    def __array__(self, *arguments: object, **options: object) -> NoReturn:
+        raise TypeError(f"{self!r} has no values; NumPy cannot compute with it: use layers, fastnn.ops or arithmetic")
+
+
+class FunctionRow(NamedTuple):
+    """One function: the shape of a row that comes out of those that go in, and what it adds to a plan, which leaves
+    its value in the builder. Both take its other arguments by name."""
+
+    row: Callable[..., Shape]
+    lower: Callable[..., None]
+
+
+class Function:
+    """A function of the table with its arguments; `name` is unique in its model."""
+
+    def __init__(self, function: str, **arguments: Any) -> None:
+        self.function, self.name, self.arguments = function, function, arguments
+
+    def rows_out(self, rows: Sequence[Shape]) -> list[Shape]:
+        """One."""
+        return [FUNCTIONS[self.function].row(*rows, **self.arguments)]
+
+    def lower_values(self, builder: Lowering, values: Sequence[Value]) -> None:
+        """Adds its instructions."""
+        builder.value = values[0]
+        FUNCTIONS[self.function].lower(builder, *values, **self.arguments)
+
+
+def call(function: str, *tensors: Tensor, **arguments: Any) -> Tensor:
+    """What a function makes of tensors."""
+    made = Function(function, **arguments)
+    return Node(made, tensors, made.rows_out([tensor.row for tensor in tensors]), tensors[0].dtype).outputs[0]
+
+
+def arithmetic(name: str, a: object, b: object) -> Tensor:
+    """A function of `binary.BINARY` of two tensors, or of one and a number.
+
+    Raises:
+        ArgumentError: shapes that do not fit. ArgumentTypeError: neither tensors nor numbers.
+    """
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        return call(name, a, b)
+    tensor, other = (a, b) if isinstance(a, Tensor) else (b, a)
+    assert isinstance(tensor, Tensor)
+    if not isinstance(other, Real):
+        raise ArgumentTypeError(f"{name}: expected a symbolic tensor or a number beside {tensor!r}, got {other!r}")
+    number, left = float(other), tensor is a
+    if name == "add":
+        return call("scale", tensor, scale=1.0, offset=number)
+    if name == "subtract":
+        return call("scale", tensor, scale=1.0 if left else -1.0, offset=-number if left else number)
+    if name == "multiply":
+        return call("scale", tensor, scale=number, offset=0.0)
+    if name == "divide" and left:
+        return call("scale", tensor, scale=1.0 / number, offset=0.0)
+    raise ArgumentTypeError(f"{name}: {other!r} and a symbolic tensor is not supported; give two tensors")
+
+
+def any_tensor(x: object) -> bool:
+    """Whether x is a symbolic tensor, or a list or a dict that has one."""
+    if isinstance(x, list | tuple):
+        return any(any_tensor(entry) for entry in x)
+    return any(any_tensor(entry) for entry in x.values()) if isinstance(x, dict) else isinstance(x, Tensor)
+
+
+def _columns(tensor: Tensor, index: object) -> tuple[int, int]:
+    """[start, stop) of an index of the last axis."""
+    given = index if isinstance(index, tuple) else (index,)
+    text = f"{tensor!r}: the index {index!r} is not supported; take columns of the last axis, such as x[:, 2:5]"
+    axes = tensor.ndim
+    if Ellipsis in given:
+        at = given.index(Ellipsis)
+        given = (*given[:at], *[slice(None)] * (axes - len(given) + 1), *given[at + 1 :])
+    whole = given[: axes - 1]
+    if len(given) > axes or any(part != slice(None) for part in whole):
+        raise ArgumentError(text)
+    if len(given) < axes:
+        return 0, tensor.row[-1]
+    last = given[-1]
+    if not isinstance(last, slice) or last.step not in (None, 1) or len(tensor.row) != 1:
+        raise ArgumentError(text)
+    start, stop, _ = last.indices(tensor.row[-1])
+    if stop <= start:
+        raise ArgumentError(f"{tensor!r}: the index {index!r} leaves no columns")
+    return start, stop
+
+
+# --- the table ------------------------------------------------------------------------------------------------------
+
+
+def _same(a: Shape, b: Shape) -> Shape:
+    """Equal shapes, or one column beside several."""
+    if a == b or b == (1,):
+        return a
+    if a == (1,) and len(b) == 1:
+        return b
+    raise ArgumentError(f"tensors with rows of shape {a} and {b} do not fit each other; expected the same shape")
+
+
+def _binary(name: str) -> FunctionRow:
+    def lower(builder: Lowering, a: Value, b: Value) -> None:
+        width = max(a.width, b.width)
+        values = []
+        for value in (a, b):
+            builder.value = value
+            if value.width < width:
+                builder.repeat(width)
+            values.append(builder.value)
+        builder.value = values[0]
+        builder.binary(name, values[1])
+
+    return FunctionRow(_same, lower)
+
+
+def _unary(name: str) -> FunctionRow:
+    return FunctionRow(lambda row: row, lambda builder, x, parameter=0.0: builder.activation(name, parameter))
+
+
+def _joined(*rows: Shape) -> Shape:
+    if any(len(row) != 1 for row in rows):
+        raise ArgumentError(f"tensors with rows of shape {', '.join(map(str, rows))} cannot stand beside each other")
+    return (sum(row[0] for row in rows),)
+
+
+def _sum(builder: Lowering, x: Value, keepdims: bool = True) -> None:
+    builder.row_sum()
+
+
+def _mean(builder: Lowering, x: Value, keepdims: bool = True) -> None:
+    builder.row_sum()
+    builder.affine(1.0 / x.width, 0.0)
+
+
+def _one_column(row: Shape, keepdims: bool = True) -> Shape:
+    if len(row) != 1:
+        raise ArgumentError(f"a tensor with rows of shape {row} has more than one axis to sum over; flatten it first")
+    return (1,) if keepdims else ()
+
+
+FUNCTIONS: dict[str, FunctionRow] = {
+    **{name: _binary(name) for name in BINARY},
+    **{
+        name: _unary(name) for name in ("relu", "sigmoid", "tanh", "softplus", "silu", "gelu", "softmax", "log_softmax")
+    },
+    "exp": _unary("exponential"),
+    "scale": FunctionRow(
+        lambda row, scale, offset: row, lambda builder, x, scale, offset: builder.affine(scale, offset)
+    ),
+    "columns": FunctionRow(
+        lambda row, start, stop: (stop - start,), lambda builder, x, start, stop: builder.columns(start, stop)
+    ),
+    "square": FunctionRow(lambda row: row, lambda builder, x: builder.binary("multiply", x)),
+    "concatenate": FunctionRow(_joined, lambda builder, *values: builder.join(values)),
+    "sum": FunctionRow(_one_column, _sum),
+    "mean": FunctionRow(_one_column, _mean),
+}

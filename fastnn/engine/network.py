@@ -1,0 +1,394 @@
+"""What all models have: a graph of layers, their weights, and the engine that runs them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from typing import Any
+
+from .. import config
+from ..core.arrays import Array, numeric
+from ..core.declaration import flag, label
+from ..core.plan import Counter
+from ..core.symbolic import Function, Node, Shape, Tensor
+from ..errors import ArgumentError, FastnnError, NotBuiltError
+from ..layers import InputLayer, Layer
+from . import compiling, weights
+from .compiling import Engine, Recipe
+from .graph import Flat, Graph
+
+_UNCHANGED: AbstractContextManager[None] = nullcontext()
+
+
+class Network:
+    """Layers, the graph of their calls, and the engine that holds what training needs.
+
+    Args:
+        trainable: whether training changes weights at all. name: what `summary` and other models call it.
+    """
+
+    kind = "Model"
+
+    def __init__(self, trainable: bool = True, name: str | None = None) -> None:
+        self._trainable = flag(self.kind, "trainable", trainable)
+        self.named = name is not None
+        self.name = label(self.kind, name, self.kind.lower() if self.kind == "Sequential" else "functional")
+        self.nodes: list[Node] = []
+        self._seed = config.next_seed()
+        self._recipe: Recipe | None = None
+        self._engine: Engine | None = None
+        self._flat: Flat | None = None
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state)
+        its_state = getattr(self._engine, "state", None)  # an engine that is copied by itself has none yet
+        if self._recipe is not None and its_state is not None:
+            self._recipe.optimizer.bind(its_state)
+
+    # layers
+
+    @property
+    def operators(self) -> list[Any]:
+        """Layers, models and functions, in order."""
+        raise NotImplementedError
+
+    @property
+    def layers(self) -> list[Any]:
+        """The layers and models in order, each a view of its part of the weights."""
+        return [operator for operator in self.operators if not isinstance(operator, Function)]
+
+    def leaves(self) -> list[Layer]:
+        """The layers in order, those of models in it too, each once."""
+        found: dict[Layer, None] = {}
+        for layer in self.layers:
+            found |= dict.fromkeys(layer.leaves() if isinstance(layer, Network) else [layer])
+        return list(found)
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
+        """A layer by its name or its index.
+
+        Raises:
+            ArgumentError: there is none such.
+        """
+        layers = self.layers
+        if index is not None:
+            if not -len(layers) <= index < len(layers):
+                raise ArgumentError(f"get_layer: index is {index}, the model has {len(layers)} layers")
+            return layers[index]
+        for layer in layers:
+            if layer.name == name:
+                return layer
+        names = ", ".join(layer.name for layer in layers)
+        raise ArgumentError(f'get_layer: there is no layer "{name}"; there are: {names}')
+
+    def _adopt(self, operator: Any, taken: Sequence[Any]) -> None:
+        """Gives what enters the model a name that is free, and a layer of no model this one.
+
+        Raises:
+            ArgumentError: a name that it was given is taken.
+        """
+        names = {other.name for other in taken}
+        given = getattr(operator, "named", False)
+        if given and operator.name in names:
+            raise ArgumentError(f'{self.kind}: there are two layers "{operator.name}"; names are unique in a model')
+        name, suffix = operator.name, 0
+        while name in names:
+            suffix += 1
+            name = f"{operator.name}_{suffix}"
+        if isinstance(operator, Layer) and not operator.bound:
+            operator.bind(self, name)
+        operator.name = name
+
+    def _same_dtype(self, layers: Sequence[Layer]) -> None:
+        first: Layer | None = None
+        for layer in layers:
+            if not layer.parameters():
+                continue
+            first = first or layer
+            if first.dtype != layer.dtype:
+                raise ArgumentError(
+                    f'{self.kind}: "{first.name}" is {first.dtype} and "{layer.name}" is {layer.dtype}; '
+                    "a model has one dtype"
+                )
+
+    # calling
+
+    def graph(self) -> Graph:
+        """The calls between inputs and outputs.
+
+        Raises:
+            NotBuiltError: the input shape is not known.
+        """
+        raise NotImplementedError
+
+    def rows_out(self, rows: Sequence[Shape]) -> list[Shape]:
+        """The shapes of one row of each output for those that go in."""
+        expected = [tensor.row for tensor in self.graph().inputs]
+        if list(rows) != expected:
+            raise ArgumentError(
+                f'{self.kind} "{self.name}": it was called on rows of shape {", ".join(map(str, rows))}, '
+                f"expected {', '.join(map(str, expected))}"
+            )
+        return [tensor.row for tensor in self.graph().outputs]
+
+    def symbolic(self, x: Any) -> Any:
+        """What comes out for symbolic tensors."""
+        tensors = self.inputs_of(x)
+        self.nodes.append(Node(self, tensors, self.rows_out([tensor.row for tensor in tensors]), self.dtype))
+        return self.structured(self.nodes[-1].outputs)
+
+    def inputs_of(self, x: Any) -> list[Any]:
+        """What x has for each input, in order."""
+        return [x]
+
+    def alone(self, x: Any) -> Any:
+        """What x has for a model of one input: itself, or the one array or tensor in a list."""
+        if isinstance(x, list | tuple) and len(x) == 1:
+            axes = 1 + len(self.inputs[0].row) if self.built else 2
+            if isinstance(x[0], Tensor) or getattr(x[0], "ndim", 0) == axes:
+                return x[0]
+        return x
+
+    def structured(self, outputs: Sequence[Any]) -> Any:
+        """Outputs as the model gives them: one, a list or a dict."""
+        return outputs[0]
+
+    @property
+    def inputs(self) -> list[Tensor]:
+        """The symbolic tensors that go in."""
+        return list(self.graph().inputs)
+
+    @property
+    def outputs(self) -> list[Tensor]:
+        """The symbolic tensors that come out."""
+        return list(self.graph().outputs)
+
+    @property
+    def input(self) -> Any:
+        """The symbolic tensor that goes in, or a list of them."""
+        return self.inputs[0] if len(self.inputs) == 1 else self.inputs
+
+    @property
+    def output(self) -> Any:
+        """The symbolic tensor that comes out, or a list or a dict of them."""
+        return self.structured(self.outputs)
+
+    @property
+    def input_names(self) -> list[str]:
+        """What the inputs are called."""
+        return [tensor.name for tensor in self.inputs]
+
+    @property
+    def output_names(self) -> list[str]:
+        """What the outputs are called in logs."""
+        names: list[str] = []
+        for tensor in self.outputs:
+            count = sum(name == tensor.name or name.startswith(f"{tensor.name}_") for name in names)
+            names.append(f"{tensor.name}_{count}" if tensor.name in names else tensor.name)
+        return names
+
+    def flat(self) -> Flat:
+        """The graph with the models in it taken apart."""
+        if self._flat is None:
+            self._flat = self.graph().flat()
+        return self._flat
+
+    # building
+
+    @property
+    def built(self) -> bool:
+        """Whether the input shape is known."""
+        return True
+
+    @property
+    def dtype(self) -> str:
+        """ "float32" or "float64": that of the layers with weights."""
+        leaves = [layer for layer in self.leaves() if not isinstance(layer, InputLayer)]
+        dtypes = [layer.dtype for layer in leaves if layer.parameters()]
+        dtypes += [layer.dtype for layer in leaves]
+        return dtypes[0] if dtypes else config.floatx()
+
+    @property
+    def input_shape(self) -> Any:
+        """(None, I): the shape of X with any number of rows; or a list of them."""
+        self._require_built("input_shape")
+        shapes = [tensor.shape for tensor in self.inputs]
+        return shapes[0] if len(shapes) == 1 else shapes
+
+    @property
+    def output_shape(self) -> Any:
+        """(None, O): the shape of the predictions for any number of rows; or a list or a dict of them."""
+        self._require_built("output_shape")
+        return self.structured([tensor.shape for tensor in self.outputs])
+
+    def build(self, input_shape: object = None) -> None:
+        """Fixes the input shape, where it is not known yet."""
+
+    def _build_for(self, x: object) -> None:
+        """Takes the input shape of data."""
+
+    def _require_built(self, what: str) -> None:
+        if not self.built:
+            raise NotBuiltError(
+                f"{what}: the input shape is not known; put Input((64,)) first, "
+                "call build((None, 64)), or fit some data"
+            )
+
+    def engine(self) -> Engine:
+        """The plan and state of the model, made when first needed, and again where its weights have moved.
+
+        Raises:
+            NotBuiltError: the input shape is not known.
+        """
+        old = self._engine
+        if old is not None and old.state.store.moved is None:
+            return old
+        self._require_built(self.kind)
+        if self._recipe is not None and self._recipe.trained is None:
+            self._recipe = replace(self._recipe, trained=self._trained())
+        engine = self._new_engine(self._recipe)
+        if old is not None:
+            compiling.carry_over(old, engine)
+        if self._recipe is not None:
+            self._recipe.optimizer.bind(engine.state)
+        self._engine = engine
+        return engine
+
+    def _trained(self) -> frozenset[Layer]:
+        """The layers that are trainable now."""
+        return frozenset(layer for layer in self.leaves() if layer.trains)
+
+    @property
+    def seed(self) -> int:
+        """What weights, shuffles and dropout are keyed by: from `set_random_seed`, else drawn from the system."""
+        return self._seed
+
+    @seed.setter
+    def seed(self, value: int) -> None:
+        self._seed = value
+        if self._engine is not None:
+            self._engine.state.counters[Counter.SEED] = value
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """The arguments of `compile`, or None before it."""
+        return self._recipe
+
+    def _new_engine(self, recipe: Recipe | None) -> Engine:
+        return compiling.engine(self.flat(), self.dtype, self._seed, recipe)
+
+    def predicting_engine(self, x: object) -> Engine:
+        """The engine; a model without an input shape takes that of x."""
+        if self._engine is None and not self.built:
+            self._build_for(x)
+        return self.engine()
+
+    def undone_if_refused(self) -> AbstractContextManager[None]:
+        """What is tried on data inside leaves a model without an input shape as it was if the data are refused."""
+        return _UNCHANGED if self._engine is not None else self._undone_if_refused()
+
+    @contextmanager
+    def _undone_if_refused(self) -> Iterator[None]:
+        built = self.built
+        try:
+            yield
+        except FastnnError:
+            if not built:
+                self._unbuild()
+                self._engine = None
+                if self._recipe is not None:
+                    self._recipe.optimizer.release()
+            raise
+
+    def _unbuild(self) -> None:
+        """Forgets an input shape that came from data."""
+
+    def trainable_engine(self, x: object) -> Engine:
+        """The engine of a compiled model.
+
+        Raises:
+            NotBuiltError: it was not compiled. ArgumentError: it was compiled without a loss.
+        """
+        if self._recipe is None:
+            raise NotBuiltError('the model is not compiled; call compile(optimizer="adam", loss=...) first')
+        if not any(self._recipe.losses):
+            raise ArgumentError('the model was compiled without a loss; give one such as compile(loss="mse") first')
+        return self.predicting_engine(x)
+
+    # weights
+
+    def parameters_of(self, layer: Layer) -> list[Array]:
+        """Views of the parameters of one layer."""
+        if weights.store_of(layer) is None:
+            self.engine()
+        return weights.views(layer)
+
+    def assign(self, views: Sequence[Array], values: Sequence[object], where: str) -> None:
+        """Writes arrays into views, after checking all of them.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: another number, another shape, no real numbers.
+        """
+        if not isinstance(values, list | tuple) or len(values) != len(views):
+            count = len(values) if isinstance(values, list | tuple) else type(values).__name__
+            raise ArgumentError(f"{where}: got {count}, expected a list of {len(views)} arrays")
+        arrays = [numeric(value, f"{where}: array {index}") for index, value in enumerate(values)]
+        for index, (view, array) in enumerate(zip(views, arrays, strict=True)):
+            if view.shape != array.shape:
+                raise ArgumentError(f"{where}: array {index} has shape {array.shape}, expected {view.shape}")
+        for view, array in zip(views, arrays, strict=True):
+            view[...] = array
+
+    @property
+    def weights(self) -> list[Array]:
+        """Read-only views of all parameters; [] before the input shape is known."""
+        if self.built:
+            self.engine()
+        return [view for layer in self.leaves() for view in layer.weights]
+
+    variables = weights
+
+    @property
+    def trainable_weights(self) -> list[Array]:
+        """`weights` of the layers that are trainable."""
+        return [view for layer in self.leaves() for view in layer.trainable_weights]
+
+    @property
+    def non_trainable_weights(self) -> list[Array]:
+        """`weights` of the layers that are not trainable."""
+        return [view for layer in self.leaves() for view in layer.non_trainable_weights]
+
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes weights at all; setting it sets all layers, and needs another `compile`."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: object) -> None:
+        self._trainable = flag(self.kind, "trainable", value)
+        for layer in self.layers:
+            layer.trainable = self._trainable
+
+    def get_weights(self) -> list[Array]:
+        """Copies of all parameters, layer by layer; [] before the input shape is known."""
+        return [view.copy() for view in self.weights]
+
+    def set_weights(self, weights: Sequence[object]) -> None:
+        """Sets all parameters to arrays of the shapes of `get_weights()`.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: another number, another shape, no real numbers.
+        """
+        self.engine()
+        views = [view for layer in self.leaves() for view in self.parameters_of(layer)]
+        self.assign(views, weights, "set_weights")
+
+    def count_params(self) -> int:
+        """How many numbers the parameters hold."""
+        self._require_built("count_params")
+        return sum(map(math.prod, (shape for layer in self.leaves() for shape in layer.shapes())))

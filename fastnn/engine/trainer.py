@@ -1,0 +1,430 @@
+"""What models do: they are compiled, train, score, predict, and are saved."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import backends
+from ..backends.data import Data
+from ..core.declaration import Config, refuse
+from ..core.plan import Counter
+from ..core.symbolic import any_tensor
+from ..errors import ArgumentError, ModelAdvice
+from . import cloning, compiling, saving, summaries, training
+from .compiling import Recipe
+from .network import Network
+from .requests import FitRequest, Request, rows_of
+
+if TYPE_CHECKING:
+    from ..backends.protocol import Backend
+    from ..callbacks import History
+    from ..metrics import Metric
+    from ..optimizers import Optimizer
+
+
+class Trainer(Network):
+    """A model: see `Sequential` and `Model`.
+
+    Attributes:
+        stop_training: set by a callback, ends the training after this batch or epoch.
+        history: the `callbacks.History` of the last `fit`.
+        metadata: notes of your own, JSON values by name, which `save` keeps in the file.
+    """
+
+    def __init__(self, trainable: bool = True, name: str | None = None) -> None:
+        super().__init__(trainable, name)
+        self.stop_training = False
+        self.history: History | None = None
+        self.metadata: Config = {}
+        self._told = False  # that layers have become trainable, or not, since it was compiled
+
+    # compiling
+
+    def compile(
+        self,
+        optimizer: object = "rmsprop",
+        loss: object = None,
+        metrics: object = None,
+        *,
+        weighted_metrics: object = None,
+        loss_weights: object = None,
+        backend: str | Backend | None = "auto",
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: object = "auto",
+        **kwargs: Any,
+    ) -> None:
+        """Says how to train; weights stay as they are.
+
+        Args:
+            optimizer: a name or an `optimizers.Optimizer`.
+            loss: a name or a `losses.Loss`; None for a model that only predicts. Of several outputs a list or a dict by
+                name, or one for all.
+            metrics: a name, a metric, or a list of them: means over the rows, whatever their weights. Of several
+                outputs a list of lists or a dict by name.
+            weighted_metrics: likewise, means weighted by sample_weight or class_weight.
+            loss_weights: of several outputs, what each loss is multiplied by in their sum: a list, or a dict by name.
+            backend: "auto", "numba", "c", "cuda" or "reference".
+            run_eagerly, steps_per_execution, jit_compile: accepted, without effect.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: an unknown, unsupported or ill-fitting argument.
+            BackendError: a backend that is not available.
+        """
+        refuse("compile", kwargs, {"auto_scale_loss": True}, ("optimizer", "loss", "metrics", "weighted_metrics"))
+        chosen = backends.get(backend, self.dtype, self.count_params() if self.built else None)
+        names = self.output_names if self.built else [self.name]
+        recipe = compiling.recipe(optimizer, loss, metrics, chosen, weighted_metrics, names, loss_weights)
+        old = self._engine
+        if not recipe.optimizer.bound_to(old.state if old is not None else None):
+            raise ArgumentError(
+                "compile: this optimizer trains another model already; give each model its own, for example "
+                "type(optimizer).from_config(optimizer.get_config())"
+            )
+        if self.built:
+            again = self._recipe is not None and self._recipe.optimizer is recipe.optimizer
+            recipe = replace(recipe, trained=self._trained())
+            engine = self._new_engine(recipe)
+            if old is not None:
+                compiling.carry_over(old, engine, again)
+            recipe.optimizer.bind(engine.state)
+            self._engine = engine
+        self._recipe, self._told = recipe, False
+        for layer in self.leaves():
+            layer.compiled_trainable = layer.trains
+        self._advise(recipe)
+
+    def _advise(self, recipe: Recipe) -> None:
+        from .advice import advice
+
+        for text in advice(self._chains(), recipe):
+            warnings.warn(text, ModelAdvice, stacklevel=3)
+
+    def _chains(self) -> list[list[Any]]:
+        """The layers that lead to each output, one after another, back to where tensors were merged or a model ends."""
+        if not self.built:
+            return [self.layers]
+        flat = self.flat()
+        makers = {call.result: call for call in flat.calls}
+        chains = []
+        for output in flat.outputs:
+            chain: list[Any] = []
+            call = makers.get(output)
+            model = call.label.rpartition("/")[0] if call else ""
+            while call is not None and call.label.rpartition("/")[0] == model:
+                chain.insert(0, call.operator)
+                call = makers.get(call.sources[0]) if len(call.sources) == 1 else None
+            chains.append(chain)
+        return chains
+
+    @property
+    def compiled(self) -> bool:
+        """Whether `compile` was called."""
+        return self._recipe is not None
+
+    @property
+    def optimizer(self) -> Optimizer | None:
+        """The optimizer, a view of its state: `model.optimizer.learning_rate = x` takes effect at the next step."""
+        return self._recipe.optimizer if self._recipe else None
+
+    @property
+    def loss(self) -> Any:
+        """The loss, or a list of that of each output."""
+        losses = self._recipe.losses if self._recipe else (None,)
+        return losses[0] if len(losses) == 1 else list(losses)
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The metrics that `compile` was given, then the weighted ones."""
+        return [entry.metric for entry in self._recipe.entries] if self._recipe else []
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """What the results are called, in the order in which `evaluate` lists them."""
+        return self._recipe.names if self._recipe else []
+
+    @property
+    def backend(self) -> str | None:
+        """The name of the backend."""
+        return self._recipe.backend.name if self._recipe else None
+
+    # training and using
+
+    def fit(
+        self,
+        x: object = None,
+        y: object = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: object = "auto",
+        callbacks: object = None,
+        validation_split: float = 0.0,
+        validation_data: object = None,
+        shuffle: object = True,
+        class_weight: object = None,
+        sample_weight: object = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: object = 1,
+        **kwargs: Any,
+    ) -> History:
+        """Trains for `epochs - initial_epoch` epochs.
+
+        Args:
+            x: (n, I), any real dtype; of several inputs a list, or a dict or a data frame by name.
+            y: (n,) or (n, O) targets, or class numbers; of several outputs a list, or a dict by name.
+            batch_size: rows a step (32); the last step may have fewer.
+            epochs, initial_epoch: the number of the last epoch and of the first, from 0.
+            verbose: 0 silent, 1 a live line on a terminal, 2 a line an epoch; "auto" is 1.
+            callbacks: a `callbacks.Callback` or a list of them.
+            validation_split: the share of rows, from the end, that validate.
+            validation_data: (x, y) or (x, y, sample_weight), instead.
+            shuffle: whether each epoch has an order of its own, by the model's seed.
+            class_weight: {class: weight}. sample_weight: (n,).
+            steps_per_epoch: None, or what an epoch takes anyway; any other is refused.
+            validation_steps: validates on the first so many batches only.
+            validation_batch_size, validation_freq: how large batches and how often.
+
+        Returns:
+            The `callbacks.History`: the results of each epoch.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: what cannot be trained on, before the first step.
+            NotBuiltError: not compiled.
+        """
+        if kwargs:
+            known = ("batch_size", "epochs", "verbose", "callbacks", "validation_split", "sample_weight")
+            refuse("fit", kwargs, {}, known)
+        request = FitRequest(
+            "fit",
+            x,
+            y,
+            batch_size=batch_size,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=callbacks,
+            validation_split=validation_split,
+            validation_data=validation_data,
+            shuffle=shuffle,
+            class_weight=class_weight,
+            sample_weight=sample_weight,
+            initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps,
+            validation_batch_size=validation_batch_size,
+            validation_freq=validation_freq,
+        )
+        self._tell_of_trainable()
+        return training.fit(self, request)
+
+    def _tell_of_trainable(self) -> None:
+        """Warns once where layers became trainable, or not, since `compile`, unless another model was compiled so."""
+        if self._recipe is None or self._recipe.trained is None or self._told:
+            return
+        changed = [
+            layer.name
+            for layer in self.leaves()
+            if layer.trains != (layer in self._recipe.trained) and layer.compiled_trainable != layer.trains
+        ]
+        if changed:
+            self._told = True
+            warnings.warn(
+                f"fit: trainable was changed on {', '.join(changed)} since compile; it takes effect at the next "
+                "compile",
+                UserWarning,
+                stacklevel=3,
+            )
+
+    def evaluate(
+        self,
+        x: object = None,
+        y: object = None,
+        batch_size: int | None = None,
+        verbose: object = "auto",
+        sample_weight: object = None,
+        steps: int | None = None,
+        callbacks: object = None,
+        return_dict: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """The loss and metrics in inference mode.
+
+        Args:
+            x, y, batch_size, verbose, sample_weight, callbacks: as for `fit`.
+            steps: scores the first so many batches only.
+            return_dict: whether the result is a dict.
+
+        Returns:
+            The loss; a list of the loss and the metrics, as `metrics_names` has them, if there are any; or a dict.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: what cannot be scored. NotBuiltError: not compiled.
+        """
+        if kwargs:
+            refuse("evaluate", kwargs, {}, ("batch_size", "verbose", "sample_weight"))
+        logs = training.evaluate(self, Request("evaluate", x, y, batch_size, verbose, callbacks, sample_weight, steps))
+        return self.engine().scores.result(logs, return_dict)
+
+    def predict(
+        self,
+        x: object,
+        batch_size: int | None = None,
+        verbose: object = "auto",
+        steps: int | None = None,
+        callbacks: object = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Predictions, the same for a row whatever rows are beside it.
+
+        Args:
+            x: (n, I), any real dtype. batch_size: rows between two callbacks. verbose, callbacks: as for `fit`.
+            steps: predicts for the first so many batches only.
+
+        Returns:
+            (n, O) of the model's dtype; of several outputs a list or a dict.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: what cannot be predicted for.
+        """
+        if kwargs:
+            refuse("predict", kwargs, {}, ("batch_size", "verbose", "callbacks"))
+        return training.predict(self, Request("predict", x, None, batch_size, verbose, callbacks, steps=steps))
+
+    def predict_on_batch(self, x: object) -> Any:
+        """Predictions (n, O) of the rows of x (n, I), without progress and callbacks."""
+        engine = self._engine
+        if engine is None or engine.state.store.moved is not None:
+            engine = self.predicting_engine(x)
+        X = engine.checks.X(self.inputs_of(x), finite=False)
+        outs = [np.empty((X[0].shape[0], width), engine.plan.dtype) for width in engine.plan.widths]
+        engine.program.forward(X, outs)
+        return self.structured(engine.shaped(outs))
+
+    def __call__(self, x: Any, training: object = None) -> Any:
+        """What comes out for symbolic tensors; of arrays `predict_on_batch(x)`."""
+        if any_tensor(x):
+            return self.symbolic(x)
+        refuse(self.kind, {"training": training or None}, {"training": None}, ("x",))
+        return self.predict_on_batch(x)
+
+    def train_on_batch(
+        self,
+        x: object,
+        y: object = None,
+        sample_weight: object = None,
+        class_weight: object = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One step on all rows of x; the results are of this batch, before the step.
+
+        Args:
+            x, y, sample_weight, class_weight: as for `fit`. return_dict: whether the result is a dict.
+
+        Returns:
+            The loss, a list of the loss and the metrics if there are any, or a dict.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: what cannot be trained on. NotBuiltError: not compiled.
+        """
+        return self._on_batch(x, y, sample_weight, class_weight, return_dict, train=True)
+
+    def test_on_batch(
+        self, x: object, y: object = None, sample_weight: object = None, return_dict: bool = False
+    ) -> Any:
+        """The loss and metrics of one batch in inference mode; see `train_on_batch`."""
+        return self._on_batch(x, y, sample_weight, None, return_dict, train=False)
+
+    def _on_batch(
+        self, x: object, y: object, sample_weight: object, class_weight: object, return_dict: bool, train: bool
+    ) -> Any:
+        with self.undone_if_refused():
+            engine = self.trainable_engine(x)
+            rows = rows_of(self, engine, x, y, sample_weight, class_weight)
+        sums = engine.scores.sums()
+        data = Data(rows.X, rows.y, rows.w, None, rows.n)
+        if train:
+            assert self._recipe is not None
+            rates = self._recipe.optimizer.rates(int(engine.state.counters[Counter.STEP]), 1)
+            engine.program.run_steps(data, 0, 1, sums, rates)
+        else:
+            engine.program.score(data, 0, 1, sums)
+        return engine.scores.result(engine.scores.logs(sums), return_dict)
+
+    # files and texts
+
+    def get_config(self) -> Config:
+        """What makes an equal model, without weights."""
+        raise NotImplementedError
+
+    def summary(self, print_fn: Callable[[str], object] | None = None, **kwargs: Any) -> None:
+        """Prints the layers, their output shapes and parameters.
+
+        Args:
+            print_fn: called with the text instead of `print`.
+        """
+        defaults = {"line_length": None, "positions": None, "expand_nested": False, "show_trainable": False}
+        refuse("summary", kwargs, defaults | {"layer_range": None}, ("print_fn",))
+        (print_fn or print)(summaries.text(self))
+
+    def to_json(self, **kwargs: Any) -> str:
+        """The architecture as JSON, for `models.model_from_json`; weights and the arguments of `compile` are not in it.
+
+        Args:
+            kwargs: of `json.dumps`, such as indent=2.
+        """
+        return cloning.to_json(self, **kwargs)
+
+    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, **kwargs: Any) -> None:
+        """Writes the model to a safetensors file, all or nothing, whatever happens meanwhile.
+
+        In it are weights, architecture, arguments of `compile`, the optimizer's state, counters, seed and `metadata`: a
+        training goes on from it as if it had never stopped, to the bit.
+
+        Args:
+            filepath: the file; its name may end in anything.
+            overwrite: whether a file that is there is replaced.
+
+        Raises:
+            ArgumentError: the file is there and `overwrite` is False. ArgumentTypeError: `metadata` that is no JSON.
+            NotBuiltError: the input shape is not known. OSError: it cannot be written.
+        """
+        refuse("save", kwargs, {"zipped": None, "include_optimizer": True}, ("filepath", "overwrite"))
+        saving.save(self, filepath, overwrite)
+
+    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Writes what the model has learned, without its architecture, for `load_weights`.
+
+        Args:
+            filepath: the file; its name may end in anything.
+            overwrite: whether a file that is there is replaced.
+
+        Raises:
+            ArgumentError: the file is there and `overwrite` is False.
+            NotBuiltError: the input shape is not known. OSError: it cannot be written.
+        """
+        saving.save_weights(self, filepath, overwrite)
+
+    def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, **kwargs: Any) -> None:
+        """Takes the weights of a file that `save_weights` or `save` wrote; layers correspond by their order.
+
+        A model compiled with the same optimizer takes its state too, the counters and the seed, and so goes on as the
+        one that was saved.
+
+        Args:
+            filepath: the file. skip_mismatch: only False.
+
+        Raises:
+            FileError: not such a file, a damaged one, or one of other layers; the model is unchanged then.
+            NotBuiltError: the input shape is not known. OSError: it cannot be read.
+        """
+        given = {"skip_mismatch": skip_mismatch, **kwargs}
+        refuse("load_weights", given, {"skip_mismatch": False, "by_name": False}, ("filepath",))
+        saving.load_weights(self, filepath)

@@ -1,0 +1,237 @@
+"""Layers that merge several tensors, and the functions that call them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from ..backends import eager
+from ..core.arrays import numeric
+from ..core.buffers import Value
+from ..core.declaration import flag
+from ..core.lowering import Lowering
+from ..core.symbolic import Tensor, any_tensor
+from ..errors import ArgumentError, ArgumentTypeError
+from .layer import RULES, Layer, Rules, Shape
+
+
+class Merge(Layer):
+    """Base class: called on a list of tensors, or of arrays with as many rows.
+
+    Args:
+        name, dtype, trainable: see `Layer`.
+
+    Raises:
+        ArgumentError: an unknown argument. Called: tensors whose shapes do not fit.
+    """
+
+    fields: ClassVar[tuple[str, ...]] = ("name", "dtype", "trainable")
+    least: ClassVar[int] = 2  # tensors
+    most: ClassVar[int | None] = None
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
+    def __call__(self, x: Any, training: object = None) -> Any:
+        """What comes out for a list of symbolic tensors, or of arrays (B, ...)."""
+        where = f'{type(self).__name__} "{self.name}"'
+        if isinstance(x, Tensor) or not isinstance(x, list | tuple):
+            raise ArgumentTypeError(f"{where}: it was called on {x!r}, expected a list of tensors")
+        if any_tensor(x):
+            return self.symbolic(x)
+        arrays = [numeric(one, f"{where}: x[{index}]") for index, one in enumerate(x)]
+        if any(array.ndim < 2 or len(array) != len(arrays[0]) or not len(array) for array in arrays):
+            shapes = ", ".join(str(array.shape) for array in arrays)
+            raise ArgumentError(f"{where}: the arrays have shapes {shapes}, expected (B, ...) with the same B")
+        (row,) = self.rows_out([array.shape[1:] for array in arrays])
+        flat = [array.reshape(len(array), -1) for array in arrays]
+        result = eager.merged(lambda builder, values: self.lower_values(builder, values, RULES), flat, self.dtype)
+        return result.reshape(len(arrays[0]), *row)
+
+    def rows_out(self, rows: Sequence[Shape]) -> list[Shape]:
+        """The shape of one row that comes out."""
+        where = f'{type(self).__name__} "{self.name}"'
+        if len(rows) < self.least or (self.most is not None and len(rows) > self.most):
+            expected = f"{self.least}" if self.most == self.least else f"at least {self.least}"
+            raise ArgumentError(f"{where}: it was called on {len(rows)} tensors, expected {expected}")
+        return [self._row(rows, where)]
+
+    def _row(self, rows: Sequence[Shape], where: str) -> Shape:
+        """Equal shapes; a column beside several fits each of them."""
+        whole = max(rows, key=lambda row: (len(row), row))
+        if any(row not in (whole, (1,)) or (row != whole and len(whole) > 1) for row in rows):
+            raise ArgumentError(f"{where}: rows of shapes {_listed(rows)} do not fit each other; expected equal ones")
+        return whole
+
+    def lower_values(self, builder: Lowering, values: Sequence[Value], rules: Rules) -> None:
+        """The first with the second, then with the third, and so on."""
+        width = max(value.width for value in values)
+        wide = []
+        for value in values:
+            builder.value = value
+            if value.width < width:
+                builder.repeat(width)
+            wide.append(builder.value)
+        builder.value = wide[0]
+        for value in wide[1:]:
+            builder.binary(self.function, value)
+
+    function: ClassVar[str] = ""
+
+
+class Add(Merge):
+    """Math: A = X_1 + X_2 + ...; see `Merge`."""
+
+    function = "add"
+
+
+class Subtract(Merge):
+    """Math: A = X_1 - X_2; see `Merge`."""
+
+    function, most = "subtract", 2
+
+
+class Multiply(Merge):
+    """Math: A = X_1 X_2 ..., element by element; see `Merge`."""
+
+    function = "multiply"
+
+
+class Maximum(Merge):
+    """The largest of each element; of equal ones each has its share of the gradient; see `Merge`."""
+
+    function = "maximum"
+
+
+class Minimum(Merge):
+    """The smallest of each element; of equal ones each has its share of the gradient; see `Merge`."""
+
+    function = "minimum"
+
+
+class Average(Merge):
+    """Math: A = (X_1 + ... + X_n) / n; see `Merge`."""
+
+    function = "add"
+
+    def lower_values(self, builder: Lowering, values: Sequence[Value], rules: Rules) -> None:
+        """The sum, times 1 / n."""
+        super().lower_values(builder, values, rules)
+        builder.affine(1.0 / len(values), 0.0)
+
+
+class Concatenate(Merge):
+    """The columns of all beside each other.
+
+    Args:
+        axis: -1, or 1 for rows of one axis, or the first axis of a row.
+        name, dtype, trainable: see `Layer`.
+
+    Raises:
+        ArgumentError: another axis, an unknown argument. Called: tensors whose shapes do not fit.
+    """
+
+    fields = ("axis", "name", "dtype", "trainable")
+    least = 1
+
+    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if axis not in (-1, 1):
+            raise ArgumentError(f"Concatenate: axis={axis!r} is not supported, expected -1 or 1")
+        self.axis = axis
+
+    def _row(self, rows: Sequence[Shape], where: str) -> Shape:
+        deep = len(rows[0]) > 1
+        if any(len(row) != len(rows[0]) or row[1:] != rows[0][1:] for row in rows) or (deep and self.axis == -1):
+            cure = "; add Flatten() before it" if deep else ""
+            raise ArgumentError(f"{where}: rows of shapes {_listed(rows)} cannot stand beside each other{cure}")
+        return (sum(row[0] for row in rows), *rows[0][1:])
+
+    def lower_values(self, builder: Lowering, values: Sequence[Value], rules: Rules) -> None:
+        """Copies beside each other."""
+        builder.join(values)
+
+
+class Dot(Merge):
+    """The product of two vectors in each row, one column. Math: a_b = sum over i of X_bi Y_bi.
+
+    Args:
+        axes: 1 or -1, or a pair of them: the features.
+        normalize: whether each vector is divided by its length first: the cosine of their angle.
+        name, dtype, trainable: see `Layer`.
+
+    Raises:
+        ArgumentError: other axes, an unknown argument. Called: tensors whose shapes do not fit.
+    """
+
+    fields = ("axes", "normalize", "name", "dtype", "trainable")
+    most = 2
+
+    def __init__(self, axes: object = 1, normalize: object = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        given = axes if isinstance(axes, list | tuple) else (axes, axes)
+        if len(given) != 2 or any(axis not in (1, -1) for axis in given):
+            raise ArgumentError(f"Dot: axes={axes!r} is not supported, expected 1: the features of each row")
+        self.axes = axes
+        self.normalize = flag("Dot", "normalize", normalize)
+
+    def _row(self, rows: Sequence[Shape], where: str) -> Shape:
+        if rows[0] != rows[1] or len(rows[0]) != 1:
+            raise ArgumentError(f"{where}: rows of shapes {_listed(rows)}, expected two vectors of one length")
+        return (1,)
+
+    def lower_values(self, builder: Lowering, values: Sequence[Value], rules: Rules) -> None:
+        """A product of elements, and its sum over the row."""
+        made = []
+        for value in values:
+            builder.value = value
+            if self.normalize:
+                builder.row_wise("unit_normalization", constants=(1e-12,))
+            made.append(builder.value)
+        builder.value = made[0]
+        builder.binary("multiply", made[1])
+        builder.row_sum()
+
+
+def _listed(rows: Sequence[Shape]) -> str:
+    return ", ".join(map(str, rows))
+
+
+def add(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """`Add(**kwargs)(inputs)`."""
+    return Add(**kwargs)(inputs)
+
+
+def subtract(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """`Subtract(**kwargs)(inputs)`."""
+    return Subtract(**kwargs)(inputs)
+
+
+def multiply(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """`Multiply(**kwargs)(inputs)`."""
+    return Multiply(**kwargs)(inputs)
+
+
+def average(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """`Average(**kwargs)(inputs)`."""
+    return Average(**kwargs)(inputs)
+
+
+def maximum(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """`Maximum(**kwargs)(inputs)`."""
+    return Maximum(**kwargs)(inputs)
+
+
+def minimum(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """`Minimum(**kwargs)(inputs)`."""
+    return Minimum(**kwargs)(inputs)
+
+
+def concatenate(inputs: Sequence[Any], axis: int = -1, **kwargs: Any) -> Any:
+    """`Concatenate(axis, **kwargs)(inputs)`."""
+    return Concatenate(axis, **kwargs)(inputs)
+
+
+def dot(inputs: Sequence[Any], axes: object = -1, **kwargs: Any) -> Any:
+    """`Dot(axes, **kwargs)(inputs)`."""
+    return Dot(axes, **kwargs)(inputs)

@@ -1,0 +1,154 @@
+"""Programs of graphs: whatever instructions a plan has, every backend has the bits of its operations one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastnn import backends
+from fastnn.backends.data import Data
+from fastnn.core.binary import BINARY
+from fastnn.core.buffers import Value
+from fastnn.core.lowering import Lowering
+from fastnn.core.plan import Plan, Scalar
+from fastnn.core.specs import LossSpec, MetricSpec, OptimizerSpec, ParameterSpec, Penalty
+from fastnn.core.state import State
+from support import DTYPES, TWINS, Array, Runner, assert_same_bits, load, runner_name
+
+ADAM = OptimizerSpec("adam", (0.9, 0.999, 1e-7))
+CLIPPED = OptimizerSpec("sgd", (), clip="global_norm", limit=0.5)
+MSE, SPARSE = LossSpec("mean_squared_error"), LossSpec("sparse_categorical_crossentropy")
+ROWS, BATCH = 21, 8
+
+
+class Graph:
+    """A random graph: values so far, and layers that may be called again."""
+
+    def __init__(self, random: np.random.RandomState, dtype: str, depth: int) -> None:
+        self.random, self.lowering = random, Lowering(dtype, *random.randint(1, 20, 1 + random.randint(3)).tolist())
+        self.values: list[Value] = list(self.lowering.inputs)
+        self.shared: list[tuple[str, int, int]] = []
+        for number in range(depth):
+            self.lowering.value = self.pick()
+            self.layer(f"layer_{number}")
+            self.values.append(self.lowering.value)
+            self.lowering.next_layer()
+
+    def pick(self) -> Value:
+        """A value, rather one of the last."""
+        return self.values[-1 - int(self.random.exponential(1.5)) % len(self.values)]
+
+    def of_width(self, width: int, name: str) -> Value:
+        """A value of a width, made where there is none; what is read next stays."""
+        kept, value = self.lowering.value, self.pick()
+        if value.width != width:
+            self.lowering.value = value
+            self.lowering.dense(f"{name}_fit", width)
+            value = self.lowering.value
+        self.lowering.value = kept
+        return value
+
+    def layer(self, name: str) -> None:
+        lowering, random = self.lowering, self.random
+        match random.randint(11):
+            case 0 | 1:
+                units = int(random.randint(1, 20))
+                penalty = Penalty(0.0, 0.01) if random.randint(3) == 0 else Penalty()
+                self.shared.append((name, lowering.value.width, units))
+                lowering.dense(name, units, ParameterSpec(penalty, bool(random.randint(5))))
+                lowering.activation(str(random.choice(["relu", "tanh", "gelu", "linear", "softmax"])))
+            case 2 if self.shared:
+                again, width, units = self.shared[random.randint(len(self.shared))]
+                lowering.value = self.of_width(width, name)
+                lowering.dense(again, units)
+            case 3:
+                lowering.binary(str(random.choice(list(BINARY))), self.of_width(lowering.value.width, name))
+            case 4:
+                lowering.join([lowering.value, *(self.pick() for _ in range(random.randint(1, 3)))])
+            case 5:
+                start = random.randint(lowering.value.width)
+                lowering.columns(int(start), int(random.randint(start, lowering.value.width)) + 1)
+            case 6:
+                lowering.row_sum()
+                lowering.repeat(int(random.randint(1, 9)))
+            case 7:
+                lowering.layer_norm(name, 1e-3)
+            case 8:
+                lowering.batch_norm(name, 0.9, 1e-3)
+            case 9:
+                lowering.dropout(0.3)
+                lowering.affine(0.7, 0.1)
+            case _:
+                lowering.activation(str(random.choice(["relu", "sigmoid", "silu"])))
+
+    def plan(self) -> Plan:
+        """With one to three heads, each with a loss of its own."""
+        random, outputs, losses = self.random, [], []
+        for head in range(random.randint(1, 4)):
+            self.lowering.value = self.values[-1] if head == 0 else self.pick()
+            if random.randint(4):
+                self.lowering.dense(f"head_{head}", 3)
+                self.lowering.activation(str(random.choice(["softmax", "linear"])))
+            outputs.append(self.lowering.value)
+            losses.append(SPARSE if outputs[-1].width > 1 and random.randint(2) else MSE)
+        metrics = tuple(
+            MetricSpec("mean_absolute_error", output=n, weighted=n == 1) for n, loss in enumerate(losses) if loss is MSE
+        )
+        weights = [1.0, 0.3, 2.0][: len(losses)]
+        return self.lowering.finish(losses, metrics, ADAM if random.randint(2) else CLIPPED, outputs, weights)
+
+
+def state_of(plan: Plan, random: np.random.RandomState) -> State:
+    state = State(plan, seed=7)
+    for parameter in plan.layout.parameters:
+        values = random.standard_normal(parameter.shape) / np.sqrt(parameter.shape[0])
+        state.view(parameter)[...] = np.abs(values) + 0.5 if "variance" in parameter.name else values
+    state.scalars[Scalar.LEARNING_RATE] = 0.02
+    return state
+
+
+def data_of(plan: Plan, random: np.random.RandomState) -> Data:
+    X = tuple(random.standard_normal((ROWS, width)).astype(plan.dtype) for width in plan.features)
+    y = []
+    for width, sparse in zip(plan.widths, plan.sparse, strict=True):
+        y.append(random.randint(0, width, (ROWS, 1)) if sparse else random.standard_normal((ROWS, width)))
+    w = [random.uniform(0, 2, ROWS).astype(plan.dtype) if random.randint(2) else None for _ in y]
+    return Data(X, tuple(y), tuple(w), random.permutation(ROWS), BATCH)
+
+
+def run(backend: Any, plan: Plan, state: State, data: Data) -> list[Array]:
+    """Everything that programs make of a plan."""
+    program, sums, gradient = backend.program(plan, state), np.zeros(plan.sums), np.zeros(plan.sums)
+    outs = tuple(np.full((ROWS, width), np.nan, plan.dtype) for width in plan.widths)
+    program.run_steps(data, 0, data.steps, sums)
+    program.gradient(data, gradient)
+    program.score(data, 0, data.steps, sums)
+    program.forward(data.X, outs)
+    return [state.theta, state.statistics, state.gradient, sums, gradient, *outs]
+
+
+def compare(seed: int, depth: int, runner: Runner, dtype: str) -> None:
+    made = []
+    for backend in (backends.get("reference"), load(runner[0])):
+        random = np.random.RandomState(seed)
+        plan = Graph(random, dtype, depth).plan()
+        made.append(run(backend, plan, state_of(plan, random), data_of(plan, random)))
+    for number, (wanted, got) in enumerate(zip(*made, strict=True)):
+        assert_same_bits(got, wanted, f"seed {seed}, depth {depth}, array {number}")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("runner", TWINS, indirect=True, ids=runner_name)
+def test_random_graphs_have_the_bits_of_the_reference(runner: Runner, dtype: str) -> None:
+    """Merges, values that several instructions read, shared weights, several inputs and heads."""
+
+    @settings(max_examples=40, deadline=None, derandomize=True, database=None)
+    @given(st.integers(0, 2**31), st.integers(1, 12))
+    def check(seed: int, depth: int) -> None:
+        compare(seed, depth, runner, dtype)
+
+    check()
