@@ -1,4 +1,4 @@
-/* The functions of fastnn/core/binary.py, copies of columns, and sums over a row. */
+/* The functions of fastnn/core/binary.py, copies of columns, sums over a row, and rows of a table. */
 #ifndef FNN_LEVEL
 
 #include "internal.h"
@@ -78,6 +78,34 @@ KERNEL void FN(repeat)(real *A, int64_t lda, const real *s, int64_t lds, int64_t
 {
     for (int64_t row = 0; row < rows; row++) {
         FN(fill)(A + row * lda, width, s[row * lds]);
+    }
+}
+
+/* Rows of a table, one for each of a row's class numbers. */
+KERNEL void FN(embedding_forward)(real *A, int64_t lda, const real *y, int64_t ldy, const real *table, int64_t ldt,
+                                  int64_t rows, int64_t width, int64_t depth)
+{
+    for (int64_t row = 0; row < rows; row++) {
+        for (int64_t place = 0; place < width / depth; place++) {
+            memcpy(A + row * lda + place * depth, table + (int64_t)y[row * ldy + place] * ldt,
+                   (size_t)depth * sizeof(real));
+        }
+    }
+}
+
+/* Rows first ... last - 1 of the gradient of a table, which begin at `gradient`, += the parts of dA where they were
+ * taken. */
+KERNEL void FN(embedding_backward)(real *gradient, int64_t ldg, int64_t first, int64_t last, const real *y, int64_t ldy,
+                                   const real *dA, int64_t lda, int64_t rows, int64_t width, int64_t depth)
+{
+    for (int64_t row = 0; row < rows; row++) {
+        for (int64_t place = 0; place < width / depth; place++) {
+            const int64_t code = (int64_t)y[row * ldy + place];
+            if (code >= first && code < last) {
+                real *sum = gradient + (code - first) * ldg;
+                FN(binary)(FNN_BINARY_add, sum, sum, dA + row * lda + place * depth, depth);
+            }
+        }
     }
 }
 

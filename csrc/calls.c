@@ -462,6 +462,26 @@ int OP(repeat)(real *A_bo, int64_t lda, const real *s_b, int64_t lds, int64_t b,
     return OP(call)(&call, 2, threads);
 }
 
+int OP(embedding_forward)(real *A_be, int64_t lda, const real *y_bn, int64_t ldy, const real *W_vd, int64_t ldw,
+                          int64_t b, int64_t e, int64_t d, int32_t threads)
+{
+    fnn_call call = {
+        .family = FNN_FAMILY_EMBEDDING_FORWARD, .m = b, .n = e, .k = d,
+        .array = {A_be, y_bn, W_vd}, .ld = {lda, ldy, ldw},
+    };
+    return d < 1 && e > 0 ? FNN_BAD_SIZE : OP(call)(&call, 3, threads);
+}
+
+int OP(embedding_backward)(real *dW_vd, int64_t ldw, const real *y_bn, int64_t ldy, const real *dA_be, int64_t lda,
+                           int64_t b, int64_t e, int64_t d, int32_t threads)
+{
+    fnn_call call = {
+        .family = FNN_FAMILY_EMBEDDING_BACKWARD, .m = b, .n = e, .k = d,
+        .array = {dW_vd, y_bn, dA_be}, .ld = {ldw, ldy, lda},
+    };
+    return d < 1 && e > 0 ? FNN_BAD_SIZE : OP(call)(&call, 3, threads);
+}
+
 int OP(clip_value)(real *g_p, int64_t p, double limit, int32_t threads)
 {
     fnn_call call = {.family = FNN_FAMILY_CLIP_VALUE, .m = 1, .n = p, .array = {g_p}, .scalar = {limit}};

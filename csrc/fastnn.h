@@ -389,6 +389,18 @@ int fnn_row_sum_f64(double *s_b, int64_t lds, const double *Z_bo, int64_t ldz, i
 int fnn_repeat_f32(float *A_bo, int64_t lda, const float *s_b, int64_t lds, int64_t b, int64_t o, int32_t threads);
 int fnn_repeat_f64(double *A_bo, int64_t lda, const double *s_b, int64_t lds, int64_t b, int64_t o, int32_t threads);
 
+/* A (b, e) = the rows of W (v, d) that the class numbers y (b, e / d) name, beside each other; each is below v. */
+int fnn_embedding_forward_f32(float *A_be, int64_t lda, const float *y_bn, int64_t ldy, const float *W_vd, int64_t ldw,
+        int64_t b, int64_t e, int64_t d, int32_t threads);
+int fnn_embedding_forward_f64(double *A_be, int64_t lda, const double *y_bn, int64_t ldy, const double *W_vd,
+        int64_t ldw, int64_t b, int64_t e, int64_t d, int32_t threads);
+
+/* dW (v, d) += the parts of dA (b, e) where its rows were taken, by row, then by position in the row. */
+int fnn_embedding_backward_f32(float *dW_vd, int64_t ldw, const float *y_bn, int64_t ldy, const float *dA_be,
+        int64_t lda, int64_t b, int64_t e, int64_t d, int32_t threads);
+int fnn_embedding_backward_f64(double *dW_vd, int64_t ldw, const double *y_bn, int64_t ldy, const double *dA_be,
+        int64_t lda, int64_t b, int64_t e, int64_t d, int32_t threads);
+
 /* g (p) within -limit and limit. */
 int fnn_clip_value_f32(float *g_p, int64_t p, double limit, int32_t threads);
 int fnn_clip_value_f64(double *g_p, int64_t p, double limit, int32_t threads);

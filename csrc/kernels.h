@@ -113,6 +113,10 @@ void FN(binary)(int code, real *C, const real *A, const real *B, int64_t n);
 void FN(binary_backward)(int code, real *dX, const real *dC, const real *A, const real *B, int64_t n);
 void FN(fill)(real *A, int64_t n, real value);
 void FN(sum_rows)(real *s, int64_t lds, const real *Z, int64_t ldz, int64_t rows, int64_t width);
+void FN(embedding_forward)(real *A, int64_t lda, const real *y, int64_t ldy, const real *table, int64_t ldt,
+                           int64_t rows, int64_t width, int64_t depth);
+void FN(embedding_backward)(real *gradient, int64_t ldg, int64_t first, int64_t last, const real *y, int64_t ldy,
+                            const real *dA, int64_t lda, int64_t rows, int64_t width, int64_t depth);
 void FN(repeat)(real *A, int64_t lda, const real *s, int64_t lds, int64_t rows, int64_t width);
 
 /* optimizers.c: one step with scalars h on n parameters, from element `first` of theta and the slots on, which asks for

@@ -114,6 +114,9 @@ INLINE void FN(operate_totals)(const fnn_call *call)
     case FNN_FAMILY_R2_SUMS:
         FN(r2_sums)(total, a, ld[1], b, ld[2], c, ld[3], call->m, call->n);
         break;
+    case FNN_FAMILY_EMBEDDING_BACKWARD:
+        FN(embedding_backward)(FN(at)(call, 0, 0), ld[0], 0, INT64_MAX, a, ld[1], b, ld[2], call->m, call->n, call->k);
+        break;
     case FNN_FAMILY_WEIGHTED_SUM:
         *total = FN(weighted_sum)(*total, a, ld[1], b, ld[2], call->m);
         break;
@@ -307,6 +310,9 @@ KERNEL void FN(operate_rows)(const fnn_call *call, int64_t first, int64_t rows, 
     case FNN_FAMILY_ROW_WISE_BACKWARD:
         FN(row_wise_backward)(call->code, a, ld[0], b, ld[1], c, ld[2], v3, v4, rows, n, call->scalar);
         break;
+    case FNN_FAMILY_EMBEDDING_FORWARD:
+        FN(embedding_forward)(a, ld[0], b, ld[1], v2, ld[2] > 0 ? ld[2] : call->k, rows, n, call->k);
+        break;
     case FNN_FAMILY_ROW_SUM:
         FN(sum_rows)(a, ld[0], b, ld[1], rows, n);
         break;
@@ -353,6 +359,7 @@ KERNEL void FN(operate)(void *context, fnn_sync *sync, int64_t member, int64_t t
     case FNN_FAMILY_WEIGHTED_SUM:
     case FNN_FAMILY_SUM_ABS:
     case FNN_FAMILY_SUM_SQUARES:
+    case FNN_FAMILY_EMBEDDING_BACKWARD:
         if (member == 0) {
             FN(operate_totals)(call);
         }

@@ -138,6 +138,12 @@ INLINE int64_t FN(cut)(int64_t place, int64_t n, int64_t unit)
     return place <= 0 ? 0 : place >= n * unit ? n : fnn_least(units, n);
 }
 
+/* Whether a parameter is shared by rows: a W, or an embedding's table. */
+INLINE bool FN(is_matrix)(const int64_t *row)
+{
+    return row[FNN_PARAMETER_ROLE] == FNN_ROLE_KERNEL || row[FNN_PARAMETER_ROLE] == FNN_ROLE_TABLE;
+}
+
 /* A member's part of a parameter, rows first ... last - 1 of a W or elements of a vector; returns how many elements one
  * is. The trainable parameters lie behind each other, `before` elements before this one, and the line is cut into equal
  * parts: a member has few parameters whole rather than some rows of all, so that less of what other cores wrote has to
@@ -145,7 +151,7 @@ INLINE int64_t FN(cut)(int64_t place, int64_t n, int64_t unit)
 INLINE int64_t FN(part_of)(const fnn_member *m, const int64_t *row, int64_t before, int64_t total, int64_t *first,
                            int64_t *last)
 {
-    const bool matrix = row[FNN_PARAMETER_ROLE] == FNN_ROLE_KERNEL;
+    const bool matrix = FN(is_matrix)(row);
     const int64_t n = row[matrix ? FNN_PARAMETER_ROWS : FNN_PARAMETER_COLUMNS];
     const int64_t unit = matrix ? row[FNN_PARAMETER_COLUMNS] : 1;
     *first = FN(cut)(total * m->number / m->team - before, n, unit);
@@ -168,13 +174,28 @@ INLINE void FN(vector_phase)(const fnn_member *m, int64_t number, int64_t first,
     }
 }
 
+/* The gradient of rows first ... last - 1 of an embedding's table in a vector, and what follows it. */
+INLINE void FN(table_phase)(const fnn_member *m, const int64_t *row, int64_t first, int64_t last, int64_t batch_rows,
+                            real *vector, const fnn_step *s)
+{
+    const fnn_program *program = m->program;
+    const int64_t *at = FN(instruction)(program, row[FNN_PARAMETER_INSTRUCTION]);
+    const int64_t depth = row[FNN_PARAMETER_COLUMNS], inputs = at[FNN_COLUMN_INPUTS], width = at[FNN_COLUMN_OUTPUTS];
+    real *gradient = vector + row[FNN_PARAMETER_OFFSET] + first * depth;
+    FN(fill)(gradient, (last - first) * depth, (real)0);
+    FN(embedding_backward)(gradient, depth, first, last, FN(buffer)(program, at[FNN_COLUMN_SRC], inputs, 0),
+                           fnn_padded(inputs), FN(buffer)(program, at[FNN_COLUMN_GRAD_DST], width, 0),
+                           fnn_padded(width), batch_rows, width, depth);
+    FN(finish_block)(program, row, first, last - first, 0, depth, gradient, depth, s);
+}
+
 /* The gradients of all uses of rows first ... last - 1 of columns from ... to - 1 of a W, or of elements of a vector,
  * added in order in the gradient vector, and what follows. */
 KERNEL static void FN(uses_phase)(const fnn_member *m, const int64_t *row, int64_t first, int64_t last, int64_t from,
                                   int64_t to, int64_t batch_rows, const fnn_step *s)
 {
     const fnn_program *program = m->program;
-    const bool matrix = row[FNN_PARAMETER_ROLE] == FNN_ROLE_KERNEL;
+    const bool matrix = FN(is_matrix)(row);
     const int64_t width = row[FNN_PARAMETER_COLUMNS], begin = matrix ? from : first, columns = matrix ? to - from : last - first;
     const int64_t top = matrix ? first : 0, rows = matrix ? last - first : 1;
     real *sum = (real *)program->gradient + row[FNN_PARAMETER_OFFSET] + top * width + begin;
@@ -182,7 +203,9 @@ KERNEL static void FN(uses_phase)(const fnn_member *m, const int64_t *row, int64
     for (int64_t use = row[FNN_PARAMETER_NEXT]; use >= 0; use = FN(parameter)(program, use)[FNN_PARAMETER_NEXT]) {
         const bool next = use != row[FNN_PARAMETER_NEXT];
         real *vector = next ? program->addend : program->gradient;
-        if (matrix) {
+        if (row[FNN_PARAMETER_ROLE] == FNN_ROLE_TABLE) {
+            FN(table_phase)(m, FN(parameter)(program, use), first, last, batch_rows, vector, NULL);
+        } else if (matrix) {
             FN(kernel_phase)(m, FN(parameter)(program, use), first, last, from, to, batch_rows, vector, NULL);
         } else {
             FN(vector_phase)(m, use, first, last, batch_rows, vector, NULL);
@@ -204,6 +227,8 @@ INLINE void FN(part_phase)(const fnn_member *m, int64_t number, int64_t first, i
         FN(uses_phase)(m, row, first, last, from, to, batch_rows, s);
     } else if (row[FNN_PARAMETER_ROLE] == FNN_ROLE_KERNEL) {
         FN(kernel_phase)(m, row, first, last, from, to, batch_rows, m->program->gradient, s);
+    } else if (row[FNN_PARAMETER_ROLE] == FNN_ROLE_TABLE) {
+        FN(table_phase)(m, row, first, last, batch_rows, m->program->gradient, s);
     } else {
         FN(vector_phase)(m, number, first, last, batch_rows, m->program->gradient, s);
     }
@@ -231,10 +256,10 @@ KERNEL static void FN(phase_by_pieces)(const fnn_member *m, int64_t left, int64_
         }
         if (row[FNN_PARAMETER_ROLE] != FNN_ROLE_KERNEL) {
             if (piece++ == next) {
-                FN(part_phase)(m, number, 0, all, 0, 1, batch_rows, s);
+                FN(part_phase)(m, number, 0, FN(is_matrix)(row) ? rows : all, 0, all, batch_rows, s);
                 next = fnn_next_piece(m->sync);
             }
-            left -= all;
+            left -= rows * all;
             continue;
         }
         for (int64_t column = 0; column < all; column += width) {

@@ -66,6 +66,9 @@ def _shapes(operation: Operation) -> Iterator[dict[str, int]]:
         yield from ({"b": m, "o": n, "i": k} for m, n, k in PRODUCTS)
     elif letters == {"m", "n", "k"}:
         yield from ({"m": m, "n": n, "k": k} for m, n, k in PRODUCTS)
+    elif "v" in letters:
+        several = (0, 2, 3, 4), (1, 1, 1, 1), (5, 1, 7, 16), (33, 3, 9, 17), (300, 2, 5, 40)
+        yield from ({"b": b, "n": n, "v": v, "d": d, "e": n * d} for b, n, v, d in several)
     elif letters & {"o", "c"}:
         columns = "o" if "o" in letters else "c"
         yield from ({"b": b, columns: c, "t": 3 * c + 1} for b, c in GRIDS)
@@ -115,7 +118,8 @@ def arrays(operation: Operation, case: Case, dtype: Any) -> dict[str, Array]:
         values = np.asarray(_values(operation, argument, random, shape, case.sizes)).astype(kind)
         if case.values == "offset" and argument.name in ("Z", "mean"):
             values = (values + kind.type(1000)).astype(kind)
-        if case.values == "special" and not (argument.total or argument.name in ("v", "u")):
+        places = argument.name == "y" and operation.name.startswith("embedding")  # in memory
+        if case.values == "special" and not (argument.total or argument.name in ("v", "u") or places):
             values = _with_specials(random, values)
         result[argument.name] = values
     return result
@@ -137,7 +141,7 @@ def _values(
     if squares or name in ("var", "inv") or (name in ("v", "u") and not operation.name.startswith("ftrl")):
         return np.square(normal)
     if name == "y":
-        return random.randint(0, sizes["c"], shape)
+        return random.randint(0, sizes["v" if operation.name.startswith("embedding") else "c"], shape)
     if operation.family == Family.ACTIVATION_BACKWARD and name == "A":
         outputs: dict[str, Array] = {
             "sigmoid": probabilities,

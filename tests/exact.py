@@ -39,7 +39,7 @@ def exact(operation: Operation, arrays: Mapping[str, Array], scalars: tuple[floa
         elif operation.family == Family.DROPOUT:
             results = [_dropout(values[0], scalars)]
         elif operation.name in MERGES:
-            results = [MERGES[operation.name](*values)]
+            results = [MERGES[operation.name](*old, *values)]
         elif operation.family in (Family.FILL, Family.REPEAT):
             (output,) = (arrays[argument.name] for argument in operation.arguments if argument.output)
             filled = (

@@ -25,6 +25,14 @@ def _divide_right(d: Array, A: Array, B: Array) -> Pair:
     return _itself(-d / B * (A / B))
 
 
+def _embedding_backward(dW: Array, y: Array, dA: Array) -> Pair:
+    parts = dA.reshape(*y.shape, dW.shape[1])
+    value, scale = dW.copy(), np.abs(dW)
+    np.add.at(value, y.astype(int), parts)
+    np.add.at(scale, y.astype(int), np.abs(parts))
+    return value, scale
+
+
 MERGES: dict[str, Callable[..., Pair]] = {
     "add": lambda A, B: (A + B, np.abs(A) + np.abs(B)),
     "subtract": lambda A, B: (A - B, np.abs(A) + np.abs(B)),
@@ -42,5 +50,7 @@ MERGES: dict[str, Callable[..., Pair]] = {
     "minimum_left_backward": lambda d, A, B: _share(d, B, A),
     "minimum_right_backward": lambda d, A, B: _share(d, A, B),
     "copy": _itself,
+    "embedding_forward": lambda y, W: _itself(W[y.astype(int)].reshape(len(y), y.shape[1] * W.shape[1])),
+    "embedding_backward": _embedding_backward,
     "row_sum": lambda Z: (Z.sum(axis=1), np.abs(Z).sum(axis=1)),
 }

@@ -32,6 +32,7 @@ class Graph:
         self.random, self.lowering = random, Lowering(dtype, *random.randint(1, 20, 1 + random.randint(3)).tolist())
         self.values: list[Value] = list(self.lowering.inputs)
         self.shared: list[tuple[str, int, int]] = []
+        self.codes: set[int] = set()  # the inputs that embeddings read
         for number in range(depth):
             self.lowering.value = self.pick()
             self.layer(f"layer_{number}")
@@ -54,7 +55,7 @@ class Graph:
 
     def layer(self, name: str) -> None:
         lowering, random = self.lowering, self.random
-        match random.randint(11):
+        match random.randint(12):
             case 0 | 1:
                 units = int(random.randint(1, 20))
                 penalty = Penalty(0.0, 0.01) if random.randint(3) == 0 else Penalty()
@@ -80,6 +81,10 @@ class Graph:
             case 8:
                 lowering.batch_norm(name, 0.9, 1e-3)
             case 9:
+                lowering.value = lowering.inputs[random.randint(len(lowering.inputs))]
+                self.codes.add(lowering.value.number)
+                lowering.embedding(name, 5, int(random.randint(1, 6)))
+            case 10:
                 lowering.dropout(0.3)
                 lowering.affine(0.7, 0.1)
             case _:
@@ -111,8 +116,13 @@ def state_of(plan: Plan, random: np.random.RandomState) -> State:
     return state
 
 
-def data_of(plan: Plan, random: np.random.RandomState) -> Data:
-    X = tuple(random.standard_normal((ROWS, width)).astype(plan.dtype) for width in plan.features)
+def data_of(plan: Plan, codes: set[int], random: np.random.RandomState) -> Data:
+    X = tuple(
+        random.randint(0, 5, (ROWS, width))
+        if number in codes
+        else random.standard_normal((ROWS, width)).astype(plan.dtype)
+        for number, width in enumerate(plan.features)
+    )
     y = []
     for width, sparse in zip(plan.widths, plan.sparse, strict=True):
         y.append(random.randint(0, width, (ROWS, 1)) if sparse else random.standard_normal((ROWS, width)))
@@ -135,8 +145,9 @@ def compare(seed: int, depth: int, runner: Runner, dtype: str) -> None:
     made = []
     for backend in (backends.get("reference"), load(runner[0])):
         random = np.random.RandomState(seed)
-        plan = Graph(random, dtype, depth).plan()
-        made.append(run(backend, plan, state_of(plan, random), data_of(plan, random)))
+        graph = Graph(random, dtype, depth)
+        plan = graph.plan()
+        made.append(run(backend, plan, state_of(plan, random), data_of(plan, graph.codes, random)))
     for number, (wanted, got) in enumerate(zip(*made, strict=True)):
         assert_same_bits(got, wanted, f"seed {seed}, depth {depth}, array {number}")
 

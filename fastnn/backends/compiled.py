@@ -51,6 +51,7 @@ class Addressed(NamedTuple):
     operation: Operation
     arrays: tuple[tuple[int, int], ...]
     columns: int
+    depth: int
     scalars: tuple[float, ...]
     flat: bool
     per_batch: bool
@@ -261,6 +262,7 @@ class CompiledProgram(Program):
             operation,
             arrays,
             max(place(row, name).width for name in call.arrays.split()[:2]),
+            place(row, "table").width if row[Column.KIND] == Kind.EMBEDDING else 0,
             scalars(self.plan, row, call, rows=1),
             flat=operation.family in ELEMENTWISE,
             per_batch=call.scalars[:1] == (INVERSE_ROWS,),
@@ -273,12 +275,12 @@ class CompiledProgram(Program):
 
     def _gradient_call(self, row: list[int]) -> Addressed | None:
         instruction = self.plan.instructions[row[ParameterEntry.INSTRUCTION]].tolist()
-        if row[ParameterEntry.ROLE] == Role.KERNEL or instruction[Column.GRAD_DST] < 0:
+        if row[ParameterEntry.ROLE] in (Role.KERNEL, Role.TABLE) or instruction[Column.GRAD_DST] < 0:
             return None
         operation, names = gradient_of(row)
         arrays = self._arrays(instruction, names, operation.arguments[1:])
         columns = int(row[ParameterEntry.COLUMNS])
-        return Addressed(operation, ((0, 0), *arrays), columns, (), flat=False, per_batch=False)
+        return Addressed(operation, ((0, 0), *arrays), columns, 0, (), flat=False, per_batch=False)
 
     def _loss_calls(self) -> list[Addressed | None]:
         """The gradient of each loss and its values, then those of each metric; None for r2_score, which has sums
@@ -315,7 +317,7 @@ class CompiledProgram(Program):
         places = {"Z": lies(LossEntry.INPUT), "P": lies(LossEntry.PROBABILITY), "A": lies(A)}
         places |= {"dA": gradient, "dZ": gradient, "Y": target, "y": target, "s": scales, "l": results, "r": results}
         arrays = tuple(places[argument.name] for argument in row.arguments)
-        return Addressed(row, arrays, width, self._spec(constant)[: len(row.scalars)], flat=False, per_batch=False)
+        return Addressed(row, arrays, width, 0, self._spec(constant)[: len(row.scalars)], flat=False, per_batch=False)
 
     def _arrays(self, row: list[int], names: list[str], arguments: tuple[Argument, ...]) -> tuple[tuple[int, int], ...]:
         return tuple(self._place(place(row, name)) for name, _ in zip(names, arguments, strict=False))

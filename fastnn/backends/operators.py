@@ -16,7 +16,7 @@ from .protocol import Operator
 
 GEMMS = (Family.GEMM_NN, Family.GEMM_TN, Family.GEMM_NT, Family.DENSE_FORWARD)
 # Families that add to a total in a fixed order: they run on one thread.
-TOTALS = (Family.R2_SUMS, Family.WEIGHTED_SUM, Family.SUM_ABS, Family.SUM_SQUARES)
+TOTALS = (Family.R2_SUMS, Family.WEIGHTED_SUM, Family.SUM_ABS, Family.SUM_SQUARES, Family.EMBEDDING_BACKWARD)
 
 
 class Mode(IntEnum):
@@ -122,5 +122,7 @@ def size_letters(row: Operation) -> str:
     """The letters of the sizes in the order of the kernels' arguments, rows first where there are any."""
     if row.family in GEMMS:
         return "boi" if row.family == Family.DENSE_FORWARD else "mnk"
+    if row.family in (Family.EMBEDDING_FORWARD, Family.EMBEDDING_BACKWARD):
+        return "bed"
     letters = {letter for spec in row.arguments for letter in spec.dims}
     return "".join(letter for letter in "bocp" if letter in letters)

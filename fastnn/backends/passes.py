@@ -73,7 +73,7 @@ class Passes:
             return buffer[:, 0] if argument.dims == "b" else buffer[:, offset : offset + width]
         whole = {"theta": self.state.theta, "statistics": self.state.statistics, "batch": self.state.workspace}[vector]
         if len(argument.dims) == 2:
-            inputs = int(row[Column.INPUTS])
+            inputs = int(row[Column.TABLE if name == "table" else Column.INPUTS])
             return whole[start : start + inputs * width].reshape(inputs, width)
         return whole[start : start + width]
 
@@ -214,6 +214,8 @@ class Passes:
         out, *arguments = operation.arguments
         arrays = (self._array(instruction, *pair, rows) for pair in zip(names, arguments, strict=True))
         shape = row[[ParameterEntry.ROWS, ParameterEntry.COLUMNS]][-len(out.dims) :]
+        if out.updated:
+            gradient[...] = 0.0
         self.op[operation.name](gradient.reshape(shape), *arrays)
 
 

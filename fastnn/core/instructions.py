@@ -90,6 +90,7 @@ PLACES: dict[str, tuple[str, Column | BatchVector, Column | None]] = {
     "source_gradient": ("rows", Column.GRAD_SRC, Column.INPUTS),
     "output_gradient": ("rows", Column.GRAD_DST, Column.OUTPUTS),
     "kernel": ("theta", Column.KERNEL, Column.OUTPUTS),
+    "table": ("theta", Column.KERNEL, Column.OUTPUTS),
     "bias": ("theta", Column.BIAS, Column.OUTPUTS),
     "gamma": ("theta", Column.KERNEL, Column.OUTPUTS),
     "beta": ("theta", Column.BIAS, Column.OUTPUTS),
@@ -221,6 +222,7 @@ INSTRUCTIONS: dict[Kind, Instruction] = {
         own_gradient=True,
         overwritable=True,
     ),
+    Kind.EMBEDDING: Instruction(Call("embedding_forward", "output source table"), (), overwritable=True),
     Kind.FAN: Instruction(None, (Call("add", "source_gradient output_gradient second_gradient"),)),
 }
 
@@ -230,6 +232,7 @@ GRADIENTS: dict[Role, Call] = {
     Role.BIAS: Call("bias_backward", "output_gradient"),
     Role.SCALE: Call("scale_backward", "output_gradient saved"),
     Role.VECTOR: Call("{}_backward", "output_gradient saved"),
+    Role.TABLE: Call("embedding_backward", "source output_gradient"),
 }
 
 
@@ -264,6 +267,8 @@ def place(row: Sequence[int], name: str) -> Place:
     """Where the array of a name of `PLACES` lies for an instruction."""
     vector, which, width = PLACES[name]
     elements = int(row[width]) if width is not None else 1
+    if name == "table":
+        elements //= int(row[Column.INPUTS])
     if isinstance(which, BatchVector):
         return Place(vector, int(row[Column.STATISTICS]) + which * padded(elements), elements, elements)
     if name in PARTS:

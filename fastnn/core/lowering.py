@@ -269,6 +269,11 @@ class Lowering:
         offsets = {"MEAN": self._statistic(layer, mean), "VARIANCE": self._statistic(layer, variance)}
         return offsets | {"STATISTICS": self._scratch(BatchVector.WIDTH * padded(self.value.width))}
 
+    def embedding(self, layer: str, rows: int, width: int, table: ParameterSpec = TRAINED) -> None:
+        """Rows of a table (rows, width), one for each of the class numbers of a row, beside each other."""
+        W = self._parameter(layer, "embeddings", (rows, width), table)
+        self._emit(Kind.EMBEDDING, self.value.width * width, KERNEL=W, TABLE=rows)
+
     # merging, and shapes
 
     def binary(self, name: str, second: Value) -> None:
@@ -452,7 +457,7 @@ class Lowering:
         return row, spec.initial or (0.0,) * slots
 
 
-_ROLES = {"kernel": Role.KERNEL, "bias": Role.BIAS, "beta": Role.BIAS, "gamma": Role.SCALE}
+_ROLES = {"embeddings": Role.TABLE, "kernel": Role.KERNEL, "bias": Role.BIAS, "beta": Role.BIAS, "gamma": Role.SCALE}
 _CLIPS = {"": Clip.NONE, "value": Clip.VALUE, "norm": Clip.NORM, "global_norm": Clip.GLOBAL_NORM}
 
 

@@ -79,6 +79,8 @@ class Family(IntEnum):
     FILL = 42
     ROW_SUM = 43
     REPEAT = 44
+    EMBEDDING_FORWARD = 45
+    EMBEDDING_BACKWARD = 46
 
 
 @dataclass(frozen=True)
@@ -280,6 +282,10 @@ def _merges() -> Iterator[Operation]:
     yield _row("fill", "A_bo :", "bo", 0, 0, "A = value", ("value",))
     yield _row("row_sum", "s_b : Z_bo", "bo", 1, 4, "s = the sum of Z over each row, 16 lanes")
     yield _row("repeat", "A_bo : s_b", "bo", 0, 0, "A = s in every column")
+    summary = "A = the rows of W that the class numbers y name, beside each other"
+    yield _row("embedding_forward", "A_be : y_bn W_vd", "be", 0, 0, summary)
+    summary = "dW += the parts of dA where its rows were taken, by row, then by position in the row"
+    yield _row("embedding_backward", "dW_vd* : y_bn dA_be", "be", 1, 4, summary)
 
 
 def _clips() -> Iterator[Operation]:

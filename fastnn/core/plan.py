@@ -63,6 +63,7 @@ class Kind(IntEnum):
     ROW_SUM = 12  # dst, of one column, = the sum of src by rows
     REPEAT = 13  # dst = src, of one column, in every column
     FAN = 14  # forward nothing; backward the sum of two gradients of src, which several instructions read
+    EMBEDDING = 15  # dst = rows of a table, one for each of the class numbers in src
 
 
 class Column(IntEnum):
@@ -90,7 +91,8 @@ class Column(IntEnum):
     SECOND = 18  # BINARY: unit of the second source; -1
     GRAD_SECOND = 19  # BINARY: unit of the gradient of the second source, FAN: of the gradient that it adds; -1
     OFFSET = 20  # JOIN, SLICE: the first of the columns in the wider of src and dst
-    WIDTH = 21
+    TABLE = 21  # EMBEDDING: rows of its table
+    WIDTH = 22
 
 
 class Fused(IntEnum):
@@ -120,6 +122,7 @@ class Role(IntEnum):
     BIAS = 1  # bias or beta: the sum of dA
     SCALE = 2  # gamma: the sum of dA N
     VECTOR = 3  # of a ROW_WISE: the sum of the slopes of its code of `rowwise.VECTOR_GRADIENTS`
+    TABLE = 4  # of an EMBEDDING: the sum of dA over where a row was taken
 
 
 class ParameterEntry(IntEnum):

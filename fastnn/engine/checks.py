@@ -13,7 +13,7 @@ from .. import losses
 from ..core.arrays import Array, numeric
 from ..core.plan import Plan, largest
 from ..errors import ArgumentError, ArgumentTypeError
-from ..layers import InputLayer, Shape
+from ..layers import Embedding, InputLayer, Shape
 
 if TYPE_CHECKING:
     from .graph import Flat
@@ -44,6 +44,8 @@ class Checks:
             InputChecks(f'Input {number} "{name}"' if several else first, row, plan.dtype)
             for number, (row, name) in enumerate(zip(flat.rows, flat.names, strict=True))
         ]
+        for number, embedding in codes_of(flat).items():
+            self.inputs[number].embedding = embedding
         self.names, self.outputs = flat.names, tuple(outputs)
         self.with_loss = [number for number, loss in enumerate(given_losses) if loss is not None]
         self.targets = [
@@ -100,6 +102,27 @@ class Checks:
         return f'{name}["{self.outputs[self.with_loss[number]]}"]' if len(self.outputs) > 1 else name
 
 
+def codes_of(flat: Flat) -> dict[int, Embedding]:
+    """The inputs that an embedding reads, with the one that has the fewest classes.
+
+    Raises:
+        ArgumentError: an embedding that reads anything else.
+    """
+    found: dict[int, Embedding] = {}
+    for call in flat.calls:
+        if not isinstance(call.operator, Embedding):
+            continue
+        (source,) = call.sources
+        if source not in flat.inputs:
+            raise ArgumentError(
+                f'Embedding "{call.label}": it is not called on an Input, which class numbers come from'
+            )
+        known = found.get(source)
+        if known is None or call.operator.input_dim < known.input_dim:
+            found[source] = call.operator
+    return found
+
+
 class FiniteChecks:
     """What inputs and targets have in common."""
 
@@ -135,6 +158,7 @@ class InputChecks(FiniteChecks):
     def __init__(self, where: str, shape: Shape, dtype: np.dtype[Any]) -> None:
         super().__init__(where, dtype)
         self.shape, self.features = shape, math.prod(shape)
+        self.embedding: Embedding | None = None  # what reads it as class numbers
 
     def X(self, value: object, name: str = "X", finite: bool = True) -> Array:
         """X as (n, features), a view where it can be one.
@@ -150,7 +174,21 @@ class InputChecks(FiniteChecks):
             raise ArgumentError(f"{self.where}: {name} has no rows, its shape is {X.shape}")
         if finite and X.dtype.kind == "f":
             self._finite(X, name, self.shape, value)
+        if self.embedding is not None:
+            self._codes(X, name, self.embedding)
         return X
+
+    def _codes(self, X: Array, name: str, embedding: Embedding) -> None:
+        """Raises for what is no class number: a program takes such numbers for places in memory."""
+        low, high, limit = X.min(), X.max(), embedding.input_dim
+        if low >= 0 and high < limit and (X.dtype.kind != "f" or (np.floor(X) == X).all()):
+            return
+        with np.errstate(invalid="ignore"):
+            row, column = (int(i) for i in np.argwhere(~((X >= 0) & (limit > X) & (np.floor(X) == X)))[0])
+        raise ArgumentError(
+            f'{name} is {X[row, column]:g} at row {row}, column {column}; Embedding "{embedding.name}" with '
+            f"input_dim={limit} takes whole class numbers from 0 to {limit - 1}"
+        )
 
     def _rows(self, X: Array, name: str) -> Array:
         if X.shape[1:] == self.shape:

@@ -119,7 +119,7 @@ def _listed(name: str, given: Any) -> tuple[tuple[str, ...], list[Tensor]]:
         if not isinstance(tensor, Tensor):
             hint = "; it has layers, not tensors: call them" if isinstance(tensor, Layer | Network) else ""
             raise ArgumentTypeError(
-                f"Model: {name} is {tensor!r}, expected symbolic tensors such as Input((64,)){hint}"
+                f"Model: {name} is of {type(tensor).__name__}, expected symbolic tensors such as Input((64,)){hint}"
             )
     if not tensors:
         raise ArgumentTypeError(f"Model: there are no {name}")

@@ -75,6 +75,10 @@ class Graph:
         order = sorted(met.values(), key=lambda found: (-of_operator[id(found[1])], found[0]))
         self.operators = [operator for _, operator in order]
 
+    def __getstate__(self) -> dict[str, object]:
+        """Calls before what they lead to: copying goes back along the calls, and must not go back along all at once."""
+        return {"nodes": self.nodes, **vars(self)}
+
     def _ends(self, node: Node) -> bool:
         """Whether the walk back from the outputs ends at a node."""
         return not node.inputs or any(tensor is given for tensor in node.outputs for given in self.inputs)

@@ -7,6 +7,7 @@ from typing import NoReturn
 from ..core.declaration import names
 from .activation import ELU, Activation, LeakyReLU, ReLU, Softmax
 from .core import Dense, Dropout, Flatten, Reshape
+from .embedding import Embedding, GlobalAveragePooling1D
 from .layer import Input, InputLayer, Layer, Rules, Shape
 from .merging import (
     Add,
@@ -57,6 +58,8 @@ CLASSES: dict[str, type[Layer]] = {
         Minimum,
         Concatenate,
         Dot,
+        Embedding,
+        GlobalAveragePooling1D,
     )
 }
 UNSUPPORTED = names(
@@ -67,8 +70,8 @@ UNSUPPORTED = names(
     "Conv1DTranspose Conv2D Conv2DTranspose Conv3D Conv3DTranspose ConvLSTM1D ConvLSTM2D ConvLSTM3D Convolution1D "
     "Convolution1DTranspose Convolution2D Convolution2DTranspose Convolution3D Convolution3DTranspose Cropping1D "
     "Cropping2D Cropping3D CuDNNGRU CuDNNLSTM CutMix DenseFeatures DepthwiseConv1D DepthwiseConv2D Discretization "
-    "EinsumDense Embedding Equalization FlaxLayer GRU GRUCell GaussianDropout GaussianNoise "
-    "GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D GlobalAvgPool1D GlobalAvgPool2D "
+    "EinsumDense Equalization FlaxLayer GRU GRUCell GaussianDropout GaussianNoise "
+    "GlobalAveragePooling2D GlobalAveragePooling3D GlobalAvgPool1D GlobalAvgPool2D "
     "GlobalAvgPool3D GlobalMaxPool1D GlobalMaxPool2D GlobalMaxPool3D GlobalMaxPooling1D GlobalMaxPooling2D "
     "GlobalMaxPooling3D GroupNormalization GroupQueryAttention HashedCrossing Hashing Identity InputSpec "
     "IntegerLookup JaxLayer LSTM LSTMCell Lambda LocallyConnected1D LocallyConnected2D Masking MaxNumBoundingBoxes "
@@ -101,7 +104,9 @@ __all__ = [
     "Dense",
     "Dot",
     "Dropout",
+    "Embedding",
     "Flatten",
+    "GlobalAveragePooling1D",
     "Input",
     "InputLayer",
     "Layer",

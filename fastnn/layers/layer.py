@@ -195,11 +195,15 @@ class Layer(Declaration):
                 raise ArgumentTypeError(f"{where}: it was called on {tensor!r} among symbolic tensors")
         rows = [tensor.row for tensor in tensors]
         made = self.rows_out(rows)
-        if self.parameters() and self.nodes and [t.row for t in self.nodes[0].inputs] != rows:
-            first = self.nodes[0].inputs[0].row
+        first = self.nodes[0].inputs[0].row if self.nodes and len(rows) == 1 else ()
+        if first != rows[0] and first and not self.takes(rows[0]):
             raise ArgumentError(f"{where}: it was called on rows of shape {rows[0]}, its weights are for {first}")
         self.nodes.append(Node(self, tensors, made, self.dtype))
         return self.nodes[-1].outputs[0]
+
+    def takes(self, row: Shape) -> bool:
+        """Whether it can be called on rows of this shape after its first call."""
+        return self.parameter_shapes(row) == self.shapes()
 
     @property
     def output(self) -> Tensor:
@@ -349,7 +353,7 @@ class InputLayer(Layer):
         refuse("Input", kwargs, self.unsupported | {"batch_size": None}, (*self.fields, "batch_shape"))
         super().__init__(name=name)
         self.name = name or "input_layer"
-        self.shape = shape_of("Input", shape)
+        self.shape = () if isinstance(shape, tuple | list) and not shape else shape_of("Input", shape)
         self.given_dtype = dtype
         self.nodes.append(Node(self, (), (self.shape,), self.dtype))
 

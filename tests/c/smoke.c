@@ -27,32 +27,33 @@ enum { LOSS = 0, ADAM = 3, LIMIT = 7, BATCH_NORM = 8, LAYER_NORM = 10 };
 
 static const int64_t instructions[][FNN_COLUMN_WIDTH] = {
     /* kind, code, src, dst, inputs, outputs, kernel, bias, constant, layer, d src, d dst, saved, fused, mean, variance,
-     * statistics, inverse */
-    {FNN_KIND_DENSE, -1, X, Z1, IN, HIDDEN, W1, B1, -1, 0, -1, D_Z1, Z1, 0, -1, -1, -1, -1},
+     * statistics, inverse, second, d second, offset, table */
+    {FNN_KIND_DENSE, -1, X, Z1, IN, HIDDEN, W1, B1, -1, 0, -1, D_Z1, Z1, 0, -1, -1, -1, -1, -1, -1, 0, 0},
     {FNN_KIND_BATCH_NORM, FNN_DEVIATION_CODE_inverse_deviation, Z1, A1, HIDDEN, HIDDEN, GAMMA1, BETA1, BATCH_NORM, 1,
-     D_Z1, D_A1, N1, 0, MEAN, VARIANCE, BATCH_MEAN, -1},
+     D_Z1, D_A1, N1, 0, MEAN, VARIANCE, BATCH_MEAN, -1, -1, -1, 0, 0},
     {FNN_KIND_ACTIVATION, FNN_ACTIVATION_tanh, A1, A1, HIDDEN, HIDDEN, -1, -1, -1, 2, D_A1, D_A1, A1, 0, -1, -1, -1,
-     -1},
+     -1, -1, -1, 0, 0},
     {FNN_KIND_LAYER_NORM, -1, A1, A2, HIDDEN, HIDDEN, GAMMA2, BETA2, LAYER_NORM, 3, D_A1, D_A2, N2, 0, -1, -1, -1,
-     INVERSE},
-    {FNN_KIND_DENSE, -1, A2, Z2, HIDDEN, OUT, W2, B2, -1, 4, D_A2, D_Z2, Z2, 0, -1, -1, -1, -1},
-    {FNN_KIND_SOFTMAX, -1, Z2, P2, OUT, OUT, -1, -1, -1, 4, -1, -1, P2, FNN_FUSED_BOTH, -1, -1, -1, -1},
+     INVERSE, -1, -1, 0, 0},
+    {FNN_KIND_DENSE, -1, A2, Z2, HIDDEN, OUT, W2, B2, -1, 4, D_A2, D_Z2, Z2, 0, -1, -1, -1, -1, -1, -1, 0, 0},
+    {FNN_KIND_SOFTMAX, -1, Z2, P2, OUT, OUT, -1, -1, -1, 4, -1, -1, P2, FNN_FUSED_BOTH, -1, -1, -1, -1, -1, -1, 0, 0},
 };
 static const int64_t parameters[][FNN_PARAMETER_WIDTH] = {
-    /* offset, rows, columns, trainable, decay, penalty, instruction, role, code, made */
-    {W1, IN, HIDDEN, 1, 0, -1, 0, FNN_ROLE_KERNEL, -1, -1},
-    {B1, 1, HIDDEN, 1, 0, -1, 0, FNN_ROLE_BIAS, -1, -1},
-    {GAMMA1, 1, HIDDEN, 1, 0, -1, 1, FNN_ROLE_SCALE, -1, D_GAMMA1},
-    {BETA1, 1, HIDDEN, 1, 0, -1, 1, FNN_ROLE_BIAS, -1, D_BETA1},
-    {GAMMA2, 1, HIDDEN, 1, 0, -1, 3, FNN_ROLE_SCALE, -1, -1},
-    {BETA2, 1, HIDDEN, 1, 0, -1, 3, FNN_ROLE_BIAS, -1, -1},
-    {W2, HIDDEN, OUT, 1, 0, -1, 4, FNN_ROLE_KERNEL, -1, -1},
-    {B2, 1, OUT, 1, 0, -1, 4, FNN_ROLE_BIAS, -1, -1},
+    /* offset, rows, columns, trainable, decay, penalty, instruction, role, code, made, next */
+    {W1, IN, HIDDEN, 1, 0, -1, 0, FNN_ROLE_KERNEL, -1, -1, -1},
+    {B1, 1, HIDDEN, 1, 0, -1, 0, FNN_ROLE_BIAS, -1, -1, -1},
+    {GAMMA1, 1, HIDDEN, 1, 0, -1, 1, FNN_ROLE_SCALE, -1, D_GAMMA1, -1},
+    {BETA1, 1, HIDDEN, 1, 0, -1, 1, FNN_ROLE_BIAS, -1, D_BETA1, -1},
+    {GAMMA2, 1, HIDDEN, 1, 0, -1, 3, FNN_ROLE_SCALE, -1, -1, -1},
+    {BETA2, 1, HIDDEN, 1, 0, -1, 3, FNN_ROLE_BIAS, -1, -1, -1},
+    {W2, HIDDEN, OUT, 1, 0, -1, 4, FNN_ROLE_KERNEL, -1, -1, -1},
+    {B2, 1, OUT, 1, 0, -1, 4, FNN_ROLE_BIAS, -1, -1, -1},
 };
 static const int64_t metrics[][FNN_METRIC_ENTRY_WIDTH] = {{FNN_METRIC_sparse_categorical_accuracy, 2, 2, LOSS, 1}};
 static const int64_t loss[FNN_LOSS_ENTRY_WIDTH] = {
-    FNN_LOSS_sparse_softmax_crossentropy, Z2, P2, P2, D_Z2, OUT, TARGET, 1, LOSS, -1, 0,
+    FNN_LOSS_sparse_softmax_crossentropy, Z2, P2, P2, D_Z2, OUT, TARGET, 1, LOSS, -1, 0, LOSS + 1, -1,
 };
+static const int64_t inputs[] = {X, IN}, outputs[] = {P2, OUT};
 static const double constants[] = {0.0, 1.0, 0.0, 0.0, 0.9, 0.999, 1e-7, 0.05, 1e-3, 0.1, 1e-3};
 
 static float theta[THETA], gradient[THETA], slot_0[THETA], slot_1[THETA], statistics[STATISTICS];
@@ -215,19 +216,21 @@ int main(int argc, char **argv)
             .instructions = instructions[0], .instruction_count = 6, .calls = calls[0], .gradients = gradients,
             .losses = losses,
             .parameters = parameters[0], .parameter_count = 8,
-            .metrics = metrics[0], .metric_count = 1, .loss = loss, .optimizer = optimizer, .constants = constants,
-            .features = IN, .outputs = OUT, .output_unit = P2, .forward_rows = FORWARD_ROWS,
+            .metrics = metrics[0], .metric_count = 1, .loss = loss, .loss_count = 1, .inputs = inputs, .input_count = 1,
+            .outputs = outputs, .output_count = 1, .optimizer = optimizer, .constants = constants, .reads_in_place = 1,
+            .forward_rows = FORWARD_ROWS,
             .fixed_elements = FIXED, .theta = theta,
             .gradient = gradient, .slots = {slot_0, slot_1}, .scalars = scalars, .norms = norms,
             .counters = counters, .workspace = workspace, .capacity = CAPACITY, .row_values = values,
             .row_scales = scales, .row_weights = weights, .scratch = scratch,
             .scratch_threads = MOST_THREADS,
         };
-        fnn_data data = {
-            .x = x, .x_code = FNN_FLOAT32, .x_row = sizeof x[0], .x_element = sizeof(float),
-            .y = y, .y_code = FNN_UINT8, .y_row = 1, .y_element = 1, .w = w, .order = order, .rows = ROWS,
-            .batch = BATCH,
+        const fnn_array arrays[] = {
+            {.data = x, .code = FNN_FLOAT32, .row = sizeof x[0], .element = sizeof(float)},
+            {.data = y, .code = FNN_UINT8, .row = 1, .element = 1},
+            {.data = w, .code = FNN_FLOAT32, .row = sizeof(float), .element = sizeof(float)},
         };
+        fnn_data data = {.arrays = arrays, .order = order, .rows = ROWS, .batch = BATCH};
         double sums[4];
         begin();
         for (int64_t epoch = 0; epoch < 100; epoch++) {
@@ -253,7 +256,8 @@ int main(int argc, char **argv)
         }
         data.order = NULL;
         const int32_t predicting = threads < PREDICTING ? threads : PREDICTING;
-        if (fnn_forward_f32(&program, &data, out[0], predicting) != FNN_OK || (out[1][1] > 0.5F) != (y[1] == 1)) {
+        if (fnn_forward_f32(&program, &data, (void *const[]){out}, predicting) != FNN_OK ||
+            (out[1][1] > 0.5F) != (y[1] == 1)) {
             return 5;
         }
     }

@@ -280,7 +280,7 @@ def _records(calls: list[Addressed | None]) -> Any:
             call.family = -1
             continue
         call.family, call.code, call.n = int(one.operation.family), one.operation.code, one.columns
-        call.flat, call.per_batch = one.flat, one.per_batch
+        call.k, call.flat, call.per_batch = one.depth, one.flat, one.per_batch
         for number, (address, apart) in enumerate(one.arrays):
             call.array[number], call.ld[number] = ffi.cast("void *", address), apart
         call.scalar[0 : len(one.scalars)] = one.scalars

@@ -217,7 +217,7 @@ def _records(calls: list[Addressed | None]) -> npt.NDArray[np.int64]:
         if one is None:
             continue
         record[CallEntry.FAMILY], record[CallEntry.CODE] = one.operation.family, _code(one.operation)
-        record[CallEntry.COLUMNS] = one.columns
+        record[CallEntry.COLUMNS], record[CallEntry.DEPTH] = one.columns, one.depth
         record[CallEntry.FLAT], record[CallEntry.PER_BATCH] = one.flat, one.per_batch
         record[CallEntry.ARRAYS :][: 2 * len(one.arrays)] = np.ravel(one.arrays)
         record[CallEntry.SCALARS :][: len(one.scalars)] = np.array(one.scalars, np.float64).view(np.int64)

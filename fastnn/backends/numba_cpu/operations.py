@@ -7,7 +7,7 @@ import numpy as np
 
 from ...core.arithmetic import K_CHUNK
 from ..tuning import COLUMN_ROWS, COLUMN_ROWS_NT, PIECE_BYTES, ROW_BLOCK, STEP_PREFETCH_BYTES
-from .binary import binary, binary_backward, fill, repeat, sum_rows
+from .binary import binary, binary_backward, embedding_backward, embedding_forward, fill, repeat, sum_rows
 from .elementwise import (
     activation_backward,
     activation_forward,
@@ -49,6 +49,8 @@ from .table import CallEntry, Entry, Family
 from .threads import COUNT, atomic_add
 from .update import scratch_size
 from .workspace import address, scalar, share, stride
+
+MOST = 2**62  # beyond any row
 
 
 @device
@@ -162,6 +164,9 @@ def operate_totals(dtype, call, family):
     l1, l2, l3 = stride(call, 1), stride(call, 2), stride(call, 3)
     if family == Family.R2_SUMS:
         r2_sums(dtype, total, first, l1, second, l2, address(call, 3), l3, b, n)
+    elif family == Family.EMBEDDING_BACKWARD:
+        k, ldt = integer_at(call, CallEntry.DEPTH), stride(call, 0)
+        embedding_backward(dtype, total, ldt, 0, MOST, first, l1, second, l2, b, n // k if k > 0 else 0, k)
     elif family == Family.WEIGHTED_SUM:
         weighted_sum(dtype, total, first, l1, second, l2, b)
     elif family == Family.SUM_ABS:
@@ -308,6 +313,10 @@ def operate_rows(dtype, call, first, rows, batch_rows):
         row_wise_forward(dtype, code, a, la, b, lb, v2, v3, rows, n, call + 8 * CallEntry.SCALARS)
     elif family == Family.ROW_WISE_BACKWARD:
         row_wise_backward(dtype, code, a, la, b, lb, c, lc, v3, v4, rows, n, call + 8 * CallEntry.SCALARS)
+    elif family == Family.EMBEDDING_FORWARD:
+        k = integer_at(call, CallEntry.DEPTH)
+        ldt = lc if lc > 0 else k
+        embedding_forward(dtype, a, la, b, lb, v2, ldt, rows, n // k if k > 0 else 0, k)
     elif family == Family.ROW_SUM:
         sum_rows(dtype, a, la, b, lb, rows, n)
     elif family == Family.REPEAT:
@@ -338,7 +347,13 @@ def operate(dtype, call, member, team):
         Family.MOVING_AVERAGE,
     ):
         operate_columns(dtype, call, m, member, team)
-    elif family in (Family.R2_SUMS, Family.WEIGHTED_SUM, Family.SUM_ABS, Family.SUM_SQUARES):
+    elif family in (
+        Family.R2_SUMS,
+        Family.WEIGHTED_SUM,
+        Family.SUM_ABS,
+        Family.SUM_SQUARES,
+        Family.EMBEDDING_BACKWARD,
+    ):
         if member == 0:
             operate_totals(dtype, call, family)
     elif last <= first:

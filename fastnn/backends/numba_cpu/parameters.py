@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..tuning import BLOCK_BYTES, BLOCK_ROWS, GRADIENT_BLOCK, GRADIENT_ROWS, PIECES_FROM, ROW_BLOCK, STEP_PREFETCH_BYTES
-from .binary import binary
+from .binary import binary, embedding_backward, fill
 from .elementwise import copy, penalty_backward
 from .gemm import gemm, packs_columns
 from .gemm_blocks import K_CHUNK, gemm_rows, pack_panels, pack_size, packed_columns
@@ -154,12 +154,19 @@ def cut(place, n, unit):
 
 
 @device
+def is_matrix(row):
+    """Whether a parameter is shared by rows: a W, or an embedding's table."""
+    role = integer_at(row, ParameterEntry.ROLE)
+    return role == Role.KERNEL or role == Role.TABLE
+
+
+@device
 def part_of(m, row, before, total):
     """A member's part of a parameter, [first, last) of the rows of a W or of the elements of a vector; and how many
     elements one is. The trainable parameters lie behind each other, `before` elements before this one, and the line is
     cut into equal parts: a member has few parameters whole rather than some rows of all, so that less of what other
     cores wrote has to come to it."""
-    matrix = integer_at(row, ParameterEntry.ROLE) == Role.KERNEL
+    matrix = is_matrix(row)
     n = integer_at(row, ParameterEntry.ROWS if matrix else ParameterEntry.COLUMNS)
     unit = integer_at(row, ParameterEntry.COLUMNS) if matrix else 1
     first, last = total * m.number // m.team - before, total * (m.number + 1) // m.team - before
@@ -182,10 +189,24 @@ def vector_phase(m, number, first, last, batch_rows, vector, s):
 
 
 @device
+def table_phase(m, row, first, last, batch_rows, vector, s):
+    """The gradient of rows first..last - 1 of an embedding's table in a vector, and what follows it."""
+    at, size = instruction(m, integer_at(row, ParameterEntry.INSTRUCTION)), itemsize(m.dtype)
+    depth = integer_at(row, ParameterEntry.COLUMNS)
+    inputs, width = integer_at(at, Column.INPUTS), integer_at(at, Column.OUTPUTS)
+    gradient = vector + (integer_at(row, ParameterEntry.OFFSET) + first * depth) * size
+    y, dA = buffer(m, integer_at(at, Column.SRC), inputs, 0), buffer(m, integer_at(at, Column.GRAD_DST), width, 0)
+    fill(m.dtype, gradient, (last - first) * depth, real(m.dtype, 0.0))
+    lds = padded(inputs), padded(width)
+    embedding_backward(m.dtype, gradient, depth, first, last, y, lds[0], dA, lds[1], batch_rows, inputs, depth)
+    finish_block(m, row, first, last - first, 0, depth, gradient, depth, s)
+
+
+@device
 def uses_phase(m, row, first, last, begin, end, batch_rows, s):
     """The gradients of all uses of rows first..last - 1 of columns begin..end - 1 of a W, or of elements of a vector,
     added in order in the gradient vector, and what follows."""
-    matrix, size = integer_at(row, ParameterEntry.ROLE) == Role.KERNEL, itemsize(m.dtype)
+    matrix, size = is_matrix(row), itemsize(m.dtype)
     width, top, rows, start, columns = integer_at(row, ParameterEntry.COLUMNS), first, last - first, begin, end - begin
     if not matrix:
         top, rows, start, columns = 0, 1, first, last - first
@@ -194,7 +215,9 @@ def uses_phase(m, row, first, last, begin, end, batch_rows, s):
     use = integer_at(row, ParameterEntry.NEXT)
     vector, added = entry(m, Entry.GRADIENT), False
     while use >= 0:
-        if matrix:
+        if integer_at(row, ParameterEntry.ROLE) == Role.TABLE:
+            table_phase(m, parameter(m, use), first, last, batch_rows, vector, 0)
+        elif matrix:
             kernel_phase(m, parameter(m, use), first, last, begin, end, batch_rows, vector, 0)
         else:
             vector_phase(m, use, first, last, batch_rows, vector, 0)
@@ -216,6 +239,8 @@ def part_phase(m, number, first, last, begin, end, batch_rows, s):
         uses_phase(m, row, first, last, begin, end, batch_rows, s)
     elif integer_at(row, ParameterEntry.ROLE) == Role.KERNEL:
         kernel_phase(m, row, first, last, begin, end, batch_rows, vector, s)
+    elif integer_at(row, ParameterEntry.ROLE) == Role.TABLE:
+        table_phase(m, row, first, last, batch_rows, vector, s)
     else:
         vector_phase(m, number, first, last, batch_rows, vector, s)
 
@@ -241,10 +266,11 @@ def phase_by_pieces(m, left, batch_rows, s):
         rows, all_columns = integer_at(row, ParameterEntry.ROWS), integer_at(row, ParameterEntry.COLUMNS)
         if integer_at(row, ParameterEntry.ROLE) != Role.KERNEL:
             if piece == following:
-                part_phase(m, number, 0, all_columns, 0, 1, batch_rows, s)
+                end = rows if is_matrix(row) else all_columns
+                part_phase(m, number, 0, end, 0, all_columns, batch_rows, s)
                 following = next_piece(m.sync)
             piece += 1
-            left -= all_columns
+            left -= rows * all_columns
             continue
         for column in range(0, all_columns, width):
             columns = min(width, all_columns - column)

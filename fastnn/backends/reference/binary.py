@@ -1,8 +1,10 @@
-"""The functions of `core/binary.py`, copies of columns, and sums over a row."""
+"""The functions of `core/binary.py`, copies of columns, sums over a row, and rows of a table."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+
+import numpy as np
 
 from ...core.algebra import Formula, NumpyAlgebra
 from ...core.arrays import Array
@@ -30,6 +32,16 @@ def operations(o: NumpyAlgebra) -> dict[str, Operation]:
     def repeat(A_bo: Array, s_b: Array) -> None:
         A_bo[...] = s_b[:, None]
 
+    def embedding_forward(A_be: Array, y_bn: Array, W_vd: Array) -> None:
+        A_be[...] = W_vd[y_bn.astype(np.intp)].reshape(A_be.shape)
+
+    def embedding_backward(dW_vd: Array, y_bn: Array, dA_be: Array) -> None:
+        for codes, d in zip(y_bn.astype(np.intp), dA_be, strict=True):
+            for position, code in enumerate(codes):
+                width = dW_vd.shape[1]
+                dW_vd[code] = dW_vd[code] + d[position * width : (position + 1) * width]
+
+    table |= {"embedding_forward": embedding_forward, "embedding_backward": embedding_backward}
     return table | {"copy": copy, "fill": fill, "row_sum": sum_of_row, "repeat": repeat}
 
 
