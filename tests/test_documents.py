@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import fastnn
 from fastnn.core import operations
 from support import load
@@ -32,12 +34,12 @@ def test_every_file_is_on_a_map() -> None:
             assert path.name == "__init__.py" or f"`{path.name}`" in page, path
 
 
-def test_readme_examples(tmp_path: Path) -> None:
-    """Its Python blocks run, one after the other, without a warning; a text block after one is what that prints."""
+def run_blocks(page: str, tmp_path: Path) -> int:
+    """Runs the Python blocks of a page, one after the other, without a warning; a text block after one is what that
+    prints. Gives how many there are."""
     for name in ("numba", "c"):
         load(name)
-    blocks = re.findall(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", README, re.DOTALL)
-    assert len(blocks) >= 5
+    blocks = re.findall(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", page, re.DOTALL)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", "\nprint('---')\n".join(code for code, _ in blocks)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -50,4 +52,14 @@ def test_readme_examples(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     for (_, expected), printed in zip(blocks, done.stdout.split("---\n"), strict=True):
         assert not expected or printed == expected
+    return len(blocks)
+
+
+def test_readme_examples(tmp_path: Path) -> None:
+    assert run_blocks(README, tmp_path) >= 5
     assert (tmp_path / "digits.safetensors").exists()
+
+
+@pytest.mark.parametrize("page", sorted((PACKAGE / "guide").glob("*.md")), ids=lambda page: page.stem)
+def test_guide(page: Path, tmp_path: Path) -> None:
+    assert run_blocks(page.read_text(), tmp_path) >= 2

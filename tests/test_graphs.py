@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import gradcheck, layers, models
+from fastnn import gradcheck, layers, models, ops
 from fastnn.errors import ArgumentError, ArgumentTypeError
 from nets import every_backend
 from support import Array, load
@@ -286,6 +286,121 @@ class TestEmbedding:
             fastnn.Sequential([layers.Dense(2, input_dim=3), layers.Embedding(3, 2)]).predict(Z, verbose=0)
         with pytest.raises(ArgumentTypeError, match="predict with a model"):
             layers.Embedding(3, 2)(CITY)
+
+
+class Block(layers.Layer):
+    """A layer that composes others."""
+
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.inner = [layers.Dense(units, "relu"), layers.Dense(units)]
+
+    def call(self, x: Any) -> Any:
+        return x + self.inner[1](self.inner[0](x))
+
+
+class Residual(fastnn.Model):
+    """Blocks in a list, heads in a dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = layers.Dense(8)
+        self.blocks = [Block(8) for _ in range(2)]
+        self.dropout = layers.Dropout(0.1)
+        self.heads = {"value": layers.Dense(1), "label": layers.Dense(3, "softmax")}
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        x = self.first(x)
+        for block in self.blocks:
+            x = block(x)
+        if training:
+            x = self.dropout(x)
+        return {name: head(x) for name, head in self.heads.items()}
+
+
+class TestSubclass:
+    @every_backend
+    def test_a_residual_net(self, backend: str, tmp_path: Path) -> None:
+        fastnn.utils.set_random_seed(2)
+        model = Residual()
+        model.compile("adam", {"value": "mse", "label": "sparse_categorical_crossentropy"}, backend=load(backend))
+        with pytest.raises(fastnn.FastnnError, match="input shape is not known"):
+            model.count_params()
+        history = model.fit(X, {"value": VALUE, "label": LABEL}, epochs=9, verbose=0).history
+        assert set(history) == {"loss", "value_loss", "label_loss"} and history["loss"][8] < history["loss"][0]
+        assert [weight.shape[0] for weight in model.get_weights()[:4]] == [6, 8, 8, 8]
+        model.save_weights(tmp_path / "weights")
+        other = Residual()
+        other.build((None, 6))
+        other.load_weights(tmp_path / "weights")
+        assert (other(X)["label"] == model(X)["label"]).all()
+        with pytest.raises(ArgumentError, match="Residual is a class of your own, which no file describes"):
+            model.save(tmp_path / "model")
+
+    def test_it_is_a_layer(self) -> None:
+        x = fastnn.Input((6,))
+        model = fastnn.Model(x, layers.Dense(1)(layers.concatenate(list(Residual()(x).values()))))
+        model.compile("sgd", "mse", backend="reference")
+        assert model.fit(X, VALUE, verbose=0).history["loss"][0] > 0
+
+    def test_what_cannot_be_traced(self) -> None:
+        class Makes(fastnn.Model):
+            def call(self, x: Any) -> Any:
+                return layers.Dense(2)(x)
+
+        class Decides(fastnn.Model):
+            def call(self, x: Any) -> Any:
+                return x if x > 0 else -x
+
+        with pytest.raises(ArgumentError, match=r"Makes: call makes layers of its own \(dense\)"):
+            Makes().predict(X, verbose=0)
+        with pytest.raises(TypeError, match=r"not supported between|has no values"):
+            Decides().predict(X, verbose=0)
+        with pytest.raises(fastnn.FastnnError, match="expected symbolic tensors"):
+            fastnn.Model()
+
+
+class TestOps:
+    """Functions of tensors and of arrays are the same."""
+
+    NAMES = (
+        "negative",
+        "square",
+        "exp",
+        "relu",
+        "sigmoid",
+        "tanh",
+        "softplus",
+        "silu",
+        "gelu",
+        "softmax",
+        "sum",
+        "mean",
+    )
+
+    @pytest.mark.parametrize("name", [*NAMES, "log_softmax"])
+    def test_of_one(self, name: str) -> None:
+        function = getattr(ops, name)
+        x = fastnn.Input((6,))
+        model = fastnn.Model(x, function(x))
+        assert (model.predict(X, verbose=0) == function(X)).all()
+
+    @pytest.mark.parametrize("name", ["add", "subtract", "multiply", "divide", "maximum", "minimum"])
+    def test_of_two(self, name: str) -> None:
+        function = getattr(ops, name)
+        a, b = fastnn.Input((6,)), fastnn.Input((1,))
+        wanted = getattr(np, name)(X, X[::-1, :1])
+        np.testing.assert_array_equal(function(X, X[::-1, :1]), wanted)
+        np.testing.assert_array_equal(fastnn.Model([a, b], function(a, b)).predict([X, X[::-1, :1]], verbose=0), wanted)
+
+    def test_values(self) -> None:
+        np.testing.assert_allclose(ops.mean(X), X.mean(axis=1), rtol=1e-5, atol=1e-7)
+        np.testing.assert_array_equal(ops.add(X, 1.0), X + 1)
+        assert ops.sum(X, keepdims=True).shape == (60, 1) and ops.concatenate([X, Z]).shape == (60, 9)
+        with pytest.raises(ArgumentError, match="axis=0 is not supported"):
+            ops.softmax(X, axis=0)
+        with pytest.raises(ArgumentError, match="with the same B"):
+            ops.add(X, X[:3])
 
 
 def merged(kind: str, *arrays: Array) -> Array:

@@ -19,6 +19,7 @@ from ..core.losses import LOSS_FACTS
 from ..core.lowering import Lowering, smoothing
 from ..core.specs import LossSpec
 from ..core.state import State
+from ..core.symbolic import Function
 from ..errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -111,6 +112,25 @@ def merged(lower: Callable[[Lowering, list[Value]], object], arrays: Sequence[Ar
     out = np.empty((len(arrays[0]), *plan.widths), plan.dtype)
     backends.get(None).program(plan, State(plan)).forward(tuple(arrays), (out,))
     return out
+
+
+def function(name: str, values: Sequence[object], arguments: Mapping[str, Any]) -> Array:
+    """A function of `symbolic.FUNCTIONS` of arrays (B, ...), all of one B, or of numbers beside them.
+
+    Raises:
+        ArgumentError: shapes that do not fit. ArgumentTypeError: not real numbers.
+    """
+    arrays = [_floating(value, f"ops.{name}: x{number}") for number, value in enumerate(values, 1)]
+    rows = max(len(array) if array.ndim > 1 else 1 for array in arrays)
+    dtype = np.result_type(*(array.dtype for array in arrays if array.ndim))
+    whole = [np.broadcast_to(array, (rows, 1)) if array.ndim == 0 else array for array in arrays]
+    if any(array.ndim < 2 or len(array) != rows for array in whole):
+        shapes = ", ".join(str(array.shape) for array in arrays)
+        raise ArgumentError(f"ops.{name}: the arrays have shapes {shapes}, expected (B, ...) with the same B")
+    made = Function(name, **arguments)
+    (row,) = made.rows_out([array.shape[1:] for array in whole])
+    flat = [array.reshape(rows, -1) for array in whole]
+    return merged(lambda builder, inputs: made.lower_values(builder, inputs), flat, dtype.name).reshape(rows, *row)
 
 
 def pair(where: str, y_true: object, y_pred: object, sparse: bool) -> Pair:

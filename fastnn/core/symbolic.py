@@ -250,9 +250,8 @@ def _one_column(row: Shape, keepdims: bool = True) -> Shape:
 
 FUNCTIONS: dict[str, FunctionRow] = {
     **{name: _binary(name) for name in BINARY},
-    **{
-        name: _unary(name) for name in ("relu", "sigmoid", "tanh", "softplus", "silu", "gelu", "softmax", "log_softmax")
-    },
+    **{name: _unary(name) for name in ("relu", "sigmoid", "tanh", "softplus", "silu", "gelu", "gelu_tanh")},
+    **{name: _unary(name) for name in ("softmax", "log_softmax")},
     "exp": _unary("exponential"),
     "scale": FunctionRow(
         lambda row, scale, offset: row, lambda builder, x, scale, offset: builder.affine(scale, offset)

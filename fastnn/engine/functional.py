@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..core.arrays import numeric
 from ..core.declaration import Config
-from ..core.symbolic import Tensor
-from ..errors import ArgumentError, ArgumentTypeError
-from ..layers import Layer
+from ..core.symbolic import Function, Tensor, any_tensor
+from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
+from ..layers import Input, InputLayer, Layer
 from . import cloning
 from .graph import Graph
 from .network import Network
@@ -16,7 +18,11 @@ from .trainer import Trainer
 
 
 class Model(Trainer):
-    """Layers between inputs and outputs, as they were called.
+    """Layers between inputs and outputs, as they were called; or a subclass with `call`.
+
+    A subclass makes its layers in `__init__`, after `super().__init__()`, as attributes or in lists or dicts of them,
+    and composes them in `call(self, x)` or `call(self, x, training)`. That is called once, on symbolic tensors, when
+    the shape of the first data is known, with training=True: layers know themselves what they do otherwise.
 
     Args:
         inputs: a symbolic tensor of `Input`, or a list or a dict of them. outputs: likewise, of what layers gave.
@@ -38,15 +44,106 @@ class Model(Trainer):
         self, inputs: Any = None, outputs: Any = None, name: str | None = None, trainable: bool = True
     ) -> None:
         super().__init__(trainable, name)
+        self._graph: Graph | None = None
+        self._operators: list[Any] = []
+        self._pending: dict[str, Any] | None = None  # what a subclass was compiled with before it had outputs
+        if type(self).call is not Model.call and inputs is None and outputs is None:
+            return
+        self._connect(inputs, outputs)
+
+    def _connect(self, inputs: Any, outputs: Any) -> None:
+        """Takes the graph between tensors."""
         self._input_keys, given = _listed("inputs", inputs)
         self._output_keys, made = _listed("outputs", outputs)
         self._single_input, self._single = isinstance(inputs, Tensor), isinstance(outputs, Tensor)
-        self._graph = Graph(given, made)
-        self._operators: list[Any] = []
-        for operator in self._graph.operators:
-            self._adopt(operator, self._operators)
-            self._operators.append(operator)
+        graph = Graph(given, made)
+        operators: list[Any] = []
+        for operator in graph.operators:
+            self._adopt(operator, operators)
+            operators.append(operator)
+        self._graph, self._operators = graph, operators
         self._same_dtype(self.leaves())
+
+    # subclasses
+
+    def call(self, inputs: Any) -> Any:
+        """What comes out for symbolic tensors; subclasses say it.
+
+        Raises:
+            NotBuiltError: this model is a graph, or the subclass has no `call`.
+        """
+        raise NotBuiltError(f"{type(self).__name__}: it has no call; a Model is made of inputs and outputs")
+
+    @property
+    def built(self) -> bool:
+        """Whether the input shape is known."""
+        return self._graph is not None
+
+    def build(self, input_shape: object = None) -> None:
+        """Fixes the input shape of a subclass.
+
+        Args:
+            input_shape: (None, I), the shape of X with any number of rows; of several inputs a list or a dict of them.
+
+        Raises:
+            ArgumentError: what `call` cannot be traced for.
+        """
+        if input_shape is None or self._graph is not None:
+            self._require_built("build")
+            return
+        self._trace(_map(input_shape, lambda shape: Input(tuple(shape)[1:])))
+
+    def _build_for(self, x: object) -> None:
+        def tensor(array: object) -> Tensor:
+            shape = numeric(array, "X").shape
+            return Input(shape[1:] if len(shape) > 1 else (1,))
+
+        structured = isinstance(x, Mapping) or (
+            isinstance(x, list | tuple) and any(getattr(one, "ndim", 0) > 1 for one in x)
+        )
+        self._trace(_map(x, tensor) if structured else tensor(x))
+
+    def _trace(self, inputs: Any) -> None:
+        """Calls `call` once, on symbolic tensors."""
+        found = attributes(self)
+        for operator in found:
+            self._adopt(operator, found[: found.index(operator)])
+        training = "training" in inspect.signature(self.call).parameters
+        outputs = self.call(inputs, training=True) if training else self.call(inputs)  # type: ignore[call-arg]
+        self._connect(inputs, outputs)
+        made_inside = [
+            operator.name
+            for operator in self._operators
+            if not isinstance(operator, Function | InputLayer) and not any(operator is one for one in found)
+        ]
+        if made_inside:
+            self._graph = None
+            raise ArgumentError(
+                f"{type(self).__name__}: call makes layers of its own ({', '.join(made_inside)}), with new weights "
+                "each time; make them in __init__ and keep them as attributes"
+            )
+        others = [operator for operator in self._operators if not any(operator is one for one in found)]
+        read = [operator for operator in found if any(operator is one for one in self._operators)]
+        self._operators = [*others, *read]  # weights in the order of the attributes
+        if self._pending is not None:
+            pending, self._pending, self._recipe = self._pending, None, None
+            super().compile(**pending)
+
+    def compile(
+        self, optimizer: object = "rmsprop", loss: object = None, metrics: object = None, **kwargs: Any
+    ) -> None:
+        """Says how to train; see `Trainer.compile`."""
+        given = {"optimizer": optimizer, "loss": loss, "metrics": metrics, **kwargs}
+        self._pending = None if self.built else given
+        super().compile(**given)
+
+    def _names_of_outputs(self, loss: object) -> list[str]:
+        """What the outputs are called, as far as it is known."""
+        if self.built:
+            return self.output_names
+        if isinstance(loss, Mapping) and "class_name" not in loss:
+            return list(loss)
+        return [f"output_{number}" for number, _ in enumerate(loss, 1)] if isinstance(loss, list) else [self.name]
 
     @property
     def operators(self) -> list[Any]:
@@ -55,6 +152,9 @@ class Model(Trainer):
 
     def graph(self) -> Graph:
         """The calls between inputs and outputs."""
+        if self._graph is None:
+            self._require_built(self.kind)
+        assert self._graph is not None
         return self._graph
 
     @property
@@ -68,6 +168,10 @@ class Model(Trainer):
         Raises:
             ArgumentError: another number, or an input that is missing.
         """
+        if not self.built:
+            if not any_tensor(x):
+                self._require_built(self.kind)
+            self._trace(_map(x, lambda tensor: Input(tensor.row)))
         keys, names = self._input_keys or self.input_names, self.input_names
         if isinstance(x, Mapping) or (len(names) > 1 and hasattr(x, "columns") and hasattr(x, "to_numpy")):
             found = []
@@ -95,11 +199,21 @@ class Model(Trainer):
 
     def structures(self, structure: Callable[[Any, Any, bool], Any]) -> Config:
         """How inputs and outputs were given, as `structure(tensors, keys, single)` describes them."""
-        inputs = structure(self._graph.inputs, self._input_keys, self._single_input)
-        return {"inputs": inputs, "outputs": structure(self._graph.outputs, self._output_keys, self._single)}
+        graph = self.graph()
+        inputs = structure(graph.inputs, self._input_keys, self._single_input)
+        return {"inputs": inputs, "outputs": structure(graph.outputs, self._output_keys, self._single)}
 
     def get_config(self) -> Config:
-        """Name, layers and calls, without weights."""
+        """Name, layers and calls, without weights.
+
+        Raises:
+            ArgumentError: a subclass, which is Python code.
+        """
+        if type(self) is not Model:
+            raise ArgumentError(
+                f"{type(self).__name__} is a class of your own, which no file describes; use save_weights, and "
+                "load_weights on a model that was made as this one"
+            )
         return cloning.graph_config(self)
 
     @classmethod
@@ -107,6 +221,38 @@ class Model(Trainer):
         """A model of the layers of `get_config()`, with new weights."""
         model: Model = cloning.graph_from_config(cls, config)
         return model
+
+
+def attributes(model: object) -> list[Any]:
+    """The layers and models among the attributes of an object, in lists and dicts too, in their order, each once."""
+    found: list[Any] = []
+
+    def look(value: Any) -> None:
+        if isinstance(value, Layer) and hasattr(value, "call"):  # it composes others
+            for inner in vars(value).values():
+                look(inner)
+        elif isinstance(value, Layer | Network):
+            if not any(value is one for one in found):
+                found.append(value)
+        elif isinstance(value, list | tuple):
+            for entry in value:
+                look(entry)
+        elif isinstance(value, Mapping):
+            for entry in value.values():
+                look(entry)
+
+    for name, value in vars(model).items():
+        if name not in ("_operators", "_graph", "_flat", "_engine", "_recipe", "nodes"):
+            look(value)
+    return found
+
+
+def _map(structure: Any, of: Callable[[Any], Tensor]) -> Any:
+    """What a function makes of one thing, or of each in a list or a dict."""
+    if isinstance(structure, Mapping):
+        return {key: of(one) for key, one in structure.items()}
+    several = isinstance(structure, list | tuple) and bool(structure) and not isinstance(structure[0], int | None)
+    return [of(one) for one in structure] if several else of(structure)
 
 
 def _listed(name: str, given: Any) -> tuple[tuple[str, ...], list[Tensor]]:

@@ -79,7 +79,7 @@ class Trainer(Network):
         """
         refuse("compile", kwargs, {"auto_scale_loss": True}, ("optimizer", "loss", "metrics", "weighted_metrics"))
         chosen = backends.get(backend, self.dtype, self.count_params() if self.built else None)
-        names = self.output_names if self.built else [self.name]
+        names = self._names_of_outputs(loss)
         recipe = compiling.recipe(optimizer, loss, metrics, chosen, weighted_metrics, names, loss_weights)
         old = self._engine
         if not recipe.optimizer.bound_to(old.state if old is not None else None):
@@ -100,6 +100,10 @@ class Trainer(Network):
             layer.compiled_trainable = layer.trains
         self._advise(recipe)
 
+    def _names_of_outputs(self, loss: object) -> list[str]:
+        """What the outputs are called."""
+        return self.output_names if self.built else [self.name]
+
     def _advise(self, recipe: Recipe) -> None:
         from .advice import advice
 
@@ -109,7 +113,7 @@ class Trainer(Network):
     def _chains(self) -> list[list[Any]]:
         """The layers that lead to each output, one after another, back to where tensors were merged or a model ends."""
         if not self.built:
-            return [self.layers]
+            return [self.layers] * len(self._recipe.losses) if self._recipe else []
         flat = self.flat()
         makers = {call.result: call for call in flat.calls}
         chains = []

@@ -160,6 +160,8 @@ class Layer(Declaration):
             NotBuiltError: its weights are not made yet.
         """
         if any_tensor(x):
+            if hasattr(self, "call"):  # a layer that composes others is what it makes of them
+                return self.call(x)
             return self.symbolic([x] if isinstance(x, Tensor) else x)
         where = f'{type(self).__name__} "{self.name}"'
         if isinstance(x, Layer):
