@@ -55,8 +55,8 @@ class TestModel:
         assert list(history) == ["label_accuracy", "label_loss", "loss", "value_loss", "value_mae"]
         names = ["loss", "value_loss", "label_loss", "label_accuracy", "value_mae"]
         assert model.metrics_names == names
-        result = model.evaluate([Z, X], [VALUE, LABEL], verbose=0)
-        by_name = model.evaluate([Z, X], [VALUE, LABEL], verbose=0, return_dict=True)
+        result = model.evaluate([X, Z], [LABEL, VALUE], verbose=0)
+        by_name = model.evaluate([X, Z], [LABEL, VALUE], verbose=0, return_dict=True)
         assert result == [by_name[name] for name in names]
         np.testing.assert_allclose(result[0], 0.5 * result[1] + result[2], rtol=1e-6)
 
@@ -64,9 +64,9 @@ class TestModel:
         model = compiled()
         wanted = model.predict({"deep": X, "wide": Z}, verbose=0)
         assert set(wanted) == {"value", "label"} and wanted["label"].shape == (60, 3)
-        assert (model.predict([Z, X], verbose=0)["label"] == wanted["label"]).all()
-        assert (model([Z, X])["value"] == wanted["value"]).all()
-        assert (model.predict_on_batch((Z, X))["value"] == wanted["value"]).all()
+        assert (model.predict([X, Z], verbose=0)["label"] == wanted["label"]).all()
+        assert (model([X, Z])["value"] == wanted["value"]).all()
+        assert (model.predict_on_batch((X, Z))["value"] == wanted["value"]).all()
         pandas = pytest.importorskip("pandas")
         a, b = fastnn.Input((1,), name="a"), fastnn.Input((1,), name="b")
         columns = fastnn.Model([a, b], layers.Subtract()([a, b]))
@@ -107,7 +107,7 @@ class TestModel:
             results.append(twice.train_on_batch(X, [Z[:, :2], VALUE], sample_weight=weights))
         assert results[0] == results[1] == results[2]
         with pytest.raises(ArgumentError, match=r"class_weight with several outputs .* give sample_weight"):
-            compiled().fit([Z, X], [VALUE, LABEL], class_weight={0: 2.0}, verbose=0)
+            compiled().fit([X, Z], [LABEL, VALUE], class_weight={0: 2.0}, verbose=0)
 
     def test_an_output_without_a_loss_is_not_trained(self) -> None:
         x = fastnn.Input((6,))
@@ -129,19 +129,19 @@ class TestModel:
     @pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
     def test_copies_go_on(self, copied: Any) -> None:
         model = compiled()
-        model.fit([Z, X], [VALUE, LABEL], verbose=0)
+        model.fit([X, Z], [LABEL, VALUE], verbose=0)
         other = copied(model)
         for one in (model, other):
-            one.fit([Z, X], [VALUE, LABEL], verbose=0)
+            one.fit([X, Z], [LABEL, VALUE], verbose=0)
         assert same(model, other) and other.layers[0] is not model.layers[0]
 
     def test_files_clones_and_json(self, tmp_path: Path) -> None:
         model = compiled()
-        model.fit([Z, X], [VALUE, LABEL], verbose=0)
+        model.fit([X, Z], [LABEL, VALUE], verbose=0)
         model.save(tmp_path / "model")
         other = fastnn.load_model(tmp_path / "model", backend="reference")
         for one in (model, other):
-            one.fit([Z, X], [VALUE, LABEL], verbose=0)
+            one.fit([X, Z], [LABEL, VALUE], verbose=0)
         assert same(model, other) and other.metrics_names == model.metrics_names
         again = models.model_from_json(model.to_json())
         assert again.get_config() == model.get_config() == models.clone_model(model).get_config()
@@ -155,9 +155,9 @@ class TestModel:
             fastnn.utils.set_random_seed(3)
             model = compiled(name)
             history = model.fit(
-                [Z, X], [VALUE, LABEL], epochs=2, batch_size=16, validation_split=0.2, verbose=0
+                [X, Z], [LABEL, VALUE], epochs=2, batch_size=16, validation_split=0.2, verbose=0
             ).history
-            trained.append((history, model.predict([Z, X], verbose=0)["label"], model.get_weights()))
+            trained.append((history, model.predict([X, Z], verbose=0)["label"], model.get_weights()))
         assert trained[0][0] == trained[1][0] and (trained[0][1] == trained[1][1]).all()
         assert all((a == b).all() for a, b in zip(trained[0][2], trained[1][2], strict=True))
 
@@ -451,14 +451,14 @@ x6, x3 = fastnn.Input((6,), name="six"), fastnn.Input((3,), name="three")
             lambda: wide_and_deep().predict([Z], verbose=0),
             "x is a list of 1, expected one array for each of the inputs",
         ),
-        (lambda: wide_and_deep().predict({"wide": Z}, verbose=0), 'x has no "deep"; the inputs are "wide", "deep"'),
-        (lambda: wide_and_deep().predict([Z[:5], X], verbose=0), r'X\["deep"\] has 60 rows, the first input 5'),
-        (lambda: compiled().fit([Z, X], [VALUE], verbose=0), "expected one array for each of the outputs value, label"),
+        (lambda: wide_and_deep().predict({"wide": Z}, verbose=0), 'x has no "deep"; the inputs are "deep", "wide"'),
+        (lambda: wide_and_deep().predict([X[:5], Z], verbose=0), r'X\["wide"\] has 60 rows, the first input 5'),
+        (lambda: compiled().fit([X, Z], [VALUE], verbose=0), "expected one array for each of the outputs label, value"),
         (
-            lambda: compiled().fit([Z, X], {"values": VALUE}, verbose=0),
-            'y names "values", the outputs are value, label',
+            lambda: compiled().fit([X, Z], {"values": VALUE}, verbose=0),
+            'y names "values", the outputs are label, value',
         ),
-        (lambda: wide_and_deep().compile("sgd", ["mse"] * 3), "expected one for each of the outputs value, label"),
+        (lambda: wide_and_deep().compile("sgd", ["mse"] * 3), "expected one for each of the outputs label, value"),
     ],
 )
 def test_wrong_graphs(wrong: Any, message: str) -> None:

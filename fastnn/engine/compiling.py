@@ -43,7 +43,8 @@ class Recipe:
 
     Attributes:
         losses: of each output, or None. loss_weights: what each is multiplied by. entries: the metrics by output, of
-            each those that count all rows alike, then the weighted ones. outputs: their names.
+            each those that count all rows alike, then the weighted ones. outputs: their names. order: of their losses,
+            in results that are lists.
         trained: the layers that were trainable; None before the input shape is known.
     """
 
@@ -53,6 +54,7 @@ class Recipe:
     backend: Backend
     outputs: tuple[str, ...]
     loss_weights: tuple[float, ...]
+    order: tuple[int, ...]
     trained: frozenset[Layer] | None = None
 
     @property
@@ -81,10 +83,16 @@ class Recipe:
         return [f"{name}_loss" for name in names] if len(names) > 1 else []
 
     @property
+    def ordered_loss_keys(self) -> list[str]:
+        """Those, in the order in which they were given."""
+        keys = [f"{self.outputs[number]}_loss" for number in self.order]
+        return [key for key in keys if key in self.loss_keys]
+
+    @property
     def names(self) -> list[str]:
         """What the results are called, in the order in which `evaluate` lists them."""
         keys = self.keys
-        return ["loss", *self.loss_keys, *(sorted(keys) if self.several else keys)]
+        return ["loss", *self.ordered_loss_keys, *(sorted(keys) if self.several else keys)]
 
     def of(self, output: int, weighted: bool) -> list[Metric]:
         """The metrics of an output, or the weighted ones."""
@@ -124,7 +132,9 @@ def recipe(
         if one is not None and one.reduction != MEAN:
             raise ArgumentError(f"compile: {one!r}: a model trains on the mean over the batch; leave reduction out")
     weights = _loss_weights(loss_weights, outputs)
-    made = Recipe(optimizers.get(optimizer), given, entries, backends.get(backend), tuple(outputs), weights)
+    listed = list(loss) if isinstance(loss, Mapping) and "class_name" not in loss else list(outputs)
+    order = tuple(outputs.index(name) for name in listed)
+    made = Recipe(optimizers.get(optimizer), given, entries, backends.get(backend), tuple(outputs), weights, order)
     for name in (keys := ["loss", *made.loss_keys, *made.keys]):
         if keys.count(name) > 1:
             raise ArgumentError(f'compile: two results are called "{name}"; give the metric another name')

@@ -256,9 +256,10 @@ def _map(structure: Any, of: Callable[[Any], Tensor]) -> Any:
 
 
 def _listed(name: str, given: Any) -> tuple[tuple[str, ...], list[Tensor]]:
-    """The keys of a dict, or (), and the tensors."""
+    """The keys of a dict, in Keras's order, or (), and the tensors."""
     if isinstance(given, Mapping):
-        keys, tensors = tuple(given), list(given.values())
+        keys = tuple(sorted(given))
+        tensors = [given[key] for key in keys]
     else:
         keys, tensors = (), list(given) if isinstance(given, list | tuple) else [given]
     for tensor in tensors:

@@ -118,7 +118,9 @@ def _compile_config(model: TrainableModel) -> Config | None:
         "weighted_metrics": [[serialize(metric) for metric in recipe.of(number, True)] for number in numbers],
         "loss_weights": list(recipe.loss_weights),
     }
-    if not recipe.several:
+    if recipe.several:  # by name, in the order in which lists of results have them
+        of_each["loss"] = {recipe.outputs[number]: of_each["loss"][number] for number in recipe.order}
+    else:
         of_each = {name: one for name, (one,) in of_each.items() if name != "loss_weights" or one != 1.0}
     return {"optimizer": {**serialize(recipe.optimizer), "excluded": list(recipe.optimizer.excluded)}, **of_each}
 

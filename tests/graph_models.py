@@ -1,0 +1,182 @@
+"""Models of several kinds of graphs, made alike of Keras and of fastnn, and how each is trained; see
+`scripts/make_graph_golden.py`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+ROWS, BATCH, EPOCHS = 10, 4, 5
+
+Array = Any
+Made = tuple[Any, Any, Any]  # the model, its data, its targets
+
+
+def wave(shape: tuple[int, ...], phase: float, scale: float = 1.0) -> Array:
+    """Numbers that look unordered and are the same everywhere."""
+    flat = [round(scale * math.sin(1.7 * i * i + 3.1 * i + phase), 4) for i in range(math.prod(shape))]
+    return np.array(flat).reshape(shape)
+
+
+def begin(model: Any) -> None:
+    """Weights that do not depend on how many models were made before."""
+    weights = [wave(w.shape, 0.4 + number, 0.5) for number, w in enumerate(model.get_weights())]
+    model.set_weights(weights)
+
+
+X, Z, REAL = wave((ROWS, 5), 0.3), wave((ROWS, 3), 0.9), wave((ROWS, 1), 0.2)
+LABEL = np.array([(3 * i + i * i // 4) % 3 for i in range(ROWS)])
+CODES, WORDS = (
+    np.array([i * i % 7 for i in range(ROWS)]),
+    np.array([[(i + 2 * j) % 5 for j in range(3)] for i in range(ROWS)]),
+)
+BINARY = (LABEL == 1).astype(float)
+
+
+def wide_and_deep(keras: Any) -> Made:
+    """Two inputs, one of them read twice."""
+    layers = keras.layers
+    wide, deep = keras.Input((3,), name="wide"), keras.Input((5,), name="deep")
+    x = layers.Dense(6, activation="relu")(deep)
+    x = layers.Dense(4, activation="tanh")(x)
+    model = keras.Model([wide, deep], layers.Dense(1)(layers.concatenate([wide, x, deep])))
+    begin(model)
+    model.compile(keras.optimizers.Adam(0.01), "mse", metrics=["mae"])
+    return model, [Z, X], REAL
+
+
+def multi_task(keras: Any) -> Made:
+    """Two heads on a shared body, with weights of the losses."""
+    layers = keras.layers
+    x = keras.Input((5,))
+    body = layers.Dense(6, activation="tanh")(x)
+    value = layers.Dense(1, name="value")(body)
+    label = layers.Dense(3, activation="softmax", name="label")(layers.Add()([body, layers.Dense(6)(body)]))
+    model = keras.Model(x, {"value": value, "label": label})
+    begin(model)
+    model.compile(
+        keras.optimizers.SGD(0.05, momentum=0.9),
+        {"value": "mse", "label": "sparse_categorical_crossentropy"},
+        metrics={"value": ["mae"], "label": ["accuracy"]},
+        loss_weights={"value": 0.3, "label": 1.0},
+    )
+    return model, X, {"value": REAL, "label": LABEL}
+
+
+def entities(keras: Any) -> Made:
+    """Embeddings of columns and of several numbers in a row, with a penalty."""
+    layers = keras.layers
+    code, words, x = keras.Input((1,), dtype="int32"), keras.Input((3,), dtype="int32"), keras.Input((5,))
+    first = layers.Flatten()(layers.Embedding(7, 2, embeddings_regularizer=keras.regularizers.L2(0.01))(code))
+    second = layers.GlobalAveragePooling1D()(layers.Embedding(5, 3)(words))
+    hidden = layers.Dense(4, activation="relu")(layers.Concatenate()([first, second, x]))
+    model = keras.Model([code, words, x], layers.Dense(1, activation="sigmoid")(hidden))
+    begin(model)
+    model.compile(keras.optimizers.RMSprop(0.01), "binary_crossentropy", metrics=["accuracy"])
+    return model, [CODES[:, None], WORDS, X], BINARY
+
+
+def merges(keras: Any) -> Made:
+    """A shared layer, every merging layer, arithmetic on tensors."""
+    layers = keras.layers
+    a, b = keras.Input((4,)), keras.Input((4,))
+    shared = layers.Dense(4, activation="tanh")
+    u, v = shared(a), shared(b)
+    merged = [
+        layers.Multiply()([u, v]),
+        layers.Average()([u, v, a]),
+        layers.Maximum()([u, v]),
+        layers.Minimum()([u, b]),
+        layers.Subtract()([u, v]),
+        layers.Dot(axes=1)([u, v]),
+        2.0 * u - v / 4.0 + 1.0,
+    ]
+    model = keras.Model([a, b], layers.Dense(2)(layers.concatenate(merged)))
+    begin(model)
+    model.compile(keras.optimizers.Adam(0.01), "mse")
+    return model, [X[:, :4], wave((ROWS, 4), 1.3)], Z[:, :2]
+
+
+def autoencoder(keras: Any) -> Made:
+    """Trained whole; what is compared is its encoder, cut out of it."""
+    layers = keras.layers
+    x = keras.Input((5,))
+    code = layers.Dense(2, activation="tanh", name="code")(layers.Dense(4, activation="relu")(x))
+    whole = keras.Model(x, layers.Dense(5)(code))
+    begin(whole)
+    whole.compile("adam", "mse")
+    whole.fit(X, X, batch_size=BATCH, epochs=EPOCHS, shuffle=False, verbose=0)
+    encoder = keras.Model(whole.input, whole.get_layer("code").output)
+    model = keras.Sequential([encoder, layers.Dense(1)])
+    model.build((None, 5))
+    model.layers[-1].set_weights([wave((2, 1), 0.1), wave((1,), 0.2)])
+    model.compile(keras.optimizers.SGD(0.1), "mae")
+    return model, X, REAL
+
+
+def gan(keras: Any) -> Made:
+    """Both halves by turns; what is compared is the generator through the frozen critic."""
+    layers = keras.layers
+    generator = keras.Sequential([keras.Input((3,)), layers.Dense(4, activation="relu"), layers.Dense(5)])
+    critic = keras.Sequential(
+        [keras.Input((5,)), layers.Dense(4, activation="tanh"), layers.Dense(1, activation="sigmoid")]
+    )
+    begin(generator)
+    begin(critic)
+    critic.compile(keras.optimizers.Adam(0.01), "binary_crossentropy")
+    critic.trainable = False
+    noise = keras.Input((3,))
+    model = keras.Model(noise, critic(generator(noise)))
+    model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy")
+    for _ in range(5):
+        made = np.asarray(generator.predict(Z, verbose=0))
+        critic.trainable = True  # Keras asks at each step, fastnn when a model is compiled
+        critic.train_on_batch(np.concatenate([X, made]), np.repeat([1.0, 0.0], ROWS))
+        critic.trainable = False
+        model.train_on_batch(Z, np.ones(ROWS))
+    return model, Z, np.ones(ROWS)
+
+
+def residual(keras: Any) -> Made:
+    """A subclass with blocks in a list."""
+
+    class Residual(keras.Model):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = keras.layers.Dense(4)
+            self.blocks = [keras.layers.Dense(4, activation="relu") for _ in range(2)]
+            self.last = keras.layers.Dense(3, activation="softmax")
+
+        def call(self, x: Any) -> Any:
+            x = self.first(x)
+            for block in self.blocks:
+                x = x + block(x)
+            return self.last(x)
+
+    model = Residual()
+    model(X)
+    begin(model)
+    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model, X, LABEL
+
+
+MODELS: dict[str, Callable[[Any], Made]] = {
+    build.__name__: build for build in (wide_and_deep, multi_task, entities, merges, autoencoder, gan, residual)
+}
+
+
+def results(keras: Any, name: str) -> dict[str, Any]:
+    """What comes of a training, as plain data."""
+    model, x, y = MODELS[name](keras)
+    history = model.fit(x, y, batch_size=BATCH, epochs=EPOCHS, shuffle=False, verbose=0).history
+    predicted = model.predict(x, verbose=0)
+    outputs = predicted if isinstance(predicted, dict) else {"": predicted}
+    return {
+        "history": {key: [float(value) for value in values] for key, values in history.items()},
+        "evaluate": np.ravel(model.evaluate(x, y, batch_size=BATCH, verbose=0)).astype(float).tolist(),
+        "weights": [np.asarray(w, np.float64).tolist() for w in model.get_weights()],
+        "predict": {key: np.asarray(value, np.float64).tolist() for key, value in outputs.items()},
+    }
