@@ -62,7 +62,8 @@ class Initializer(Declaration):
         flat = out.reshape(-1)
         for start in range(0, flat.size, _PIECE):
             piece = flat[start : start + _PIECE]
-            piece[:] = self._values(out.shape, _Draw(seed, layer, number, start, piece.size))
+            with np.errstate(over="ignore"):  # rounded to the dtype, as every scalar is
+                piece[:] = self._values(out.shape, _Draw(seed, layer, number, start, piece.size))
 
     def _values(self, shape: tuple[int, ...], draw: _Draw) -> Array:
         raise NotImplementedError
