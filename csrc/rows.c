@@ -15,11 +15,13 @@
 INLINE void FN(gather_array)(const fnn_member *m, const fnn_array *array, int64_t unit, int64_t width, int64_t first,
                              int64_t last, int64_t batch_start)
 {
-    const int64_t *order = m->data->order;
-    for (int64_t row = first; row < last; row++) {
-        const int64_t source = order != NULL ? order[batch_start + row] : batch_start + row;
-        FN(gather_row)(array->code, FN(buffer)(m->program, unit, width, row), (const char *)array->data + source * array->row,
-                       width, array->element);
+    const int64_t *order = m->data->order, apart = fnn_padded(width);
+    const fnn_array from = *array; /* a row that is written may be anything to the compiler */
+    real *to = FN(buffer)(m->program, unit, width, first);
+    for (int64_t row = batch_start + first; row < batch_start + last; row++) {
+        const int64_t source = order != NULL ? order[row] : row;
+        FN(gather_row)(from.code, to, (const char *)from.data + source * from.row, width, from.element);
+        to += apart;
     }
 }
 

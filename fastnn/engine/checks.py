@@ -66,10 +66,11 @@ class Checks:
             ArgumentError: another number of inputs, another shape, no rows, or NaN or infinity where `finite`.
             ArgumentTypeError: not real numbers.
         """
-        several = len(self.inputs) > 1
+        if len(self.inputs) == 1:
+            return (self.inputs[0].X(values[0], name, finite),)
         arrays = []
         for number, (check, value) in enumerate(zip(self.inputs, values, strict=True)):
-            here = f'{name}["{self.names[number]}"]' if several else name
+            here = f'{name}["{self.names[number]}"]'
             arrays.append(check.X(value, here, finite))
             if arrays[-1].shape[0] != arrays[0].shape[0]:
                 raise ArgumentError(
@@ -79,6 +80,8 @@ class Checks:
 
     def y(self, values: Sequence[object], rows: int, name: str = "y", X_name: str = "X") -> tuple[Array, ...]:
         """The targets of each loss; see `TargetChecks.y`."""
+        if len(self.outputs) == 1:
+            return (self.targets[0].y(values[0], rows, name, X_name),)
         return tuple(
             check.y(value, rows, self._of(name, number), X_name)
             for number, (check, value) in enumerate(zip(self.targets, values, strict=True))

@@ -214,10 +214,10 @@ class Scores:
         rows = float(sums[SUM_COUNT])
         logs = {}
         for key, metric, slots, weighted in self._slots:
-            totals = sums[slots]
             if metric is None:
-                logs[prefix + key] = float(totals[0]) / rows
+                logs[prefix + key] = float(sums[slots.start]) / rows
                 continue
+            totals = sums[slots]
             logs[prefix + key] = metric.value(totals, float(totals[-1]) if weighted else rows)
         return logs
 

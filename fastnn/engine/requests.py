@@ -186,7 +186,8 @@ def _of_losses(checks: Checks, given: object, name: str) -> list[object]:
     """What is given for each output with a loss: by name, in order of the outputs, or of one output all of it."""
     names = checks.outputs
     if len(names) == 1:
-        return [given[names[0]] if isinstance(given, Mapping) and names[0] in given else given]
+        by_name = not isinstance(given, np.ndarray) and isinstance(given, Mapping) and names[0] in given
+        return [given[names[0]] if by_name else given]  # type: ignore[index]
     if isinstance(given, Mapping):
         unknown = [key for key in given if key not in names]
         if unknown:

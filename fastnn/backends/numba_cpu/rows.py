@@ -37,11 +37,11 @@ def gather_array(m, array, unit, width, first, last, batch_start):
     order = entry(m, Entry.ORDER)
     data, code = integer_at(array, ArrayEntry.DATA), integer_at(array, ArrayEntry.CODE)
     apart, element = integer_at(array, ArrayEntry.ROW), integer_at(array, ArrayEntry.ELEMENT)
-    for row in range(first, last):
-        source = batch_start + row
-        if order != 0:
-            source = integer_at(order, source)
-        gather_row(m.dtype, code, buffer(m, unit, width, row), data + source * apart, width, element)
+    to, row_bytes = buffer(m, unit, width, first), padded(width) * itemsize(m.dtype)
+    for row in range(batch_start + first, batch_start + last):
+        source = integer_at(order, row) if order != 0 else row
+        gather_row(m.dtype, code, to, data + source * apart, width, element)
+        to += row_bytes
 
 
 @device
