@@ -348,6 +348,18 @@ class TestSubclass:
             def call(self, x: Any) -> Any:
                 return layers.Dense(2)(x)
 
+        class Steps(fastnn.Model):
+            def train_step(self, data: Any) -> None:
+                """Never called."""
+
+            def call(self, x: Any) -> Any:
+                return x
+
+        with pytest.raises(ArgumentTypeError, match=r"Steps\.train_step would never be called"):
+            Steps()
+        with pytest.raises(ArgumentError, match="add_loss is not supported; make it an output"):
+            Residual().add_loss(0.0)
+
         class Decides(fastnn.Model):
             def call(self, x: Any) -> Any:
                 return x if x > 0 else -x

@@ -16,6 +16,9 @@ from .graph import Graph
 from .network import Network
 from .trainer import Trainer
 
+# What subclasses of Keras's Model may have, which compiled steps would not call.
+_NEVER_CALLED = ("train_step", "test_step", "predict_step", "compute_loss", "compute_metrics")
+
 
 class Model(Trainer):
     """Layers between inputs and outputs, as they were called; or a subclass with `call`.
@@ -44,6 +47,12 @@ class Model(Trainer):
         self, inputs: Any = None, outputs: Any = None, name: str | None = None, trainable: bool = True
     ) -> None:
         super().__init__(trainable, name)
+        for override in _NEVER_CALLED:
+            if hasattr(self, override):
+                raise ArgumentTypeError(
+                    f"{type(self).__name__}.{override} would never be called: steps are compiled; give compile a loss, "
+                    "an optimizer and metrics, and a callback what is to happen between steps"
+                )
         self._graph: Graph | None = None
         self._operators: list[Any] = []
         self._pending: dict[str, Any] | None = None  # what a subclass was compiled with before it had outputs
@@ -65,6 +74,16 @@ class Model(Trainer):
         self._same_dtype(self.leaves())
 
     # subclasses
+
+    def add_loss(self, loss: object) -> None:
+        """Not supported.
+
+        Raises:
+            ArgumentError: always.
+        """
+        raise ArgumentError(
+            f"{type(self).__name__}: add_loss is not supported; make it an output, with a loss of its own in compile"
+        )
 
     def call(self, inputs: Any) -> Any:
         """What comes out for symbolic tensors; subclasses say it.
