@@ -100,7 +100,7 @@ def _scalars(operation: Operation, sizes: dict[str, int]) -> list[tuple[float, .
         "corrected_rate": 0.02, "beta_2": 0.999, "rate_of_m": 0.011, "rate_of_g": 0.003, "correction_of_v": 200.0,
         "inverse_rate": 100.0, "two_shrinkage": 0.03, "power": 0.4,
         "epsilon": 1e-7 if family == Family.OPTIMIZER_STEP else 0.5 if name.endswith("floor") else 1e-3,
-        "scale": 0.37, "offset": -1.3, "limit": 0.75, "value": 0.25,
+        "scale": 0.37, "offset": -1.3, "limit": 0.75, "value": -0.375,
         "inverse_b": 1 / max(1, sizes.get("b", 1)), "inverse_o": 1 / max(1, sizes.get("o", 1)),
     }  # fmt: skip
     return [tuple(values[scalar] for scalar in operation.scalars)]
@@ -156,6 +156,8 @@ def _values(
         return outputs.get(operation.name.removesuffix("_backward"), selu)
     if operation.family == Family.ROW_WISE_BACKWARD and name == "A":
         return np.asarray(-np.abs(normal) * 3)  # the only outputs that are saved are logarithms of probabilities
+    if operation.name.startswith(("maximum", "minimum")) and name in ("A", "B"):
+        return np.asarray(np.round(2 * normal) / 2)  # some of both are equal
     if name == "P":
         e = np.exp(2 * normal)
         return np.asarray(e / e.sum(axis=1, keepdims=True))
@@ -163,8 +165,6 @@ def _values(
         return np.asarray(np.exp(normal))  # its logarithm exists
     if operation.name.startswith(("hinge", "squared_hinge")) and name == "Y":
         return random.randint(-1, 2, shape)  # the labels -1 or 0, and 1
-    if operation.name.startswith(("maximum_", "minimum_")):
-        return np.asarray(np.round(normal))  # which are often equal
     if name in ("A", "Y") and operation.family != Family.ACTIVATION_BACKWARD:
         crossentropy = "crossentropy" in operation.name or "kl" in operation.name or "accuracy" in operation.name
         if name == "Y" and crossentropy:

@@ -39,13 +39,7 @@ def exact(operation: Operation, arrays: Mapping[str, Array], scalars: tuple[floa
         elif operation.family == Family.DROPOUT:
             results = [_dropout(values[0], scalars)]
         elif operation.name in MERGES:
-            results = [MERGES[operation.name](*old, *values)]
-        elif operation.family in (Family.FILL, Family.REPEAT):
-            (output,) = (arrays[argument.name] for argument in operation.arguments if argument.output)
-            filled = (
-                np.full(output.shape, scalars[0], wide) if scalars else np.tile(values[0][:, None], output.shape[1])
-            )
-            results = [(filled, np.abs(filled))]
+            results = [MERGES[operation.name](*old, *values, *scalars)]
         elif operation.name in NORMALIZATIONS:
             results = NORMALIZATIONS[operation.name](*old, *values, *scalars, np.finfo(dtype).eps)
         else:

@@ -1,4 +1,5 @@
-"""The exact values of the functions of two elements, of copies and of sums over a row; see `exact.py`."""
+"""The exact values of what merges, copies and sums elements of rows, for `exact.py`; what only moves or halves numbers
+has the scale 0."""
 
 from __future__ import annotations
 
@@ -12,17 +13,18 @@ Array = npt.NDArray[Any]
 Pair = tuple[Array, Array]  # exact value, scale of the error
 
 
-def _itself(value: Array) -> Pair:
+def _rounded(value: Array) -> Pair:
+    """Without cancellation: its error is measured by its value."""
     return value, np.abs(value)
 
 
+def _moved(value: Any) -> Pair:
+    return np.asarray(value), np.zeros(())
+
+
 def _share(d: Array, first: Array, second: Array) -> Pair:
-    """What of a maximum's gradient the first has: all, half of it where both are the largest, none."""
-    return _itself(np.where(first > second, d, np.where(first == second, d / 2, 0.0)))
-
-
-def _divide_right(d: Array, A: Array, B: Array) -> Pair:
-    return _itself(-d / B * (A / B))
+    """The gradient of the first of two where it is the greater one; of two equal ones each has half of it."""
+    return _moved(d * (1 + np.sign(first - second)) / 2)
 
 
 def _embedding_backward(dW: Array, y: Array, dA: Array) -> Pair:
@@ -34,23 +36,25 @@ def _embedding_backward(dW: Array, y: Array, dA: Array) -> Pair:
 
 
 MERGES: dict[str, Callable[..., Pair]] = {
-    "add": lambda A, B: (A + B, np.abs(A) + np.abs(B)),
-    "subtract": lambda A, B: (A - B, np.abs(A) + np.abs(B)),
-    "multiply": lambda A, B: _itself(A * B),
-    "divide": lambda A, B: _itself(A / B),
-    "maximum": lambda A, B: _itself(np.maximum(A, B)),
-    "minimum": lambda A, B: _itself(np.minimum(A, B)),
-    "subtract_right_backward": lambda d, A, B: _itself(-d),
-    "multiply_left_backward": lambda d, A, B: _itself(d * B),
-    "multiply_right_backward": lambda d, A, B: _itself(d * A),
-    "divide_left_backward": lambda d, A, B: _itself(d / B),
-    "divide_right_backward": _divide_right,
-    "maximum_left_backward": lambda d, A, B: _share(d, A, B),
-    "maximum_right_backward": lambda d, A, B: _share(d, B, A),
-    "minimum_left_backward": lambda d, A, B: _share(d, B, A),
-    "minimum_right_backward": lambda d, A, B: _share(d, A, B),
-    "copy": _itself,
-    "embedding_forward": lambda y, W: _itself(W[y.astype(int)].reshape(len(y), y.shape[1] * W.shape[1])),
+    "add": lambda A, B: _rounded(A + B),
+    "subtract": lambda A, B: _rounded(A - B),
+    "multiply": lambda A, B: _rounded(A * B),
+    "divide": lambda A, B: _rounded(A / B),
+    "maximum": lambda A, B: _moved(np.maximum(A, B)),
+    "minimum": lambda A, B: _moved(np.minimum(A, B)),
+    "subtract_right_backward": lambda dC, A, B: _moved(0 - dC),
+    "multiply_left_backward": lambda dC, A, B: _rounded(dC * B),
+    "multiply_right_backward": lambda dC, A, B: _rounded(dC * A),
+    "divide_left_backward": lambda dC, A, B: _rounded(dC / B),
+    "divide_right_backward": lambda dC, A, B: _rounded(-dC * A / (B * B)),
+    "maximum_left_backward": lambda dC, A, B: _share(dC, A, B),
+    "maximum_right_backward": lambda dC, A, B: _share(dC, B, A),
+    "minimum_left_backward": lambda dC, A, B: _share(dC, B, A),
+    "minimum_right_backward": lambda dC, A, B: _share(dC, A, B),
+    "copy": _moved,
+    "embedding_forward": lambda y, W: _moved(W[y.astype(int)].reshape(len(y), y.shape[1] * W.shape[1])),
     "embedding_backward": _embedding_backward,
+    "fill": lambda value: _moved(np.float64(value)),
     "row_sum": lambda Z: (Z.sum(axis=1), np.abs(Z).sum(axis=1)),
+    "repeat": lambda s: _moved(s[:, None]),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,13 @@ from hypothesis import strategies as st
 
 from fastnn import backends
 from fastnn.backends.data import Data
+from fastnn.backends.passes import view_of
+from fastnn.backends.protocol import Program
 from fastnn.core.binary import BINARY
 from fastnn.core.buffers import Value
 from fastnn.core.lowering import Lowering
-from fastnn.core.plan import Plan, Scalar
-from fastnn.core.specs import LossSpec, MetricSpec, OptimizerSpec, ParameterSpec, Penalty
+from fastnn.core.plan import SUM_LOSS, ParameterEntry, Plan, Scalar
+from fastnn.core.specs import TRAINED, LossSpec, MetricSpec, OptimizerSpec, ParameterSpec, Penalty
 from fastnn.core.state import State
 from support import DTYPES, TWINS, Array, Runner, assert_same_bits, load, runner_name
 
@@ -31,7 +35,7 @@ class Graph:
     def __init__(self, random: np.random.RandomState, dtype: str, depth: int) -> None:
         self.random, self.lowering = random, Lowering(dtype, *random.randint(1, 20, 1 + random.randint(3)).tolist())
         self.values: list[Value] = list(self.lowering.inputs)
-        self.shared: list[tuple[str, int, int]] = []
+        self.shared: list[tuple[int, Callable[[], None]]] = []  # the width of what it reads, and a layer
         self.codes: set[int] = set()  # the inputs that embeddings read
         for number in range(depth):
             self.lowering.value = self.pick()
@@ -53,19 +57,23 @@ class Graph:
         self.lowering.value = kept
         return value
 
+    def call(self, layer: Callable[[], None]) -> None:
+        """A layer that may be called again."""
+        self.shared.append((self.lowering.value.width, layer))
+        layer()
+
     def layer(self, name: str) -> None:
         lowering, random = self.lowering, self.random
-        match random.randint(12):
+        match random.randint(13):
             case 0 | 1:
                 units = int(random.randint(1, 20))
                 penalty = Penalty(0.0, 0.01) if random.randint(3) == 0 else Penalty()
-                self.shared.append((name, lowering.value.width, units))
-                lowering.dense(name, units, ParameterSpec(penalty, bool(random.randint(5))))
+                self.call(partial(lowering.dense, name, units, ParameterSpec(penalty, bool(random.randint(5)))))
                 lowering.activation(str(random.choice(["relu", "tanh", "gelu", "linear", "softmax"])))
             case 2 if self.shared:
-                again, width, units = self.shared[random.randint(len(self.shared))]
+                width, again = self.shared[random.randint(len(self.shared))]
                 lowering.value = self.of_width(width, name)
-                lowering.dense(again, units)
+                again()
             case 3:
                 lowering.binary(str(random.choice(list(BINARY))), self.of_width(lowering.value.width, name))
             case 4:
@@ -77,16 +85,21 @@ class Graph:
                 lowering.row_sum()
                 lowering.repeat(int(random.randint(1, 9)))
             case 7:
-                lowering.layer_norm(name, 1e-3)
+                self.call(partial(lowering.layer_norm, name, 1e-3))
             case 8:
-                lowering.batch_norm(name, 0.9, 1e-3)
+                self.call(partial(lowering.batch_norm, name, 0.9, 1e-3))
             case 9:
                 lowering.value = lowering.inputs[random.randint(len(lowering.inputs))]
                 self.codes.add(lowering.value.number)
-                lowering.embedding(name, 5, int(random.randint(1, 6)))
+                if random.randint(2):
+                    lowering.embedding("table", 5, 3)
+                else:
+                    lowering.embedding(name, 5, int(random.randint(1, 6)))
             case 10:
                 lowering.dropout(0.3)
                 lowering.affine(0.7, 0.1)
+            case 11:
+                self.call(partial(lowering.row_wise, "prelu", name, (TRAINED,)))
             case _:
                 lowering.activation(str(random.choice(["relu", "sigmoid", "silu"])))
 
@@ -141,14 +154,21 @@ def run(backend: Any, plan: Plan, state: State, data: Data) -> list[Array]:
     return [state.theta, state.statistics, state.gradient, sums, gradient, *outs]
 
 
+def made(backend: Any, seed: int, depth: int, dtype: str) -> list[Array]:
+    random = np.random.RandomState(seed)
+    graph = Graph(random, dtype, depth)
+    plan = graph.plan()
+    return run(backend, plan, state_of(plan, random), data_of(plan, graph.codes, random))
+
+
+@cache
+def by_the_reference(seed: int, depth: int, dtype: str) -> list[Array]:
+    return made(backends.get("reference"), seed, depth, dtype)
+
+
 def compare(seed: int, depth: int, runner: Runner, dtype: str) -> None:
-    made = []
-    for backend in (backends.get("reference"), load(runner[0])):
-        random = np.random.RandomState(seed)
-        graph = Graph(random, dtype, depth)
-        plan = graph.plan()
-        made.append(run(backend, plan, state_of(plan, random), data_of(plan, graph.codes, random)))
-    for number, (wanted, got) in enumerate(zip(*made, strict=True)):
+    pairs = zip(by_the_reference(seed, depth, dtype), made(load(runner[0]), seed, depth, dtype), strict=True)
+    for number, (wanted, got) in enumerate(pairs):
         assert_same_bits(got, wanted, f"seed {seed}, depth {depth}, array {number}")
 
 
@@ -161,5 +181,40 @@ def test_random_graphs_have_the_bits_of_the_reference(runner: Runner, dtype: str
     @given(st.integers(0, 2**31), st.integers(1, 12))
     def check(seed: int, depth: int) -> None:
         compare(seed, depth, runner, dtype)
+
+    check()
+
+
+def loss_along(program: Program, data: Data, direction: Array, width: float) -> float:
+    """The mean loss of the first batch, so far from the parameters in a direction; leaves its gradient."""
+    theta, sums = program.state.theta, np.zeros(program.plan.sums)
+    start = theta.copy()
+    theta += width * direction
+    program.gradient(data, sums)
+    theta[:] = start
+    return float(sums[SUM_LOSS]) / data.batch_size
+
+
+def test_the_gradient_of_a_random_graph_is_the_slope() -> None:
+    """Along a direction, by central differences: what backends agree on is right, wherever buffers lie."""
+
+    @settings(max_examples=40, deadline=None, derandomize=True, database=None)
+    @given(st.integers(0, 2**31), st.integers(1, 12))
+    def check(seed: int, depth: int) -> None:
+        random = np.random.RandomState(seed)
+        graph = Graph(random, "float64", depth)
+        plan = graph.plan()
+        state, direction = state_of(plan, random), np.zeros(plan.layout.size)
+        program, data = backends.get("reference").program(plan, state), data_of(plan, graph.codes, random)
+        along = partial(loss_along, program, data, direction)
+        for row in plan.parameters[plan.parameters[:, ParameterEntry.TRAINABLE] == 1]:
+            part = direction[view_of(row)]
+            part[:] = random.standard_normal(part.size)
+        if not np.isfinite(along(0.0)):  # a quotient
+            return
+        terms = state.gradient * direction
+        slopes = [(along(width) - along(-width)) / (2 * width) for width in (1e-5, 1e-7)]  # one may cross an edge
+        error = min(abs(slope - terms.sum()) for slope in slopes)
+        assert error <= 1e-4 * np.abs(terms).sum() + 1e-6, f"seed {seed}, depth {depth}"
 
     check()

@@ -4,6 +4,7 @@ that a team shares. Programs have the bits of their operations, which the refere
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,11 +15,11 @@ import pytest
 from fastnn.backends.data import Data
 from fastnn.backends.protocol import Program
 from fastnn.core.lowering import Lowering
-from fastnn.core.plan import Scalar
-from fastnn.core.specs import LossSpec, OptimizerSpec, Penalty
+from fastnn.core.plan import Plan, Scalar
+from fastnn.core.specs import LossSpec, OptimizerSpec, ParameterSpec, Penalty
 from fastnn.core.state import State
 from plans import ADAM, MODELS, Model
-from support import DTYPES, TWINS, Runner, assert_same_bits, load, runner_name
+from support import DTYPES, TWINS, Array, Runner, assert_same_bits, load, runner_name
 from traces import Trace, assert_same, predictions, trace
 
 # Batches of one chunk of 256 rows, of more than a buffer of packed blocks holds, and of far more; W large enough to be
@@ -145,3 +146,42 @@ def test_wide_networks_agree_with_their_operations(
         results.append((sums, state.theta, state.statistics))
     for fused, unfused in zip(*results, strict=True):
         assert_same_bits(fused, unfused, str(widths))
+
+
+@functools.cache
+def shared_plan(dtype: str) -> Plan:
+    """A layer of more parameters than caches hold, which is called twice; its first output is read twice, too."""
+    lowering = Lowering(dtype, 70)
+    lowering.dense("first", 2010)
+    for number in range(2):
+        lowering.activation("relu")
+        lowering.dense("shared", 2010, ParameterSpec(Penalty(0.01, 0.02)))
+        if number == 0:
+            once = lowering.value
+    lowering.binary("add", once)
+    lowering.dense("last", 3)
+    return lowering.finish(LossSpec("mean_squared_error"), (), ADAM)
+
+
+def shared_training(make: Callable[[Plan, State], Program], dtype: str) -> tuple[Array, ...]:
+    """Two steps of three rows."""
+    plan = shared_plan(dtype)
+    state, X = State(plan), np.sin(np.arange(6 * 70) * 0.37).reshape(6, 70)
+    state.scalars[Scalar.LEARNING_RATE] = 0.01
+    state.theta[:] = np.sin(np.arange(state.theta.size) * 0.7) * 0.02
+    program, sums = make(plan, state), np.zeros(plan.sums)
+    program.run_steps(Data((X,), (X[:, :3],), (), None, 3), 0, 2, sums)
+    return sums, state.theta
+
+
+@functools.cache
+def shared_by_operations(dtype: str) -> tuple[Array, ...]:
+    return shared_training(partial(Program, load("c")), dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("runner", TWINS, ids=runner_name, indirect=True)
+def test_a_large_layer_that_is_called_twice(runner: Runner, dtype: str) -> None:
+    """A team takes the gradients of its uses by pieces."""
+    for got, expected in zip(shared_training(load(runner[0]).program, dtype), shared_by_operations(dtype), strict=True):
+        assert_same_bits(got, expected, f"{runner_name(runner)} {dtype}")

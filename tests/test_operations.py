@@ -25,6 +25,7 @@ IN_PLACE = (
     Family.ACTIVATION_FORWARD, Family.ACTIVATION_BACKWARD, Family.SOFTMAX_FORWARD, Family.SOFTMAX_BACKWARD,
     Family.LOSS_BACKWARD, Family.CROSSENTROPY_BACKWARD, Family.DROPOUT, Family.ROW_SCALE, Family.AFFINE,
     Family.STANDARDIZE_BACKWARD, Family.ROW_WISE_FORWARD, Family.ROW_WISE_BACKWARD, Family.BINARY,
+    Family.BINARY_BACKWARD,
 )  # fmt: skip
 
 
@@ -117,16 +118,17 @@ def check_twin(operation: Operation, dtype: str, runner: Runner, results: Result
 
 
 def check_in_place(operation: Operation, dtype: str, runner: Runner, results: Results) -> None:
-    """The output may be the first input."""
+    """The output may be the first input, and that of a sum of gradients the second."""
     table = operations(runner, dtype)
-    target, source = operation.arguments[0], operation.arguments[1]
-    for case, expected in results[1::5]:
-        buffers = guarded(operation, case, dtype)
-        buffers[target.name] = buffers[source.name]
-        call(table, operation, buffers, case.scalars)
-        where = f"{runner_name(runner)} {operation.name} {dtype} {case} in place"
-        assert buffers[target.name].guards_intact(), where
-        assert_same_bits(buffers[target.name].view, expected[target.name], where)
+    target, *sources = operation.arguments
+    for source in sources if operation.family == Family.BINARY else sources[:1]:
+        for case, expected in results[1::5]:
+            buffers = guarded(operation, case, dtype)
+            buffers[target.name] = buffers[source.name]
+            call(table, operation, buffers, case.scalars)
+            where = f"{runner_name(runner)} {operation.name} {dtype} {case} over {source.name}"
+            assert buffers[target.name].guards_intact(), where
+            assert_same_bits(buffers[target.name].view, expected[target.name], where)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -203,6 +205,56 @@ class TestEnds:
         table["layer_norm_forward"](A, N, inv, rows, np.ones(300, dtype), np.zeros(300, dtype), 0.0, 1 / 300)
         np.testing.assert_allclose(inv, [1.0], rtol=1e-5)
         np.testing.assert_allclose(A, rows - offset, atol=1e-2)
+
+    def test_nan_on_either_side(self, runner: Runner, dtype: str) -> None:
+        """The maximum and the minimum of NaN and a number are NaN, which has no gradient and gives none."""
+        table, nan = operations(runner, dtype), np.nan
+        A = np.array([[nan, 1.0, nan, np.inf, -np.inf, 2.0]], dtype)
+        B = np.array([[1.0, nan, nan, -np.inf, np.inf, 2.0]], dtype)
+        d, C = np.full_like(A, 4.0), np.empty_like(A)
+        for name, forward, left, right in (
+            ("maximum", [nan, nan, nan, np.inf, np.inf, 2], [0, 0, 0, 4, 0, 2], [0, 0, 0, 0, 4, 2]),
+            ("minimum", [nan, nan, nan, -np.inf, -np.inf, 2], [0, 0, 0, 0, 4, 2], [0, 0, 0, 4, 0, 2]),
+        ):
+            table[name](C, A, B)
+            np.testing.assert_array_equal(C, [forward])
+            for side, expected in (("left", left), ("right", right)):
+                table[f"{name}_{side}_backward"](C, d, A, B)
+                np.testing.assert_array_equal(C, [expected])
+
+    def test_division_by_zero(self, runner: Runner, dtype: str) -> None:
+        table, inf, nan = operations(runner, dtype), np.inf, np.nan
+        A, B = np.array([[1, -1, 1, 0, inf, 1]], dtype), np.array([[0.0, 0.0, -0.0, 0.0, 0.0, inf]], dtype)
+        d, C = np.full_like(A, 2.0), np.empty_like(A)
+        with np.errstate(all="ignore"):
+            for name, arrays, expected in (
+                ("divide", (A, B), [inf, -inf, -inf, nan, inf, 0]),
+                ("divide_left_backward", (d, A, B), [inf, inf, -inf, inf, inf, 0]),
+                ("divide_right_backward", (d, A, B), [-inf, inf, -inf, nan, -inf, 0]),
+            ):
+                table[name](C, *arrays)
+                np.testing.assert_array_equal(C, [expected])
+
+    def test_a_value_is_rounded_once(self, runner: Runner, dtype: str) -> None:
+        """And everywhere; signs of zeros stay, too."""
+        table = operations(runner, dtype)
+        for value in (0.1, -0.0, np.nan, -np.inf, np.finfo(dtype).smallest_subnormal):
+            A, s = np.empty((3, 17), dtype), np.full(3, value, dtype)
+            for name, arguments in (("fill", (value,)), ("repeat", (s,)), ("copy", (np.full_like(A, value),))):
+                A[:] = 1.0
+                table[name](A, *arguments)
+                assert_same_bits(A, np.full((3, 17), value, dtype), f"{name} {value}")
+
+    def test_rows_are_summed_in_16_lanes(self, runner: Runner, dtype: str) -> None:
+        """1 is lost beside 2 / eps in its own lane, and kept by another one until the lanes are folded."""
+        large, Z, s = 2.0 / np.finfo(dtype).eps, np.zeros((3, 49), dtype), np.empty(3, dtype)
+        Z[:, 1] = large
+        Z[0, [17, 33]], Z[1, [18, 34]], Z[2, [1, 17, 33]] = 1.0, 1.0, np.nan
+        operations(runner, dtype)["row_sum"](s, Z)
+        np.testing.assert_array_equal(s, np.array([large, large + 2.0, np.nan], dtype))
+        table, none = operations(runner, dtype), np.empty((3, 0), dtype)
+        table["row_sum"](s, none)
+        assert_same_bits(s, np.zeros(3, dtype), "no columns")
 
     def test_gradients_that_are_not_finite(self, runner: Runner, dtype: str) -> None:
         """Clipping limits infinities and keeps NaN."""

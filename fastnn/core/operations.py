@@ -277,7 +277,7 @@ def _merges() -> Iterator[Operation]:
     for (name, side), code in BINARY_GRADIENT_CODE.items():
         signature, summary = f"d{'AB'[side == 'right']}_bo : dC_bo A_bo B_bo", f"the gradient of {name}'s {side} side"
         place = Family.BINARY_BACKWARD, code
-        yield _row(f"{name}_{side}_backward", signature, "bo", 2, 3, summary, (), place)
+        yield _row(f"{name}_{side}_backward", signature, "bo", 2, 2, summary, (), place)
     yield _row("copy", "A_bo : Z_bo", "bo", 0, 0, "A = Z: columns of wider rows")
     yield _row("fill", "A_bo :", "bo", 0, 0, "A = value", ("value",))
     yield _row("row_sum", "s_b : Z_bo", "bo", 1, 4, "s = the sum of Z over each row, 16 lanes")

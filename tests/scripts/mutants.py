@@ -44,13 +44,10 @@ from faults import FAULTS, Fault
 ROOT = Path(__file__).resolve().parents[2]
 COMPILER = os.environ.get("CC", "cc").split()
 # What the headers of the extension are generated from, beside csrc.
-CONTRACT = (
-    *(
-        f"fastnn/core/{name}.py"
-        for name in ("arithmetic", "formulas", "losses", "operations", "plan", "random", "rowwise", "steps")
-    ),
-    "fastnn/backends/tuning.py",
-)
+_CORE = (
+    "arithmetic", "binary", "formulas", "instructions", "losses", "operations", "plan", "random", "rowwise", "steps",
+)  # fmt: skip
+CONTRACT = (*(f"fastnn/core/{name}.py" for name in _CORE), "fastnn/backends/tuning.py")
 TEST_LIMIT = 200  # seconds of a single test: then it hangs
 RUN_LIMIT = 3600  # seconds of a run of pytest
 
