@@ -272,8 +272,8 @@ IN_NUMBA = (
     fault(
         "numba-piece-lost",
         "fastnn/backends/numba_cpu/parameters.py",
-        "                following = next_piece(m.sync)\n            piece += 1\n            left -= all_columns\n",
-        "                following = next_piece(m.sync)\n            left -= all_columns\n",
+        "            piece += 1\n            left -= rows * all_columns\n",
+        "            left -= rows * all_columns\n",
         "a bias is not counted among the pieces of a large model: what comes next is updated by nobody",
         "large_layers",
         "programs",
@@ -298,8 +298,8 @@ IN_NUMBA = (
     fault(
         "numba-order",
         f"{KERNELS}/rows.py",
-        "            source = integer_at(order, source)\n        gather_row(",
-        "            source = integer_at(order, row)\n        gather_row(",
+        "source = integer_at(order, row) if order != 0 else row\n",
+        "source = integer_at(order, row - batch_start) if order != 0 else row\n",
         "every batch of a shuffled epoch has the rows of the first one",
         "programs",
     ),
@@ -521,8 +521,8 @@ IN_PYTHON = (
     fault(
         "layers-penalty",
         "fastnn/layers/core.py",
-        'bias = self._spec("bias", self.bias_regularizer, decays)',
-        'bias = self._spec("bias", self.kernel_regularizer, decays)',
+        'bias = self._spec("bias", self.bias_regularizer, rules)',
+        'bias = self._spec("bias", self.kernel_regularizer, rules)',
         "a bias has the penalty of its kernel",
         "clipping",
         "layers",
@@ -594,7 +594,7 @@ IN_PYTHON = (
     ),
     fault(
         "engine-layer-numbers",
-        "fastnn/engine/compiling.py",
+        "fastnn/engine/graph.py",
         "        builder.next_layer()\n",
         "",
         "dropout layers of one model share their masks, on every backend",
