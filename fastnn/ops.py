@@ -20,7 +20,7 @@ from .errors import ArgumentError, ArgumentTypeError
 def _apply(name: str, *values: Any, **arguments: Any) -> Any:
     """A function of `symbolic.FUNCTIONS` of tensors or of arrays."""
     if any_tensor(list(values)):
-        if len(values) == 2 and not all(any_tensor([value]) for value in values):
+        if len(values) == 2 and not all(map(any_tensor, values)):
             return arithmetic(name, *values)
         return call(name, *values, **arguments)
     return eager.function(name, values, arguments)

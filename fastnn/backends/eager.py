@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from .. import backends, config
 from ..core.arrays import Array, numeric
-from ..core.buffers import Value
 from ..core.declaration import whole
 from ..core.formulas import ACTIVATIONS
 from ..core.losses import LOSS_FACTS
@@ -79,7 +78,7 @@ def _flat(array: Array) -> Array:
 
 def forward(
     lower: Callable[[Lowering], object],
-    X: Array,
+    arrays: Sequence[Array],
     weights: Sequence[Array],
     dtype: str,
     backend: Backend | None = None,
@@ -87,30 +86,21 @@ def forward(
     """What a layer alone makes of rows, in inference mode.
 
     Args:
-        lower: adds the layer's instructions. X: (B, I), any real dtype. weights: in the order of its parameters.
-        dtype: of the result, "float32" or "float64". backend: None is the default one.
+        lower: adds the layer's instructions on the builder's inputs. arrays: (B, I) of each input, any real dtype.
+        weights: in the order of its parameters. dtype: of the result, "float32" or "float64". backend: None is the
+            default one.
 
     Returns:
         (B, O).
     """
-    builder = Lowering(dtype, X.shape[1])
+    builder = Lowering(dtype, *(array.shape[1] for array in arrays))
     lower(builder)
     plan = builder.finish()
     state = State(plan)
     for parameter, weight in zip(plan.layout.parameters, weights, strict=True):
         state.view(parameter)[...] = weight
-    out = np.empty((len(X), *plan.widths), plan.dtype)
-    backends.get(backend).program(plan, state).forward((X,), (out,))
-    return out
-
-
-def merged(lower: Callable[[Lowering, list[Value]], object], arrays: Sequence[Array], dtype: str) -> Array:
-    """What a layer without weights makes of the rows of several arrays; see `forward`."""
-    builder = Lowering(dtype, *(array.shape[1] for array in arrays))
-    lower(builder, builder.inputs)
-    plan = builder.finish()
     out = np.empty((len(arrays[0]), *plan.widths), plan.dtype)
-    backends.get(None).program(plan, State(plan)).forward(tuple(arrays), (out,))
+    backends.get(backend).program(plan, state).forward(arrays, (out,))
     return out
 
 
@@ -130,7 +120,8 @@ def function(name: str, values: Sequence[object], arguments: Mapping[str, Any]) 
     made = Function(name, **arguments)
     (row,) = made.rows_out([array.shape[1:] for array in whole])
     flat = [array.reshape(rows, -1) for array in whole]
-    return merged(lambda builder, inputs: made.lower_values(builder, inputs), flat, dtype.name).reshape(rows, *row)
+    result = forward(lambda builder: made.lower_values(builder, builder.inputs), flat, (), dtype.name)
+    return result.reshape(rows, *row)
 
 
 def pair(where: str, y_true: object, y_pred: object, sparse: bool) -> Pair:

@@ -144,6 +144,11 @@ class Buffers:
             trained: numbers of the steps with parameters to train.
         """
         needed = self._needed(trained)
+        firsts: dict[
+            int, int
+        ] = {}  # of each value the first step that writes it: all parts of a joined one read its gradient
+        for number, step in enumerate(self.steps):
+            firsts.setdefault(step.output.number, number)
         parts: dict[int, list[_Gradient]] = {}  # of each value, by its readers from the last to the first
         for value, unit in reversed(ends):
             fused = self.fused(value)
@@ -157,13 +162,8 @@ class Buffers:
             step.row[Column.GRAD_DST] = gradient.unit
             gradient.kept = gradient.kept or number in trained
             self._give(step, gradient, needed, parts)
-            if self._first_part(number):
+            if firsts[step.output.number] == number:
                 gradient.readers -= 1
-
-    def _first_part(self, number: int) -> bool:
-        """Whether no step before this one writes the same value; a joined value is read by each of its parts."""
-        output = self.steps[number].output
-        return all(step.output is not output for step in self.steps[:number])
 
     def _needed(self, trained: set[int]) -> set[int]:
         """The values whose gradients somebody wants."""

@@ -280,6 +280,20 @@ class Lowering:
         """A function of `binary.BINARY` of the value and a second one of its width."""
         self._emit(Kind.BINARY, self.value.width, second, CODE=BINARY_CODE[name])
 
+    def merge(self, name: str, values: Sequence[Value]) -> None:
+        """A function of `binary.BINARY` of the first with the second, of that with the third, and so on; one column is
+        repeated beside several."""
+        width = max(value.width for value in values)
+        wide = []
+        for value in values:
+            self.value = value
+            if value.width < width:
+                self.repeat(width)
+            wide.append(self.value)
+        self.value = wide[0]
+        for value in wide[1:]:
+            self.binary(name, value)
+
     def join(self, values: Sequence[Value]) -> None:
         """The columns of several values beside each other."""
         joined, start = self._new(sum(value.width for value in values)), 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from numbers import Real
-from typing import Any, NamedTuple, NoReturn, Protocol
+from typing import Any, NamedTuple, NoReturn
 
 from ..errors import ArgumentError, ArgumentTypeError
 from .binary import BINARY
@@ -17,15 +17,6 @@ from .buffers import Value
 from .lowering import Lowering
 
 Shape = tuple[int, ...]
-
-
-class Operator(Protocol):
-    """What a node calls: a layer, a function or a model."""
-
-    name: str
-
-    def rows_out(self, rows: Sequence[Shape]) -> list[Shape]:
-        """The shapes of one row of each tensor that comes out."""
 
 
 class Node:
@@ -209,22 +200,11 @@ def _same(a: Shape, b: Shape) -> Shape:
 
 
 def _binary(name: str) -> FunctionRow:
-    def lower(builder: Lowering, a: Value, b: Value) -> None:
-        width = max(a.width, b.width)
-        values = []
-        for value in (a, b):
-            builder.value = value
-            if value.width < width:
-                builder.repeat(width)
-            values.append(builder.value)
-        builder.value = values[0]
-        builder.binary(name, values[1])
-
-    return FunctionRow(_same, lower)
+    return FunctionRow(_same, lambda builder, *values: builder.merge(name, values))
 
 
 def _unary(name: str) -> FunctionRow:
-    return FunctionRow(lambda row: row, lambda builder, x, parameter=0.0: builder.activation(name, parameter))
+    return FunctionRow(lambda row: row, lambda builder, x: builder.activation(name))
 
 
 def _joined(*rows: Shape) -> Shape:

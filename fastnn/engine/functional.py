@@ -6,14 +6,13 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..core.arrays import numeric
 from ..core.declaration import Config
 from ..core.symbolic import Function, Tensor, any_tensor
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from ..layers import Input, InputLayer, Layer
 from . import cloning
 from .graph import Graph
-from .network import Network
+from .network import Network, input_for
 from .trainer import Trainer
 
 # What subclasses of Keras's Model may have, which compiled steps would not call.
@@ -113,14 +112,10 @@ class Model(Trainer):
         self._trace(_map(input_shape, lambda shape: Input(tuple(shape)[1:])))
 
     def _build_for(self, x: object) -> None:
-        def tensor(array: object) -> Tensor:
-            shape = numeric(array, "X").shape
-            return Input(shape[1:] if len(shape) > 1 else (1,))
-
         structured = isinstance(x, Mapping) or (
             isinstance(x, list | tuple) and any(getattr(one, "ndim", 0) > 1 for one in x)
         )
-        self._trace(_map(x, tensor) if structured else tensor(x))
+        self._trace(_map(x, input_for) if structured else input_for(x))
 
     def _trace(self, inputs: Any) -> None:
         """Calls `call` once, on symbolic tensors."""

@@ -14,7 +14,7 @@ from ..core.declaration import flag, label
 from ..core.plan import Counter
 from ..core.symbolic import Function, Node, Shape, Tensor
 from ..errors import ArgumentError, FastnnError, NotBuiltError
-from ..layers import InputLayer, Layer
+from ..layers import Input, InputLayer, Layer
 from . import compiling, weights
 from .compiling import Engine, Recipe
 from .graph import Flat, Graph
@@ -392,3 +392,9 @@ class Network:
         """How many numbers the parameters hold."""
         self._require_built("count_params")
         return sum(map(math.prod, (shape for layer in self.leaves() for shape in layer.shapes())))
+
+
+def input_for(x: object) -> Tensor:
+    """The `Input` of rows like those of x; (n,) is one feature."""
+    shape = numeric(x, "X").shape
+    return Input(shape[1:] if len(shape) > 1 else (1,))

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..core.arrays import numeric
 from ..core.declaration import Config
 from ..core.symbolic import Shape, Tensor
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from ..layers import Input, InputLayer, Layer
 from . import cloning
 from .graph import Graph, input_layer
-from .network import Network
+from .network import Network, input_for
 from .trainer import Trainer
 
 
@@ -96,7 +95,7 @@ class Sequential(Trainer):
 
     def _called(self, index: int, tensor: Tensor) -> Tensor:
         layer = self._stack[index]
-        if isinstance(layer, Layer) and len(self._stack) > index:
+        if isinstance(layer, Layer):
             layer.output_shape(tensor.row, f'{type(layer).__name__} {index} "{layer.name}"')
         made = layer.symbolic([tensor] if isinstance(layer, Layer) else tensor)
         if not isinstance(made, Tensor):
@@ -154,8 +153,7 @@ class Sequential(Trainer):
         self._build(Input(tuple(input_shape)[1:]))
 
     def _build_for(self, x: object) -> None:
-        shape = numeric(x, "X").shape
-        self._build(Input(shape[1:] if len(shape) > 1 else (1,)))
+        self._build(input_for(x))
 
     def _build(self, tensor: Tensor) -> None:
         if not self._stack:

@@ -181,7 +181,11 @@ class Layer(Declaration):
         model = self._model if self.built else None
         dtype, backend = (self.dtype, None) if model is None else (model.dtype, model.engine().backend)
         result = eager.forward(
-            lambda builder: self.lower(builder, RULES), rows.reshape(len(rows), -1), self._values(shape), dtype, backend
+            lambda builder: self.lower(builder, RULES),
+            (rows.reshape(len(rows), -1),),
+            self._values(shape),
+            dtype,
+            backend,
         )
         return result.reshape(array.shape if self.pointwise else out_shape)
 

@@ -45,7 +45,7 @@ class Merge(Layer):
             raise ArgumentError(f"{where}: the arrays have shapes {shapes}, expected (B, ...) with the same B")
         (row,) = self.rows_out([array.shape[1:] for array in arrays])
         flat = [array.reshape(len(array), -1) for array in arrays]
-        result = eager.merged(lambda builder, values: self.lower_values(builder, values, RULES), flat, self.dtype)
+        result = eager.forward(lambda builder: self.lower_values(builder, builder.inputs, RULES), flat, (), self.dtype)
         return result.reshape(len(arrays[0]), *row)
 
     def rows_out(self, rows: Sequence[Shape]) -> list[Shape]:
@@ -65,16 +65,7 @@ class Merge(Layer):
 
     def lower_values(self, builder: Lowering, values: Sequence[Value], rules: Rules) -> None:
         """The first with the second, then with the third, and so on."""
-        width = max(value.width for value in values)
-        wide = []
-        for value in values:
-            builder.value = value
-            if value.width < width:
-                builder.repeat(width)
-            wide.append(builder.value)
-        builder.value = wide[0]
-        for value in wide[1:]:
-            builder.binary(self.function, value)
+        builder.merge(self.function, values)
 
     function: ClassVar[str] = ""
 
