@@ -344,7 +344,7 @@ def formulas(dtype: str, ar: Any, fo: Any, lo: Any, st: Any) -> str:
         function(dtype, "batch_norm_slope", ("d", "n", "inv", "gamma", "db", "dg", "inverse_b"), fo.batch_norm_slope),
         function(dtype, "layer_norm_slope", ("d", "n", "inv", "gamma", "m1", "m2"), fo.layer_norm_slope),
     ]
-    for name, activation in fo.ACTIVATIONS.items():
+    for name, activation in fo.ELEMENTWISE.items():
         made.append(function(dtype, f"{name}_forward", ("z", "p"), activation.forward))
         made.append(function(dtype, f"{name}_backward", ("d", "s", "p"), activation.backward))
     for name, loss in lo.LOSSES.items():
@@ -399,7 +399,7 @@ def constants(bi: Any, fo: Any, lo: Any, ro: Any, st: Any) -> str:
         if name.isupper():
             values |= numbered(name, found)
     groups = {
-        "ACTIVATION": fo.ACTIVATIONS,
+        "ACTIVATION": fo.ELEMENTWISE,
         "LOSS": lo.LOSS_NAMES,
         "METRIC": lo.METRIC_NAMES,
         "ROW_WISE": ro.ROW_WISE,
@@ -437,7 +437,7 @@ def write(folder: Path) -> None:
     )
     texts = {
         "constants.h": constants(bi, fo, lo, ro, st),
-        "activations.h": "".join(f"FNN_ITEM({name})\n" for name in fo.ACTIVATIONS),
+        "activations.h": "".join(f"FNN_ITEM({name})\n" for name in fo.ELEMENTWISE),
         "losses.h": "".join(f"FNN_ITEM({name}, {int(loss.mean)})\n" for name, loss in lo.LOSSES.items()),
         "optimizers.h": "".join(
             f"FNN_ITEM({name}, {len(optimizer.slots)}, {len(optimizer.scalars)})\n"

@@ -51,7 +51,7 @@ static int check_instructions(const fnn_program *p)
     for (int64_t number = 0; number < p->instruction_count; number++) {
         const int64_t kind = p->instructions[number * FNN_COLUMN_WIDTH + FNN_COLUMN_KIND];
         const fnn_call *calls = p->calls + number * FNN_SLOT_WIDTH;
-        if (kind < FNN_KIND_DENSE || kind > FNN_KIND_EMBEDDING) {
+        if (kind < FNN_KIND_DENSE || kind > FNN_KIND_FILL) {
             return FNN_BAD_CODE;
         }
         for (int slot = 0; slot < FNN_SLOT_WIDTH; slot++) {

@@ -13,6 +13,8 @@ from fastnn.core.operations import Argument, Family, Operation
 
 Array = npt.NDArray[Any]
 
+# Operations whose sides are often equal, or 0.
+_ROUGH = ("maximum", "minimum", "less", "equal", "not_equal", "keep", "drop")
 GUARD = 21  # elements before, after, and between the rows of every buffer: a vector's width and more, and odd
 GUARD_BYTE = 0xA5
 
@@ -156,7 +158,14 @@ def _values(
         return outputs.get(operation.name.removesuffix("_backward"), selu)
     if operation.family == Family.ROW_WISE_BACKWARD and name == "A":
         return np.asarray(-np.abs(normal) * 3)  # the only outputs that are saved are logarithms of probabilities
-    if operation.name.startswith(("maximum", "minimum")) and name in ("A", "B"):
+    base = operation.name.removesuffix("_forward").removesuffix("_backward")
+    if name in ("A", "Z") and base in ("log", "log1p", "sqrt", "rsqrt"):
+        return np.square(normal) + 0.01  # where they exist
+    if operation.name.startswith("power") and name == "A":
+        return np.square(normal) + 0.01 if "right" in operation.name else np.round(2 * normal) + 0.5
+    if operation.name.startswith("power") and name == "B":
+        return np.asarray(np.round(3 * normal))
+    if operation.name.startswith(_ROUGH) and name in ("A", "B"):
         return np.asarray(np.round(2 * normal) / 2)  # some of both are equal
     if name == "P":
         e = np.exp(2 * normal)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from exact_functions import FUNCTION_SLOPES, FUNCTIONS
 from exact_merges import MERGES
 from exact_norms import NORMALIZATIONS
 from exact_steps import OPTIMIZERS
@@ -231,6 +232,8 @@ ACTIVATIONS: dict[str, Callable[[Array, float], Pair]] = {
     "softsign": _relative(lambda z, p: z / (1 + np.abs(z))),
     "exponential": _relative(lambda z, p: np.exp(z)),
     "celu": _relative(lambda z, p: np.where(z < 0, p * np.expm1(z / p), z)),
+    "erf": _relative(lambda z, p: _erf(z)),
+    **{name: _relative(lambda z, p, f=f: f(z)) for name, f in FUNCTIONS.items()},
 }
 # By what the derivative reads, as `formulas.ACTIVATIONS` says: the output or the input.
 SLOPES: dict[str, Callable[[Array, float], Pair]] = {
@@ -251,6 +254,9 @@ SLOPES: dict[str, Callable[[Array, float], Pair]] = {
     "softsign": _relative(lambda a, p: (1 - np.abs(a)) ** 2),
     "exponential": _relative(lambda a, p: a),
     "celu": lambda z, p: (np.where(z < 0, np.exp(z / p), 1), np.where(z < 0, np.exp(z / p) * (1 - z / p), 1)),
+    **{name: _relative(lambda x, p, f=f: f(x)) for name, f in FUNCTION_SLOPES.items()},
+    # e^(-z^2) has the error of z^2 by its size
+    "erf": lambda z, p: (FUNCTION_SLOPES["erf"](z), FUNCTION_SLOPES["erf"](z) * (1 + z * z)),
 }
 
 

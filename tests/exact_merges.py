@@ -27,6 +27,20 @@ def _share(d: Array, first: Array, second: Array) -> Pair:
     return _moved(d * (1 + np.sign(first - second)) / 2)
 
 
+def _power(a: Array, b: Array) -> Array:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.power(a, b))
+
+
+def _logs(a: Array, b: Array) -> Array:
+    """The error of a power that comes through its logarithm grows with that."""
+    return np.abs(b * np.log(np.where(a == 0, 1, np.abs(a))))
+
+
+def _power_slope(value: Array, a: Array, b: Array) -> Pair:
+    return value, (3 + _logs(a, b)) * np.abs(value)
+
+
 def _embedding_backward(dW: Array, y: Array, dA: Array) -> Pair:
     parts = dA.reshape(*y.shape, dW.shape[1])
     value, scale = dW.copy(), np.abs(dW)
@@ -51,6 +65,24 @@ MERGES: dict[str, Callable[..., Pair]] = {
     "maximum_right_backward": lambda dC, A, B: _share(dC, B, A),
     "minimum_left_backward": lambda dC, A, B: _share(dC, B, A),
     "minimum_right_backward": lambda dC, A, B: _share(dC, A, B),
+    "power": lambda A, B: (_power(A, B), (2 + _logs(A, B)) * np.abs(_power(A, B))),
+    "power_left_backward": lambda dC, A, B: _power_slope(dC * B * _power(A, B - 1), A, B - 1),
+    "power_right_backward": lambda dC, A, B: _power_slope(dC * np.log(np.where(A == 0, 1, A)) * _power(A, B), A, B),
+    "less": lambda A, B: _moved(1.0 * (A < B)),
+    "less_equal": lambda A, B: _moved(1.0 * (A <= B)),
+    "equal": lambda A, B: _moved(1.0 * (A == B)),
+    "not_equal": lambda A, B: _moved(1.0 * (A != B)),
+    **{
+        f"{name}_{side}_backward": lambda dC, A, B: _moved(0)
+        for name in ("less", "less_equal", "equal", "not_equal")
+        for side in ("left", "right")
+    },
+    "keep": lambda A, B: _moved(np.where(B != 0, A, 0)),
+    "drop": lambda A, B: _moved(np.where(B != 0, 0, A)),
+    "keep_left_backward": lambda dC, A, B: _moved(np.where(B != 0, dC, 0)),
+    "drop_left_backward": lambda dC, A, B: _moved(np.where(B != 0, 0, dC)),
+    "keep_right_backward": lambda dC, A, B: _moved(0),
+    "drop_right_backward": lambda dC, A, B: _moved(0),
     "copy": _moved,
     "embedding_forward": lambda y, W: _moved(W[y.astype(int)].reshape(len(y), y.shape[1] * W.shape[1])),
     "embedding_backward": _embedding_backward,

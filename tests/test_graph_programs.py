@@ -27,6 +27,9 @@ ADAM = OptimizerSpec("adam", (0.9, 0.999, 1e-7))
 CLIPPED = OptimizerSpec("sgd", (), clip="global_norm", limit=0.5)
 MSE, SPARSE = LossSpec("mean_squared_error"), LossSpec("sparse_categorical_crossentropy")
 ROWS, BATCH = 21, 8
+# A power is NaN where the first is below 0; of the functions those that exist everywhere.
+MERGES = [name for name in BINARY if name != "power"]
+FUNCTIONS = ["abs", "sign", "sin", "cos", "arctan", "erf", "floor", "round"]
 
 
 class Graph:
@@ -75,14 +78,17 @@ class Graph:
                 lowering.value = self.of_width(width, name)
                 again()
             case 3:
-                lowering.binary(str(random.choice(list(BINARY))), self.of_width(lowering.value.width, name))
+                lowering.binary(str(random.choice(MERGES)), self.of_width(lowering.value.width, name))
             case 4:
                 lowering.join([lowering.value, *(self.pick() for _ in range(random.randint(1, 3)))])
             case 5:
                 start = random.randint(lowering.value.width)
                 lowering.columns(int(start), int(random.randint(start, lowering.value.width)) + 1)
             case 6:
-                lowering.row_sum()
+                if random.randint(2):
+                    lowering.row_sum()
+                else:
+                    lowering.fill(0.5, 1)
                 lowering.repeat(int(random.randint(1, 9)))
             case 7:
                 self.call(partial(lowering.layer_norm, name, 1e-3))
@@ -101,7 +107,7 @@ class Graph:
             case 11:
                 self.call(partial(lowering.row_wise, "prelu", name, (TRAINED,)))
             case _:
-                lowering.activation(str(random.choice(["relu", "sigmoid", "silu"])))
+                lowering.activation(str(random.choice(["relu", "sigmoid", "silu", *FUNCTIONS])))
 
     def plan(self) -> Plan:
         """With one to three heads, each with a loss of its own."""

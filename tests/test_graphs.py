@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import gradcheck, layers, models, ops
+from fastnn import gradcheck, layers, models
 from fastnn.errors import ArgumentError, ArgumentTypeError
 from nets import every_backend
 from support import Array, load
@@ -370,49 +370,6 @@ class TestSubclass:
             Decides().predict(X, verbose=0)
         with pytest.raises(fastnn.FastnnError, match="expected symbolic tensors"):
             fastnn.Model()
-
-
-class TestOps:
-    """Functions of tensors and of arrays are the same."""
-
-    NAMES = (
-        "negative",
-        "square",
-        "exp",
-        "relu",
-        "sigmoid",
-        "tanh",
-        "softplus",
-        "silu",
-        "gelu",
-        "softmax",
-        "sum",
-        "mean",
-    )
-
-    @pytest.mark.parametrize("name", [*NAMES, "log_softmax"])
-    def test_of_one(self, name: str) -> None:
-        function = getattr(ops, name)
-        x = fastnn.Input((6,))
-        model = fastnn.Model(x, function(x))
-        assert (model.predict(X, verbose=0) == function(X)).all()
-
-    @pytest.mark.parametrize("name", ["add", "subtract", "multiply", "divide", "maximum", "minimum"])
-    def test_of_two(self, name: str) -> None:
-        function = getattr(ops, name)
-        a, b = fastnn.Input((6,)), fastnn.Input((1,))
-        wanted = getattr(np, name)(X, X[::-1, :1])
-        np.testing.assert_array_equal(function(X, X[::-1, :1]), wanted)
-        np.testing.assert_array_equal(fastnn.Model([a, b], function(a, b)).predict([X, X[::-1, :1]], verbose=0), wanted)
-
-    def test_values(self) -> None:
-        np.testing.assert_allclose(ops.mean(X), X.mean(axis=1), rtol=1e-5, atol=1e-7)
-        np.testing.assert_array_equal(ops.add(X, 1.0), X + 1)
-        assert ops.sum(X, keepdims=True).shape == (60, 1) and ops.concatenate([X, Z]).shape == (60, 9)
-        with pytest.raises(ArgumentError, match="axis=0 is not supported"):
-            ops.softmax(X, axis=0)
-        with pytest.raises(ArgumentError, match="with the same B"):
-            ops.add(X, X[:3])
 
 
 def merged(kind: str, *arrays: Array) -> Array:

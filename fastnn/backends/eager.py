@@ -1,4 +1,4 @@
-"""Activations, layers, losses and metrics of arrays, at once: on the default backend, with a model's bits."""
+"""Functions, activations, layers, losses and metrics of arrays, at once: on the default backend, a model's bits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from ..core.losses import LOSS_FACTS
 from ..core.lowering import Lowering, smoothing
 from ..core.specs import LossSpec
 from ..core.state import State
-from ..core.symbolic import Function
 from ..errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def _operation(name: str, dtype: np.dtype[Any]) -> Callable[..., None]:
     return _operations(backends.get(None, dtype.name, 0).name, dtype.name)[name]
 
 
-def _floating(value: object, name: str) -> Array:
+def floating(value: object, name: str) -> Array:
     """A float32 or float64 array; other dtypes become `config.floatx()`."""
     array = numeric(value, name)
     return array if array.dtype.name in ("float32", "float64") else array.astype(config.floatx())
@@ -56,7 +55,7 @@ def activate(name: str, parameter: float, x: object, axis: int = -1) -> Array:
     Raises:
         ArgumentError: softmax of a number, or an axis that x does not have. ArgumentTypeError: not real numbers.
     """
-    given = _floating(x, "x")
+    given = floating(x, "x")
     if name == "linear" or not given.size:
         return given.copy()
     if name not in ACTIVATIONS:
@@ -104,24 +103,92 @@ def forward(
     return out
 
 
-def function(name: str, values: Sequence[object], arguments: Mapping[str, Any]) -> Array:
-    """A function of `symbolic.FUNCTIONS` of arrays (B, ...), all of one B, or of numbers beside them.
+def elementwise(function: str, name: str, x: object, out: Array | None = None) -> Array:
+    """A function of `formulas.ELEMENTWISE` of an array of any shape.
+
+    Args:
+        function: its name for callers. out: where the result goes, of the shape and the dtype of x.
 
     Raises:
-        ArgumentError: shapes that do not fit. ArgumentTypeError: not real numbers.
+        ArgumentError: an out of another shape or dtype. ArgumentTypeError: not real numbers.
     """
-    arrays = [_floating(value, f"ops.{name}: x{number}") for number, value in enumerate(values, 1)]
-    rows = max(len(array) if array.ndim > 1 else 1 for array in arrays)
-    dtype = np.result_type(*(array.dtype for array in arrays if array.ndim))
-    whole = [np.broadcast_to(array, (rows, 1)) if array.ndim == 0 else array for array in arrays]
-    if any(array.ndim < 2 or len(array) != rows for array in whole):
-        shapes = ", ".join(str(array.shape) for array in arrays)
-        raise ArgumentError(f"ops.{name}: the arrays have shapes {shapes}, expected (B, ...) with the same B")
-    made = Function(name, **arguments)
-    (row,) = made.rows_out([array.shape[1:] for array in whole])
-    flat = [array.reshape(rows, -1) for array in whole]
-    result = forward(lambda builder: made.lower_values(builder, builder.inputs), flat, (), dtype.name)
-    return result.reshape(rows, *row)
+    given = np.asarray(floating(x, f"ops.{function}: x"), order="C")
+    operation = _operation(f"{name}_forward", given.dtype)
+    return _into(function, out, given.shape, (given,), lambda made: operation(_flat(made), _flat(given), 0.0))
+
+
+def binary(function: str, name: str, a: object, b: object, out: Array | None = None) -> Array:
+    """A function of `binary.BINARY` of two arrays, whose shapes are broadcast; a number takes the other's dtype.
+
+    Raises:
+        ArgumentError: shapes that do not fit, an out of another shape or dtype. ArgumentTypeError: not real numbers.
+    """
+    left, right = floating(a, f"ops.{function}: x1"), floating(b, f"ops.{function}: x2")
+    dtype = np.result_type(*([array.dtype for array in (left, right) if array.ndim] or [left.dtype]))
+    try:
+        left, right = (np.asarray(array, dtype, order="C") for array in np.broadcast_arrays(left, right))
+    except ValueError:
+        raise ArgumentError(
+            f"ops.{function}: the arrays have shapes {left.shape} and {right.shape}, which do not fit each other"
+        ) from None
+    operation = _operation(name, dtype)
+    return _into(
+        function, out, left.shape, (left, right), lambda made: operation(_flat(made), _flat(left), _flat(right))
+    )
+
+
+def total(function: str, x: object, axis: int | None, keepdims: bool, out: Array | None = None) -> Array:
+    """The sum over the last axis, or over everything.
+
+    Raises:
+        ArgumentError: an out of another shape or dtype. ArgumentTypeError: not real numbers.
+    """
+    given = floating(x, f"ops.{function}: x")
+    rows = np.ascontiguousarray(given.reshape(1, -1) if axis is None else _flat(given))
+    kept = (1,) * given.ndim if axis is None else (*given.shape[:-1], 1)
+    shape = kept if keepdims else kept[:-1] if axis is not None else ()
+    operation = _operation("row_sum", given.dtype)
+    return _into(function, out, shape, (rows,), lambda made: operation(made.reshape(-1), rows))
+
+
+def matmul(a: object, b: object, out: Array | None = None) -> Array:
+    """The product of matrices (M, K) and (K, N); a vector is a row on the left, a column on the right.
+
+    Raises:
+        ArgumentError: shapes that do not fit, an out of another shape or dtype. ArgumentTypeError: not real numbers.
+    """
+    left, right = floating(a, "ops.matmul: x1"), floating(b, "ops.matmul: x2")
+    if not (0 < left.ndim < 3 and 0 < right.ndim < 3) or left.shape[-1] != right.shape[0]:
+        raise ArgumentError(f"ops.matmul: shapes {left.shape} and {right.shape}, expected (M, K) and (K, N)")
+    dtype = np.result_type(left.dtype, right.dtype)
+    A = np.ascontiguousarray(left.reshape(-1, left.shape[-1]), dtype)
+    B = np.ascontiguousarray(right.reshape(right.shape[0], -1), dtype)
+    shape = (*left.shape[:-1], *right.shape[1:])
+    operation = _operation("gemm_nn", dtype)
+    return _into("matmul", out, shape, (A, B), lambda made: operation(made.reshape(len(A), B.shape[1]), A, B))
+
+
+def _into(
+    function: str, out: Array | None, shape: tuple[int, ...], given: tuple[Array, ...], run: Callable[[Array], None]
+) -> Array:
+    """What `run` writes into a new array, or into `out`."""
+    dtype = given[0].dtype
+    if out is None or not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != dtype:
+        if out is not None:
+            found = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+            raise ArgumentError(f"ops.{function}: out is {found}, expected an array of {dtype} {shape}")
+        out = np.empty(shape, dtype)
+    elif not out.flags.writeable:
+        raise ArgumentError(f"ops.{function}: out is read-only")
+    direct = out.flags.c_contiguous and not any(np.may_share_memory(out, array) for array in given)
+    made = out if direct else np.empty(shape, dtype)
+    if math.prod(shape) and given[0].size:
+        run(made)
+    elif not given[0].size:
+        made.fill(0.0)
+    if not direct:
+        out[...] = made
+    return out
 
 
 def pair(where: str, y_true: object, y_pred: object, sparse: bool) -> Pair:
@@ -133,7 +200,7 @@ def pair(where: str, y_true: object, y_pred: object, sparse: bool) -> Pair:
     Raises:
         ArgumentError: shapes that do not fit, or class numbers out of range. ArgumentTypeError: not real numbers.
     """
-    y, a = numeric(y_true, "y_true"), _floating(y_pred, "y_pred")
+    y, a = numeric(y_true, "y_true"), floating(y_pred, "y_pred")
     shapes = f"{where}: y_true has shape {y.shape} and y_pred {a.shape}"
     if a.ndim == 0:
         raise ArgumentError(f"{shapes}; expected predictions in rows")

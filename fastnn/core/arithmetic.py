@@ -323,7 +323,7 @@ def exp(o: "Algebra", x: "Real") -> "Real":
     return o.select(x < EXP_BOTTOM[o.dtype], 0.0, o.fma(first, q, first) * second)
 
 
-def _half_expm1(o: "Algebra", x: "Real") -> "Real":
+def half_expm1(o: "Algebra", x: "Real") -> "Real":
     """(e^x - 1) / 2 for x between the bottom of expm1 and the top of exp; the half keeps 2^n finite at the top."""
     shifted, q = _reduce(o, x, BIAS[o.dtype] - 1)
     scale = o.from_bits(shifted << MANTISSA_BITS[o.dtype])
@@ -334,7 +334,7 @@ def expm1(o: "Algebra", x: "Real") -> "Real":
     """e^x - 1."""
     clamped = o.select(x < EXPM1_BOTTOM[o.dtype], EXPM1_BOTTOM[o.dtype], x)
     clamped = o.select(clamped > EXP_TOP[o.dtype], EXP_TOP[o.dtype], clamped)
-    half = _half_expm1(o, clamped)
+    half = half_expm1(o, clamped)
     return o.select(o.abs(x) < TINY[o.dtype], x, half + half)
 
 
@@ -342,7 +342,7 @@ def tanh(o: "Algebra", x: "Real") -> "Real":
     """The hyperbolic tangent, h / (h + 1) with h = (e^(2 |x|) - 1) / 2."""
     size = o.abs(x)
     size = o.select(size > TANH_TOP[o.dtype], TANH_TOP[o.dtype], size)
-    half = _half_expm1(o, size + size)
+    half = half_expm1(o, size + size)
     return o.copysign(half / (half + 1.0), x)
 
 

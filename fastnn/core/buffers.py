@@ -98,17 +98,17 @@ class Buffers:
         for value in self.inputs:
             value.unit = self.new(value.width)
         for step in self.steps:
-            row, source, output = step.row, step.sources[0], step.output
+            row, output = step.row, step.output
             if step.kind == Kind.LAYER_NORM:
                 row[Column.INVERSE] = self.new(1)
             if output.unit < 0:  # else it is another part of a joined value
-                in_place = self._in_place(step, readers[source.number])
-                output.unit = source.unit if in_place else self.new(output.width)
-            row[Column.SRC], row[Column.DST] = source.unit, output.unit
-            if len(step.sources) > 1:
-                row[Column.SECOND] = step.sources[1].unit
+                in_place = self._in_place(step, readers)
+                output.unit = step.sources[0].unit if in_place else self.new(output.width)
+            row[Column.DST] = output.unit
+            for column, source in zip((Column.SRC, Column.SECOND), step.sources, strict=False):
+                row[column] = source.unit
             if step.saved:
-                saved = {"input": source.unit, "output": output.unit}
+                saved = {"input": row[Column.SRC], "output": output.unit}
                 row[Column.SAVED] = self.new(output.width) if step.saved == "own" else saved[step.saved]
 
     def _fuse(self, output: Value, activation: str, readers: Sequence[int]) -> None:
@@ -128,10 +128,10 @@ class Buffers:
         number = self._producers.get(output.number)
         return self.steps[number] if number is not None and self.steps[number].row[Column.FUSED] else None
 
-    def _in_place(self, step: Step, readers: int) -> bool:
+    def _in_place(self, step: Step, readers: Sequence[int]) -> bool:
         """Whether an activation writes over its source: where its derivative reads the output, nothing else reads the
         source, and what made it does not read its own output."""
-        if step.kind != Kind.ACTIVATION or step.row[Column.FUSED] or readers > 1:
+        if step.kind != Kind.ACTIVATION or step.row[Column.FUSED] or readers[step.sources[0].number] > 1:
             return False
         maker = self._producers.get(step.sources[0].number)
         return step.saved == "output" and maker is not None and INSTRUCTIONS[self.steps[maker].kind].overwritable

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import arithmetic as ar
+from . import functions as fn
 
 if TYPE_CHECKING:
     from .algebra import Algebra, Formula, Real
@@ -18,6 +19,7 @@ SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805
 SQRT_2_OVER_PI = 0.7978845608028654
 GELU_CUBIC = 0.044715
+TWO_OVER_SQRT_PI = 1.1283791670955126
 
 
 class Activation(NamedTuple):
@@ -210,6 +212,150 @@ ACTIVATIONS: dict[str, Activation] = {
     "exponential": Activation(exponential, exponential_slope, "output"),
     "celu": Activation(celu, celu_slope, "input", "alpha"),
 }
+
+
+# --- functions of `fastnn.ops` --------------------------------------------------------------------------------------
+
+
+def absolute(o: Algebra, z: Real, p: Real) -> Real:
+    return o.abs(z)
+
+
+def absolute_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
+    return o.select(s > 0.0, d, o.select(s < 0.0, -d, 0.0))
+
+
+def sign(o: Algebra, z: Real, p: Real) -> Real:
+    return o.select(z > 0.0, 1.0, o.select(z < 0.0, -1.0, z))
+
+
+def no_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
+    return o.constant(0.0)
+
+
+def sqrt(o: Algebra, z: Real, p: Real) -> Real:
+    return o.sqrt(z)
+
+
+def sqrt_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
+    return (0.5 * d) / s
+
+
+def rsqrt(o: Algebra, z: Real, p: Real) -> Real:
+    return 1.0 / o.sqrt(z)
+
+
+def rsqrt_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
+    return (-0.5 * d) * (s * (s * s))
+
+
+def expm1(o: Algebra, z: Real, p: Real) -> Real:
+    return ar.expm1(o, z)
+
+
+def expm1_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
+    return o.fma(d, s, d)
+
+
+def log(o: Algebra, z: Real, p: Real) -> Real:
+    return ar.log(o, z)
+
+
+def log_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
+    return d / s
+
+
+def log1p(o: Algebra, z: Real, p: Real) -> Real:
+    return fn.log1p(o, z)
+
+
+def log1p_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
+    return d / (1.0 + s)
+
+
+def sin(o: Algebra, z: Real, p: Real) -> Real:
+    return fn.sin(o, z)
+
+
+def sin_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
+    return d * fn.cos(o, s)
+
+
+def cos(o: Algebra, z: Real, p: Real) -> Real:
+    return fn.cos(o, z)
+
+
+def cos_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
+    return -d * fn.sin(o, s)
+
+
+def tan(o: Algebra, z: Real, p: Real) -> Real:
+    return fn.tan(o, z)
+
+
+def tan_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
+    return d * o.fma(s, s, 1.0)
+
+
+def arctan(o: Algebra, z: Real, p: Real) -> Real:
+    return fn.arctan(o, z)
+
+
+def arctan_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
+    return d / o.fma(s, s, 1.0)
+
+
+def sinh(o: Algebra, z: Real, p: Real) -> Real:
+    return fn.sinh(o, z)
+
+
+def sinh_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
+    return d * fn.cosh(o, s)
+
+
+def cosh(o: Algebra, z: Real, p: Real) -> Real:
+    return fn.cosh(o, z)
+
+
+def cosh_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
+    return d * fn.sinh(o, s)
+
+
+def erf(o: Algebra, z: Real, p: Real) -> Real:
+    return fn.erf(o, z)
+
+
+def erf_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
+    return d * (TWO_OVER_SQRT_PI * ar.exp_nonpositive(o, -s * s))
+
+
+def floor(o: Algebra, z: Real, p: Real) -> Real:
+    return fn.floor(o, z)
+
+
+def nearest(o: Algebra, z: Real, p: Real) -> Real:
+    return fn.nearest(o, z)
+
+
+FUNCTIONS: dict[str, Activation] = {
+    "abs": Activation(absolute, absolute_slope, "input"),
+    "sign": Activation(sign, no_slope, "input"),
+    "sqrt": Activation(sqrt, sqrt_slope, "output"),
+    "rsqrt": Activation(rsqrt, rsqrt_slope, "output"),
+    "expm1": Activation(expm1, expm1_slope, "output"),
+    "log": Activation(log, log_slope, "input"),
+    "log1p": Activation(log1p, log1p_slope, "input"),
+    "sin": Activation(sin, sin_slope, "input"),
+    "cos": Activation(cos, cos_slope, "input"),
+    "tan": Activation(tan, tan_slope, "output"),
+    "arctan": Activation(arctan, arctan_slope, "input"),
+    "sinh": Activation(sinh, sinh_slope, "input"),
+    "cosh": Activation(cosh, cosh_slope, "input"),
+    "erf": Activation(erf, erf_slope, "input"),
+    "floor": Activation(floor, no_slope, "input"),
+    "round": Activation(nearest, no_slope, "input"),
+}
+ELEMENTWISE = ACTIVATIONS | FUNCTIONS  # all that an instruction of kind ACTIVATION may be
 
 
 # --- parameters -----------------------------------------------------------------------------------------------------

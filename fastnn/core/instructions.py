@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from .binary import BINARY
-from .formulas import ACTIVATIONS
+from .formulas import ELEMENTWISE
 from .operations import OPERATIONS, Operation
 from .plan import DEVIATION_CODE, BatchVector, Column, Kind, ParameterEntry, Plan, Role, padded
 from .rowwise import ROW_WISE, VECTOR_GRADIENTS
@@ -125,7 +125,7 @@ INSTRUCTIONS: dict[Kind, Instruction] = {
         Call("{}_forward", "output source", ("parameter",)),
         (Call("{}_backward", "source_gradient output_gradient saved", ("parameter",)),),
         constants=("parameter",),
-        names=tuple(ACTIVATIONS),
+        names=tuple(ELEMENTWISE),
     ),
     Kind.SOFTMAX: Instruction(
         Call("softmax_forward", "output source"),
@@ -223,6 +223,7 @@ INSTRUCTIONS: dict[Kind, Instruction] = {
         overwritable=True,
     ),
     Kind.EMBEDDING: Instruction(Call("embedding_forward", "output source table"), (), overwritable=True),
+    Kind.FILL: Instruction(Call("fill", "output", ("value",)), (), constants=("value",), overwritable=True),
     Kind.FAN: Instruction(None, (Call("add", "source_gradient output_gradient second_gradient"),)),
 }
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from .arithmetic import BLOCK
 from .buffers import Buffers, Step, Value
-from .formulas import ACTIVATIONS
+from .formulas import ELEMENTWISE
 from .losses import LOSS_FACTS
 from .plan import (
     ACTIVATION_CODE,
@@ -175,7 +175,7 @@ class Lowering:
         self._emit(Kind.DENSE, units, KERNEL=W, BIAS=b)
 
     def activation(self, name: str, parameter: float = 0.0) -> None:
-        """A = f(Z) by a name of `formulas.ACTIVATIONS`, of a layer of `rowwise.ROW_WISE` without parameters, "softmax",
+        """A = f(Z) by a name of `formulas.ELEMENTWISE`, of a layer of `rowwise.ROW_WISE` without parameters, "softmax",
         or "linear" (nothing)."""
         if name == "linear":
             return
@@ -185,9 +185,9 @@ class Lowering:
         if name in ROW_WISE:
             self.row_wise(name)
             return
-        constant = self._constant(parameter) if ACTIVATIONS[name].parameter else -1
+        constant = self._constant(parameter) if ELEMENTWISE[name].parameter else -1
         code = ACTIVATION_CODE[name]
-        self._emit(Kind.ACTIVATION, self.value.width, saved=ACTIVATIONS[name].saved, CODE=code, CONSTANT=constant)
+        self._emit(Kind.ACTIVATION, self.value.width, saved=ELEMENTWISE[name].saved, CODE=code, CONSTANT=constant)
 
     def dropout(self, rate: float) -> None:
         """A = keep ? A / (1 - rate) : 0 in training."""
@@ -293,6 +293,11 @@ class Lowering:
         self.value = wide[0]
         for value in wide[1:]:
             self.binary(name, value)
+
+    def fill(self, number: float, width: int) -> None:
+        """A number in `width` columns."""
+        self._emit(Kind.FILL, width, saved="", CONSTANT=self._constant(number))
+        self._steps[-1].sources = ()
 
     def join(self, values: Sequence[Value]) -> None:
         """The columns of several values beside each other."""

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from .formulas import ACTIVATIONS
+from .binary import BINARY
+from .formulas import ELEMENTWISE
 from .losses import LOSSES, ROW_LOSSES, ROW_METRICS
 from .plan import (
     ACTIVATION_CODE,
@@ -170,7 +171,7 @@ def _products() -> Iterator[Operation]:
 
 
 def _activations() -> Iterator[Operation]:
-    for name, activation in ACTIVATIONS.items():
+    for name, activation in ELEMENTWISE.items():
         scalars, code = (activation.parameter or "unused",), ACTIVATION_CODE[name]
         place = Family.ACTIVATION_FORWARD, code
         yield _row(f"{name}_forward", "A_bo : Z_bo", "bo", 20, 4, f"A = {name}(Z)", scalars, place)
@@ -273,11 +274,12 @@ def _row_wise() -> Iterator[Operation]:
 
 def _merges() -> Iterator[Operation]:
     for name, code in BINARY_CODE.items():
-        yield _row(name, "C_bo : A_bo B_bo", "bo", 1, 1, f"C = {name}(A, B)", (), (Family.BINARY, code))
+        bound = BINARY[name].bound
+        yield _row(name, "C_bo : A_bo B_bo", "bo", 1, bound, f"C = {name}(A, B)", (), (Family.BINARY, code))
     for (name, side), code in BINARY_GRADIENT_CODE.items():
         signature, summary = f"d{'AB'[side == 'right']}_bo : dC_bo A_bo B_bo", f"the gradient of {name}'s {side} side"
         place = Family.BINARY_BACKWARD, code
-        yield _row(f"{name}_{side}_backward", signature, "bo", 2, 2, summary, (), place)
+        yield _row(f"{name}_{side}_backward", signature, "bo", 2, max(BINARY[name].bound, 2), summary, (), place)
     yield _row("copy", "A_bo : Z_bo", "bo", 0, 0, "A = Z: columns of wider rows")
     yield _row("fill", "A_bo :", "bo", 0, 0, "A = value", ("value",))
     yield _row("row_sum", "s_b : Z_bo", "bo", 1, 4, "s = the sum of Z over each row, 16 lanes")

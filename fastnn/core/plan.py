@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .binary import BINARY, BINARY_GRADIENTS
-from .formulas import ACTIVATIONS
+from .formulas import ELEMENTWISE
 from .losses import LOSS_FACTS, LOSS_NAMES, LOSSES, METRIC_NAMES
 from .rowwise import ROW_WISE, VECTOR_GRADIENTS
 from .steps import OPTIMIZERS
@@ -26,7 +26,7 @@ ROW_PAD = 16  # elements; padded rows keep every row of a buffer on its own cach
 ROW_ALIAS = 512  # elements; rows a multiple of this apart share few sets of a cache
 PARAMETER_ALIGN = 16  # elements; the gaps of theta stay zero
 
-ACTIVATION_CODE = {name: code for code, name in enumerate(ACTIVATIONS)}
+ACTIVATION_CODE = {name: code for code, name in enumerate(ELEMENTWISE)}
 LOSS_CODE = {name: code for code, name in enumerate(LOSS_NAMES)}
 METRIC_CODE = {name: code for code, name in enumerate(METRIC_NAMES)}
 DEVIATION_CODE = {"inverse_deviation": 0, "inverse_deviation_floor": 1}
@@ -64,6 +64,7 @@ class Kind(IntEnum):
     REPEAT = 13  # dst = src, of one column, in every column
     FAN = 14  # forward nothing; backward the sum of two gradients of src, which several instructions read
     EMBEDDING = 15  # dst = rows of a table, one for each of the class numbers in src
+    FILL = 16  # dst = a number; it has no source
 
 
 class Column(IntEnum):

@@ -12,8 +12,9 @@ from numbers import Real
 from typing import Any, NamedTuple, NoReturn
 
 from ..errors import ArgumentError, ArgumentTypeError
-from .binary import BINARY
+from .binary import BINARY, POWERS
 from .buffers import Value
+from .formulas import FUNCTIONS as FUNCTION_NAMES
 from .lowering import Lowering
 
 Shape = tuple[int, ...]
@@ -27,18 +28,98 @@ class Node:
         self.outputs = tuple(Tensor(tuple(row), dtype, self, index) for index, row in enumerate(rows))
 
 
-class Tensor:
+class Operand:
+    """What arithmetic and functions take for any number of rows: a tensor, or a layer's weight."""
+
+    __array_priority__ = 1000.0  # array + tensor is the tensor's
+    dtype: str
+
+    @property
+    def tensor(self) -> Tensor:
+        """It as a tensor."""
+        raise NotImplementedError
+
+    def __add__(self, other: object) -> Tensor:
+        return arithmetic("add", self, other)
+
+    def __radd__(self, other: object) -> Tensor:
+        return arithmetic("add", other, self)
+
+    def __sub__(self, other: object) -> Tensor:
+        return arithmetic("subtract", self, other)
+
+    def __rsub__(self, other: object) -> Tensor:
+        return arithmetic("subtract", other, self)
+
+    def __mul__(self, other: object) -> Tensor:
+        return arithmetic("multiply", self, other)
+
+    def __rmul__(self, other: object) -> Tensor:
+        return arithmetic("multiply", other, self)
+
+    def __truediv__(self, other: object) -> Tensor:
+        return arithmetic("divide", self, other)
+
+    def __rtruediv__(self, other: object) -> Tensor:
+        return arithmetic("divide", other, self)
+
+    def __pow__(self, other: object) -> Tensor:
+        return arithmetic("power", self, other)
+
+    def __rpow__(self, other: object) -> Tensor:
+        return arithmetic("power", other, self)
+
+    def __abs__(self) -> Tensor:
+        return call("abs", self)
+
+    def __lt__(self, other: object) -> Tensor:
+        return arithmetic("less", self, other)
+
+    def __le__(self, other: object) -> Tensor:
+        return arithmetic("less_equal", self, other)
+
+    def __gt__(self, other: object) -> Tensor:
+        return arithmetic("less", other, self)
+
+    def __ge__(self, other: object) -> Tensor:
+        return arithmetic("less_equal", other, self)
+
+    def __neg__(self) -> Tensor:
+        return call("scale", self, scale=-1.0, offset=0.0)
+
+    def __matmul__(self, other: object) -> Tensor:
+        return product(self, other)
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError(f"{self!r} has no values to iterate over; it stands for any number of rows")
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(f"{self!r} has no values, so Python cannot decide by it; only data has values")
+
+    def __float__(self) -> NoReturn:
+        raise TypeError(f"{self!r} has no values; only data has")
+
+    def __array__(self, *arguments: object, **options: object) -> NoReturn:
+        raise TypeError(f"{self!r} has no values; NumPy cannot compute with it: use layers, fastnn.ops or arithmetic")
+
+
+class Tensor(Operand):
     """What comes out of a node for any number of rows.
 
     Attributes:
         row: the shape of one row. dtype: "float32" or "float64". node: what made it. index: which of the tensors of the
-            node.
+            node. averaged: whether it stands for its mean over all rows, which only a loss is.
     """
 
-    __array_priority__ = 1000.0  # array + tensor is the tensor's
+    averaged = False
 
     def __init__(self, row: Shape, dtype: str, node: Node, index: int) -> None:
         self.row, self.dtype, self.node, self.index = row, dtype, node, index
+
+    @property
+    def tensor(self) -> Tensor:
+        """Itself."""
+        return self
 
     @property
     def shape(self) -> tuple[int | None, ...]:
@@ -63,45 +144,9 @@ class Tensor:
     def __repr__(self) -> str:
         return f"<symbolic tensor {self.name}, shape={self.shape}, dtype={self.dtype}>"
 
-    def __add__(self, other: object) -> Tensor:
-        return arithmetic("add", self, other)
-
-    def __radd__(self, other: object) -> Tensor:
-        return arithmetic("add", other, self)
-
-    def __sub__(self, other: object) -> Tensor:
-        return arithmetic("subtract", self, other)
-
-    def __rsub__(self, other: object) -> Tensor:
-        return arithmetic("subtract", other, self)
-
-    def __mul__(self, other: object) -> Tensor:
-        return arithmetic("multiply", self, other)
-
-    def __rmul__(self, other: object) -> Tensor:
-        return arithmetic("multiply", other, self)
-
-    def __truediv__(self, other: object) -> Tensor:
-        return arithmetic("divide", self, other)
-
-    def __neg__(self) -> Tensor:
-        return call("scale", self, scale=-1.0, offset=0.0)
-
     def __getitem__(self, index: object) -> Tensor:
         start, stop = _columns(self, index)
         return self if (start, stop) == (0, self.row[-1]) else call("columns", self, start=start, stop=stop)
-
-    def __iter__(self) -> NoReturn:
-        raise TypeError(f"{self!r} has no values to iterate over; it stands for any number of rows")
-
-    def __bool__(self) -> NoReturn:
-        raise TypeError(f"{self!r} has no values, so Python cannot decide by it; only data has values")
-
-    def __float__(self) -> NoReturn:
-        raise TypeError(f"{self!r} has no values; only data has")
-
-    def __array__(self, *arguments: object, **options: object) -> NoReturn:
-        raise TypeError(f"{self!r} has no values; NumPy cannot compute with it: use layers, fastnn.ops or arithmetic")
 
 
 class FunctionRow(NamedTuple):
@@ -128,10 +173,20 @@ class Function:
         FUNCTIONS[self.function].lower(builder, *values, **self.arguments)
 
 
-def call(function: str, *tensors: Tensor, **arguments: Any) -> Tensor:
-    """What a function makes of tensors."""
+def call(function: str, *operands: Operand, **arguments: Any) -> Tensor:
+    """What a function makes of tensors and weights.
+
+    Raises:
+        ArgumentError: shapes that do not fit, or a mean over all rows where it cannot be.
+    """
+    tensors = [operand.tensor for operand in operands]
     made = Function(function, **arguments)
-    return Node(made, tensors, made.rows_out([tensor.row for tensor in tensors]), tensors[0].dtype).outputs[0]
+    result = Node(made, tensors, made.rows_out([tensor.row for tensor in tensors]), tensors[0].dtype).outputs[0]
+    result.averaged = function == "average" or any(tensor.averaged for tensor in tensors)
+    linear = function in ("scale", "add", "subtract") and all(tensor.averaged for tensor in tensors)
+    if function != "average" and result.averaged and not linear:
+        raise ArgumentError(f"{function}: a mean over all rows is for add_loss, after sums and factors of numbers")
+    return result
 
 
 def arithmetic(name: str, a: object, b: object) -> Tensor:
@@ -140,29 +195,48 @@ def arithmetic(name: str, a: object, b: object) -> Tensor:
     Raises:
         ArgumentError: shapes that do not fit. ArgumentTypeError: neither tensors nor numbers.
     """
-    if isinstance(a, Tensor) and isinstance(b, Tensor):
+    if isinstance(a, Operand) and isinstance(b, Operand):
         return call(name, a, b)
-    tensor, other = (a, b) if isinstance(a, Tensor) else (b, a)
-    assert isinstance(tensor, Tensor)
+    given, other = (a, b) if isinstance(a, Operand) else (b, a)
+    assert isinstance(given, Operand)
+    tensor, left = given.tensor, given is a
     if not isinstance(other, Real):
         raise ArgumentTypeError(f"{name}: expected a symbolic tensor or a number beside {tensor!r}, got {other!r}")
-    number, left = float(other), tensor is a
+    number = float(other)
     if name == "add":
         return call("scale", tensor, scale=1.0, offset=number)
     if name == "subtract":
         return call("scale", tensor, scale=1.0 if left else -1.0, offset=-number if left else number)
     if name == "multiply":
         return call("scale", tensor, scale=number, offset=0.0)
-    if name == "divide" and left:
+    if name == "divide" and left and number:
         return call("scale", tensor, scale=1.0 / number, offset=0.0)
-    raise ArgumentTypeError(f"{name}: {other!r} and a symbolic tensor is not supported; give two tensors")
+    if name == "power" and left and number in POWERS:
+        return call(POWERS[number], tensor)
+    filled = call("full", tensor, number=number)
+    return call(name, tensor, filled) if left else call(name, filled, tensor)
+
+
+def product(x: object, weight: object) -> Tensor:
+    """The matrix product of a tensor (B, K) and a weight (K, N).
+
+    Raises:
+        ArgumentError: shapes that do not fit. ArgumentTypeError: something else.
+    """
+    multiply = getattr(weight, "product", None)
+    if not isinstance(x, Tensor) or multiply is None:
+        raise ArgumentTypeError(
+            f"matmul: {x!r} and {weight!r}, expected a symbolic tensor and a matrix that add_weight made"
+        )
+    made: Tensor = multiply(x)
+    return made
 
 
 def any_tensor(x: object) -> bool:
-    """Whether x is a symbolic tensor, or a list or a dict that has one."""
+    """Whether x is a symbolic tensor or a weight, or a list or a dict that has one."""
     if isinstance(x, list | tuple):
         return any(any_tensor(entry) for entry in x)
-    return any(any_tensor(entry) for entry in x.values()) if isinstance(x, dict) else isinstance(x, Tensor)
+    return any(any_tensor(entry) for entry in x.values()) if isinstance(x, dict) else isinstance(x, Operand)
 
 
 def _columns(tensor: Tensor, index: object) -> tuple[int, int]:
@@ -222,25 +296,46 @@ def _mean(builder: Lowering, x: Value, keepdims: bool = True) -> None:
     builder.affine(1.0 / x.width, 0.0)
 
 
+def _average(builder: Lowering, x: Value) -> None:
+    if x.width > 1:
+        _mean(builder, x)
+    else:
+        builder.affine(1.0, 0.0)
+
+
+def _one_hot(builder: Lowering, x: Value, classes: int) -> None:
+    columns = []
+    for code in range(classes):
+        builder.value = x
+        builder.fill(float(code), x.width)
+        builder.binary("equal", x)
+        columns.append(builder.value)
+    builder.join(columns)
+
+
 def _one_column(row: Shape, keepdims: bool = True) -> Shape:
     if len(row) != 1:
         raise ArgumentError(f"a tensor with rows of shape {row} has more than one axis to sum over; flatten it first")
     return (1,) if keepdims else ()
 
 
+_ACTIVATIONS = ("relu", "relu6", "sigmoid", "tanh", "softplus", "softsign", "silu", "gelu", "gelu_tanh")
+
 FUNCTIONS: dict[str, FunctionRow] = {
     **{name: _binary(name) for name in BINARY},
-    **{name: _unary(name) for name in ("relu", "sigmoid", "tanh", "softplus", "silu", "gelu", "gelu_tanh")},
-    **{name: _unary(name) for name in ("softmax", "log_softmax")},
+    **{name: _unary(name) for name in (*FUNCTION_NAMES, *_ACTIVATIONS, "softmax", "log_softmax")},
     "exp": _unary("exponential"),
     "scale": FunctionRow(
         lambda row, scale, offset: row, lambda builder, x, scale, offset: builder.affine(scale, offset)
     ),
+    "full": FunctionRow(lambda row, number: row, lambda builder, x, number: builder.fill(number, x.width)),
     "columns": FunctionRow(
         lambda row, start, stop: (stop - start,), lambda builder, x, start, stop: builder.columns(start, stop)
     ),
     "square": FunctionRow(lambda row: row, lambda builder, x: builder.binary("multiply", x)),
     "concatenate": FunctionRow(_joined, lambda builder, *values: builder.join(values)),
+    "average": FunctionRow(lambda row: (), _average),
+    "one_hot": FunctionRow(lambda row, classes: (*row, classes), _one_hot),
     "sum": FunctionRow(_one_column, _sum),
     "mean": FunctionRow(_one_column, _mean),
 }

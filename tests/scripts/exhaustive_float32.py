@@ -1,4 +1,4 @@
-"""The error of each float32 function of `fastnn/core/arithmetic.py` over all 2^32 arguments, against float64.
+"""The error of each float32 function of `arithmetic.py` and `functions.py` over all 2^32 arguments, against float64.
 
 The oracle is NumPy's float64 function (math.erfc for the normal distribution), whose own error is some 2^-29 of a
 float32's last place. An error is in units in the last place of the rounded exact result, or of FLOORS. A result of +0
@@ -34,7 +34,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn.core import arithmetic
+from fastnn.core import arithmetic, functions
 from fastnn.core.algebra import NumpyAlgebra
 
 Array = np.ndarray[Any, Any]
@@ -50,6 +50,9 @@ BOUNDS = {
     "normal_cdf": 4.0,
     "gelu_slope": 4.0,
     "sqrt": 1.0,
+    **dict.fromkeys(("sin", "cos", "tan", "arctan", "log1p", "sinh", "cosh", "erf"), 4.0),
+    "floor": 0.0,
+    "nearest": 0.0,
 }
 # Results whose error counts as that of a greater one: of a distribution's tails the absolute error matters.
 FLOORS = {"normal_cdf": 0.5, "gelu_slope": 0.5}
@@ -79,6 +82,11 @@ def normal_cdf(x: Array) -> Array:
     return np.asarray(y)
 
 
+def erf(x: Array) -> Array:
+    """By math.erf."""
+    return np.array([math.erf(v) for v in x.tolist()])
+
+
 def gelu_slope(x: Array) -> Array:
     """The derivative of x normal_cdf(x); 0 and 1 at the infinities."""
     bell = np.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi)
@@ -96,6 +104,16 @@ ORACLES: dict[str, Callable[[Array], Array]] = {
     "normal_cdf": normal_cdf,
     "gelu_slope": gelu_slope,
     "sqrt": np.sqrt,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "arctan": np.arctan,
+    "log1p": np.log1p,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "erf": erf,
+    "floor": np.floor,
+    "nearest": np.rint,
 }
 
 
@@ -107,7 +125,7 @@ def worst(name: str, x: Array) -> Worst:
         x = x[~((x < 0) | (x > 1))]
     elif name == "sqrt":
         x = x[~(x < arithmetic.LEAST_NORMAL["float32"])]
-    got = NumpyAlgebra("float32").apply(getattr(arithmetic, name), x)
+    got = NumpyAlgebra("float32").apply((vars(functions) | vars(arithmetic))[name], x)
     with np.errstate(all="ignore"):
         exact = ORACLES[name](x.astype(np.float64))
         nearest = exact.astype(np.float32)

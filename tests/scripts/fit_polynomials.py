@@ -1,11 +1,11 @@
-"""Make the constants and polynomial tables of ``fastnn/core/arithmetic.py`` (needs mpmath; about 5 s).
+"""Make the constants and polynomial tables of ``fastnn/core/arithmetic.py`` and ``functions.py`` (needs mpmath; 6 s).
 
 Every polynomial is a weighted least-squares fit on Chebyshev nodes in 60 digits, which is within a small factor of
 minimax. The coefficients are rounded to the dtype one by one, constant first, and the rest refitted after each
 rounding.
 
     python tests/scripts/fit_polynomials.py            print the tables, with each fit's largest weighted error
-    python tests/scripts/fit_polynomials.py --check    compare with fastnn.core.arithmetic; exit code 1 if they differ
+    python tests/scripts/fit_polynomials.py --check    compare with those files; exit code 1 if they differ
 """
 
 from __future__ import annotations
@@ -31,6 +31,12 @@ LOG1P_DEGREE = {"float32": 9, "float64": 20}
 NORMAL_DEGREE = {"float32": 8, "float64": 25}
 GELU_SLOPE_DEGREE = {"float32": 12, "float64": 27}
 NORMAL_TOP = {"float32": 6.0, "float64": 9.0}
+SIN_DEGREE = {"float32": 2, "float64": 5}
+COS_DEGREE = {"float32": 2, "float64": 5}
+ARCTAN_DEGREE = {"float32": 4, "float64": 9}
+ERF_DEGREE = {"float32": 6, "float64": 12}
+# Words of 2 / pi: their bits, and how many any argument of the dtype can meet.
+TURN_WORDS = {"float32": (24, 12), "float64": (48, 36)}
 
 
 def rounded(value: Any, dtype: str) -> float:
@@ -118,6 +124,32 @@ def gelu_slope_rest(x: Any) -> Any:
     return normal_tail(x) / normal_bell(x) - x / mp.sqrt(2 * mp.pi)
 
 
+def sin_rest(z: Any) -> Any:
+    r = mp.sqrt(z)
+    return (mp.sin(r) / r - 1) / z
+
+
+def cos_rest(z: Any) -> Any:
+    return (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2
+
+
+def arctan_rest(z: Any) -> Any:
+    t = mp.sqrt(z)
+    return (mp.atan(t) / t - 1) / z
+
+
+def erf_slope(z: Any) -> Any:
+    x = mp.sqrt(z)
+    return mp.erf(x) / x
+
+
+def turn_words(bits: int, count: int) -> tuple[float, ...]:
+    """The binary digits of 2 / pi, so many in each whole number."""
+    with mp.workprec(bits * count + 64):
+        digits = int(mp.floor(mp.ldexp(2 / mp.pi, bits * count)))
+    return tuple(float(digits >> bits * (count - 1 - n) & (1 << bits) - 1) for n in range(count))
+
+
 def inverse_root(r: Any) -> Any:
     return 1 / mp.sqrt(r)
 
@@ -153,15 +185,27 @@ def tables() -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, float]]]:
         put("NORMAL_TOP", dtype, top)
         put("NORMAL", dtype, *fit(log_normal_tail, normal_tail, 0.0, top, NORMAL_DEGREE[dtype], dtype))
         put("GELU_SLOPE", dtype, *fit(gelu_slope_rest, normal_bell, 0.0, top, GELU_SLOPE_DEGREE[dtype], dtype))
+        put("TURN_TABLE", dtype, turn_words(*TURN_WORDS[dtype]))
+        for name, value in (("HALF_PI", mp.pi / 2), ("QUARTER_PI", mp.pi / 4)):
+            high = rounded(value, dtype)
+            put(f"{name}_HIGH", dtype, high)
+            put(f"{name}_LOW", dtype, rounded(value - mpf(high), dtype))
+        reach = float(mp.pi / 4) ** 2 * 1.001
+        put("SIN", dtype, *fit(sin_rest, lambda z: z, 1e-9, reach, SIN_DEGREE[dtype], dtype))
+        put("COS", dtype, *fit(cos_rest, lambda z: z**2, 1e-9, reach, COS_DEGREE[dtype], dtype))
+        reach = float(mp.tan(mp.pi / 8)) ** 2 * 1.001
+        put("ARCTAN", dtype, *fit(arctan_rest, lambda z: z, 1e-9, reach, ARCTAN_DEGREE[dtype], dtype))
+        put("ERF", dtype, *fit(erf_slope, lambda z: 1, 1e-12, 1.0, ERF_DEGREE[dtype], dtype))
     return made, errors
 
 
 def main() -> int:
     made, errors = tables()
     if sys.argv[1:] == ["--check"]:
-        from fastnn.core import arithmetic
+        from fastnn.core import arithmetic, functions
 
-        wrong = [name for name, table in made.items() if getattr(arithmetic, name) != table]
+        written = vars(functions) | vars(arithmetic)
+        wrong = [name for name, table in made.items() if written[name] != table]
         print("different: " + ", ".join(wrong) if wrong else f"{len(made)} tables agree")
         return 1 if wrong else 0
     for name, table in made.items():

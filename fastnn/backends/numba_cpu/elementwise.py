@@ -36,12 +36,12 @@ def mapped(formula: Callable[..., Value]) -> Body:
 
 # A = f(Z), and dZ = dA * f' from the saved S.
 activation_forward = choose(
-    "activation_forward", "*A *Z n; p", [mapped(activation.forward) for activation in formulas.ACTIVATIONS.values()]
+    "activation_forward", "*A *Z n; p", [mapped(activation.forward) for activation in formulas.ELEMENTWISE.values()]
 )
 activation_backward = choose(
     "activation_backward",
     "*dZ *dA *S n; p",
-    [mapped(activation.backward) for activation in formulas.ACTIVATIONS.values()],
+    [mapped(activation.backward) for activation in formulas.ELEMENTWISE.values()],
 )
 
 affine = declare("affine", "*A *Z n; scale offset", mapped(formulas.affine))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ...core.algebra import Formula, NumpyAlgebra
 from ...core.arrays import Array
-from ...core.formulas import ACTIVATIONS
+from ...core.formulas import ELEMENTWISE
 from ...core.losses import LOSSES, Loss
 from ...core.random import Purpose, bits32, dropout_threshold
 from .softmax import row_fold, row_sum
@@ -19,7 +19,7 @@ DROPOUT_ROW = 64  # the random numbers of a row start at a multiple of this
 def operations(o: NumpyAlgebra) -> dict[str, Operation]:
     """The rows of activations, elementwise losses, dropout, binary_accuracy, and the sums over the rows of a batch."""
     table: dict[str, Operation] = {}
-    for name, activation in ACTIVATIONS.items():
+    for name, activation in ELEMENTWISE.items():
         table[f"{name}_forward"] = _activation_forward(o, activation.forward)
         table[f"{name}_backward"] = _activation_backward(o, activation.backward)
     for name, loss in LOSSES.items():
