@@ -68,19 +68,17 @@ def _by_row(function: str, x: Any, axis: int, out: Any) -> Any:
 
 
 def _sum(function: str, x: Any, axis: int | None, keepdims: bool, out: Any) -> Any:
-    """Of arrays the sum; of a tensor the function, a sum or a mean, of each row, or the mean over everything."""
+    """Of arrays the sum; of a tensor the function, a sum or a mean, of each row."""
     if axis is not None:
         _last(function, x, axis)
     if not isinstance(x, Operand):
         return eager.total(function, x, axis, keepdims, out)
     _no_out(function, out)
-    if axis is not None:
-        return call(function, x, keepdims=keepdims)
-    if function == "sum":
+    if axis is None:
         raise ArgumentError(
-            "ops.sum: the sum over all rows of a symbolic tensor depends on the batch; use ops.mean, or axis=-1"
+            f"ops.{function}: over all rows of a symbolic tensor it depends on the batch; give axis=-1, of each row"
         )
-    return call("average", x)
+    return call(function, x, keepdims=keepdims)
 
 
 def abs(x: Any, out: Any = None) -> Any:
@@ -328,7 +326,7 @@ def maximum(x1: Any, x2: Any, out: Any = None) -> Any:
 
 
 def mean(x: Any, axis: int | None = None, keepdims: bool = False, out: Any = None) -> Any:
-    """The mean over the last axis, or over everything; that of a tensor over everything is for `add_loss`.
+    """The mean over the last axis, or of an array over everything.
 
     >>> mean([[1.0, 2.0], [3.0, 4.0]], axis=-1)
     array([1.5, 3.5])
@@ -536,7 +534,7 @@ def subtract(x1: Any, x2: Any, out: Any = None) -> Any:
 
 
 def sum(x: Any, axis: int | None = None, keepdims: bool = False, out: Any = None) -> Any:
-    """The sum over the last axis, or over everything.
+    """The sum over the last axis, or of an array over everything.
 
     >>> sum([[1.0, 2.0], [3.0, 4.0]])
     array(10.)

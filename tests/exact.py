@@ -170,6 +170,10 @@ def _relative(f: Callable[[Array, float], Array]) -> Callable[[Array, float], Pa
     return pair
 
 
+def _plain(f: Callable[[Array], Array]) -> Callable[[Array, float], Pair]:
+    return _relative(lambda x, p: f(x))
+
+
 def _gelu(z: Array, p: float) -> Pair:
     erf = _erf(z / np.sqrt(z.dtype.type(2)))
     return z * (1 + erf) / 2, np.abs(z) * (1 + np.abs(erf)) / 2
@@ -233,7 +237,7 @@ ACTIVATIONS: dict[str, Callable[[Array, float], Pair]] = {
     "exponential": _relative(lambda z, p: np.exp(z)),
     "celu": _relative(lambda z, p: np.where(z < 0, p * np.expm1(z / p), z)),
     "erf": _relative(lambda z, p: _erf(z)),
-    **{name: _relative(lambda z, p, f=f: f(z)) for name, f in FUNCTIONS.items()},
+    **{name: _plain(f) for name, f in FUNCTIONS.items()},
 }
 # By what the derivative reads, as `formulas.ACTIVATIONS` says: the output or the input.
 SLOPES: dict[str, Callable[[Array, float], Pair]] = {
@@ -254,7 +258,7 @@ SLOPES: dict[str, Callable[[Array, float], Pair]] = {
     "softsign": _relative(lambda a, p: (1 - np.abs(a)) ** 2),
     "exponential": _relative(lambda a, p: a),
     "celu": lambda z, p: (np.where(z < 0, np.exp(z / p), 1), np.where(z < 0, np.exp(z / p) * (1 - z / p), 1)),
-    **{name: _relative(lambda x, p, f=f: f(x)) for name, f in FUNCTION_SLOPES.items()},
+    **{name: _plain(f) for name, f in FUNCTION_SLOPES.items()},
     # e^(-z^2) has the error of z^2 by its size
     "erf": lambda z, p: (FUNCTION_SLOPES["erf"](z), FUNCTION_SLOPES["erf"](z) * (1 + z * z)),
 }

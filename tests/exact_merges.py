@@ -29,12 +29,13 @@ def _share(d: Array, first: Array, second: Array) -> Pair:
 
 def _power(a: Array, b: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.power(a, b))
+        value: Array = a**b
+    return value
 
 
 def _logs(a: Array, b: Array) -> Array:
     """The error of a power that comes through its logarithm grows with that."""
-    return np.abs(b * np.log(np.where(a == 0, 1, np.abs(a))))
+    return np.asarray(np.abs(b * np.log(np.where(a == 0, 1, np.abs(a)))))
 
 
 def _power_slope(value: Array, a: Array, b: Array) -> Pair:

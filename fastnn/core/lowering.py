@@ -123,7 +123,7 @@ class Lowering:
         offset = self._place(layer, name, math.prod(shape))
         row = [-1] * ParameterEntry.WIDTH
         row[ParameterEntry.OFFSET], row[ParameterEntry.CODE] = offset, code
-        row[ParameterEntry.ROWS], row[ParameterEntry.COLUMNS] = shape[0] if len(shape) > 1 else 1, shape[-1]
+        row[ParameterEntry.ROWS], row[ParameterEntry.COLUMNS] = shape[0] if len(shape) > 1 else 1, math.prod(shape[-1:])
         row[ParameterEntry.TRAINABLE], row[ParameterEntry.DECAY] = int(spec.trainable), int(spec.decay)
         row[ParameterEntry.INSTRUCTION] = len(self._steps)
         row[ParameterEntry.ROLE] = _ROLES[name] if code < 0 else Role.VECTOR
@@ -298,6 +298,12 @@ class Lowering:
         """A number in `width` columns."""
         self._emit(Kind.FILL, width, saved="", CONSTANT=self._constant(number))
         self._steps[-1].sources = ()
+
+    def variable(self, layer: str, shape: tuple[int, ...], spec: ParameterSpec) -> None:
+        """A parameter (N,) or () in every row."""
+        self.fill(1.0, 1)
+        W = self._parameter(layer, "kernel", shape, spec)
+        self._emit(Kind.DENSE, math.prod(shape), KERNEL=W)
 
     def join(self, values: Sequence[Value]) -> None:
         """The columns of several values beside each other."""

@@ -7,8 +7,10 @@ them. A function is a row of `FUNCTIONS`: the shape that comes out, and what it 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from numbers import Real
+from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from ..errors import ArgumentError, ArgumentTypeError
@@ -91,16 +93,18 @@ class Operand:
         return product(self, other)
 
     def __iter__(self) -> NoReturn:
-        raise TypeError(f"{self!r} has no values to iterate over; it stands for any number of rows")
+        raise ArgumentTypeError(f"{self!r} has no values to iterate over{_line()}; it stands for any number of rows")
 
     def __bool__(self) -> NoReturn:
-        raise TypeError(f"{self!r} has no values, so Python cannot decide by it; only data has values")
+        raise ArgumentTypeError(f"{self!r} has no values, so Python cannot decide by it{_line()}; use ops.where")
 
     def __float__(self) -> NoReturn:
-        raise TypeError(f"{self!r} has no values; only data has")
+        raise ArgumentTypeError(f"{self!r} has no values{_line()}; only data has")
 
     def __array__(self, *arguments: object, **options: object) -> NoReturn:
-        raise TypeError(f"{self!r} has no values; NumPy cannot compute with it: use layers, fastnn.ops or arithmetic")
+        raise ArgumentTypeError(
+            f"{self!r} has no values{_line()}; NumPy cannot compute with it: use layers, fastnn.ops or arithmetic"
+        )
 
 
 class Tensor(Operand):
@@ -108,10 +112,8 @@ class Tensor(Operand):
 
     Attributes:
         row: the shape of one row. dtype: "float32" or "float64". node: what made it. index: which of the tensors of the
-            node. averaged: whether it stands for its mean over all rows, which only a loss is.
+            node.
     """
-
-    averaged = False
 
     def __init__(self, row: Shape, dtype: str, node: Node, index: int) -> None:
         self.row, self.dtype, self.node, self.index = row, dtype, node, index
@@ -149,6 +151,12 @@ class Tensor(Operand):
         return self if (start, stop) == (0, self.row[-1]) else call("columns", self, start=start, stop=stop)
 
 
+def _line() -> str:
+    """The line of a script that asked for values."""
+    frame = sys._getframe(2)
+    return f" ({Path(frame.f_code.co_filename).name}, line {frame.f_lineno})"
+
+
 class FunctionRow(NamedTuple):
     """One function: the shape of a row that comes out of those that go in, and what it adds to a plan, which leaves
     its value in the builder. Both take its other arguments by name."""
@@ -177,16 +185,11 @@ def call(function: str, *operands: Operand, **arguments: Any) -> Tensor:
     """What a function makes of tensors and weights.
 
     Raises:
-        ArgumentError: shapes that do not fit, or a mean over all rows where it cannot be.
+        ArgumentError: shapes that do not fit.
     """
     tensors = [operand.tensor for operand in operands]
     made = Function(function, **arguments)
-    result = Node(made, tensors, made.rows_out([tensor.row for tensor in tensors]), tensors[0].dtype).outputs[0]
-    result.averaged = function == "average" or any(tensor.averaged for tensor in tensors)
-    linear = function in ("scale", "add", "subtract") and all(tensor.averaged for tensor in tensors)
-    if function != "average" and result.averaged and not linear:
-        raise ArgumentError(f"{function}: a mean over all rows is for add_loss, after sums and factors of numbers")
-    return result
+    return Node(made, tensors, made.rows_out([tensor.row for tensor in tensors]), tensors[0].dtype).outputs[0]
 
 
 def arithmetic(name: str, a: object, b: object) -> Tensor:
@@ -296,13 +299,6 @@ def _mean(builder: Lowering, x: Value, keepdims: bool = True) -> None:
     builder.affine(1.0 / x.width, 0.0)
 
 
-def _average(builder: Lowering, x: Value) -> None:
-    if x.width > 1:
-        _mean(builder, x)
-    else:
-        builder.affine(1.0, 0.0)
-
-
 def _one_hot(builder: Lowering, x: Value, classes: int) -> None:
     columns = []
     for code in range(classes):
@@ -334,7 +330,6 @@ FUNCTIONS: dict[str, FunctionRow] = {
     ),
     "square": FunctionRow(lambda row: row, lambda builder, x: builder.binary("multiply", x)),
     "concatenate": FunctionRow(_joined, lambda builder, *values: builder.join(values)),
-    "average": FunctionRow(lambda row: (), _average),
     "one_hot": FunctionRow(lambda row, classes: (*row, classes), _one_hot),
     "sum": FunctionRow(_one_column, _sum),
     "mean": FunctionRow(_one_column, _mean),

@@ -11,15 +11,25 @@ from ..core.declaration import Config, refuse
 from ..core.symbolic import FUNCTIONS, Function, Node, Tensor
 from ..errors import ArgumentError, ArgumentTypeError, FastnnError
 from ..layers import Input, Layer
+from ..layers.layer import Variable
 
 KINDS: dict[str, Any] = {}  # the classes of models by the names that descriptions have for them; `models.py` fills it
 
 
 def description(operator: Any) -> Config:
-    """What a layer, a model or a function is."""
+    """What a layer, a model or a function is.
+
+    Raises:
+        ArgumentError: a layer of a class of one's own in a stack.
+    """
     if isinstance(operator, Function):
         return {"class_name": "Function", "config": {"function": operator.function, "arguments": operator.arguments}}
     name = type(operator).__name__ if isinstance(operator, Layer) else operator.kind
+    if isinstance(operator, Layer) and operator.composes:
+        raise ArgumentError(
+            f"{name} is a class of your own, which no file describes; call it in a Model of inputs and outputs, or use "
+            "save_weights, and load_weights on a model that was made as this one"
+        )
     return {"class_name": name, "config": operator.get_config()}
 
 
@@ -34,7 +44,7 @@ def described(entry: Mapping[str, Any]) -> Any:
         if config["function"] not in FUNCTIONS:
             raise ArgumentError(f'unknown function "{config["function"]}"')
         return Function(config["function"], **config["arguments"])
-    kind = KINDS.get(name, layer_module.CLASSES.get(name))
+    kind = Variable if name == "Variable" else KINDS.get(name, layer_module.CLASSES.get(name))
     if kind is None:
         raise ArgumentError(f'unknown layer "{name}"')
     return kind.from_config(config)
@@ -116,6 +126,8 @@ def _called(operator: Any, inputs: list[Tensor]) -> tuple[Tensor, ...]:
     if isinstance(operator, Function):
         rows = operator.rows_out([tensor.row for tensor in inputs])
         return Node(operator, inputs, rows, inputs[0].dtype).outputs
+    if not inputs and isinstance(operator, Variable):
+        return (operator.tensor,)
     if not inputs:
         return tuple(operator.nodes[0].outputs)
     operator.symbolic(inputs if isinstance(operator, Layer) or len(inputs) > 1 else inputs[0])

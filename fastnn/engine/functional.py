@@ -9,7 +9,8 @@ from typing import Any
 from ..core.declaration import Config
 from ..core.symbolic import Function, Tensor, any_tensor
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
-from ..layers import Input, InputLayer, Layer
+from ..layers import Dropout, Input, InputLayer, Layer
+from ..layers.layer import inner_layers
 from . import cloning
 from .graph import Graph
 from .network import Network, input_for
@@ -23,8 +24,8 @@ class Model(Trainer):
     """Layers between inputs and outputs, as they were called; or a subclass with `call`.
 
     A subclass makes its layers in `__init__`, after `super().__init__()`, as attributes or in lists or dicts of them,
-    and composes them in `call(self, x)` or `call(self, x, training)`. That is called once, on symbolic tensors, when
-    the shape of the first data is known, with training=True: layers know themselves what they do otherwise.
+    and composes them in `call(self, x)` or `call(self, x, training)`. That is called on symbolic tensors when the shape
+    of the first data is known, with training=False and with True, which may differ by Dropout alone.
 
     Args:
         inputs: a symbolic tensor of `Input`, or a list or a dict of them. outputs: likewise, of what layers gave.
@@ -54,7 +55,7 @@ class Model(Trainer):
                 )
         self._graph: Graph | None = None
         self._operators: list[Any] = []
-        self._pending: dict[str, Any] | None = None  # what a subclass was compiled with before it had outputs
+        self._pending: dict[str, Any] | None = None  # what a subclass was compiled with
         if type(self).call is not Model.call and inputs is None and outputs is None:
             return
         self._connect(inputs, outputs)
@@ -119,19 +120,35 @@ class Model(Trainer):
 
     def _trace(self, inputs: Any) -> None:
         """Calls `call` once, on symbolic tensors."""
-        found = attributes(self)
+        found = inner_layers(self)
         for operator in found:
             self._adopt(operator, found[: found.index(operator)])
-        training = "training" in inspect.signature(self.call).parameters
-        outputs = self.call(inputs, training=True) if training else self.call(inputs)  # type: ignore[call-arg]
-        self._connect(inputs, outputs)
+        nodes = {operator: list(operator.nodes) for operator in found}
+        try:
+            if "training" not in inspect.signature(self.call).parameters:
+                outputs = self.call(inputs)
+            else:
+                outputs = self.call(inputs, training=False)  # type: ignore[call-arg]
+                inference = _operators(inputs, outputs)
+                for operator in found:
+                    operator.nodes = list(nodes[operator])
+                outputs = self.call(inputs, training=True)  # type: ignore[call-arg]
+                self._same(_operators(inputs, outputs), inference)
+            self._connect(inputs, outputs)
+        except Exception:
+            for operator in found:
+                operator.nodes = nodes[operator]
+            for layer in inner_layers(self, composing=True):
+                layer.forget_shape()
+            raise
+        found = inner_layers(self)
         made_inside = [
             operator.name
             for operator in self._operators
             if not isinstance(operator, Function | InputLayer) and not any(operator is one for one in found)
         ]
         if made_inside:
-            self._graph = None
+            self._unbuild()
             raise ArgumentError(
                 f"{type(self).__name__}: call makes layers of its own ({', '.join(made_inside)}), with new weights "
                 "each time; make them in __init__ and keep them as attributes"
@@ -140,15 +157,35 @@ class Model(Trainer):
         read = [operator for operator in found if any(operator is one for one in self._operators)]
         self._operators = [*others, *read]  # weights in the order of the attributes
         if self._pending is not None:
-            pending, self._pending, self._recipe = self._pending, None, None
-            super().compile(**pending)
+            self._recipe = None
+            super().compile(**self._pending)
+
+    def _same(self, training: list[str], inference: list[str]) -> None:
+        """Refuses a `call` whose two traces differ by more than what does nothing in inference.
+
+        Raises:
+            ArgumentError: they do.
+        """
+        if training != inference:
+            only = [name for name in training if name not in inference] or training
+            other = [name for name in inference if name not in training] or inference
+            raise ArgumentError(
+                f"{type(self).__name__}: call makes {', '.join(only)} with training=True and {', '.join(other)} "
+                "otherwise; a compiled model has one graph, in which Dropout and BatchNormalization know the mode "
+                "themselves: make a Model of the other outputs, which shares the layers"
+            )
+
+    def _unbuild(self) -> None:
+        if self._graph is not None:
+            super()._unbuild()
+        self._graph, self._operators = None, []
 
     def compile(
         self, optimizer: object = "rmsprop", loss: object = None, metrics: object = None, **kwargs: Any
     ) -> None:
         """Says how to train; see `Trainer.compile`."""
         given = {"optimizer": optimizer, "loss": loss, "metrics": metrics, **kwargs}
-        self._pending = None if self.built else given
+        self._pending = given if self.call.__func__ is not Model.call else None  # type: ignore[attr-defined]
         super().compile(**given)
 
     def _names_of_outputs(self, loss: object) -> list[str]:
@@ -237,28 +274,10 @@ class Model(Trainer):
         return model
 
 
-def attributes(model: object) -> list[Any]:
-    """The layers and models among the attributes of an object, in lists and dicts too, in their order, each once."""
-    found: list[Any] = []
-
-    def look(value: Any) -> None:
-        if isinstance(value, Layer) and hasattr(value, "call"):  # it composes others
-            for inner in vars(value).values():
-                look(inner)
-        elif isinstance(value, Layer | Network):
-            if not any(value is one for one in found):
-                found.append(value)
-        elif isinstance(value, list | tuple):
-            for entry in value:
-                look(entry)
-        elif isinstance(value, Mapping):
-            for entry in value.values():
-                look(entry)
-
-    for name, value in vars(model).items():
-        if name not in ("_operators", "_graph", "_flat", "_engine", "_recipe", "nodes"):
-            look(value)
-    return found
+def _operators(inputs: Any, outputs: Any) -> list[str]:
+    """What a trace did, call by call, but for layers that only act in training."""
+    calls = Graph(_listed("inputs", inputs)[1], _listed("outputs", outputs)[1]).flat().calls
+    return [call.operator.name for call in calls if not isinstance(call.operator, Dropout)]
 
 
 def _map(structure: Any, of: Callable[[Any], Tensor]) -> Any:

@@ -99,7 +99,7 @@ class Graph:
             if number < len(inputs):
                 stack += [(node, number + 1), (inputs[number].node, 0)]
                 continue
-            if not node.inputs and not any(node is tensor.node for tensor in self.inputs):
+            if isinstance(node.operator, InputLayer) and not any(node is tensor.node for tensor in self.inputs):
                 given = ", ".join(f'"{tensor.name}"' for tensor in self.inputs)
                 raise ArgumentError(
                     f'Model: an output depends on the input "{node.operator.name}", which is not among: {given}'

@@ -15,6 +15,7 @@ from ..core.plan import Counter
 from ..core.symbolic import Function, Node, Shape, Tensor
 from ..errors import ArgumentError, FastnnError, NotBuiltError
 from ..layers import Input, InputLayer, Layer
+from ..layers.layer import inner_layers
 from . import compiling, weights
 from .compiling import Engine, Recipe
 from .graph import Flat, Graph
@@ -63,7 +64,7 @@ class Network:
         """The layers in order, those of models in it too, each once."""
         found: dict[Layer, None] = {}
         for layer in self.layers:
-            found |= dict.fromkeys(layer.leaves() if isinstance(layer, Network) else [layer])
+            found |= dict.fromkeys(layer.leaves())
         return list(found)
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
@@ -106,7 +107,7 @@ class Network:
         for layer in layers:
             if not layer.parameters():
                 continue
-            first = first or layer
+            first = layer if first is None else first
             if first.dtype != layer.dtype:
                 raise ArgumentError(
                     f'{self.kind}: "{first.name}" is {first.dtype} and "{layer.name}" is {layer.dtype}; '
@@ -303,7 +304,16 @@ class Network:
             raise
 
     def _unbuild(self) -> None:
-        """Forgets an input shape that came from data."""
+        """Forgets an input shape that came from data, and the calls that were made for it."""
+        for node in self.graph().nodes:
+            operator = node.operator
+            if not isinstance(operator, Function):
+                operator.nodes = [other for other in operator.nodes if other is not node]
+                if isinstance(operator, Layer) and not operator.nodes:
+                    operator.store = None
+        for layer in inner_layers(self, composing=True):
+            layer.forget_shape()
+        self._flat = None
 
     def trainable_engine(self, x: object) -> Engine:
         """The engine of a compiled model.

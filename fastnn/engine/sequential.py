@@ -62,7 +62,7 @@ class Sequential(Trainer):
             return
         if not isinstance(layer, Layer | Network):
             raise ArgumentTypeError(f"Sequential: expected a layer such as layers.Dense(10), got {layer!r}")
-        if isinstance(layer, Layer) and (hasattr(layer, "call") or not layer.compiled):
+        if isinstance(layer, Layer) and not layer.composes and not layer.compiled:
             raise ArgumentTypeError(
                 f"Sequential: {type(layer).__name__} is not a layer of fastnn.layers, and only those run compiled"
             )
@@ -71,7 +71,7 @@ class Sequential(Trainer):
         given = self._given_shape(layer)
         if not self._stack and not self._tensors and given is not None:
             self._tensors = [Input(given)]
-        self._same_dtype([*self.leaves(), *(layer.leaves() if isinstance(layer, Network) else [layer])])
+        self._same_dtype([*self.leaves(), *layer.leaves()])
         name, bound = layer.name, not isinstance(layer, Layer) or layer.bound
         self._adopt(layer, self._stack)
         self._stack.append(layer)
@@ -95,6 +95,12 @@ class Sequential(Trainer):
 
     def _called(self, index: int, tensor: Tensor) -> Tensor:
         layer = self._stack[index]
+        if isinstance(layer, Layer) and layer.composes:
+            made: Tensor = layer(tensor)
+            for leaf in layer.leaves():
+                if not leaf.bound:
+                    leaf.bind(self, leaf.name)
+            return made
         if isinstance(layer, Layer):
             layer.output_shape(tensor.row, f'{type(layer).__name__} {index} "{layer.name}"')
         made = layer.symbolic([tensor] if isinstance(layer, Layer) else tensor)
@@ -172,13 +178,8 @@ class Sequential(Trainer):
             raise
 
     def _unbuild(self) -> None:
-        """Forgets the input shape."""
-        for tensor in self._tensors[1:]:
-            tensor.node.operator.nodes.remove(tensor.node)
-        for layer in self._stack:
-            if isinstance(layer, Layer) and not layer.nodes:
-                layer.store = None
-        self._tensors, self._flat = [], None
+        super()._unbuild()
+        self._tensors = []
 
     def inputs_of(self, x: Any) -> list[Any]:
         """One; a model without an input shape takes that of a tensor."""

@@ -20,7 +20,8 @@ def text(model: Network) -> str:
     for operator in model.operators:
         node = nodes.get(id(operator))
         kind = operator.function if isinstance(operator, Function) else type(operator).__name__
-        shape = ", ".join(_shape(tensor) for tensor in node.outputs) if node else "?"
+        made = node.outputs if node else [operator.output] if known else []  # of a stack, a layer that composes others
+        shape = ", ".join(_shape(tensor) for tensor in made) or "?"
         sizes = counted(_leaves(operator)) if known else (0, 0)
         sources = ", ".join(dict.fromkeys(tensor.name for tensor in node.inputs)) if node else ""
         rows.append((f"{operator.name} ({kind})", shape, f"{sizes[0]:,}" if known else "?", "" if chain else sources))

@@ -8,7 +8,8 @@ from ..core.declaration import names
 from .activation import ELU, Activation, LeakyReLU, ReLU, Softmax
 from .core import Dense, Dropout, Flatten, Reshape
 from .embedding import Embedding, GlobalAveragePooling1D
-from .layer import Input, InputLayer, Layer, Rules, Shape
+from .input import Input, InputLayer
+from .layer import Layer, Rules, Shape
 from .merging import (
     Add,
     Average,

@@ -1,12 +1,13 @@
-"""`Input`, and `Layer`: what every layer declares, its calls, and its view of its part of a model's weights."""
+"""`Layer`: what every layer declares, its calls, and its view of its part of a model's weights."""
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
-from .. import activations, config
+from .. import activations, config, initializers, regularizers
 from ..backends import eager
 from ..core import declaration
 from ..core.arrays import Array, numeric
@@ -15,7 +16,7 @@ from ..core.declaration import Config, Declaration, flag, refuse, whole
 from ..core.lowering import Lowering
 from ..core.model import LayerOwner
 from ..core.specs import ParameterSpec, Penalty
-from ..core.symbolic import Node, Tensor, any_tensor
+from ..core.symbolic import Node, Operand, Tensor, any_tensor
 from ..core.symbolic import Shape as Shape
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from ..initializers import Initializer
@@ -88,6 +89,10 @@ class Layer(Declaration):
         self.nodes: list[Node] = []
         self.store: Any = None
         self.compiled_trainable: bool | None = None
+        self._variables: list[Variable] = []
+        self._given_variables = 0  # how many of them were made before `build`
+        self._composed = False
+        self._result: Any = None  # of its first call, where it composes others
 
     @property
     def trainable(self) -> bool:
@@ -97,6 +102,9 @@ class Layer(Declaration):
     @trainable.setter
     def trainable(self, value: object) -> None:
         self._trainable = flag(type(self).__name__, "trainable", value)
+        if self.composes:
+            for layer in inner_layers(self):
+                layer.trainable = value
 
     @property
     def compiled(self) -> bool:
@@ -160,10 +168,12 @@ class Layer(Declaration):
             NotBuiltError: its weights are not made yet.
         """
         if any_tensor(x):
-            if hasattr(self, "call"):  # a layer that composes others is what it makes of them
-                return self.call(x)
+            if self.composes:
+                return self._compose(x, training)
             return self.symbolic([x] if isinstance(x, Tensor) else x)
         where = f'{type(self).__name__} "{self.name}"'
+        if self.composes:
+            raise ArgumentTypeError(f"{where}: a layer with `call` takes symbolic tensors; predict with a model of it")
         if isinstance(x, Layer):
             raise ArgumentTypeError(f"{where}: it was called on {x!r}, expected a symbolic tensor such as Input((64,))")
         if training not in (None, False):
@@ -189,6 +199,89 @@ class Layer(Declaration):
         )
         return result.reshape(array.shape if self.pointwise else out_shape)
 
+    # subclasses that compose others
+
+    @property
+    def composes(self) -> bool:
+        """Whether it is what its `call` makes of other layers and of weights."""
+        return hasattr(self, "call")
+
+    def build(self, input_shape: Any = None) -> None:
+        """Makes weights by `add_weight`; subclasses with `call` say it, and it is called before that.
+
+        Args:
+            input_shape: (None, I), the shape of what comes in, or a list of them.
+        """
+
+    def add_weight(
+        self,
+        shape: object = (),
+        initializer: object = "glorot_uniform",
+        dtype: object = None,
+        trainable: object = True,
+        regularizer: object = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> Variable:
+        """A weight of a subclass with `call`.
+
+        Args:
+            shape: (K, N), a matrix for `ops.matmul`; or (N,) or (), for arithmetic with tensors and `fastnn.ops`.
+            initializer: how it begins. dtype: that of the layer. regularizer: a penalty on it.
+            trainable: whether training changes it. name: "variable" unless given.
+
+        Raises:
+            ArgumentError: another shape or argument, or a layer without `call`.
+        """
+        where = f"{type(self).__name__}.add_weight"
+        refuse(where, kwargs, {"constraint": None, "autocast": True, "aggregation": "none"}, ("shape", "initializer"))
+        if not self.composes:
+            raise ArgumentError(f"{where}: {type(self).__name__} has no `call`, which would read the weight")
+        self._variables.append(
+            Variable(
+                shape,
+                initializer,
+                regularizer,
+                name=f"{self.name}_{name or 'variable'}",
+                dtype=self.dtype if dtype is None else dtype,
+                trainable=trainable,
+            )
+        )
+        return self._variables[-1]
+
+    def add_loss(self, loss: object) -> None:
+        """Not supported.
+
+        Raises:
+            ArgumentError: always.
+        """
+        raise ArgumentError(
+            f"{type(self).__name__}: add_loss is not supported; make it an output, with a loss of its own in compile"
+        )
+
+    def _compose(self, x: Any, training: object) -> Any:
+        if not self._composed:
+            tensors = x if isinstance(x, list | tuple) else [x]
+            shapes = [operand.tensor.shape for operand in tensors] if not isinstance(x, dict) else []
+            self._given_variables = len(self._variables)
+            self.build(shapes if isinstance(x, list | tuple) else shapes[0] if shapes else None)
+            self._composed = True
+        call = self.call  # type: ignore[attr-defined]
+        takes_training = "training" in inspect.signature(call).parameters
+        result = call(x, training=True if training is None else training) if takes_training else call(x)
+        if self._result is None:
+            self._result = result
+        return result
+
+    def forget_shape(self) -> None:
+        """Forgets the shape that it was called on first, and what `build` made for it."""
+        self._composed, self._result = False, None
+        self._variables = self._variables[: self._given_variables]
+
+    def leaves(self) -> list[Layer]:
+        """The layers with weights that it is: itself, or those that it composes."""
+        return [leaf for layer in inner_layers(self) for leaf in layer.leaves()] if self.composes else [self]
+
     def symbolic(self, tensors: Sequence[Tensor]) -> Tensor:
         """What comes out for symbolic tensors.
 
@@ -212,12 +305,14 @@ class Layer(Declaration):
         return self.parameter_shapes(row) == self.shapes()
 
     @property
-    def output(self) -> Tensor:
+    def output(self) -> Any:
         """The symbolic tensor that comes out of its first call.
 
         Raises:
             NotBuiltError: it was not called yet, nor is it in a model that knows its input shape.
         """
+        if self._result is not None:
+            return self._result
         return self._first_node().outputs[0]
 
     @property
@@ -265,12 +360,19 @@ class Layer(Declaration):
 
     @property
     def built(self) -> bool:
-        """Whether its model knows its input shape."""
+        """Whether its model knows its input shape; setting it, as some `build` do, changes nothing."""
+        if self.composes:
+            return self._composed
         return self._model is not None and self._model.built and bool(self.nodes)
+
+    @built.setter
+    def built(self, value: object) -> None: ...
 
     @property
     def weights(self) -> list[Array]:
         """Read-only views of its parameters, which change as the model learns; [] before the model is built."""
+        if self.composes:
+            return [view for leaf in self.leaves() for view in leaf.weights]
         if self._model is None or not self.built:
             return []
         views = self._model.parameters_of(self)
@@ -294,6 +396,8 @@ class Layer(Declaration):
     non_trainable_variables = non_trainable_weights
 
     def _trained(self) -> list[tuple[Array, bool]]:
+        if self.composes:
+            return [found for leaf in self.leaves() for found in leaf._trained()]
         if not (weights := self.weights):
             return []
         declared = zip(weights, self.parameters(), strict=True)
@@ -323,69 +427,150 @@ class Layer(Declaration):
             ArgumentError: another number of arrays, another shape, or numbers that are not real.
             NotBuiltError: the model does not know its input shape yet.
         """
+        if self.composes:
+            self._set_composed(weights)
+            return
         if self._model is None or not self._model.built:
             raise NotBuiltError(f'{type(self).__name__} "{self.name}": set_weights before the input shape is known')
         self._model.assign(self._model.parameters_of(self), weights, f'{type(self).__name__} "{self.name}".set_weights')
+
+    def _set_composed(self, weights: Sequence[object]) -> None:
+        """The weights of the layers that it composes, one after the other."""
+        leaves = self.leaves()
+        model = leaves[0]._model if leaves else None
+        if model is None or not model.built:
+            raise NotBuiltError(f'{type(self).__name__} "{self.name}": set_weights before the input shape is known')
+        views = [view for leaf in leaves for view in model.parameters_of(leaf)]
+        model.assign(views, weights, f'{type(self).__name__} "{self.name}".set_weights')
 
     def count_params(self) -> int:
         """How many numbers its parameters hold."""
         return sum(view.size for view in self.weights)
 
 
-class InputLayer(Layer):
-    """Where rows enter a model: what `Input` makes its tensor with.
+class Variable(Layer, Operand):
+    """A weight that `Layer.add_weight` made: a matrix (K, N), or a vector or a number, which is the same in all rows.
 
     Args:
-        shape: of one row, such as (64,).
-        dtype: "float32" or "float64", or that of whole numbers; X itself may have any real dtype.
-        name: of the input, for data that come as a dict.
+        shape: (K, N), (N,) or (). initializer: how it begins. regularizer: a penalty on it.
+        name, dtype, trainable: see `Layer`.
 
     Raises:
-        ArgumentError: a size that is not positive, an unknown or an unsupported argument.
+        ArgumentError: another shape, an unknown argument.
     """
 
-    fields = ("shape", "dtype", "name")
-    unsupported: ClassVar[dict[str, object]] = {
-        "sparse": None,
-        "ragged": None,
-        "input_tensor": None,
-        "optional": False,
-    }
+    fields = ("shape", "initializer", "regularizer", "name", "dtype", "trainable")
 
-    def __init__(self, shape: object = None, dtype: object = None, name: str | None = None, **kwargs: object) -> None:
-        batch_shape = kwargs.pop("batch_shape", None)
-        if shape is None and batch_shape is not None:
-            shape = _after_batch("Input", "batch_shape", batch_shape)
-        refuse("Input", kwargs, self.unsupported | {"batch_size": None}, (*self.fields, "batch_shape"))
-        super().__init__(name=name)
-        self.name = name or "input_layer"
-        self.shape = () if isinstance(shape, tuple | list) and not shape else shape_of("Input", shape)
-        self.given_dtype = dtype
-        self.nodes.append(Node(self, (), (self.shape,), self.dtype))
+    def __init__(
+        self, shape: object = (), initializer: object = "glorot_uniform", regularizer: object = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.named = False  # several layers have a "kernel"
+        given = (shape,) if isinstance(shape, int) else shape
+        self.shape = () if given is None or given == () or given == [] else shape_of("add_weight", given)
+        if len(self.shape) > 2:
+            raise ArgumentError(f"add_weight: shape is {self.shape}, expected (K, N), (N,) or ()")
+        self.initializer = initializers.get("glorot_uniform" if initializer is None else initializer)
+        self.regularizer = regularizers.get(regularizer)
+        self._tensor: Tensor | None = None
 
-    def get_config(self) -> Config:
-        """The arguments that make an equal input."""
-        given = self.given_dtype
-        return {"shape": list(self.shape), "dtype": None if given is None else str(given), "name": self.name}
+    def parameters(self) -> list[Weight]:
+        """It."""
+        return [Weight("kernel", self.initializer)]
 
-    def lower(self, builder: Lowering, rules: Rules) -> None:
-        """Nothing: rows are there already."""
+    def shapes(self) -> list[Shape]:
+        """Its shape."""
+        return [self.shape]
+
+    @property
+    def tensor(self) -> Tensor:
+        """It in every row.
+
+        Raises:
+            ArgumentError: it is a matrix.
+        """
+        if len(self.shape) == 2:
+            raise ArgumentError(
+                f'"{self.name}" is a matrix {self.shape}, for ops.matmul; arithmetic takes weights of shape (N,) or ()'
+            )
+        if self._tensor is None or self._tensor.node not in self.nodes:
+            self.nodes.append(Node(self, (), [self.shape or (1,)], self.dtype))
+            self._tensor = self.nodes[-1].outputs[0]
+        return self._tensor
+
+    def symbolic(self, tensors: Sequence[Tensor]) -> Tensor:
+        """`product`, as a call."""
+        (x,) = tensors
+        return self.product(x)
+
+    def product(self, x: Tensor) -> Tensor:
+        """The matrix product of a tensor (B, K) and it, (K, N).
+
+        Raises:
+            ArgumentError: shapes that do not fit.
+        """
+        if len(self.shape) != 2 or x.row != self.shape[:1]:
+            raise ArgumentError(f'matmul: {x!r} and the weight "{self.name}" {self.shape}, expected (B, K) and (K, N)')
+        self.nodes.append(Node(self, [x], [self.shape[1:]], self.dtype))
+        return self.nodes[-1].outputs[0]
+
+    def lower_values(self, builder: Lowering, values: Sequence[Value], rules: Rules) -> None:
+        """A product with what it is called on, or itself in every row."""
+        spec = self._spec("kernel", self.regularizer, rules)
+        if values:
+            (builder.value,) = values
+            builder.dense(self.name, self.shape[1], spec, None)
+        else:
+            builder.variable(self.name, self.shape, spec)
+
+    def numpy(self) -> Array:
+        """A copy of its values.
+
+        Raises:
+            NotBuiltError: its model does not know its input shape yet.
+        """
+        return self._weight("kernel").copy()
+
+    def assign(self, value: object) -> None:
+        """Sets its values.
+
+        Raises:
+            ArgumentError: another shape, or numbers that are not real. NotBuiltError: it has no values yet.
+        """
+        self.set_weights([value])
+
+    def __hash__(self) -> int:
+        return id(self)
 
 
-def Input(shape: object = None, dtype: object = None, name: str | None = None, **kwargs: object) -> Tensor:
-    """A symbolic tensor: the first entry of a `Sequential`, or what layers are called on to make a `Model`.
+def inner_layers(owner: object, composing: bool = False) -> list[Any]:
+    """The layers and models among the attributes of an object, in lists and dicts too, in their order, each once; of
+    layers that compose others the ones in them, or, if `composing`, only those that compose."""
+    found: list[Any] = []
 
-    Args:
-        shape: of one row, such as (64,).
-        dtype: "float32" or "float64", or that of whole numbers; X itself may have any real dtype.
-        name: of the input, for data that come as a dict.
+    def look(value: Any) -> None:
+        composes = isinstance(value, Layer) and value.composes
+        wanted = composes if composing else not composes and hasattr(value, "leaves")
+        if wanted and not any(value is one for one in found):
+            found.append(value)
+        if composes:
+            for inner in inner_layers(value, composing):
+                look(inner)
+        elif isinstance(value, list | tuple):
+            for entry in value:
+                look(entry)
+        elif isinstance(value, Mapping):
+            for entry in value.values():
+                look(entry)
 
-    Raises:
-        ArgumentError: a size that is not positive, an unknown or an unsupported argument.
-    """
-    return InputLayer(shape, dtype, name, **kwargs).nodes[0].outputs[0]
+    for name, value in vars(owner).items():
+        if name not in _NOT_INNER:
+            look(value)
+    return found
 
 
+# Attributes of models and layers that lead to other models and layers.
+_NOT_INNER = ("_operators", "_graph", "_flat", "_engine", "_recipe", "_model", "nodes")
 RULES = Rules(lambda path: True, lambda layer: layer.trains)  # without an optimizer
 
 
@@ -419,11 +604,11 @@ def _given_shape(where: str, kwargs: dict[str, object]) -> Shape | None:
     if "input_shape" in kwargs:
         return shape_of(where, kwargs.pop("input_shape"))
     if "batch_input_shape" in kwargs:
-        return shape_of(where, _after_batch(where, "batch_input_shape", kwargs.pop("batch_input_shape")))
+        return shape_of(where, after_batch(where, "batch_input_shape", kwargs.pop("batch_input_shape")))
     return None
 
 
-def _after_batch(where: str, name: str, value: object) -> Sequence[object]:
+def after_batch(where: str, name: str, value: object) -> Sequence[object]:
     """The shape of one row in (None, I)."""
     if not isinstance(value, list | tuple):
         raise ArgumentTypeError(f"{where}: {name} is {value!r}, expected a tuple such as (None, 64)")

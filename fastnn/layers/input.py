@@ -1,0 +1,64 @@
+"""`Input`: where rows enter a model."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ..core.declaration import Config, refuse
+from ..core.lowering import Lowering
+from ..core.symbolic import Node, Tensor
+from .layer import Layer, Rules, after_batch, shape_of
+
+
+class InputLayer(Layer):
+    """Where rows enter a model: what `Input` makes its tensor with.
+
+    Args:
+        shape: of one row, such as (64,).
+        dtype: "float32" or "float64", or that of whole numbers; X itself may have any real dtype.
+        name: of the input, for data that come as a dict.
+
+    Raises:
+        ArgumentError: a size that is not positive, an unknown or an unsupported argument.
+    """
+
+    fields = ("shape", "dtype", "name")
+    unsupported: ClassVar[dict[str, object]] = {
+        "sparse": None,
+        "ragged": None,
+        "input_tensor": None,
+        "optional": False,
+    }
+
+    def __init__(self, shape: object = None, dtype: object = None, name: str | None = None, **kwargs: object) -> None:
+        batch_shape = kwargs.pop("batch_shape", None)
+        if shape is None and batch_shape is not None:
+            shape = after_batch("Input", "batch_shape", batch_shape)
+        refuse("Input", kwargs, self.unsupported | {"batch_size": None}, (*self.fields, "batch_shape"))
+        super().__init__(name=name)
+        self.name = name or "input_layer"
+        self.shape = () if isinstance(shape, tuple | list) and not shape else shape_of("Input", shape)
+        self.given_dtype = dtype
+        self.nodes.append(Node(self, (), (self.shape,), self.dtype))
+
+    def get_config(self) -> Config:
+        """The arguments that make an equal input."""
+        given = self.given_dtype
+        return {"shape": list(self.shape), "dtype": None if given is None else str(given), "name": self.name}
+
+    def lower(self, builder: Lowering, rules: Rules) -> None:
+        """Nothing: rows are there already."""
+
+
+def Input(shape: object = None, dtype: object = None, name: str | None = None, **kwargs: object) -> Tensor:
+    """A symbolic tensor: the first entry of a `Sequential`, or what layers are called on to make a `Model`.
+
+    Args:
+        shape: of one row, such as (64,).
+        dtype: "float32" or "float64", or that of whole numbers; X itself may have any real dtype.
+        name: of the input, for data that come as a dict.
+
+    Raises:
+        ArgumentError: a size that is not positive, an unknown or an unsupported argument.
+    """
+    return InputLayer(shape, dtype, name, **kwargs).nodes[0].outputs[0]

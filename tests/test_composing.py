@@ -1,0 +1,177 @@
+"""Subclasses of `Layer` with `call`, `build` and weights of their own, in stacks, graphs and subclassed models."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import gradcheck, layers, ops
+from fastnn.errors import ArgumentError, ArgumentTypeError, FastnnError, NotBuiltError
+from nets import every_backend
+from support import Array
+
+X: Array = np.random.RandomState(0).standard_normal((60, 6)).astype(np.float32)
+Y: Array = X[:, 0] - X[:, 1]
+
+
+class Scaled(layers.Layer):
+    """A Dense with a relu, and a factor that is never below 0."""
+
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.units = units
+
+    def build(self, input_shape: Any = None) -> None:
+        self.w = self.add_weight(shape=(input_shape[-1], self.units), regularizer="l2", name="w")
+        self.b = self.add_weight(shape=(self.units,), initializer="zeros")
+        self.g = self.add_weight(initializer="ones", name="g")
+        super().build(input_shape)
+        self.built = True
+
+    def call(self, x: Any) -> Any:
+        return ops.relu(ops.matmul(x, self.w) + self.b) * ops.exp(self.g)
+
+
+class Net(fastnn.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Scaled(4)
+        self.dropout = layers.Dropout(0.2)
+        self.last = layers.Dense(1)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        x = self.inner(x)
+        if training:
+            x = self.dropout(x, training=training)
+        return self.last(x)
+
+
+def stacked(inner: Any, **kwargs: Any) -> fastnn.Sequential:
+    fastnn.utils.set_random_seed(4)
+    model = fastnn.Sequential([fastnn.Input((6,)), inner, layers.Dense(1)])
+    model.compile("adam", "mse", **kwargs)
+    return model
+
+
+@every_backend
+def test_it_is_what_its_formula_says(backend: str) -> None:
+    """The bits of the reference, and a gradient that differences confirm."""
+    wanted = stacked(Scaled(4), backend="reference")
+    model = stacked(Scaled(4), backend=backend)
+    assert model.fit(X, Y, epochs=2, verbose=0).history == wanted.fit(X, Y, epochs=2, verbose=0).history
+    w, b, g = (layer.astype(float) for layer in model.layers[0].get_weights())
+    np.testing.assert_allclose(
+        model.predict(X, verbose=0),
+        np.maximum(X @ w + b, 0) * np.exp(g) @ model.layers[1].get_weights()[0] + model.layers[1].get_weights()[1],
+        rtol=1e-5,
+        atol=1e-6,
+    )
+
+
+def test_gradient() -> None:
+    x = fastnn.Input((6,))
+    model = fastnn.Model(x, layers.Dense(1, dtype="float64")(Scaled(4, dtype="float64")(x)))
+    model.compile("sgd", "mse")
+    assert gradcheck.check(model, X[:8], Y[:8])
+
+
+def test_files_and_copies(tmp_path: Path) -> None:
+    x = fastnn.Input((6,))
+    model = fastnn.Model(x, layers.Dense(1)(Scaled(4)(x)))
+    model.compile("adam", "mse")
+    model.fit(X, Y, verbose=0)
+    model.save(tmp_path / "model")
+    others = (fastnn.models.load_model(tmp_path / "model"), copy.deepcopy(model))
+    history = model.fit(X, Y, verbose=0).history
+    assert all(other.fit(X, Y, verbose=0).history == history for other in others)
+    stack = stacked(Scaled(4))
+    stack.save_weights(tmp_path / "weights")
+    again = stacked(Scaled(4))
+    again.layers[0].set_weights([np.zeros_like(weights) for weights in again.layers[0].get_weights()])
+    again.load_weights(tmp_path / "weights")
+    assert (again.predict(X, verbose=0) == stack.predict(X, verbose=0)).all()
+    with pytest.raises(ArgumentError, match="Scaled is a class of your own, which no file describes"):
+        stack.save(tmp_path / "stack")
+
+
+def test_views(capsys: pytest.CaptureFixture[str]) -> None:
+    inner = Scaled(4)
+    with pytest.raises(NotBuiltError, match="set_weights before"):
+        inner.set_weights([])
+    model = stacked(inner)
+    model.summary()
+    assert "scaled (Scaled)  (None, 4)             29" in capsys.readouterr().out
+    assert [view.shape for view in inner.weights] == [(6, 4), (4,), ()] and inner.count_params() == 29
+    inner.g.assign(0.5)
+    assert inner.g.numpy() == 0.5 and inner.get_weights()[2] == 0.5
+    inner.trainable = False
+    model.compile("adam", "mse")
+    before = inner.get_weights()
+    model.fit(X, Y, verbose=0)
+    assert not inner.trainable_weights and all((a == b).all() for a, b in zip(before, inner.weights, strict=True))
+
+
+def test_refused_data_leave_no_shape() -> None:
+    """A model that no data have fixed takes the next ones' shape, with what it was compiled with."""
+    for model in (Net(), fastnn.Sequential([Scaled(4), layers.Dense(1)])):
+        model.compile("adam", "mse")
+        with pytest.raises(ArgumentError, match="X is nan"):
+            model.fit(np.full((9, 3), np.nan), Y[:9], verbose=0)
+        assert not model.built
+        model.fit(X, Y, verbose=0)
+        assert model.input_shape == (None, 6) and len(model.get_weights()) == 5
+
+
+class Decides(fastnn.Model):
+    def call(self, x: Any) -> Any:
+        return x if x > 0 else -x
+
+
+class Ends(fastnn.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = layers.Dense(2)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        return self.last(x) if training else ops.softmax(self.last(x))
+
+
+class Bare(layers.Layer):
+    def make(self) -> None:
+        self.add_weight((3,))
+
+
+class Wrong(layers.Layer):
+    def __init__(self, shape: Any) -> None:
+        super().__init__()
+        self.w = self.add_weight(shape)
+
+    def call(self, x: Any) -> Any:
+        return x + self.w
+
+
+REFUSED: list[tuple[Any, str]] = [
+    (lambda: Decides().predict(X, verbose=0), r"cannot decide by it \(test_composing.py, line \d+\); use ops.where"),
+    (lambda: Ends().predict(X, verbose=0), "Ends: call makes dense with training=True and softmax otherwise"),
+    (lambda: Bare().make(), "Bare has no `call`, which would read the weight"),
+    (lambda: Wrong((3, 4))(fastnn.Input((4,))), r"is a matrix \(3, 4\), for ops.matmul"),
+    (lambda: Wrong((1, 2, 3)), r"add_weight: shape is \(1, 2, 3\)"),
+    (lambda: Wrong((3,))(fastnn.Input((4,))), "do not fit each other"),
+    (lambda: ops.matmul(fastnn.Input((4,)), Wrong((3, 4)).w), r"expected \(B, K\) and \(K, N\)"),
+    (lambda: Wrong((3,))(X), "a layer with `call` takes symbolic tensors"),
+    (lambda: Wrong((3,)).add_weight((3,), constraint="x"), "constraint"),
+    (lambda: Wrong((3,)).add_loss(0.0), "add_loss is not supported"),
+    (lambda: Wrong((3,)).w.numpy(), "it has no weights before"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), REFUSED)
+def test_refused(call: Any, message: str) -> None:
+    with pytest.raises(FastnnError, match=message) as caught:
+        call()
+    assert isinstance(caught.value, ArgumentError | ArgumentTypeError | NotBuiltError)
