@@ -24,9 +24,10 @@ from common import Library, Session
 from figures import Spread
 
 HERE = Path(__file__).parent
-SCRIPTS = ("peers", "variants", "gemm", "small_calls", "inference", "startup")
+SCRIPTS = ("peers", "graphs", "variants", "gemm", "small_calls", "inference", "startup")
 TINY = {
     "peers": ["--networks", "1", "--peers", "numpy"],
+    "graphs": ["--peers", ""],
     "variants": ["--networks", "1"],
     "gemm": ["--peers", "numpy", "--shapes", "8x16x8,16x16x16/32"],
     "small_calls": ["--peers", ""],
