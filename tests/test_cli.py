@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import os
 import re
 import subprocess
@@ -15,7 +17,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn.cli import data, main
+from fastnn.cli import data, main, options
 from fastnn.errors import FastnnError
 from tables import blobs, run
 
@@ -262,6 +264,51 @@ def test_a_reader_that_goes_away() -> None:
     done = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+class _Full(io.StringIO):
+    """A stream onto a full disk, or into a pipe that nobody reads."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self.error = error
+
+    def write(self, text: str) -> int:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("stream", "code", "end"),
+    [
+        (_Full(OSError(28, "No space left on device")), 2, "fastnn train: stdout: No space left on device\n"),
+        (_Full(BrokenPipeError(32, "Broken pipe")), 141, ""),
+        (None, 2, "fastnn train: stdout: closed\n"),
+    ],
+)
+def test_a_training_whose_lines_are_lost_is_saved(
+    stream: Any, code: int, end: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez("blobs.npz", X=blobs()[0], y=blobs()[1])
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", stream)
+        got = main(("train", "blobs.npz", "--epochs", "2", "--layers", "0", "--backend", "reference"))
+    assert (got, capsys.readouterr().err) == (code, end)
+    assert fastnn.models.load_model("blobs.safetensors").engine().state.counters[1] == 2
+
+
+def test_help_into_a_full_disk(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for argv in (["--help"], ["train", "--help"], ["--version"], ["info"]):
+        monkeypatch.setattr(sys, "stdout", _Full(OSError(28, "No space left on device")))
+        assert main(argv) == 2
+        assert "stdout: No space left on device\n" in capsys.readouterr().err
+
+
+def test_json_that_cannot_be_encoded_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    options.print_json({"größe": math.nan})
+    stream.seek(0)
+    assert stream.read() == '{"gr\\u00f6\\u00dfe": null}\n'
 
 
 def test_the_threads_that_ran(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

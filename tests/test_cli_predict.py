@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,18 @@ def test_tables_that_do_not_fit(rows: list[dict[str, Any]], message: str, capsys
     code, out, err = run(capsys, "predict", "flats.safetensors", "new.csv", "--output", "out.csv")
     assert (code, out) == (2, "") and err.startswith("fastnn predict: new.csv: ") and err.count("\n") == 1
     assert message in err and not Path("out.csv").exists()
+
+
+@pytest.mark.usefixtures("pandas")
+def test_classes_that_cannot_be_encoded_are_escaped(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    write("t.csv", [{"x": i % 7, "y": ("groß", "klein")[i % 2]} for i in range(20)])
+    assert run(capsys, "train", "t.csv", "--target", "y", "--epochs", "1")[0] == 0
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", stream)
+        assert run(capsys, "predict", "t.safetensors", "t.csv", "--probabilities")[0] == 0
+    stream.seek(0)
+    assert stream.readline() == "prediction,p_gro\\xdf,p_klein\n"
 
 
 def python_model(outputs: int = 2) -> fastnn.Sequential:

@@ -8,11 +8,12 @@ import re
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from fastnn.callbacks import Callback, LambdaCallback
+from fastnn.callbacks import Callback, EarlyStopping, LambdaCallback
 from fastnn.engine import progress
 from fastnn.engine.progress import Progress
 from fastnn.errors import ArgumentError
@@ -26,6 +27,59 @@ class Terminal(io.StringIO):
 
     def isatty(self) -> bool:
         return True
+
+
+class Encoded(io.TextIOWrapper):
+    """A stream of an encoding, and perhaps a terminal."""
+
+    def __init__(self, encoding: str, terminal: bool) -> None:
+        super().__init__(io.BytesIO(), encoding=encoding)
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+    def text(self) -> str:
+        self.seek(0)
+        return self.read()
+
+
+class Failing(Terminal):
+    """A terminal that takes some writes, and then none."""
+
+    def __init__(self, error: Exception, most: int) -> None:
+        super().__init__()
+        self.error, self.most = error, most
+
+    def write(self, text: str) -> int:
+        self.most -= 1
+        if self.most < 0:
+            raise self.error
+        return super().write(text)
+
+
+@pytest.fixture
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A live line for work however short."""
+    monkeypatch.setattr(Progress.__init__, "__defaults__", (0, -1.0))
+    monkeypatch.setattr(progress, "REFRESH", -1.0)
+    monkeypatch.setenv("TERM", "xterm")
+
+
+def picture(width: int, monkeypatch: pytest.MonkeyPatch, share: float = 0.5, **environment: str) -> str:
+    """The live line of a terminal that wide, without its control codes."""
+    stream, now = Terminal(), [0.0]
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    for name, value in {"TERM": "xterm", "COLUMNS": str(width), **environment}.items():
+        monkeypatch.setenv(name, value)
+    shown = Progress(1, epochs=100)
+    shown.begin(steps=12_345, rows=400_000, epoch=9)
+    now[0] = 75.0
+    shown.advance(round(12_345 * share), lambda: {"loss": 0.5, "mean_absolute_error": 2e-5, "accuracy": 0.5})
+    text = stream.getvalue()
+    shown.close()
+    return re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", text)
 
 
 @every_backend
@@ -98,6 +152,83 @@ def test_live_line(monkeypatch: pytest.MonkeyPatch) -> None:
     shown.end({"loss": 0.25})
     assert stream.getvalue().endswith("Epoch 2/3 · 100/100 steps · loss 0.2500 · 625 samples/s · 2.0 s\n")
     assert shown._live is None
+
+
+@pytest.mark.parametrize("width", [20, 21, 30, 40, 60, 80, 100, 200])
+def test_the_live_line_fits(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = picture(width, monkeypatch)
+    assert "\n" not in line and len(line) < width
+    bar = re.match("(━+)(─+) ", line)
+    assert bar and abs(len(bar[1]) - len(bar[2])) <= 1 and len(bar[1] + bar[2]) >= progress.LEAST_BAR
+    assert ("loss 0.5" in line) == (width >= 60)
+    assert ("samples/s" in line) == (width == 200)
+
+
+def test_the_bar_without_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, last = (picture(80, monkeypatch, share, NO_COLOR="1") for share in (0.25, 0.75))
+    assert first.count("━") < last.count("━") and first.count("─") > last.count("─")
+
+
+def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert picture(80, monkeypatch, TERM="dumb") == ""
+
+
+@pytest.mark.usefixtures("_at_once")
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("encoding", ["ascii", "cp932", "cp1252", "latin-1", "gbk", "utf-8"])
+def test_what_cannot_be_encoded_is_replaced(encoding: str, terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Encoded(encoding, terminal)
+    monkeypatch.setattr(sys, "stdout", stream)
+    model = net(backend="reference")
+    model.name = "größe\udcff"
+    model.fit(X, Y, batch_size=2, epochs=2)
+    model.evaluate(X, Y)
+    model.summary()
+    assert sys.stdout is stream
+    text = stream.text()
+    dot = "-" if encoding in ("ascii", "cp932") else "·"
+    assert f"Epoch 2/2 {dot} 5/5 steps {dot} loss " in text
+    assert ("\x1b" in text) == terminal and "\x1b[?25l" not in text
+    full, rest = "━─" if encoding == "utf-8" else "=-"
+    assert not terminal or (full in text and f"{rest}\x1b" in text)
+    assert 'Model "gr' in text
+
+
+@pytest.mark.usefixtures("_at_once")
+@pytest.mark.parametrize("most", [0, 1, 4])
+@pytest.mark.parametrize(
+    "error", [BrokenPipeError(32, "Broken pipe"), OSError(28, "No space left"), ValueError("closed")]
+)
+def test_a_stream_that_fails_ends_only_the_display(
+    error: Exception, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = Failing(error, most)
+    monkeypatch.setattr(sys, "stdout", stream)
+    model = net(backend="reference")
+    stop = EarlyStopping("loss", min_delta=1e9, patience=1, verbose=1)
+    assert len(model.fit(X, Y, batch_size=2, epochs=3, callbacks=[stop]).epoch) == 2
+    model.evaluate(X, Y)
+    model.summary()
+    assert sys.stdout is stream and not progress._terminal.locked()
+
+
+def test_no_stream_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = io.StringIO()
+    closed.close()
+    for stream in (None, closed, SimpleNamespace(write=lambda text: len(text))):
+        monkeypatch.setattr(sys, "stdout", stream)
+        net(backend="reference").fit(X, Y)
+
+
+@pytest.mark.usefixtures("_at_once")
+def test_one_live_line_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second one, of another thread or of a callback, gets plain lines above it."""
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stdout", stream)
+    other = net(backend="reference")
+    inner = LambdaCallback(on_train_batch_end=lambda batch, logs: other.evaluate(X, Y))
+    net(backend="reference").fit(X, Y, batch_size=2, callbacks=[inner])
+    assert stream.getvalue().count("1/1 steps · loss") == 5 and sys.stdout is stream
 
 
 def test_live_line_goes_away_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.declaration import refuse, whole
+from ..core.printing import say
 from ..errors import ArgumentError, ArgumentTypeError
 from .base import Callback, Logs
 from .monitor import Monitor
@@ -93,7 +94,7 @@ class ModelCheckpoint(Monitor):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         (self.model.save_weights if self.save_weights_only else self.model.save)(path)
         if self.verbose > 0:
-            print(f"Epoch {self._epoch + 1}: saved to {path}")
+            say(f"Epoch {self._epoch + 1}: saved to {path}")
 
     def _improved(self, logs: dict[str, object]) -> bool:
         current, before = self.current(logs, "it is saved however good it is"), self.best
@@ -104,7 +105,7 @@ class ModelCheckpoint(Monitor):
             self.best = current
         if self.verbose > 0:
             best = "" if before is None else f" (best before: {before:.5f})"
-            print(f"Epoch {self._epoch + 1}: {self.monitor} {current:.5f} is {'' if improved else 'not '}better{best}")
+            say(f"Epoch {self._epoch + 1}: {self.monitor} {current:.5f} is {'' if improved else 'not '}better{best}")
         return improved
 
 

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 
 from ..core.declaration import number, refuse, whole
+from ..core.printing import say
 from ..errors import ArgumentTypeError
 from .base import Callback, Logs
 from .monitor import Monitor
@@ -86,7 +87,7 @@ class ReduceLROnPlateau(Monitor):
         optimizer.learning_rate = reduced = max(rate * self.factor, self.min_lr)
         self.cooldown_counter, self.wait = self.cooldown, 0
         if self.verbose > 0:
-            print(f"Epoch {epoch + 1}: the learning rate is {reduced:g} from here on")
+            say(f"Epoch {epoch + 1}: the learning rate is {reduced:g} from here on")
 
 
 class LearningRateScheduler(Callback):
@@ -115,7 +116,7 @@ class LearningRateScheduler(Callback):
         rate = number("LearningRateScheduler", f"the rate that schedule gave for epoch {epoch}", given, 0.0)
         optimizer.learning_rate = rate
         if self.verbose > 0:
-            print(f"Epoch {epoch + 1}: the learning rate is {rate:g}")
+            say(f"Epoch {epoch + 1}: the learning rate is {rate:g}")
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Adds the rate to the logs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..core.arrays import Array
 from ..core.declaration import number, refuse, whole
+from ..core.printing import say
 from ..errors import FastnnError
 from .base import Callback, Logs
 from .monitor import Monitor
@@ -83,10 +84,10 @@ class EarlyStopping(Monitor):
     def on_train_end(self, logs: Logs = None) -> None:
         """Restores the best weights."""
         if self.stopped_epoch > 0 and self.verbose > 0:
-            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
+            say(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.restore_best_weights and self.best_weights is not None:
             if self.verbose > 0:
-                print(f"Restoring the weights of the best epoch: {self.best_epoch + 1}")
+                say(f"Restoring the weights of the best epoch: {self.best_epoch + 1}")
             self.model.set_weights(self.best_weights)
 
 
@@ -114,5 +115,5 @@ class TerminateOnNaN(Callback):
                 f"fit: the loss is {loss} at batch {batch}; a smaller learning rate, clipnorm=1.0 in the optimizer, "
                 "or inputs of unit scale are the usual cures"
             )
-        print(f"Batch {batch}: the loss is {loss}, the training ends")
+        say(f"Batch {batch}: the loss is {loss}, the training ends")
         self.model.stop_training = True

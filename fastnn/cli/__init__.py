@@ -6,11 +6,12 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .. import __version__
+from ..core.printing import say
 from ..errors import FastnnError
-from . import info, predict, train, warmup
+from . import info, options, predict, train, warmup
 
 WRONG_INPUT = 2
 INTERRUPTED = 130
@@ -24,6 +25,10 @@ class _UsageError(Exception):
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise _UsageError(f"{self.prog}: {message}; see `{self.prog} --help`")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Of --help and --version."""
+        options.answer(message)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,28 +53,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0; 1 for a training that diverged and 2 for wrong input, files that cannot be read or written and
         too little memory, after one line on stderr; 130 after Ctrl-C; 141, silent, where nobody reads stdout any more.
+        A training goes on, and is saved, where stdout fails; 2 or 141 then says that its last lines are lost.
 
     Raises:
         SystemExit: for `--help` and `--version`, with code 0.
     """
+    where = "fastnn"
     try:
         args = _parser().parse_args(argv)
+        where = f"fastnn {args.command}"
         code: int = args.run(args)
-        sys.stdout.flush()
     except _UsageError as error:
         return _wrong(str(error))
     except FastnnError as error:
-        return _wrong(f"fastnn {args.command}: {_line(error)}")
+        return _wrong(f"{where}: {_line(error)}")
     except BrokenPipeError:
         _silence()
         return BROKEN_PIPE
     except OSError as error:
+        if error.filename == options.STDOUT:
+            _silence()
         named = error.filename is not None and error.strerror
-        return _wrong(f"fastnn {args.command}: {f'{error.filename}: {error.strerror}' if named else _line(error)}")
+        return _wrong(f"{where}: {f'{error.filename}: {error.strerror}' if named else _line(error)}")
     except MemoryError as error:
-        return _wrong(f"fastnn {args.command}: not enough memory: {_line(error) or 'use smaller data or layers'}")
+        return _wrong(f"{where}: not enough memory: {_line(error) or 'use smaller data or layers'}")
     except KeyboardInterrupt:
-        print("fastnn: stopped by Ctrl-C", file=sys.stderr)
+        say("fastnn: stopped by Ctrl-C", "stderr")
         return INTERRUPTED
     return code
 
@@ -82,10 +91,10 @@ def _silence() -> None:
     """What is still buffered goes nowhere, or the interpreter would complain of it when it ends."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):  # no descriptor behind it: nothing to complain of
+    except (OSError, ValueError, AttributeError):  # no descriptor behind it: nothing to complain of
         return
 
 
 def _wrong(line: str) -> int:
-    print(line, file=sys.stderr)
+    say(line, "stderr")
     return WRONG_INPUT

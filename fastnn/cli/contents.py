@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
         options.print_json(report)
         return 0
     for name, text in _rows(report):
-        print(textwrap.fill(f"{name:{INDENT}}{text}", WIDTH, subsequent_indent=" " * INDENT))
+        options.answer(textwrap.fill(f"{name:{INDENT}}{text}", WIDTH, subsequent_indent=" " * INDENT) + "\n")
     return 0
 
 

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         *_listed("auto", report["auto"]),
     ]
     for name, text in rows:
-        print(f"{name:12}{text}")
+        options.answer(f"{name:12}{text}\n")
     return 0
 
 

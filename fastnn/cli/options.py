@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..core.printing import encodable, put
+
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # what `add_subparsers` returns
+
+STDOUT = "stdout"
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +26,29 @@ def print_json(value: object) -> None:
     """Print one line of JSON; NaN and infinity, which JSON does not have, become null."""
     import json
 
-    print(json.dumps(_finite(value), ensure_ascii=False, allow_nan=False))
+    finite = _finite(value)
+    text = json.dumps(finite, ensure_ascii=False, allow_nan=False)
+    answer((text if encodable(text, sys.stdout) == text else json.dumps(finite)) + "\n")
+
+
+def answer(text: str) -> None:
+    """Writes to stdout what a command was asked for; lines that go with its work are `say`'s.
+
+    Raises:
+        OSError: stdout does not take it; its file is `STDOUT`.
+    """
+    if sys.stdout is None:
+        raise _closed()
+    try:
+        put(text)
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, STDOUT) from None
+    except ValueError:
+        raise _closed() from None
+
+
+def _closed() -> OSError:
+    return OSError(errno.EBADF, "closed", STDOUT)
 
 
 def _finite(value: object) -> object:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core.printing import encodable, say
 from . import options
 
 if TYPE_CHECKING:
@@ -88,9 +89,14 @@ def run(args: argparse.Namespace) -> int:
                 report |= {"classes": trained.classes, "probabilities": _plain(probabilities)}
         options.print_json(report)
     elif args.output is not None:
-        print(f"{options.count(len(outputs), 'prediction')} in {args.output}")
+        options.answer(f"{options.count(len(outputs), 'prediction')} in {args.output}\n")
     else:
-        sys.stdout.writelines(_lines(predictions, probabilities, trained))
+        lines = [*_lines(predictions, probabilities, trained)]
+        if any(encodable(line, sys.stdout) != line for line in lines):
+            encoding = sys.stdout.encoding
+            say(f"fastnn predict: {encoding} lacks letters of the classes; --output writes UTF-8", "stderr")
+        for line in lines:
+            options.answer(line)
     return 0
 
 

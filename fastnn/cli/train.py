@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..core.printing import say
 from . import options
 
 if TYPE_CHECKING:
@@ -154,18 +154,18 @@ def run(args: argparse.Namespace) -> int:
     quantity = table.schema.classes is None
     notes = [*table.notes(), *_compile(model, table, args, [] if quantity else ["accuracy"])]
     for note in notes:
-        print(f"fastnn train: {note}", file=sys.stderr)
+        say(f"fastnn train: {note}", "stderr")
     if not args.json:
-        print(table.describe(), flush=True)
+        say(table.describe())
 
     losses, seconds = _fit(model, table, args)
     scores = model.evaluate(table.X_test, table.y_test, batch_size=1024, verbose=0, return_dict=True)
     diverged = next((loss for loss in (losses[-1], scores["loss"]) if not math.isfinite(loss)), None)
     if diverged is not None:
-        print(
+        say(
             f"fastnn train: the training diverged: the loss is {diverged} after epoch {len(losses)}; nothing "
             "was saved; try a smaller --lr",
-            file=sys.stderr,
+            "stderr",
         )
         return DIVERGED
     model.save(out)
@@ -178,8 +178,9 @@ def run(args: argparse.Namespace) -> int:
             {"data": args.data, **_of_table(table), "parameters": model.count_params(), **training, **origin}
         )
     else:
-        print("test " + " · ".join(f"{name} {options.number(scores[key])}" for name, key in _REPORTED if key in scores))
-        print(f"saved {out} · {rate:,.0f} samples/s · {model.backend}, {options.count(threads, 'thread')}")
+        shown = " · ".join(f"{name} {options.number(scores[key])}" for name, key in _REPORTED if key in scores)
+        team = options.count(threads, "thread")
+        options.answer(f"test {shown}\nsaved {out} · {rate:,.0f} samples/s · {model.backend}, {team}\n")
     return 0
 
 

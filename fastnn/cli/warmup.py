@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ..core.printing import say
 from ..errors import FastnnError
 from . import options
 
@@ -60,8 +61,8 @@ def run(args: argparse.Namespace) -> int:
         options.print_json(report)
         return 0
     for work, speed in report["speeds"].items():
-        print(f"{work}: numba trains {speed:.2f} times as fast as c")
-    print(f"kept in {report['folder']}")
+        options.answer(f"{work}: numba trains {speed:.2f} times as fast as c\n")
+    options.answer(f"kept in {report['folder']}\n")
     return 0
 
 
@@ -71,7 +72,7 @@ def _compile(dtype: str, quiet: bool) -> float:
 
     if disk_cache.compiled(dtype):
         if not quiet:
-            print(f"{dtype}: compiled already")
+            say(f"{dtype}: compiled already")
         return 0.0
     from ..backends.numba_cpu import team
 
@@ -79,7 +80,7 @@ def _compile(dtype: str, quiet: bool) -> float:
     team.compile_all(dtype)
     seconds = time.perf_counter() - begun
     if not quiet:
-        print(f"{dtype}: compiled in {seconds:.1f} s", flush=True)
+        say(f"{dtype}: compiled in {seconds:.1f} s")
     return seconds
 
 

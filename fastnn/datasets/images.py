@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from .. import config
 from ..core.arrays import Array
 from ..core.files import write_atomically
+from ..core.printing import say
 from ..errors import FileError
 from . import archives
 
@@ -168,7 +168,7 @@ def _download(address: str, file: Remote) -> bytes:
     from http.client import HTTPException
     from urllib.request import urlopen
 
-    print(f"fastnn: fetching {address} ({file.size / 1e6:.1f} MB)", file=sys.stderr, flush=True)
+    say(f"fastnn: fetching {address} ({file.size / 1e6:.1f} MB)", "stderr")
     content = bytearray()
     try:
         with urlopen(address, timeout=_TIMEOUT) as answer:

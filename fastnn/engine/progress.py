@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any, cast
 
+from ..core.printing import say, write
 from ..errors import ArgumentError
 
 LIVE_AFTER = 0.2  # seconds: shorter work gets no live display
-BAR = 20  # characters at most; it gives way to the numbers
+BAR, LEAST_BAR = 20, 5  # characters; it gives way to the numbers
 REFRESH = 0.1  # seconds between two pictures of the live line
 
 Logs = dict[str, float]
 
+_terminal = threading.Lock()  # held by whoever has the one live line: two would write over each other
+
 
 class Progress:
-    """The lines of one `fit`, `evaluate` or `predict`.
+    """The lines of one `fit`, `evaluate` or `predict`; a stream that fails ends them, and nothing else.
 
     Args:
         verbose: 1 for a live line and a last plain one, 2 for the plain one only.
@@ -26,7 +31,7 @@ class Progress:
     """
 
     def __init__(self, verbose: int, epochs: int = 0, live_after: float = LIVE_AFTER) -> None:
-        self._terminal = verbose == 1 and _is_terminal()
+        self._shows, self._moves = True, verbose == 1 and _is_terminal(sys.stdout)
         self._epochs = epochs
         self._live_after = live_after
         self._live: Any = None
@@ -42,7 +47,7 @@ class Progress:
         """`done` of the steps are finished; `logs` gives the results so far, and is called only to be shown."""
         self._done, now = done, time.perf_counter()
         self._busy = now - self._start
-        if not self._terminal:
+        if not self._moves or not self._shows:
             return
         if now - self._start < self._live_after or now - self._shown < REFRESH:
             return
@@ -53,37 +58,90 @@ class Progress:
         """The epoch is over: its line stays."""
         seconds = time.perf_counter() - self._start
         self.close()
+        if not self._shows:
+            return
         rows = self._rows * self._done / self._steps  # fewer than all where a callback ended it
         rate = f"{rows / max(self._busy or seconds, 1e-9):,.0f} samples/s"  # validation does not count
         parts = [*self._head(self._done), *_values(logs), rate, _duration(seconds)]
-        print(" · ".join(parts), flush=True)
+        self._shows = say(" · ".join(parts))
 
     def close(self) -> None:
         """Takes the live line away."""
         if self._live is not None:
             self._live.stop()
             self._live = None
+            _terminal.release()
 
     def _head(self, done: int) -> list[str]:
         head = [f"Epoch {self._epoch + 1}/{self._epochs}"] if self._epochs else []
         return [*head, f"{done:,}/{self._steps:,} steps"]
 
     def _show(self, seconds: float, logs: Logs) -> None:
-        from rich.live import Live
         from rich.text import Text
 
+        if self._live is None and not self._begin_live():
+            return
         share = self._done / self._steps
-        left = seconds * (1.0 - share) / share
+        left = f"{_duration(seconds * (1.0 - share) / share)} left"
         rate = f"{self._rows * share / seconds:,.0f} samples/s"
-        line = "  ".join([*self._head(self._done), *_values(logs), rate, f"{_duration(left)} left"])
-        if self._live is None:
-            self._live = Live(auto_refresh=False, transient=True)
-            self._live.start()
-        room = min(BAR, self._live.console.width - len(line) - 2)
+        head, values = self._head(self._done), _values(logs)
+        parts = [*head, *values, rate, left]
+        width = self._live.console.width - 1  # some terminals wrap a line that is full
+        for part in (rate, *values[:0:-1], left, *values[:1], head[-1]):  # what is missed least goes first
+            if len("  ".join(parts)) > width - LEAST_BAR - 2:
+                parts.remove(part)
+        line = "  ".join(parts)
+        room = min(BAR, width - len(line) - 2)
         full = round(room * share)
-        bar = (("━" * full, "green"), ("━" * (room - full), "bright_black"), "  ") if room >= 5 else ()
-        text = Text.assemble(*bar, line)  # where it is too long for the terminal, it takes two lines
+        # Other encodings have such letters too, but as wide as two.
+        wide, thin = "━─" if self._live.console.encoding.startswith("utf") else "=-"
+        bar = ((wide * full, "green"), (thin * (room - full), "bright_black"), "  ") if room >= LEAST_BAR else ()
+        text = Text.assemble(*bar, line, no_wrap=True)
+        text.truncate(width)
         self._live.update(text, refresh=True)
+        if self._live.console.file.failed:
+            self._shows = False
+            self.close()
+
+    def _begin_live(self) -> bool:
+        """Whether the terminal was free for it."""
+        from rich.console import Console
+        from rich.live import Live
+
+        console = Console(file=cast("IO[str]", _Screen(sys.stdout)), force_terminal=True)
+        # A process that is killed must not leave a terminal without a cursor.
+        console.show_cursor = lambda show=True: False  # type: ignore[method-assign]
+        errors_too = _is_terminal(sys.stderr)
+        live = Live(console=console, auto_refresh=False, transient=True, redirect_stderr=errors_too)
+        if not _terminal.acquire(blocking=False):
+            return False
+        self._live = live
+        live.start()
+        return True
+
+
+class _Screen:
+    """What rich writes to: takes what `stream` cannot encode, and says so once it fails."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream, self.encoding = stream, getattr(stream, "encoding", None) or "utf-8"
+        self.failed = False
+
+    def write(self, text: str) -> int:
+        """Gives the text to the stream."""
+        if not self.failed:
+            try:
+                write(self._stream, text)
+            except Exception:  # as in `say`
+                self.failed = True
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing to do: `write` does it."""
+
+    def isatty(self) -> bool:
+        """It is only made for a terminal."""
+        return True
 
 
 def verbosity(where: str, verbose: object) -> int:
@@ -99,8 +157,13 @@ def verbosity(where: str, verbose: object) -> int:
     raise ArgumentError(f'{where}: verbose is {verbose!r}, expected "auto", 0, 1 or 2')
 
 
-def _is_terminal() -> bool:
-    return bool(getattr(sys.stdout, "isatty", lambda: False)())
+def _is_terminal(stream: Any) -> bool:
+    if os.environ.get("TERM") in ("dumb", "unknown"):  # it cannot go back in a line
+        return False
+    try:
+        return bool(stream.isatty())
+    except Exception:  # as in `say`
+        return False
 
 
 def _values(logs: Logs) -> list[str]:

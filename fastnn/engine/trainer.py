@@ -14,6 +14,7 @@ from .. import backends
 from ..backends.data import Data
 from ..core.declaration import Config, refuse
 from ..core.plan import Counter
+from ..core.printing import say
 from ..core.symbolic import any_tensor
 from ..errors import ArgumentError, ModelAdvice
 from . import cloning, compiling, saving, summaries, training
@@ -376,7 +377,7 @@ class Trainer(Network):
         """
         defaults = {"line_length": None, "positions": None, "expand_nested": False, "show_trainable": False}
         refuse("summary", kwargs, defaults | {"layer_range": None}, ("print_fn",))
-        (print_fn or print)(summaries.text(self))
+        (print_fn or say)(summaries.text(self))
 
     def to_json(self, **kwargs: Any) -> str:
         """The architecture as JSON, for `models.model_from_json`; weights and the arguments of `compile` are not in it.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from functools import cache
 from typing import Any
 
 import numpy as np
 
+from ...core.printing import say
 from ...core.store import aligned
 from .. import disk_cache
 from . import jit
@@ -35,7 +35,7 @@ def _address(what: str, dtype: str, module: str, function: str) -> int:
             entry = getattr(importlib.import_module(f".{module}", __package__), function)
             if not disk_cache.on_disk(name):
                 once = " (once)" if jit.cache_folder() is not None else ""
-                print(f"fastnn: compiling {dtype} {what} for this machine{once}", file=sys.stderr, flush=True)
+                say(f"fastnn: compiling {dtype} {what} for this machine{once}", "stderr")
             from . import kernels
 
             kernels.load(dtype, jit.cache_folder())
