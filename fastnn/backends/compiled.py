@@ -164,7 +164,8 @@ class CompiledProgram(Program):
         self, data: Data, first: int, last: int, sums: Sums, rates: Sums | None = None, stop: bool = False
     ) -> int:
         self._bind(data)
-        return self._launch(Mode.STEPS, self._step_team(data), first, last, sums=sums, rates=rates, stop=stop)
+        self.threads = self._step_team(data)
+        return self._launch(Mode.STEPS, self.threads, first, last, sums=sums, rates=rates, stop=stop)
 
     @exclusive
     def score(self, data: Data, first: int, last: int, sums: Sums) -> None:

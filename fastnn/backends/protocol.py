@@ -44,6 +44,8 @@ class Program(Passes):
         Nothing: arguments were checked by `engine/checks.py`.
     """
 
+    threads = 1  # that the last steps were given
+
     def __init__(self, backend: Backend, plan: Plan, state: State) -> None:
         super().__init__(backend.operations(plan.dtype), plan, state)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,13 +13,18 @@ import numpy as np
 from ..core import random
 from ..core.arrays import Array
 from ..errors import FastnnError
-from . import arrays, frames
+from . import arrays, frames, notations, options
 from .options import count
-from .schema import Column, Schema
+from .schema import USUAL, Column, Notation, Schema
 
 HELD_OUT = 0.2
 VALIDATION = 0.1
 MOST_CLASSES = 10_000
+FEW_CLASSES = 10  # integers that may be classes by how often each comes; more must be numbered from 0 or 1, too
+_SEQUENCE = 10  # rows: fewer are numbered by accident
+_KEY = re.compile(
+    r"(.*[\W_])?(id|nr|no|num|number|index|idx|key|row|row ?number|unnamed: ?\d+|#)\.?|.*[a-z](Id|ID|Nr|No)"
+)
 _LARGEST_DEVIATION = 1e18  # its square, a weight of the model, is a float32
 _SMALLEST_DEVIATION = 1e-6  # layers.Normalization divides by 1e-7 at least
 _RESOLUTION = 2.0**-17  # a deviation of so small a part of the mean is below 1 % exact in float32
@@ -32,6 +38,10 @@ class Table:
     schema: Schema
     scaling: str
     """What the model does to its inputs: "pixels", "columns", or "" where they are ready."""
+    otherwise: str
+    """How to say that the target is something else, where its values decided."""
+    found: tuple[str, ...]
+    """What a user should know of the file."""
     X: Array
     y: Array
     X_test: Array
@@ -58,12 +68,12 @@ class Table:
         rows = f"{count(len(self.X), 'row')} to train on, {len(self.X_test):,} held out to test"
         validation = "" if self.X_val is None else f", {len(self.X_val):,} to stop by"
         target = f'target "{self.schema.target}": {kind}'
-        return f"{self.name}: {count(columns, 'column')}{became}; {target}\n{rows}{validation}"
+        return f"{self.name}: {count(columns, 'column')}{became}; {target}{self.otherwise}\n{rows}{validation}"
 
     def notes(self) -> list[str]:
-        """What a user should know of columns that float32 hardly tells apart."""
+        """What a user should know of the file, and of columns that float32 hardly tells apart."""
         if self.scaling != "columns":
-            return []
+            return [*self.found]
         mean, deviation = _moments(self.X)
         places = _first_inputs(self.schema.columns, len(mean))
         faint = [
@@ -72,9 +82,10 @@ class Table:
             if 0 < deviation[i] < max(_SMALLEST_DEVIATION, abs(mean[i]) * _RESOLUTION)
         ]
         if not faint:
-            return []
+            return [*self.found]
         return [
-            f"float32 hardly sees the differences in {frames.some(faint)}; subtract the mean in the file, and scale"
+            *self.found,
+            f"float32 hardly sees the differences in {frames.some(faint)}; subtract the mean in the file, and scale",
         ]
 
 
@@ -87,6 +98,7 @@ def load(
     task: str | None = None,
     impute: bool = False,
     validation: bool = False,
+    notation: Notation = USUAL,
 ) -> Table:
     """Read `data` and hold out a fifth of its rows by `seed`, unless it has test rows of its own.
 
@@ -94,9 +106,10 @@ def load(
         data: a name of `arrays.SETS`, or the path of an .npz or .csv file.
         seed: which rows are held out.
         target: the column or array to predict. drop: columns to leave out.
-        task: "classes" or "regression"; None: floats are regression, all else is classes.
+        task: "classes" or "regression"; None: floats are regression, integers what their values say, texts classes.
         impute: whether a missing value becomes the mean of its column's training rows; else it is an error.
         validation: whether a tenth of the training rows is put aside too.
+        notation: how a table writes numbers and what is missing.
 
     Returns:
         The table; y is int64 (n,) for classes, else float32.
@@ -106,38 +119,49 @@ def load(
     """
     try:
         if arrays.is_table(data):
-            name, columns, parts = _of_table(Path(data), target, drop)
+            name, columns, parts, found = _of_table(Path(data), target, drop, notation)
         else:
             if drop:
                 raise FastnnError(f"{data}: --drop is for .csv files; leave columns out when you write the .npz file")
+            options.require_usual(data, notation)
             name, parts = arrays.train(data, target)
-            columns = ()
+            columns, found = (), []
     except MemoryError as error:
         raise FastnnError(f"{data}: not enough memory: {error}") from None
     scaling = "pixels" if parts[0].dtype == np.uint8 else "" if data == "digits" else "columns"
+    otherwise = ""
+    if task is None and data not in arrays.SETS:
+        task, otherwise, said = _task(name, np.concatenate(parts[1::2]))
+        found += said
     classes, parts[1::2] = _targets(f"{data}: {name}", parts[1::2], task)
     if not impute:
         require_complete(data, parts[0::2], columns, "; fill them with --impute mean, or remove such rows")
     rows = _split(data, parts, seed, validation)
     if scaling == "columns":
         _require_scalable(data, rows[0], columns)
+        found += _row_numbers(parts[0], columns)
     fill = _fill(data, rows[0], columns) if impute else None
     if fill is not None:
         for X in rows[0::2]:
             fill_missing(X, fill)
-    return Table(Path(data).stem, Schema(name, columns, classes, fill), scaling, *rows)
+    schema = Schema(name, columns, classes, fill, notation)
+    return Table(Path(data).stem, schema, scaling, otherwise, tuple(found), *rows)
 
 
-def _of_table(path: Path, target: str | None, drop: Sequence[str]) -> tuple[str, tuple[Column, ...], list[Array]]:
-    """The target's name, the columns, and X, y of a .csv file."""
-    frame = frames.read(path)
+def _of_table(
+    path: Path, target: str | None, drop: Sequence[str], notation: Notation
+) -> tuple[str, tuple[Column, ...], list[Array], list[str]]:
+    """The target's name, the columns, X and y of a .csv file, and what to tell of its columns."""
+    frame = frames.read(path, notation)
     if target is None:
         names = ", ".join(map(str, frame.columns))
         raise FastnnError(f"{path}: which column to predict? name it with --target; there are: {names}")
     dropped = [name for text in drop for name in ([text] if text in frame.columns else text.split(","))]
     frames.require(path, frame, [target, *dropped])
+    frame = frame.drop(columns=dropped)
+    found = notations.require_plain(path, frame, notation)
     y = frame[target]
-    frame = frame.drop(columns=[*dropped, target])
+    frame = frame.drop(columns=target)
     if not len(frame.columns) or len(frame) < 2:
         raise FastnnError(
             f"{path}: {count(len(frame), 'row')} and {count(len(frame.columns), 'column')} beside the target; expected "
@@ -148,7 +172,41 @@ def _of_table(path: Path, target: str | None, drop: Sequence[str]) -> tuple[str,
         raise FastnnError(f'{path}: the target "{target}" is missing in {count(missing, "row")}; remove them')
     columns = frames.columns_of(path, frame)
     texts = y.dtype.kind not in "iuf"
-    return target, columns, [frames.encode(path, frame, columns), y.to_numpy(str if texts else y.dtype)]
+    X = frames.encode(path, frame, columns, notation)
+    return target, columns, [X, y.to_numpy(str if texts else y.dtype)], found
+
+
+def _task(name: str, y: Array) -> tuple[str | None, str, list[str]]:
+    """What the values of a target say that it is, how to say otherwise, and what to tell of it where that is not
+    obvious."""
+    whole = y.dtype.kind == "f" and bool((np.isfinite(y) & (y == np.rint(y)) & (np.abs(y) < 2.0**53)).all())
+    if y.ndim != 1 or not (y.dtype.kind in "iu" or whole):
+        return None, "", []
+    values, counts = np.unique(y.astype(np.int64) if whole else y, return_counts=True)
+    numbered = int(values[0]) in (0, 1) and int(values[-1]) - int(values[0]) == len(values) - 1
+    classes, held = _are_classes(counts, numbered), f'"{name}" holds {count(len(values), "different integer")}'
+    if whole:
+        told = f"{held}, written with decimals, and is taken as a quantity; if they are classes, say --task classes"
+        return None, "", [told] if classes and len(values) <= FEW_CLASSES else []
+    if not classes:
+        return "regression", "", [f"{held} and is taken as a quantity; if they are classes, say --task classes"]
+    obvious = len(values) <= 2 or (numbered and len(values) <= FEW_CLASSES)
+    told = f"{held} and is taken as classes; if they are a quantity, say --task regression"
+    return "classes", "" if len(values) < 2 else "; --task regression takes it as a quantity", [] if obvious else [told]
+
+
+def _are_classes(counts: Array, numbered: bool) -> bool:
+    """Whether integers are classes by how often each comes, and by whether they are numbered from 0 or 1 on.
+
+    Few that come often, or many that are numbered and come about as often as each other: their counts vary by chance
+    and by half of their mean.
+    """
+    different, mean = len(counts), float(counts.mean())
+    if different <= 2:
+        return True
+    if different <= FEW_CLASSES:
+        return mean >= (2 if numbered else 5)
+    return numbered and mean >= 5 and float(counts.var()) <= mean + (mean / 2) ** 2
 
 
 def _targets(what: str, ys: list[Array], task: str | None) -> tuple[tuple[str | int, ...] | None, list[Array]]:
@@ -206,6 +264,30 @@ def _first_inputs(columns: Sequence[Column], width: int) -> dict[int, str]:
         places[place] = column.name
         place += column.width
     return places
+
+
+def _row_numbers(X: Array, columns: Sequence[Column]) -> list[str]:
+    """What to tell of inputs that number the rows: whole numbers in order with few gaps, or all different under a name
+    such as Id."""
+    flat = arrays.flattened(X)
+    if len(flat) < _SEQUENCE:
+        return []
+    steps = np.diff(flat[:_SEQUENCE].astype(np.float64), axis=0)
+    ordered = np.logical_or(np.all(steps > 0, axis=0), np.all(steps < 0, axis=0))
+    widths = {column.name: column.categories is None for column in columns}
+    told = []
+    for place, name in _first_inputs(columns, flat.shape[1]).items():
+        key = bool(columns) and _KEY.fullmatch(name) is not None
+        if not widths.get(name, True) or not (ordered[place] or key):
+            continue
+        values = flat[:, place].astype(np.float64)
+        step = np.diff(values)
+        in_order = (step > 0).all() or (step < 0).all()
+        dense = in_order and abs(values[-1] - values[0]) <= 2 * len(values)
+        if (values == np.rint(values)).all() and (dense or (key and len(np.unique(values)) == len(values))):
+            cure = f'with --drop "{name}"' if columns else "when you write the file"
+            told.append(f'"{name}" numbers the rows, which says nothing of new ones; leave it out {cure}')
+    return told
 
 
 def require_complete(data: str, Xs: Sequence[Array], columns: Sequence[Column], cure: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from ..core.arrays import Array
 from ..errors import FastnnError, FileError, nearest
 from .options import count
-from .schema import Column
+from .schema import Column, Notation
 
 if TYPE_CHECKING:
     import pandas
@@ -22,15 +23,18 @@ SUFFIXES = (".csv", ".tsv", ".txt")
 SEPARATORS = ",;\t"
 MOST_CATEGORIES = 1000
 FEW = 20  # a column of that many different texts is never taken for a key
+_CODE = re.compile(rb"0(?<![\d.eE]0)(?<![eE][+-]0)\d")  # the 0 first, which is what the search looks for
+_CHUNK = 2**20  # bytes
 LARGEST = float(np.finfo(np.float32).max)
 
 
-def read(path: Path, text: Sequence[str] | None = None) -> pandas.DataFrame:
+def read(path: Path, notation: Notation, text: Sequence[str] | None = None) -> pandas.DataFrame:
     """The table of a file: numbers as numbers, all else as texts; columns without a name, row numbers, are left out.
 
     Args:
         path: the file: UTF-8, a header, fields separated by commas, semicolons or tabs.
-        text: the columns that hold texts; None to find out.
+        notation: how it writes numbers and what is missing.
+        text: the columns that hold texts; None to find out: whole numbers that begin with 0 are texts, as in codes.
 
     Returns:
         A pandas.DataFrame.
@@ -57,6 +61,9 @@ def read(path: Path, text: Sequence[str] | None = None) -> pandas.DataFrame:
                 skipinitialspace=True,
                 low_memory=False,
                 index_col=False,
+                na_values=[*notation.na],
+                decimal=notation.decimal,
+                thousands=notation.thousands or None,
                 header=0,
                 names=[name or f"\0{place}" for place, name in enumerate(names)],
                 dtype=dict.fromkeys((name for name in texts if name in columns), str),
@@ -65,14 +72,25 @@ def read(path: Path, text: Sequence[str] | None = None) -> pandas.DataFrame:
 
     try:
         frame = table(text or ())
-        words = [name for name in columns if frame[name].dtype.kind not in "iuf"] if text is None else []
+        if text is not None:
+            return frame
+        words = [name for name in columns if frame[name].dtype.kind not in "iuf"]
+        maybe = [name for name in columns if name not in words] if _has_codes(path) else []
         # Again as they stand: pandas makes truth values of true and TRUE, beside empty fields too.
-        return table(words) if words else frame
+        texts = table([*words, *maybe]) if words or maybe else frame
+        codes = [name for name in maybe if texts[name].str.fullmatch(r"[+-]?0\d+").any()]
+        return frame.assign(**{name: texts[name] for name in (*words, *codes)})
     except pandas.errors.ParserWarning:
         raise FileError(f"{path}: rows have more fields than the {len(names)} names in the first line") from None
     except ValueError as error:  # what pandas raises of its own is one
         line = str(error).strip().rpartition("\n")[2].removeprefix("Error tokenizing data. C error: ")
         raise FileError(f"{path}: cannot be read as a table: {line}") from None
+
+
+def _has_codes(path: Path) -> bool:
+    """Whether a field may begin with 0 and another digit; most files of numbers have none and are read once."""
+    with open(path, "rb") as file:
+        return any(_CODE.search(b"".join(lines)) for lines in iter(lambda: file.readlines(_CHUNK), []))
 
 
 def _header(path: Path) -> tuple[str, list[str]]:
@@ -147,7 +165,7 @@ def some(texts: Sequence[str], most: int = 8) -> str:
     return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
 
 
-def encode(path: Path, frame: pandas.DataFrame, columns: Sequence[Column]) -> Array:
+def encode(path: Path, frame: pandas.DataFrame, columns: Sequence[Column], notation: Notation) -> Array:
     """The inputs (n, widths) float32 of a table's columns; NaN, in all inputs of its column, where a value is missing.
 
     Math:
@@ -163,7 +181,7 @@ def encode(path: Path, frame: pandas.DataFrame, columns: Sequence[Column]) -> Ar
     for name, categories in columns:
         values = frame[name]
         if categories is None:
-            X[:, place] = _numbers(path, name, values)
+            X[:, place] = _numbers(path, name, values, notation)
             place += 1
             continue
         codes = pandas.Index(categories, dtype=object).get_indexer(values.astype(object))
@@ -182,12 +200,16 @@ def encode(path: Path, frame: pandas.DataFrame, columns: Sequence[Column]) -> Ar
     return X
 
 
-def _numbers(path: Path, name: str, values: pandas.Series) -> Array:
+def _numbers(path: Path, name: str, values: pandas.Series, notation: Notation) -> Array:
     """A column as float64 (n,)."""
     if values.dtype.kind not in "iuf":
+        from .notations import cure_of
+
         wrong = next((row for row, value in enumerate(values) if not _is_number(str(value))), 0)
+        text = str(values.iloc[wrong])
         raise FastnnError(
-            f'{path}: the column "{name}" holds {str(values.iloc[wrong])!r} in data row {wrong + 1}, expected a number'
+            f'{path}: the column "{name}" holds {text!r} in data row {wrong + 1}, expected a number'
+            + cure_of(text, notation)
         )
     numbers: Array = values.to_numpy(np.float64)
     bad = np.abs(numbers) > LARGEST

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.printing import encodable, put
+from ..errors import FastnnError
 
 if TYPE_CHECKING:
+    from .schema import Notation
+
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # what `add_subparsers` returns
 
 STDOUT = "stdout"
@@ -20,6 +23,60 @@ STDOUT = "stdout"
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add `--json` to a subcommand."""
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text, for programs")
+
+
+def add_notation(parser: argparse._ActionsContainer) -> None:
+    """Add what tells how a table is written; `notation` reads it."""
+    parser.add_argument(
+        "--na", action="append", metavar="TEXT", help="what stands for a missing value, such as '?'; may be repeated"
+    )
+    parser.add_argument("--decimal", choices=(".", ","), help="what numbers have before their decimals (.)")
+    parser.add_argument("--thousands", type=_letter, metavar="C", help="what sets thousands apart, such as , (nothing)")
+
+
+def notation(args: argparse.Namespace, known: Notation) -> Notation:
+    """That of the options, and of `known` where an option is not given.
+
+    Raises:
+        FastnnError: one character would be two things.
+    """
+    from .schema import Notation
+
+    decimal, thousands = args.decimal or known.decimal, args.thousands or known.thousands
+    if decimal == thousands:
+        raise FastnnError(f"--decimal and --thousands are both {decimal!r}; expected two different characters")
+    return Notation(known.na if args.na is None else tuple(args.na), decimal, thousands)
+
+
+def require_usual(data: str, notation: Notation) -> None:
+    """Raises a FastnnError where arrays are to be read as a table is."""
+    from .schema import USUAL
+
+    if notation != USUAL:
+        raise FastnnError(
+            f"{data}: --na, --decimal and --thousands are for .csv files; arrays hold numbers as they are"
+        )
+
+
+def _letter(text: str) -> str:
+    if len(text) != 1 or not text.isascii() or text.isalnum() or text in "+-":
+        raise argparse.ArgumentTypeError(f"expected one character such as , or . got {text!r}")
+    return text
+
+
+def require_other(option: str, path: Path, *read: str) -> None:
+    """Finds out before the work whether a file that is written is one of those that are read, under whatever name.
+
+    Raises:
+        FastnnError: it is.
+    """
+    for name in read:
+        try:
+            same = path.samefile(name)
+        except OSError:  # one of them does not exist
+            same = False
+        if same:
+            raise FastnnError(f"{option} {path}: that is {name}, which is read; name another file")
 
 
 def print_json(value: object) -> None:
@@ -126,7 +183,6 @@ def require_folder(option: str, path: Path) -> None:
         FastnnError: it cannot.
     """
     from ..core.files import require_writable
-    from ..errors import FastnnError
 
     try:
         if not path.parent.is_dir() or path.is_dir():

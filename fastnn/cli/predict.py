@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import fastnn
 
     from ..core.arrays import Array
-    from .schema import Column, Schema
+    from .schema import Column, Notation, Schema
 
 HELP = "predict for each row of a table or an array with a saved network"
 EPILOG = """\
@@ -56,6 +56,7 @@ def add_parser(commands: options.Commands) -> None:
     parser.add_argument(
         "--backend", default="auto", metavar="NAME", help="which one computes; `fastnn info` lists them (auto)"
     )
+    options.add_notation(parser.add_argument_group("how a .csv file is written, if not as the one trained on"))
     options.add_json(parser)
     parser.set_defaults(run=run)
 
@@ -70,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
         if args.output.suffix.lower() not in (".csv", ".npz"):
             raise FastnnError(f"--output {args.output}: expected a name that ends in .csv or .npz")
         options.require_folder("--output", args.output)
+        options.require_other("--output", args.output, args.model, args.data)
     model = load_model(args.model, backend=args.backend)
     trained = schema.of_model(args.model, model)
     if args.probabilities and (trained is None or trained.classes is None):
@@ -103,13 +105,15 @@ def run(args: argparse.Namespace) -> int:
 def _inputs(args: argparse.Namespace, model: fastnn.Sequential, trained: Schema | None) -> Array:
     """The rows of DATA in the shape that the network takes."""
     from ..errors import FastnnError
-    from . import arrays, data
+    from . import arrays, data, schema
 
     columns = () if trained is None else trained.columns
     shape = tuple(size or 1 for size in model.input_shape[1:])
     if arrays.is_table(args.data):
-        X = _table(Path(args.data), columns, math.prod(shape))
+        notation = options.notation(args, schema.USUAL if trained is None else trained.notation)
+        X = _table(Path(args.data), columns, math.prod(shape), notation)
     else:
+        options.require_usual(args.data, options.notation(args, schema.USUAL))
         X = arrays.inputs(args.data)
         texts = [column.name for column in columns if column.categories is not None]
         if texts:
@@ -127,12 +131,12 @@ def _inputs(args: argparse.Namespace, model: fastnn.Sequential, trained: Schema 
     return X.reshape(len(X), *shape)
 
 
-def _table(path: Path, columns: Sequence[Column], inputs: int) -> Array:
+def _table(path: Path, columns: Sequence[Column], inputs: int, notation: Notation) -> Array:
     """The inputs (n, inputs) of a .csv file; all of them, in their order, where the network has no names."""
     from ..errors import FastnnError
     from . import frames, schema
 
-    frame = frames.read(path, [column.name for column in columns if column.categories is not None])
+    frame = frames.read(path, notation, [column.name for column in columns if column.categories is not None])
     if not columns:
         columns = [schema.Column(str(name)) for name in frame.columns]
         if len(columns) != inputs:
@@ -141,7 +145,7 @@ def _table(path: Path, columns: Sequence[Column], inputs: int) -> Array:
                 "without names, so that the table must have as many"
             )
     frames.require(path, frame, [column.name for column in columns])
-    return frames.encode(path, frame, columns)
+    return frames.encode(path, frame, columns, notation)
 
 
 def _predictions(outputs: Array, trained: Schema | None) -> Array:

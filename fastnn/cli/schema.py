@@ -27,6 +27,17 @@ class Column(NamedTuple):
         return 1 if self.categories is None else len(self.categories)
 
 
+class Notation(NamedTuple):
+    """How a table writes its numbers, and what stands for a missing value beside an empty field, NA, NaN and null."""
+
+    na: tuple[str, ...] = ()
+    decimal: str = "."
+    thousands: str = ""
+
+
+USUAL = Notation()
+
+
 @dataclass(frozen=True)
 class Schema:
     """The columns, the target and its classes.
@@ -36,12 +47,14 @@ class Schema:
         columns: in the order of the network's inputs; () for arrays, whose columns have no names.
         classes: what the outputs stand for; None for regression.
         fill: what an input is where the value is missing; None where that is an error.
+        notation: that of the table.
     """
 
     target: str
     columns: tuple[Column, ...] = ()
     classes: tuple[str | int, ...] | None = None
     fill: tuple[float, ...] | None = None
+    notation: Notation = USUAL
 
     def to_json(self) -> dict[str, object]:
         """The value that is stored under `KEY`."""
@@ -53,6 +66,7 @@ class Schema:
             ],
             "classes": None if self.classes is None else list(self.classes),
             "fill": None if self.fill is None else list(self.fill),
+            "notation": {**self.notation._asdict(), "na": list(self.notation.na)},
         }
 
 
@@ -83,7 +97,16 @@ def _from_json(value: Any) -> Schema:
     columns = tuple(Column(_text(entry["name"]), _texts(entry.get("categories"))) for entry in _list(value["columns"]))
     classes = None if value["classes"] is None else tuple(_class(entry) for entry in _list(value["classes"]))
     fill = None if value["fill"] is None else tuple(float(entry) for entry in _list(value["fill"]))
-    return Schema(_text(value["target"]), columns, classes, fill)
+    written = value.get("notation")  # not in files of the first versions
+    notation = USUAL if written is None else _notation(written)
+    return Schema(_text(value["target"]), columns, classes, fill, notation)
+
+
+def _notation(value: Any) -> Notation:
+    notation = Notation(_texts(value["na"]) or (), _text(value["decimal"]), _text(value["thousands"]))
+    if notation.decimal not in (".", ",") or len(notation.thousands) > 1:
+        raise ValueError(f"its numbers have {notation.decimal!r} and {notation.thousands!r}")
+    return notation
 
 
 def _list(value: object) -> Sequence[Any]:

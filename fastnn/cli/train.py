@@ -33,18 +33,21 @@ DATA is one of
                 or x_train, y_train, x_test and y_test
 
 The target
-  Integers and texts are classes (cross-entropy, accuracy), floats are
-  quantities (mean squared error, R squared); --task says otherwise. The file of
-  the network keeps the names of the classes. A quantity is learnt in standard
-  deviations from its mean, as the loss shows it, and predicted in its own unit.
+  Texts are classes (cross-entropy, accuracy), floats are quantities (mean
+  squared error, R squared). Integers are classes if they are few and come
+  often, or are numbered from 0 or 1 and come about as often as each other, else
+  a quantity; --task says otherwise. The file of the network keeps the names of
+  the classes. A quantity is learnt in standard deviations from its mean, as the
+  loss shows it, and predicted in its own unit.
 
 The columns
   Numbers are standardised by the mean and deviation of the training rows,
   inside the network (uint8 arrays are pixels and divided by 255). Each text of
   a text column becomes an input that is 1 or 0. So `fastnn predict` takes a
   table like the one trained on, as it is. A missing value (an empty field, NA,
-  NaN, null) is an error, or with --impute mean the mean of its column. Columns
-  without a name, such as row numbers, are left out.
+  NaN, null, what --na says) is an error, or with --impute mean the mean of its
+  column. Columns without a name, such as row numbers, are left out. Whole
+  numbers that begin with 0, such as 007, are texts.
 
 The rows
   A fifth, chosen by --seed, is held out for the test, unless the file has test
@@ -74,9 +77,12 @@ def add_parser(commands: options.Commands) -> None:
         help="columns to leave out, such as names and row numbers",
     )
     rows.add_argument(
-        "--task", choices=("classes", "regression"), help="what the target is (floats: regression, all else: classes)"
+        "--task",
+        choices=("classes", "regression"),
+        help="what the target is (floats: regression, texts: classes, integers: by their values)",
     )
     rows.add_argument("--impute", choices=("mean",), help="fill missing values instead of refusing them")
+    options.add_notation(rows)
     _add_network(parser)
     _add_training(parser)
     options.add_json(parser)
@@ -136,11 +142,11 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train as the options say and print what came of it."""
-    from .. import config
-    from . import data
+    from . import data, schema
 
     out = args.out or Path(f"{Path(args.data).stem}.safetensors")
     options.require_folder("--out", out)
+    options.require_other("--out", out, args.data)
     table = data.load(
         args.data,
         args.seed,
@@ -149,6 +155,7 @@ def run(args: argparse.Namespace) -> int:
         task=args.task,
         impute=args.impute is not None,
         validation=args.patience is not None,
+        notation=options.notation(args, schema.USUAL),
     )
     model = _model(table, args)
     quantity = table.schema.classes is None
@@ -158,7 +165,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.json:
         say(table.describe())
 
-    losses, seconds = _fit(model, table, args)
+    losses, seconds, threads = _fit(model, table, args)
     scores = model.evaluate(table.X_test, table.y_test, batch_size=1024, verbose=0, return_dict=True)
     diverged = next((loss for loss in (losses[-1], scores["loss"]) if not math.isfinite(loss)), None)
     if diverged is not None:
@@ -169,7 +176,6 @@ def run(args: argparse.Namespace) -> int:
         )
         return DIVERGED
     model.save(out)
-    threads = 1 if model.backend == "reference" else min(config.get_num_threads(), config.available_cores())
     rate = len(table.X) / seconds
     if args.json:
         training = {"epochs": len(losses), "test": scores, "samples_per_second": round(rate)}
@@ -255,8 +261,9 @@ def _compile(model: fastnn.Sequential, table: Table, args: argparse.Namespace, m
     return [str(warning.message) for warning in caught]
 
 
-def _fit(model: fastnn.Sequential, table: Table, args: argparse.Namespace) -> tuple[list[float], float]:
-    """Trains; returns the loss of each epoch and the seconds of the median one, since the first may hold compilation.
+def _fit(model: fastnn.Sequential, table: Table, args: argparse.Namespace) -> tuple[list[float], float, int]:
+    """Trains; returns the loss of each epoch, the seconds of the median one, since the first may hold compilation, and
+    the threads that ran.
 
     A quantity is trained on standardised, so that a learning rate means the same whatever its unit; a last layer that
     is added then gives it its unit back.
@@ -289,9 +296,10 @@ def _fit(model: fastnn.Sequential, table: Table, args: argparse.Namespace) -> tu
         validation_data=None if table.X_val is None else (table.X_val, targets[1]),
         verbose=0 if args.json else "auto",
     ).history
+    threads = model.engine().program.threads
     if quantity:
         _give_unit(model, table, args, scale, offset)
-    return history["loss"], sorted(times)[(len(times) - 1) // 2]
+    return history["loss"], sorted(times)[(len(times) - 1) // 2], threads
 
 
 def _give_unit(model: fastnn.Sequential, table: Table, args: argparse.Namespace, scale: float, offset: float) -> None:
