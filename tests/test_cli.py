@@ -144,6 +144,17 @@ def test_advice_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
         (("train", "digits", "--target", "y"), "--target is for files"),
         (("train", "digits", "--drop", "y"), "--drop is for .csv files"),
         (("predict", "digits.safetensors"), "required: DATA"),
+        (("--vresion",), 'fastnn: there is no option --vresion; did you mean "--version"?; see `fastnn --help`'),
+        (
+            ("train", "digits", "--epohcs", "3"),
+            'fastnn train: there is no option --epohcs; did you mean "--epochs"?; see `fastnn train --help`',
+        ),
+        (
+            ("train", "--epohcs=3"),
+            'fastnn train: there is no option --epohcs; did you mean "--epochs"?; see `fastnn train',
+        ),
+        (("info", "--xyz"), "fastnn info: there is no option --xyz; known: --help, --json; see `fastnn info --help`"),
+        (("predict", "m", "d", "-e", "3"), "fastnn predict: unrecognized arguments: -e 3; see `fastnn predict --help`"),
         (("info", "digits.safetensors"), "digits.safetensors: there is no such file"),
         (("train", "digits", "--activation", "rlu"), "relu"),
         (("train", "digits", "--optimizer", "adm"), "did you mean"),

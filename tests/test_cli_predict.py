@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
 import json
+import lzma
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -179,6 +183,87 @@ def test_no_rows(capsys: Capture) -> None:
     np.savez("t.npz", X=np.empty((0, 3)))
     code, out, err = run(capsys, "predict", "python.safetensors", "t.npz")
     assert (code, out) == (2, "") and "t.npz: no rows to predict for" in err
+
+
+@pytest.mark.usefixtures("pandas")
+@pytest.mark.parametrize("target", ["price", "kind"])
+def test_a_table_with_a_header_alone(target: str, capsys: Capture) -> None:
+    write("flats.csv", flats())
+    assert run(capsys, "train", "flats.csv", "--target", target, "--epochs", "1")[0] == 0
+    header = Path("flats.csv").read_text(encoding="utf-8").splitlines()[0]
+    for content in (header, f"{header}\n", f"\ufeff{header}\r\n\r\n"):
+        Path("new.csv").write_text(content, encoding="utf-8")
+        message = (2, "", "fastnn predict: new.csv: no rows to predict for\n")
+        assert run(capsys, "predict", "flats.safetensors", "new.csv", "--output", "o.csv") == message
+    assert run(capsys, "train", "new.csv", "--target", target)[2].count("\n") == 1
+
+
+# where tables come from
+
+
+def given(content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard input with a content."""
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
+
+
+@pytest.mark.usefixtures("pandas")
+@pytest.mark.parametrize("packer", [gzip, bz2, lzma])
+def test_packed_tables(packer: Any, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    ending = {gzip: "gz", bz2: "bz2", lzma: "xz"}[packer]
+    write("flats.csv", flats())
+    content = packer.compress(Path("flats.csv").read_bytes())
+    train = ("--target", "kind", "--epochs", "1")
+    assert run(capsys, "train", "flats.csv", *train, "--out", "plain.safetensors")[0] == 0
+    Path(f"flats.csv.{ending}").write_bytes(content)
+    assert run(capsys, "train", f"flats.csv.{ending}", *train)[1].startswith("flats: 4 columns")
+    expected = run(capsys, "predict", "plain.safetensors", "flats.csv")
+    assert run(capsys, "predict", "flats.safetensors", f"flats.csv.{ending}") == expected
+    given(content, monkeypatch)
+    assert run(capsys, "predict", "flats.safetensors", "-") == expected
+    Path(f"cut.csv.{ending}").write_bytes(content[: len(content) // 2])
+    code, out, err = run(capsys, "train", f"cut.csv.{ending}", *train)
+    assert (code, out, err.count("\n")) == (2, "", 1) and f"cut.csv.{ending}: cannot be unpacked: " in err
+
+
+@pytest.mark.usefixtures("pandas")
+@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+def test_standard_input(name: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    write("flats.csv", flats())
+    content, train = Path("flats.csv").read_bytes(), ("train", name, "--target", "kind", "--epochs", "1")
+    given(content, monkeypatch)
+    code, out, _ = run(capsys, *train)
+    assert code == 0 and out.startswith("stdin: 4 columns") and "saved stdin.safetensors" in out
+    expected = run(capsys, "predict", "stdin.safetensors", "flats.csv")
+    given(content, monkeypatch)
+    assert run(capsys, "predict", "stdin.safetensors", name) == expected
+    np.savez("t.npz", X=np.ones((4, 2)), y=np.arange(4) % 2)
+    for wrong, message in (
+        (b"", "empty; expected a first line"),
+        (Path("t.npz").read_bytes(), "an archive, which is not"),
+    ):
+        given(wrong, monkeypatch)
+        code, _, err = run(capsys, *train)
+        assert code == 2 and err.startswith(f"fastnn train: /dev/stdin: {message}")
+    monkeypatch.setattr(sys, "stdin", None)
+    assert "standard input is closed" in run(capsys, *train)[2]
+
+
+@pytest.mark.usefixtures("pandas")
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="descriptors have no names here")
+def test_descriptors(capsys: Capture) -> None:
+    """A pipe, as <(...) gives it, and a file without an ending."""
+    write("flats.csv", flats())
+    assert run(capsys, "train", "flats.csv", "--target", "kind", "--epochs", "1")[0] == 0
+    expected = run(capsys, "predict", "flats.safetensors", "flats.csv")
+    reader, writer = os.pipe()
+    os.write(writer, Path("flats.csv").read_bytes())
+    os.close(writer)
+    assert run(capsys, "predict", "flats.safetensors", f"/dev/fd/{reader}") == expected
+    os.close(reader)
+    with open("flats.csv", "rb") as file:
+        assert run(capsys, "predict", "flats.safetensors", f"/dev/fd/{file.fileno()}") == expected
+        code, _, err = run(capsys, "train", f"/dev/fd/{file.fileno()}", "--target", "kind", "--out", "flats.csv")
+        assert code == 2 and "--out flats.csv: that is /dev/fd/" in err
 
 
 def test_values_that_json_does_not_have(capsys: Capture) -> None:

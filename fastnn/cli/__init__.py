@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from .. import __version__
 from ..core.printing import say
-from ..errors import FastnnError
+from ..errors import FastnnError, nearest
 from . import info, options, predict, train, warmup
 
 WRONG_INPUT = 2
@@ -31,7 +31,8 @@ class _Parser(argparse.ArgumentParser):
         options.answer(message)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """That of the command, and those of its subcommands."""
     parser = _Parser(
         prog="fastnn",
         description="Dense neural networks, trained as fast as the hardware allows.",
@@ -41,7 +42,24 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in (train, predict, info, warmup):
         command.add_parser(commands)
-    return parser
+    return parser, dict(commands.choices)
+
+
+def _arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments; what is wrong with them is said by the subcommand that they are for."""
+    parser, commands = _parser()
+    place, command = next(((place, text) for place, text in enumerate(argv) if text in commands), (len(argv), ""))
+    at = commands.get(command, parser)
+    for number, text in enumerate(argv[: argv.index("--")] if "--" in argv else argv):
+        known = (at if number > place else parser)._option_string_actions
+        name = text.partition("=")[0]
+        if name.startswith("--") and " " not in text and not any(option.startswith(name) for option in known):
+            names = [option for option in known if option.startswith("--")]
+            (at if number > place else parser).error(f"there is no option {name}{nearest(name, names)}")
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        at.error(f"unrecognized arguments: {' '.join(unknown)}")
+    return args
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     where = "fastnn"
     try:
-        args = _parser().parse_args(argv)
+        args = _arguments(sys.argv[1:] if argv is None else argv)
         where = f"fastnn {args.command}"
         code: int = args.run(args)
     except _UsageError as error:

@@ -11,6 +11,7 @@ import numpy as np
 from ..core.arrays import Array
 from ..datasets import archives, fashion_mnist, load_digits, mnist
 from ..errors import FastnnError
+from . import sources
 from .frames import LARGEST, SUFFIXES
 
 SETS = ("digits", "mnist", "fashion_mnist")
@@ -24,16 +25,20 @@ _INPUTS = ("X", "x", "X_test", "x_test")
 
 
 def is_table(data: str) -> bool:
-    """Whether DATA is a .csv file, by its name; else it is an .npz file or one of SETS.
+    """Whether DATA is a .csv file, by its name, or a pipe; else it is an .npz file or one of SETS.
 
     Raises:
         FastnnError: it is none of them.
     """
     if data in SETS:
         return False
-    if not Path(data).is_file():
+    if sources.is_stream(data):
+        return True
+    path, suffix = Path(data), sources.suffix(data)
+    if not path.is_file():
         raise FastnnError(f"{data}: no such file; DATA is {', '.join(SETS)} or the path of a .csv or .npz file")
-    return Path(data).suffix.lower() in SUFFIXES
+    # Without an ending it may be a descriptor, such as /dev/fd/0.
+    return suffix in SUFFIXES or (not suffix and not sources.begins_as_archive(path))
 
 
 def train(data: str, target: str | None) -> tuple[str, list[Array]]:

@@ -13,7 +13,7 @@ import numpy as np
 from ..core import random
 from ..core.arrays import Array
 from ..errors import FastnnError
-from . import arrays, frames, notations, options
+from . import arrays, frames, notations, options, sources
 from .options import count
 from .schema import USUAL, Column, Notation, Schema
 
@@ -145,7 +145,7 @@ def load(
         for X in rows[0::2]:
             fill_missing(X, fill)
     schema = Schema(name, columns, classes, fill, notation)
-    return Table(Path(data).stem, schema, scaling, otherwise, tuple(found), *rows)
+    return Table(sources.stem(data), schema, scaling, otherwise, tuple(found), *rows)
 
 
 def _of_table(

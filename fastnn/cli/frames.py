@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from ..core.arrays import Array
 from ..errors import FastnnError, FileError, nearest
+from . import sources
 from .options import count
 from .schema import Column, Notation
 
@@ -32,7 +34,7 @@ def read(path: Path, notation: Notation, text: Sequence[str] | None = None) -> p
     """The table of a file: numbers as numbers, all else as texts; columns without a name, row numbers, are left out.
 
     Args:
-        path: the file: UTF-8, a header, fields separated by commas, semicolons or tabs.
+        path: the file, or a pipe: UTF-8, a header, fields separated by commas, semicolons or tabs, perhaps packed.
         notation: how it writes numbers and what is missing.
         text: the columns that hold texts; None to find out: whole numbers that begin with 0 are texts, as in codes.
 
@@ -48,14 +50,15 @@ def read(path: Path, notation: Notation, text: Sequence[str] | None = None) -> p
         raise FastnnError(
             'reading .csv files needs pandas; install it in the checkout of fastnn with: pip install ".[data]"'
         ) from None
-    separator, names = _header(path)
+    open_file = sources.opener(path)
+    separator, names = _header(path, open_file)
     columns = [name for name in names if name]
 
     def table(texts: Sequence[str]) -> pandas.DataFrame:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), open_file() as file:
             warnings.simplefilter("error", pandas.errors.ParserWarning)  # of rows that are longer than the header
             frame = pandas.read_csv(
-                path,
+                file,
                 sep=separator,
                 encoding="utf-8-sig",
                 skipinitialspace=True,
@@ -75,7 +78,7 @@ def read(path: Path, notation: Notation, text: Sequence[str] | None = None) -> p
         if text is not None:
             return frame
         words = [name for name in columns if frame[name].dtype.kind not in "iuf"]
-        maybe = [name for name in columns if name not in words] if _has_codes(path) else []
+        maybe = [name for name in columns if name not in words] if _has_codes(open_file) else []
         # Again as they stand: pandas makes truth values of true and TRUE, beside empty fields too.
         texts = table([*words, *maybe]) if words or maybe else frame
         codes = [name for name in maybe if texts[name].str.fullmatch(r"[+-]?0\d+").any()]
@@ -87,16 +90,16 @@ def read(path: Path, notation: Notation, text: Sequence[str] | None = None) -> p
         raise FileError(f"{path}: cannot be read as a table: {line}") from None
 
 
-def _has_codes(path: Path) -> bool:
+def _has_codes(open_file: Callable[[], BinaryIO]) -> bool:
     """Whether a field may begin with 0 and another digit; most files of numbers have none and are read once."""
-    with open(path, "rb") as file:
+    with open_file() as file:
         return any(_CODE.search(b"".join(lines)) for lines in iter(lambda: file.readlines(_CHUNK), []))
 
 
-def _header(path: Path) -> tuple[str, list[str]]:
+def _header(path: Path, open_file: Callable[[], BinaryIO]) -> tuple[str, list[str]]:
     """The separator and the names in the first line."""
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with io.TextIOWrapper(open_file(), encoding="utf-8-sig", newline="") as file:
             line = next((line for line in file if line.strip()), "")
     except UnicodeError:
         raise FileError(f"{path}: not UTF-8 text; save the table as UTF-8") from None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.printing import encodable, say
-from . import options
+from . import options, sources
 
 if TYPE_CHECKING:
     import fastnn
@@ -23,7 +23,8 @@ EPILOG = """\
 MODEL is a file that `fastnn train` or `model.save` wrote. DATA is
   FILE.csv  a table with the columns that the network was trained on, in any
             order. Other columns, the target too, are not looked at.
-            A text that did not occur in training is an error
+            A text that did not occur in training is an error. It may be packed
+            (.csv.gz, .bz2, .xz); - is such a table from standard input
   FILE.npz  an array X, x, X_test or x_test (the first that is there), with the
             network's inputs in their order
   digits, mnist, fashion_mnist
@@ -50,7 +51,9 @@ def add_parser(commands: options.Commands) -> None:
         "predict", help=HELP, description=HELP, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", metavar="MODEL", help="a file of a network")
-    parser.add_argument("data", metavar="DATA", help="a .csv or .npz file, or digits (see below)")
+    parser.add_argument(
+        "data", type=sources.name_of, metavar="DATA", help="a .csv or .npz file, - or digits (see below)"
+    )
     parser.add_argument("--output", type=Path, metavar="FILE", help="a .csv or .npz file to write (stdout, as CSV)")
     parser.add_argument("--probabilities", action="store_true", help="give the probability of each class too")
     parser.add_argument(
@@ -145,6 +148,8 @@ def _table(path: Path, columns: Sequence[Column], inputs: int, notation: Notatio
                 "without names, so that the table must have as many"
             )
     frames.require(path, frame, [column.name for column in columns])
+    if not len(frame):
+        raise FastnnError(f"{path}: no rows to predict for")
     return frames.encode(path, frame, columns, notation)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.printing import say
-from . import options
+from . import options, sources
 
 if TYPE_CHECKING:
     import fastnn
@@ -28,7 +28,9 @@ DATA is one of
                 70,000 digits or pieces of clothing of 28 x 28 pixels, fetched
                 once; FASTNN_DATA names a folder that has them already
   FILE.csv      a table whose first line names the columns; --target says which
-                one to predict. Needs pandas: pip install ".[data]"
+                one to predict; it may be packed (.csv.gz, .bz2, .xz). Needs
+                pandas: pip install ".[data]"
+  -             such a table from standard input
   FILE.npz      arrays X (rows, columns) and y (rows,), written by numpy.savez,
                 or x_train, y_train, x_test and y_test
 
@@ -66,7 +68,12 @@ def add_parser(commands: options.Commands) -> None:
     parser = commands.add_parser(
         "train", help=HELP, description=HELP, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", metavar="DATA", help="digits, mnist, or the path of a .csv or .npz file (see below)")
+    parser.add_argument(
+        "data",
+        type=sources.name_of,
+        metavar="DATA",
+        help="digits, mnist, or the path of a .csv or .npz file, or - (see below)",
+    )
     rows = parser.add_argument_group("what to learn")
     rows.add_argument("--target", metavar="COLUMN", help="the column (.csv) or array (.npz: y) to predict")
     rows.add_argument(
@@ -144,7 +151,7 @@ def run(args: argparse.Namespace) -> int:
     """Train as the options say and print what came of it."""
     from . import data, schema
 
-    out = args.out or Path(f"{Path(args.data).stem}.safetensors")
+    out = args.out or Path(f"{sources.stem(args.data)}.safetensors")
     options.require_folder("--out", out)
     options.require_other("--out", out, args.data)
     table = data.load(
