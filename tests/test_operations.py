@@ -16,17 +16,11 @@ import pytest
 
 from cases import Case, Guarded, cases, guarded
 from exact import exact
+from fastnn.backends.arguments import IN_PLACE
 from fastnn.core.operations import OPERATIONS, Family, Operation
 from support import DTYPES, RUNNERS, Array, Runner, assert_same_bits, load, present, runner_name, threads
 
 Operations = Mapping[str, Callable[..., None]]
-
-IN_PLACE = (
-    Family.ACTIVATION_FORWARD, Family.ACTIVATION_BACKWARD, Family.SOFTMAX_FORWARD, Family.SOFTMAX_BACKWARD,
-    Family.LOSS_BACKWARD, Family.CROSSENTROPY_BACKWARD, Family.DROPOUT, Family.ROW_SCALE, Family.AFFINE,
-    Family.STANDARDIZE_BACKWARD, Family.ROW_WISE_FORWARD, Family.ROW_WISE_BACKWARD, Family.BINARY,
-    Family.BINARY_BACKWARD,
-)  # fmt: skip
 
 
 @functools.cache

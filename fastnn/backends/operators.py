@@ -34,7 +34,8 @@ class Mode(IntEnum):
 class CompiledOperator(Operator):
     """One operation; what a call needs of its arguments is found out once."""
 
-    def __init__(self, row: Operation) -> None:
+    def __init__(self, row: Operation, dtype: str) -> None:
+        super().__init__(row, dtype)
         specs, letters = row.arguments, size_letters(row)
         self._name, self._count = row.name, len(specs)
         # Of each array: whether it has a row stride. A vector over the batch has a row for each element.

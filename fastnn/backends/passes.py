@@ -139,7 +139,8 @@ class Passes:
         predictions = self._buffer(loss[LossEntry.PREDICTION], rows, loss[LossEntry.OUTPUTS])
         targets, ones = self._loss_buffers(loss, rows)[2], np.ones(rows, self.plan.dtype)
         name, weights = METRIC_NAMES[row[MetricEntry.CODE]], given if row[MetricEntry.WEIGHTED] else ones
-        slot, values, total = sums[row[MetricEntry.SLOT] :], np.empty(rows, self.plan.dtype), np.zeros(1)
+        slot = sums[row[MetricEntry.SLOT] :][: row[MetricEntry.SLOTS]]
+        values, total = np.empty(rows, self.plan.dtype), np.zeros(1)
         if name == "r2_score":
             self.op["r2_sums"](slot, predictions, targets, weights)
             return

@@ -14,10 +14,12 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
+from ..core.operations import Operation
 from ..core.plan import SUM_LOSS, Clip, Counter, OptimizerEntry, ParameterEntry, Plan, Scalar, largest
 from ..core.random import permutation
 from ..core.state import State
 from ..core.steps import OPTIMIZERS
+from .arguments import Arguments
 from .data import Array, Data, Sums
 from .passes import Passes, view_of
 
@@ -179,12 +181,21 @@ class Program(Passes):
 class Operator:
     """One operation of `core/operations.py` on one backend, for arrays of one dtype.
 
-    Its arguments are those of its row: the arrays, then the scalars. Nothing about them is checked.
+    Its arguments are those of its row: the arrays, then the scalars. Subclasses give `_run` and `_prepare`, whose
+    arguments are right.
     """
 
+    def __init__(self, row: Operation, dtype: str) -> None:
+        self._arguments = Arguments(row, dtype)
+
     def __call__(self, *arguments: Any) -> None:
-        """Runs the operation once."""
-        self.prepare(*arguments)()
+        """Runs the operation once.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: see `Arguments.check`.
+        """
+        self._arguments.check(arguments)
+        self._run(*arguments)
 
     def prepare(self, *arguments: Any) -> Callable[[], object]:
         """The operation on these very arrays and scalars, to be run again and again at the least cost a call.
@@ -193,8 +204,26 @@ class Operator:
             A callable of no arguments, whose result means nothing. It keeps the arrays alive and reads and writes what
             they hold when it is called; addresses, shapes and the number of threads are those of now, so an array
             must not be resized in place. It has a scratch of its own: it may be called in one thread at a time,
-            beside all other calls.
+            beside all other calls. That of an embedding looks at the class numbers each time.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: see `Arguments.check`.
         """
+        self._arguments.check(arguments)
+        run = self._prepare(*arguments)
+        if not self._arguments.places:
+            return run
+
+        def run_checked() -> None:
+            self._arguments.require_places(arguments)
+            run()
+
+        return run_checked
+
+    def _run(self, *arguments: Any) -> None:
+        raise NotImplementedError
+
+    def _prepare(self, *arguments: Any) -> Callable[[], object]:
         raise NotImplementedError
 
 
@@ -204,7 +233,11 @@ class Backend:
     name = ""
 
     def operations(self, dtype: Any) -> Mapping[str, Operator]:
-        """The operations of `core/operations.py`, by name, for arrays of one dtype."""
+        """The operations of `core/operations.py`, by name, for arrays of one dtype.
+
+        Raises:
+            ArgumentError: neither "float32" nor "float64".
+        """
         raise NotImplementedError
 
     def program(self, plan: Plan, state: State) -> Program:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...config import dtype_name
 from ...core.operations import OPERATIONS, Family, Operation
 from ...core.plan import Plan, largest
 from ...core.rowwise import MOST_VECTORS
@@ -126,7 +127,7 @@ class COperator(CompiledOperator):
     """One function of the library."""
 
     def __init__(self, row: Operation, dtype: str, scratch: _Scratch) -> None:
-        super().__init__(row)
+        super().__init__(row, dtype)
         self._function = getattr(lib, f"fnn_{row.family.name.lower()}_{SUFFIX[dtype]}")
         self._dtype, self._scratch = dtype, scratch
         self._reals = ffi.typeof("float[]" if dtype == "float32" else "double[]")
@@ -141,10 +142,10 @@ class COperator(CompiledOperator):
         self._vector = row.family in _ROOM
         self._first = self._count + (row.family in (Family.CROSSENTROPY_FORWARD, Family.CROSSENTROPY_BACKWARD))
 
-    def __call__(self, *arguments: Any) -> None:
+    def _run(self, *arguments: Any) -> None:
         _check(self._function(*self._given(arguments, self._scratch.room)), self._name)
 
-    def prepare(self, *arguments: Any) -> Callable[[], object]:
+    def _prepare(self, *arguments: Any) -> Callable[[], object]:
         # The function refuses no call of it: sizes are those of arrays, the code is the row's, and nothing is missing.
         return partial(self._function, *self._given(arguments, partial(aligned, dtype=self._dtype)))
 
@@ -307,7 +308,7 @@ class CBackend(Backend):
             _check(lib.fnn_set_level(wanted.encode()), f"FASTNN_CPU is {wanted!r}, expected one of {known}")
 
     def operations(self, dtype: Any) -> Mapping[str, COperator]:
-        return _operators(np.dtype(dtype).name)
+        return _operators(dtype_name("operations", dtype))
 
     def program(self, plan: Plan, state: State) -> CProgram:
         return CProgram(self, plan, state)

@@ -11,6 +11,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from ...config import dtype_name
 from ...core.losses import ROW_METRICS
 from ...core.operations import OPERATIONS, Family, Operation
 from ...core.plan import Plan
@@ -88,7 +89,7 @@ class NumbaOperator(CompiledOperator):
     """One operation, by a call block."""
 
     def __init__(self, row: Operation, dtype: str, calls: _Calls) -> None:
-        super().__init__(row)
+        super().__init__(row, dtype)
         self._dtype, self._calls = np.dtype(dtype), calls
         scalars = "dqqq" if row.family == Family.DROPOUT else "d" * len(row.scalars)
         self._write = call.operation_entries(self._count, scalars).pack_into
@@ -99,11 +100,11 @@ class NumbaOperator(CompiledOperator):
         self._after = (1, slots)[len(self._before) + len(self._axes) - 1 :]
         self._packs = row.family in GEMMS
 
-    def __call__(self, *arguments: Any) -> None:
+    def _run(self, *arguments: Any) -> None:
         call = self._calls.direct()
         call.run(self._fill(call, arguments), meets=False)
 
-    def prepare(self, *arguments: Any) -> Callable[[], object]:
+    def _prepare(self, *arguments: Any) -> Callable[[], object]:
         call = self._calls.new()
         return call.prepared(self._fill(call, arguments), arguments[: self._count])
 
@@ -236,7 +237,7 @@ class NumbaBackend(Backend):
     name = "numba"
 
     def operations(self, dtype: Any) -> Mapping[str, NumbaOperator]:
-        return _operators(np.dtype(dtype).name)
+        return _operators(dtype_name("operations", dtype))
 
     def program(self, plan: Plan, state: State) -> NumbaProgram:
         return NumbaProgram(self, plan, state)
