@@ -62,10 +62,8 @@ def pretend_warm() -> None:
     from fastnn import backends
     from fastnn.backends import disk_cache
 
-    folder = disk_cache.folder()
-    assert folder is not None
-    for name in ("worker.work_float32", "worker.work_float64", "team._alone", "pool._region", "pool._help"):
-        (folder / f"{name}-None.py3.1.nbc").touch()
+    for name in disk_cache._COMPILED:
+        assert all(disk_cache.write(name.format(dtype=dtype), b"code") for dtype in fastnn.config.DTYPES)
     disk_cache.write_speeds({backends.kind("float32", size, threads): 9.0 for size in (0, 10**9) for threads in (1, 2)})
 
 
@@ -149,6 +147,16 @@ def test_with_a_numba_that_cannot_be_used(warm: bool, fake: str, tmp_path: Path)
     assert found.backend == "c" and found.weights == expected() and not found.warnings
     assert found.reasons["numba"] == reason
     assert f"numba: {reason}\n" in found.info and f"auto        c: numba is not available ({reason})\n" in found.info
+
+
+@pytest.mark.parametrize("prelude", ["", WARM], ids=["cold", "warm"])
+def test_with_a_numba_that_compiles_nothing(prelude: str, tmp_path: Path) -> None:
+    load("c")
+    found = child(tmp_path, prelude, NUMBA_DISABLE_JIT="1")
+    reason = "cannot be used: NUMBA_DISABLE_JIT is set, with which Numba compiles nothing; unset it"
+    assert found.backend == "c" and found.weights == expected() and not found.warnings
+    assert found.reasons["numba"] == reason
+    assert f"auto        c: numba is not available ({reason})\n" in found.info
 
 
 def test_without_a_c_compiler(tmp_path: Path) -> None:

@@ -173,6 +173,61 @@ def test_the_key_of_the_cache_is_of_every_source() -> None:
     assert {name for name in outside if not name.endswith("__init__.py")} <= HARMLESS
 
 
+def test_damaged_code_is_compiled_anew(tmp_path: Path) -> None:
+    """And replaced; where nothing can be written it is kept in memory. What is whole is read where nobody may write."""
+    load("numba")
+    code = """
+import os, resource
+import numba
+from fastnn.backends import disk_cache
+from fastnn.backends.numba_cpu import jit
+
+def twice(n):
+    return 2 * n
+
+def compiled():
+    \"""Whether it was read, and what is on disk then.\"""
+    before, made = counted[0], jit.compiled(twice, 1)
+    assert made(4) == 8
+    return counted[0] == before, path.read_bytes() if path.exists() else None
+
+save, counted = jit._Cache.save_overload, [0]
+def counting(self, *arguments):
+    counted[0] += 1
+    save(self, *arguments)
+jit._Cache.save_overload = counting
+path = disk_cache.place() / "__main__.twice.code"
+numba.config.DISABLE_JIT = True  # by somebody who looks into code of his own
+read, right = compiled()
+assert not read and right and compiled() == (True, right)
+for damage in (b"", right[:100], os.urandom(len(right)), right[:200] + b"?" + right[201:], b"garbled" * 9):
+    path.write_bytes(damage)
+    assert compiled()[0] is False and compiled()[0] is True, damage[:20]
+assert disk_cache.write("__main__.twice", b"no pickle, with a digest")
+assert compiled()[0] is False and compiled()[0] is True
+path.unlink()
+path.mkdir()
+assert disk_cache.read("__main__.twice") is None
+path.rmdir()
+right = path.write_bytes(right) and right
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))  # no room for a file
+assert compiled()[0] is True
+path.write_bytes(b"")
+assert [compiled(), compiled()] == [(False, b"")] * 2
+assert os.listdir(path.parent) == [path.name]
+"""
+    run = subprocess.run(
+        [sys.executable, "-P", "-W", "error", "-c", code],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert run.returncode == 0, run.stderr
+    (said,) = run.stderr.splitlines()
+    assert said.startswith("fastnn: compiled kernels cannot be kept in ")
+
+
 @pytest.mark.slow
 def test_without_a_cache_folder(tmp_path: Path) -> None:
     """No folder to write to: it says so once, and works."""
@@ -184,7 +239,7 @@ def test_without_a_cache_folder(tmp_path: Path) -> None:
     )
     run = of_this_file(code, NUMBA_CACHE_DIR=str(blocked / "cache"))
     assert run.stdout.strip() == "done", run.stderr
-    assert run.stderr.count("no folder to keep compiled kernels in") == 1
+    assert run.stderr.count("compiled kernels cannot be kept in") == 1
     # The entry that runs single operations is compiled by the first of them, which a training never calls.
     assert run.stderr.count("compiling") == 1 and "compiling float32 kernels" in run.stderr
 

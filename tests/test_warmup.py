@@ -18,7 +18,7 @@ from fastnn.cli import main
 from support import DTYPES, load
 
 HERE = Path(__file__).parent
-FUNCTIONS = ("worker.work_float32", "worker.work_float64", "team._alone", "pool._region", "pool._help")
+KEPT = ("team._alone", "pool._region", "pool._help", *(f"{n}_{d}" for d in DTYPES for n in ("kernels", "worker.work")))
 
 
 def child(code: str, cache: Path, *arguments: str) -> str:
@@ -60,8 +60,9 @@ def forget() -> None:
 
 
 def pretend_compiled(folder: Path) -> None:
-    for name in FUNCTIONS:
-        (folder / f"{name}-None.py3.1.nbc").touch()
+    for name in KEPT:
+        assert disk_cache.write(name, b"code")
+        assert (folder / f"{name}.code").exists()
 
 
 # --- cold -----------------------------------------------------------------------------------------------------------
@@ -91,15 +92,25 @@ def test_info_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert report["backends"]["numba"] == "available, threads of its own"
 
 
-@pytest.mark.parametrize("missing", FUNCTIONS)
+@pytest.mark.parametrize("missing", KEPT)
 def test_compiled_is_all_that_a_dtype_needs(missing: str, folder: Path) -> None:
-    assert not any(disk_cache.compiled(dtype) for dtype in DTYPES)
+    """Undamaged: else `auto` takes C, and says why."""
+    assert not any(disk_cache.compiled(dtype) or disk_cache.damaged(dtype) for dtype in DTYPES)
     pretend_compiled(folder)
-    assert all(disk_cache.compiled(dtype) for dtype in DTYPES)
-    (folder / f"{missing}-None.py3.1.nbc").unlink()
-    assert [disk_cache.compiled(dtype) for dtype in DTYPES] == [
-        "work" in missing and dtype not in missing for dtype in DTYPES
-    ]
+    assert all(disk_cache.compiled(dtype) and not disk_cache.damaged(dtype) for dtype in DTYPES)
+    needs_it = [not missing.endswith(DTYPES) or missing.endswith(dtype) for dtype in DTYPES]
+    path = folder / f"{missing}.code"
+    right = path.read_bytes()
+    for wrong in (b"", right[:-1], right[1:], right + b" ", b"x" + right[1:], bytes(len(right)), right[-32:]):
+        path.write_bytes(wrong)
+        assert [disk_cache.damaged(dtype) for dtype in DTYPES] == needs_it
+        assert [disk_cache.compiled(dtype) for dtype in DTYPES] == [not needs for needs in needs_it]
+    for dtype in [dtype for dtype, needs in zip(DTYPES, needs_it, strict=True) if needs]:
+        why = f"numba's {dtype} kernels on disk are damaged; `fastnn warmup` compiles them anew"
+        assert backends.choice(dtype) == ("c", why)
+    path.unlink()
+    assert not any(disk_cache.damaged(dtype) for dtype in DTYPES)
+    assert [disk_cache.compiled(dtype) for dtype in DTYPES] == [not needs for needs in needs_it]
 
 
 def test_the_key_follows_what_is_compiled_for(monkeypatch: pytest.MonkeyPatch) -> None:

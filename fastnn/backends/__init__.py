@@ -99,6 +99,8 @@ def choice(dtype: str | None = None, parameters: int | None = None, threads: int
         )
     if (_reasons.get("numba") or not disk_cache.key()) and _reason("numba"):  # what would load Numba is asked last
         return Choice("c", f"numba is not available ({_reason('numba')})")
+    if disk_cache.damaged(dtype):
+        return Choice("c", f"numba's {dtype} kernels on disk are damaged; `fastnn warmup` compiles them anew")
     if not disk_cache.compiled(dtype):
         return Choice("c", f"numba has no {dtype} kernels on disk yet; `fastnn warmup` compiles and measures them")
     speed = disk_cache.speeds_on_disk().get(kind(dtype, parameters, threads))

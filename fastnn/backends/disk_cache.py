@@ -1,7 +1,8 @@
 """What Numba's compilations and `fastnn warmup` left on disk, found in a few milliseconds without importing Numba.
 
 Numba's own cache looks at one file's time stamp and would keep a kernel whose helper has changed; here one hash of
-everything that a kernel is made from names the folder.
+everything that a kernel is made from names the folder. Each file ends with a digest of the rest: machine code that is
+damaged would end the process.
 """
 
 from __future__ import annotations
@@ -35,8 +36,10 @@ _COMPILERS = ("numba", "llvmlite")
 _CPU_LINES = ("vendor_id", "cpu family", "model", "stepping", "flags", "Features", "CPU implementer", "CPU part")
 _CPU_CHOSEN = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
 
-# The functions that a model of a dtype needs: its worker, and what starts it on one thread and on several.
-_COMPILED = ("worker.work_{dtype}", "team._alone", "pool._region", "pool._help")
+# What a model of a dtype needs: its kernels, its worker, and what starts it on one thread and on several.
+_COMPILED = ("kernels_{dtype}", "worker.work_{dtype}", "team._alone", "pool._region", "pool._help")
+
+_DIGEST_BYTES = 32
 
 _SPEEDS = "speeds.txt"
 
@@ -110,30 +113,56 @@ def folder() -> Path | None:
 
 
 def compiled(dtype: str) -> bool:
-    """Whether all that a model of a dtype needs is on disk."""
-    return all(on_disk(name.format(dtype=dtype)) for name in _COMPILED)
+    """Whether all that a model of a dtype needs is on disk, undamaged."""
+    return all(read(name.format(dtype=dtype)) is not None for name in _COMPILED)
 
 
-def on_disk(name: str) -> bool:
-    """Whether a compiled function is there, where Numba can use it."""
+def damaged(dtype: str) -> bool:
+    """Whether something of what a model of a dtype needs is on disk, but of no use."""
+    found = place()
+    names = [name.format(dtype=dtype) for name in _COMPILED]
+    return found is not None and any((found / f"{name}.code").exists() and read(name) is None for name in names)
+
+
+def read(name: str) -> bytes | None:
+    """The code that is kept under a name; None where there is none, or it is damaged, or cannot be read."""
     found = place()
     try:
-        return found is not None and os.access(found, os.W_OK) and any(found.glob(f"{name}-*.nbc"))
+        content = (found / f"{name}.code").read_bytes() if found is not None else b""
+    except OSError:
+        return None
+    code, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
+    return code if digest == _digest(code) else None
+
+
+def write(name: str, code: bytes) -> bool:
+    """Keeps code under a name, instead of what is there; False if it cannot be written."""
+    found = place()
+    return found is not None and _write(found / f"{name}.code", code, _digest(code))
+
+
+def _digest(code: bytes) -> bytes:
+    import hashlib
+
+    return hashlib.blake2b(code, digest_size=_DIGEST_BYTES).digest()
+
+
+def _write(path: Path, *content: bytes) -> bool:
+    from ..core.files import write_atomically  # its random names would cost every start
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, *content)
     except OSError:
         return False
+    return True
 
 
 def write_speeds(speeds: Mapping[str, float]) -> bool:
-    """Keeps measured speeds by the kind of work; False if no folder can be written."""
-    found = folder()
-    if found is None:
-        return False
-    from ..core.files import write_atomically  # its random names would cost every start
-
+    """Keeps measured speeds by the kind of work; False if they cannot be written."""
+    found = place()
     lines = [f"c {_library()}", *(f"{kind} {speed:.4f}" for kind, speed in speeds.items())]
-    try:
-        write_atomically(found / _SPEEDS, ("\n".join(lines) + "\n").encode())
-    except OSError:
+    if found is None or not _write(found / _SPEEDS, ("\n".join(lines) + "\n").encode()):
         return False
     speeds_on_disk.cache_clear()
     return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -46,17 +47,19 @@ def run(args: argparse.Namespace) -> int:
     reasons = backends.available()
     if reasons["numba"]:
         raise FastnnError(f"there is nothing to compile: numba is not available ({reasons['numba']})")
-    if disk_cache.folder() is None:
+    dtypes = ("float32", "float64") if args.dtype == "both" else (args.dtype,)
+    if disk_cache.folder() is None and not all(map(disk_cache.compiled, dtypes)):
         raise FastnnError(
             "there is no folder to keep compiled kernels in; name one that can be written in NUMBA_CACHE_DIR"
         )
-    dtypes = ("float32", "float64") if args.dtype == "both" else (args.dtype,)
-    report: dict[str, Any] = {"folder": str(disk_cache.folder()), "compiled": {}, "speeds": {}}
+    report: dict[str, Any] = {"folder": str(disk_cache.place()), "compiled": {}, "speeds": {}}
     for dtype in dtypes:
         report["compiled"][dtype] = _compile(dtype, quiet=args.json)
     if not reasons["c"]:
         report["speeds"] = _measure(dtypes)
-        disk_cache.write_speeds({**disk_cache.speeds_on_disk(), **report["speeds"]})
+        kept = disk_cache.write_speeds({**disk_cache.speeds_on_disk(), **report["speeds"]})
+        if not kept:
+            print(f"fastnn warmup: the speeds cannot be kept in {report['folder']}", file=sys.stderr)
     if args.json:
         options.print_json(report)
         return 0

@@ -1,20 +1,26 @@
-"""All compilation: its options and its disk cache, whose folder `disk_cache.py` names."""
+"""All compilation: its options, and what of it is kept by `disk_cache.py`."""
 
 from __future__ import annotations
 
 import os
+import pickle
 import threading
-import warnings
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from numba import njit, types
-from numba.core import caching, ccallback
+from numba.core import caching, ccallback, config
+from numba.core.compiler import CompileResult
+from numba.core.registry import CPUDispatcher
+from numba.core.serialize import dumps
 
+from ...core.printing import say
 from .. import disk_cache
 
-_OPTIONS = {"error_model": "numpy", "nogil": True}
+if config.DISABLE_JIT:
+    raise ImportError("NUMBA_DISABLE_JIT is set, with which Numba compiles nothing; unset it")
+
+_OPTIONS = {"error_model": "numpy", "nogil": True, "nopython": True, "boundscheck": False}
 
 # A function that only compiled code calls: without the wrappers that Python would need, which take a third of its
 # compile time.
@@ -32,52 +38,42 @@ if hasattr(os, "register_at_fork"):
 
 
 @cache
-def cache_folder() -> Path | None:
-    """Where compiled kernels are kept; nowhere (None), with a warning, if no folder can be written."""
-    folder = disk_cache.folder()
-    if folder is None:
-        warnings.warn(
-            "fastnn: no folder to keep compiled kernels in (looked at NUMBA_CACHE_DIR, XDG_CACHE_HOME and ~/.cache); "
-            "they are compiled anew in every process",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-    return folder
+def _say_unkept() -> None:
+    say(
+        f"fastnn: compiled kernels cannot be kept in {disk_cache.place() or 'any folder'}, so each process compiles them "
+        "anew; name one that can be written in NUMBA_CACHE_DIR",
+        "stderr",
+    )
 
 
-class _Locator(caching._CacheLocator):  # type: ignore[misc]
-    """One folder for all kernels; the hash in its name is the only stamp."""
-
-    def __init__(self, py_file: str) -> None:
-        self._py_file = py_file
-
-    def get_cache_path(self) -> str:
-        return str(cache_folder())
-
-    def get_source_stamp(self) -> str:
-        return disk_cache.key()
-
-    def get_disambiguator(self) -> None:
-        return None
-
-    @classmethod
-    def from_function(cls, py_func: Any, py_file: str) -> Any:
-        return cls(py_file)
+def keep(name: str, code: bytes) -> None:
+    """Keeps code on disk; says once if it cannot be written."""
+    if not disk_cache.write(name, code):
+        _say_unkept()
 
 
-class _Implementation(caching.CompileResultCacheImpl):  # type: ignore[misc]
-    _locator_classes = [_Locator]  # noqa: RUF012 - Numba's protocol
+class _Cache(caching.NullCache):  # type: ignore[misc]
+    """The code of a function, of the one signature that it has, on disk."""
 
+    def __init__(self, function: Any) -> None:
+        self._name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
 
-class _Cache(caching.FunctionCache):  # type: ignore[misc]
-    _impl_class = _Implementation
+    def load_overload(self, signature: Any, target: Any) -> Any:
+        target.refresh()
+        code = disk_cache.read(self._name)
+        try:
+            return None if code is None else CompileResult._rebuild(target, *pickle.loads(code))
+        except Exception:  # whatever it is, compiling it anew is the cure
+            return None
+
+    def save_overload(self, signature: Any, result: Any) -> None:
+        keep(self._name, dumps(result._reduce()))
 
 
 def compiled(function: Any, arguments: int) -> Any:
     """A function of so many ints that Python calls and that holds no GIL; compiled, or read from disk."""
-    made = njit(**_OPTIONS)(function)
-    if cache_folder() is not None:
-        made._cache = _Cache(function)
+    made = CPUDispatcher(function, targetoptions=_OPTIONS)  # not njit: a user may have disabled that meanwhile
+    made._cache = _Cache(function)
     signature = (types.intp,) * arguments
     with compiling:
         made.compile(signature)
@@ -90,7 +86,6 @@ def callback(function: Any) -> Any:
     made = ccallback.CFunc(
         function, (signature.args, signature.return_type), locals={}, options={"error_model": "numpy"}
     )
-    if cache_folder() is not None:
-        made._cache = _Cache(function)
+    made._cache = _Cache(function)
     made.compile()
     return made

@@ -4,18 +4,17 @@ linker."""
 from __future__ import annotations
 
 import ctypes
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from llvmlite import binding, ir
 
-from ...core.files import write_atomically
+from .. import disk_cache
 
 # The families register their kernels when they are imported.
 from . import binary, elementwise, gemm, gemm_tile, losses, normalization, optimizers, philox, rowwise, softmax  # noqa: F401
 from .cpu import cpu
 from .declare import KERNELS
+from .jit import keep
 from .lanes import SUFFIX
 
 _engines: dict[str, Any] = {}  # the code lives as long as its engine
@@ -54,16 +53,15 @@ def assembly(dtype: str) -> str:
     return str(machine.emit_assembly(optimised(dtype, machine)))
 
 
-def load(dtype: str, folder: Path | None) -> None:
-    """Makes the kernels of a dtype callable by their symbols, from the object file in `folder` or by compiling them."""
+def load(dtype: str) -> None:
+    """Makes the kernels of a dtype callable by their symbols, read from disk or compiled."""
     if dtype in _engines:
         return
-    machine = _target_machine()
-    path = folder / f"kernels_{SUFFIX[dtype]}.o" if folder is not None else None
-    code = _read(path) or machine.emit_object(optimised(dtype, machine))
-    if path is not None and not path.exists():
-        with suppress(OSError):  # the disk may be full: then it is compiled again
-            write_atomically(path, code)
+    machine, name = _target_machine(), f"kernels_{dtype}"
+    code = disk_cache.read(name)
+    if code is None:
+        code = machine.emit_object(optimised(dtype, machine))
+        keep(name, code)
     if "+fma" not in cpu()[1].split(","):
         _name_software_fma()
     empty = binding.parse_assembly("")
@@ -82,11 +80,3 @@ def _name_software_fma() -> None:
     library = ctypes.CDLL(None)
     for name in ("fma", "fmaf"):
         binding.add_symbol(name, ctypes.cast(getattr(library, name), ctypes.c_void_p).value)
-
-
-def _read(path: Path | None) -> bytes:
-    """What is kept at a path; nothing where it cannot be read."""
-    try:
-        return path.read_bytes() if path is not None else b""
-    except OSError:
-        return b""

@@ -33,12 +33,12 @@ def _address(what: str, dtype: str, module: str, function: str) -> int:
     with jit.compiling:
         if name not in _entries:
             entry = getattr(importlib.import_module(f".{module}", __package__), function)
-            if not disk_cache.on_disk(name):
-                once = " (once)" if jit.cache_folder() is not None else ""
+            if any(disk_cache.read(code) is None for code in (name, f"kernels_{dtype}")):
+                once = " (once)" if disk_cache.folder() is not None else ""
                 say(f"fastnn: compiling {dtype} {what} for this machine{once}", "stderr")
             from . import kernels
 
-            kernels.load(dtype, jit.cache_folder())
+            kernels.load(dtype)
             _entries[name] = jit.callback(entry)
         return int(_entries[name].address)
 
