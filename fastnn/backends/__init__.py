@@ -1,12 +1,13 @@
 """The backends by name, and which one `auto` takes.
 
-`auto` takes C, which starts at once; or Numba where `fastnn warmup` has compiled it and measured it faster for this
-kind of work; or whichever of the two there is.
+`auto` takes C, which starts at once; Numba for long trainings where `fastnn warmup` has compiled it and measured it
+faster for this kind of work; or whichever of the two there is.
 """
 
 from __future__ import annotations
 
 import importlib
+import math
 import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,6 +30,7 @@ _OLDEST_NUMBA = (0, 68)
 
 # Numba is loaded in 0.4 s, so it must be this much faster than C to be ahead after ten seconds.
 LOADING = 0.04
+LOADING_SECONDS = 0.5
 
 LARGE = 30_000  # parameters, from which on a network counts as large work
 
@@ -47,13 +49,12 @@ def available() -> dict[str, str]:
     return {name: _reason(name) for name in ("numba", "c", "cuda", "reference")}
 
 
-def get(name: str | Backend | None = None, dtype: str | None = None, parameters: int | None = None) -> Backend:
+def get(name: str | Backend | None = None) -> Backend:
     """A backend by name.
 
     Args:
-        name: "numba", "c", "cuda", "reference" or "auto"; None or "auto" is what FASTNN_BACKEND names, else `choice`;
-            a backend is returned as it is.
-        dtype, parameters: of the model, see `choice`.
+        name: "numba", "c", "cuda", "reference" or "auto"; None or "auto" is what FASTNN_BACKEND names, else what there
+            is: C, until a training is long enough for what `choice` takes. A backend is returned as it is.
 
     Raises:
         ArgumentError: an unknown name. BackendError: it is not available.
@@ -68,7 +69,11 @@ def get(name: str | Backend | None = None, dtype: str | None = None, parameters:
     if name is None or name == "auto":
         name, source = config.default_backend(), "FASTNN_BACKEND"
     if name == "auto":
-        name, why = choice(dtype, parameters)
+        if not _reason("c"):
+            from .auto import AutoBackend
+
+            return AutoBackend(_load("c")(), _patience, _chosen)
+        name, why = choice()
         if name == "reference":
             warnings.warn(why, RuntimeWarning, stacklevel=2)
     if name not in _PLACES and name not in _NOT_BUILT:
@@ -82,7 +87,7 @@ def get(name: str | Backend | None = None, dtype: str | None = None, parameters:
 
 
 def choice(dtype: str | None = None, parameters: int | None = None, threads: int | None = None) -> Choice:
-    """What `auto` takes for a model; the same all through a process.
+    """What `auto` takes for a long training of a model; the same all through a process.
 
     Args:
         dtype: "float32" or "float64"; None is `config.floatx()`. parameters: how many the model has, None if not known
@@ -97,20 +102,40 @@ def choice(dtype: str | None = None, parameters: int | None = None, threads: int
             f'the backends "numba" ({_reason("numba")}) and "c" ({_reason("c")}) are not available; training runs on '
             '"reference", which is right but slow; install Numba with: pip install "numba>=0.68"',
         )
-    if (_reasons.get("numba") or not disk_cache.key()) and _reason("numba"):  # what would load Numba is asked last
+    speed, why = _promise(dtype, parameters, threads)
+    if speed and _reason("numba"):  # what loads Numba is asked last
         return Choice("c", f"numba is not available ({_reason('numba')})")
+    return Choice("numba" if speed else "c", why)
+
+
+def _promise(dtype: str, parameters: int | None, threads: int | None = None) -> tuple[float, str]:
+    """How many times as fast as C Numba trains, if it is worth its loading, and else 0.0; and why."""
+    if (_reasons.get("numba") or not disk_cache.key()) and _reason("numba"):
+        return 0.0, f"numba is not available ({_reason('numba')})"
     if disk_cache.damaged(dtype):
-        return Choice("c", f"numba's {dtype} kernels on disk are damaged; `fastnn warmup` compiles them anew")
+        return 0.0, f"numba's {dtype} kernels on disk are damaged; `fastnn warmup` compiles them anew"
     if not disk_cache.compiled(dtype):
-        return Choice("c", f"numba has no {dtype} kernels on disk yet; `fastnn warmup` compiles and measures them")
+        return 0.0, f"numba has no {dtype} kernels on disk yet; `fastnn warmup` compiles and measures them"
     speed = disk_cache.speeds_on_disk().get(kind(dtype, parameters, threads))
     if speed is None:
-        return Choice("c", "it has not been measured against numba here; `fastnn warmup` does that")
+        return 0.0, "it has not been measured against numba here; `fastnn warmup` does that"
     if speed <= 1.0 + LOADING:
-        return Choice("c", f"numba trains {speed:.2f} times as fast here, which does not repay its loading")
-    if _reason("numba"):
-        return Choice("c", f"numba is not available ({_reason('numba')})")
-    return Choice("numba", f"it trains {speed:.2f} times as fast as c here")
+        return 0.0, f"numba trains {speed:.2f} times as fast here, which does not repay its loading"
+    return speed, f"it trains {speed:.2f} times as fast as c here; c until a training has taken {_repaid(speed):.1f} s"
+
+
+def _repaid(speed: float) -> float:
+    """The seconds of training after which Numba would have repaid its loading."""
+    return LOADING_SECONDS / (1.0 - 1.0 / speed)
+
+
+def _patience(dtype: str, parameters: int) -> float:
+    speed, _ = _promise(dtype, parameters)
+    return _repaid(speed) if speed else math.inf
+
+
+def _chosen(dtype: str, parameters: int) -> Backend:
+    return _load(choice(dtype, parameters).name)()
 
 
 def kind(dtype: str, parameters: int | None, threads: int | None = None) -> str:

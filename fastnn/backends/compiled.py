@@ -3,6 +3,7 @@ code is given; how many threads a call repays."""
 
 from __future__ import annotations
 
+import time
 import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -60,6 +61,8 @@ class Addressed(NamedTuple):
 class CompiledProgram(Program):
     """The fused programs: one call of compiled code each. A backend says how it is given numbers, addresses and calls,
     and how it runs a mode."""
+
+    seconds = 0.0  # that the programs of this process have trained, all together
 
     def __init__(self, backend: Backend, plan: Plan, state: State, threads: int, scratch: int) -> None:
         """threads: that there are. scratch: elements of the scratch of each."""
@@ -165,7 +168,10 @@ class CompiledProgram(Program):
     ) -> int:
         self._bind(data)
         self.threads = self._step_team(data)
-        return self._launch(Mode.STEPS, self.threads, first, last, sums=sums, rates=rates, stop=stop)
+        begun = time.perf_counter()
+        taken = self._launch(Mode.STEPS, self.threads, first, last, sums=sums, rates=rates, stop=stop)
+        CompiledProgram.seconds += time.perf_counter() - begun
+        return taken
 
     @exclusive
     def score(self, data: Data, first: int, last: int, sums: Sums) -> None:

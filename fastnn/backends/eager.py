@@ -40,7 +40,7 @@ def _operations(backend: str, dtype: str) -> Mapping[str, Callable[..., None]]:
 
 
 def _operation(name: str, dtype: np.dtype[Any]) -> Callable[..., None]:
-    return _operations(backends.get(None, dtype.name, 0).name, dtype.name)[name]
+    return _operations(backends.get().name, dtype.name)[name]
 
 
 def floating(value: object, name: str) -> Array:

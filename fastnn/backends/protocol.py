@@ -50,6 +50,7 @@ class Program(Passes):
 
     def __init__(self, backend: Backend, plan: Plan, state: State) -> None:
         super().__init__(backend.operations(plan.dtype), plan, state)
+        self.backend = backend
 
     def __reduce__(self) -> Any:
         raise TypeError("a program holds addresses; make another one with Backend.program")
@@ -243,3 +244,7 @@ class Backend:
     def program(self, plan: Plan, state: State) -> Program:
         """The programs of one plan and state."""
         return Program(self, plan, state)
+
+    def keeps(self, program: Program) -> bool:
+        """Whether a program that it made goes on to be the best that it can make."""
+        return True

@@ -243,11 +243,16 @@ class Engine:
 
     @property
     def program(self) -> Program:
-        """The backend's programs, made when first needed: a backend may load compiled code for it."""
-        if self._program is None:
+        """The backend's programs, made when first needed, and anew when `auto` changes over: a backend may load code
+        for them."""
+        program = self._program
+        if program is None or not self.backend.keeps(program):
             with self.state.lock:  # a lock that all engines share would stay locked in a child forked meanwhile
-                self._program = self._program or self.backend.program(self.plan, self.state)
-        return self._program
+                if self._program is program:
+                    self._program = self.backend.program(self.plan, self.state)
+            program = self._program
+            assert program is not None
+        return program
 
     def __post_init__(self) -> None:
         self.checks.set_scan(self.find_nonfinite)
@@ -305,7 +310,7 @@ def engine(flat: Flat, dtype: str, seed: int, recipe: Recipe | None) -> Engine:
         return plan
 
     plan, store = connected(flat.labels, lowered, seed)
-    backend = recipe.backend if recipe else backends.get(None, dtype, plan.layout.size)
+    backend = recipe.backend if recipe else backends.get()
     return _engine(flat, plan, State(plan, seed, store), backend, resolved, recipe)
 
 

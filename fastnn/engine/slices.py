@@ -98,13 +98,14 @@ class Steps:
     def epoch(self, data: Data, sums: npt.NDArray[np.float64]) -> Iterator[int]:
         """Runs an epoch, adds to `sums`, and yields the number of finished steps after each slice."""
         engine, hooks = self._engine, self._hooks
-        program, counters, stop = engine.program, engine.state.counters, bool(self._watchers)
-        interpreted = type(program).run_steps is Program.run_steps
+        counters, stop = engine.state.counters, bool(self._watchers)
+        interpreted = type(engine.program).run_steps is Program.run_steps
         first = 0
         while first < data.steps:
             last = min(first + (1 if hooks else self._pace.steps), data.steps)
             if hooks:
                 hooks.on_train_batch_begin(first)
+            program = engine.program
             start = time.perf_counter()
             rates = self._optimizer.rates(int(counters[Counter.STEP]), last - first)
             # A compiled program's first slice may compile for seconds, and Ctrl-C must not wait for that.

@@ -79,7 +79,7 @@ class Trainer(Network):
             BackendError: a backend that is not available.
         """
         refuse("compile", kwargs, {"auto_scale_loss": True}, ("optimizer", "loss", "metrics", "weighted_metrics"))
-        chosen = backends.get(backend, self.dtype, self.count_params() if self.built else None)
+        chosen = backends.get(backend)
         names = self._names_of_outputs(loss)
         recipe = compiling.recipe(optimizer, loss, metrics, chosen, weighted_metrics, names, loss_weights)
         old = self._engine
