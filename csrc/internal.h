@@ -2,6 +2,10 @@
 #ifndef FNN_INTERNAL_H
 #define FNN_INTERNAL_H
 
+#if __SIZEOF_POINTER__ != 8 /* before any header, which a compiler for another machine may lack */
+#error "fastnn needs a 64-bit machine: addresses and sizes are 64 bits wide"
+#endif
+
 #include <float.h>
 #include <stdatomic.h>
 #include <stdbool.h>

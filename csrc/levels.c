@@ -1,7 +1,7 @@
 /* The choice of the instruction set, and the workers compiled for each. */
-#include <stdlib.h>
-
 #include "internal.h"
+
+#include <stdlib.h>
 
 enum { PORTABLE, AVX2, AVX512, LEVELS };
 

@@ -4,15 +4,17 @@ theta, statistics and slots."""
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fastnn.backends.data import Data
-from fastnn.backends.protocol import Backend
+from fastnn.backends.protocol import Backend, Program
 from fastnn.core.formulas import ACTIVATIONS
 from fastnn.core.lowering import Lowering
-from fastnn.core.plan import Scalar
+from fastnn.core.plan import Plan, Scalar
 from fastnn.core.specs import TRAINED, LossSpec, MetricSpec, OptimizerSpec, ParameterSpec, Penalty
 from fastnn.core.state import State
 
@@ -49,9 +51,39 @@ OPTIMIZERS = (
 NORMALIZATIONS = ("", "batch_norm", "layer_norm", "standardize")
 
 
+class Network(NamedTuple):
+    """A plan, its state before the first step, and what it is trained on."""
+
+    name: str
+    plan: Plan
+    state: State
+    data: Data
+
+
+RATES = np.array([0.01, 0.009, 0.008, 0.02, 0.0])  # of the second epoch
+
+
 def digests(backend: Backend, dtype: str) -> dict[str, str]:
     """A digest of the sums, theta, statistics and slots after two epochs of five steps, by network."""
     found = {}
+    for network in networks(dtype):
+        digest = hashlib.sha256()
+        for vector in trained(backend.program(network.plan, network.state), network):
+            digest.update(vector.tobytes())
+        found[network.name] = digest.hexdigest()
+    return found
+
+
+def trained(program: Program, network: Network) -> tuple[npt.NDArray[np.generic], ...]:
+    """The sums, theta, statistics and slots after two epochs of five steps."""
+    data, sums, state = network.data, np.zeros(network.plan.sums), network.state
+    program.run_steps(data, 0, data.steps, sums)
+    program.run_steps(data, 0, data.steps, sums, rates=RATES, stop=True)
+    return sums, state.theta, state.statistics, *state.slots
+
+
+def networks(dtype: str) -> Iterator[Network]:
+    """The networks, each with a state of its own."""
     for number, activation in enumerate(ACTIVATIONS):
         loss, optimizer = LOSSES[number % len(LOSSES)], OPTIMIZERS[number % len(OPTIMIZERS)]
         normalization = NORMALIZATIONS[number % len(NORMALIZATIONS)]
@@ -81,15 +113,8 @@ def digests(backend: Backend, dtype: str) -> dict[str, str]:
         y = (np.arange(ROWS) * 7 % OUTPUTS)[:, None] if plan.sparse[0] else _distributions()
         order = np.arange(ROWS)[::-1].copy()
         weights = (1.0 + np.sin(np.arange(ROWS))).astype(dtype)
-        data, sums = Data((X,), (y,), (weights,), order, BATCH), np.zeros(plan.sums)
-        program = backend.program(plan, state)
-        program.run_steps(data, 0, data.steps, sums)
-        program.run_steps(data, 0, data.steps, sums, rates=np.array([0.01, 0.009, 0.008, 0.02, 0.0]), stop=True)
-        digest = hashlib.sha256(sums.tobytes())
-        for vector in (state.theta, state.statistics, *state.slots):
-            digest.update(vector.tobytes())
-        found[f"{activation} {normalization} {loss.name} {optimizer.name} {optimizer.clip}"] = digest.hexdigest()
-    return found
+        name = f"{activation} {normalization} {loss.name} {optimizer.name} {optimizer.clip}"
+        yield Network(name, plan, state, Data((X,), (y,), (weights,), order, BATCH))
 
 
 def _normalize(lowering: Lowering, name: str, layer: str) -> None:

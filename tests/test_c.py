@@ -294,6 +294,17 @@ def test_software_fma(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stdout
 
 
+@pytest.mark.skipif(not X86, reason="the compiler knows this option on x86-64")
+def test_a_32_bit_machine_is_refused() -> None:
+    """By every file, before a header that a compiler for it may lack."""
+    if COMPILER is None or not SOURCES.exists():
+        pytest.skip("needs a C compiler and the checkout")
+    for source in SOURCES.glob("*.c"):
+        command = [*COMPILER.split(), "-m32", "-fsyntax-only", str(source)]
+        said = subprocess.run(command, capture_output=True, text=True, timeout=60).stderr
+        assert "error" in said and "fastnn needs a 64-bit machine" in said.partition("#error")[2], said
+
+
 def test_the_extension_is_abi3() -> None:
     load("c")
     from fastnn.backends.c import _fastnn

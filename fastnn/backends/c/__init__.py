@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
@@ -31,6 +32,8 @@ def why_not_built() -> str:
     from importlib import metadata
     from pathlib import Path
 
+    if sys.maxsize < 1 << 32:
+        return "it needs a 64-bit machine, and this is a 32-bit Python"
     checkout = Path(__file__).resolve().parents[3]
     if (checkout / "csrc" / "build.py").exists():
         try:
