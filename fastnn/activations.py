@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import ClassVar, NoReturn
 
 from .backends import eager
@@ -31,6 +32,7 @@ class Activation(Declaration):
     """
 
     fields: ClassVar[tuple[str, ...]] = ("name", "parameter")
+    instead: ClassVar[Mapping[str, str]] = {"": "apply functions of fastnn.ops in `call` of a subclass of Layer"}
 
     def __init__(self, name: str, parameter: float | None = None) -> None:
         if name not in ACTIVATIONS and name not in (*BY_ROW, "linear"):

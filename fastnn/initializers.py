@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, NoReturn
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
+from . import config
 from .core import normals, random
-from .core.arrays import Array
-from .core.declaration import Declaration, find, names, number, whole
-from .errors import ArgumentError
+from .core.arrays import Array, numeric
+from .core.declaration import Config, Declaration, find, names, number, serialize, whole
+from .errors import ArgumentError, ArgumentTypeError
 
 # Of a normal distribution cut at 2 standard deviations.
 TRUNCATED_SD = 0.87962566103423978
+_PARAMETERS = 2**16  # more than a layer has
+_DESCRIBED = 1000  # elements of an array that a config in a file may have
 _PIECE = 2**15  # elements drawn at a time, so that what they are made from stays in cache
 
 
 class Initializer(Declaration):
-    """Base class.
+    """Base class; one of your own has `__call__(shape, dtype)`, which is called once for each parameter.
 
     Attributes:
         seed: None takes the model's seed; with a number of its own it gives the same values wherever it is used.
     """
 
+    calls = names("__call__")
     seed: int | None = None
 
     def __call__(
         self,
         shape: tuple[int, ...],
-        dtype: npt.DTypeLike = "float32",
+        dtype: npt.DTypeLike | None = None,
         *,
         seed: int = 0,
         layer: int = 0,
@@ -40,23 +47,53 @@ class Initializer(Declaration):
 
         Args:
             shape: (I, O) of a kernel, (O,) of a bias.
-            dtype: "float32" or "float64".
+            dtype: "float32" or "float64"; None is `config.floatx()`.
             seed, layer, number: key the random numbers: the model's seed, the layer, the parameter in the layer.
 
         Returns:
             An array of the shape and dtype.
         """
-        values = np.empty(shape, dtype)
-        self.fill(values, seed=seed, layer=layer, number=number)
+        values = np.empty(shape, config.floatx() if dtype is None else dtype)
+        drawn = _drawn.get()
+        self._fill(values, *((seed, layer, number) if drawn is None else drawn.next()))
         return values
 
     def fill(self, out: Array, *, seed: int = 0, layer: int = 0, number: int = 0) -> None:
-        """Writes the values of one parameter, piece by piece.
+        """Writes the values of one parameter, piece by piece; those that a `__call__` of the caller's own gives.
 
         Args:
             out: contiguous, of the parameter's shape and dtype.
-            seed, layer, number: as for a call.
+            seed, layer, number: as for a call; what is called inside one of the caller's own is keyed by them, too.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: such a call gives another shape, or no real numbers.
         """
+        if _of_file.get():
+            return
+        if type(self).__call__ is Initializer.__call__:
+            self._fill(out, seed, layer, number)
+            return
+        token = _drawn.set(_Keys(seed, layer, number))
+        try:
+            values = numeric(self(out.shape, dtype=out.dtype.name), f"initializer: what {self.called} gives")
+        finally:
+            _drawn.reset(token)
+        if values.shape != out.shape:
+            raise ArgumentError(f"initializer: what {self.called} gives has shape {values.shape}, expected {out.shape}")
+        with np.errstate(over="ignore"):
+            out[...] = values
+
+    @property
+    def called(self) -> str:
+        """What messages call it."""
+        return type(self).__name__
+
+    @property
+    def portable(self) -> bool:
+        """Whether its config says all, so that a file can hold it."""
+        return type(self) in NAMES.values()
+
+    def _fill(self, out: Array, seed: int, layer: int, number: int) -> None:
         if self.seed is not None:
             seed, layer, number = self.seed, 0, 0
         flat = out.reshape(-1)
@@ -69,6 +106,32 @@ class Initializer(Declaration):
         raise NotImplementedError
 
 
+class _Keys:
+    """What the random numbers of one parameter are keyed by, for several draws: each has numbers of its own."""
+
+    def __init__(self, seed: int, layer: int, number: int) -> None:
+        self._next = seed, layer, number
+
+    def next(self) -> tuple[int, int, int]:
+        seed, layer, number = self._next
+        self._next = seed, layer, number + _PARAMETERS
+        return seed, layer, number
+
+
+_drawn: ContextVar[_Keys | None] = ContextVar("drawn", default=None)
+_of_file: ContextVar[bool] = ContextVar("of_file", default=False)
+
+
+@contextmanager
+def of_file() -> Iterator[None]:
+    """Parameters that are made inside stay as they are: a file has their values."""
+    token = _of_file.set(True)
+    try:
+        yield
+    finally:
+        _of_file.reset(token)
+
+
 class _Draw:
     """The random numbers of a piece of one parameter, in float64 so that both dtypes start alike."""
 
@@ -79,6 +142,10 @@ class _Draw:
     @property
     def size(self) -> int:
         return self._key[-1]
+
+    def part(self, values: Array) -> Array:
+        """What values of the parameter's shape have for this piece."""
+        return np.asarray(values.flat[self._start : self._start + self.size])
 
     def uniform(self, low: float, high: float) -> Array:
         return low + (high - low) * random.uniform(*self._key, start=self._start)
@@ -105,22 +172,80 @@ class Ones(Initializer):
 
 
 class Constant(Initializer):
-    """All one value.
+    """All one value, or given values.
 
     Args:
-        value: a finite number.
+        value: a finite number, or an array of them that broadcasts to the parameter.
 
     Raises:
-        ArgumentError: not finite.
+        ArgumentError: not finite; used: it does not broadcast. ArgumentTypeError: not real numbers.
     """
 
     fields = ("value",)
 
-    def __init__(self, value: float = 0.0) -> None:
-        self.value = number("Constant", "value", value)
+    def __init__(self, value: Any = 0.0) -> None:
+        self.value: float | Array
+        if np.ndim(value) == 0:
+            self.value = number("Constant", "value", value)
+            return
+        self.value = np.array(numeric(value, "Constant: value"), np.float64)
+        if not np.isfinite(self.value).all():
+            raise ArgumentError("Constant: value has NaN or infinity, expected finite numbers")
+
+    def get_config(self) -> Config:
+        """The arguments that make an equal object."""
+        return {"value": self.value if isinstance(self.value, float) else self.value.tolist()}
+
+    @property
+    def called(self) -> str:
+        """What messages call it."""
+        return f"Constant of shape {np.shape(self.value)}"
+
+    @property
+    def portable(self) -> bool:
+        """Whether its config says all, so that a file can hold it."""
+        return super().portable and np.size(self.value) <= _DESCRIBED
 
     def _values(self, shape: tuple[int, ...], draw: _Draw) -> Array:
-        return np.full(draw.size, self.value)
+        try:
+            return draw.part(np.broadcast_to(self.value, shape))
+        except ValueError:
+            raise ArgumentError(f"Constant: value has shape {np.shape(self.value)}, the parameter {shape}") from None
+
+
+class Function(Initializer):
+    """A function of the caller's, called as `function(shape, dtype=dtype)`."""
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        self.function = function
+
+    def __call__(self, shape: tuple[int, ...], dtype: npt.DTypeLike | None = None, **keys: int) -> Any:
+        """What the function gives for the shape and the dtype."""
+        return self.function(shape, dtype=dtype)
+
+    @property
+    def called(self) -> str:
+        """What messages call it."""
+        return str(getattr(self.function, "__name__", None) or type(self.function).__name__)
+
+
+class Unknown(Initializer):
+    """Stands in a file for what none can hold: the caller's Python code, a large array.
+
+    Args:
+        name: what it was.
+    """
+
+    fields = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def _values(self, shape: tuple[int, ...], draw: _Draw) -> Array:
+        raise ArgumentError(
+            f"initializer: {self.name} is not in the file or text that the layer came from; make the layer with "
+            "another one"
+        )
 
 
 class RandomNormal(Initializer):
@@ -302,6 +427,7 @@ NAMES: dict[str, type[Initializer]] = {
     "one": Ones,
     "normal": RandomNormal,
     "uniform": RandomUniform,
+    "Unknown": Unknown,
 }
 UNSUPPORTED = names(
     "identity Identity IdentityInitializer orthogonal Orthogonal OrthogonalInitializer stft STFT STFTInitializer"
@@ -315,12 +441,32 @@ def __getattr__(name: str) -> NoReturn:
 
 
 def get(identifier: object) -> Initializer:
-    """The initializer that a name, a config, a class or an `Initializer` stands for.
+    """The initializer that a name, a config, a class, an `Initializer` or a function stands for; None is
+    GlorotUniform.
 
     Raises:
         ArgumentError: an unknown name. ArgumentTypeError: anything else.
     """
+    if identifier is None:
+        return GlorotUniform()
+    if isinstance(identifier, type) and not issubclass(identifier, Initializer):
+        identifier = identifier()
+    if callable(identifier) and not isinstance(identifier, Initializer | type):
+        return Function(identifier)
+    if np.ndim(identifier):  # type: ignore[arg-type]
+        raise ArgumentTypeError("initializer: expected a name or an initializer, got an array; give Constant(array)")
     return find("initializer", identifier, Initializer, NAMES, UNSUPPORTED)
+
+
+def as_json(value: object) -> Config:
+    """What JSON has for an initializer that is not `portable`.
+
+    Raises:
+        TypeError: anything else.
+    """
+    if not isinstance(value, Initializer):
+        raise TypeError(f"{type(value).__name__} is no JSON value")
+    return serialize(Unknown(value.called))
 
 
 def _seed(where: str, seed: object) -> int | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from collections.abc import Mapping
+from typing import ClassVar, NoReturn
 
 from .core.declaration import Declaration, find, names, number
 from .core.specs import Penalty
@@ -11,6 +12,7 @@ from .core.specs import Penalty
 class Regularizer(Declaration):
     """Base class: l1 sum|w| + l2 sum(w^2)."""
 
+    instead: ClassVar[Mapping[str, str]] = {"": "steps are compiled: use L1, L2 or L1L2"}
     l1 = 0.0
     l2 = 0.0
 

@@ -251,7 +251,7 @@ def test_old_attributes_name_the_new_ones() -> None:
 
 def test_an_optimizer_of_your_own_is_refused() -> None:
     class Mine(optimizers.Adam):
-        def update_step(self) -> None: ...
+        """Its steps are those of Adam."""
 
     with pytest.raises(TypeError, match="optimizer: Mine is a class of your own; Python code cannot run"):
         net(optimizer=Mine(0.1))

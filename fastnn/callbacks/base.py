@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..core.declaration import refuse
+from ..core.declaration import Extensible, refuse
 from ..core.model import CallbackModel
 from ..errors import ArgumentError, ArgumentTypeError
 
 Logs = dict[str, Any] | None
 
 
-class Callback:
+class Callback(Extensible):
     """Base class: override the hooks that are of interest.
 
     Attributes:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from ..core.arrays import Array
 from ..core.declaration import number, refuse, whole
 from ..core.printing import say
@@ -30,6 +33,8 @@ class EarlyStopping(Monitor):
     Raises:
         ArgumentError, ArgumentTypeError: an argument out of range, unknown, or of another type.
     """
+
+    instead: ClassVar[Mapping[str, str]] = {"": "override on_epoch_end, and give the inherited one other logs"}
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, ClassVar, Self, TypeVar, overload
 
 from ..errors import ArgumentError, ArgumentTypeError, nearest
@@ -36,8 +36,70 @@ def names(text: str) -> frozenset[str]:
 
 Config = dict[str, Any]  # what JSON can hold
 
+# What Keras calls of subclasses by itself, while it builds a model, takes a step or asks for a value.
+_KERAS_CALLS = {
+    "Activation": names("__call__"),
+    "EarlyStopping": names("get_monitor_value"),
+    "Initializer": names("__call__"),
+    "Layer": names("__call__ add_weight build call"),
+    "LearningRateSchedule": names("__call__"),
+    "Loss": names("__call__ call"),
+    "Metric": names("__call__ reset_state result update_state"),
+    "Network": names(
+        "__call__ build call compute_loss compute_metrics make_predict_function make_test_function make_train_function "
+        "predict_step test_step train_step"
+    ),
+    "Optimizer": names("apply apply_gradients build minimize update_step"),
+    "Regularizer": names("__call__"),
+}
+_PACKAGE = __name__.partition(".")[0]
 
-class Declaration:
+
+class Extensible:
+    """What callers make subclasses of: an override that would never be called is refused at the first instance.
+
+    `calls`: what of `_KERAS_CALLS` fastnn calls, too. `traced`: what it calls of direct subclasses of this class alone.
+    `instead`: what there is instead of an override, by its name, or under "" of any other.
+    """
+
+    calls: ClassVar[frozenset[str]] = frozenset()
+    traced: ClassVar[frozenset[str]] = frozenset()
+    instead: ClassVar[Mapping[str, str]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        allowed = cls.calls | vars(_ours(cls)).get("traced", frozenset())
+        for name in _overridden(cls):
+            if name not in allowed:
+                cls.__new__ = _refusing(name)  # type: ignore[method-assign]
+                break
+
+
+def _ours(cls: type) -> type:
+    """The nearest class of the package that it is made from."""
+    return next(one for one in cls.__mro__ if _is_ours(one))
+
+
+def _overridden(cls: type) -> list[str]:
+    """What Keras calls, and a class of the caller's defines."""
+    hooks = names("").union(*(_KERAS_CALLS.get(one.__name__, ()) for one in cls.__mro__ if _is_ours(one)))
+    owners = {name: next((one for one in cls.__mro__ if name in vars(one)), object) for name in hooks}
+    return sorted(name for name, owner in owners.items() if owner is not object and not _is_ours(owner))
+
+
+def _is_ours(cls: type) -> bool:
+    return cls.__module__.partition(".")[0] == _PACKAGE
+
+
+def _refusing(name: str) -> Callable[..., Any]:
+    def refusing(cls: type[Extensible], *args: object, **kwargs: object) -> Any:
+        instead = cls.instead.get(name, cls.instead.get("", ""))
+        raise ArgumentTypeError(f"{cls.__name__}.{name} would never be called; {instead}")
+
+    return refusing
+
+
+class Declaration(Extensible):
     """Names and hyper-parameters without arrays; `fields` names the arguments of `__init__`, kept as attributes."""
 
     fields: ClassVar[tuple[str, ...]] = ()
@@ -68,10 +130,14 @@ def serialize(declaration: str | None) -> str | None: ...
 
 
 def serialize(declaration: Declaration | str | None) -> Config | str | None:
-    """A declaration as plain data: its class's name and its config."""
+    """A declaration as plain data: its class's name and its config; of a caller's class that computes as the one it is
+    made from, that one's."""
     if declaration is None or isinstance(declaration, str):
         return declaration
-    return {"class_name": type(declaration).__name__, "config": declaration.get_config()}
+    kind: type[Declaration] = _ours(type(declaration))
+    if kind.__name__ in _KERAS_CALLS or _overridden(type(declaration)):
+        kind = type(declaration)
+    return {"class_name": kind.__name__, "config": kind.get_config(declaration)}
 
 
 def find(

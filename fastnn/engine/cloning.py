@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .. import layers as layer_module
-from ..core.declaration import Config, refuse
+from ..core.declaration import Config, refuse, serialize
 from ..core.symbolic import FUNCTIONS, Function, Node, Tensor
 from ..errors import ArgumentError, ArgumentTypeError, FastnnError
+from ..initializers import as_json
 from ..layers import Input, Layer
 from ..layers.layer import Variable
 
@@ -24,13 +25,14 @@ def description(operator: Any) -> Config:
     """
     if isinstance(operator, Function):
         return {"class_name": "Function", "config": {"function": operator.function, "arguments": operator.arguments}}
-    name = type(operator).__name__ if isinstance(operator, Layer) else operator.kind
     if isinstance(operator, Layer) and operator.composes:
         raise ArgumentError(
-            f"{name} is a class of your own, which no file describes; call it in a Model of inputs and outputs, or use "
-            "save_weights, and load_weights on a model that was made as this one"
+            f"{type(operator).__name__} is a class of your own, which no file describes; call it in a Model of inputs and "
+            "outputs, or use save_weights, and load_weights on a model that was made as this one"
         )
-    return {"class_name": name, "config": operator.get_config()}
+    if isinstance(operator, Layer):
+        return serialize(operator)
+    return {"class_name": operator.kind, "config": operator.get_config()}
 
 
 def described(entry: Mapping[str, Any]) -> Any:
@@ -136,7 +138,7 @@ def _called(operator: Any, inputs: list[Tensor]) -> tuple[Tensor, ...]:
 
 def to_json(model: Any, **kwargs: Any) -> str:
     """The text that `model_from_json` reads; see `Sequential.to_json`."""
-    return json.dumps(description(model), **kwargs)
+    return json.dumps(description(model), **{"default": as_json} | kwargs)
 
 
 def model_from_json(text: object, custom_objects: object = None) -> Any:
@@ -162,11 +164,11 @@ def clone_model(model: Any, clone_function: Callable[[Layer], object] | None = N
     """A model of equal layers with weights of its own; see `models.clone_model`."""
     defaults = {"input_tensors": None, "call_function": None, "recursive": False}
     refuse("clone_model", kwargs, defaults, ("model", "clone_function"))
-    if type(model) not in KINDS.values():
+    if not any(isinstance(model, kind) for kind in KINDS.values()):
         raise ArgumentTypeError(f"clone_model: expected a model, got {type(model).__name__}")
     if model.kind != "Sequential":
         return graph_from_config(type(model), model.get_config(), clone_function)
-    clone = type(model)(name=model.name, trainable=model.trainable)
+    clone = KINDS[model.kind](name=model.name, trainable=model.trainable)
     if (shape := model.get_config()["input_shape"]) is not None:
         clone.add(Input(shape))
     for layer in model.layers:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from ..core.declaration import Config
+from ..core.declaration import Config, names
 from ..core.symbolic import Function, Tensor, any_tensor
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from ..layers import Dropout, Input, InputLayer, Layer
@@ -15,9 +16,6 @@ from . import cloning
 from .graph import Graph
 from .network import Network, input_for
 from .trainer import Trainer
-
-# What subclasses of Keras's Model may have, which compiled steps would not call.
-_NEVER_CALLED = ("train_step", "test_step", "predict_step", "compute_loss", "compute_metrics")
 
 
 class Model(Trainer):
@@ -42,22 +40,23 @@ class Model(Trainer):
     """
 
     kind = "Model"
+    calls = names("build call")
 
     def __init__(
         self, inputs: Any = None, outputs: Any = None, name: str | None = None, trainable: bool = True
     ) -> None:
         super().__init__(trainable, name)
-        for override in _NEVER_CALLED:
-            if hasattr(self, override):
-                raise ArgumentTypeError(
-                    f"{type(self).__name__}.{override} would never be called: steps are compiled; give compile a loss, "
-                    "an optimizer and metrics, and a callback what is to happen between steps"
-                )
         self._graph: Graph | None = None
         self._operators: list[Any] = []
+        self._building = False  # whether a `build` runs
         self._pending: dict[str, Any] | None = None  # what a subclass was compiled with
-        if type(self).call is not Model.call and inputs is None and outputs is None:
-            return
+        if type(self).call is not Model.call:
+            if inputs is None and outputs is None:
+                return
+            raise ArgumentTypeError(
+                f"{type(self).__name__}.call would never be called: inputs and outputs say what is computed; leave "
+                "them or `call` out"
+            )
         self._connect(inputs, outputs)
 
     def _connect(self, inputs: Any, outputs: Any) -> None:
@@ -110,7 +109,18 @@ class Model(Trainer):
         if input_shape is None or self._graph is not None:
             self._require_built("build")
             return
-        self._trace(_map(input_shape, lambda shape: Input(tuple(shape)[1:])))
+        if self._building:  # the subclass calls this one
+            return
+        with self._builds():
+            self._trace(_map(input_shape, lambda shape: Input(tuple(shape)[1:])))
+
+    @contextmanager
+    def _builds(self) -> Iterator[None]:
+        self._building = True
+        try:
+            yield
+        finally:
+            self._building = False
 
     def _build_for(self, x: object) -> None:
         structured = isinstance(x, Mapping) or (
@@ -119,7 +129,10 @@ class Model(Trainer):
         self._trace(_map(x, input_for) if structured else input_for(x))
 
     def _trace(self, inputs: Any) -> None:
-        """Calls `call` once, on symbolic tensors."""
+        """Calls a `build` of the subclass, then `call` for both modes, on symbolic tensors."""
+        if type(self).build is not Model.build and not self._building:
+            with self._builds():
+                self.build(_map(inputs, lambda tensor: tensor.shape))
         found = inner_layers(self)
         for operator in found:
             self._adopt(operator, found[: found.index(operator)])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from .. import config
 from ..core.arrays import Array, numeric
-from ..core.declaration import flag, label
+from ..core.declaration import Extensible, flag, label
 from ..core.plan import Counter
 from ..core.symbolic import Function, Node, Shape, Tensor
 from ..errors import ArgumentError, FastnnError, NotBuiltError
@@ -23,7 +23,7 @@ from .graph import Flat, Graph
 _UNCHANGED: AbstractContextManager[None] = nullcontext()
 
 
-class Network:
+class Network(Extensible):
     """Layers, the graph of their calls, and the engine that holds what training needs.
 
     Args:
@@ -31,6 +31,13 @@ class Network:
     """
 
     kind = "Model"
+    instead: ClassVar[Mapping[str, str]] = {
+        "": "steps are compiled: give compile a loss, an optimizer and metrics, and a callback what is to happen "
+        "between steps",
+        "__call__": "write `call` in a subclass of Model, which is traced once",
+        "build": "make the layers in __init__",
+        "call": "write it in a subclass of Model, where it is traced once",
+    }
 
     def __init__(self, trainable: bool = True, name: str | None = None) -> None:
         self._trainable = flag(self.kind, "trainable", trainable)

@@ -19,6 +19,7 @@ from ..core.files import write_atomically
 from ..core.plan import Counter, OptimizerEntry, Parameter, Scalar
 from ..core.steps import OPTIMIZERS
 from ..errors import ArgumentError, ArgumentTypeError, FileError
+from ..initializers import of_file
 from . import cloning, compiling, tensors
 from .compiling import Engine
 from .model import TrainableModel
@@ -58,7 +59,7 @@ def load(filepath: str | os.PathLike[str], compile: bool, backend: str | Backend
         if "model" not in file.description:
             raise FileError(f"{path}: it holds weights alone; build the model as it was, then call load_weights")
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), of_file():
                 warnings.simplefilter("ignore", UserWarning)  # the advice was given when it was made
                 model = _built(file, backend if compile else None)
                 engine = model.engine()

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..core.arrays import Array
 from ..errors import FileError
+from ..initializers import as_json
 
 Shape = tuple[int, ...]
 
@@ -39,7 +40,7 @@ def content(tensors: Mapping[str, Array], description: Mapping[str, object]) -> 
 
     Source: the format of safetensors 0.8.0, with its order of tensors, which keeps each of them aligned.
     """
-    header: dict[str, object] = {"__metadata__": {"format": FORMAT, "fastnn": json.dumps(description)}}
+    header: dict[str, object] = {"__metadata__": {"format": FORMAT, "fastnn": json.dumps(description, default=as_json)}}
     parts: list[memoryview] = []
     start = 0
     for code, dtype in DTYPES.items():

@@ -12,7 +12,7 @@ from ..backends import eager
 from ..core import declaration
 from ..core.arrays import Array, numeric
 from ..core.buffers import Value
-from ..core.declaration import Config, Declaration, flag, refuse, whole
+from ..core.declaration import Config, Declaration, flag, names, refuse, whole
 from ..core.lowering import Lowering
 from ..core.model import LayerOwner
 from ..core.specs import ParameterSpec, Penalty
@@ -69,6 +69,9 @@ class Layer(Declaration):
         compiled_trainable: whether it was trainable when a model was compiled last.
     """
 
+    calls = names("call")
+    traced = names("__call__ add_weight build")
+    instead: ClassVar[Mapping[str, str]] = {"": "compose layers in `call` of a subclass of Layer, which is traced once"}
     unsupported: ClassVar[dict[str, object]] = {}  # arguments of Keras that may only have their default
     pointwise: ClassVar[bool] = False  # called on an array, it takes one of any rank
 
@@ -622,4 +625,6 @@ def _snake(name: str) -> str:
 def _plain(value: object) -> object:
     if isinstance(value, activations.Activation):
         return activations.serialize(value)
+    if isinstance(value, Initializer) and not value.portable:
+        return value
     return declaration.serialize(value) if isinstance(value, Declaration) else value

@@ -121,7 +121,7 @@ class Normalization(Layer):
         known = self._given or self._adapted
         begin: tuple[initializers.Initializer, ...] = (initializers.Zeros(), initializers.Ones())
         if known is not None:
-            begin = tuple(_Fixed(moment) for moment in known)
+            begin = tuple(initializers.Constant(moment) for moment in known)
         names = ("mean", "variance")
         return [Weight(name, initializer, statistic=True) for name, initializer in zip(names, begin, strict=True)]
 
@@ -153,16 +153,6 @@ class Normalization(Layer):
 
     def _unbuilt(self) -> NotBuiltError:
         return NotBuiltError(f'Normalization "{self.name}": it has no mean and variance yet; call adapt(data) first')
-
-
-class _Fixed(initializers.Initializer):
-    """Values that are known; one number stands for all."""
-
-    def __init__(self, values: Array) -> None:
-        self.values = values
-
-    def _values(self, shape: Shape, draw: object) -> Array:
-        return np.broadcast_to(self.values, shape)
 
 
 def _given(mean: object, variance: object, axis: int | None, dtype: str) -> Moments | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..backends import eager
 from ..core.arrays import Array
-from ..core.declaration import Declaration, label, refuse
+from ..core.declaration import Declaration, label, names, refuse
 from ..core.specs import LossSpec
 from ..errors import ArgumentError
 
@@ -30,6 +30,7 @@ class Loss(Declaration):
         ArgumentError: an unknown or an unsupported argument.
     """
 
+    calls = names("__call__ call")  # on arrays; `compile` takes no class of the caller's
     fields: ClassVar[tuple[str, ...]] = COMMON
     spec_name: ClassVar[str] = ""
     default_name: ClassVar[str] = ""

@@ -129,6 +129,7 @@ def get(identifier: object) -> Metric:
         ArgumentError: an unknown name. ArgumentTypeError: a function or a class of your own, or anything else.
     """
     if isinstance(identifier, losses.Loss):
+        compiled("metric", identifier, losses.CLASSES)
         return LossMetric(identifier)
     loss = next((function for function in losses.FUNCTIONS if function is identifier), None)
     if loss is not None:

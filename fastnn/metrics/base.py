@@ -9,7 +9,7 @@ import numpy as np
 from ..backends import eager
 from ..backends.data import Sums
 from ..core.arrays import Array
-from ..core.declaration import Declaration, label, refuse
+from ..core.declaration import Declaration, label, names, refuse
 from ..core.losses import LOSS_FACTS, ROW_METRICS
 from ..core.plan import mean_outputs
 from ..core.specs import LossSpec, MetricSpec
@@ -26,6 +26,7 @@ class Metric(Declaration):
         maximize: whether larger is better.
     """
 
+    calls = names("__call__ reset_state result update_state")  # on arrays; `compile` takes no class of the caller's
     fields: ClassVar[tuple[str, ...]] = ("name",)
     spec_name: ClassVar[str] = ""
     default_name: ClassVar[str] = ""

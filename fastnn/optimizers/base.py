@@ -46,6 +46,9 @@ class Optimizer(Declaration):
         ArgumentError: a hyper-parameter out of range, two ways to clip, an unknown or an unsupported argument.
     """
 
+    instead: ClassVar[Mapping[str, str]] = {
+        "": "steps are compiled: use one of fastnn.optimizers, and a schedule as its learning rate"
+    }
     unsupported: ClassVar[dict[str, object]] = {}
     clipnorm: float | None
     clipvalue: float | None

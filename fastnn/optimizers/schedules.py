@@ -18,6 +18,8 @@ class LearningRateSchedule(Declaration):
     """Base class; one of your own has `__call__(step)`, which gives the rate after `step` steps, and for files
     `get_config`."""
 
+    calls = names("__call__")
+
     def __call__(self, step: int) -> float:
         """The learning rate after `step` steps."""
         raise NotImplementedError(f"{type(self).__name__}: a schedule needs __call__(self, step)")
