@@ -5,7 +5,10 @@ Submodules load when they are first used: importing fastnn costs next to nothing
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
+
+from .core.absent import AbsentModule, Finder, absent
 
 if TYPE_CHECKING:
     from . import (
@@ -29,8 +32,13 @@ if TYPE_CHECKING:
     )
     from .config import get_num_threads, set_num_threads
     from .errors import FastnnError, ModelAdvice
-    from .layers import Input
+    from .initializers import Initializer
+    from .layers import Input, Layer
+    from .losses import Loss
+    from .metrics import Metric
     from .models import Model, Sequential, load_model
+    from .optimizers import Optimizer
+    from .regularizers import Regularizer
 
 __version__ = "0.1.0"
 
@@ -58,6 +66,12 @@ _NAMES = {
     "Sequential": "models",
     "load_model": "models",
     "Input": "layers",
+    "Layer": "layers",
+    "Loss": "losses",
+    "Metric": "metrics",
+    "Optimizer": "optimizers",
+    "Initializer": "initializers",
+    "Regularizer": "regularizers",
     "FastnnError": "errors",
     "ModelAdvice": "errors",
     "get_num_threads": "config",
@@ -74,18 +88,28 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(f".{_NAMES[name]}", __name__), name)
         globals()[name] = value
         return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return absent(__name__, name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULES, *_NAMES})
+    here = {name for name, value in globals().items() if not isinstance(value, AbsentModule)}
+    return sorted({*here, *_MODULES, *_NAMES})
 
+
+if Finder not in sys.meta_path:
+    sys.meta_path.append(Finder)
 
 __all__ = [
     "FastnnError",
+    "Initializer",
     "Input",
+    "Layer",
+    "Loss",
+    "Metric",
     "Model",
     "ModelAdvice",
+    "Optimizer",
+    "Regularizer",
     "Sequential",
     "activations",
     "backend",

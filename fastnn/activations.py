@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar, NoReturn
+from typing import Any, ClassVar
 
 from .backends import eager
+from .core.absent import absent
 from .core.arrays import Array
-from .core.declaration import Config, Declaration, absent, find, flag, names, number, refuse
+from .core.declaration import Config, Declaration, find, flag, number, refuse
 from .core.formulas import ACTIVATIONS
 from .errors import ArgumentError
 
@@ -155,11 +156,6 @@ NAMES = {
     )
 } | {"identity": linear, "swish": silu, "hard_swish": hard_silu}  # fmt: skip
 
-UNSUPPORTED = names(
-    "glu hard_shrink hard_tanh log_sigmoid soft_shrink sparse_plus sparse_sigmoid sparsemax squareplus "
-    "tanh_shrink threshold"
-)
-
 
 def get(identifier: object) -> Activation:
     """The activation that a name, a config, an `Activation` or an activation layer stands for; None is linear.
@@ -172,7 +168,7 @@ def get(identifier: object) -> Activation:
     identifier = getattr(identifier, "as_activation", identifier)  # a layer such as LeakyReLU()
     if isinstance(identifier, dict) and identifier.get("class_name") == "Activation":
         return Activation.from_config(identifier["config"])
-    return find("activation", identifier, Activation, NAMES, UNSUPPORTED)
+    return find("activation", identifier, Activation, NAMES, "activations")
 
 
 def serialize(activation: Activation) -> Config | str:
@@ -185,8 +181,8 @@ def deserialize(config: object) -> Activation:
     return get(config)
 
 
-def __getattr__(name: str) -> NoReturn:
-    raise absent(__name__, name, UNSUPPORTED, NAMES)
+def __getattr__(name: str) -> Any:
+    return absent(__name__, name, NAMES)
 
 
 __all__ = [

@@ -10,7 +10,9 @@ import itertools
 import os
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+from .core.absent import absent
 from .core.declaration import whole
 from .errors import ArgumentError
 
@@ -166,3 +168,7 @@ def next_seed() -> int:
     model = next(_settings.models)
     bits = random.bits64(_settings.seed, random.Purpose.SEED_SPLIT, model, 0, 1)
     return int(bits[0] >> 1)
+
+
+def __getattr__(name: str) -> Any:
+    return absent(__name__, name, ("floatx", "set_floatx", "set_num_threads", "get_num_threads"))

@@ -17,6 +17,10 @@ class ArgumentTypeError(FastnnError, TypeError):
     """An argument has a type that cannot be used."""
 
 
+class AbsentError(FastnnError, AttributeError):
+    """A name that Keras has and fastnn lacks is used."""
+
+
 class BackendError(FastnnError, RuntimeError):
     """A backend is not available, or failed."""
 

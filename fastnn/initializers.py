@@ -6,13 +6,14 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from . import config
 from .core import normals, random
+from .core.absent import absent
 from .core.arrays import Array, numeric
 from .core.declaration import Config, Declaration, find, names, number, serialize, whole
 from .errors import ArgumentError, ArgumentTypeError
@@ -429,15 +430,10 @@ NAMES: dict[str, type[Initializer]] = {
     "uniform": RandomUniform,
     "Unknown": Unknown,
 }
-UNSUPPORTED = names(
-    "identity Identity IdentityInitializer orthogonal Orthogonal OrthogonalInitializer stft STFT STFTInitializer"
-)
 
 
-def __getattr__(name: str) -> NoReturn:
-    if name in UNSUPPORTED:
-        raise AttributeError(f"initializers.{name} of Keras is not supported; there are {', '.join(_SNAKE)}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __getattr__(name: str) -> Any:
+    return absent(__name__, name, _SNAKE)
 
 
 def get(identifier: object) -> Initializer:
@@ -455,7 +451,7 @@ def get(identifier: object) -> Initializer:
         return Function(identifier)
     if np.ndim(identifier):  # type: ignore[arg-type]
         raise ArgumentTypeError("initializer: expected a name or an initializer, got an array; give Constant(array)")
-    return find("initializer", identifier, Initializer, NAMES, UNSUPPORTED)
+    return find("initializer", identifier, Initializer, NAMES, "initializers")
 
 
 def as_json(value: object) -> Config:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from .core.absent import absent
 from .core.declaration import refuse
 from .engine import cloning, saving
 from .engine.functional import Model
@@ -76,6 +77,10 @@ def model_from_json(json_string: str, custom_objects: object = None) -> Any:
         ArgumentError: not such a text. ArgumentTypeError: not a text.
     """
     return cloning.model_from_json(json_string, custom_objects)
+
+
+def __getattr__(name: str) -> Any:
+    return absent(__name__, name, __all__)
 
 
 __all__ = ["Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]

@@ -21,6 +21,7 @@ import numpy as np
 
 from . import config
 from .backends import eager
+from .core.absent import absent
 from .core.arrays import numeric
 from .core.binary import POWERS
 from .core.declaration import whole
@@ -586,6 +587,10 @@ def _chosen(name: str, x: Any, condition: Any) -> Any:
 
 # Where the operation of a function has another name.
 _OPERATIONS = {"exp": "exponential"}
+
+def __getattr__(name: str) -> Any:
+    return absent(__name__, name, __all__)
+
 
 __all__ = [
     "abs",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, NoReturn
+from typing import Any, ClassVar
 
-from .core.declaration import Declaration, find, names, number
+from .core.absent import absent
+from .core.declaration import Declaration, find, number
 from .core.specs import Penalty
 
 
@@ -80,13 +81,10 @@ NAMES: dict[str, type[Regularizer]] = {
     "l2": L2,
     "l1l2": L1L2,
 }
-UNSUPPORTED = names("OrthogonalRegularizer orthogonal_regularizer")
 
 
-def __getattr__(name: str) -> NoReturn:
-    if name in UNSUPPORTED:
-        raise AttributeError(f"regularizers.{name} of Keras is not supported; there are L1, L2 and L1L2")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __getattr__(name: str) -> Any:
+    return absent(__name__, name, ("L1", "L2", "L1L2"))
 
 
 def get(identifier: object) -> Regularizer | None:
@@ -97,7 +95,7 @@ def get(identifier: object) -> Regularizer | None:
     """
     if identifier is None:
         return None
-    return find("regularizer", identifier, Regularizer, NAMES, UNSUPPORTED)
+    return find("regularizer", identifier, Regularizer, NAMES, "regularizers")
 
 
 __all__ = ["L1", "L1L2", "L2", "Regularizer", "get", "l1", "l1_l2", "l2"]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from . import config
+from .core.absent import absent
 from .core.arrays import numeric
-from .core.declaration import names, number, whole
+from .core.declaration import number, whole
 from .errors import ArgumentError
 
 
@@ -91,21 +92,8 @@ def normalize(x: object, axis: int = -1, order: float = 2) -> npt.NDArray[np.flo
         return np.asarray(array / norms)
 
 
-UNSUPPORTED = names(
-    "Config CustomObjectScope FeatureSpace Progbar PyDataset Sequence array_to_img audio_dataset_from_directory "
-    "bounding_boxes custom_object_scope deserialize_keras_object disable_interactive_logging "
-    "enable_interactive_logging get_custom_objects get_file get_registered_name get_registered_object "
-    "get_source_inputs image_dataset_from_directory img_to_array is_interactive_logging_enabled is_keras_tensor "
-    "legacy load_img model_to_dot pack_x_y_sample_weight pad_sequences plot_model register_keras_serializable "
-    "save_img serialize_keras_object split_dataset standardize_dtype text_dataset_from_directory "
-    "timeseries_dataset_from_array unpack_x_y_sample_weight"
-)
-
-
-def __getattr__(name: str) -> NoReturn:
-    if name in UNSUPPORTED:
-        raise AttributeError(f"utils.{name} of Keras is not supported; there are {', '.join(__all__)}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __getattr__(name: str) -> Any:
+    return absent(__name__, name, __all__)
 
 
 __all__ = ["normalize", "set_random_seed", "to_categorical"]

@@ -363,12 +363,3 @@ def test_wrong_arguments(make: Any, message: str) -> None:
     with pytest.raises(FastnnError, match=message) as caught:
         make()
     assert isinstance(caught.value, ValueError | TypeError)
-
-
-def test_names_that_keras_has() -> None:
-    with pytest.raises(AttributeError, match=r"losses.Dice of Keras is not supported; there are MeanSquaredError, "):
-        losses.Dice  # noqa: B018
-    with pytest.raises(AttributeError, match=r"activations.glu of Keras is not supported; there are linear, "):
-        activations.glu  # noqa: B018
-    with pytest.raises(AttributeError, match=r"module 'fastnn.losses' has no attribute 'mze'"):
-        fastnn.losses.mze  # noqa: B018

@@ -224,14 +224,6 @@ def test_lists_of_callbacks() -> None:
     assert isinstance(callbacks.CallbackList(None, add_history=True).history, callbacks.History)
 
 
-@pytest.mark.parametrize("name", sorted(callbacks.UNSUPPORTED))
-def test_what_keras_has_and_we_lack(name: str) -> None:
-    with pytest.raises(AttributeError, match=f"callbacks.{name} of Keras is not supported"):
-        getattr(callbacks, name)
-    with pytest.raises(AttributeError, match="has no attribute 'Lunch'"):
-        callbacks.Lunch  # noqa: B018
-
-
 def test_validation_freq() -> None:
     model = net(layers.Dense(1))
     every = model.fit(X, Y, epochs=4, validation_split=0.2, validation_freq=2, verbose=0).history

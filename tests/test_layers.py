@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import activations, initializers, layers, regularizers, utils
+from fastnn import activations, initializers, layers, regularizers
 from fastnn.errors import ArgumentError, ArgumentTypeError, FastnnError, NotBuiltError
 from nets import Array, every_backend, net, wave
 
@@ -36,7 +36,10 @@ class OwnDense(layers.Dense):
         (lambda: layers.Dense(3, activation=np.tanh), "expected a name or a fastnn activation"),
         (lambda: layers.Dense(3, kernel_initializer="orthogonal"), "of Keras is not supported"),
         (lambda: layers.Dense(3, init="zeros"), "it is called kernel_initializer"),
-        (lambda: layers.Dense(3, kernel_constraint="max_norm"), "kernel_constraint='max_norm' is not supported"),
+        (
+            lambda: layers.Dense(3, kernel_constraint="max_norm"),
+            "'max_norm' is not supported, .*; weights have",
+        ),
         (lambda: layers.Dense(3, trainable="no"), "trainable is 'no', expected True or False"),
         (lambda: layers.Dense(3, colour="red"), 'unknown argument "colour"'),
         (lambda: layers.Dense(3, dtype="float16"), 'expected "float32" or "float64"'),
@@ -82,28 +85,6 @@ def test_wrong_arguments(make: Any, message: str) -> None:
     with pytest.raises(FastnnError, match=message) as caught:
         make()
     assert isinstance(caught.value, ValueError | TypeError)
-
-
-def test_what_keras_has_and_is_not_here() -> None:
-    with pytest.raises(AttributeError, match="Conv2D of Keras is not supported"):
-        _ = layers.Conv2D
-    with pytest.raises(AttributeError, match="has no attribute"):
-        _ = layers.Danse
-    with pytest.raises(AttributeError, match=r"utils\.plot_model of Keras is not supported"):
-        _ = utils.plot_model
-    with pytest.raises(AttributeError, match=r"initializers\.Orthogonal of Keras is not supported"):
-        _ = initializers.Orthogonal
-    with pytest.raises(AttributeError, match=r"regularizers\.OrthogonalRegularizer of Keras is not supported"):
-        _ = regularizers.OrthogonalRegularizer
-    for module in (utils, initializers, regularizers):
-        with pytest.raises(AttributeError, match="has no attribute 'danse'"):
-            _ = module.danse
-
-
-def test_no_name_is_both_there_and_refused() -> None:
-    for module in (layers, utils, initializers, regularizers):
-        assert not module.UNSUPPORTED & set(vars(module))
-        assert set(module.__all__) <= set(vars(module))
 
 
 def test_defaults_of_unsupported_arguments_are_accepted() -> None:

@@ -172,8 +172,6 @@ def test_arguments_of_metrics() -> None:
         metrics.R2Score(None)  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="ignore_class=0 is not supported"):
         metrics.SparseCategoricalCrossentropy(ignore_class=0)
-    with pytest.raises(AttributeError, match=r"metrics.AUC of Keras is not supported; there are Accuracy, "):
-        metrics.AUC  # noqa: B018
     for metric in (
         metrics.R2Score("variance_weighted_average", name="fit"),
         metrics.BinaryAccuracy("right", threshold=0.25),

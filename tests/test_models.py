@@ -301,7 +301,7 @@ def test_names_of_the_module() -> None:
     assert fastnn.models.Sequential is fastnn.Sequential and fastnn.models.load_model is fastnn.load_model
     assert fastnn.models.Model is fastnn.Model
     with pytest.raises(AttributeError, match="has no attribute 'Lunch'"):
-        fastnn.models.Lunch  # type: ignore[attr-defined]  # noqa: B018
+        fastnn.models.Lunch  # noqa: B018
 
 
 def test_what_compile_was_told() -> None:

@@ -243,10 +243,6 @@ def test_old_attributes_name_the_new_ones() -> None:
         optimizer.lr = 0.1
     with pytest.raises(AttributeError, match=r"no attribute 'momentum'$"):
         optimizer.momentum  # noqa: B018
-    with pytest.raises(AttributeError, match="legacy of Keras 2 is not supported"):
-        optimizers.legacy  # noqa: B018
-    with pytest.raises(AttributeError, match=r"optimizers.Muon of Keras is not supported; there are SGD, RMSprop"):
-        optimizers.Muon  # noqa: B018
 
 
 def test_an_optimizer_of_your_own_is_refused() -> None:

@@ -286,8 +286,3 @@ def test_import_paths() -> None:
 def test_wrong_arguments(make: Any, message: str) -> None:
     with pytest.raises(FastnnError, match=message):
         make()
-
-
-def test_what_keras_lacks_too_has_no_name() -> None:
-    with pytest.raises(AttributeError, match="LinearCosineDecay of Keras is not supported"):
-        schedules.LinearCosineDecay  # noqa: B018

@@ -10,22 +10,14 @@ return to Python; without one, many steps run at a time.
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Any
 
-from ..core.declaration import names
+from ..core.absent import absent
 from .base import Callback, CallbackList, History, LambdaCallback
 from .files import CSVLogger, ModelCheckpoint
 from .monitor import Monitor
 from .rates import LearningRateScheduler, ReduceLROnPlateau
 from .stopping import EarlyStopping, NonFiniteLossError, TerminateOnNaN
-
-UNSUPPORTED = names("BackupAndRestore OrbaxCheckpoint ProgbarLogger RemoteMonitor SwapEMAWeights TensorBoard")
-_INSTEAD = {
-    "BackupAndRestore": "ModelCheckpoint, then load_model and fit(initial_epoch=...)",
-    "OrbaxCheckpoint": "ModelCheckpoint",
-    "ProgbarLogger": "fit(verbose=1)",
-    "TensorBoard": "CSVLogger",
-}
 
 __all__ = [
     "CSVLogger",
@@ -43,8 +35,5 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> NoReturn:
-    if name in UNSUPPORTED:
-        instead = f"; use {_INSTEAD[name]}" if name in _INSTEAD else ""
-        raise AttributeError(f"callbacks.{name} of Keras is not supported{instead}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __getattr__(name: str) -> Any:
+    return absent(__name__, name, __all__)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import ArgumentTypeError
+from ..errors import ArgumentError, ArgumentTypeError
 
 Array = npt.NDArray[Any]
 
@@ -21,6 +22,48 @@ _CURES = {
     "V": "give plain numbers",
     "T": "convert the text to numbers",
 }
+
+
+class Variable(np.ndarray[Any, np.dtype[Any]]):
+    """A weight of a layer: a read-only view, which changes as the model learns, with what Keras's variables have.
+
+    Attributes:
+        name: its name in its layer, "kernel". path: that behind its layer's.
+    """
+
+    name = path = ""
+    _setter: Callable[[object], None] | None = None
+
+    @staticmethod
+    def of(view: Array, path: str, setter: Callable[[object], None]) -> Variable:
+        """A variable of a view; `setter` writes an array to where it lies."""
+        variable = view.view(Variable)
+        variable.setflags(write=False)
+        variable.path, variable.name, variable._setter = path, path.rpartition("/")[2], setter
+        return variable
+
+    def __array_wrap__(self, array: Array, context: object = None, return_scalar: bool = False) -> Any:
+        return array[()] if return_scalar else np.asarray(array)
+
+    def __reduce__(self) -> Any:
+        return np.array(self).__reduce__()
+
+    def __deepcopy__(self, memo: object) -> Array:  # type: ignore[override]
+        return np.array(self)
+
+    def numpy(self) -> Array:
+        """A copy."""
+        return np.array(self)
+
+    def assign(self, value: object) -> None:
+        """Sets it.
+
+        Raises:
+            ArgumentError: another shape, or this is a part or a copy. ArgumentTypeError: not real numbers.
+        """
+        if self._setter is None:
+            raise ArgumentError("assign: this is a part or a copy of a weight; assign the whole weight")
+        self._setter(value)
 
 
 def numeric(value: Any, name: str) -> Array:

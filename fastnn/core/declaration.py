@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar, Self, TypeVar, overload
 
 from ..errors import ArgumentError, ArgumentTypeError, nearest
+from .absent import keras_names, refused
 
 # What older scripts call an argument that is still there.
 RENAMED = {
@@ -33,6 +34,20 @@ def names(text: str) -> frozenset[str]:
     """The words of a text."""
     return frozenset(text.split())
 
+
+# Arguments of Keras that change neither what a model computes nor what it learns.
+_WITHOUT_EFFECT = names(
+    "add_progbar auto_scale_loss autocast batch_size dtype expand_nested include_optimizer layer_range line_length "
+    "positions show_trainable synchronized zipped"
+)
+# What there is instead of others.
+_CURES = {
+    "activity_regularizer": "kernel_regularizer penalizes weights",
+    "constraint": "weights have penalties (kernel_regularizer), no constraints",
+    "gradient_accumulation_steps": "give fit a batch_size that is so many times larger",
+    "seed": "the seed of the model decides, which utils.set_random_seed sets",
+    "weights": "give embeddings_initializer=initializers.Constant(array), or call set_weights",
+}
 
 Config = dict[str, Any]  # what JSON can hold
 
@@ -145,7 +160,7 @@ def find(
     identifier: object,
     base: type[Declared],
     known: Mapping[str, Declared | type[Declared]],
-    unsupported: Collection[str] = (),
+    namespace: str = "",
 ) -> Declared:
     """The object that a name, a config, a class or an object stands for.
 
@@ -154,15 +169,17 @@ def find(
         identifier: a name of `known`, a dict with class_name and config, a subclass of `base`, or an instance.
         base: the class that every result has.
         known: the names there are, with the class or the object each stands for.
-        unsupported: names that Keras knows and fastnn does not have.
+        namespace: where Keras has others, which are refused as such: "optimizers".
 
     Raises:
         ArgumentError: an unknown or unsupported name. ArgumentTypeError: none of these types.
+        AbsentError: a placeholder.
     """
     if isinstance(identifier, base):
         return identifier
     if isinstance(identifier, type) and issubclass(identifier, base):
         return identifier()
+    refused(identifier)
     config: Mapping[str, Any] = {}
     if isinstance(identifier, Mapping) and set(identifier) >= {"class_name", "config"}:
         config, identifier = identifier["config"], identifier["class_name"]
@@ -176,12 +193,17 @@ def find(
         raise ArgumentTypeError(f"{text}; known names: {listed}")
     found = known.get(identifier, known.get(identifier.lower()))
     if found is None:
-        if identifier in unsupported or identifier.lower() in unsupported:
+        if _bare(identifier) in map(_bare, keras_names().get(namespace, ())):
             raise ArgumentError(f'{kind}: "{identifier}" of Keras is not supported; known: {listed}')
         raise ArgumentError(f'{kind}: unknown name "{identifier}"{nearest(identifier, known)}')
     if not isinstance(found, type):
         return found
     return found.from_config(config) if config else found()
+
+
+def _bare(name: str) -> str:
+    """A name of a class or of a function alike."""
+    return name.replace("_", "").lower()
 
 
 def compiled(kind: str, found: object, classes: Collection[type]) -> None:
@@ -197,14 +219,6 @@ def compiled(kind: str, found: object, classes: Collection[type]) -> None:
         )
 
 
-def absent(module: str, name: str, unsupported: Collection[str], known: Iterable[str]) -> AttributeError:
-    """What a module's `__getattr__` raises: that Keras has the name and fastnn does not, or that nobody has it."""
-    if name in unsupported:
-        short = module.removeprefix("fastnn.")
-        return AttributeError(f"{short}.{name} of Keras is not supported; there are {', '.join(known)}")
-    return AttributeError(f"module {module!r} has no attribute {name!r}")
-
-
 def refuse(where: str, given: Mapping[str, object], defaults: Mapping[str, object], known: Collection[str]) -> None:
     """Raises for arguments that Keras has and fastnn lacks, unless they have their default, and for unknown ones."""
     for name, value in given.items():
@@ -212,9 +226,11 @@ def refuse(where: str, given: Mapping[str, object], defaults: Mapping[str, objec
             default = defaults[name]
             if value is default or (type(value) is type(default) and value == default):
                 continue
-            raise ArgumentError(
-                f"{where}: {name}={value!r} is not supported; leave it out (its default is {default!r})"
-            )
+            text = f"{where}: {name}={value!r} is not supported"
+            if name in _WITHOUT_EFFECT:
+                raise ArgumentError(f"{text}; leave it out (its default is {default!r})")
+            cure = _CURES.get("constraint" if name.endswith("constraint") else name, f"its default is {default!r}")
+            raise ArgumentError(f"{text}, and without it the result is another; {cure}")
         if RENAMED.get(name, "").split(" ")[0] in known:
             raise ArgumentError(f'{where}: unknown argument "{name}"; it is called {RENAMED[name]}')
         raise ArgumentError(f'{where}: unknown argument "{name}"{nearest(name, known)}')

@@ -228,7 +228,7 @@ class TargetChecks(FiniteChecks):
         """
         if value is None:
             raise ArgumentTypeError(f"{name} is missing: {self.where}: the loss needs targets")
-        y = numeric(value, name)
+        y = numeric(_alone(value, rows), name)
         if y.ndim == 0 or y.shape[0] != rows:
             came = "is one number" if y.ndim == 0 else f"has {y.shape[0]:,} rows"
             raise ArgumentError(f"{name} {came}, {X_name} has {rows:,} rows; expected as many")
@@ -308,7 +308,7 @@ class TargetChecks(FiniteChecks):
             return self._class_weights(class_weight, y)
         if sample_weight is None:
             return None
-        w = numeric(sample_weight, name)
+        w = numeric(_alone(sample_weight, rows), name)
         if w.shape not in ((rows,), (rows, 1)):
             raise ArgumentError(f"{name} has shape {w.shape}, expected ({rows},): one weight for each row of X")
         given = w.reshape(rows)
@@ -342,6 +342,13 @@ class TargetChecks(FiniteChecks):
                 raise ArgumentError(f"class_weight[{label!r}] is {weight:g}, which does not fit {self.dtype}")
             w[labels == class_number] = weight
         return w
+
+
+def _alone(value: object, rows: int) -> object:
+    """What is given for the rows: the one array in a list, too."""
+    if rows != 1 and isinstance(value, list | tuple) and len(value) == 1 and getattr(value[0], "ndim", None):
+        return value[0]
+    return value
 
 
 def _code(name: str) -> str:

@@ -12,7 +12,7 @@ from ..core.symbolic import FUNCTIONS, Function, Node, Tensor
 from ..errors import ArgumentError, ArgumentTypeError, FastnnError
 from ..initializers import as_json
 from ..layers import Input, Layer
-from ..layers.layer import Variable
+from ..layers.layer import AddedWeight
 
 KINDS: dict[str, Any] = {}  # the classes of models by the names that descriptions have for them; `models.py` fills it
 
@@ -46,7 +46,7 @@ def described(entry: Mapping[str, Any]) -> Any:
         if config["function"] not in FUNCTIONS:
             raise ArgumentError(f'unknown function "{config["function"]}"')
         return Function(config["function"], **config["arguments"])
-    kind = Variable if name == "Variable" else KINDS.get(name, layer_module.CLASSES.get(name))
+    kind = AddedWeight if name == "AddedWeight" else KINDS.get(name, layer_module.CLASSES.get(name))
     if kind is None:
         raise ArgumentError(f'unknown layer "{name}"')
     return kind.from_config(config)
@@ -128,7 +128,7 @@ def _called(operator: Any, inputs: list[Tensor]) -> tuple[Tensor, ...]:
     if isinstance(operator, Function):
         rows = operator.rows_out([tensor.row for tensor in inputs])
         return Node(operator, inputs, rows, inputs[0].dtype).outputs
-    if not inputs and isinstance(operator, Variable):
+    if not inputs and isinstance(operator, AddedWeight):
         return (operator.tensor,)
     if not inputs:
         return tuple(operator.nodes[0].outputs)

@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import numpy as np
+
 from .. import config
 from ..core.arrays import Array, numeric
 from ..core.declaration import Extensible, flag, label
@@ -154,8 +156,8 @@ class Network(Extensible):
     def alone(self, x: Any) -> Any:
         """What x has for a model of one input: itself, or the one array or tensor in a list."""
         if isinstance(x, list | tuple) and len(x) == 1:
-            axes = 1 + len(self.inputs[0].row) if self.built else 2
-            if isinstance(x[0], Tensor) or getattr(x[0], "ndim", 0) == axes:
+            axes = getattr(x[0], "ndim", 0)
+            if isinstance(x[0], Tensor) or (axes == 1 + len(self.inputs[0].row) if self.built else axes > 1):
                 return x[0]
         return x
 
@@ -393,7 +395,7 @@ class Network(Extensible):
 
     def get_weights(self) -> list[Array]:
         """Copies of all parameters, layer by layer; [] before the input shape is known."""
-        return [view.copy() for view in self.weights]
+        return [np.array(view) for view in self.weights]
 
     def set_weights(self, weights: Sequence[object]) -> None:
         """Sets all parameters to arrays of the shapes of `get_weights()`.

@@ -159,7 +159,7 @@ class Sequential(Trainer):
         self._build(Input(tuple(input_shape)[1:]))
 
     def _build_for(self, x: object) -> None:
-        self._build(input_for(x))
+        self._build(input_for(self.alone(x)))
 
     def _build(self, tensor: Tensor) -> None:
         if not self._stack:

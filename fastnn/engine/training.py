@@ -86,7 +86,7 @@ def fit(model: TrainableModel, request: FitRequest) -> History:
     if request.steps_per_epoch is not None and request.steps_per_epoch != data.steps:
         raise ArgumentError(
             f"fit: steps_per_epoch={request.steps_per_epoch!r} is not supported: an epoch trains on each row once, and "
-            f"{rows:,} rows at batch_size={batch} make {data.steps:,} steps; leave it out"
+            f"{rows:,} rows at batch_size={batch} make {data.steps:,} steps; give epochs and batch_size instead"
         )
     hooks = CallbackList(request.callbacks, True, model=model, verbose=verbose, epochs=epochs, steps=data.steps)
     history, optimizer = hooks.history, model.optimizer

@@ -62,7 +62,7 @@ class Embedding(Layer):
     ) -> None:
         super().__init__(**kwargs)
         if flag("Embedding", "mask_zero", mask_zero):
-            raise ArgumentError("Embedding: mask_zero=True is not supported; leave it out, 0 is a class like any other")
+            raise ArgumentError("Embedding: mask_zero=True is not supported; without it 0 is a class like others")
         self.input_dim = whole("Embedding", "input_dim", input_dim)
         self.output_dim = whole("Embedding", "output_dim", output_dim)
         if self.dtype == "float32" and self.input_dim > 2**24:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
 
 from .. import activations, config, initializers, regularizers
 from ..backends import eager
 from ..core import declaration
-from ..core.arrays import Array, numeric
+from ..core.arrays import Array, Variable, numeric
 from ..core.buffers import Value
 from ..core.declaration import Config, Declaration, flag, names, refuse, whole
 from ..core.lowering import Lowering
@@ -92,8 +95,8 @@ class Layer(Declaration):
         self.nodes: list[Node] = []
         self.store: Any = None
         self.compiled_trainable: bool | None = None
-        self._variables: list[Variable] = []
-        self._given_variables = 0  # how many of them were made before `build`
+        self._added: list[AddedWeight] = []
+        self._given_weights = 0  # how many of them were made before `build`
         self._composed = False
         self._result: Any = None  # of its first call, where it composes others
 
@@ -225,7 +228,7 @@ class Layer(Declaration):
         regularizer: object = None,
         name: str | None = None,
         **kwargs: Any,
-    ) -> Variable:
+    ) -> AddedWeight:
         """A weight of a subclass with `call`.
 
         Args:
@@ -240,8 +243,8 @@ class Layer(Declaration):
         refuse(where, kwargs, {"constraint": None, "autocast": True, "aggregation": "none"}, ("shape", "initializer"))
         if not self.composes:
             raise ArgumentError(f"{where}: {type(self).__name__} has no `call`, which would read the weight")
-        self._variables.append(
-            Variable(
+        self._added.append(
+            AddedWeight(
                 shape,
                 initializer,
                 regularizer,
@@ -250,7 +253,7 @@ class Layer(Declaration):
                 trainable=trainable,
             )
         )
-        return self._variables[-1]
+        return self._added[-1]
 
     def add_loss(self, loss: object) -> None:
         """Not supported.
@@ -266,7 +269,7 @@ class Layer(Declaration):
         if not self._composed:
             tensors = x if isinstance(x, list | tuple) else [x]
             shapes = [operand.tensor.shape for operand in tensors] if not isinstance(x, dict) else []
-            self._given_variables = len(self._variables)
+            self._given_weights = len(self._added)
             self.build(shapes if isinstance(x, list | tuple) else shapes[0] if shapes else None)
             self._composed = True
         call = self.call  # type: ignore[attr-defined]
@@ -279,7 +282,7 @@ class Layer(Declaration):
     def forget_shape(self) -> None:
         """Forgets the shape that it was called on first, and what `build` made for it."""
         self._composed, self._result = False, None
-        self._variables = self._variables[: self._given_variables]
+        self._added = self._added[: self._given_weights]
 
     def leaves(self) -> list[Layer]:
         """The layers with weights that it is: itself, or those that it composes."""
@@ -378,10 +381,17 @@ class Layer(Declaration):
             return [view for leaf in self.leaves() for view in leaf.weights]
         if self._model is None or not self.built:
             return []
-        views = self._model.parameters_of(self)
-        for view in views:
-            view.setflags(write=False)
-        return views
+        named = zip(self._model.parameters_of(self), self.parameters(), strict=True)
+        return [
+            Variable.of(view, f"{self.name}/{weight.name}", partial(self._assign, index))
+            for index, (view, weight) in enumerate(named)
+        ]
+
+    def _assign(self, index: int, value: object) -> None:
+        """Sets one parameter."""
+        assert self._model is not None  # or there would be no variable
+        where = f"{self.name}/{self.parameters()[index].name}.assign"
+        self._model.assign([self._model.parameters_of(self)[index]], [value], where)
 
     variables = weights
 
@@ -418,7 +428,7 @@ class Layer(Declaration):
 
     def get_weights(self) -> list[Array]:
         """Copies of its parameters."""
-        return [view.copy() for view in self.weights]
+        return [np.array(view) for view in self.weights]
 
     def set_weights(self, weights: Sequence[object]) -> None:
         """Sets its parameters.
@@ -451,7 +461,7 @@ class Layer(Declaration):
         return sum(view.size for view in self.weights)
 
 
-class Variable(Layer, Operand):
+class AddedWeight(Layer, Operand):
     """A weight that `Layer.add_weight` made: a matrix (K, N), or a vector or a number, which is the same in all rows.
 
     Args:

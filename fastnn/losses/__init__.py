@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any
 
+from ..core.absent import absent
 from ..core.arrays import Array
-from ..core.declaration import absent, compiled, find, names, serialize
+from ..core.declaration import compiled, find, serialize
 from ..errors import ArgumentError
 from .base import Loss
 from .classification import (
@@ -79,11 +80,6 @@ CLASSES: tuple[type[Loss], ...] = (*FUNCTIONS.values(), Lp)
 NAMES: dict[str, type[Loss]] = {
     name: loss for loss in CLASSES for name in (loss.__name__, loss.spec_name, *loss.aliases) if name
 }
-UNSUPPORTED = names(
-    "BinaryFocalCrossentropy CTC CategoricalFocalCrossentropy CategoricalGeneralizedCrossEntropy Circle Dice Reduction "
-    "Tversky binary_focal_crossentropy categorical_focal_crossentropy categorical_generalized_cross_entropy ce circle "
-    "crossentropy ctc dice tversky"
-)
 
 
 def get(identifier: object) -> Loss:
@@ -97,7 +93,7 @@ def get(identifier: object) -> Loss:
     if identifier is None:
         raise ArgumentError('compile: loss is missing; give one such as loss="mse"')
     identifier = next((loss for function, loss in FUNCTIONS.items() if function is identifier), identifier)
-    result = find("loss", identifier, Loss, NAMES, UNSUPPORTED)
+    result = find("loss", identifier, Loss, NAMES, "losses")
     compiled("loss", result, CLASSES)
     return result
 
@@ -107,8 +103,8 @@ def deserialize(config: object) -> Loss:
     return get(config)
 
 
-def __getattr__(name: str) -> NoReturn:
-    raise absent(__name__, name, UNSUPPORTED, [loss.__name__ for loss in CLASSES])
+def __getattr__(name: str) -> Any:
+    return absent(__name__, name, [loss.__name__ for loss in CLASSES])
 
 
 __all__ = [

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any
 
 from .. import losses
+from ..core.absent import absent
 from ..core.arrays import Array
-from ..core.declaration import absent, compiled, find, names, serialize
+from ..core.declaration import compiled, find, serialize
 from ..losses import (
     BCE,
     KLD,
@@ -111,14 +112,6 @@ NAMES: dict[str, type[Metric]] = {
     "kld": KLDivergence,
     "KLD": KLDivergence,
 }
-UNSUPPORTED = names(
-    "AUC BinaryIoU ConcordanceCorrelation F1Score FBetaScore FalseNegatives FalsePositives IoU Mean MeanIoU "
-    "MeanMetricWrapper OneHotIoU OneHotMeanIoU PearsonCorrelation Precision PrecisionAtRecall Recall "
-    "RecallAtPrecision SensitivityAtSpecificity SparseTopKCategoricalAccuracy SpecificityAtSensitivity Sum "
-    "TopKCategoricalAccuracy TrueNegatives TruePositives auc binary_focal_crossentropy categorical_focal_crossentropy "
-    "ce concordance_correlation crossentropy f1_score false_negatives false_positives pearson_correlation precision "
-    "recall sparse_top_k_categorical_accuracy top_k_categorical_accuracy true_negatives true_positives"
-)
 
 
 def get(identifier: object) -> Metric:
@@ -137,7 +130,7 @@ def get(identifier: object) -> Metric:
     identifier = next((function.__name__ for function in FUNCTIONS if function is identifier), identifier)
     if isinstance(identifier, str) and identifier not in NAMES and identifier in losses.NAMES:
         return LossMetric(losses.get(identifier), identifier)
-    metric = find("metric", identifier, Metric, NAMES | {"LossMetric": LossMetric}, UNSUPPORTED)
+    metric = find("metric", identifier, Metric, NAMES | {"LossMetric": LossMetric}, "metrics")
     compiled("metric", metric, CLASSES)
     if isinstance(identifier, str):
         metric.name = identifier
@@ -149,8 +142,8 @@ def deserialize(config: object) -> Metric:
     return get(config)
 
 
-def __getattr__(name: str) -> NoReturn:
-    raise absent(__name__, name, UNSUPPORTED, [metric.__name__ for metric in CLASSES])
+def __getattr__(name: str) -> Any:
+    return absent(__name__, name, [metric.__name__ for metric in CLASSES])
 
 
 __all__ = [

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Any
 
-from ..core.declaration import absent, compiled, find, names, serialize
+from ..core.absent import absent
+from ..core.declaration import compiled, find, serialize
 from . import schedules
 from .adaptive import Adadelta, Adagrad, Ftrl, RMSprop
 from .base import Optimizer
@@ -15,8 +16,6 @@ CLASSES: tuple[type[Optimizer], ...] = (SGD, RMSprop, Adagrad, Adam, AdamW, Adam
 NAMES: dict[str, type[Optimizer]] = {
     name: optimizer for optimizer in CLASSES for name in (optimizer.__name__, optimizer.__name__.lower())
 }
-_ABSENT = names("Adafactor Lamb Lars LossScaleOptimizer MultiOptimizer Muon ScheduleFreeAdamW")
-UNSUPPORTED = _ABSENT | {name.lower() for name in _ABSENT}
 
 
 def get(identifier: object) -> Optimizer:
@@ -25,7 +24,7 @@ def get(identifier: object) -> Optimizer:
     Raises:
         ArgumentError: an unknown name. ArgumentTypeError: a class of your own, or anything else.
     """
-    result = find("optimizer", identifier, Optimizer, NAMES, UNSUPPORTED)
+    result = find("optimizer", identifier, Optimizer, NAMES, "optimizers")
     compiled("optimizer", result, CLASSES)
     return result
 
@@ -35,10 +34,8 @@ def deserialize(config: object) -> Optimizer:
     return get(config)
 
 
-def __getattr__(name: str) -> NoReturn:
-    if name == "legacy":
-        raise AttributeError("optimizers.legacy of Keras 2 is not supported; its optimizers are in fastnn.optimizers")
-    raise absent(__name__, name, UNSUPPORTED, [optimizer.__name__ for optimizer in CLASSES])
+def __getattr__(name: str) -> Any:
+    return absent(__name__, name, [optimizer.__name__ for optimizer in CLASSES])
 
 
 __all__ = [

@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NoReturn
+from typing import Any
 
-from ..core.declaration import Declaration, absent, find, flag, names, number, serialize
+from ..core.absent import absent
+from ..core.declaration import Declaration, find, flag, names, number, serialize
 from ..errors import ArgumentError, ArgumentTypeError
 
 
@@ -289,7 +290,6 @@ CLASSES: tuple[type[LearningRateSchedule], ...] = (
     PolynomialDecay,
 )
 NAMES = {schedule.__name__: schedule for schedule in CLASSES}
-UNSUPPORTED = names("LinearCosineDecay NoisyLinearCosineDecay")
 
 
 def deserialize(config: object) -> LearningRateSchedule:
@@ -308,8 +308,8 @@ def deserialize(config: object) -> LearningRateSchedule:
     return find("schedule", config, LearningRateSchedule, NAMES)
 
 
-def __getattr__(name: str) -> NoReturn:
-    raise absent(__name__, name, UNSUPPORTED, NAMES)
+def __getattr__(name: str) -> Any:
+    return absent(__name__, name, NAMES)
 
 
 __all__ = [*sorted(NAMES), "LearningRateSchedule", "deserialize", "serialize"]
