@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from array import array
+from typing import Any
+
 import numpy as np
 import pytest
 
 from fastnn import layers
+from fastnn.errors import ArgumentTypeError
 from frames import Frame, Series
 from nets import classifier, every_backend, net, wave
 
@@ -41,6 +45,70 @@ def test_what_is_right(backend: str) -> None:
     soft = net(layers.Dense(1, "sigmoid"), loss="binary_crossentropy", backend=backend)
     for y in (Y > 0, (Y > 0).astype(int), Y / 2):
         soft.fit(X, y, verbose=0)
+
+
+@every_backend
+def test_columns_of_one_name(backend: str) -> None:
+    """A frame of mixed dtypes has each column once, whatever it is called."""
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": X[:, 0], "b": X[:, 1] > 0, "c": np.arange(20), "d": X[:, 3]})
+    model = classifier(backend)
+    expected = model.evaluate(frame, Y, verbose=0)
+    numbers = frame.astype(float)
+    for names in (["a", "b", "a", "b"], ["a"] * 4, [("x", "a"), ("x", "b"), ("y", "a"), ("x", "a")]):
+        frame.columns = numbers.columns = names
+        assert model.evaluate(frame, Y, verbose=0) == expected == model.evaluate(numbers, Y, verbose=0)
+    adapted = layers.Normalization()
+    adapted.adapt(frame)
+    assert adapted.mean.shape == (1, 4)
+    frame.insert(2, "b", "text", allow_duplicates=True)
+    with pytest.raises(ArgumentTypeError, match=r"X, column 'b' (holds|has dtype) str.*expected numbers"):
+        model.evaluate(frame, Y, verbose=0)
+
+
+def test_buffers_are_arrays() -> None:
+    model = classifier()
+    expected = model.evaluate(X, Y, verbose=0)
+    rows: Any = memoryview(np.asfortranarray(X))  # type: ignore[arg-type]
+    assert (
+        model.evaluate(rows, memoryview(Y.data), verbose=0)
+        == expected
+        == model.evaluate(rows, array("q", Y), verbose=0)
+    )
+    assert (model.predict(rows, verbose=0) == model.predict(X, verbose=0)).all()
+    assert net(features=1).predict(array("d", [1.0, 2.0]), verbose=0).shape == (2, 1)
+
+
+class Lazy:
+    """As polars' LazyFrame."""
+
+    columns = ("a",)
+
+    def collect(self) -> None: ...
+
+    def __getitem__(self, name: str) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"a": X[:, 0], "b": X[:, 1]},
+            r"X is a dict of 'a', 'b', expected an array; .*column_stack\(list\(X.val",
+        ),
+        (Lazy(), r"X is a Lazy, expected an array; call its collect\(\) first"),
+        ("rows.csv", "X is a str, expected an array of numbers"),
+    ],
+)
+def test_what_makes_no_array(given: Any, message: str) -> None:
+    model = classifier()
+    for call in (model.fit, model.evaluate):
+        with pytest.raises(ArgumentTypeError, match=message):
+            call(given, Y, verbose=0)
+        with pytest.raises(ArgumentTypeError, match=message.replace("X", "y", 1).replace("(X", "(y")):
+            call(X, given, verbose=0)
+    with pytest.raises(ArgumentTypeError, match=message):
+        model.predict(given, verbose=0)
 
 
 @every_backend

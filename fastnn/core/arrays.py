@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -92,11 +93,26 @@ def numeric(value: Any, name: str) -> Array:
             raise ArgumentTypeError(f"{name} does not make an array: {error}") from None
     kind = array.dtype.kind
     if kind not in "fiub":
+        if array.ndim == 0:
+            raise ArgumentTypeError(f"{name} is {_described(value, name.rpartition(' ')[2])}")
         cure = _CURES.get(kind, "give plain numbers")
         raise ArgumentTypeError(f"{name} has dtype {array.dtype}, expected real numbers; {cure}")
     if not array.dtype.isnative or array.dtype.itemsize > 8 or not array.flags.aligned:
         array = array.astype(np.float64 if array.dtype.itemsize > 8 else array.dtype.newbyteorder("="))
     return np.asarray(array)
+
+
+def _described(value: Any, code: str) -> str:
+    """What is no array, and how to make one of it."""
+    kind = f"a {type(value).__name__}"
+    if isinstance(value, Mapping):
+        listed = ", ".join(map(repr, list(value)[:3])) + (", ..." if len(value) > 3 else "")
+        return f"{kind} of {listed}, expected an array; for columns give numpy.column_stack(list({code}.values()))"
+    if hasattr(value, "collect"):
+        return f"{kind}, expected an array; call its collect() first"
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | os.PathLike):
+        return f"{kind}, expected an array; give numpy.array(list({code}))"
+    return f"{kind}, expected an array of numbers"
 
 
 def _from_frame(value: Any, name: str) -> Array:
@@ -106,8 +122,9 @@ def _from_frame(value: Any, name: str) -> Array:
         return array
     if getattr(value, "columns", None) is None:
         return _column(value, name)
-    columns = [_column(value[label], f"{name}, column {label!r}") for label in value.columns]
-    return np.column_stack(columns)
+    # By position: two columns may have one name.
+    columns = value.items() if hasattr(value, "items") else ((label, value[label]) for label in value.columns)
+    return np.column_stack([_column(series, f"{name}, column {label!r}") for label, series in columns])
 
 
 def _column(series: Any, name: str) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -53,8 +54,8 @@ class Request:
             return
         if x is None:
             raise ArgumentTypeError(f"{self.where}: x is missing; give an array of rows")
-        if isinstance(x, list | tuple | str | bytes | Mapping) or any(
-            hasattr(x, name) for name in ("__array__", "toarray", "to_numpy")
+        if isinstance(x, list | tuple | str | bytes | memoryview | array | Mapping) or any(
+            hasattr(x, name) for name in ("__array__", "collect", "toarray", "to_numpy")
         ):
             return  # an array, or what is refused as none
         if hasattr(x, "__next__") or hasattr(x, "__iter__") or hasattr(x, "__getitem__"):
