@@ -588,6 +588,7 @@ def _chosen(name: str, x: Any, condition: Any) -> Any:
 # Where the operation of a function has another name.
 _OPERATIONS = {"exp": "exponential"}
 
+
 def __getattr__(name: str) -> Any:
     return absent(__name__, name, __all__)
 

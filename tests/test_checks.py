@@ -58,7 +58,7 @@ def test_columns_of_one_name(backend: str) -> None:
     for names in (["a", "b", "a", "b"], ["a"] * 4, [("x", "a"), ("x", "b"), ("y", "a"), ("x", "a")]):
         frame.columns = numbers.columns = names
         assert model.evaluate(frame, Y, verbose=0) == expected == model.evaluate(numbers, Y, verbose=0)
-    adapted = layers.Normalization()
+    adapted: Any = layers.Normalization()
     adapted.adapt(frame)
     assert adapted.mean.shape == (1, 4)
     frame.insert(2, "b", "text", allow_duplicates=True)

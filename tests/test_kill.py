@@ -38,6 +38,8 @@ class Half:
         return self
     def __exit__(self, *exception):
         self.file.close()
+    def fileno(self):
+        return self.file.fileno()
     def writelines(self, parts):
         content = b"".join(parts)
         self.file.write(content[: len(content) // 2])
@@ -89,6 +91,7 @@ for number in range(40):
     assert value() in (1.0, 2.0)
 new.save(path)
 assert value() == 2.0
+assert os.listdir(os.path.dirname(path)) == ["model"]  # nothing is left of those who were killed
 print("whole")
 """
 

@@ -156,7 +156,7 @@ def test_saving_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_errors_name_the_file_and_not_a_temporary_one(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    for path in (tmp_path / "absent" / "model", tmp_path / ("n" * 250), tmp_path / "folder"):
+    for path in (tmp_path / "absent" / "model", tmp_path / ("n" * 300), tmp_path / "folder"):
         with pytest.raises(OSError) as caught:
             classifier().save(path)
         assert caught.value.filename == str(path) and ".tmp" not in str(caught.value)
@@ -228,7 +228,7 @@ def test_weights_of_a_whole_model(tmp_path: Path) -> None:
     assert same(all_of(wide), all_of(saved)) and wide.dtype == "float64"
     wide.set_weights([1e300 * np.ones_like(w) for w in wide.get_weights()])
     wide.save_weights(tmp_path / "wide")
-    with pytest.raises(FileError, match='"weights/dense/kernel" holds numbers that are not finite in float32'):
+    with pytest.raises(FileError, match=r'"weights/dense/kernel" is 1e\+300 at \(0, 0\), which does not fit float32'):
         model.load_weights(tmp_path / "wide")
     assert same(all_of(model), all_of(saved))
 
@@ -317,9 +317,12 @@ def test_arguments(tmp_path: Path) -> None:
     model.save_weights(tmp_path / "weights")
     ways: list[Any] = [model.save, model.save_weights, model.load_weights, fastnn.load_model]
     for where in ways:
-        for wrong in (3, None, "a\0b"):
+        for wrong in (3, None, b"model", memoryview(b"model")):
             with pytest.raises(ArgumentTypeError, match="filepath is "):
                 where(wrong)
+        for unusable in ("", "a\0b", "\ud800"):
+            with pytest.raises(ArgumentError, match=r"filepath is .*, expected the path of a file"):
+                where(unusable)
     with pytest.raises(ArgumentError, match="is there already"):
         model.save_weights(path, overwrite=False)
     with pytest.raises(ArgumentError, match="skip_mismatch=True is not supported"):
@@ -337,3 +340,41 @@ def test_arguments(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="it holds weights alone; build the model"):
         fastnn.load_model(tmp_path / "weights")
     assert fastnn.load_model(path, custom_objects={}, safe_mode=False, backend="reference")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_diverged_comes_back(bad: float, tmp_path: Path) -> None:
+    """Whatever `set_weights` takes can be saved and loaded; what does not fit the dtype it does not take."""
+    model = classifier()
+    weights = model.get_weights()
+    weights[0][1, 2] = bad
+    model.set_weights(weights)
+    model.fit(X, Y, verbose=0)  # the optimizer's state, too
+    model.save(tmp_path / "model")
+    model.save_weights(tmp_path / "weights")
+    told = 'NaN or infinity in [0-9]+ of its tensors, the first is "weights/dense/kernel": what was saved had diverged'
+    with pytest.warns(UserWarning, match=told):
+        loaded = fastnn.load_model(tmp_path / "model", backend="reference")
+    other = classifier()
+    with pytest.warns(UserWarning, match=told):
+        other.load_weights(tmp_path / "weights")
+    for again in (loaded, other):
+        for one, expected in zip(all_of(again), all_of(model), strict=True):
+            np.testing.assert_array_equal(one, expected)
+    weights[0] = weights[0].astype(np.float64)
+    weights[0][1, 2] = -1e300
+    with pytest.raises(ArgumentError, match=r"array 0 is -1e\+300 at \(1, 2\), which does not fit float32"):
+        model.set_weights(weights)
+
+
+def test_names_that_no_file_holds() -> None:
+    for make in (
+        lambda n: layers.Dense(1, name=n),
+        lambda n: fastnn.Sequential(name=n),
+        lambda n: fastnn.Input((1,), name=n),
+    ):
+        with pytest.raises(ArgumentError, match="lone surrogate"):
+            make("a\ud800")
+    for callback in (fastnn.callbacks.ModelCheckpoint, fastnn.callbacks.CSVLogger):
+        with pytest.raises(ArgumentError, match="expected the path of a file"):
+            callback("a\ud800")

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from ..core.declaration import refuse, whole
+from ..core.files import path_of
 from ..core.printing import say
-from ..errors import ArgumentError, ArgumentTypeError
+from ..errors import ArgumentError
 from .base import Callback, Logs
 from .monitor import Monitor
 
@@ -159,6 +160,5 @@ def _cell(value: object) -> object:
 
 
 def _path(where: str, name: str, value: object) -> str:
-    if not isinstance(value, str | os.PathLike):
-        raise ArgumentTypeError(f"{where}: {name} is {value!r}, expected a path")
-    return os.fspath(value)
+    path_of(where, name, value)
+    return os.fspath(value)  # type: ignore[no-any-return,call-overload]

@@ -102,6 +102,21 @@ def numeric(value: Any, name: str) -> Array:
     return np.asarray(array)
 
 
+def require_fit(array: Array, dtype: np.dtype[Any], name: str) -> None:
+    """Raises for finite numbers that are none in a narrower dtype; NaN and infinity are what they are.
+
+    Raises:
+        ArgumentError: the first of them.
+    """
+    if array.dtype.kind != "f" or array.dtype.itemsize <= dtype.itemsize:
+        return
+    with np.errstate(over="ignore"):
+        lost = np.isfinite(array) & ~np.isfinite(array.astype(dtype))
+    if lost.any():
+        place = tuple(int(index) for index in np.argwhere(lost)[0])
+        raise ArgumentError(f"{name} is {array[place]:g} at {place}, which does not fit {dtype}")
+
+
 def _described(value: Any, code: str) -> str:
     """What is no array, and how to make one of it."""
     kind = f"a {type(value).__name__}"

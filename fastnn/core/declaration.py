@@ -271,7 +271,18 @@ def label(where: str, value: object, default: str) -> str:
     """`value` as a name, or the default where it is None or empty."""
     if value is not None and not isinstance(value, str):
         raise ArgumentTypeError(f"{where}: name is {_describe(value)}, expected a text")
+    if value and not _is_text(value):
+        raise ArgumentError(f"{where}: name is {value!r}, which holds half a character (a lone surrogate)")
     return value or default
+
+
+def _is_text(value: str) -> bool:
+    """Whether it can be written to a file."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def flag(where: str, name: str, value: object) -> bool:

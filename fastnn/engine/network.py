@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import config
-from ..core.arrays import Array, numeric
+from ..core.arrays import Array, numeric, require_fit
 from ..core.declaration import Extensible, flag, label
 from ..core.plan import Counter
 from ..core.symbolic import Function, Node, Shape, Tensor
@@ -357,6 +357,7 @@ class Network(Extensible):
         for index, (view, array) in enumerate(zip(views, arrays, strict=True)):
             if view.shape != array.shape:
                 raise ArgumentError(f"{where}: array {index} has shape {array.shape}, expected {view.shape}")
+            require_fit(array, view.dtype, f"{where}: array {index}")
         for view, array in zip(views, arrays, strict=True):
             view[...] = array
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import backends, optimizers
-from ..core.arrays import Array
+from ..core.arrays import Array, require_fit
 from ..core.declaration import Config, serialize
-from ..core.files import write_atomically
+from ..core.files import path_of, write_atomically
 from ..core.plan import Counter, OptimizerEntry, Parameter, Scalar
 from ..core.steps import OPTIMIZERS
 from ..errors import ArgumentError, ArgumentTypeError, FileError
@@ -53,7 +53,7 @@ def save_weights(model: TrainableModel, filepath: str | os.PathLike[str], overwr
 
 def load(filepath: str | os.PathLike[str], compile: bool, backend: str | Backend | None) -> Any:
     """A model of a file; see `models.load_model`."""
-    path = _path("load_model", filepath)
+    path = path_of("load_model", "filepath", filepath)
     backends.get(backend)  # a name that cannot be is refused before the file is blamed
     with tensors.opened(path) as file:
         if "model" not in file.description:
@@ -78,7 +78,7 @@ def load(filepath: str | os.PathLike[str], compile: bool, backend: str | Backend
 
 def load_weights(model: TrainableModel, filepath: str | os.PathLike[str]) -> None:
     """Reads a file into a model; see `Sequential.load_weights`."""
-    path = _path("load_weights", filepath)
+    path = path_of("load_weights", "filepath", filepath)
     engine = model.engine()
     with tensors.opened(path) as file:
         names = _matched(file, engine.plan.layout.parameters)
@@ -211,15 +211,27 @@ def _fill(file: TensorFile, views: Mapping[str, Array]) -> None:
     Raises:
         FileError: a tensor is missing, has another shape or dtype, or holds what it cannot hold.
     """
+    diverged = []
     with np.errstate(over="ignore"):
         for name, view in views.items():
             file.require(name, view.shape, *(STATE.get(name) or FLOATS))
-            array = file.read(name).astype(view.dtype, copy=False)
-            if name.startswith("weights/") and not np.isfinite(array).all():
-                raise FileError(f'{file.path}: the tensor "{name}" holds numbers that are not finite in {view.dtype}')
+            array = file.read(name)
+            try:
+                require_fit(array, view.dtype, f'{file.path}: the tensor "{name}"')
+            except ArgumentError as error:
+                raise FileError(str(error)) from None
+            if not np.isfinite(array).all():
+                diverged.append(name)
             _check_state(file, name, array)
         for name, view in views.items():
             view[...] = file.read(name)
+    if diverged:
+        warnings.warn(
+            f'{file.path}: NaN or infinity in {len(diverged)} of its tensors, the first is "{diverged[0]}": what was '
+            "saved had diverged",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _check_state(file: TensorFile, name: str, array: Array) -> None:
@@ -258,14 +270,8 @@ def _views(engine: Engine, compiled: bool, names: Names | None = None) -> dict[s
     return views
 
 
-def _path(where: str, filepath: object) -> Path:
-    if not isinstance(filepath, str | os.PathLike) or "\0" in str(filepath):
-        raise ArgumentTypeError(f"{where}: filepath is {filepath!r}, expected the path of a file")
-    return Path(filepath)
-
-
 def _free_path(where: str, filepath: object, overwrite: bool) -> Path:
-    path = _path(where, filepath)
+    path = path_of(where, "filepath", filepath)
     if not overwrite and path.exists():
         raise ArgumentError(f"{where}: {path} is there already; give another name, or overwrite=True")
     return path

@@ -94,15 +94,8 @@ class TensorFile:
             )
 
     def read(self, name: str) -> Array:
-        """A tensor.
-
-        Raises:
-            FileError: it holds NaN.
-        """
+        """A tensor."""
         tensor: Array = self._file.get_tensor(name)
-        if np.isnan(tensor).any():
-            place = tuple(int(index) for index in np.argwhere(np.isnan(tensor))[0])
-            raise FileError(f'{self.path}: the tensor "{name}" holds NaN, first at {place}')
         return tensor
 
 

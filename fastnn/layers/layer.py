@@ -15,7 +15,7 @@ from ..backends import eager
 from ..core import declaration
 from ..core.arrays import Array, Variable, numeric
 from ..core.buffers import Value
-from ..core.declaration import Config, Declaration, flag, names, refuse, whole
+from ..core.declaration import Config, Declaration, flag, label, names, refuse, whole
 from ..core.lowering import Lowering
 from ..core.model import LayerOwner
 from ..core.specs import ParameterSpec, Penalty
@@ -84,6 +84,7 @@ class Layer(Declaration):
         where = type(self).__name__
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
             raise ArgumentError(f"{where}: name is {name!r}, expected text without a slash")
+        label(where, name, where)
         self.given_shape = _given_shape(where, kwargs)
         known = (*self.fields, "input_shape", "input_dim", "batch_input_shape")
         refuse(where, kwargs, _KERAS | self.unsupported, known)

@@ -469,16 +469,8 @@ IN_PYTHON = (
     fault(
         "core-not-atomic",
         "fastnn/core/files.py",
-        """\
-        temporary = _temporary(path)
-        try:
-            with open(temporary, "xb") as file:
-""",
-        """\
-        temporary = path
-        try:
-            with open(temporary, "wb") as file:
-""",
+        "            _replace(target, before, content)\n",
+        "            _write_in_place(target, content)\n",
         "a crash while a model is saved leaves half a file",
         "saving",
         "kill",
