@@ -186,7 +186,7 @@ class Constant(Initializer):
 
     def __init__(self, value: Any = 0.0) -> None:
         self.value: float | Array
-        if np.ndim(value) == 0:
+        if not isinstance(value, list | tuple) and not getattr(value, "shape", ()) and not hasattr(value, "to_numpy"):
             self.value = number("Constant", "value", value)
             return
         self.value = np.array(numeric(value, "Constant: value"), np.float64)
@@ -447,9 +447,9 @@ def get(identifier: object) -> Initializer:
         return GlorotUniform()
     if isinstance(identifier, type) and not issubclass(identifier, Initializer):
         identifier = identifier()
-    if callable(identifier) and not isinstance(identifier, Initializer | type):
+    if callable(identifier) and not isinstance(identifier, Declaration | type):
         return Function(identifier)
-    if np.ndim(identifier):  # type: ignore[arg-type]
+    if isinstance(identifier, np.ndarray | list | tuple):
         raise ArgumentTypeError("initializer: expected a name or an initializer, got an array; give Constant(array)")
     return find("initializer", identifier, Initializer, NAMES, "initializers")
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import Any
 
+import numpy as np
 import pytest
 
 import fastnn
-from fastnn import layers, losses
-from nets import net
+from fastnn import layers, losses, optimizers
+from fastnn.initializers import Constant
+from nets import every_backend, net, wave
 
 SPARSE, CATEGORICAL, BINARY = "sparse_categorical_crossentropy", "categorical_crossentropy", "binary_crossentropy"
 LOGITS = {
@@ -54,6 +57,15 @@ WARNS: list[tuple[Any, Any, str]] = [
     (lambda: [*dense(None, 1), layers.Softmax()], "mse", "the softmax of one unit is always 1"),
     (lambda: [*dense("softmax"), layers.Rescaling(2.0)], SPARSE, "the last layer is linear"),
     (lambda: [*dense("sigmoid", 1), layers.BatchNormalization()], BINARY, "the last layer is linear"),
+]
+
+WARNS += [
+    (lambda: [layers.Dense(5, "softmax"), layers.Dense(3)], "mse", '"dense" has a softmax inside the network'),
+    (
+        lambda: [*dense(None, 5), layers.Softmax(), layers.Dropout(0.1), layers.Dense(3)],
+        "mse",
+        '"softmax" has a softmax',
+    ),
 ]
 
 SILENT: list[tuple[Any, Any]] = [
@@ -112,3 +124,110 @@ def test_advice_is_given_at_compile_only() -> None:
         warnings.simplefilter("error")
         model.fit([[0, 1, 0, 1]], [2], verbose=0)
     assert issubclass(fastnn.ModelAdvice, UserWarning)
+
+
+# What is seen before a training, and after one
+
+X, Y = wave(60, 4), wave(60, 4) @ np.array([1.0, -2.0, 0.5, 1.0])
+HIDDEN: Any = {"activation": "tanh", "kernel_initializer": "zeros"}
+
+
+def normalization(**known: Any) -> layers.Normalization:
+    return layers.Normalization(**known)
+
+
+BEFORE: list[tuple[Any, Any, str]] = [
+    (lambda: dense(None, 1), 3e6 * Y + 1e6, "y runs from .*, and outputs begin near 0; train on"),
+    (lambda: [*dense("relu"), *dense(None, 1)], 3e6 + Y, "y runs from "),
+    (lambda: [layers.Dense(5, **HIDDEN), *dense(None, 1)], Y, 'all weights of "dense" are 0'),
+    (lambda: [layers.Dense(5, "relu", kernel_initializer="ones"), *dense(None, 1)], Y, 'all weights of "dense" are 1'),
+    (lambda: [normalization(), *dense(None, 1)], Y, '"normalization" was never adapted'),
+    (lambda: dense("relu", 1), Y, "the last activation is relu, which gives at least 0, but y runs from -"),
+    (lambda: split("relu", 1), Y, "the last activation is relu"),
+    (lambda: dense("sigmoid", 1), np.abs(Y) + 2, "the last activation is sigmoid, which gives 0 to 1"),
+    (lambda: dense("tanh", 1), 3 * Y, "the last activation is tanh, which gives -1 to 1"),
+]
+
+NOTHING_BEFORE: list[tuple[Any, Any]] = [
+    (lambda: dense(None, 1), Y),
+    (lambda: dense(None, 1), np.append(Y[:-1], 1e30)),  # one outlier
+    (lambda: dense(None, 1), np.full(60, 1e6)),
+    (lambda: [*dense(None, 1), layers.Rescaling(3e6, 1e6)], 3e6 * Y + 1e6),
+    (lambda: [layers.Dense(1, bias_initializer=Constant(3e6))], 3e6 + Y),
+    (lambda: [layers.Dense(1, kernel_initializer="zeros")], Y),
+    (lambda: [normalization(mean=0.0, variance=1.0), *dense(None, 1)], Y),
+    (lambda: dense("relu", 1), np.abs(Y)),
+    (lambda: dense("tanh", 1), np.sign(Y)),
+    (lambda: [*dense("relu", 1), layers.Rescaling(-1.0)], -np.abs(Y)),
+]
+
+
+@every_backend
+@pytest.mark.parametrize(("stack", "y", "message"), BEFORE)
+def test_warns_before_a_training(stack: Any, y: Any, message: str, backend: str) -> None:
+    """At the first fit, once."""
+    model = net(*stack(), backend=backend)
+    with pytest.warns(fastnn.ModelAdvice, match=message) as caught:
+        model.fit(X, y, verbose=0)
+    assert len(caught) == 1 and caught[0].filename == __file__
+    model.fit(X, y, verbose=0)
+
+
+@pytest.mark.parametrize(("stack", "y"), NOTHING_BEFORE)
+def test_does_not_warn_before_a_training(stack: Any, y: Any) -> None:
+    net(*stack()).fit(X, y, verbose=0)
+
+
+def test_weights_that_were_set_count() -> None:
+    """Not how they would have begun."""
+    model = net(layers.Dense(5, **HIDDEN), layers.Dense(1))
+    model.set_weights([wave(*weight.shape) for weight in model.get_weights()])
+    model.fit(X, Y, verbose=0)
+    late = layers.Normalization()
+    model = net(late, layers.Dense(1))
+    late.adapt(X)
+    model.fit(X, Y, verbose=0)
+
+
+def test_huge_rates() -> None:
+    with pytest.warns(fastnn.ModelAdvice, match=r"the learning rate is 1e\+10, with which no network learns"):
+        net(optimizer=optimizers.SGD(1e10))
+    net(optimizer=optimizers.SGD(1e10, clipvalue=1e-12))
+    net(optimizer=optimizers.Adadelta(1.0))
+
+
+DEAD = Constant(-9.0)
+AFTER: list[tuple[Any, Any, Any, Any, int, str]] = [
+    (lambda: dense(None, 1), Y, 5.0, "mse", 3, "the loss is .*: the training diverged"),
+    (lambda: dense(None, 1), Y, 90.0, "mse", 1, "the loss is "),
+    (lambda: dense("softmax", 2), (Y > 0).astype(int), 90.0, SPARSE, 4, ""),
+    (
+        lambda: [layers.Dense(3, "relu", bias_initializer=Constant(-9.0)), *dense(None, 1)],
+        Y,
+        0.01,
+        "mse",
+        1,
+        "the pred",
+    ),
+    (lambda: dense(None, 1), Y, 0.01, "mse", 1, ""),
+    (lambda: dense(None, 1), np.ones(60), 0.01, "mse", 1, ""),
+]
+
+
+@every_backend
+@pytest.mark.parametrize("verbose", [0, 1, 2])
+@pytest.mark.parametrize(("stack", "y", "rate", "loss", "epochs", "line"), AFTER)
+def test_a_line_after_a_training(
+    stack: Any, y: Any, rate: float, loss: str, epochs: int, line: str, verbose: int, backend: str, capsys: Any
+) -> None:
+    model = net(*stack(), loss=loss, optimizer=optimizers.SGD(rate), backend=backend)
+    model.fit(3 * X, y, epochs=epochs, verbose=verbose)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == (0 if not verbose else epochs + bool(line))
+    if line and verbose:
+        assert re.match(line, lines[-1])
+
+
+def test_alike_rows_have_alike_predictions(capsys: Any) -> None:
+    net(layers.Dense(1)).fit(np.ones((60, 4)), Y, verbose=2)
+    assert len(capsys.readouterr().out.splitlines()) == 1

@@ -97,7 +97,7 @@ class Lazy:
             r"X is a dict of 'a', 'b', expected an array; .*column_stack\(list\(X.val",
         ),
         (Lazy(), r"X is a Lazy, expected an array; call its collect\(\) first"),
-        ("rows.csv", "X is a str, expected an array of numbers"),
+        (len, "X is a builtin_function_or_method, expected real numbers"),
     ],
 )
 def test_what_makes_no_array(given: Any, message: str) -> None:

@@ -93,7 +93,7 @@ def numeric(value: Any, name: str) -> Array:
             raise ArgumentTypeError(f"{name} does not make an array: {error}") from None
     kind = array.dtype.kind
     if kind not in "fiub":
-        if array.ndim == 0:
+        if array.ndim == 0 and kind == "O":
             raise ArgumentTypeError(f"{name} is {_described(value, name.rpartition(' ')[2])}")
         cure = _CURES.get(kind, "give plain numbers")
         raise ArgumentTypeError(f"{name} has dtype {array.dtype}, expected real numbers; {cure}")
@@ -127,7 +127,7 @@ def _described(value: Any, code: str) -> str:
         return f"{kind}, expected an array; call its collect() first"
     if isinstance(value, Iterable) and not isinstance(value, str | bytes | os.PathLike):
         return f"{kind}, expected an array; give numpy.array(list({code}))"
-    return f"{kind}, expected an array of numbers"
+    return f"{kind}, expected real numbers"
 
 
 def _from_frame(value: Any, name: str) -> Array:

@@ -1,19 +1,52 @@
-"""What a model probably does not mean: the rules of thumb that textbooks give."""
+"""What a model probably does not mean: the rules of thumb that textbooks give, at `compile`, and before and after a
+training."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
+from ..core.arrays import Array
 from ..layers import Activation, BatchNormalization, Dense, Layer, LayerNormalization, Normalization, Rescaling
-from ..losses import BinaryCrossentropy, CategoricalCrossentropy, Loss, SparseCategoricalCrossentropy
+from ..losses import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    Huber,
+    LogCosh,
+    Loss,
+    Lp,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    SparseCategoricalCrossentropy,
+)
 from ..metrics import Metric
+from ..optimizers import Optimizer
 
 if TYPE_CHECKING:
     from .compiling import Recipe
 
 # What moves and scales outputs, so that they are no longer those of an activation before it.
 _MAPS = (BatchNormalization, LayerNormalization, Normalization, Rescaling)
+
+_REGRESSION = (MeanSquaredError, MeanAbsoluteError, Huber, LogCosh, Lp)
+_RANGES = {
+    "relu": (0.0, math.inf),
+    "relu6": (0.0, 6.0),
+    "softplus": (0.0, math.inf),
+    "exponential": (0.0, math.inf),
+    "sigmoid": (0.0, 1.0),
+    "hard_sigmoid": (0.0, 1.0),
+    "tanh": (-1.0, 1.0),
+    "softsign": (-1.0, 1.0),
+}
+_HUGE_RATE = 100.0
+_LARGE = 1e5  # of most targets
+_OUTSIDE = 0.01  # a share of targets that is no accident
+_ROSE = 1000.0  # times
+_ALIKE = 1e-6  # of the spread of y
 
 Rule = Callable[[str, int | None, Loss], str | None]
 
@@ -105,24 +138,164 @@ def binary_on_logits(last: str, units: int | None, metrics: Sequence[Metric]) ->
     )
 
 
-def advice(chains: Sequence[Sequence[Layer]], recipe: Recipe) -> list[str]:
-    """What to warn of, one text for each rule that applies; `chains`: the layers that lead to each output."""
-    texts: dict[str, None] = {}
-    for number, (layers, loss) in enumerate(zip(chains, recipe.losses, strict=True)):
-        if loss is not None:
+def softmax_inside(layers: Sequence[Layer]) -> str | None:
+    """The outputs of a softmax sum to 1: of many units each passes on next to nothing."""
+    names = [layer.activation.name if isinstance(layer, Dense) else _activation(layer) for layer in layers]
+    last = max((place for place, layer in enumerate(layers) if isinstance(layer, Dense)), default=0)
+    if "softmax" not in names[:last]:
+        return None
+    name = layers[names.index("softmax")].name
+    return (
+        f'"{name}" has a softmax inside the network: its outputs sum to 1, and little is left of its inputs; use "relu"'
+    )
+
+
+def huge_rate(optimizer: Optimizer) -> str | None:
+    """No network trains with such steps, unless gradients are cut to size."""
+    rate = optimizer.learning_rate
+    if rate < _HUGE_RATE or optimizer.clipnorm or optimizer.clipvalue or optimizer.global_clipnorm:
+        return None
+    return f"the learning rate is {rate:g}, with which no network learns; try 0.001 or 0.01"
+
+
+def never_adapted(layers: Sequence[Layer]) -> str | None:
+    """Such a layer gives what it gets."""
+    for layer in layers:
+        if not isinstance(layer, Normalization) or layer.known or not layer.built:
+            continue
+        mean, variance = layer.weights  # a file or another model may have them
+        if not mean.any() and (variance == 1.0).all():
+            return f'"{layer.name}" was never adapted, so it changes nothing; call adapt(X) before fit'
+    return None
+
+
+def units_alike(layers: Sequence[Layer]) -> str | None:
+    """Units that begin alike stay alike."""
+    dense = [layer for layer in layers if isinstance(layer, Dense)]
+    for layer in dense[:-1]:
+        kernel = np.asarray(layer.kernel)
+        first = kernel[0, 0]
+        if not layer.trains or (layer.units == 1 and first):
+            continue
+        if (kernel[0] == first).all() and (kernel == first).all():
+            return (
+                f'all weights of "{layer.name}" are {first:g}, so its units are alike and stay alike; leave '
+                "kernel_initializer out"
+            )
+    return None
+
+
+def out_of_range(last: str, loss: Loss, y: Array) -> str | None:
+    """What the last activation never gives cannot be learned."""
+    if not isinstance(loss, _REGRESSION) or last not in _RANGES:
+        return None
+    (low, high), span = _RANGES[last], 1e-3
+    outside = np.mean((y < low - span) | (y > high + span)) if y.min() < low - span or y.max() > high + span else 0.0
+    if outside < _OUTSIDE:
+        return None
+    given = f"at least {low:g}" if high == math.inf else f"{low:g} to {high:g}"
+    return (
+        f"the last activation is {last}, which gives {given}, but y runs from {y.min():g} to {y.max():g}; make the "
+        "last layer linear"
+    )
+
+
+def large_targets(layers: Sequence[Layer], last: str, loss: Loss, y: Array) -> str | None:
+    """Outputs begin near 0, and steps are of the size of the learning rate, or of the errors."""
+    dense = [layer for layer in layers if isinstance(layer, Dense | Rescaling | Normalization | BatchNormalization)]
+    if not isinstance(loss, _REGRESSION) or last != "linear" or not dense or not isinstance(dense[-1], Dense):
+        return None
+    bias = 0.0 if dense[-1].bias is None else dense[-1].bias.astype(np.float64)
+    if np.ptp(y) == 0 or np.median(np.abs(y - bias)) < _LARGE:
+        return None
+    return (
+        f"y runs from {y.min():g} to {y.max():g}, and outputs begin near 0; train on (y - y.mean()) / y.std(), and end "
+        "the model with Rescaling(y.std(), y.mean()) afterwards"
+    )
+
+
+def diverged(losses: Sequence[float], least: float) -> str | None:
+    """The loss is no number, or far above what it was, or what outputs of 0 would have."""
+    last = losses[-1]
+    if math.isfinite(last) and not (last > _ROSE * least and (len(losses) == 1 or last > _ROSE * losses[0])):
+        return None
+    return f"the loss is {last:.3g}: the training diverged; try a smaller learning rate, or X and y scaled to about 1"
+
+
+def predictions_alike(predictions: Array, y: Array) -> str | None:
+    """Whatever comes in, the same comes out."""
+    spread = np.ptp(y, axis=0).max()
+    if not np.isfinite(predictions).all() or spread == 0 or np.ptp(predictions, axis=0).max() > _ALIKE * spread:
+        return None
+    return (
+        "the predictions are the same for all rows: nothing of X was learned; its scale, the initial weights or the "
+        "learning rate may be wrong"
+    )
+
+
+class Seen(NamedTuple):
+    """What a training shows of an output: its targets (n, O) before; its losses by epoch and predictions after."""
+
+    y: Array
+    losses: Sequence[float] = ()
+    predictions: Array | None = None
+    weight: float = 1.0
+
+
+def advice(
+    layers: Sequence[Layer],
+    chains: Sequence[Sequence[Layer]],
+    recipe: Recipe,
+    seen: Mapping[int, Seen] | None = None,
+) -> list[str]:
+    """What to say of a training, one text for each rule that applies.
+
+    Args:
+        layers: all of the model. chains: those that lead to each output.
+        seen: None at `compile`; before and after a training what it shows of outputs that have a loss.
+    """
+    texts: list[str | None] = []
+    if seen is None:
+        texts.append(huge_rate(recipe.optimizer))
+    elif all(one.predictions is None for one in seen.values()):
+        texts.append(never_adapted(layers))
+    for number, (chain, loss) in enumerate(zip(chains, recipe.losses, strict=True)):
+        if loss is None:
+            continue
+        if seen is None:
             metrics = [entry.metric for entry in recipe.entries if entry.output == number]
-            texts |= dict.fromkeys(_of_output(layers, loss, metrics))
-    return list(texts)
+            texts += _of_output(chain, loss, metrics)
+        elif number not in seen:
+            continue
+        elif seen[number].predictions is None:
+            y, last = seen[number].y, _last(chain)[0]
+            texts += [units_alike(chain), out_of_range(last, loss, y), large_targets(chain, last, loss, y)]
+        else:
+            texts.append(_after(loss, seen[number], alone=len(chains) == 1))
+    return list(dict.fromkeys(text for text in texts if text))
 
 
-def _of_output(layers: Sequence[Layer], loss: Loss, metrics: Sequence[Metric]) -> list[str]:
+def _after(loss: Loss, seen: Seen, alone: bool) -> str | None:
+    """Of what goes wrong together, the first cause."""
+    assert seen.predictions is not None
+    least = math.inf
+    if alone and isinstance(loss, MeanSquaredError):
+        least = seen.weight * float(np.mean(np.square(seen.y, dtype=np.float64)))
+    elif alone and isinstance(loss, _REGRESSION):
+        least = seen.weight * float(np.mean(np.abs(seen.y), dtype=np.float64))
+    elif alone and _crossentropy(loss):
+        least = seen.weight * math.log(max(2, seen.predictions.shape[1]))
+    return diverged(seen.losses, least) or predictions_alike(seen.predictions, seen.y)
+
+
+def _of_output(layers: Sequence[Layer], loss: Loss, metrics: Sequence[Metric]) -> list[str | None]:
     last, units = _last(layers)
-    texts = [linear_twice(layers)]
+    texts = [linear_twice(layers), softmax_inside(layers)]
     if layers:
         texts += [rule(last, units, loss) for rule in RULES]
     if _crossentropy(loss) and _from_logits(loss):
         texts.append(binary_on_logits(last, units, metrics))
-    return [text for text in texts if text]
+    return texts
 
 
 def _last(layers: Sequence[Layer]) -> tuple[str, int | None]:

@@ -27,8 +27,8 @@ def description(operator: Any) -> Config:
         return {"class_name": "Function", "config": {"function": operator.function, "arguments": operator.arguments}}
     if isinstance(operator, Layer) and operator.composes:
         raise ArgumentError(
-            f"{type(operator).__name__} is a class of your own, which no file describes; call it in a Model of inputs and "
-            "outputs, or use save_weights, and load_weights on a model that was made as this one"
+            f"{type(operator).__name__} is a class of your own, which no file describes; call it in a Model of inputs "
+            "and outputs, or use save_weights, and load_weights on a model that was made as this one"
         )
     if isinstance(operator, Layer):
         return serialize(operator)

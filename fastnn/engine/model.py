@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,6 +14,7 @@ from .graph import Flat
 
 if TYPE_CHECKING:
     from ..backends.protocol import Backend
+    from .advice import Seen
 
 
 class TrainableModel(LayerOwner, CallbackModel, Protocol):
@@ -29,6 +30,9 @@ class TrainableModel(LayerOwner, CallbackModel, Protocol):
     @property
     def layers(self) -> list[Any]:
         """The layers and models in order."""
+
+    def advice(self, seen: Mapping[int, Seen] | None = None) -> list[str]:
+        """What there is to say of the model, or of what a training has `seen`."""
 
     def flat(self) -> Flat:
         """The graph with the models in it taken apart."""

@@ -65,6 +65,10 @@ class Progress:
         parts = [*self._head(self._done), *_values(logs), rate, _duration(seconds)]
         self._shows = say(" · ".join(parts))
 
+    def note(self, text: str) -> None:
+        """A line behind the last one."""
+        print(text, flush=True)
+
     def close(self) -> None:
         """Takes the live line away."""
         if self._live is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,6 @@ from ..core.printing import say
 from ..core.symbolic import any_tensor
 from ..errors import ArgumentError, ModelAdvice
 from . import cloning, compiling, saving, summaries, training
-from .compiling import Recipe
 from .network import Network
 from .requests import FitRequest, Request, rows_of
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from ..callbacks import History
     from ..metrics import Metric
     from ..optimizers import Optimizer
+    from .advice import Seen
 
 
 class Trainer(Network):
@@ -99,17 +99,19 @@ class Trainer(Network):
         self._recipe, self._told = recipe, False
         for layer in self.leaves():
             layer.compiled_trainable = layer.trains
-        self._advise(recipe)
+        for text in self.advice():
+            warnings.warn(text, ModelAdvice, stacklevel=2 if type(self).compile is Trainer.compile else 3)
 
     def _names_of_outputs(self, loss: object) -> list[str]:
         """What the outputs are called."""
         return self.output_names if self.built else [self.name]
 
-    def _advise(self, recipe: Recipe) -> None:
+    def advice(self, seen: Mapping[int, Seen] | None = None) -> list[str]:
+        """What `advice.advice` says of the model, or of what a training has `seen`."""
         from .advice import advice
 
-        for text in advice(self._chains(), recipe):
-            warnings.warn(text, ModelAdvice, stacklevel=3)
+        assert self._recipe is not None
+        return advice(self.leaves(), self._chains(), self._recipe, seen)
 
     def _chains(self) -> list[list[Any]]:
         """The layers that lead to each output, one after another, back to where tensors were merged or a model ends."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,16 +16,19 @@ from ..callbacks import CallbackList, History
 from ..core.arrays import Array
 from ..core.declaration import flag, whole
 from ..core.plan import Counter
-from ..errors import ArgumentError
+from ..errors import ArgumentError, ModelAdvice
+from .advice import Seen
 from .compiling import Engine
 from .model import TrainableModel
 from .progress import Progress, verbosity
-from .requests import FitRequest, Request, rows_of
+from .requests import FitRequest, Request, Rows, rows_of
 from .slices import Interrupts, Pace, Steps
 
 Logs = dict[str, float]
 
 QUIET_SECONDS = 1.0  # predict shows nothing before
+_LOOKED_AT = 256  # rows that advice looks at, at most
+_ELEMENTS = 100_000  # of targets, where more rows make so few
 
 
 @dataclass
@@ -88,12 +92,16 @@ def fit(model: TrainableModel, request: FitRequest) -> History:
             f"fit: steps_per_epoch={request.steps_per_epoch!r} is not supported: an epoch trains on each row once, and "
             f"{rows:,} rows at batch_size={batch} make {data.steps:,} steps; give epochs and batch_size instead"
         )
+    if not engine.state.counters[Counter.STEP] and engine.plan.layout.of("theta"):
+        for text in model.advice(_seen(engine, train)):
+            warnings.warn(text, ModelAdvice, stacklevel=3)
     hooks = CallbackList(request.callbacks, True, model=model, verbose=verbose, epochs=epochs, steps=data.steps)
     history, optimizer = hooks.history, model.optimizer
     assert history is not None and optimizer is not None
     progress = Progress(verbose, epochs) if verbose else None
     model.history, model.stop_training = history, False
     logs: Logs = {}
+    losses: list[float] = []
     with Interrupts() as interrupts:
         steps = Steps(engine, optimizer, hooks, interrupts)
         training = _Training(model, engine, hooks, steps, data, validation, validates, progress)
@@ -101,13 +109,36 @@ def fit(model: TrainableModel, request: FitRequest) -> History:
             hooks.on_train_begin()
             for epoch in range(initial_epoch, epochs):
                 logs = training.epoch(epoch)
+                losses.append(logs["loss"])
                 if model.stop_training:
                     break
             hooks.on_train_end(logs=logs)
         finally:
             if progress:
                 progress.close()
+    if progress and losses and (seen := _seen(engine, train, losses)):
+        for text in model.advice(seen):
+            progress.note(text)
     return history
+
+
+def _seen(engine: Engine, rows: Rows, losses: Sequence[float] = ()) -> dict[int, Seen]:
+    """What there is to advise on before a training, or where there are losses, after it: of some rows."""
+    most = _LOOKED_AT if losses else max(_LOOKED_AT, _ELEMENTS // max(engine.plan.widths))
+    some = np.linspace(0, rows.n - 1, min(rows.n, most)).astype(np.int64)
+    numbers, targets = engine.checks.with_loss, [y[some].astype(np.float64) for y in rows.y]
+    if not losses:
+        return {number: Seen(y) for number, y in zip(numbers, targets, strict=True)}
+    X = [x[some] for x in rows.X]
+    if all((x == x[:1]).all() for x in X):
+        return {}
+    outs = [np.empty((len(some), width), engine.plan.dtype) for width in engine.plan.widths]
+    engine.program.forward(X, outs)
+    weights = [1.0 if w is None else float(w.mean()) for w in rows.w or [None] * len(numbers)]
+    return {
+        number: Seen(y, losses, outs[number], weight)
+        for number, y, weight in zip(numbers, targets, weights, strict=True)
+    }
 
 
 def score(engine: Engine, data: Data, hooks: CallbackList, prefix: str = "", progress: Progress | None = None) -> Logs:

@@ -130,6 +130,11 @@ class Normalization(Layer):
         builder.standardize(self.name, config.epsilon())
 
     @property
+    def known(self) -> bool:
+        """Whether it was given its mean and variance, or adapted."""
+        return self._given is not None or self._adapted is not None
+
+    @property
     def mean(self) -> Array | None:
         """(1, I) or, of one number for all features, (1, 1); None before it is known."""
         return self._moment(0)

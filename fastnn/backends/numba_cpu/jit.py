@@ -40,8 +40,8 @@ if hasattr(os, "register_at_fork"):
 @cache
 def _say_unkept() -> None:
     say(
-        f"fastnn: compiled kernels cannot be kept in {disk_cache.place() or 'any folder'}, so each process compiles them "
-        "anew; name one that can be written in NUMBA_CACHE_DIR",
+        f"fastnn: compiled kernels cannot be kept in {disk_cache.place() or 'any folder'}, so each process compiles "
+        "them anew; name one that can be written in NUMBA_CACHE_DIR",
         "stderr",
     )
 
