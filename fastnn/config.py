@@ -1,6 +1,7 @@
 """A user's settings: FASTNN_* variables and their setters, read when a model is built or compiled.
 
-FASTNN_BACKEND: the backend that `compile(backend="auto")` takes. FASTNN_NUM_THREADS: threads of each model.
+FASTNN_BACKEND: the backend that `compile(backend="auto")` takes. FASTNN_NUM_THREADS: threads of each model;
+without it OMP_NUM_THREADS, by which joblib and others share the cores among processes.
 FASTNN_DATA: where data sets are looked for first.
 """
 
@@ -85,7 +86,9 @@ def get_num_threads() -> int:
         return _settings.threads
     text = os.environ.get("FASTNN_NUM_THREADS", "").strip()
     if not text:
-        return available_cores()
+        given = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # of nested levels the first
+        cores = available_cores()
+        return min(int(given), cores) if given.isdecimal() and int(given) else cores
     if not text.isdecimal() or int(text) < 1:
         raise ArgumentError(f"FASTNN_NUM_THREADS is {text!r}, expected a whole number of at least 1")
     return int(text)

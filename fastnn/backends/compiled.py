@@ -29,6 +29,7 @@ from ..core.operations import OPERATIONS, Argument, Family, Operation
 from ..core.plan import Column, Kind, LossEntry, MetricEntry, ParameterEntry, Plan, Role, padded
 from ..core.state import State
 from ..core.store import aligned
+from .crew import Crew
 from .data import Array, Data, Sums
 from .operators import Mode, forward_threads, large_layers, step_threads, threads_for
 from .protocol import Backend, Program, exclusive
@@ -58,6 +59,10 @@ class Addressed(NamedTuple):
     per_batch: bool
 
 
+# The part of a slice that a trial of a crew takes.
+_TRIAL = 8
+
+
 class CompiledProgram(Program):
     """The fused programs: one call of compiled code each. A backend says how it is given numbers, addresses and calls,
     and how it runs a mode."""
@@ -71,6 +76,7 @@ class CompiledProgram(Program):
         self._workspace: Callable[[], Array | None] = nothing  # a weak reference to that of the buffers
         self._large = large_layers(plan)
         self._threads = min(config.get_num_threads(), threads)
+        self._crew = Crew(self._threads)
         self._norms, self._scratch = np.empty(len(plan.parameters)), aligned(scratch * self._threads, plan.dtype)
         shared = (plan.parameters[:, ParameterEntry.NEXT] >= 0).any()  # whose gradients are added
         self._addend = aligned(plan.layout.size, plan.dtype) if shared else None
@@ -147,7 +153,7 @@ class CompiledProgram(Program):
     @exclusive
     def forward(self, inputs: Sequence[Array], outs: Sequence[Array]) -> None:
         rows = inputs[0].shape[0]
-        threads = self._forward_team(rows, together=rows <= self.plan.forward_rows)
+        threads = self._crew.team(self._forward_team(rows, together=rows <= self.plan.forward_rows))
         self._reserve(self.plan.rows_of_blocks(rows, threads))
         self._data = nothing  # what is bound is that of no data until all of it is
         self._bind_arrays(inputs, None, rows, rows)
@@ -167,16 +173,28 @@ class CompiledProgram(Program):
         self, data: Data, first: int, last: int, sums: Sums, rates: Sums | None = None, stop: bool = False
     ) -> int:
         self._bind(data)
-        self.threads = self._step_team(data)
+        wanted, trial = self._step_team(data), last
+        if self._crew.trying:
+            trial = min(last, first + max(1, (last - first) // _TRIAL))
+        taken = self._steps(wanted, first, trial, sums, rates, stop)
+        if trial < last and taken == trial - first:
+            taken += self._steps(wanted, trial, last, sums, None if rates is None else rates[taken:], stop)
+        return taken
+
+    def _steps(self, wanted: int, first: int, last: int, sums: Sums, rates: Sums | None, stop: bool) -> int:
+        """Steps of a team that the crew chooses."""
+        self.threads = self._crew.team(wanted)
         begun = time.perf_counter()
         taken = self._launch(Mode.STEPS, self.threads, first, last, sums=sums, rates=rates, stop=stop)
-        CompiledProgram.seconds += time.perf_counter() - begun
+        seconds = time.perf_counter() - begun
+        CompiledProgram.seconds += seconds
+        self._crew.ran(wanted, taken, seconds)
         return taken
 
     @exclusive
     def score(self, data: Data, first: int, last: int, sums: Sums) -> None:
         self._bind(data)
-        team = self._forward_team(min(data.batch_size, data.rows))
+        team = self._crew.team(self._forward_team(min(data.batch_size, data.rows)))
         self._launch(Mode.SCORE, team, first, last, sums=sums)
 
     @exclusive

@@ -19,6 +19,7 @@ _SOURCES = (
     "core/arithmetic.py",
     "core/binary.py",
     "core/formulas.py",
+    "core/functions.py",
     "core/instructions.py",
     "core/losses.py",
     "core/operations.py",
