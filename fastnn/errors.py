@@ -29,6 +29,10 @@ class NotBuiltError(FastnnError, RuntimeError):
     """A model is used before it knows its input shape, or before it was compiled."""
 
 
+class BusyError(FastnnError, RuntimeError):
+    """A model is used where it cannot be: in the middle of its own step, by a signal handler that interrupted it."""
+
+
 class FileError(FastnnError, ValueError):
     """A file is not what it should be."""
 

@@ -81,10 +81,11 @@ def check(
     """
     step = number("gradcheck", "step", step, 0.0, ends="()")
     elements = whole("gradcheck", "elements", elements, 0)
-    old = model.trainable_engine(x)
+    model.trainable_engine(x)
     recipe = model.recipe
     assert recipe is not None  # or trainable_engine would have raised
-    engine = compiling.float64_copy(model.flat(), old, recipe, backends.get(backend) if backend else old.backend)
+    with model.held("gradcheck") as old:
+        engine = compiling.float64_copy(model.flat(), old, recipe, backends.get(backend) if backend else old.backend)
     rows = rows_of(model, engine, x, y, sample_weight, None)
     data = rows.data(rows.n)
     _loss(engine, data)

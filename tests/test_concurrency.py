@@ -161,6 +161,25 @@ for thread in threads:
     thread.join()
 print(trained(backend))
 """,
+    "forks beside a thread that trains the same model": """
+import tempfile
+made = model(backend)
+print(trained(backend))
+threading.Thread(target=lambda: made.fit(X, Y, epochs=10**9, batch_size=128, verbose=0), daemon=True).start()
+other = fastnn.Sequential([fastnn.Input((64,)), *made.layers, layers.Dense(2)])  # whose weights are not made yet
+
+def use():
+    before = digest(made)
+    assert before == digest(made) and made.optimizer.iterations
+    made.predict(X, verbose=0), made.evaluate(X, Y, verbose=0), made.save(tempfile.mktemp())
+    made.compile("sgd", "sparse_categorical_crossentropy", backend=backend)
+    made.fit(X, Y, verbose=0)
+    other.predict(X, verbose=0)
+    return trained(backend)
+
+print(*(forked(use) for _ in range(5)))
+made.stop_training = True
+""",
 }
 
 PROCESSES = """

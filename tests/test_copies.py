@@ -52,7 +52,7 @@ def test_a_copy_is_aligned(copied: Callable[[Any], Any]) -> None:
     model.fit(X, Y, verbose=0)
     for engine in (copied(model).engine(), copied(model.engine())):
         assert all(vector.ctypes.data % ALIGNMENT == 0 for vector in (engine.state.theta, *engine.state.slots))
-        assert engine.checks.inputs[0].scan.__self__ is engine
+        assert engine.checks.inputs[0].scan._engine() is engine
         assert engine._program is None and not engine.ran
 
 
@@ -67,7 +67,7 @@ def test_copies_of_models_in_any_state(copied: Callable[[Any], Any], monkeypatch
     assert copied(model).fit(X, X[:, :2], verbose=0)
     history = model.fit(X, X[:, :2], verbose=0)
     assert copied(history).model.predict(X, verbose=0).shape == (60, 2)
-    assert same(copied(model.layers[0])._model, model)
+    assert (copied(model.layers[0]).get_weights()[0] == model.get_weights()[0]).all()
 
 
 @every_copy

@@ -153,6 +153,7 @@ HARMLESS = {
     "config.py",
     "core/algebra.py",  # types alone
     "core/files.py",
+    "core/forks.py",
     "core/state.py",
     "core/store.py",
     "backends/data.py",

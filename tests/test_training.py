@@ -263,13 +263,13 @@ def test_ctrl_c_waits_for_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """A signal in the middle of a step of the interpreted program ends the training after that step."""
     assert threading.current_thread() is threading.main_thread()
     model, same = linear("reference"), linear("reference")
-    update = Program.update
+    update = Program._update
 
     def interrupted(self: Program) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         update(self)
 
-    monkeypatch.setattr(Program, "update", interrupted)
+    monkeypatch.setattr(Program, "_update", interrupted)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, Y, batch_size=2, shuffle=False, verbose=0)
     monkeypatch.undo()

@@ -32,7 +32,7 @@ from ..core.store import aligned
 from .crew import Crew
 from .data import Array, Data, Sums
 from .operators import Mode, forward_threads, large_layers, step_threads, threads_for
-from .protocol import Backend, Program, exclusive
+from .protocol import Backend, Program, exclusive, reading
 
 # Operations on elements: rows of the workspace lie one behind another and are one row to them.
 ELEMENTWISE = (
@@ -68,6 +68,7 @@ class CompiledProgram(Program):
     and how it runs a mode."""
 
     seconds = 0.0  # that the programs of this process have trained, all together
+    interpreted = False
 
     def __init__(self, backend: Backend, plan: Plan, state: State, threads: int, scratch: int) -> None:
         """threads: that there are. scratch: elements of the scratch of each."""
@@ -150,7 +151,7 @@ class CompiledProgram(Program):
 
     # programs
 
-    @exclusive
+    @reading
     def forward(self, inputs: Sequence[Array], outs: Sequence[Array]) -> None:
         rows = inputs[0].shape[0]
         threads = self._crew.team(self._forward_team(rows, together=rows <= self.plan.forward_rows))
@@ -191,13 +192,13 @@ class CompiledProgram(Program):
         self._crew.ran(wanted, taken, seconds)
         return taken
 
-    @exclusive
+    @reading
     def score(self, data: Data, first: int, last: int, sums: Sums) -> None:
         self._bind(data)
         team = self._crew.team(self._forward_team(min(data.batch_size, data.rows)))
         self._launch(Mode.SCORE, team, first, last, sums=sums)
 
-    @exclusive
+    @reading
     def find_nonfinite(self, X: Array) -> int:
         if X.dtype not in (np.float32, np.float64) or X.strides[1] != X.itemsize or not X.size:
             return super().find_nonfinite(X)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from ..core.plan import SUM_LOSS, Clip, Counter, OptimizerEntry, ParameterEntry,
 from ..core.random import permutation
 from ..core.state import State
 from ..core.steps import OPTIMIZERS
+from ..core.store import Use, busy
 from .arguments import Arguments
 from .data import Array, Data, Sums
 from .passes import Passes, view_of
@@ -26,15 +27,30 @@ from .passes import Passes, view_of
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def exclusive(method: Method) -> Method:
-    """A program's method that has the state's buffers to itself."""
-
+def _guarded(method: Method, reads: bool) -> Method:
     @wraps(method)
-    def locked(self: Program, *arguments: Any, **options: Any) -> Any:
-        with self.state.lock:
-            return method(self, *arguments, **options)
+    def guarded(self: Program, *arguments: Any, **options: Any) -> Any:
+        store = self.state.store
+        with store.lock:
+            if store.use:  # by this thread, in which a signal handler calls this
+                return method(self.beside(method.__name__, reads), *arguments, **options)
+            store.use = Use.TORN if self.interpreted and not reads else Use.WHOLE
+            try:
+                return method(self, *arguments, **options)
+            finally:
+                store.use = Use.FREE
 
-    return cast(Method, locked)
+    return cast(Method, guarded)
+
+
+def exclusive(method: Method) -> Method:
+    """A program's method that has the state's buffers to itself, and may write."""
+    return _guarded(method, reads=False)
+
+
+def reading(method: Method) -> Method:
+    """A program's method that changes nothing but the workspace."""
+    return _guarded(method, reads=True)
 
 
 class Program(Passes):
@@ -42,22 +58,37 @@ class Program(Passes):
 
     Programs hold addresses: they cannot be copied or pickled, only made again from a plan and a state.
 
+    Attributes:
+        interpreted: whether there is Python in the middle of a step, and so a signal handler may be.
+
     Raises:
-        Nothing: arguments were checked by `engine/checks.py`.
+        BusyError: a signal handler calls what would change the bits of the program that it interrupted. Arguments were
+            checked by `engine/checks.py`.
     """
 
     threads = 1  # that the last steps were given
+    interpreted: ClassVar[bool] = True
 
     def __init__(self, backend: Backend, plan: Plan, state: State) -> None:
         super().__init__(backend.operations(plan.dtype), plan, state)
         self.backend = backend
+
+    def beside(self, where: str, reads: bool) -> Program:
+        """A program of buffers of its own, for what is called while this one runs in the same thread.
+
+        Raises:
+            BusyError: weights are not those of a whole step, or would be changed.
+        """
+        if not reads or self.state.store.use == Use.TORN:
+            raise busy(where)
+        return self.backend.program(self.plan, self.state.beside())
 
     def __reduce__(self) -> Any:
         raise TypeError("a program holds addresses; make another one with Backend.program")
 
     # programs
 
-    @exclusive
+    @reading
     def forward(self, inputs: Sequence[Array], outs: Sequence[Array]) -> None:
         """Predictions (n, O) of each output, for the rows of the inputs, in inference mode."""
         n = inputs[0].shape[0]
@@ -82,6 +113,9 @@ class Program(Passes):
     @exclusive
     def update(self) -> None:
         """One optimizer step from `state.gradient`, which is clipped first, and `state.scalars`."""
+        self._update()
+
+    def _update(self) -> None:
         plan, state = self.plan, self.state
         self._clip()
         name, scalars = self._step_scalars()
@@ -114,12 +148,12 @@ class Program(Passes):
             if rates is not None:
                 self.state.scalars[Scalar.LEARNING_RATE] = rates[step - first]
             self._batch_gradient(data, step, sums)
-            self.update()
+            self._update()
             if stop and not math.isfinite(sums[SUM_LOSS]):
                 return step - first + 1
         return last - first
 
-    @exclusive
+    @reading
     def score(self, data: Data, first: int, last: int, sums: Sums) -> None:
         """Adds the losses and metrics of steps first..last - 1, in inference mode, to `sums`."""
         for step in range(first, last):
@@ -127,7 +161,6 @@ class Program(Passes):
 
     # before the first step
 
-    @exclusive
     def find_nonfinite(self, X: Array) -> int:
         """The first element of a (n, I) float array that is not finite in the plan's dtype: its flat index, or -1."""
         with np.errstate(all="ignore"):

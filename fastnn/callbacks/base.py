@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from ..core.declaration import Extensible, refuse
@@ -22,12 +24,13 @@ class Callback(Extensible):
 
     def __init__(self) -> None:
         self.params: dict[str, object] = {}
-        self._model: Any = None
 
     @property
     def model(self) -> Any:
-        """The model that is trained."""
-        return self._model
+        """The model that is trained; None before, and where nothing else holds it any more."""
+        return self._watched()
+
+    _watched: Callable[[], Any] = staticmethod(lambda: None)
 
     def set_params(self, params: dict[str, object]) -> None:
         """Sets the parameters of this run."""
@@ -35,7 +38,16 @@ class Callback(Extensible):
 
     def set_model(self, model: object) -> None:
         """Sets the model of this run."""
-        self._model = model
+        self._watched = weakref.ref(model)
+
+    def __getstate__(self) -> dict[str, object]:
+        """The model is copied with it."""
+        return vars(self) | {"_watched": self.model}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy holds the copy of the model, until that is one of its own."""
+        vars(self).update(state)
+        self._watched = Held(state["_watched"])
 
     def looks_at_batches(self, event: str) -> bool:
         """Whether it has a hook for each batch of "train", "test" or "predict"; without, many run at a time."""
@@ -94,6 +106,16 @@ class Callback(Extensible):
         """After `predict`."""
 
 
+class Held:
+    """Gives what it holds, as a weak reference does what others hold."""
+
+    def __init__(self, what: object) -> None:
+        self._what = what
+
+    def __call__(self) -> Any:
+        return self._what
+
+
 class CallbackList(Callback):
     """Passes every event on to each of several callbacks, in their order.
 
@@ -104,6 +126,7 @@ class CallbackList(Callback):
 
     Attributes:
         callbacks: the list.
+        around: entered while they have the say.
         history: the `History` in it, or None.
 
     Raises:
@@ -119,6 +142,7 @@ class CallbackList(Callback):
         **params: object,
     ) -> None:
         super().__init__()
+        self.around: Callable[[], AbstractContextManager[None]] = nullcontext
         refuse("CallbackList", {"add_progbar": add_progbar}, {"add_progbar": False}, ("callbacks",))
         self.callbacks: list[Callback] = list(_flat(callbacks))
         self.history = next((callback for callback in self.callbacks if isinstance(callback, History)), None)
@@ -141,7 +165,7 @@ class CallbackList(Callback):
 
     def set_model(self, model: object) -> None:
         """Sets the model of this run on each of them."""
-        self._model = model
+        self._watched = weakref.ref(model)
         for callback in self.callbacks:
             callback.set_model(model)
 
@@ -169,8 +193,9 @@ def _flat(callbacks: object) -> Iterator[Callback]:
 
 def _forward(hook: str) -> Callable[..., None]:
     def call(self: CallbackList, *arguments: object, logs: Logs = None) -> None:
-        for callback in self.callbacks:
-            getattr(callback, hook)(*arguments, logs)
+        with self.around():
+            for callback in self.callbacks:
+                getattr(callback, hook)(*arguments, logs)
 
     call.__name__ = hook
     call.__doc__ = getattr(Callback, hook).__doc__

@@ -27,8 +27,11 @@ class LayerOwner(Protocol):
     def parameters_of(self, layer: Any) -> list[Array]:
         """Views of the parameters of one layer."""
 
-    def assign(self, views: Sequence[Array], values: Sequence[object], where: str) -> None:
-        """Writes arrays into views, after checking all of them."""
+    def copies_of(self, layer: Any) -> list[Array]:
+        """Copies of the parameters of one layer, all of one step."""
+
+    def assign(self, layers: Sequence[Any], values: Sequence[object], where: str) -> None:
+        """Sets the parameters of layers to arrays, after checking all of them."""
 
     def engine(self) -> Any:
         """The plan and state of the model, with its backend."""

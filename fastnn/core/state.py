@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +21,6 @@ class State:
         scalars: float64, see `plan.Scalar`. counters: int64, see `plan.Counter`.
         workspace: vector of at least `plan.fixed_elements + rows * plan.row_elements` elements.
         rows: the batch that the workspace holds.
-        lock: the store's.
     """
 
     def __init__(self, plan: Plan, seed: int = 0, store: Store | None = None) -> None:
@@ -37,6 +36,8 @@ class State:
         self.counters[Counter.SEED] = seed
         self._start()
         self.reset_optimizer()
+        with self.store.lock:
+            self.store.states.add(self)
 
     @property
     def theta(self) -> Array:
@@ -48,23 +49,35 @@ class State:
         """The statistics."""
         return self.store.statistics
 
-    @property
-    def lock(self) -> threading.RLock:
-        """Held by a program while it uses the buffers."""
-        return self.store.lock
-
     def _start(self) -> None:
         self.rows = 0
         self.workspace = aligned(0, self.plan.dtype)
 
-    def __getstate__(self) -> dict[str, object]:
-        return {name: value for name, value in vars(self).items() if name not in ("rows", "workspace")}
+    def beside(self) -> State:
+        """The same state with another workspace: for a program that reads while one of this state runs."""
+        other = State.__new__(State)
+        vars(other).update(vars(self))
+        other._start()
+        return other
 
-    def __setstate__(self, state: dict[str, object]) -> None:
-        """A copy has aligned vectors and a workspace of its own."""
-        vars(self).update(state)
-        self.gradient = aligned_copy(self.gradient)
-        self.slots = tuple(aligned_copy(slot) for slot in self.slots)
+    def vectors(self) -> tuple[tuple[Array, ...], Array, Array]:
+        """Copies of slots, scalars and counters."""
+        return tuple(slot.copy() for slot in self.slots), self.scalars.copy(), self.counters.copy()
+
+    def restore(self, vectors: tuple[tuple[Array, ...], Array, Array]) -> None:
+        """Takes what `vectors` gave, aligned."""
+        slots, self.scalars, self.counters = vectors
+        self.slots = tuple(aligned_copy(slot) for slot in slots)
+
+    def __getstate__(self) -> dict[str, object]:
+        """The store keeps the vectors, so that all are of one time; a model looks at scalars before it has them."""
+        kept = ("plan", "store", "scalars", "counters")
+        return {name: value for name, value in vars(self).items() if name in kept}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy has vectors and a workspace of its own; what its store restored stays."""
+        vars(self).update(state | vars(self))
+        self.gradient = aligned(self.plan.layout.size, self.plan.dtype)
         self._start()
 
     def view(self, parameter: Parameter) -> Array:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import math
 import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import BusyError
+from . import forks
 from .arrays import Array
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
@@ -41,32 +47,137 @@ class Place(NamedTuple):
         return math.prod(self.shape)
 
 
+class Use(IntEnum):
+    """What the thread that holds a store's lock is doing with it."""
+
+    FREE = 0
+    WHOLE = 1  # it reads, or runs compiled steps, between which there is no Python: weights are those of a whole step
+    TORN = 2  # it writes
+
+
 class Store:
     """The weights of layers of one dtype.
 
     Attributes:
         theta, statistics: aligned vectors. places: of each layer, by its parameters' names.
-        lock: held by a program while it uses them or its own buffers.
+        states: those of the models that share it, which has them copied at one time with it.
+        lock: held by a program while it uses them or its own buffers; a fork waits for it.
+        use: what its holder does. A signal handler finds it in use by its own thread, which holds the lock already.
         moved: the store that all of it went to, when layers of two stores were connected; what points here is of no use
             then.
     """
 
     def __init__(self, size: int, statistics_size: int, dtype: Any) -> None:
         self.theta, self.statistics = aligned(size, dtype), aligned(statistics_size, dtype)
-        self.places: dict[Any, dict[str, Place]] = {}
-        self.lock = threading.RLock()
+        self.places: weakref.WeakKeyDictionary[Any, dict[str, Place]] = weakref.WeakKeyDictionary()
         self.moved: Store | None = None
+        self._start()
+
+    def _start(self) -> None:
+        self.states: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.lock = forks.lock(forks.Rank.STORE)
+        self.use = Use.FREE
 
     def view(self, place: Place) -> Array:
         """The view of a parameter."""
         vector = self.theta if place.vector == "theta" else self.statistics
         return vector[place.offset : place.offset + place.size].reshape(place.shape)
 
-    def __getstate__(self) -> dict[str, object]:
-        return {name: value for name, value in vars(self).items() if name != "lock"}
+    @contextmanager
+    def held(self, where: str, writes: bool = False) -> Iterator[None]:
+        """Has all that lies here, and in its states, to itself.
 
-    def __setstate__(self, state: dict[str, object]) -> None:
+        Args:
+            where: what reads or `writes`, for messages.
+
+        Raises:
+            BusyError: this thread is in the middle of a step, or of a training where it `writes`.
+        """
+        with self.lock:
+            before = self.use
+            if before == Use.TORN or (writes and (before or trains_here(self))):
+                raise busy(where)
+            self.use = Use.TORN if writes else Use.WHOLE
+            try:
+                yield
+            finally:
+                self.use = before
+
+    def require_idle(self, where: str) -> None:
+        """Raises where this thread trains what lies here, and so a signal handler asks.
+
+        Raises:
+            BusyError: see `held`.
+        """
+        if trains_here(self):
+            raise busy(where)
+
+    def __getstate__(self) -> dict[str, object]:
+        """All vectors at one time, those of its states too."""
+        with self.held("copy"):
+            kept = {name: value for name, value in vars(self).items() if name not in ("states", "lock", "use")}
+            kept |= {"theta": self.theta.copy(), "statistics": self.statistics.copy(), "places": dict(self.places)}
+            return kept | {"vectors": [(state, state.vectors()) for state in self.states]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
         """A copy has aligned vectors and a lock of its own."""
+        vectors = state.pop("vectors")
         vars(self).update(state)
         self.theta, self.statistics = aligned_copy(self.theta), aligned_copy(self.statistics)
-        self.lock = threading.RLock()
+        self.places = weakref.WeakKeyDictionary(state["places"])
+        self._start()
+        for one, its in vectors:
+            one.restore(its)
+            self.states.add(one)
+
+
+class _Here(threading.local):
+    """The stores that this thread trains, and no callback has the say."""
+
+    def __init__(self) -> None:
+        self.stores: list[Store] = []
+
+
+_here = _Here()
+
+
+class Training:
+    """While it is entered, this thread trains what lies in a store; `paused`, while a callback has the say."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __enter__(self) -> None:
+        _here.stores.append(self._store)
+
+    def __exit__(self, *exception: object) -> None:
+        _here.stores.remove(self._store)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """What is called inside may change the model."""
+        self.__exit__()
+        try:
+            yield
+        finally:
+            self.__enter__()
+
+
+def trains_here(store: Store) -> bool:
+    """Whether this thread trains a store, and no callback has the say: then a signal handler asks."""
+    return bool(_here.stores) and any(latest(one) is latest(store) for one in _here.stores)
+
+
+def latest(store: Store) -> Store:
+    """Where all of a store lies now."""
+    while store.moved is not None:
+        store = store.moved
+    return store
+
+
+def busy(where: str) -> BusyError:
+    """What is raised where a step cannot be interrupted."""
+    return BusyError(
+        f"{where}: this thread is in the middle of a step or of fit on the same weights, which a signal handler "
+        "interrupted; have the handler set a flag, and a callback look at it, such as on_train_batch_end"
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
+import weakref
 from collections.abc import Callable, Sequence
 from numbers import Real
 from pathlib import Path
@@ -23,11 +24,56 @@ Shape = tuple[int, ...]
 
 
 class Node:
-    """One call of an operator."""
+    """One call of an operator. It is held by the tensors that it gives, and holds those that it reads."""
 
     def __init__(self, operator: Any, inputs: Sequence[Tensor], rows: Sequence[Shape], dtype: str) -> None:
         self.operator, self.inputs = operator, tuple(inputs)
-        self.outputs = tuple(Tensor(tuple(row), dtype, self, index) for index, row in enumerate(rows))
+        self._rows, self._dtype = tuple(tuple(row) for row in rows), dtype
+        self._made: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """What comes out: the same tensors as long as somebody holds them."""
+        return tuple(
+            self._made.setdefault(index, Tensor(row, self._dtype, self, index)) for index, row in enumerate(self._rows)
+        )
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if name != "_made"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._made = weakref.WeakValueDictionary()
+
+
+class Calls(Sequence[Node]):
+    """The calls of an operator that somebody still holds: a model, or a tensor that they led to."""
+
+    def __init__(self) -> None:
+        self._references: list[weakref.ref[Node]] = []
+
+    def _living(self) -> list[Node]:
+        return [node for reference in self._references if (node := reference()) is not None]
+
+    def append(self, node: Node) -> None:
+        """Puts one behind the others."""
+        self._references = [weakref.ref(one) for one in (*self._living(), node)]
+
+    def remove(self, node: Node) -> None:
+        """Forgets one."""
+        self._references = [weakref.ref(one) for one in self._living() if one is not node]
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._living()[index]
+
+    def __len__(self) -> int:
+        return len(self._living())
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"nodes": self._living()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._references = [weakref.ref(node) for node in state["nodes"]]
 
 
 class Operand:
@@ -122,6 +168,11 @@ class Tensor(Operand):
     def tensor(self) -> Tensor:
         """Itself."""
         return self
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What is the same for tensors that are the same."""
+        return id(self.node), self.index
 
     @property
     def shape(self) -> tuple[int | None, ...]:

@@ -131,8 +131,8 @@ def _called(operator: Any, inputs: list[Tensor]) -> tuple[Tensor, ...]:
     if not inputs and isinstance(operator, AddedWeight):
         return (operator.tensor,)
     if not inputs:
-        return tuple(operator.nodes[0].outputs)
-    operator.symbolic(inputs if isinstance(operator, Layer) or len(inputs) > 1 else inputs[0])
+        return (operator.tensor(),)
+    _made = operator.symbolic(inputs if isinstance(operator, Layer) or len(inputs) > 1 else inputs[0])
     return tuple(operator.nodes[-1].outputs)
 
 

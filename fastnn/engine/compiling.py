@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -228,6 +229,21 @@ class Scores:
         return [logs[name] for name in self._names] if len(logs) > 1 else logs["loss"]
 
 
+class _Scan:
+    """`Engine.find_nonfinite` for its checks, which do not hold it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = weakref.ref(engine)
+
+    def __call__(self, X: Array) -> int:
+        engine = self._engine()
+        assert engine is not None  # or it would not check
+        return engine.find_nonfinite(X)
+
+    def __reduce__(self) -> Any:
+        return _Scan, (self._engine(),)
+
+
 @dataclass
 class Engine:
     """A plan and its state on one backend: what a built model runs; `shapes` are those of a row of each output."""
@@ -247,7 +263,7 @@ class Engine:
         for them."""
         program = self._program
         if program is None or not self.backend.keeps(program):
-            with self.state.lock:  # a lock that all engines share would stay locked in a child forked meanwhile
+            with self.state.store.lock:  # a lock that all engines share would stay locked in a child forked meanwhile
                 if self._program is program:
                     self._program = self.backend.program(self.plan, self.state)
             program = self._program
@@ -255,7 +271,7 @@ class Engine:
         return program
 
     def __post_init__(self) -> None:
-        self.checks.set_scan(self.find_nonfinite)
+        self.checks.set_scan(_Scan(self))
 
     def shaped(self, outs: Sequence[Array]) -> list[Array]:
         """Flat rows of each output in their shape."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..core.declaration import Config, names
-from ..core.symbolic import Function, Tensor, any_tensor
+from ..core.symbolic import Function, Node, Tensor, any_tensor
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from ..layers import Dropout, Input, InputLayer, Layer
 from ..layers.layer import inner_layers
@@ -48,7 +48,7 @@ class Model(Trainer):
         super().__init__(trainable, name)
         self._graph: Graph | None = None
         self._operators: list[Any] = []
-        self._building = False  # whether a `build` runs
+        self._in_build = False  # whether a `build` of a subclass runs
         self._pending: dict[str, Any] | None = None  # what a subclass was compiled with
         if type(self).call is not Model.call:
             if inputs is None and outputs is None:
@@ -109,18 +109,18 @@ class Model(Trainer):
         if input_shape is None or self._graph is not None:
             self._require_built("build")
             return
-        if self._building:  # the subclass calls this one
+        if self._in_build:  # the subclass calls this one
             return
         with self._builds():
             self._trace(_map(input_shape, lambda shape: Input(tuple(shape)[1:])))
 
     @contextmanager
     def _builds(self) -> Iterator[None]:
-        self._building = True
+        self._in_build = True
         try:
             yield
         finally:
-            self._building = False
+            self._in_build = False
 
     def _build_for(self, x: object) -> None:
         structured = isinstance(x, Mapping) or (
@@ -130,7 +130,7 @@ class Model(Trainer):
 
     def _trace(self, inputs: Any) -> None:
         """Calls a `build` of the subclass, then `call` for both modes, on symbolic tensors."""
-        if type(self).build is not Model.build and not self._building:
+        if type(self).build is not Model.build and not self._in_build:
             with self._builds():
                 self.build(_map(inputs, lambda tensor: tensor.shape))
         found = inner_layers(self)
@@ -143,14 +143,12 @@ class Model(Trainer):
             else:
                 outputs = self.call(inputs, training=False)  # type: ignore[call-arg]
                 inference = _operators(inputs, outputs)
-                for operator in found:
-                    operator.nodes = list(nodes[operator])
+                _restore(nodes)
                 outputs = self.call(inputs, training=True)  # type: ignore[call-arg]
                 self._same(_operators(inputs, outputs), inference)
             self._connect(inputs, outputs)
         except Exception:
-            for operator in found:
-                operator.nodes = nodes[operator]
+            _restore(nodes)
             for layer in inner_layers(self, composing=True):
                 layer.forget_shape()
             raise
@@ -285,6 +283,14 @@ class Model(Trainer):
         """A model of the layers of `get_config()`, with new weights."""
         model: Model = cloning.graph_from_config(cls, config)
         return model
+
+
+def _restore(nodes: Mapping[Any, list[Node]]) -> None:
+    """Forgets the calls of layers that were made since."""
+    for operator, before in nodes.items():
+        for node in list(operator.nodes):
+            if not any(node is one for one in before):
+                operator.nodes.remove(node)
 
 
 def _operators(inputs: Any, outputs: Any) -> list[str]:

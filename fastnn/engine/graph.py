@@ -81,7 +81,7 @@ class Graph:
 
     def _ends(self, node: Node) -> bool:
         """Whether the walk back from the outputs ends at a node."""
-        return not node.inputs or any(tensor is given for tensor in node.outputs for given in self.inputs)
+        return not node.inputs or any(given.node is node for given in self.inputs)
 
     def _reached(self) -> tuple[list[Node], dict[int, tuple[int, Any]]]:
         """The nodes that lead to the outputs, each after those that it reads; and each operator with the number of
@@ -117,11 +117,11 @@ class Graph:
         return made._replace(outputs=tuple(outputs))
 
     def _flatten(self, made: Flat, inputs: Sequence[int], prefix: str) -> list[int]:
-        values = {id(tensor): number for tensor, number in zip(self.inputs, inputs, strict=True)}
+        values = {tensor.key: number for tensor, number in zip(self.inputs, inputs, strict=True)}
         for node in self.nodes:
-            if all(id(tensor) in values for tensor in node.outputs):
+            if all(tensor.key in values for tensor in node.outputs):
                 continue
-            sources = tuple(values[id(tensor)] for tensor in node.inputs)
+            sources = tuple(values[tensor.key] for tensor in node.inputs)
             operator = node.operator
             if isinstance(operator, Layer | Function):
                 results = [len(made.inputs) + len(made.calls)]
@@ -131,8 +131,8 @@ class Graph:
                 made.calls.append(Call(operator, label, sources, results[0]))
             else:
                 results = operator.graph()._flatten(made, sources, f"{prefix}{operator.name}/")
-            values |= {id(tensor): number for tensor, number in zip(node.outputs, results, strict=True)}
-        return [values[id(tensor)] for tensor in self.outputs]
+            values |= {tensor.key: number for tensor, number in zip(node.outputs, results, strict=True)}
+        return [values[tensor.key] for tensor in self.outputs]
 
 
 def _free(label: str, taken: Mapping[Layer, str]) -> str:

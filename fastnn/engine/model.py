@@ -69,6 +69,12 @@ class TrainableModel(LayerOwner, CallbackModel, Protocol):
     def engine(self) -> Engine:
         """The plan and state, made when first needed."""
 
+    def held(self, where: str, writes: bool = False) -> AbstractContextManager[Engine]:
+        """The engine, which no program uses meanwhile."""
+
+    def training(self) -> AbstractContextManager[None]:
+        """What is called inside cannot change what the model is made of, or compiled with."""
+
     def trainable_engine(self, x: object) -> Engine:
         """The engine of a compiled model; one without an input shape takes that of x."""
 

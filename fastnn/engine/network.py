@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
@@ -11,11 +12,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import config
+from ..core import forks
 from ..core.arrays import Array, numeric, require_fit
 from ..core.declaration import Extensible, flag, label
 from ..core.plan import Counter
-from ..core.symbolic import Function, Node, Shape, Tensor
-from ..errors import ArgumentError, FastnnError, NotBuiltError
+from ..core.symbolic import Calls, Function, Node, Shape, Tensor
+from ..errors import ArgumentError, BusyError, FastnnError, NotBuiltError
 from ..layers import Input, InputLayer, Layer
 from ..layers.layer import inner_layers
 from . import compiling, weights
@@ -45,14 +47,22 @@ class Network(Extensible):
         self._trainable = flag(self.kind, "trainable", trainable)
         self.named = name is not None
         self.name = label(self.kind, name, self.kind.lower() if self.kind == "Sequential" else "functional")
-        self.nodes: list[Node] = []
+        self.nodes = Calls()
         self._seed = config.next_seed()
         self._recipe: Recipe | None = None
         self._engine: Engine | None = None
         self._flat: Flat | None = None
+        self._trying = False  # data that may be refused, and with them the input shape that they gave
+        self._building = forks.lock(forks.Rank.BUILDING)
+        self._trainers: list[threading.Thread] = []  # in which a fit of it runs
+
+    def __getstate__(self) -> dict[str, object]:
+        """Without what is of this process."""
+        return {name: value for name, value in vars(self).items() if name not in ("_building", "_trainers")}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(state)
+        self._building, self._trying, self._trainers = forks.lock(forks.Rank.BUILDING), False, []
         its_state = getattr(self._engine, "state", None)  # an engine that is copied by itself has none yet
         if self._recipe is not None and its_state is not None:
             self._recipe.optimizer.bind(its_state)
@@ -107,8 +117,8 @@ class Network(Extensible):
         while name in names:
             suffix += 1
             name = f"{operator.name}_{suffix}"
-        if isinstance(operator, Layer) and not operator.bound:
-            operator.bind(self, name)
+        if isinstance(operator, Layer):
+            operator.bind(self)
         operator.name = name
 
     def _same_dtype(self, layers: Sequence[Layer]) -> None:
@@ -146,8 +156,9 @@ class Network(Extensible):
     def symbolic(self, x: Any) -> Any:
         """What comes out for symbolic tensors."""
         tensors = self.inputs_of(x)
-        self.nodes.append(Node(self, tensors, self.rows_out([tensor.row for tensor in tensors]), self.dtype))
-        return self.structured(self.nodes[-1].outputs)
+        node = Node(self, tensors, self.rows_out([tensor.row for tensor in tensors]), self.dtype)
+        self.nodes.append(node)
+        return self.structured(node.outputs)
 
     def inputs_of(self, x: Any) -> list[Any]:
         """What x has for each input, in order."""
@@ -252,8 +263,15 @@ class Network(Extensible):
         Raises:
             NotBuiltError: the input shape is not known.
         """
+        engine = self._engine
+        if engine is not None and engine.state.store.moved is None:
+            return engine
+        with self._building:
+            return self._made()
+
+    def _made(self) -> Engine:
         old = self._engine
-        if old is not None and old.state.store.moved is None:
+        if old is not None and old.state.store.moved is None:  # another thread was first
             return old
         self._require_built(self.kind)
         if self._recipe is not None and self._recipe.trained is None:
@@ -291,38 +309,74 @@ class Network(Extensible):
 
     def predicting_engine(self, x: object) -> Engine:
         """The engine; a model without an input shape takes that of x."""
-        if self._engine is None and not self.built:
-            self._build_for(x)
+        if self._engine is None or self._trying:
+            with self._building:
+                if not self.built:
+                    self._build_for(x)
+                return self.engine()
         return self.engine()
 
     def undone_if_refused(self) -> AbstractContextManager[None]:
         """What is tried on data inside leaves a model without an input shape as it was if the data are refused."""
-        return _UNCHANGED if self._engine is not None else self._undone_if_refused()
+        return _UNCHANGED if self._engine is not None and not self._trying else self._undone_if_refused()
 
     @contextmanager
     def _undone_if_refused(self) -> Iterator[None]:
-        built = self.built
-        try:
-            yield
-        except FastnnError:
-            if not built:
-                self._unbuild()
-                self._engine = None
-                if self._recipe is not None:
-                    self._recipe.optimizer.release()
-            raise
+        with self._building:  # others wait to see whether there is an input shape
+            built, trying = self.built, self._trying
+            self._trying = not built
+            try:
+                yield
+            except FastnnError:
+                if not built:
+                    self._unbuild()
+                    self._engine = None
+                    if self._recipe is not None:
+                        self._recipe.optimizer.release()
+                raise
+            finally:
+                self._trying = trying
 
     def _unbuild(self) -> None:
         """Forgets an input shape that came from data, and the calls that were made for it."""
-        for node in self.graph().nodes:
+        self._forget(self.graph().nodes)
+        self._flat = None
+
+    def _forget(self, nodes: Sequence[Node]) -> None:
+        """Forgets calls, the weights of layers that have no other, and what layers that compose made for them."""
+        for node in nodes:
             operator = node.operator
             if not isinstance(operator, Function):
-                operator.nodes = [other for other in operator.nodes if other is not node]
+                operator.nodes.remove(node)
                 if isinstance(operator, Layer) and not operator.nodes:
                     operator.store = None
         for layer in inner_layers(self, composing=True):
             layer.forget_shape()
-        self._flat = None
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """What is called inside cannot change what the model is made of, or compiled with."""
+        models, thread = list(self._models()), threading.current_thread()
+        for model in models:
+            model._trainers.append(thread)
+        try:
+            yield
+        finally:
+            for model in models:
+                model._trainers.remove(thread)
+
+    def _models(self) -> Iterator[Network]:
+        """This one and those in it."""
+        yield self
+        for layer in self.layers:
+            if isinstance(layer, Network):
+                yield from layer._models()
+
+    def _require_no_training(self, where: str) -> None:
+        if any(thread.is_alive() for thread in self._trainers):  # those of its parent are not, in a forked child
+            raise BusyError(
+                f'{where}: "{self.name}" is training; do it after fit, which model.stop_training = True ends'
+            )
 
     def trainable_engine(self, x: object) -> Engine:
         """The engine of a compiled model.
@@ -342,14 +396,39 @@ class Network(Extensible):
         """Views of the parameters of one layer."""
         if weights.store_of(layer) is None:
             self.engine()
-        return weights.views(layer)
+        return layer.stored()
 
-    def assign(self, views: Sequence[Array], values: Sequence[object], where: str) -> None:
-        """Writes arrays into views, after checking all of them.
+    @contextmanager
+    def held(self, where: str, writes: bool = False) -> Iterator[Engine]:
+        """The engine, which no program uses meanwhile: all that it holds is of one step.
+
+        Args:
+            where: what reads or `writes`, for messages.
+
+        Raises:
+            BusyError: a signal handler asks, in the middle of a step, or of a training where it `writes`.
+            NotBuiltError: the input shape is not known.
+        """
+        while True:
+            engine = self.engine()
+            with engine.state.store.held(where, writes):
+                if engine.state.store.moved is None:
+                    yield engine
+                    return
+
+    def copies_of(self, layer: Layer) -> list[Array]:
+        """Copies of the parameters of one layer, all of one step."""
+        with self.held(f'{type(layer).__name__} "{layer.name}"'):
+            return [view.copy() for view in self.parameters_of(layer)]
+
+    def assign(self, layers: Sequence[Layer], values: Sequence[object], where: str) -> None:
+        """Sets the parameters of layers to arrays, after checking all of them.
 
         Raises:
             ArgumentError, ArgumentTypeError: another number, another shape, no real numbers.
+            BusyError: a signal handler asks, in the middle of a training.
         """
+        views = [view for layer in layers for view in self.parameters_of(layer)]
         if not isinstance(values, list | tuple) or len(values) != len(views):
             count = len(values) if isinstance(values, list | tuple) else type(values).__name__
             raise ArgumentError(f"{where}: got {count}, expected a list of {len(views)} arrays")
@@ -358,8 +437,10 @@ class Network(Extensible):
             if view.shape != array.shape:
                 raise ArgumentError(f"{where}: array {index} has shape {array.shape}, expected {view.shape}")
             require_fit(array, view.dtype, f"{where}: array {index}")
-        for view, array in zip(views, arrays, strict=True):
-            view[...] = array
+        with self.held(where, writes=True):
+            views = [view for layer in layers for view in self.parameters_of(layer)]
+            for view, array in zip(views, arrays, strict=True):
+                view[...] = array
 
     @property
     def weights(self) -> list[Array]:
@@ -396,7 +477,10 @@ class Network(Extensible):
 
     def get_weights(self) -> list[Array]:
         """Copies of all parameters, layer by layer; [] before the input shape is known."""
-        return [np.array(view) for view in self.weights]
+        if not self.built:
+            return []
+        with self.held("get_weights"):
+            return [np.array(view) for view in self.weights]
 
     def set_weights(self, weights: Sequence[object]) -> None:
         """Sets all parameters to arrays of the shapes of `get_weights()`.
@@ -405,8 +489,7 @@ class Network(Extensible):
             ArgumentError, ArgumentTypeError: another number, another shape, no real numbers.
         """
         self.engine()
-        views = [view for layer in self.leaves() for view in self.parameters_of(layer)]
-        self.assign(views, weights, "set_weights")
+        self.assign(self.leaves(), weights, "set_weights")
 
     def count_params(self) -> int:
         """How many numbers the parameters hold."""

@@ -38,12 +38,13 @@ STATE = {"optimizer/scalars": FLOATS[1:], "state/counters": (np.dtype(np.int64),
 def save(model: TrainableModel, filepath: str | os.PathLike[str], overwrite: bool) -> None:
     """Writes a model; see `Sequential.save`."""
     path = _free_path("save", filepath, overwrite)
-    description = {
-        "model": cloning.description(model),
-        "compile": _compile_config(model),
-        "metadata": _checked_metadata(model.metadata),
-    }
-    _write(path, model, description)
+    with model.held("save"):
+        description = {
+            "model": cloning.description(model),
+            "compile": _compile_config(model),
+            "metadata": _checked_metadata(model.metadata),
+        }
+        _write(path, model, description)
 
 
 def save_weights(model: TrainableModel, filepath: str | os.PathLike[str], overwrite: bool) -> None:
@@ -79,14 +80,12 @@ def load(filepath: str | os.PathLike[str], compile: bool, backend: str | Backend
 def load_weights(model: TrainableModel, filepath: str | os.PathLike[str]) -> None:
     """Reads a file into a model; see `Sequential.load_weights`."""
     path = path_of("load_weights", "filepath", filepath)
-    engine = model.engine()
-    with tensors.opened(path) as file:
+    with tensors.opened(path) as file, model.held("load_weights", writes=True) as engine:
         names = _matched(file, engine.plan.layout.parameters)
         views = _views(engine, model.compiled, names)
         if not _same_optimizer(model, file):
             views = {name: view for name, view in views.items() if name.startswith("weights/")}
-        with engine.state.lock:  # another thread may use it
-            _fill(file, views)
+        _fill(file, views)
     model.seed = int(engine.state.counters[Counter.SEED])
 
 
@@ -94,12 +93,11 @@ def load_weights(model: TrainableModel, filepath: str | os.PathLike[str]) -> Non
 
 
 def _write(path: Path, model: TrainableModel, description: Mapping[str, object]) -> None:
-    engine = model.engine()
-    known = {
-        "parameters": [[p.layer, p.name] for p in engine.plan.layout.parameters],
-        "optimizer": _optimizer(model),
-    }
-    with engine.state.lock:  # another thread may train it, and waits until its views are written
+    with model.held("save") as engine:  # another thread that trains it waits until its views are written
+        known = {
+            "parameters": [[p.layer, p.name] for p in engine.plan.layout.parameters],
+            "optimizer": _optimizer(model),
+        }
         write_atomically(path, *tensors.content(_views(engine, model.compiled), {**description, **known}))
     if path.suffix in (".keras", ".h5", ".hdf5"):
         warnings.warn(

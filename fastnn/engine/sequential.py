@@ -53,12 +53,13 @@ class Sequential(Trainer):
         Raises:
             ArgumentError: it does not fit, or has a name that is taken. ArgumentTypeError: it is not a layer.
         """
+        self._require_no_training("Sequential.add")
         if isinstance(layer, Tensor) and input_layer(layer) is not None:
             layer = layer.node.operator
         if isinstance(layer, InputLayer):
             if self._stack or self._tensors:
                 raise ArgumentError("Sequential: Input comes first, and once")
-            self._tensors = [layer.nodes[0].outputs[0]]
+            self._tensors = [layer.tensor()]
             return
         if not isinstance(layer, Layer | Network):
             raise ArgumentTypeError(f"Sequential: expected a layer such as layers.Dense(10), got {layer!r}")
@@ -72,7 +73,7 @@ class Sequential(Trainer):
         if not self._stack and not self._tensors and given is not None:
             self._tensors = [Input(given)]
         self._same_dtype([*self.leaves(), *layer.leaves()])
-        name, bound = layer.name, not isinstance(layer, Layer) or layer.bound
+        name = layer.name
         self._adopt(layer, self._stack)
         self._stack.append(layer)
         if self._tensors:
@@ -81,8 +82,8 @@ class Sequential(Trainer):
             except Exception:
                 self._stack.pop()
                 layer.name = name
-                if not bound and isinstance(layer, Layer):
-                    layer.release()
+                if isinstance(layer, Layer):
+                    layer.release(self)
                 if len(self._tensors) == 1 and given is not None and not self._stack:
                     self._tensors = []
                 raise
@@ -98,8 +99,7 @@ class Sequential(Trainer):
         if isinstance(layer, Layer) and layer.composes:
             made: Tensor = layer(tensor)
             for leaf in layer.leaves():
-                if not leaf.bound:
-                    leaf.bind(self, leaf.name)
+                leaf.bind(self)
             return made
         if isinstance(layer, Layer):
             layer.output_shape(tensor.row, f'{type(layer).__name__} {index} "{layer.name}"')
@@ -120,13 +120,14 @@ class Sequential(Trainer):
         """
         if not self._stack:
             raise ArgumentError("Sequential.pop: there are no layers")
+        self._require_no_training("Sequential.pop")
         if self._engine is not None or self.built:
             self.engine()
         layer = self._stack.pop()
         if len(self._tensors) > 1:
             layer.nodes.remove(self._tensors.pop().node)
-        if isinstance(layer, Layer) and not layer.nodes:
-            layer.release()
+        if isinstance(layer, Layer):
+            layer.release(self)
         self._changed()
         return layer
 
@@ -164,18 +165,23 @@ class Sequential(Trainer):
     def _build(self, tensor: Tensor) -> None:
         if not self._stack:
             raise NotBuiltError("Sequential: there are no layers")
+        with self._building:
+            self._build_once(tensor)
+
+    def _build_once(self, tensor: Tensor) -> None:
         if self._tensors:
             if self._tensors[0].row != tensor.row:
                 built = self._tensors[0].row
                 raise ArgumentError(f"build: input_shape is {tensor.row}, the model is built for {built}")
             return
-        self._tensors = [tensor]
+        tensors = [tensor]
         try:
             for index in range(len(self._stack)):
-                self._tensors.append(self._called(index, self._tensors[-1]))
+                tensors.append(self._called(index, tensors[-1]))
         except Exception:
-            self._unbuild()
+            self._forget(Graph(tensors[:1], tensors[-1:]).nodes)
             raise
+        self._tensors = tensors
 
     def _unbuild(self) -> None:
         super()._unbuild()

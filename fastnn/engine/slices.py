@@ -14,13 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..backends.data import Data
-from ..backends.protocol import Program
 from ..callbacks import CallbackList, TerminateOnNaN
 from ..core.plan import SUM_COUNT, SUM_LOSS, Counter
 
 if TYPE_CHECKING:
-    from ..optimizers import Optimizer
-    from .compiling import Engine
+    from .model import TrainableModel
 
 SLICE_SECONDS = 0.05  # between two looks at Ctrl-C, progress and callbacks
 
@@ -80,38 +78,48 @@ class Interrupts:
         return result
 
 
+def run_steps(
+    model: TrainableModel, data: Data, first: int, last: int, sums: npt.NDArray[np.float64], stop: bool = False
+) -> int:
+    """`Program.run_steps` at the learning rates of the model's optimizer, where its weights lie now: a callback or
+    another thread may have connected its layers with others."""
+    while True:
+        engine = model.engine()
+        with engine.state.store.lock:
+            if engine.state.store.moved is None:
+                rates = model.optimizer.rates(int(engine.state.counters[Counter.STEP]), last - first)
+                return engine.program.run_steps(data, first, last, sums, rates, stop)
+
+
 class Steps:
     """Runs the steps of a training.
 
     Args:
-        engine: what runs them. optimizer: computes their learning rates where it has a schedule.
+        model: what is trained.
         hooks: called at each step where one of them looks at batches; a slice is one step then.
         interrupts: entered already.
     """
 
-    def __init__(self, engine: Engine, optimizer: Optimizer, hooks: CallbackList, interrupts: Interrupts) -> None:
-        self._engine, self._optimizer, self._interrupts = engine, optimizer, interrupts
+    def __init__(self, model: TrainableModel, hooks: CallbackList, interrupts: Interrupts) -> None:
+        self._model, self._interrupts = model, interrupts
         self._hooks = hooks if hooks.looks_at_batches("train") else None
         self._watchers = [callback for callback in hooks.callbacks if isinstance(callback, TerminateOnNaN)]
         self._pace = Pace()
 
     def epoch(self, data: Data, sums: npt.NDArray[np.float64]) -> Iterator[int]:
         """Runs an epoch, adds to `sums`, and yields the number of finished steps after each slice."""
-        engine, hooks = self._engine, self._hooks
-        counters, stop = engine.state.counters, bool(self._watchers)
-        interpreted = type(engine.program).run_steps is Program.run_steps
+        model, hooks, stop = self._model, self._hooks, bool(self._watchers)
         first = 0
         while first < data.steps:
-            last = min(first + (1 if hooks else self._pace.steps), data.steps)
+            last = min(first + (1 if hooks or model.stop_training else self._pace.steps), data.steps)
             if hooks:
                 hooks.on_train_batch_begin(first)
-            program = engine.program
+            engine = model.engine()
             start = time.perf_counter()
-            rates = self._optimizer.rates(int(counters[Counter.STEP]), last - first)
             # A compiled program's first slice may compile for seconds, and Ctrl-C must not wait for that.
             taken = self._interrupts.run(
-                engine.ran or interpreted,
-                lambda: program.run_steps(data, first, last, sums, rates, stop),  # noqa: B023
+                engine.ran or engine.program.interpreted,
+                lambda: run_steps(model, data, first, last, sums, stop),  # noqa: B023
             )
             engine.ran = True
             self._pace.measured(taken, time.perf_counter() - start)

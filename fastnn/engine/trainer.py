@@ -13,13 +13,14 @@ import numpy as np
 from .. import backends
 from ..backends.data import Data
 from ..core.declaration import Config, refuse
-from ..core.plan import Counter
 from ..core.printing import say
 from ..core.symbolic import any_tensor
 from ..errors import ArgumentError, ModelAdvice
 from . import cloning, compiling, saving, summaries, training
+from .compiling import Recipe
 from .network import Network
 from .requests import FitRequest, Request, rows_of
+from .slices import run_steps
 
 if TYPE_CHECKING:
     from ..backends.protocol import Backend
@@ -44,6 +45,11 @@ class Trainer(Network):
         self.history: History | None = None
         self.metadata: Config = {}
         self._told = False  # that layers have become trainable, or not, since it was compiled
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        super().__setstate__(state)
+        if self.history is not None:
+            self.history.set_model(self)
 
     # compiling
 
@@ -79,9 +85,17 @@ class Trainer(Network):
             BackendError: a backend that is not available.
         """
         refuse("compile", kwargs, {"auto_scale_loss": True}, ("optimizer", "loss", "metrics", "weighted_metrics"))
+        self._require_no_training("compile")
         chosen = backends.get(backend)
         names = self._names_of_outputs(loss)
         recipe = compiling.recipe(optimizer, loss, metrics, chosen, weighted_metrics, names, loss_weights)
+        with self._building:
+            self._take(recipe)
+        for text in self.advice():
+            warnings.warn(text, ModelAdvice, stacklevel=2 if type(self).compile is Trainer.compile else 3)
+
+    def _take(self, recipe: Recipe) -> None:
+        """Is compiled with a recipe from now on."""
         old = self._engine
         if not recipe.optimizer.bound_to(old.state if old is not None else None):
             raise ArgumentError(
@@ -92,15 +106,14 @@ class Trainer(Network):
             again = self._recipe is not None and self._recipe.optimizer is recipe.optimizer
             recipe = replace(recipe, trained=self._trained())
             engine = self._new_engine(recipe)
-            if old is not None:
-                compiling.carry_over(old, engine, again)
-            recipe.optimizer.bind(engine.state)
-            self._engine = engine
+            with engine.state.store.held("compile", writes=True):
+                if old is not None:
+                    compiling.carry_over(old, engine, again)
+                recipe.optimizer.bind(engine.state)
+                self._engine, self._recipe = engine, recipe
         self._recipe, self._told = recipe, False
         for layer in self.leaves():
             layer.compiled_trainable = layer.trains
-        for text in self.advice():
-            warnings.warn(text, ModelAdvice, stacklevel=2 if type(self).compile is Trainer.compile else 3)
 
     def _names_of_outputs(self, loss: object) -> list[str]:
         """What the outputs are called."""
@@ -358,9 +371,8 @@ class Trainer(Network):
         sums = engine.scores.sums()
         data = Data(rows.X, rows.y, rows.w, None, rows.n)
         if train:
-            assert self._recipe is not None
-            rates = self._recipe.optimizer.rates(int(engine.state.counters[Counter.STEP]), 1)
-            engine.program.run_steps(data, 0, 1, sums, rates)
+            engine.state.store.require_idle("train_on_batch")
+            run_steps(self, data, 0, 1, sums)
         else:
             engine.program.score(data, 0, 1, sums)
         return engine.scores.result(engine.scores.logs(sums), return_dict)

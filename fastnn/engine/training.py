@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from ..callbacks import CallbackList, History
 from ..core.arrays import Array
 from ..core.declaration import flag, whole
 from ..core.plan import Counter
+from ..core.store import Training
 from ..errors import ArgumentError, ModelAdvice
 from .advice import Seen
 from .compiling import Engine
@@ -36,7 +38,6 @@ class _Training:
     """What the epochs of a training share."""
 
     model: TrainableModel
-    engine: Engine
     hooks: CallbackList
     steps: Steps
     data: Data
@@ -46,8 +47,9 @@ class _Training:
 
     def epoch(self, epoch: int) -> Logs:
         """Shuffles, trains on all rows, or fewer where a callback ends it, and validates; the results."""
-        engine, data, progress = self.engine, self.data, self.progress
+        data, progress = self.data, self.progress
         self.hooks.on_epoch_begin(epoch)
+        engine = self.model.engine()
         if progress:
             progress.begin(data.steps, data.rows, epoch)
         if data.order is not None:
@@ -58,6 +60,7 @@ class _Training:
                 progress.advance(done, lambda: engine.scores.logs(sums))
             if self.model.stop_training:
                 break
+        engine = self.model.engine()
         engine.state.counters[Counter.EPOCH] += 1
         logs = engine.scores.logs(sums)
         if self.validation is not None and self.validates(epoch):
@@ -79,7 +82,10 @@ def fit(model: TrainableModel, request: FitRequest) -> History:
     shuffle = flag("fit", "shuffle", request.shuffle)
     with model.undone_if_refused():
         engine = model.trainable_engine(request.x)
-        train, held_out = request.rows(model, engine)
+        engine.state.store.require_idle("fit")
+        here = Training(engine.state.store)
+        with here:
+            train, held_out = request.rows(model, engine)
     if held_out is not None:
         held_out = held_out.limited("fit", "validation_steps", request.validation_steps, validation_batch)
     validation = held_out.data(validation_batch) if held_out is not None else None
@@ -96,22 +102,25 @@ def fit(model: TrainableModel, request: FitRequest) -> History:
         for text in model.advice(_seen(engine, train)):
             warnings.warn(text, ModelAdvice, stacklevel=3)
     hooks = CallbackList(request.callbacks, True, model=model, verbose=verbose, epochs=epochs, steps=data.steps)
-    history, optimizer = hooks.history, model.optimizer
-    assert history is not None and optimizer is not None
+    history = hooks.history
+    assert history is not None
     progress = Progress(verbose, epochs) if verbose else None
     model.history, model.stop_training = history, False
     logs: Logs = {}
     losses: list[float] = []
     with Interrupts() as interrupts:
-        steps = Steps(engine, optimizer, hooks, interrupts)
-        training = _Training(model, engine, hooks, steps, data, validation, validates, progress)
+        training = _Training(model, hooks, Steps(model, hooks, interrupts), data, validation, validates, progress)
+        if any(type(callback) is not History for callback in hooks.callbacks):
+            hooks.around = here.paused
         try:
-            hooks.on_train_begin()
-            for epoch in range(initial_epoch, epochs):
-                logs = training.epoch(epoch)
-                losses.append(logs["loss"])
-                if model.stop_training:
-                    break
+            with here, model.training():
+                hooks.on_train_begin()
+                for epoch in range(initial_epoch, epochs):
+                    logs = training.epoch(epoch)
+                    losses.append(logs["loss"])
+                    if model.stop_training:
+                        break
+            hooks.around = nullcontext
             hooks.on_train_end(logs=logs)
         finally:
             if progress:

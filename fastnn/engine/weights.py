@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import zip_longest
+from weakref import WeakKeyDictionary
 
-from ..core.arrays import Array
+from ..core import forks
 from ..core.plan import PARAMETER_ALIGN, Hidden, Parameter, ParameterLayout, Plan
-from ..core.store import Place, Store
+from ..core.store import Place, Store, latest
 from ..errors import ArgumentError
 from ..layers import Layer
 
@@ -20,19 +22,12 @@ Lower = Callable[[ParameterLayout | None], Plan]
 def store_of(layer: Layer) -> Store | None:
     """Where the weights of a layer lie now, if they were made."""
     store: Store | None = layer.store
-    while store is not None and store.moved is not None:
-        store = store.moved
-    layer.store = store
+    if store is not None and store.moved is not None:
+        store = layer.store = latest(store)
     return store
 
 
-def views(layer: Layer) -> list[Array]:
-    """The parameters of a layer whose weights were made."""
-    store = store_of(layer)
-    if store is None or layer not in store.places:
-        return []
-    places = store.places[layer]
-    return [store.view(places[weight.name]) for weight in layer.parameters()]
+_connecting = forks.lock(forks.Rank.CONNECTING)
 
 
 def connected(labels: Mapping[Layer, str], lower: Lower, seed: int) -> tuple[Plan, Store]:
@@ -45,12 +40,27 @@ def connected(labels: Mapping[Layer, str], lower: Lower, seed: int) -> tuple[Pla
     Raises:
         ArgumentError: layers of two dtypes.
     """
-    stores: list[Store] = []
+    while True:
+        stores = _stores(labels)
+        with ExitStack() as locks:
+            for store in sorted(stores, key=id):
+                locks.enter_context(store.lock)
+            locks.enter_context(_connecting)
+            if all(a is b for a, b in zip_longest(stores, _stores(labels))):  # no thread was first
+                return _connected(labels, lower, seed, stores)
+
+
+def _stores(labels: Mapping[Layer, str]) -> list[Store]:
+    """Where the weights of layers lie, the largest store first."""
+    stores: dict[int, Store] = {}
     for layer in labels:
         store = store_of(layer)
-        if store is not None and not any(store is other for other in stores):
-            stores.append(store)
-    stores.sort(key=lambda store: -store.theta.size)
+        if store is not None:
+            stores[id(store)] = store
+    return sorted(stores.values(), key=lambda store: -store.theta.size)
+
+
+def _connected(labels: Mapping[Layer, str], lower: Lower, seed: int, stores: Sequence[Store]) -> tuple[Plan, Store]:
     places, size, statistics_size = _joined(stores)
     plan = lower(_layout(labels, places, size, statistics_size) if stores else None)
     if any(store.theta.dtype != plan.dtype for store in stores):
@@ -58,18 +68,18 @@ def connected(labels: Mapping[Layer, str], lower: Lower, seed: int) -> tuple[Pla
     known = set(places)
     _register(labels, plan.layout, places)
     layout = plan.layout
-    if len(stores) == 1 and (layout.size, layout.statistics_size) == (size, statistics_size):
-        stores[0].places = places
-        store = stores[0]
-    else:
-        store = _moved(stores, Store(layout.size, layout.statistics_size, plan.dtype))
-        store.places = places
+    moves = len(stores) != 1 or (layout.size, layout.statistics_size) != (size, statistics_size)
+    store = Store(layout.size, layout.statistics_size, plan.dtype) if moves else stores[0]
+    store.places = WeakKeyDictionary(places)
     for index, layer in enumerate(labels):
-        layer.store = store if layer in places else None
         if layer in places and layer not in known:
             for number, weight in enumerate(layer.parameters()):
                 view = store.view(places[layer][weight.name])
                 weight.initializer.fill(view, seed=seed, layer=index, number=number)
+    if moves:
+        _move(stores, store)
+    for layer in labels:  # last: other threads find what is complete
+        layer.store = store if layer in places else None
     return plan, store
 
 
@@ -114,19 +124,18 @@ def _register(labels: Mapping[Layer, str], layout: ParameterLayout, places: Plac
         places.setdefault(layers[one.layer], {})[one.name] = Place(one.offset, shape, vector)
 
 
-def _moved(stores: Sequence[Store], target: Store) -> Store:
-    """All of some stores in another one."""
+def _move(stores: Sequence[Store], target: Store) -> None:
+    """All of some stores to another one."""
     size = statistics_size = 0
-    with ExitStack() as locks:
+    with ExitStack() as held:
         for store in stores:
-            locks.enter_context(store.lock)
+            held.enter_context(store.held("connecting layers", writes=True))
         for store in stores:
             target.theta[size : size + store.theta.size] = store.theta
             target.statistics[statistics_size : statistics_size + store.statistics.size] = store.statistics
             size += _whole(store.theta.size)
             statistics_size += _whole(store.statistics.size)
             store.moved = target
-    return target
 
 
-__all__ = ["connected", "store_of", "views"]
+__all__ = ["connected", "store_of"]

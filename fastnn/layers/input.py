@@ -39,7 +39,18 @@ class InputLayer(Layer):
         self.name = name or "input_layer"
         self.shape = () if isinstance(shape, tuple | list) and not shape else shape_of("Input", shape)
         self.given_dtype = dtype
-        self.nodes.append(Node(self, (), (self.shape,), self.dtype))
+
+    def tensor(self) -> Tensor:
+        """What goes in, for any number of rows."""
+        node = self.nodes[0] if self.nodes else Node(self, (), (self.shape,), self.dtype)
+        if not self.nodes:
+            self.nodes.append(node)
+        return node.outputs[0]
+
+    @property
+    def output(self) -> Tensor:
+        """What goes in, for any number of rows."""
+        return self.tensor()
 
     def get_config(self) -> Config:
         """The arguments that make an equal input."""
@@ -61,4 +72,4 @@ def Input(shape: object = None, dtype: object = None, name: str | None = None, *
     Raises:
         ArgumentError: a size that is not positive, an unknown or an unsupported argument.
     """
-    return InputLayer(shape, dtype, name, **kwargs).nodes[0].outputs[0]
+    return InputLayer(shape, dtype, name, **kwargs).tensor()

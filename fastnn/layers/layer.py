@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
@@ -19,7 +20,8 @@ from ..core.declaration import Config, Declaration, flag, label, names, refuse, 
 from ..core.lowering import Lowering
 from ..core.model import LayerOwner
 from ..core.specs import ParameterSpec, Penalty
-from ..core.symbolic import Node, Operand, Tensor, any_tensor
+from ..core.store import latest
+from ..core.symbolic import Calls, Node, Operand, Tensor, any_tensor
 from ..core.symbolic import Shape as Shape
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from ..initializers import Initializer
@@ -92,14 +94,14 @@ class Layer(Declaration):
         self.name = name or _snake(where)
         self.dtype = config.floatx() if dtype is None else config.dtype_name(where, dtype)
         self.trainable = trainable
-        self._model: LayerOwner | None = None
-        self.nodes: list[Node] = []
+        self._owners: list[weakref.ref[LayerOwner]] = []
+        self.nodes = Calls()
         self.store: Any = None
         self.compiled_trainable: bool | None = None
         self._added: list[AddedWeight] = []
         self._given_weights = 0  # how many of them were made before `build`
         self._composed = False
-        self._result: Any = None  # of its first call, where it composes others
+        self._made = Calls(), 0  # what made its first result, and where, if it composes others
 
     @property
     def trainable(self) -> bool:
@@ -194,6 +196,8 @@ class Layer(Declaration):
             expected = self.nodes[0].inputs[0].row
             if shape != expected:
                 raise ArgumentError(f"{where}: x has rows of shape {shape}, the model was built for {expected}")
+        elif not self._fits(shape):
+            raise ArgumentError(f"{where}: x has rows of shape {shape}, for which its weights have other shapes")
         out_shape = (len(rows), *self.output_shape(shape, where))
         model = self._model if self.built else None
         dtype, backend = (self.dtype, None) if model is None else (model.dtype, model.engine().backend)
@@ -276,13 +280,14 @@ class Layer(Declaration):
         call = self.call  # type: ignore[attr-defined]
         takes_training = "training" in inspect.signature(call).parameters
         result = call(x, training=True if training is None else training) if takes_training else call(x)
-        if self._result is None:
-            self._result = result
+        if isinstance(result, Tensor) and not self._made[0]:
+            self._made = Calls(), result.index
+            self._made[0].append(result.node)
         return result
 
     def forget_shape(self) -> None:
         """Forgets the shape that it was called on first, and what `build` made for it."""
-        self._composed, self._result = False, None
+        self._composed, self._made = False, (Calls(), 0)
         self._added = self._added[: self._given_weights]
 
     def leaves(self) -> list[Layer]:
@@ -304,8 +309,16 @@ class Layer(Declaration):
         first = self.nodes[0].inputs[0].row if self.nodes and len(rows) == 1 else ()
         if first != rows[0] and first and not self.takes(rows[0]):
             raise ArgumentError(f"{where}: it was called on rows of shape {rows[0]}, its weights are for {first}")
-        self.nodes.append(Node(self, tensors, made, self.dtype))
-        return self.nodes[-1].outputs[0]
+        if not self.nodes and len(rows) == 1 and not self._fits(rows[0]):
+            raise ArgumentError(f"{where}: it was called on rows of shape {rows[0]}, its weights have other shapes")
+        node = Node(self, tensors, made, self.dtype)
+        self.nodes.append(node)
+        return node.outputs[0]
+
+    def _fits(self, row: Shape) -> bool:
+        """Whether the weights that it kept from models that are gone are for rows of this shape."""
+        stored = self.stored()
+        return not stored or [view.shape for view in stored] == self.parameter_shapes(row)
 
     def takes(self, row: Shape) -> bool:
         """Whether it can be called on rows of this shape after its first call."""
@@ -318,8 +331,9 @@ class Layer(Declaration):
         Raises:
             NotBuiltError: it was not called yet, nor is it in a model that knows its input shape.
         """
-        if self._result is not None:
-            return self._result
+        nodes, index = self._made
+        if nodes:
+            return nodes[0].outputs[index]
         return self._first_node().outputs[0]
 
     @property
@@ -332,7 +346,8 @@ class Layer(Declaration):
         if not self.nodes:
             where = f'{type(self).__name__} "{self.name}"'
             raise NotBuiltError(f"{where}: it has no symbolic tensors before it is called, or its model is built")
-        return self.nodes[0]
+        first: Node = self.nodes[0]
+        return first
 
     def _spec(self, name: str, regularizer: Regularizer | None, rules: Rules) -> ParameterSpec:
         """How one of its parameters is trained."""
@@ -344,7 +359,7 @@ class Layer(Declaration):
         """Its weights, for a call on rows of `shape`."""
         if self.parameters() and not self.weights:
             raise self._unbuilt()
-        return self.weights
+        return self.get_weights()
 
     def _unbuilt(self) -> NotBuiltError:
         where = f'{type(self).__name__} "{self.name}"'
@@ -353,17 +368,30 @@ class Layer(Declaration):
     # a bound view
 
     @property
+    def _model(self) -> LayerOwner | None:
+        """The first of its models that is still there."""
+        return next((model for owner in self._owners if (model := owner()) is not None), None)
+
+    @property
     def bound(self) -> bool:
         """Whether it is part of a model."""
         return self._model is not None
 
-    def bind(self, model: LayerOwner, name: str) -> None:
-        """Makes it part of a model, in which it is called `name`."""
-        self._model, self.name = model, name
+    def bind(self, model: LayerOwner) -> None:
+        """Makes it part of a model."""
+        self.release(model)
+        self._owners.append(weakref.ref(model))
 
-    def release(self) -> None:
-        """Makes it part of no model."""
-        self._model = None
+    def release(self, model: LayerOwner) -> None:
+        """Makes it part of a model no more."""
+        self._owners = [owner for owner in self._owners if owner() is not None and owner() is not model]
+
+    def __getstate__(self) -> dict[str, object]:
+        """Its models are copied with it."""
+        return vars(self) | {"_owners": [model for owner in self._owners if (model := owner()) is not None]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state | {"_owners": [weakref.ref(model) for model in state["_owners"]]})
 
     @property
     def built(self) -> bool:
@@ -380,19 +408,28 @@ class Layer(Declaration):
         """Read-only views of its parameters, which change as the model learns; [] before the model is built."""
         if self.composes:
             return [view for leaf in self.leaves() for view in leaf.weights]
-        if self._model is None or not self.built:
-            return []
-        named = zip(self._model.parameters_of(self), self.parameters(), strict=True)
+        views = self._model.parameters_of(self) if self._model is not None and self.built else self.stored()
         return [
             Variable.of(view, f"{self.name}/{weight.name}", partial(self._assign, index))
-            for index, (view, weight) in enumerate(named)
+            for index, (view, weight) in enumerate(zip(views, self.parameters(), strict=False))
         ]
 
     def _assign(self, index: int, value: object) -> None:
         """Sets one parameter."""
-        assert self._model is not None  # or there would be no variable
-        where = f"{self.name}/{self.parameters()[index].name}.assign"
-        self._model.assign([self._model.parameters_of(self)[index]], [value], where)
+        values: list[object] = [*self.get_weights()]
+        values[index] = value
+        self.set_weights(values)
+
+    def stored(self) -> list[Array]:
+        """Views of its parameters where they lie now; [] before they are made. They outlive the models that it is part
+        of."""
+        store = self.store
+        if store is not None and store.moved is not None:
+            store = self.store = latest(store)
+        if store is None or self not in store.places:
+            return []
+        places = store.places[self]
+        return [store.view(places[weight.name]) for weight in self.parameters()]
 
     variables = weights
 
@@ -429,6 +466,10 @@ class Layer(Declaration):
 
     def get_weights(self) -> list[Array]:
         """Copies of its parameters."""
+        if self.composes:
+            return [array for leaf in self.leaves() for array in leaf.get_weights()]
+        if self._model is not None and self.built:
+            return self._model.copies_of(self)
         return [np.array(view) for view in self.weights]
 
     def set_weights(self, weights: Sequence[object]) -> None:
@@ -444,9 +485,14 @@ class Layer(Declaration):
         if self.composes:
             self._set_composed(weights)
             return
+        if self._model is None and self.store is not None:
+            raise NotBuiltError(
+                f'{type(self).__name__} "{self.name}": set_weights after its model has gone; keep the model, or make '
+                "another one of it"
+            )
         if self._model is None or not self._model.built:
             raise NotBuiltError(f'{type(self).__name__} "{self.name}": set_weights before the input shape is known')
-        self._model.assign(self._model.parameters_of(self), weights, f'{type(self).__name__} "{self.name}".set_weights')
+        self._model.assign([self], weights, f'{type(self).__name__} "{self.name}".set_weights')
 
     def _set_composed(self, weights: Sequence[object]) -> None:
         """The weights of the layers that it composes, one after the other."""
@@ -454,8 +500,7 @@ class Layer(Declaration):
         model = leaves[0]._model if leaves else None
         if model is None or not model.built:
             raise NotBuiltError(f'{type(self).__name__} "{self.name}": set_weights before the input shape is known')
-        views = [view for leaf in leaves for view in model.parameters_of(leaf)]
-        model.assign(views, weights, f'{type(self).__name__} "{self.name}".set_weights')
+        model.assign(leaves, weights, f'{type(self).__name__} "{self.name}".set_weights')
 
     def count_params(self) -> int:
         """How many numbers its parameters hold."""
@@ -486,7 +531,6 @@ class AddedWeight(Layer, Operand):
             raise ArgumentError(f"add_weight: shape is {self.shape}, expected (K, N), (N,) or ()")
         self.initializer = initializers.get("glorot_uniform" if initializer is None else initializer)
         self.regularizer = regularizers.get(regularizer)
-        self._tensor: Tensor | None = None
 
     def parameters(self) -> list[Weight]:
         """It."""
@@ -507,10 +551,11 @@ class AddedWeight(Layer, Operand):
             raise ArgumentError(
                 f'"{self.name}" is a matrix {self.shape}, for ops.matmul; arithmetic takes weights of shape (N,) or ()'
             )
-        if self._tensor is None or self._tensor.node not in self.nodes:
-            self.nodes.append(Node(self, (), [self.shape or (1,)], self.dtype))
-            self._tensor = self.nodes[-1].outputs[0]
-        return self._tensor
+        node = next((node for node in self.nodes if not node.inputs), None)
+        if node is None:
+            node = Node(self, (), [self.shape or (1,)], self.dtype)
+            self.nodes.append(node)
+        return node.outputs[0]
 
     def symbolic(self, tensors: Sequence[Tensor]) -> Tensor:
         """`product`, as a call."""
@@ -525,8 +570,9 @@ class AddedWeight(Layer, Operand):
         """
         if len(self.shape) != 2 or x.row != self.shape[:1]:
             raise ArgumentError(f'matmul: {x!r} and the weight "{self.name}" {self.shape}, expected (B, K) and (K, N)')
-        self.nodes.append(Node(self, [x], [self.shape[1:]], self.dtype))
-        return self.nodes[-1].outputs[0]
+        node = Node(self, [x], [self.shape[1:]], self.dtype)
+        self.nodes.append(node)
+        return node.outputs[0]
 
     def lower_values(self, builder: Lowering, values: Sequence[Value], rules: Rules) -> None:
         """A product with what it is called on, or itself in every row."""
@@ -561,30 +607,31 @@ def inner_layers(owner: object, composing: bool = False) -> list[Any]:
     """The layers and models among the attributes of an object, in lists and dicts too, in their order, each once; of
     layers that compose others the ones in them, or, if `composing`, only those that compose."""
     found: list[Any] = []
-
-    def look(value: Any) -> None:
-        composes = isinstance(value, Layer) and value.composes
-        wanted = composes if composing else not composes and hasattr(value, "leaves")
-        if wanted and not any(value is one for one in found):
-            found.append(value)
-        if composes:
-            for inner in inner_layers(value, composing):
-                look(inner)
-        elif isinstance(value, list | tuple):
-            for entry in value:
-                look(entry)
-        elif isinstance(value, Mapping):
-            for entry in value.values():
-                look(entry)
-
     for name, value in vars(owner).items():
         if name not in _NOT_INNER:
-            look(value)
+            _look(value, composing, found)
     return found
 
 
+def _look(value: Any, composing: bool, found: list[Any]) -> None:
+    """Adds what is in a value; a function of its own, since one inside would hold itself and all that is found."""
+    composes = isinstance(value, Layer) and value.composes
+    wanted = composes if composing else not composes and hasattr(value, "leaves")
+    if wanted and not any(value is one for one in found):
+        found.append(value)
+    inside: Any = ()
+    if composes:
+        inside = inner_layers(value, composing)
+    elif isinstance(value, list | tuple):
+        inside = value
+    elif isinstance(value, Mapping):
+        inside = value.values()
+    for one in inside:
+        _look(one, composing, found)
+
+
 # Attributes of models and layers that lead to other models and layers.
-_NOT_INNER = ("_operators", "_graph", "_flat", "_engine", "_recipe", "_model", "nodes")
+_NOT_INNER = ("_operators", "_graph", "_flat", "_engine", "_recipe", "nodes")
 RULES = Rules(lambda path: True, lambda layer: layer.trains)  # without an optimizer
 
 

@@ -104,7 +104,7 @@ class Normalization(Layer):
         if model is not None:
             views = model.parameters_of(self)
             values = [np.broadcast_to(value, view.shape) for value, view in zip(moments, views, strict=True)]
-            model.assign(views, values, where)
+            model.assign([self], values, where)
 
     def output_shape(self, shape: Shape, where: str) -> Shape:
         """(I,), as it comes in."""

@@ -79,10 +79,13 @@ class _Calls(threading.local):
     def new(self) -> Call:
         return Call(team.operations_address(self._dtype))
 
-    def direct(self) -> Call:
-        if self._direct is None:
-            self._direct = self.new()
-        return self._direct
+    def taken(self) -> Call:
+        """The call block, out of a signal handler's reach until it is given back."""
+        call, self._direct = self._direct, None
+        return call or self.new()
+
+    def give_back(self, call: Call) -> None:
+        self._direct = call
 
 
 class NumbaOperator(CompiledOperator):
@@ -101,8 +104,9 @@ class NumbaOperator(CompiledOperator):
         self._packs = row.family in GEMMS
 
     def _run(self, *arguments: Any) -> None:
-        call = self._calls.direct()
+        call = self._calls.taken()
         call.run(self._fill(call, arguments), meets=False)
+        self._calls.give_back(call)
 
     def _prepare(self, *arguments: Any) -> Callable[[], object]:
         call = self._calls.new()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import threading
 from functools import cache
 from typing import Any
 
@@ -14,6 +12,7 @@ from numba.core.compiler import CompileResult
 from numba.core.registry import CPUDispatcher
 from numba.core.serialize import dumps
 
+from ...core import forks
 from ...core.printing import say
 from .. import disk_cache
 
@@ -32,9 +31,7 @@ inlined = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=Tr
 
 # Held by whoever compiles, or imports what is compiled. A fork waits for it: a child would find Numba's own locks held
 # by a thread that it does not have.
-compiling = threading.RLock()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=compiling.acquire, after_in_parent=compiling.release, after_in_child=compiling.release)
+compiling = forks.lock(forks.Rank.COMPILING)
 
 
 @cache

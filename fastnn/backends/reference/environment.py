@@ -8,10 +8,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-_SAVED_BYTES = 256  # more than any platform's fenv_t
+_Saved = ctypes.c_char * 256  # more than any platform's fenv_t
 _DEFAULT = ctypes.c_void_p(-1)  # FE_DFL_ENV of glibc
 
 
+@functools.cache  # a library object has cycles in it
 def _glibc() -> ctypes.CDLL | None:
     """The library of `fesetenv` where it is glibc, whose default environment has the address above; else None."""
     try:
@@ -36,7 +37,7 @@ def guarded(operation: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(operation)
     def run(*arguments: object) -> None:
-        saved = ctypes.create_string_buffer(_SAVED_BYTES)
+        saved = _Saved()
         library.fegetenv(saved)
         library.fesetenv(_DEFAULT)
         try:
