@@ -118,10 +118,10 @@ def clip(x: Any, x_min: Any, x_max: Any, out: Any = None) -> Any:
     return minimum(maximum(x, x_min), x_max, out)
 
 
-def concatenate(xs: Sequence[Any], axis: int = -1) -> Any:
+def concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
     """All behind each other along an axis, of tensors the last.
 
-    >>> concatenate([[[1.0, 2.0]], [[3.0]]])
+    >>> concatenate([[[1.0, 2.0]], [[3.0]]], axis=-1)
     array([[1., 2., 3.]])
     """
     if not isinstance(xs, list | tuple) or not xs:
@@ -206,11 +206,11 @@ def floor(x: Any, out: Any = None) -> Any:
     return _unary("floor", "floor", x, out)
 
 
-def gelu(x: Any, approximate: bool = False, out: Any = None) -> Any:
-    """x times the normal distribution function of x; `approximate` is Keras's form by tanh.
+def gelu(x: Any, approximate: bool = True, out: Any = None) -> Any:
+    """x times the normal distribution function of x; `approximate`, as it is in Keras: by tanh.
 
     >>> gelu([-1.0, 1.0])
-    array([-0.15865525,  0.84134475])
+    array([-0.15880801,  0.84119199])
     """
     return _unary("gelu", "gelu_tanh" if approximate else "gelu", x, out)
 

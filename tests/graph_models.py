@@ -163,8 +163,55 @@ def residual(keras: Any) -> Made:
     return model, X, LABEL
 
 
+def own_layer(keras: Any) -> Made:
+    """A layer with weights of its own: a matrix, a vector and a number."""
+
+    class Periodic(keras.layers.Layer):  # type: ignore[misc]
+        def __init__(self, units: int) -> None:
+            super().__init__()
+            self.units = units
+
+        def build(self, input_shape: Any) -> None:
+            self.w = self.add_weight(shape=(input_shape[-1], self.units), regularizer="l2", name="w")
+            self.phase = self.add_weight(shape=(self.units,), initializer="zeros", name="phase")
+            self.gain = self.add_weight(shape=(), initializer="ones", name="gain")
+
+        def call(self, x: Any) -> Any:
+            return keras.ops.sin(keras.ops.matmul(x, self.w) + self.phase) * keras.ops.exp(self.gain)
+
+    model = keras.Sequential(
+        [keras.Input((5,)), Periodic(4), keras.layers.Dense(3), Periodic(2), keras.layers.Dense(1)]
+    )
+    begin(model)
+    model.compile(keras.optimizers.Adam(0.01), "mse")
+    return model, X, REAL
+
+
+def functions(keras: Any) -> Made:
+    """Most of `ops`, away from where their gradients jump."""
+    ops, x = keras.ops, keras.Input((5,))
+    h = keras.layers.Dense(4)(x)
+    parts = [
+        *(ops.sin(h), ops.cos(h), ops.tan(0.2 * h), ops.arctan(h), ops.sinh(h), ops.cosh(h), ops.erf(h), ops.expm1(h)),
+        *(ops.log1p(ops.abs(h)), ops.sqrt(1 + ops.square(h)), ops.rsqrt(1 + h**2), ops.power(2.0, h), 1 / (3 + h)),
+        *(
+            ops.power(ops.abs(h) + 0.5, 1.7),
+            ops.where(h > 0.1, ops.log(ops.maximum(h, 0.1)), h),
+            ops.clip(h, -0.5, 0.5),
+        ),
+        *(ops.minimum(h, 0.2), ops.silu(h), ops.gelu(h), ops.softplus(h), ops.softmax(h), ops.sign(h), ops.floor(h)),
+        *(ops.where(ops.logical_and(h > 0, ops.logical_not(h > 0.5)), h, 0.0), ops.round(3 * h), ops.negative(h)),
+        *(ops.mean(h, axis=-1, keepdims=True), ops.sum(h, axis=-1, keepdims=True)),
+    ]
+    model = keras.Model(x, keras.layers.Dense(1)(ops.concatenate(parts, axis=-1)))
+    begin(model)
+    model.compile(keras.optimizers.SGD(0.01), "mse")
+    return model, X, REAL
+
+
 MODELS: dict[str, Callable[[Any], Made]] = {
-    build.__name__: build for build in (wide_and_deep, multi_task, entities, merges, autoencoder, gan, residual)
+    build.__name__: build
+    for build in (wide_and_deep, multi_task, entities, merges, autoencoder, gan, residual, own_layer, functions)
 }
 
 

@@ -71,7 +71,7 @@ def test_others_of_both() -> None:
     np.testing.assert_allclose(both(lambda x: ops.mean(x, axis=-1), X), X.mean(axis=1), rtol=1e-5, atol=1e-7)
     assert both(lambda x: ops.sum(x, axis=1, keepdims=True), X).shape == (40, 1)
     np.testing.assert_array_equal(both(lambda x: ops.one_hot(x, 3), C[:, :1]), ops.one_hot(C[:, :1], 3))
-    np.testing.assert_array_equal(both(lambda a, b: ops.concatenate([a, b]), X, C), np.hstack([X, C]))
+    np.testing.assert_array_equal(both(lambda a, b: ops.concatenate([a, b], axis=-1), X, C), np.hstack([X, C]))
     np.testing.assert_array_equal(both(lambda x: abs(1 - x**2) / 2, X), np.abs(1 - X**2) / 2)
     np.testing.assert_array_equal(both(lambda x: ops.multiply(x > 0, 1.0) + (1 / (x - 9)), X), (X > 0) + 1 / (X - 9))
 
@@ -131,6 +131,7 @@ WRONG: list[tuple[Any, str]] = [
     (lambda: ops.sin(fastnn.Input((3,)), out=X), "ops.sin: out is for arrays"),
     (lambda: ops.sum(X, axis=0), "axis=0 is not supported, expected -1"),
     (lambda: ops.sum(fastnn.Input((3,))), "over all rows of a symbolic tensor it depends on the batch; give axis=-1"),
+    (lambda: ops.concatenate([fastnn.Input((3,))] * 2), "axis=0 is not supported, expected -1: the last axis"),
     (lambda: ops.concatenate(3), "xs is int, expected a list"),  # type: ignore[arg-type]
     (lambda: ops.concatenate([fastnn.Input((3,)), X]), "xs has symbolic tensors and arrays"),
     (lambda: ops.matmul(fastnn.Input((3,)), X), "expected a symbolic tensor and a matrix that add_weight made"),
