@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import fastnn
+from fastnn.backends import crew
 from fastnn.cli import data, main, options
 from fastnn.errors import FastnnError
 from tables import blobs, run
@@ -325,6 +326,7 @@ def test_json_that_cannot_be_encoded_is_escaped(monkeypatch: pytest.MonkeyPatch)
 def test_the_threads_that_ran(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("numba")
     monkeypatch.setenv("FASTNN_NUM_THREADS", "4096")
+    monkeypatch.setattr(crew, "CROWDED", 0.0)  # whatever else this machine does
     code, out, _ = run(capsys, "train", "digits", "--epochs", "1", "--layers", "0", "--backend", "numba")
     assert code == 0 and out.endswith(" · numba, 1 thread\n")  # so small a network repays no more
     wide = ("--epochs", "1", "--layers", "1024", "--batch", "256", "--backend", "numba", "--json")

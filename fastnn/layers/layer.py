@@ -416,8 +416,11 @@ class Layer(Declaration):
 
     def _assign(self, index: int, value: object) -> None:
         """Sets one parameter."""
-        values: list[object] = [*self.get_weights()]
-        values[index] = value
+        values, where = self.get_weights(), f"{self.name}/{self.parameters()[index].name}.assign"
+        array = numeric(value, where)
+        if array.shape != values[index].shape:
+            raise ArgumentError(f"{where}: the value has shape {array.shape}, expected {values[index].shape}")
+        values[index] = array
         self.set_weights(values)
 
     def stored(self) -> list[Array]:
