@@ -211,7 +211,8 @@ def _turns(o: "Algebra", x: "Real") -> "tuple[Bits, Real]":
     for number, word in enumerate(words[:TURN_WORDS]):
         word = word * 2.0 ** (-bits * (number + 1))
         parts.append(scaled * word)
-        errors.append(o.fma(scaled, word, -parts[-1]))
+        if number < TURN_WORDS - 1:  # that of the last is nothing beside the others
+            errors.append(o.fma(scaled, word, -parts[-1]))
     first = o.select(parts[0] < 2.0 ** (mantissa + 2), _whole(o, parts[0]), parts[0] - parts[0])
     total, rest = _two_sum(first, _whole(o, errors[0]))
     lows = []
