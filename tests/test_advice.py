@@ -82,6 +82,7 @@ SILENT: list[tuple[Any, Any]] = [
     (lambda: dense("relu"), LOGITS[SPARSE]),
     (lambda: dense("softmax"), "kl_divergence"),
     (lambda: [layers.Dense(5, "relu"), layers.Dense(3)], "mse"),
+    (lambda: [layers.Dense(2), layers.Dense(8, "relu"), layers.Dense(3)], "mse"),  # the code of an autoencoder
     (lambda: [layers.Dense(5), layers.Activation("relu"), layers.Dense(3)], "mse"),
     (lambda: [layers.Dense(5), layers.BatchNormalization(), layers.ReLU(), layers.Dense(3)], "mse"),
     (lambda: [layers.Dense(5), layers.LayerNormalization(), layers.Dense(3)], "mse"),  # divides by a row's deviation
@@ -155,6 +156,7 @@ NOTHING_BEFORE: list[tuple[Any, Any]] = [
     (lambda: [*dense(None, 1), layers.Rescaling(3e6, 1e6)], 3e6 * Y + 1e6),
     (lambda: [layers.Dense(1, bias_initializer=Constant(3e6))], 3e6 + Y),
     (lambda: [layers.Dense(1, kernel_initializer="zeros")], Y),
+    (lambda: [layers.Dense(5, **HIDDEN, bias_initializer="random_normal"), *dense(None, 1)], Y),
     (lambda: [normalization(mean=0.0, variance=1.0), *dense(None, 1)], Y),
     (lambda: dense("relu", 1), np.abs(Y)),
     (lambda: dense("tanh", 1), np.sign(Y)),

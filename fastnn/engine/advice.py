@@ -113,11 +113,14 @@ RULES: tuple[Rule, ...] = (sigmoid_over_classes, not_probabilities, logits_unsai
 
 
 def linear_twice(layers: Sequence[Layer]) -> str | None:
-    """Two linear maps in a row are one, also with a linear one between them: BatchNormalization, as it predicts."""
+    """Two linear maps in a row are one, also with a linear one between them: BatchNormalization, as it predicts.
+
+    A narrow one before a wider one is a bottleneck, as the code of an autoencoder.
+    """
     before: Dense | None = None
     for layer in layers:
         if isinstance(layer, Dense):
-            if before is not None:
+            if before is not None and before.units >= layer.units:
                 return (
                     f'"{before.name}" and "{layer.name}" follow each other without an activation: together they are '
                     f'one linear map; give "{before.name}" an activation such as "relu"'
@@ -177,7 +180,8 @@ def units_alike(layers: Sequence[Layer]) -> str | None:
         first = kernel[0, 0]
         if not layer.trains or (layer.units == 1 and first):
             continue
-        if (kernel[0] == first).all() and (kernel == first).all():
+        alike = layer.bias is None or (np.asarray(layer.bias) == layer.bias[0]).all()
+        if alike and (kernel[0] == first).all() and (kernel == first).all():
             return (
                 f'all weights of "{layer.name}" are {first:g}, so its units are alike and stay alike; leave '
                 "kernel_initializer out"
