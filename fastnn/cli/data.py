@@ -23,7 +23,7 @@ MOST_CLASSES = 10_000
 FEW_CLASSES = 10  # integers that may be classes by how often each comes; more must be numbered from 0 or 1, too
 _SEQUENCE = 10  # rows: fewer are numbered by accident
 _KEY = re.compile(
-    r"(.*[\W_])?(id|nr|no|num|number|index|idx|key|row|row ?number|unnamed: ?\d+|#)\.?|.*[a-z](Id|ID|Nr|No)"
+    r"(?i:(.*[\W_])?(id|nr|no|num|number|index|idx|key|row|row ?number|unnamed: ?\d+|#)\.?)|.*[a-z](Id|ID|Nr|No)"
 )
 _LARGEST_DEVIATION = 1e18  # its square, a weight of the model, is a float32
 _SMALLEST_DEVIATION = 1e-6  # layers.Normalization divides by 1e-7 at least

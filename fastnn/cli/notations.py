@@ -104,7 +104,7 @@ def _cure(kind: int, written: list[str], notation: Notation) -> str:
     what, _, cure = _kinds(notation)[kind - 1]
     point = cure[-1]
     if what.startswith("decimal") and all(
-        re.fullmatch(rf"[+-]?\d{{1,3}}{re.escape(point)}\d{{3}}", text.strip()) for text in written
+        re.fullmatch(rf"[+-]?[1-9]\d{{0,2}}{re.escape(point)}\d{{3}}", text.strip()) for text in written
     ):
         return f"{what}, then {cure}, or thousands set apart, then say --thousands {point}"
     return f"{what}; {cure}"
