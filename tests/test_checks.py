@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fastnn
 from fastnn import layers
 from fastnn.errors import ArgumentTypeError
 from frames import Frame, Series
@@ -101,10 +102,12 @@ class Lazy:
     ],
 )
 def test_what_makes_no_array(given: Any, message: str) -> None:
-    model = classifier()
-    for call in (model.fit, model.evaluate):
+    model, unbuilt = classifier(), fastnn.Sequential([layers.Dense(3)])
+    unbuilt.compile("sgd", "mse", backend="reference")
+    for call in (model.fit, model.evaluate, unbuilt.fit, unbuilt.evaluate):
         with pytest.raises(ArgumentTypeError, match=message):
             call(given, Y, verbose=0)
+    for call in (model.fit, model.evaluate):
         with pytest.raises(ArgumentTypeError, match=message.replace("X", "y", 1).replace("(X", "(y")):
             call(X, given, verbose=0)
     with pytest.raises(ArgumentTypeError, match=message):

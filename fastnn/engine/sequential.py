@@ -184,7 +184,8 @@ class Sequential(Trainer):
         self._tensors = tensors
 
     def _unbuild(self) -> None:
-        super()._unbuild()
+        if self._tensors:
+            super()._unbuild()
         self._tensors = []
 
     def inputs_of(self, x: Any) -> list[Any]:
