@@ -32,8 +32,9 @@ MODEL_HOOKS = ("train_step", "test_step", "predict_step", "compute_loss", "compu
     [
         *((fastnn.Sequential, name, lambda cls: cls([layers.Dense(1)])) for name in (*MODEL_HOOKS, "call", "build")),
         *((fastnn.Model, name, lambda cls: cls()) for name in (*MODEL_HOOKS, "__call__")),
-        *((layers.Dense, name, lambda cls: cls(1)) for name in ("__call__", "build", "add_weight")),
+        *((layers.Dense, name, lambda cls: cls(1)) for name in ("__call__", "build", "add_weight", "call")),
         (layers.Dropout, "__call__", lambda cls: cls(0.1)),
+        (layers.BatchNormalization, "call", lambda cls: cls()),
         (layers.Add, "__call__", lambda cls: cls()),
         (regularizers.Regularizer, "__call__", lambda cls: cls()),
         (regularizers.L2, "__call__", lambda cls: cls(0.1)),

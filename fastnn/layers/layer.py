@@ -74,8 +74,7 @@ class Layer(Declaration):
         compiled_trainable: whether it was trainable when a model was compiled last.
     """
 
-    calls = names("call")
-    traced = names("__call__ add_weight build")
+    traced = names("__call__ add_weight build call")
     instead: ClassVar[Mapping[str, str]] = {"": "compose layers in `call` of a subclass of Layer, which is traced once"}
     unsupported: ClassVar[dict[str, object]] = {}  # arguments of Keras that may only have their default
     pointwise: ClassVar[bool] = False  # called on an array, it takes one of any rank
