@@ -14,7 +14,7 @@ import pytest
 import fastnn
 from fastnn import layers
 from fastnn.core.keras_names import NAMES
-from fastnn.errors import AbsentError, ArgumentError
+from fastnn.errors import AbsentError, ArgumentError, ArgumentTypeError, NotBuiltError
 from nets import every_backend, net, wave
 
 
@@ -129,13 +129,23 @@ def test_weights_are_variables() -> None:
     assert (bias.name, bias.path, model.weights[0].path) == ("bias", "dense/bias", "dense/kernel")
     bias.assign([1, 2, 3])
     assert bias.tolist() == model.get_weights()[1].tolist() == [1, 2, 3] and (model.layers[0].bias == bias).all()
+    bias.assign_sub([2, 2, 2.0])
+    bias.assign_add(2)
+    assert bias.tolist() == [1, 2, 3]
+    with pytest.raises(ArgumentTypeError, match="assign_add: value has dtype"):
+        bias.assign_add("text")
     for plain in (bias.numpy(), bias * 2, wave(2, 4) @ kernel, model.get_weights()[0], copy.deepcopy(bias)):
         assert type(plain) is np.ndarray
     assert type(pickle.loads(pickle.dumps(bias))) is np.ndarray and type(bias.sum()) is np.float32
     copied = bias.numpy()
     copied[:] = 0
     assert bias[0] == 1
-    with pytest.raises(ArgumentError, match=r"dense/bias\.assign: the value has shape \(2,\), expected \(3,\)"):
+    layer, late = net(layers.Dense(3)).layers[0], model.layers[0].kernel
+    with pytest.raises(NotBuiltError, match="assign after its model has gone"):
+        layer.bias.assign([1, 2, 3])
+    late.assign(np.ones_like(late))
+    assert bias.tolist() == [1, 2, 3]
+    with pytest.raises(ArgumentError, match=r"dense/bias\.assign: array 0 has shape \(2,\), expected \(3,\)"):
         bias.assign([1, 2])
     with pytest.raises(ArgumentError, match="a part or a copy of a weight"):
         bias[:2].assign([1, 2])

@@ -66,6 +66,14 @@ class Variable(np.ndarray[Any, np.dtype[Any]]):
             raise ArgumentError("assign: this is a part or a copy of a weight; assign the whole weight")
         self._setter(value)
 
+    def assign_add(self, value: Any) -> None:
+        """Adds to it; as `assign`."""
+        self.assign(self.numpy() + numeric(value, "assign_add: value"))
+
+    def assign_sub(self, value: Any) -> None:
+        """Subtracts from it; as `assign`."""
+        self.assign(self.numpy() - numeric(value, "assign_sub: value"))
+
 
 def numeric(value: Any, name: str) -> Array:
     """`value` as an array of real numbers in the machine's byte order, without a copy where it is one.

@@ -30,8 +30,8 @@ class LayerOwner(Protocol):
     def copies_of(self, layer: Any) -> list[Array]:
         """Copies of the parameters of one layer, all of one step."""
 
-    def assign(self, layers: Sequence[Any], values: Sequence[object], where: str) -> None:
-        """Sets the parameters of layers to arrays, after checking all of them."""
+    def assign(self, layers: Sequence[Any], values: Sequence[object], where: str, part: slice = slice(None)) -> None:
+        """Sets the parameters of layers, or a part of them, to arrays, after checking all of these."""
 
     def engine(self) -> Any:
         """The plan and state of the model, with its backend."""

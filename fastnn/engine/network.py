@@ -421,14 +421,14 @@ class Network(Extensible):
         with self.held(f'{type(layer).__name__} "{layer.name}"'):
             return [view.copy() for view in self.parameters_of(layer)]
 
-    def assign(self, layers: Sequence[Layer], values: Sequence[object], where: str) -> None:
-        """Sets the parameters of layers to arrays, after checking all of them.
+    def assign(self, layers: Sequence[Layer], values: Sequence[object], where: str, part: slice = slice(None)) -> None:
+        """Sets the parameters of layers, or a part of them, to arrays, after checking all of these.
 
         Raises:
             ArgumentError, ArgumentTypeError: another number, another shape, no real numbers.
             BusyError: a signal handler asks, in the middle of a training.
         """
-        views = [view for layer in layers for view in self.parameters_of(layer)]
+        views = [view for layer in layers for view in self.parameters_of(layer)][part]
         if not isinstance(values, list | tuple) or len(values) != len(views):
             count = len(values) if isinstance(values, list | tuple) else type(values).__name__
             raise ArgumentError(f"{where}: got {count}, expected a list of {len(views)} arrays")
@@ -438,7 +438,7 @@ class Network(Extensible):
                 raise ArgumentError(f"{where}: array {index} has shape {array.shape}, expected {view.shape}")
             require_fit(array, view.dtype, f"{where}: array {index}")
         with self.held(where, writes=True):
-            views = [view for layer in layers for view in self.parameters_of(layer)]
+            views = [view for layer in layers for view in self.parameters_of(layer)][part]
             for view, array in zip(views, arrays, strict=True):
                 view[...] = array
 

@@ -415,12 +415,8 @@ class Layer(Declaration):
 
     def _assign(self, index: int, value: object) -> None:
         """Sets one parameter."""
-        values, where = self.get_weights(), f"{self.name}/{self.parameters()[index].name}.assign"
-        array = numeric(value, where)
-        if array.shape != values[index].shape:
-            raise ArgumentError(f"{where}: the value has shape {array.shape}, expected {values[index].shape}")
-        values[index] = array
-        self.set_weights(values)
+        where = f"{self.name}/{self.parameters()[index].name}.assign"
+        self._keeper("assign").assign([self], [value], where, slice(index, index + 1))
 
     def stored(self) -> list[Array]:
         """Views of its parameters where they lie now; [] before they are made. They outlive the models that it is part
@@ -487,14 +483,18 @@ class Layer(Declaration):
         if self.composes:
             self._set_composed(weights)
             return
+        self._keeper("set_weights").assign([self], weights, f'{type(self).__name__} "{self.name}".set_weights')
+
+    def _keeper(self, what: str) -> LayerOwner:
+        """The model whose weights these are."""
         if self._model is None and self.store is not None:
             raise NotBuiltError(
-                f'{type(self).__name__} "{self.name}": set_weights after its model has gone; keep the model, or make '
+                f'{type(self).__name__} "{self.name}": {what} after its model has gone; keep the model, or make '
                 "another one of it"
             )
         if self._model is None or not self._model.built:
-            raise NotBuiltError(f'{type(self).__name__} "{self.name}": set_weights before the input shape is known')
-        self._model.assign([self], weights, f'{type(self).__name__} "{self.name}".set_weights')
+            raise NotBuiltError(f'{type(self).__name__} "{self.name}": {what} before the input shape is known')
+        return self._model
 
     def _set_composed(self, weights: Sequence[object]) -> None:
         """The weights of the layers that it composes, one after the other."""
