@@ -17,6 +17,7 @@ from fastnn.callbacks import Callback, EarlyStopping, LambdaCallback
 from fastnn.engine import progress
 from fastnn.engine.progress import Progress
 from fastnn.errors import ArgumentError
+from fastnn.optimizers import SGD
 from nets import every_backend, net, wave
 
 X, Y = wave(10, 4), wave(10)
@@ -213,11 +214,12 @@ def test_a_stream_that_fails_ends_only_the_display(
 
 
 def test_no_stream_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    closed = io.StringIO()
+    closed, told = io.StringIO(), Encoded("ascii", False)
     closed.close()
-    for stream in (None, closed, SimpleNamespace(write=lambda text: len(text))):
+    for stream in (None, closed, Failing(OSError(28, "No space left"), 2), SimpleNamespace(write=len), told):
         monkeypatch.setattr(sys, "stdout", stream)
-        net(backend="reference").fit(X, Y)
+        net(backend="reference", optimizer=SGD(90.0)).fit(X, Y, epochs=9)  # of which a line after it tells
+    assert "the training diverged" in told.text()
 
 
 @pytest.mark.usefixtures("_at_once")

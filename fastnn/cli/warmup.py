@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -59,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         report["speeds"] = _measure(dtypes)
         kept = disk_cache.write_speeds({**disk_cache.speeds_on_disk(), **report["speeds"]})
         if not kept:
-            print(f"fastnn warmup: the speeds cannot be kept in {report['folder']}", file=sys.stderr)
+            say(f"fastnn warmup: the speeds cannot be kept in {report['folder']}", "stderr")
     if args.json:
         options.print_json(report)
         return 0

@@ -67,7 +67,7 @@ class Progress:
 
     def note(self, text: str) -> None:
         """A line behind the last one."""
-        print(text, flush=True)
+        self._shows = self._shows and say(text)
 
     def close(self) -> None:
         """Takes the live line away."""
