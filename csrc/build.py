@@ -30,7 +30,8 @@ FILES = (
 HERE = "csrc"
 # What the generated headers are made from.
 _CORE = (
-    "arithmetic", "binary", "formulas", "functions", "instructions", "losses", "operations", "plan", "random", "rowwise", "steps",
+    "arithmetic", "binary", "formulas", "functions", "instructions", "losses", "operations", "plan", "random",
+    "rowwise", "steps",
 )  # fmt: skip
 CONTRACT = [f"fastnn/core/{name}.py" for name in _CORE]
 CONTRACT.append("fastnn/backends/tuning.py")
