@@ -55,7 +55,8 @@ def _no_out(function: str, out: Any) -> None:
 
 def _last(function: str, x: Any, axis: object) -> None:
     ndim = x.tensor.ndim if isinstance(x, Operand) else np.ndim(x)
-    if axis not in (-1, ndim - 1, (-1,), [-1], (ndim - 1,), [ndim - 1]) or isinstance(axis, bool):
+    known = (-1, ndim - 1, (-1,), [-1], (ndim - 1,), [ndim - 1])
+    if isinstance(axis, bool | np.ndarray) or axis not in known:
         raise ArgumentError(f"ops.{function}: axis={axis!r} is not supported, expected -1: the last axis")
 
 
@@ -70,6 +71,7 @@ def _by_row(function: str, x: Any, axis: int, out: Any) -> Any:
 
 def _sum(function: str, x: Any, axis: int | None, keepdims: bool, out: Any) -> Any:
     """Of arrays the sum; of a tensor the function, a sum or a mean, of each row."""
+    x = x if isinstance(x, Operand) else eager.floating(x, f"ops.{function}: x")
     if axis is not None:
         _last(function, x, axis)
     if not isinstance(x, Operand):
@@ -115,7 +117,7 @@ def clip(x: Any, x_min: Any, x_max: Any, out: Any = None) -> Any:
     >>> clip([-2.0, 0.5, 2.0], 0, 1)
     array([0. , 0.5, 1. ])
     """
-    return minimum(maximum(x, x_min), x_max, out)
+    return _binary("clip", "minimum", _binary("clip", "maximum", x, x_min), x_max, out)
 
 
 def concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
@@ -127,7 +129,12 @@ def concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
     if not isinstance(xs, list | tuple) or not xs:
         raise ArgumentTypeError(f"ops.concatenate: xs is {type(xs).__name__}, expected a list of tensors or of arrays")
     if not any_tensor(xs):
-        return np.concatenate([eager.floating(x, f"ops.concatenate: xs[{n}]") for n, x in enumerate(xs)], axis)
+        arrays = [eager.floating(x, f"ops.concatenate: xs[{n}]") for n, x in enumerate(xs)]
+        try:
+            return np.concatenate(arrays, whole("ops.concatenate", "axis", axis, -arrays[0].ndim))
+        except ValueError:
+            shapes = ", ".join(str(array.shape) for array in arrays)
+            raise ArgumentError(f"ops.concatenate: shapes {shapes} do not fit each other along axis {axis}") from None
     if not all(isinstance(x, Operand) for x in xs):
         raise ArgumentTypeError("ops.concatenate: xs has symbolic tensors and arrays, expected one of both")
     _last("concatenate", xs[0], axis)
@@ -334,8 +341,9 @@ def mean(x: Any, axis: int | None = None, keepdims: bool = False, out: Any = Non
     """
     if isinstance(x, Operand):
         return _sum("mean", x, axis, keepdims, out)
-    count = np.size(x) if axis is None else np.shape(x)[-1]
-    return multiply(_sum("mean", x, axis, keepdims, out), 1.0 / count if count else np.nan, out)
+    given = eager.floating(x, "ops.mean: x")
+    count = given.size if axis is None or not given.ndim else given.shape[-1]
+    return multiply(_sum("mean", given, axis, keepdims, out), 1.0 / count if count else np.nan, out)
 
 
 def minimum(x1: Any, x2: Any, out: Any = None) -> Any:
@@ -365,7 +373,7 @@ def negative(x: Any, out: Any = None) -> Any:
     if isinstance(x, Operand):
         _no_out("negative", out)
         return -x
-    return multiply(x, -1, out)
+    return _binary("negative", "multiply", x, -1, out)
 
 
 def not_equal(x1: Any, x2: Any) -> Any:
@@ -522,7 +530,7 @@ def square(x: Any, out: Any = None) -> Any:
     if isinstance(x, Operand):
         _no_out("square", out)
         return call("square", x)
-    return multiply(x, x, out)
+    return _binary("square", "multiply", x, x, out)
 
 
 def subtract(x1: Any, x2: Any, out: Any = None) -> Any:
@@ -567,6 +575,8 @@ def where(condition: Any, x1: Any, x2: Any) -> Any:
     >>> where([True, False], [1.0, 2.0], 0)
     array([1., 0.])
     """
+    if not any_tensor([condition, x1, x2]):
+        return eager.where(condition, x1, x2)
     return add(_chosen("keep", x1, condition), _chosen("drop", x2, condition))
 
 
@@ -580,9 +590,11 @@ def _truth(x: Any) -> Any:
 def _chosen(name: str, x: Any, condition: Any) -> Any:
     if isinstance(x, Real) and isinstance(condition, Operand):
         return arithmetic(name, call("full", condition, number=float(x)), condition)
-    if isinstance(condition, Operand) or isinstance(x, Operand):
-        return arithmetic(name, x, condition)
-    return eager.binary("where", name, x, condition)
+    if isinstance(x, Real) and isinstance(condition, Real):
+        return float(x) if (condition != 0) == (name == "keep") else 0.0
+    if not any_tensor([x, condition]):
+        raise ArgumentTypeError("ops.where: it was given symbolic tensors and arrays, expected one of both, or numbers")
+    return arithmetic(name, x, condition)
 
 
 # Where the operation of a function has another name.

@@ -155,9 +155,78 @@ class Wrong(layers.Layer):
         return x + self.w
 
 
+class Factor(layers.Layer):
+    """A factor in training alone: the calls are the same, their arguments are not."""
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        return x * (3.0 if training else 1.0)
+
+
+class Factors(fastnn.Model):
+    def call(self, x: Any, training: bool = False) -> Any:
+        return x * (3.0 if training else 1.0)
+
+
+class Turns(layers.Layer):
+    """One of two layers of one name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turns = [layers.Dense(3), layers.Dense(3)]
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        return self.turns[training](x)
+
+
+class Gives(layers.Layer):
+    def __init__(self, what: Any) -> None:
+        super().__init__()
+        self.what = what
+
+    def call(self, x: Any) -> Any:
+        return self.what(x)
+
+
+class Partly(layers.Layer):
+    """A weight that is never trained, one that is, and a layer, all but one made in `build`."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dense = layers.Dense(6)
+
+    def build(self, input_shape: Any = None) -> None:
+        self.still = self.add_weight((6,), "ones", trainable=False)
+        self.moves = self.add_weight((6,), "ones")
+
+    def call(self, x: Any, training: Any = None) -> Any:
+        return self.dense(x) * self.still * self.moves
+
+
+def test_what_is_frozen_stays() -> None:
+    """A weight made with trainable=False, whatever its layer or model is; all of a layer made so, until that thaws."""
+    for inner in (Partly(), Partly(trainable=False)):
+        model = stacked(inner)
+        for trains in (inner.trainable, False, True):
+            model.trainable = True
+            inner.trainable = trains
+            model.compile("sgd", "mse")
+            before = inner.get_weights()
+            model.fit(X, Y, verbose=0)
+            changed = [bool((a != b).any()) for a, b in zip(before, inner.get_weights(), strict=True)]
+            assert sorted(changed) == [False, trains, trains, trains] and not inner.still.trainable
+            assert (inner.still.numpy() == 1).all() and len(inner.trainable_weights) == 3 * trains
+
+
 REFUSED: list[tuple[Any, str]] = [
     (lambda: Decides().predict(X, verbose=0), r"cannot decide by it \(test_composing.py, line \d+\); use ops.where"),
     (lambda: Ends().predict(X, verbose=0), "Ends: call makes dense with training=True and softmax otherwise"),
+    (lambda: Factors().predict(X, verbose=0), "Factors: call makes scale with training=True and the same calls of"),
+    (lambda: stacked(Factor()), 'Factor "factor": call makes scale with training=True and the same calls of'),
+    (lambda: stacked(Turns()), "call makes dense with training=True and"),
+    (lambda: stacked(Gives(lambda x: None)), "call returned NoneType, expected a symbolic tensor"),
+    (lambda: stacked(Gives(lambda x: np.ones(3))), "call returned ndarray, expected a symbolic tensor"),
+    (lambda: stacked(Gives(lambda x: (x, x))), "has several outputs, a stack takes one"),
+    (lambda: stacked(Gives(lambda x: layers.Dense(3)(x))), r"call makes layers of its own \(dense\)"),
     (lambda: Bare().make(), "Bare has no `call`, which would read the weight"),
     (lambda: Wrong((3, 4))(fastnn.Input((4,))), r"is a matrix \(3, 4\), for ops.matmul"),
     (lambda: Wrong((1, 2, 3)), r"add_weight: shape is \(1, 2, 3\)"),

@@ -145,3 +145,31 @@ def test_wrong(call: Any, message: str) -> None:
     with pytest.raises(FastnnError, match=message) as caught:
         call()
     assert isinstance(caught.value, ArgumentError | ArgumentTypeError)
+
+
+def test_arrays_at_the_edges() -> None:
+    """Empty ones, numbers beside float64, conditions of another dtype; what does not fit has errors of fastnn's own."""
+    for shape in ((0,), (0, 3), (3, 0)):
+        np.testing.assert_array_equal(ops.sum(np.zeros(shape), axis=-1), np.zeros(shape).sum(-1))
+    for left, right in (((3, 0), (0, 5)), ((0, 4), (4, 5)), ((3, 4), (4, 0)), ((0,), (0,)), ((4,), (4, 0))):
+        np.testing.assert_array_equal(ops.matmul(np.ones(left), np.ones(right)), np.ones(left) @ np.ones(right))
+    np.testing.assert_array_equal(ops.where([True, False], np.array([1.0, 2.0]), 0.1), [1.0, 0.1])
+    assert ops.where(np.array([1e-300, 0.0]), X[0, :2], np.nan).dtype == np.float32
+    assert ops.mean(5.0, axis=-1) == 5.0
+    out = np.frombuffer(bytearray(9), np.float64, 1, 1)  # at an odd address
+    assert ops.exp(np.zeros(1), out=out) is out and out[0] == 1.0
+    calls: list[Any] = [
+        lambda: ops.mean([[1.0], [1.0, 2.0]]),
+        lambda: ops.sum(X, axis=np.array([0, 1])),  # type: ignore[arg-type]
+        lambda: ops.concatenate([X, X[:, :2]], axis=0),
+        lambda: ops.concatenate([X], axis=5),
+        lambda: ops.concatenate([1.0, 2.0]),
+        lambda: ops.where(True, fastnn.Input((3,)), np.zeros(3)),
+    ]
+    for call in calls:
+        with pytest.raises(FastnnError, match=r"ops\."):
+            call()
+    x = fastnn.Input((6,))
+    model = fastnn.Model(x, [ops.where(True, x, 0.5), ops.where(False, np.nan, x)])
+    for made in model.predict(X, verbose=0):
+        np.testing.assert_array_equal(made, X)

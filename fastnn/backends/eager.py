@@ -72,7 +72,7 @@ def activate(name: str, parameter: float, x: object, axis: int = -1) -> Array:
 
 
 def _flat(array: Array) -> Array:
-    return array.reshape(-1, array.shape[-1] if array.ndim else 1)
+    return array.reshape(math.prod(array.shape[:-1]), array.shape[-1] if array.ndim else 1)
 
 
 def forward(
@@ -124,7 +124,7 @@ def binary(function: str, name: str, a: object, b: object, out: Array | None = N
         ArgumentError: shapes that do not fit, an out of another shape or dtype. ArgumentTypeError: not real numbers.
     """
     left, right = floating(a, f"ops.{function}: x1"), floating(b, f"ops.{function}: x2")
-    dtype = np.result_type(*([array.dtype for array in (left, right) if array.ndim] or [left.dtype]))
+    dtype = _shared_dtype(left, right)
     try:
         left, right = (np.asarray(array, dtype, order="C") for array in np.broadcast_arrays(left, right))
     except ValueError:
@@ -135,6 +135,21 @@ def binary(function: str, name: str, a: object, b: object, out: Array | None = N
     return _into(
         function, out, left.shape, (left, right), lambda made: operation(_flat(made), _flat(left), _flat(right))
     )
+
+
+def _shared_dtype(left: Array, right: Array) -> np.dtype[Any]:
+    return np.result_type(*([array.dtype for array in (left, right) if array.ndim] or [left.dtype]))
+
+
+def where(condition: object, a: object, b: object) -> Array:
+    """a where the condition, of any real dtype, is other than 0, else b; see `binary`."""
+    left, right = floating(a, "ops.where: x1"), floating(b, "ops.where: x2")
+    dtype = _shared_dtype(left, right)
+    chosen = (numeric(condition, "ops.where: condition") != 0).astype(dtype)
+    kept, dropped = (
+        binary("where", name, array.astype(dtype), chosen) for name, array in (("keep", left), ("drop", right))
+    )
+    return binary("where", "add", kept, dropped)
 
 
 def total(function: str, x: object, axis: int | None, keepdims: bool, out: Array | None = None) -> Array:
@@ -161,8 +176,8 @@ def matmul(a: object, b: object, out: Array | None = None) -> Array:
     if not (0 < left.ndim < 3 and 0 < right.ndim < 3) or left.shape[-1] != right.shape[0]:
         raise ArgumentError(f"ops.matmul: shapes {left.shape} and {right.shape}, expected (M, K) and (K, N)")
     dtype = np.result_type(left.dtype, right.dtype)
-    A = np.ascontiguousarray(left.reshape(-1, left.shape[-1]), dtype)
-    B = np.ascontiguousarray(right.reshape(right.shape[0], -1), dtype)
+    A = np.ascontiguousarray(np.atleast_2d(left), dtype)
+    B = np.ascontiguousarray(right if right.ndim == 2 else right[:, None], dtype)
     shape = (*left.shape[:-1], *right.shape[1:])
     operation = _operation("gemm_nn", dtype)
     return _into("matmul", out, shape, (A, B), lambda made: operation(made.reshape(len(A), B.shape[1]), A, B))
@@ -180,7 +195,9 @@ def _into(
         out = np.empty(shape, dtype)
     elif not out.flags.writeable:
         raise ArgumentError(f"ops.{function}: out is read-only")
-    direct = out.flags.c_contiguous and not any(np.may_share_memory(out, array) for array in given)
+    direct = (
+        out.flags.c_contiguous and out.flags.aligned and not any(np.may_share_memory(out, array) for array in given)
+    )
     made = out if direct else np.empty(shape, dtype)
     if math.prod(shape) and given[0].size:
         run(made)

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..core.declaration import Config, names
-from ..core.symbolic import Function, Node, Tensor, any_tensor
+from ..core.symbolic import Function, Node, Tensor, any_tensor, same_in_both_modes, trace
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
-from ..layers import Dropout, Input, InputLayer, Layer
+from ..layers import Input, InputLayer, Layer
 from ..layers.layer import inner_layers
 from . import cloning
 from .graph import Graph
@@ -142,10 +142,11 @@ class Model(Trainer):
                 outputs = self.call(inputs)
             else:
                 outputs = self.call(inputs, training=False)  # type: ignore[call-arg]
-                inference = _operators(inputs, outputs)
+                inference = trace(_listed("inputs", inputs)[1], _listed("outputs", outputs)[1], found)
                 _restore(nodes)
                 outputs = self.call(inputs, training=True)  # type: ignore[call-arg]
-                self._same(_operators(inputs, outputs), inference)
+                training = trace(_listed("inputs", inputs)[1], _listed("outputs", outputs)[1], found)
+                same_in_both_modes(type(self).__name__, training, inference)
             self._connect(inputs, outputs)
         except Exception:
             _restore(nodes)
@@ -170,21 +171,6 @@ class Model(Trainer):
         if self._pending is not None:
             self._recipe = None
             super().compile(**self._pending)
-
-    def _same(self, training: list[str], inference: list[str]) -> None:
-        """Refuses a `call` whose two traces differ by more than what does nothing in inference.
-
-        Raises:
-            ArgumentError: they do.
-        """
-        if training != inference:
-            only = [name for name in training if name not in inference] or training
-            other = [name for name in inference if name not in training] or inference
-            raise ArgumentError(
-                f"{type(self).__name__}: call makes {', '.join(only)} with training=True and {', '.join(other)} "
-                "otherwise; a compiled model has one graph, in which Dropout and BatchNormalization know the mode "
-                "themselves: make a Model of the other outputs, which shares the layers"
-            )
 
     def _unbuild(self) -> None:
         if self._graph is not None:
@@ -291,12 +277,6 @@ def _restore(nodes: Mapping[Any, list[Node]]) -> None:
         for node in list(operator.nodes):
             if not any(node is one for one in before):
                 operator.nodes.remove(node)
-
-
-def _operators(inputs: Any, outputs: Any) -> list[str]:
-    """What a trace did, call by call, but for layers that only act in training."""
-    calls = Graph(_listed("inputs", inputs)[1], _listed("outputs", outputs)[1]).flat().calls
-    return [call.operator.name for call in calls if not isinstance(call.operator, Dropout)]
 
 
 def _map(structure: Any, of: Callable[[Any], Tensor]) -> Any:

@@ -473,7 +473,11 @@ class Network(Extensible):
     def trainable(self, value: object) -> None:
         self._trainable = flag(self.kind, "trainable", value)
         for layer in self.layers:
-            layer.trainable = self._trainable
+            layer.follow(self._trainable)
+
+    def follow(self, trainable: bool) -> None:
+        """Sets `trainable`, as that of what it is part of was set."""
+        self.trainable = trainable
 
     def get_weights(self) -> list[Array]:
         """Copies of all parameters, layer by layer; [] before the input shape is known."""

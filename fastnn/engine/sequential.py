@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core.declaration import Config
-from ..core.symbolic import Shape, Tensor
+from ..core.symbolic import Function, Shape, Tensor
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from ..layers import Input, InputLayer, Layer
+from ..layers.layer import inner_layers
 from . import cloning
 from .graph import Graph, input_layer
 from .network import Network, input_for
@@ -97,7 +98,17 @@ class Sequential(Trainer):
     def _called(self, index: int, tensor: Tensor) -> Tensor:
         layer = self._stack[index]
         if isinstance(layer, Layer) and layer.composes:
-            made: Tensor = layer(tensor)
+            made = layer(tensor)
+            if not isinstance(made, Tensor):
+                raise ArgumentError(f'Sequential: the layer "{layer.name}" has several outputs, a stack takes one')
+            kept = [*inner_layers(layer), tensor.node.operator]
+            operators = Graph((tensor,), (made,)).operators
+            strangers = [one.name for one in operators if not isinstance(one, Function) and one not in kept]
+            if strangers:
+                raise ArgumentError(
+                    f'{type(layer).__name__} "{layer.name}": call makes layers of its own ({", ".join(strangers)}), '
+                    "with new weights each time; make them in __init__ or build and keep them as attributes"
+                )
             for leaf in layer.leaves():
                 leaf.bind(self)
             return made

@@ -119,7 +119,7 @@ class Dropout(Layer):
 
     fields = ("rate", "name", "dtype", "trainable")
     unsupported: ClassVar[dict[str, object]] = {"noise_shape": None, "seed": None}
-    pointwise = True
+    only_trains = pointwise = True
 
     def __init__(self, rate: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)

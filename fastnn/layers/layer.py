@@ -21,7 +21,7 @@ from ..core.lowering import Lowering
 from ..core.model import LayerOwner
 from ..core.specs import ParameterSpec, Penalty
 from ..core.store import latest
-from ..core.symbolic import Calls, Node, Operand, Tensor, any_tensor
+from ..core.symbolic import Calls, Node, Operand, Tensor, any_tensor, same_in_both_modes, trace
 from ..core.symbolic import Shape as Shape
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from ..initializers import Initializer
@@ -77,6 +77,7 @@ class Layer(Declaration):
     traced = names("__call__ add_weight build call")
     instead: ClassVar[Mapping[str, str]] = {"": "compose layers in `call` of a subclass of Layer, which is traced once"}
     unsupported: ClassVar[dict[str, object]] = {}  # arguments of Keras that may only have their default
+    only_trains: ClassVar[bool] = False  # in inference it does nothing
     pointwise: ClassVar[bool] = False  # called on an array, it takes one of any rank
 
     def __init__(
@@ -112,7 +113,11 @@ class Layer(Declaration):
         self._trainable = flag(type(self).__name__, "trainable", value)
         if self.composes:
             for layer in inner_layers(self):
-                layer.trainable = value
+                layer.follow(self._trainable)
+
+    def follow(self, trainable: bool) -> None:
+        """Sets `trainable`, as that of what it is part of was set."""
+        self.trainable = trainable
 
     @property
     def compiled(self) -> bool:
@@ -276,12 +281,32 @@ class Layer(Declaration):
             self._given_weights = len(self._added)
             self.build(shapes if isinstance(x, list | tuple) else shapes[0] if shapes else None)
             self._composed = True
-        call = self.call  # type: ignore[attr-defined]
-        takes_training = "training" in inspect.signature(call).parameters
-        result = call(x, training=True if training is None else training) if takes_training else call(x)
+        result = self._called(x, training)
+        if not self._trainable:
+            self.trainable = False  # what `build` and `call` made, too
         if isinstance(result, Tensor) and not self._made[0]:
             self._made = Calls(), result.index
             self._made[0].append(result.node)
+        return result
+
+    def _called(self, x: Any, training: object) -> Any:
+        """What `call` makes; where it may ask for the mode, of which nobody said one, the same in both.
+
+        Raises:
+            ArgumentError: they differ by more than Dropout. ArgumentTypeError: it makes no tensors.
+        """
+        call, where = self.call, f'{type(self).__name__} "{self.name}"'  # type: ignore[attr-defined]
+        made = f"{where}: call returned"
+        if "training" not in inspect.signature(call).parameters:
+            return _tensors(made, call(x))[0]
+        if training is not None:
+            return _tensors(made, call(x, training=training))[0]
+        before = len(self._added)
+        inputs, known = _tensors(f"{where}: x has", x)[1], inner_layers(self)
+        inference = trace(inputs, _tensors(made, call(x, training=False))[1], known)
+        del self._added[before:]
+        result, outputs = _tensors(made, call(x, training=True))
+        same_in_both_modes(where, trace(inputs, outputs, known), inference)
         return result
 
     def forget_shape(self) -> None:
@@ -526,6 +551,7 @@ class AddedWeight(Layer, Operand):
         self, shape: object = (), initializer: object = "glorot_uniform", regularizer: object = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
+        self._given_trainable = self.trainable
         self.named = False  # several layers have a "kernel"
         given = (shape,) if isinstance(shape, int) else shape
         self.shape = () if given is None or given == () or given == [] else shape_of("add_weight", given)
@@ -533,6 +559,10 @@ class AddedWeight(Layer, Operand):
             raise ArgumentError(f"add_weight: shape is {self.shape}, expected (K, N), (N,) or ()")
         self.initializer = initializers.get("glorot_uniform" if initializer is None else initializer)
         self.regularizer = regularizers.get(regularizer)
+
+    def follow(self, trainable: bool) -> None:
+        """Sets `trainable`; a weight that was made with trainable=False stays so."""
+        self.trainable = trainable and self._given_trainable
 
     def parameters(self) -> list[Weight]:
         """It."""
@@ -603,6 +633,20 @@ class AddedWeight(Layer, Operand):
 
     def __hash__(self) -> int:
         return id(self)
+
+
+def _tensors(where: str, given: Any) -> tuple[Any, list[Tensor]]:
+    """What a `call` takes or makes, its weights as tensors, and a list of all tensors in it."""
+    if isinstance(given, Operand):
+        return given.tensor, [given.tensor]
+    if isinstance(given, Mapping):
+        made = {key: _tensors(where, one) for key, one in given.items()}
+        return {key: one for key, (one, _) in made.items()}, [tensor for _, found in made.values() for tensor in found]
+    if isinstance(given, list | tuple) and given:
+        several = [_tensors(where, one) for one in given]
+        kept = [one for one, _ in several]
+        return kept if isinstance(given, list) else tuple(kept), [tensor for _, found in several for tensor in found]
+    raise ArgumentTypeError(f"{where} {type(given).__name__}, expected a symbolic tensor, or a list or dict of them")
 
 
 def inner_layers(owner: object, composing: bool = False) -> list[Any]:
