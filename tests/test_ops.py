@@ -170,6 +170,9 @@ def test_arrays_at_the_edges() -> None:
         with pytest.raises(FastnnError, match=r"ops\."):
             call()
     x = fastnn.Input((6,))
+    np.testing.assert_array_equal(
+        fastnn.Model(x, (x == 0) + 2 * (x != 0)).predict(X, verbose=0), (X == 0) + 2.0 * (X != 0)
+    )
     model = fastnn.Model(x, [ops.where(True, x, 0.5), ops.where(False, np.nan, x)])
     for made in model.predict(X, verbose=0):
         np.testing.assert_array_equal(made, X)

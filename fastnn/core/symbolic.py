@@ -132,6 +132,16 @@ class Operand:
     def __ge__(self, other: object) -> Tensor:
         return arithmetic("less_equal", other, self)
 
+    def __eq__(self, other: object) -> Any:
+        """With a number `ops.equal`, not a plain False; two tensors are equal if they are one."""
+        return arithmetic("equal", self, other) if isinstance(other, Real) else self is other
+
+    def __ne__(self, other: object) -> Any:
+        """`ops.not_equal` with a number; else whether they are two."""
+        return arithmetic("not_equal", self, other) if isinstance(other, Real) else self is not other
+
+    __hash__ = object.__hash__
+
     def __neg__(self) -> Tensor:
         return call("scale", self, scale=-1.0, offset=0.0)
 
