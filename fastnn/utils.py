@@ -13,6 +13,8 @@ from .core.arrays import numeric
 from .core.declaration import number, whole
 from .errors import ArgumentError
 
+__path__: list[str] = []  # of module paths of an older Keras, such as utils.np_utils; see `absent.Finder`
+
 
 def to_categorical(x: object, num_classes: int | None = None) -> npt.NDArray[np.float64]:
     """One-hot rows of class numbers.

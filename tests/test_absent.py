@@ -151,3 +151,12 @@ def test_weights_are_variables() -> None:
         bias[:2].assign([1, 2])
     with pytest.raises(ValueError, match="read-only"):
         bias[0] = 5
+
+
+def test_module_paths_of_an_older_keras() -> None:
+    from_old = {"utils.np_utils": "to_categorical", "layers.advanced_activations": "LeakyReLU", "layers.merge": "add"}
+    for path, name in from_old.items():
+        found = getattr(importlib.import_module(f"fastnn.{path}"), name)
+        assert found is getattr(importlib.import_module(f"fastnn.{path.partition('.')[0]}"), name)
+    with pytest.raises(AbsentError, match=r"layers\.Conv2D of Keras is not supported"):
+        importlib.import_module("fastnn.layers.convolutional").Conv2D(3)

@@ -72,6 +72,7 @@ def test_others_of_both() -> None:
     assert both(lambda x: ops.sum(x, axis=1, keepdims=True), X).shape == (40, 1)
     np.testing.assert_array_equal(both(lambda x: ops.one_hot(x, 3), C[:, :1]), ops.one_hot(C[:, :1], 3))
     np.testing.assert_array_equal(both(lambda a, b: ops.concatenate([a, b], axis=-1), X, C), np.hstack([X, C]))
+    np.testing.assert_array_equal(both(lambda x: x / 3, X), X / np.float32(3))
     np.testing.assert_array_equal(both(lambda x: abs(1 - x**2) / 2, X), np.abs(1 - X**2) / 2)
     np.testing.assert_array_equal(both(lambda x: ops.multiply(x > 0, 1.0) + (1 / (x - 9)), X), (X > 0) + 1 / (X - 9))
 
@@ -135,6 +136,9 @@ WRONG: list[tuple[Any, str]] = [
     (lambda: ops.concatenate(3), "xs is int, expected a list"),  # type: ignore[arg-type]
     (lambda: ops.concatenate([fastnn.Input((3,)), X]), "xs has symbolic tensors and arrays"),
     (lambda: ops.matmul(fastnn.Input((3,)), X), "expected a symbolic tensor and a matrix that add_weight made"),
+    (lambda: fastnn.Input((3,)) * 10**400, "too large for a float"),
+    (lambda: fastnn.Input((3,))[:, 0.0:2.0], "the index .* is not supported; take columns"),
+    (lambda: fastnn.Input((3,))[:, np.array([0, 1])], "the index .* is not supported; take columns"),
     (lambda: fastnn.Input((3,)) + X, "expected a symbolic tensor or a number beside"),
     (lambda: ops.one_hot(X, 0), "num_classes is 0"),
 ]

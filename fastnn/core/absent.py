@@ -52,6 +52,26 @@ _INSTEAD = {
 }
 
 
+# Module paths of Keras 1 and 2, whose names are elsewhere now.
+_MOVED = {
+    **dict.fromkeys(
+        (
+            *(
+                "layers.advanced_activations",
+                "layers.convolutional",
+                "layers.embeddings",
+                "layers.local",
+                "layers.merge",
+            ),
+            *("layers.noise", "layers.pooling", "layers.recurrent", "layers.wrappers", "engine.topology", "engine"),
+        ),
+        "layers",
+    ),
+    **dict.fromkeys(("utils.generic_utils", "utils.np_utils", "utils.vis_utils"), "utils"),
+    "engine.training": "models",
+}
+
+
 class Placeholder(type):
     """The type of what stands for a name: all that is done with it is refused."""
 
@@ -79,13 +99,23 @@ class AbsentModule(ModuleType):
         return absent(self.__name__, name)
 
 
+class MovedModule(ModuleType):
+    """A module path of an older Keras."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(import_module(f"{_PACKAGE}.{_MOVED[_namespace(self.__name__)]}"), name)
+
+
 class Finder:
     """Finds the namespaces that fastnn lacks; after all others in `sys.meta_path`."""
 
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         """How to make the module of a namespace; None for any other."""
-        if not name.startswith(f"{_PACKAGE}.") or _namespace(name) not in keras_names():
+        known = name.startswith(f"{_PACKAGE}.") and (_namespace(name) in _MOVED or _namespace(name) in keras_names())
+        if not known:
             return None
         return ModuleSpec(name, _Loader, is_package=True)  # type: ignore[arg-type]
 
@@ -93,7 +123,7 @@ class Finder:
 class _Loader:
     @staticmethod
     def create_module(spec: ModuleSpec) -> ModuleType:
-        return AbsentModule(spec.name)
+        return (MovedModule if _namespace(spec.name) in _MOVED else AbsentModule)(spec.name)
 
     @staticmethod
     def exec_module(module: ModuleType) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from enum import IntEnum, auto
 
+_WAY = 0.2  # seconds that a thread gives way at most: it may hold what the fork waits for
 _PATIENCE = 0.1  # seconds that a fork first waits for one lock while it holds others, for which their threads may wait
 
 
@@ -21,6 +23,7 @@ class Rank(IntEnum):
 
 _locks: set[tuple[Rank, weakref.ref[threading.RLock]]] = set()
 _held: dict[int, threading.RLock] = {}  # by the thread that forks
+_waits = False  # whether a fork waits for locks
 
 
 def lock(rank: Rank) -> threading.RLock:
@@ -30,12 +33,22 @@ def lock(rank: Rank) -> threading.RLock:
     return made
 
 
+def give_way() -> None:
+    """Lets a fork that waits for locks have them, between two times that a thread takes one: who takes it again at once
+    comes first again and again."""
+    if _waits:
+        ends = time.monotonic() + _WAY
+        while _waits and time.monotonic() < ends:
+            time.sleep(0.0005)
+
+
 def _hold_all() -> None:
     """Takes all locks. Where one does not come, all go back and that one is waited for first, so that threads that
     hold one and want another can go on."""
-    global _held
+    global _held, _waits
     held: dict[int, threading.RLock] = {}
     first: threading.RLock | None = None
+    _waits = True
     patience = _PATIENCE
     try:
         while missing := [found for found in _living(first) if id(found) not in held]:  # those made meanwhile, too
@@ -48,6 +61,8 @@ def _hold_all() -> None:
     except BaseException:  # Ctrl-C while it waits
         _release(held)
         raise
+    finally:
+        _waits = False
     _held = held
 
 
@@ -73,4 +88,4 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_hold_all, after_in_parent=_release_all, after_in_child=_release_all)
 
 
-__all__ = ["Rank", "lock"]
+__all__ = ["Rank", "give_way", "lock"]

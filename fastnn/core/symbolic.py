@@ -266,15 +266,18 @@ def arithmetic(name: str, a: object, b: object) -> Tensor:
     tensor, left = given.tensor, given is a
     if not isinstance(other, Real):
         raise ArgumentTypeError(f"{name}: expected a symbolic tensor or a number beside {tensor!r}, got {other!r}")
-    number = float(other)
+    try:
+        number = float(other)
+    except OverflowError:
+        raise ArgumentError(f"{name}: the number beside {tensor!r} is too large for a float") from None
     if name == "add":
         return call("scale", tensor, scale=1.0, offset=number)
     if name == "subtract":
         return call("scale", tensor, scale=1.0 if left else -1.0, offset=-number if left else number)
     if name == "multiply":
         return call("scale", tensor, scale=number, offset=0.0)
-    if name == "divide" and left and number:
-        return call("scale", tensor, scale=1.0 / number, offset=0.0)
+    if name == "divide" and left and abs(math.frexp(number)[0]) == 0.5 and 1e-30 < abs(number) < 1e30:
+        return call("scale", tensor, scale=1.0 / number, offset=0.0)  # a power of 2: exact
     if name == "power" and left and number in POWERS:
         return call(POWERS[number], tensor)
     filled = call("full", tensor, number=number)
@@ -365,16 +368,17 @@ def _columns(tensor: Tensor, index: object) -> tuple[int, int]:
     given = index if isinstance(index, tuple) else (index,)
     text = f"{tensor!r}: the index {index!r} is not supported; take columns of the last axis, such as x[:, 2:5]"
     axes = tensor.ndim
-    if Ellipsis in given:
-        at = given.index(Ellipsis)
+    if (at := next((at for at, part in enumerate(given) if part is Ellipsis), None)) is not None:
         given = (*given[:at], *[slice(None)] * (axes - len(given) + 1), *given[at + 1 :])
     whole = given[: axes - 1]
-    if len(given) > axes or any(part != slice(None) for part in whole):
+    if len(given) > axes or any(not isinstance(part, slice) or part != slice(None) for part in whole):
         raise ArgumentError(text)
     if len(given) < axes:
         return 0, tensor.row[-1]
     last = given[-1]
     if not isinstance(last, slice) or last.step not in (None, 1) or len(tensor.row) != 1:
+        raise ArgumentError(text)
+    if any(part is not None and not hasattr(part, "__index__") for part in (last.start, last.stop)):
         raise ArgumentError(text)
     start, stop, _ = last.indices(tensor.row[-1])
     if stop <= start:

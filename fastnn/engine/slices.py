@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ..backends.data import Data
 from ..callbacks import CallbackList, TerminateOnNaN
+from ..core import forks
 from ..core.plan import SUM_COUNT, SUM_LOSS, Counter
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def run_steps(
     """`Program.run_steps` at the learning rates of the model's optimizer, where its weights lie now: a callback or
     another thread may have connected its layers with others."""
     while True:
+        forks.give_way()
         engine = model.engine()
         with engine.state.store.lock:
             if engine.state.store.moved is None:
