@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 SCRIPTS = ("peers", "graphs", "variants", "gemm", "small_calls", "inference", "startup")
 TINY = {
     "peers": ["--networks", "1", "--peers", "numpy"],
-    "graphs": ["--peers", ""],
+    "graphs": ["--graphs", "4", "--peers", ""],
     "variants": ["--networks", "1"],
     "gemm": ["--peers", "numpy", "--shapes", "8x16x8,16x16x16/32"],
     "small_calls": ["--peers", ""],
