@@ -115,6 +115,7 @@ def test_kernels_are_called_by_name() -> None:
 # --- the cache ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_cache_follows_its_sources(tmp_path: Path) -> None:
     """Editing a formula in a copied package changes what its kernels compute, although no kernel file was touched."""
     load("numba")
