@@ -39,7 +39,7 @@ class Crew:
 
     def team(self, wanted: int) -> int:
         """How many threads work gets that repays so many."""
-        return wanted if wanted < self._most else self._most
+        return min(wanted, self._most)
 
     def ran(self, wanted: int, amount: int, seconds: float) -> None:
         """So much work, steps or rows, that repays so many threads, took so long."""
@@ -72,7 +72,7 @@ class Crew:
 
     def _try(self, threads: int, each: float) -> None:
         self._before, self._came_from = each, self._most
-        self._most = threads if threads < self._whole else self._whole
+        self._most = threads
 
 
 def _clocks() -> tuple[float, float, float]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from . import arithmetic as ar
 from . import functions as fn
+from .formulas import no_slope
 
 if TYPE_CHECKING:
     from .algebra import Algebra, Formula, Real
@@ -114,10 +115,6 @@ def equal(o: Algebra, a: Real, b: Real) -> Real:
 
 def not_equal(o: Algebra, a: Real, b: Real) -> Real:
     return o.select(a != b, 1.0, o.constant(0.0))
-
-
-def no_slope(o: Algebra, d: Real, a: Real, b: Real) -> Real:
-    return o.constant(0.0)
 
 
 def keep(o: Algebra, a: Real, b: Real) -> Real:

@@ -39,7 +39,7 @@ def give_way() -> None:
     if _waits:
         ends = time.monotonic() + _WAY
         while _waits and time.monotonic() < ends:
-            time.sleep(0.0005)
+            time.sleep(0.0005)  # no Event: a fork would copy its lock as it is, held or not
 
 
 def _hold_all() -> None:

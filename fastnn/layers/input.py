@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from ..core.declaration import Config, refuse
 from ..core.lowering import Lowering
-from ..core.symbolic import Node, Tensor
+from ..core.symbolic import Tensor
 from .layer import Layer, Rules, after_batch, shape_of
 
 
@@ -42,10 +42,7 @@ class InputLayer(Layer):
 
     def tensor(self) -> Tensor:
         """What goes in, for any number of rows."""
-        node = self.nodes[0] if self.nodes else Node(self, (), (self.shape,), self.dtype)
-        if not self.nodes:
-            self.nodes.append(node)
-        return node.outputs[0]
+        return self.nodes[0].outputs[0] if self.nodes else self._noted((), self.shape)
 
     @property
     def output(self) -> Tensor:

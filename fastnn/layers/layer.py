@@ -329,20 +329,24 @@ class Layer(Declaration):
             if not isinstance(tensor, Tensor):
                 raise ArgumentTypeError(f"{where}: it was called on {tensor!r} among symbolic tensors")
         rows = [tensor.row for tensor in tensors]
-        made = self.rows_out(rows)
+        (made,) = self.rows_out(rows)
         first = self.nodes[0].inputs[0].row if self.nodes and len(rows) == 1 else ()
         if first != rows[0] and first and not self.takes(rows[0]):
             raise ArgumentError(f"{where}: it was called on rows of shape {rows[0]}, its weights are for {first}")
         if not self.nodes and len(rows) == 1 and not self._fits(rows[0]):
             raise ArgumentError(f"{where}: it was called on rows of shape {rows[0]}, its weights have other shapes")
-        node = Node(self, tensors, made, self.dtype)
-        self.nodes.append(node)
-        return node.outputs[0]
+        return self._noted(tensors, made)
 
     def _fits(self, row: Shape) -> bool:
         """Whether the weights that it kept from models that are gone are for rows of this shape."""
         stored = self.stored()
         return not stored or [view.shape for view in stored] == self.parameter_shapes(row)
+
+    def _noted(self, tensors: Sequence[Tensor], row: Shape) -> Tensor:
+        """What comes out of a call, which it notes."""
+        node = Node(self, tensors, [row], self.dtype)
+        self.nodes.append(node)
+        return node.outputs[0]
 
     def takes(self, row: Shape) -> bool:
         """Whether it can be called on rows of this shape after its first call."""
@@ -584,10 +588,7 @@ class AddedWeight(Layer, Operand):
                 f'"{self.name}" is a matrix {self.shape}, for ops.matmul; arithmetic takes weights of shape (N,) or ()'
             )
         node = next((node for node in self.nodes if not node.inputs), None)
-        if node is None:
-            node = Node(self, (), [self.shape or (1,)], self.dtype)
-            self.nodes.append(node)
-        return node.outputs[0]
+        return self._noted((), self.shape or (1,)) if node is None else node.outputs[0]
 
     def symbolic(self, tensors: Sequence[Tensor]) -> Tensor:
         """`product`, as a call."""
@@ -602,9 +603,7 @@ class AddedWeight(Layer, Operand):
         """
         if len(self.shape) != 2 or x.row != self.shape[:1]:
             raise ArgumentError(f'matmul: {x!r} and the weight "{self.name}" {self.shape}, expected (B, K) and (K, N)')
-        node = Node(self, [x], [self.shape[1:]], self.dtype)
-        self.nodes.append(node)
-        return node.outputs[0]
+        return self._noted([x], self.shape[1:])
 
     def lower_values(self, builder: Lowering, values: Sequence[Value], rules: Rules) -> None:
         """A product with what it is called on, or itself in every row."""
