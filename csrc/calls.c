@@ -272,6 +272,16 @@ int OP(dropout)(real *A_bo, int64_t lda, const real *Z_bo, int64_t ldz, int64_t 
     return OP(call)(&call, 2, threads);
 }
 
+int OP(uniform)(real *A_bo, int64_t lda, int64_t b, int64_t o, int64_t seed, int64_t step, int64_t layer, int64_t row,
+                int32_t threads)
+{
+    fnn_call call = {
+        .family = FNN_FAMILY_UNIFORM, .m = b, .n = o, .k = row, .array = {A_bo}, .ld = {lda},
+        .seed = seed, .step = step, .layer = layer,
+    };
+    return OP(call)(&call, 1, threads);
+}
+
 int OP(affine)(real *A_bo, int64_t lda, const real *Z_bo, int64_t ldz, int64_t b, int64_t o, double scale,
                double offset, int32_t threads)
 {

@@ -61,7 +61,7 @@ typedef struct fnn_program {
     const int64_t *instructions; /* (instruction_count, FNN_COLUMN_WIDTH) */
     int64_t instruction_count;
     const fnn_call *calls; /* (instruction_count, FNN_SLOT_WIDTH): what fastnn/core/instructions.py says, by rows of the
-                            * workspace; a DENSE and a DROPOUT need none */
+                            * workspace; a DENSE, a DROPOUT and a RANDOM need none */
     const fnn_call *gradients; /* (parameter_count): what sums over the batch for a vector; its result goes elsewhere */
     const int64_t *parameters; /* (parameter_count, FNN_PARAMETER_WIDTH) */
     int64_t parameter_count;
@@ -269,6 +269,12 @@ int fnn_dropout_f32(float *A_bo, int64_t lda, const float *Z_bo, int64_t ldz, in
         int64_t seed, int64_t step, int64_t layer, int32_t threads);
 int fnn_dropout_f64(double *A_bo, int64_t lda, const double *Z_bo, int64_t ldz, int64_t b, int64_t o, double rate,
         int64_t seed, int64_t step, int64_t layer, int32_t threads);
+
+/* A (b, o) = random numbers from -1 to 1: those of rows `row` ... of a layer in a step. */
+int fnn_uniform_f32(float *A_bo, int64_t lda, int64_t b, int64_t o, int64_t seed, int64_t step, int64_t layer, int64_t
+        row, int32_t threads);
+int fnn_uniform_f64(double *A_bo, int64_t lda, int64_t b, int64_t o, int64_t seed, int64_t step, int64_t layer, int64_t
+        row, int32_t threads);
 
 /* A (b, o) = scale Z + offset, Z (b, o); its own backward with offset 0. */
 int fnn_affine_f32(float *A_bo, int64_t lda, const float *Z_bo, int64_t ldz, int64_t b, int64_t o, double scale,

@@ -124,6 +124,7 @@ typedef struct fnn_batch {
     int64_t first, last; /* those of this member */
     int64_t team; /* members that meet */
     bool training, with_loss;
+    int64_t start; /* where row 0 of the workspace lies in the data */
 } fnn_batch;
 
 /* find_nonfinite: each member leaves the first flat index of its rows whose magnitude is not <= largest, or -1. */

@@ -127,6 +127,8 @@ void FN(optimizer_step)(int code, real *theta, void *const *slots, int64_t first
 /* philox.c */
 void FN(dropout_rows)(real *dst, int64_t ldd, const real *src, int64_t lds, uint64_t *masks, int64_t ldm, int64_t first,
                       int64_t last, int64_t width, double rate, int64_t seed, int64_t step, int64_t layer);
+void FN(uniform_rows)(real *dst, int64_t ldd, int64_t first, int64_t last, int64_t width, int64_t seed, int64_t step,
+                      int64_t layer);
 void FN(dropout_again)(real *dst, int64_t ldd, const real *src, int64_t lds, const uint64_t *masks, int64_t ldm,
                        int64_t rows, int64_t width, double rate);
 

@@ -109,7 +109,7 @@ KERNEL int64_t FN(steps)(const fnn_member *m, bool training, bool updating)
     for (int64_t step = run->first; step < run->last; step++) {
         const int64_t start = step * data->batch;
         fnn_batch batch = {.rows = fnn_least(data->batch, data->rows - start), .team = m->team, .training = training,
-                           .with_loss = true};
+                           .with_loss = true, .start = start};
         fnn_share(batch.rows, FNN_ROW_BLOCK, m->number, m->team, &batch.first, &batch.last);
         if (training || step == run->first) {
             FN(penalty_blocks)(m);
@@ -203,6 +203,7 @@ KERNEL void FN(predict)(const fnn_member *m)
         const int64_t start = first + number * block, rows = fnn_least(block, last - start);
         const fnn_batch batch = {
             .rows = data->rows, .first = base, .last = base + rows, .team = together ? m->team : 1,
+            .start = start - base,
         };
         int64_t done = 0;
         if (in_place) {

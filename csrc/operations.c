@@ -323,6 +323,9 @@ KERNEL void FN(operate_rows)(const fnn_call *call, int64_t first, int64_t rows, 
         FN(dropout_rows)(a, ld[0], b, ld[1], NULL, 0, first, first + rows, n, call->scalar[0], call->seed,
                          call->step, call->layer);
         break;
+    case FNN_FAMILY_UNIFORM:
+        FN(uniform_rows)(a, ld[0], call->k + first, call->k + first + rows, n, call->seed, call->step, call->layer);
+        break;
     default:
         if (call->flat) {
             FN(operate_elements)(call, first, rows * ld[0]);

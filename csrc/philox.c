@@ -1,4 +1,4 @@
-/* Philox4x32-10 as fastnn/core/random.py lays it out: dropout, and the shuffle of an epoch.
+/* Philox4x32-10 as fastnn/core/random.py lays it out: dropout, noise, and the shuffle of an epoch.
  *
  * A dropout mask is a function of (seed, step, layer, element). In a step the forward pass leaves it for the backward
  * pass, a bit an element: ten rounds of products cost more than a bit's way through the cache.
@@ -169,6 +169,24 @@ KERNEL void FN(dropout_rows)(real *dst, int64_t ldd, const real *src, int64_t ld
             }
             FN(dropout_group)(dst + at * ldd + column, src + at * lds + column, fnn_least(GROUP, width - column), kept,
                               scale);
+        }
+    }
+}
+
+/* Rows first ... last - 1 of odd multiples of 2^-23 from -1 to 1, exact in either dtype; the address is that of row
+ * `first`. */
+KERNEL void FN(uniform_rows)(real *dst, int64_t ldd, int64_t first, int64_t last, int64_t width, int64_t seed,
+                             int64_t step, int64_t layer)
+{
+    const int64_t stride = (width + GROUP - 1) / GROUP * GROUP;
+    for (int64_t row = first; row < last; row++) {
+        real *const to = dst + (row - first) * ldd;
+        for (int64_t column = 0; column < width; column += GROUP) {
+            uint32_t words[GROUP];
+            PHILOX(words, (row * stride + column) / 4, seed, FNN_PURPOSE_NOISE, step, layer);
+            for (int64_t i = 0; i < fnn_least(GROUP, width - column); i++) {
+                to[column + i] = ((real)2 * (real)(int32_t)(words[i] >> 9) - (real)8388607) * (real)(1.0 / 8388608.0);
+            }
         }
     }
 }

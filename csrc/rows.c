@@ -65,6 +65,15 @@ INLINE void FN(columns_together)(const fnn_member *m, const fnn_batch *batch, co
     fnn_barrier(m->sync, batch->team);
 }
 
+/* A member's rows of a RANDOM. */
+INLINE void FN(random_forward)(const fnn_member *m, const fnn_batch *batch, const int64_t *at)
+{
+    const int64_t *counters = m->program->counters, width = at[FNN_COLUMN_OUTPUTS];
+    FN(uniform_rows)(FN(buffer)(m->program, at[FNN_COLUMN_DST], width, batch->first), fnn_padded(width),
+                     batch->start + batch->first, batch->start + batch->last, width, counters[FNN_COUNTER_SEED],
+                     counters[FNN_COUNTER_STEP], at[FNN_COLUMN_LAYER]);
+}
+
 /* The instructions in order from `number`, for a member's rows. */
 KERNEL void FN(forward)(const fnn_member *m, const fnn_batch *batch, int64_t number)
 {
@@ -85,6 +94,10 @@ KERNEL void FN(forward)(const fnn_member *m, const fnn_batch *batch, int64_t num
         number++;
         if (at[FNN_COLUMN_KIND] == FNN_KIND_DROPOUT) {
             FN(dropout_forward)(m, batch, at);
+            continue;
+        }
+        if (at[FNN_COLUMN_KIND] == FNN_KIND_RANDOM) {
+            FN(random_forward)(m, batch, at);
             continue;
         }
         if (batch->training && calls[FNN_SLOT_FORWARD_COLUMNS].family >= 0) {

@@ -96,6 +96,8 @@ def _scalars(operation: Operation, sizes: dict[str, int]) -> list[tuple[float, .
         return [(parameter, *pair) for pair in smoothing]
     if family == Family.DROPOUT:
         return [(0.3, 7, 5, 2), (0.5, 2**40 + 3, 2**33, 0), (0.001, 0, 0, 65535)]
+    if family == Family.UNIFORM:
+        return [(7, 5, 2, 0), (2**40 + 3, 2**33, 65535, 1001)]
     values = {
         "unused": 0.0, "negative_slope": 0.3, "alpha": 0.7, "factor": -0.0123, "l1": 0.01, "two_l2": 0.02, "rate": 0.1,
         "momentum": 0.9, "one_minus_rho": 0.1, "adam_rate": 0.01, "one_minus_beta_1": 0.1, "one_minus_beta_2": 0.001,
@@ -153,12 +155,15 @@ def _values(
             "hard_sigmoid": np.clip(normal + 0.5, 0, 1),
             "softsign": np.tanh(normal),
             "exponential": np.exp(normal),
+            "erfinv": normal,
         }
         selu: Array = np.maximum(normal, np.expm1(normal)) * 1.0507
         return outputs.get(operation.name.removesuffix("_backward"), selu)
     if operation.family == Family.ROW_WISE_BACKWARD and name == "A":
         return np.asarray(-np.abs(normal) * 3)  # the only outputs that are saved are logarithms of probabilities
     base = operation.name.removesuffix("_forward").removesuffix("_backward")
+    if name == "Z" and base == "erfinv":
+        return np.asarray(np.tanh(normal))
     if name in ("A", "Z") and base in ("log", "log1p", "sqrt", "rsqrt"):
         return np.square(normal) + 0.01  # where they exist
     if operation.name.startswith("power") and name == "A":

@@ -39,6 +39,8 @@ def exact(operation: Operation, arrays: Mapping[str, Array], scalars: tuple[floa
             results = OPTIMIZERS[operation.name.removesuffix("_step")](*old, *values, *scalars)
         elif operation.family == Family.DROPOUT:
             results = [_dropout(values[0], scalars)]
+        elif operation.family == Family.UNIFORM:
+            results = [_uniform(arrays["A"], scalars)]
         elif operation.name in MERGES:
             results = [MERGES[operation.name](*old, *values, *scalars)]
         elif operation.name in NORMALIZATIONS:
@@ -147,6 +149,17 @@ def _erf(x: Array) -> Array:
     return np.asarray(total * np.exp(-x * x) * 2 / np.sqrt(4 * np.arctan(np.ones((), x.dtype))))
 
 
+def _erfinv(x: Array, p: float) -> Pair:
+    """The inverse of the error function by Newton's steps, with the error that one of x makes."""
+    inside = np.abs(x) < 1
+    y, half_root = np.zeros_like(x), np.sqrt(4 * np.arctan(np.ones((), x.dtype))) / 2
+    for _ in range(60):  # slow at first where x is near 1
+        step = (_erf(y) - np.where(inside, x, 0)) * half_root * np.exp(y * y)
+        y = y - np.clip(step, -0.5, 0.5)
+    value = np.where(inside, y, np.where(np.abs(x) == 1, x * np.inf, np.nan))
+    return value, np.abs(value) + np.abs(x) * half_root * np.exp(y * y)
+
+
 def _sigmoid(z: Array) -> Array:
     return np.asarray(np.where(z < 0, np.exp(-np.abs(z)), 1) / (1 + np.exp(-np.abs(z))))
 
@@ -237,6 +250,7 @@ ACTIVATIONS: dict[str, Callable[[Array, float], Pair]] = {
     "exponential": _relative(lambda z, p: np.exp(z)),
     "celu": _relative(lambda z, p: np.where(z < 0, p * np.expm1(z / p), z)),
     "erf": _relative(lambda z, p: _erf(z)),
+    "erfinv": _erfinv,
     **{name: _plain(f) for name, f in FUNCTIONS.items()},
 }
 # By what the derivative reads, as `formulas.ACTIVATIONS` says: the output or the input.
@@ -261,6 +275,7 @@ SLOPES: dict[str, Callable[[Array, float], Pair]] = {
     **{name: _plain(f) for name, f in FUNCTION_SLOPES.items()},
     # e^(-z^2) has the error of z^2 by its size
     "erf": lambda z, p: (FUNCTION_SLOPES["erf"](z), FUNCTION_SLOPES["erf"](z) * (1 + z * z)),
+    "erfinv": lambda a, p: (FUNCTION_SLOPES["erfinv"](a), FUNCTION_SLOPES["erfinv"](a) * (1 + a * a)),
 }
 
 
@@ -477,6 +492,18 @@ def _probability_gradient(values: list[Array], scalars: tuple[float, ...], dtype
     g_scale = np.where(q != clipped, 0, (np.abs(Y) + size) / clipped)
     mean, mean_scale = (g * q).sum(axis=1, keepdims=True), (g_scale * q).sum(axis=1, keepdims=True)
     return (g - mean) / total * s[:, None], (g_scale + mean_scale) / total * np.abs(s)[:, None]
+
+
+def _uniform(A: Array, scalars: tuple[float, ...]) -> Pair:
+    """Element (r, c) is made of number r * (columns rounded up to 64) + c, as an odd multiple of 2^-23."""
+    seed, step, layer, first = (int(scalar) for scalar in scalars)
+    rows, columns = A.shape
+    stride = -(-columns // 64) * 64
+    value = np.zeros((rows, columns))
+    for row in range(rows):
+        whole = bits32(seed, Purpose.NOISE, step, layer, columns, (first + row) * stride) // 512
+        value[row] = (whole.astype(np.float64) + 0.5) / 2.0**22 - 1.0
+    return value, np.abs(value)
 
 
 def _dropout(Z: Array, scalars: tuple[float, ...]) -> Pair:

@@ -43,6 +43,7 @@ FUNCTION_SLOPES: dict[str, Callable[[Array], Any]] = {
     "sinh": np.cosh,
     "cosh": np.sinh,
     "erf": lambda z: 2 * np.exp(-z * z) / np.sqrt(4 * np.arctan(np.ones((), z.dtype))),
+    "erfinv": lambda a: np.sqrt(4 * np.arctan(np.ones((), a.dtype))) / 2 * np.exp(a * a),
     "floor": np.zeros_like,
     "round": np.zeros_like,
 }

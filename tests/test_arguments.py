@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastnn.backends.arguments import IN_PLACE
+from fastnn.backends.arguments import IN_PLACE, WHOLE_SCALARS
 from fastnn.core.operations import OPERATIONS, Argument, Family, Operation
 from fastnn.errors import ArgumentError, ArgumentTypeError
 from support import Array, load
@@ -30,7 +30,7 @@ def dtype(spec: Argument) -> str:
 
 def given(operation: Operation) -> list[Any]:
     """Right arguments: ones are class numbers, too."""
-    scalars = (0.5, 1, 1, 1) if operation.family == Family.DROPOUT else (0.5,) * len(operation.scalars)
+    scalars = tuple(1 if name in WHOLE_SCALARS else 0.5 for name in operation.scalars)
     return [*(np.ones(shape(spec), dtype(spec)) for spec in operation.arguments), *scalars]
 
 

@@ -57,6 +57,7 @@ ORACLES: dict[str, Callable[[Any], Any]] = {
     "sinh": mpmath.sinh,
     "cosh": mpmath.cosh,
     "erf": mpmath.erf,
+    "erfinv": mpmath.erfinv,
     "floor": mpmath.floor,
     "nearest": mpmath.nint,
 }
@@ -175,6 +176,9 @@ def test_error_against_mpmath(name: str, dtype: str) -> None:
         x = x[np.abs(x) < 1e4]  # beyond that mpmath takes long
     elif name in ("sin", "cos", "tan"):
         x = np.concatenate([x, QUARTER_TURNS[dtype]]).astype(dtype)
+    elif name == "erfinv":
+        x = np.tanh(x).astype(dtype)
+        x = x[np.abs(x) < 1]
     elif name == "log1p_unit":
         x = x[(x >= 0) & (x <= 1)]
     elif name in FLOORS:
@@ -215,6 +219,7 @@ SPECIAL: dict[str, list[tuple[float, float]]] = {
     "sinh": [(0.0, 0.0), (-0.0, -0.0), (INF, INF), (-INF, -INF), (1e4, INF), (-1e4, -INF), (NAN, NAN)],
     "cosh": [(0.0, 1.0), (-0.0, 1.0), (INF, INF), (-INF, INF), (1e4, INF), (NAN, NAN)],
     "erf": [(0.0, 0.0), (-0.0, -0.0), (INF, 1.0), (-INF, -1.0), (1e4, 1.0), (NAN, NAN)],
+    "erfinv": [(0.0, 0.0), (-0.0, -0.0), (1.0, INF), (-1.0, -INF), (1.5, NAN), (INF, NAN), (NAN, NAN)],
     "floor": [(-0.0, -0.0), (-0.5, -1.0), (2.0, 2.0), (INF, INF), (-INF, -INF), (1e30, 1e30), (NAN, NAN)],
     "nearest": [(-0.0, -0.0), (0.5, 0.0), (1.5, 2.0), (-2.5, -2.0), (INF, INF), (-INF, -INF), (NAN, NAN)],
     "sqrt": [(0.0, 0.0), (INF, INF), (NAN, NAN), (1.0, 1.0), (4.0, 2.0), (9.0, 3.0), (2.0**-90, 2.0**-45)],

@@ -27,6 +27,8 @@ EMBEDDINGS = (Family.EMBEDDING_FORWARD, Family.EMBEDDING_BACKWARD)
 # Sizes that others make: of the sums of r2_score, and of the rows of an embedding.
 _MADE: dict[str, tuple[str, Callable[..., int]]] = {"t": ("3 c + 1", lambda c: 3 * c + 1), "e": ("n d", operator.mul)}
 
+WHOLE_SCALARS = ("seed", "step", "layer", "row")
+
 _SOME = "cd"  # sizes that are no 0: means are over classes, and rows of a table are counted by its columns
 
 _INT64, _FLOAT64 = struct.Struct("q"), struct.Struct("d")
@@ -45,7 +47,7 @@ class Arguments:
             for output in outputs
             for other in range(output + 1, self._count)
         )
-        self._whole = row.scalars[1:] if row.family == Family.DROPOUT else ()
+        self._whole = tuple(name for name in row.scalars if name in WHOLE_SCALARS)
         # The class numbers of an embedding, and its table.
         self.places: tuple[int, ...] = ()
         if row.family in EMBEDDINGS:

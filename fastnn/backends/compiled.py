@@ -44,7 +44,7 @@ ELEMENTWISE = (
     Family.FILL,
 )
 # What has code of its own in a compiled program.
-OWN_CODE = (Kind.DENSE, Kind.DROPOUT)
+OWN_CODE = (Kind.DENSE, Kind.DROPOUT, Kind.RANDOM)
 
 
 class Addressed(NamedTuple):

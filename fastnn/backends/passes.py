@@ -46,7 +46,7 @@ class Passes:
             self._targets(loss, rows)[...] = y[picked]
             w = data.weights(number)
             given.append(np.ones(rows, self.plan.dtype) if w is None else np.ascontiguousarray(w[picked]))
-        self._forward(rows, training)
+        self._forward(rows, training, start)
         self._sum_losses(given, sums)
         return given
 
@@ -77,18 +77,20 @@ class Passes:
             return whole[start : start + inputs * width].reshape(inputs, width)
         return whole[start : start + width]
 
-    def _run(self, row: list[int], call: Call, rows: int) -> None:
-        """One operation of an instruction for a batch."""
+    def _run(self, row: list[int], call: Call, rows: int, start: int = 0) -> None:
+        """One operation of an instruction for a batch that begins at row `start` of the data."""
         operation = operation_of(row, call)
         names = call.arrays.split()
         arrays = (self._array(row, *pair, rows) for pair in zip(names, operation.arguments, strict=False))
         values: tuple[float, ...] = scalars(self.plan, row, call, rows)
-        if row[Column.KIND] == Kind.DROPOUT:
+        if row[Column.KIND] in (Kind.DROPOUT, Kind.RANDOM):
             counters = self.state.counters
             values += int(counters[Counter.SEED]), int(counters[Counter.STEP]), int(row[Column.LAYER])
+        if row[Column.KIND] == Kind.RANDOM:
+            values += (start,)
         self.op[operation.name](*arrays, *values)
 
-    def _forward(self, rows: int, training: bool) -> None:
+    def _forward(self, rows: int, training: bool, start: int) -> None:
         for row in self.plan.instructions.tolist():
             kind = INSTRUCTIONS[Kind(row[Column.KIND])]
             if row[Column.KIND] == Kind.DROPOUT and not training:
@@ -99,7 +101,7 @@ class Passes:
                 self._run(row, call, rows)
             whole = kind.forward if training or kind.inference is None else kind.inference
             if whole is not None:
-                self._run(row, whole, rows)
+                self._run(row, whole, rows, start)
 
     def _loss_buffers(self, loss: list[int], rows: int) -> tuple[Array, Array, Array]:
         inputs = self._buffer(loss[LossEntry.INPUT], rows, loss[LossEntry.OUTPUTS])

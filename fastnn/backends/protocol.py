@@ -97,7 +97,7 @@ class Program(Passes):
         for start in range(0, n, rows):
             stop = min(start + rows, n)
             self._gather([X[start:stop] for X in inputs])
-            self._forward(stop - start, training=False)
+            self._forward(stop - start, training=False, start=start)
             for (unit, width), out in zip(self.plan.outputs.tolist(), outs, strict=True):
                 out[start:stop] = self._buffer(unit, stop - start, width)
 

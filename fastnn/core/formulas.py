@@ -20,6 +20,7 @@ SELU_SCALE = 1.0507009873554805
 SQRT_2_OVER_PI = 0.7978845608028654
 GELU_CUBIC = 0.044715
 TWO_OVER_SQRT_PI = 1.1283791670955126
+HALF_SQRT_PI = 0.886226925452758
 
 
 class Activation(NamedTuple):
@@ -329,6 +330,14 @@ def erf_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
     return d * (TWO_OVER_SQRT_PI * ar.exp_nonpositive(o, -s * s))
 
 
+def erfinv(o: Algebra, z: Real, p: Real) -> Real:
+    return fn.erfinv(o, z)
+
+
+def erfinv_slope(o: Algebra, d: Real, s: Real, p: Real) -> Real:
+    return d * (HALF_SQRT_PI * ar.exp(o, s * s))
+
+
 def floor(o: Algebra, z: Real, p: Real) -> Real:
     return fn.floor(o, z)
 
@@ -352,6 +361,7 @@ FUNCTIONS: dict[str, Activation] = {
     "sinh": Activation(sinh, sinh_slope, "input"),
     "cosh": Activation(cosh, cosh_slope, "input"),
     "erf": Activation(erf, erf_slope, "input"),
+    "erfinv": Activation(erfinv, erfinv_slope, "output"),
     "floor": Activation(floor, no_slope, "input"),
     "round": Activation(nearest, no_slope, "input"),
 }

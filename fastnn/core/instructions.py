@@ -1,8 +1,8 @@
 """What each kind of instruction does: the operations that it is, and where their arguments lie.
 
 Programs dispatch by this table: `backends/passes.py` takes the arrays of the places, `backends/compiled.py` their
-addresses, once, so that a compiled program runs operations and knows no layer. Two kinds have code of their own there:
-a DENSE, which is fused with what stands beside it, and a DROPOUT, which has random numbers.
+addresses, once, so that a compiled program runs operations and knows no layer. Some kinds have code of their own there:
+a DENSE, which is fused with what stands beside it, and a DROPOUT and a RANDOM, whose numbers depend on the step.
 """
 
 from __future__ import annotations
@@ -224,6 +224,7 @@ INSTRUCTIONS: dict[Kind, Instruction] = {
     ),
     Kind.EMBEDDING: Instruction(Call("embedding_forward", "output source table"), (), overwritable=True),
     Kind.FILL: Instruction(Call("fill", "output", ("value",)), (), constants=("value",), overwritable=True),
+    Kind.RANDOM: Instruction(Call("uniform", "output"), (), overwritable=True),
     Kind.FAN: Instruction(None, (Call("add", "source_gradient output_gradient second_gradient"),)),
 }
 

@@ -299,6 +299,11 @@ class Lowering:
         self._emit(Kind.FILL, width, saved="", CONSTANT=self._constant(number))
         self._steps[-1].sources = ()
 
+    def random(self, width: int) -> None:
+        """Random numbers in `width` columns, between -1 and 1, other ones in each step and each row."""
+        self._emit(Kind.RANDOM, width, saved="")
+        self._steps[-1].sources = ()
+
     def variable(self, layer: str, shape: tuple[int, ...], spec: ParameterSpec) -> None:
         """A parameter (N,) or () in every row."""
         self.fill(1.0, 1)

@@ -82,6 +82,7 @@ class Family(IntEnum):
     REPEAT = 44
     EMBEDDING_FORWARD = 45
     EMBEDDING_BACKWARD = 46
+    UNIFORM = 47
 
 
 @dataclass(frozen=True)
@@ -234,6 +235,8 @@ def _steps() -> Iterator[Operation]:
 def _normalizations() -> Iterator[Operation]:
     summary, scalars = "A = keep ? Z / (1 - rate) : 0; its own backward", ("rate", "seed", "step", "layer")
     yield _row("dropout", "A_bo : Z_bo", "bo", 1, 1, summary, scalars)
+    summary, scalars = "A = odd multiples of 2^-23 from -1 to 1, all alike", ("seed", "step", "layer", "row")
+    yield _row("uniform", "A_bo :", "bo", 1, 0, summary, scalars)
     summary = "A = scale Z + offset; its own backward with offset 0"
     yield _row("affine", "A_bo : Z_bo", "bo", 2, 1, summary, ("scale", "offset"))
     summary = "mean and variance over the batch, in two passes"

@@ -65,6 +65,7 @@ class Kind(IntEnum):
     FAN = 14  # forward nothing; backward the sum of two gradients of src, which several instructions read
     EMBEDDING = 15  # dst = rows of a table, one for each of the class numbers in src
     FILL = 16  # dst = a number; it has no source
+    RANDOM = 17  # dst = random numbers from -1 to 1; it has no source
 
 
 class Column(IntEnum):
@@ -79,7 +80,7 @@ class Column(IntEnum):
     KERNEL = 6  # offset of W in theta, or of gamma, or of a ROW_WISE's first vector; -1
     BIAS = 7  # offset of b in theta, or of beta, or of a ROW_WISE's second vector; -1
     CONSTANT = 8  # index of its constants, whose names are in `instructions.INSTRUCTIONS`; -1
-    LAYER = 9  # number of the layer, keys dropout
+    LAYER = 9  # number of the layer, keys DROPOUT and RANDOM
     GRAD_SRC = 10  # unit of the gradient of src; -1 where nobody needs it
     GRAD_DST = 11  # unit of the gradient of dst; -1 where the loss skips over this instruction (fused)
     SAVED = 12  # unit of what the derivative reads: of BATCH_NORM and LAYER_NORM dst before gamma and beta, of DROPOUT
@@ -215,7 +216,7 @@ class Scalar(IntEnum):
 class Counter(IntEnum):
     """Entries of `State.counters` (int64)."""
 
-    STEP = 0  # optimizer steps taken, keys dropout
+    STEP = 0  # optimizer steps taken, keys DROPOUT and RANDOM
     EPOCH = 1  # epochs trained, keys the shuffle
     SEED = 2
     WIDTH = 3

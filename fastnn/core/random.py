@@ -35,6 +35,8 @@ class Purpose(IntEnum):
     DROPOUT = 3
     SEED_SPLIT = 4
     HOLD_OUT = 5
+    NOISE = 6
+    ARRAYS = 7
 
 
 def key(seed: int) -> tuple[int, int]:

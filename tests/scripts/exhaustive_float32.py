@@ -51,6 +51,7 @@ BOUNDS = {
     "gelu_slope": 4.0,
     "sqrt": 1.0,
     **dict.fromkeys(("sin", "cos", "tan", "arctan", "log1p", "sinh", "cosh", "erf"), 4.0),
+    "erfinv": 5.0,
     "floor": 0.0,
     "nearest": 0.0,
 }
@@ -93,6 +94,11 @@ def gelu_slope(x: Array) -> Array:
     return normal_cdf(x) + np.where(bell > 0.0, x, 0.0) * bell
 
 
+def erfinv(x: Array) -> Array:
+    """The same formula in float64, of which `test_arithmetic.py` has the errors."""
+    return np.asarray(NumpyAlgebra("float64").apply(functions.erfinv, x))
+
+
 ORACLES: dict[str, Callable[[Array], Array]] = {
     "exp": np.exp,
     "exp_nonpositive": np.exp,
@@ -112,6 +118,7 @@ ORACLES: dict[str, Callable[[Array], Array]] = {
     "sinh": np.sinh,
     "cosh": np.cosh,
     "erf": erf,
+    "erfinv": erfinv,
     "floor": np.floor,
     "nearest": np.rint,
 }

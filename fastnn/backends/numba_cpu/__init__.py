@@ -17,6 +17,7 @@ from ...core.operations import OPERATIONS, Family, Operation
 from ...core.plan import Plan
 from ...core.state import State
 from ...core.store import aligned
+from ..arguments import WHOLE_SCALARS
 from ..compiled import Addressed, CompiledProgram, nothing
 from ..data import Array, Sums
 from ..operators import GEMMS, CompiledOperator, Mode
@@ -94,7 +95,7 @@ class NumbaOperator(CompiledOperator):
     def __init__(self, row: Operation, dtype: str, calls: _Calls) -> None:
         super().__init__(row, dtype)
         self._dtype, self._calls = np.dtype(dtype), calls
-        scalars = "dqqq" if row.family == Family.DROPOUT else "d" * len(row.scalars)
+        scalars = "".join("q" if name in WHOLE_SCALARS else "d" for name in row.scalars)
         self._write = call.operation_entries(self._count, scalars).pack_into
         self._kernel = int(row.family), _code(row)
         # Rows, columns and depth, of which the arrays do not have all; a step's depth is how many slots it has.

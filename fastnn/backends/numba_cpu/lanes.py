@@ -235,6 +235,10 @@ class Lanes:
 
     # beside the algebra: what reductions over a row need, and conversions
 
+    def whole(self, a: Unsigned) -> Value:
+        """Integers of 32 bits below 2^31 as floats."""
+        return Value(self, self.builder.sitofp(a.ir, self.type))
+
     def iota(self) -> Value:
         """0, 1, 2 ... as floats."""
         return Value(self, ir.Constant(self.type, [float(lane) for lane in range(self.width)]))

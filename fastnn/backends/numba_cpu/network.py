@@ -147,7 +147,7 @@ def steps(m, training, updating):
         start = step * rows
         batch_rows = min(rows, n - start)
         first, end = share(batch_rows, ROW_BLOCK, m.number, m.team)
-        batch = Batch(batch_rows, first, end, m.team, training, True)
+        batch = Batch(batch_rows, first, end, m.team, training, True, start)
         if training or taken == 0:
             penalty_blocks(m)
         if updating:
@@ -230,7 +230,7 @@ def predict(m):
     for number in range(blocks):
         start = first + number * block
         rows = min(block, last - start)
-        batch = Batch(n, base, base + rows, crew, False, False)
+        batch = Batch(n, base, base + rows, crew, False, False, start - base)
         done = 0
         if in_place:
             x, apart = array_of(m, 0), integer_at(array_of(m, 0), ArrayEntry.ROW)

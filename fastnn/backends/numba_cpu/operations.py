@@ -41,7 +41,7 @@ from .normalization import (
     standardize_forward,
 )
 from .optimizers import optimizer_step
-from .philox import dropout_rows
+from .philox import dropout_rows, uniform_rows
 from .prefetch import LEFT
 from .rowwise import row_wise_backward, row_wise_forward, vector_backward
 from .softmax import softmax_backward, softmax_forward
@@ -325,6 +325,11 @@ def operate_rows(dtype, call, first, rows, batch_rows):
         place = CallEntry.SCALARS
         key = integer_at(call, place + 1), integer_at(call, place + 2), integer_at(call, place + 3)
         dropout_rows(dtype, a, la, b, lb, 0, 0, first, first + rows, n, double_at(call, place), key)
+    elif family == Family.UNIFORM:
+        place = CallEntry.SCALARS
+        key = integer_at(call, place), integer_at(call, place + 1), integer_at(call, place + 2)
+        start = integer_at(call, place + 3) + first
+        uniform_rows(dtype, a, la, start, start + rows, n, key)
     else:
         for row in range(first, first + rows):
             operate_elements(dtype, call, family, row, n)

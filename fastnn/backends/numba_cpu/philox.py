@@ -1,4 +1,5 @@
-"""Philox4x32-10 on vectors of 16 counters, as `fastnn/core/random.py` defines it: dropout, and the shuffle of an epoch.
+"""Philox4x32-10 on vectors of 16 counters, as `fastnn/core/random.py` defines it: dropout, noise, the shuffle of an
+epoch.
 
 A dropout mask is a function of (seed, step, layer, element). In a step the forward pass leaves it for the backward
 pass, a bit an element: ten rounds of products cost more than a bit's way through the cache.
@@ -99,6 +100,29 @@ def dropout_rows(dtype, dst, ldd, src, lds, masks, ldm, first, last, width, rate
         at = row - first
         to, of, mask = dst + at * ldd * size, src + at * lds * size, masks + at * ldm
         dropout_row(dtype, to, of, mask, width, row * stride, seed, step, layer, threshold, real(dtype, scale))
+
+
+@kernel("*dst n start seed step layer; unit")
+def uniform_row(f: Frame, a: Arguments) -> None:
+    """One row of odd multiples of `unit`, 2^-23; `start`, its first element, is a multiple of 64."""
+    unit = f.lanes.splat(a.unit)
+    with f.loop(a.n, GROUP) as column:
+        words = _words(f, (a.start + column) >> 2, a.seed, Purpose.NOISE, a.step, a.layer)
+        for number, vector in enumerate(words):
+            index = column + number * LANES
+            with f.when(index < a.n):
+                (a.dst + index).store((f.lanes.whole(vector >> 9) * 2.0 - 8388607.0) * unit, f.mask(a.n - index))
+
+
+@device
+def uniform_rows(dtype, dst, ldd, first, last, width, key):
+    """Rows first..last - 1 of random numbers from -1 to 1; the address is that of row `first`. The key is (seed, step,
+    layer)."""
+    seed, step, layer = key
+    stride, size = (width + 63) & -64, itemsize(dtype)
+    for row in range(first, last):
+        to = dst + (row - first) * ldd * size
+        uniform_row(dtype, to, width, row * stride, seed, step, layer, real(dtype, 2.0**-23))
 
 
 @kernel("*dst *src uint8*masks n; scale")

@@ -12,7 +12,8 @@ from .elementwise import copy, gather_row, scale
 from .jit import device
 from .memory import integer_at, itemsize, real
 from .operations import operate_columns, operate_losses, operate_rows
-from .table import ArrayEntry, CallEntry, Column, Entry, Fused, InputEntry, Kind, LossEntry, Slot
+from .philox import uniform_rows
+from .table import ArrayEntry, CallEntry, Column, Counter, Entry, Fused, InputEntry, Kind, LossEntry, Slot
 from .threads import barrier
 from .workspace import (
     array_of,
@@ -83,6 +84,16 @@ def columns_together(m, batch, calls, slot, end):
 
 
 @device
+def random_forward(m, batch, at):
+    """A member's rows of a RANDOM."""
+    width, counters = integer_at(at, Column.OUTPUTS), entry(m, Entry.COUNTERS)
+    dst = buffer(m, integer_at(at, Column.DST), width, batch.first)
+    key = integer_at(counters, Counter.SEED), integer_at(counters, Counter.STEP), integer_at(at, Column.LAYER)
+    first, last = batch.start + batch.first, batch.start + batch.last
+    uniform_rows(m.dtype, dst, padded(width), first, last, width, key)
+
+
+@device
 def forward(m, batch, number):
     """The instructions in order from `number`, for a member's rows."""
     first, rows = batch.first, batch.last - batch.first
@@ -99,6 +110,9 @@ def forward(m, batch, number):
         number += 1
         if kind == Kind.DROPOUT:
             dropout_forward(m, batch, at)
+            continue
+        if kind == Kind.RANDOM:
+            random_forward(m, batch, at)
             continue
         if batch.training and has_call(its_calls, Slot.FORWARD_COLUMNS):
             columns_together(m, batch, its_calls, Slot.FORWARD_COLUMNS, Slot.INFERENCE_COLUMNS)

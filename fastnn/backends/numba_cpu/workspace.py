@@ -30,6 +30,7 @@ class Batch(NamedTuple):
     team: int  # members that meet
     training: bool
     with_loss: bool
+    start: int  # where row 0 of the workspace lies in the data
 
 
 @device

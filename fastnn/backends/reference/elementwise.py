@@ -1,4 +1,4 @@
-"""Activations, losses and metrics made of one formula an element, dropout, and the sums over rows."""
+"""Activations, losses and metrics made of one formula an element, random numbers, and the sums over rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .softmax import row_fold, row_sum
 
 Operation = Callable[..., None]
 
-DROPOUT_ROW = 64  # the random numbers of a row start at a multiple of this
+RANDOM_ROW = 64  # the random numbers of a row start at a multiple of this
 
 
 def operations(o: NumpyAlgebra) -> dict[str, Operation]:
@@ -32,9 +32,12 @@ def operations(o: NumpyAlgebra) -> dict[str, Operation]:
 
     def dropout(A_bo: Array, Z_bo: Array, rate: float, seed: int, step: int, layer: int) -> None:
         rows, columns = Z_bo.shape
-        stride = -(-columns // DROPOUT_ROW) * DROPOUT_ROW
-        bits = bits32(seed, Purpose.DROPOUT, step, layer, rows * stride).reshape(rows, stride)[:, :columns]
+        bits = random_bits(rows, columns, seed, Purpose.DROPOUT, step, layer)
         A_bo[...] = o.select(bits >= dropout_threshold(rate), Z_bo * o.constant(1.0 / (1.0 - rate)), 0.0)
+
+    def uniform(A_bo: Array, seed: int, step: int, layer: int, row: int) -> None:
+        bits = random_bits(*A_bo.shape, seed, Purpose.NOISE, step, layer, row)
+        A_bo[...] = (2.0 * (bits >> 9) - 8388607.0) * 2.0**-23  # exact in either dtype
 
     def row_scale(s_b: Array, w_b: Array, factor: float) -> None:
         s_b[...] = w_b * o.constant(factor)
@@ -58,11 +61,19 @@ def operations(o: NumpyAlgebra) -> dict[str, Operation]:
     table |= {
         "binary_accuracy": binary_accuracy,
         "dropout": dropout,
+        "uniform": uniform,
         "row_scale": row_scale,
         "weighted_sum": weighted_sum,
         "r2_sums": r2_sums,
     }
     return table
+
+
+def random_bits(rows: int, columns: int, seed: int, purpose: int, step: int, layer: int, first: int = 0) -> Array:
+    """32 bits for each element of some rows, (rows, columns), from row `first` on."""
+    stride = -(-columns // RANDOM_ROW) * RANDOM_ROW
+    bits = bits32(seed, purpose, step, layer, rows * stride, first * stride)
+    return bits.reshape(rows, stride)[:, :columns]
 
 
 def _activation_forward(o: NumpyAlgebra, formula: Callable[..., object]) -> Operation:
