@@ -203,7 +203,7 @@ KERNEL void FN(predict)(const fnn_member *m)
         const int64_t start = first + number * block, rows = fnn_least(block, last - start);
         const fnn_batch batch = {
             .rows = data->rows, .first = base, .last = base + rows, .team = together ? m->team : 1,
-            .start = start - base,
+            .start = m->run->first + start - base,
         };
         int64_t done = 0;
         if (in_place) {

@@ -51,8 +51,11 @@ static int check_instructions(const fnn_program *p)
     for (int64_t number = 0; number < p->instruction_count; number++) {
         const int64_t kind = p->instructions[number * FNN_COLUMN_WIDTH + FNN_COLUMN_KIND];
         const fnn_call *calls = p->calls + number * FNN_SLOT_WIDTH;
-        if (kind < FNN_KIND_DENSE || kind > FNN_KIND_FILL) {
+        if (kind < FNN_KIND_DENSE || kind > FNN_KIND_RANDOM) {
             return FNN_BAD_CODE;
+        }
+        if (kind == FNN_KIND_RANDOM && p->counters == NULL) {
+            return FNN_NULL;
         }
         for (int slot = 0; slot < FNN_SLOT_WIDTH; slot++) {
             const int status = calls[slot].family < 0 ? FNN_OK : check_call(&calls[slot]);

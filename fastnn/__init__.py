@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         models,
         ops,
         optimizers,
+        random,
         regularizers,
         utils,
     )
@@ -58,6 +59,7 @@ _MODULES = (
     "models",
     "ops",
     "optimizers",
+    "random",
     "regularizers",
     "utils",
 )
@@ -128,6 +130,7 @@ __all__ = [
     "models",
     "ops",
     "optimizers",
+    "random",
     "regularizers",
     "set_num_threads",
     "utils",

@@ -25,7 +25,7 @@ from .core.absent import absent
 from .core.arrays import numeric
 from .core.binary import POWERS
 from .core.declaration import whole
-from .core.symbolic import Operand, Tensor, any_tensor, arithmetic, call, product
+from .core.symbolic import Mean, Operand, Tensor, any_tensor, arithmetic, call, product
 from .errors import ArgumentError, ArgumentTypeError
 
 
@@ -77,11 +77,16 @@ def _sum(function: str, x: Any, axis: int | None, keepdims: bool, out: Any) -> A
     if not isinstance(x, Operand):
         return eager.total(function, x, axis, keepdims, out)
     _no_out(function, out)
-    if axis is None:
+    if axis is not None:
+        return call(function, x, keepdims=keepdims)
+    if isinstance(x, Mean):
+        return x
+    if keepdims or function == "sum":
         raise ArgumentError(
-            f"ops.{function}: over all rows of a symbolic tensor it depends on the batch; give axis=-1, of each row"
+            f"ops.{function}: over all rows of a symbolic tensor it depends on the batch; give axis=-1, of each row, "
+            "or take ops.mean, for add_loss"
         )
-    return call(function, x, keepdims=keepdims)
+    return Mean(call("row_mean", x))
 
 
 def abs(x: Any, out: Any = None) -> Any:
@@ -184,6 +189,15 @@ def erf(x: Any, out: Any = None) -> Any:
     array([0.        , 0.84270079])
     """
     return _unary("erf", "erf", x, out)
+
+
+def erfinv(x: Any, out: Any = None) -> Any:
+    """The number of which x is the error function; NaN beyond -1 and 1.
+
+    >>> erfinv([0.0, 0.5])
+    array([0.        , 0.47693628])
+    """
+    return _unary("erfinv", "erfinv", x, out)
 
 
 def exp(x: Any, out: Any = None) -> Any:
@@ -334,7 +348,7 @@ def maximum(x1: Any, x2: Any, out: Any = None) -> Any:
 
 
 def mean(x: Any, axis: int | None = None, keepdims: bool = False, out: Any = None) -> Any:
-    """The mean over the last axis, or of an array over everything.
+    """The mean over the last axis, or over everything: of a symbolic tensor one number for the batch, for `add_loss`.
 
     >>> mean([[1.0, 2.0], [3.0, 4.0]], axis=-1)
     array([1.5, 3.5])
@@ -616,6 +630,7 @@ __all__ = [
     "divide",
     "equal",
     "erf",
+    "erfinv",
     "exp",
     "expm1",
     "floor",

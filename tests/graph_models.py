@@ -209,9 +209,44 @@ def functions(keras: Any) -> Made:
     return model, X, REAL
 
 
+def variational(keras: Any) -> Made:
+    """A variational autoencoder whose noise is an input: a layer and the model add to the loss."""
+    ops = keras.ops
+
+    class Sampling(keras.layers.Layer):  # type: ignore[misc]
+        def call(self, inputs: Any) -> Any:
+            mean, log_variance, noise = inputs
+            self.add_loss(-0.05 * ops.mean(1 + log_variance - ops.square(mean) - ops.exp(log_variance)))
+            return mean + ops.exp(0.5 * log_variance) * noise
+
+    class Variational(keras.Model):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.hidden = keras.layers.Dense(6, activation="tanh")
+            self.mean, self.log_variance = keras.layers.Dense(3), keras.layers.Dense(3)
+            self.sampling, self.out = Sampling(), keras.layers.Dense(5)
+
+        def call(self, inputs: Any) -> Any:
+            x, noise = inputs
+            hidden = self.hidden(x)
+            made = self.out(self.sampling([self.mean(hidden), self.log_variance(hidden), noise]))
+            self.add_loss(0.1 * ops.mean(ops.abs(made)) + 0.2)
+            self.add_loss(ops.mean(keras.losses.mean_squared_error(x, made)))
+            return made
+
+    model = Variational()
+    model([X, Z]) if keras.__name__ == "keras" else model.build([(None, 5), (None, 3)])
+    begin(model)
+    model.compile(keras.optimizers.Adam(0.01), "mae", metrics=["mse"])
+    return model, [X, Z], X
+
+
 MODELS: dict[str, Callable[[Any], Made]] = {
     build.__name__: build
-    for build in (wide_and_deep, multi_task, entities, merges, autoencoder, gan, residual, own_layer, functions)
+    for build in (
+        *(wide_and_deep, multi_task, entities, merges, autoencoder, gan, residual, own_layer, functions),
+        variational,
+    )
 }
 
 

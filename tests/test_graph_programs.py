@@ -85,10 +85,8 @@ class Graph:
                 start = random.randint(lowering.value.width)
                 lowering.columns(int(start), int(random.randint(start, lowering.value.width)) + 1)
             case 6:
-                if random.randint(2):
-                    lowering.row_sum()
-                else:
-                    lowering.fill(0.5, 1)
+                one_column = (lowering.row_sum, partial(lowering.fill, 0.5, 1), partial(lowering.random, 1))
+                one_column[random.randint(3)]()
                 lowering.repeat(int(random.randint(1, 9)))
             case 7:
                 self.call(partial(lowering.layer_norm, name, 1e-3))
@@ -123,7 +121,14 @@ class Graph:
             MetricSpec("mean_absolute_error", output=n, weighted=n == 1) for n, loss in enumerate(losses) if loss is MSE
         )
         weights = [1.0, 0.3, 2.0][: len(losses)]
-        return self.lowering.finish(losses, metrics, ADAM if random.randint(2) else CLIPPED, outputs, weights)
+        added = []
+        if random.randint(3) == 0:
+            self.lowering.value = self.pick()
+            self.lowering.row_sum()
+            self.lowering.activation("tanh")
+            added.append(self.lowering.value)
+        optimizer = ADAM if random.randint(2) else CLIPPED
+        return self.lowering.finish(losses, metrics, optimizer, outputs, weights, added)
 
 
 def state_of(plan: Plan, random: np.random.RandomState) -> State:
@@ -143,7 +148,7 @@ def data_of(plan: Plan, codes: set[int], random: np.random.RandomState) -> Data:
         for number, width in enumerate(plan.features)
     )
     y = []
-    for width, sparse in zip(plan.widths, plan.sparse, strict=True):
+    for width, sparse in zip([*plan.widths, 1][: len(plan.losses)], plan.sparse, strict=True):  # an added loss has one
         y.append(random.randint(0, width, (ROWS, 1)) if sparse else random.standard_normal((ROWS, width)))
     w = [random.uniform(0, 2, ROWS).astype(plan.dtype) if random.randint(2) else None for _ in y]
     return Data(X, tuple(y), tuple(w), random.permutation(ROWS), BATCH)

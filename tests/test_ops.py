@@ -18,7 +18,7 @@ Y: Array = np.random.RandomState(2).standard_normal((40, 6)).astype(np.float32)
 C: Array = (Y > 0).astype(np.float32)
 
 UNARY = (
-    *("abs", "arctan", "cos", "cosh", "erf", "exp", "expm1", "floor", "gelu", "log", "log1p", "log_softmax"),
+    *("abs", "arctan", "cos", "cosh", "erf", "erfinv", "exp", "expm1", "floor", "gelu", "log", "log1p", "log_softmax"),
     *("logical_not", "negative", "relu", "round", "rsqrt", "sigmoid", "sign", "silu", "sin", "sinh", "softmax"),
     *("softplus", "sqrt", "square", "tan", "tanh"),
 )

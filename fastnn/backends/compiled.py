@@ -152,13 +152,13 @@ class CompiledProgram(Program):
     # programs
 
     @reading
-    def forward(self, inputs: Sequence[Array], outs: Sequence[Array]) -> None:
+    def forward(self, inputs: Sequence[Array], outs: Sequence[Array], first: int = 0) -> None:
         rows = inputs[0].shape[0]
         threads = self._crew.team(self._forward_team(rows, together=rows <= self.plan.forward_rows))
         self._reserve(self.plan.rows_of_blocks(rows, threads))
         self._data = nothing  # what is bound is that of no data until all of it is
         self._bind_arrays(inputs, None, rows, rows)
-        self._launch(Mode.FORWARD, threads, outs=outs)
+        self._launch(Mode.FORWARD, threads, first, outs=outs)
 
     @exclusive
     def gradient(self, data: Data, sums: Sums) -> None:

@@ -89,15 +89,19 @@ class Program(Passes):
     # programs
 
     @reading
-    def forward(self, inputs: Sequence[Array], outs: Sequence[Array]) -> None:
-        """Predictions (n, O) of each output, for the rows of the inputs, in inference mode."""
+    def forward(self, inputs: Sequence[Array], outs: Sequence[Array], first: int = 0) -> None:
+        """Predictions (n, O) of each output, for the rows of the inputs, in inference mode.
+
+        Args:
+            first: the number of the first of them among all rows, which random numbers depend on.
+        """
         n = inputs[0].shape[0]
         rows = max(1, min(n, 256))
         self.state.reserve(rows)
         for start in range(0, n, rows):
             stop = min(start + rows, n)
             self._gather([X[start:stop] for X in inputs])
-            self._forward(stop - start, training=False, start=start)
+            self._forward(stop - start, training=False, start=first + start)
             for (unit, width), out in zip(self.plan.outputs.tolist(), outs, strict=True):
                 out[start:stop] = self._buffer(unit, stop - start, width)
 

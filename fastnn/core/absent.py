@@ -36,7 +36,7 @@ _INSTEAD = {
     "optimizers.legacy": "its optimizers are in fastnn.optimizers",
     "optimizers.experimental": "its optimizers are in fastnn.optimizers",
     "preprocessing": "give arrays",
-    "random": "use numpy.random; utils.set_random_seed makes both repeatable",
+    "random": "use numpy.random, for arrays; utils.set_random_seed makes both repeatable",
     "saving.register_keras_serializable": "leave it out: no file holds Python code",
     "saving.load_model": "use fastnn.load_model",
     "saving.save_model": "use fastnn.models.save_model",

@@ -277,6 +277,14 @@ def cosine_similarity_slope(o: Algebra, a: Real, y: Real, p: Real, aa: Real, yy:
     return o.fma(a, turn, -y) * (inverse * _inverse_norm(o, yy))
 
 
+def prediction(o: Algebra, lane: Real, a: Real, y: Real, p: Real) -> Real:
+    return lane + a
+
+
+def prediction_slope(o: Algebra, a: Real, y: Real, p: Real) -> Real:
+    return o.constant(1.0)
+
+
 def _by_element(accumulate: Formula, slope: Formula, **more: Any) -> Loss:
     """A sum over the elements, `accumulate(o, lane, a, y, p)`, or their mean."""
     return Loss((Sum(accumulate),), slope, **more)
@@ -314,6 +322,7 @@ LOSSES: dict[str, Loss] = {
         mean=False,
         value=cosine_similarity,
     ),
+    "prediction": _by_element(prediction, prediction_slope),  # what `add_loss` adds; it reads no targets
 }
 
 # Losses of which each backend has kernels of its own; in its softmax.py, after the texts in `reference/softmax.py`.

@@ -342,6 +342,7 @@ class Lowering:
         optimizer: OptimizerSpec | None = None,
         outputs: Sequence[Value] = (),
         weights: Sequence[float] = (),
+        added: Sequence[Value] = (),
     ) -> Plan:
         """The plan.
 
@@ -349,21 +350,24 @@ class Lowering:
             loss: of the one output, or a list for each output; without one the model can only predict.
             metrics: of which each names its output. outputs: the value, unless others are given.
             weights: what each output's loss is multiplied by in their sum; 1 unless given.
+            added: values of one column whose means over the rows are added to the loss; they are the last losses.
         """
         outputs = outputs or (self.value,)
         losses = loss if isinstance(loss, Sequence) and not isinstance(loss, LossSpec) else [loss]
         specs = [(n, spec) for n, spec in enumerate(losses) if spec is not None]
+        specs += [(n, LossSpec("prediction")) for n in range(len(outputs), len(outputs) + len(added))]
+        weights, ends = (*(weights or [1.0] * len(outputs)), *[1.0] * len(added)), (*outputs, *added)
         buffers = Buffers(self._values, self._steps, self.inputs, self.dtype.itemsize)
-        trained = self._trained([outputs[n] for n, _ in specs])
-        buffers.forward(outputs, {n: LOSS_FACTS[spec.name].activation for n, spec in specs})
-        loss_rows = [self._lower_loss(buffers, outputs[n], spec, weights[n] if weights else 1.0) for n, spec in specs]
+        trained = self._trained([ends[n] for n, _ in specs])
+        buffers.forward(ends, {n: LOSS_FACTS[spec.name].activation for n, spec in specs})
+        loss_rows = [self._lower_loss(buffers, ends[n], spec, weights[n]) for n, spec in specs]
         metric_rows, sums = self._lower_metrics(metrics, loss_rows, [n for n, _ in specs])
         if loss_rows:
             blocks = sum(self._penalty_blocks(parameter) for parameter in self._rows)
             if blocks:
                 loss_rows[0][LossEntry.BLOCK_TOTALS] = self._scratch(padded(blocks * 8 // self.dtype.itemsize))
             gradients = [row[LossEntry.GRADIENT] for row in loss_rows]
-            buffers.backward(list(zip((outputs[n] for n, _ in specs), gradients, strict=True)), trained)
+            buffers.backward(list(zip((ends[n] for n, _ in specs), gradients, strict=True)), trained)
         instructions = buffers.rows()
         parameters = self._parameter_rows(buffers.numbers, trained, bool(loss_rows))
         optimizer_row, initial = self._lower_optimizer(optimizer)
@@ -383,7 +387,7 @@ class Lowering:
             reads_in_place=len(self.inputs) == 1
             and bool(instructions)
             and instructions[0][Column.KIND] == Kind.DENSE
-            and first not in outputs
+            and first not in ends
             and sum(first in step.sources for step in self._steps) == 1,
             row_elements=buffers.units,
             fixed_elements=self._fixed,

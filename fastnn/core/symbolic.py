@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 import sys
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -22,12 +24,19 @@ from .lowering import Lowering
 
 Shape = tuple[int, ...]
 
+_PACKAGE = Path(__file__).parents[1]
+
 
 class Node:
-    """One call of an operator. It is held by the tensors that it gives, and holds those that it reads."""
+    """One call of an operator. It is held by the tensors that it gives, and holds those that it reads.
+
+    Attributes:
+        losses: what a layer that composes others added to the loss, whose result this is.
+    """
 
     def __init__(self, operator: Any, inputs: Sequence[Tensor], rows: Sequence[Shape], dtype: str) -> None:
         self.operator, self.inputs = operator, tuple(inputs)
+        self.losses: tuple[Tensor, ...] = ()
         self._rows, self._dtype = tuple(tuple(row) for row in rows), dtype
         self._made: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
 
@@ -87,49 +96,49 @@ class Operand:
         """It as a tensor."""
         raise NotImplementedError
 
-    def __add__(self, other: object) -> Tensor:
+    def __add__(self, other: object) -> Any:
         return arithmetic("add", self, other)
 
-    def __radd__(self, other: object) -> Tensor:
+    def __radd__(self, other: object) -> Any:
         return arithmetic("add", other, self)
 
-    def __sub__(self, other: object) -> Tensor:
+    def __sub__(self, other: object) -> Any:
         return arithmetic("subtract", self, other)
 
-    def __rsub__(self, other: object) -> Tensor:
+    def __rsub__(self, other: object) -> Any:
         return arithmetic("subtract", other, self)
 
-    def __mul__(self, other: object) -> Tensor:
+    def __mul__(self, other: object) -> Any:
         return arithmetic("multiply", self, other)
 
-    def __rmul__(self, other: object) -> Tensor:
+    def __rmul__(self, other: object) -> Any:
         return arithmetic("multiply", other, self)
 
-    def __truediv__(self, other: object) -> Tensor:
+    def __truediv__(self, other: object) -> Any:
         return arithmetic("divide", self, other)
 
-    def __rtruediv__(self, other: object) -> Tensor:
+    def __rtruediv__(self, other: object) -> Any:
         return arithmetic("divide", other, self)
 
-    def __pow__(self, other: object) -> Tensor:
+    def __pow__(self, other: object) -> Any:
         return arithmetic("power", self, other)
 
-    def __rpow__(self, other: object) -> Tensor:
+    def __rpow__(self, other: object) -> Any:
         return arithmetic("power", other, self)
 
     def __abs__(self) -> Tensor:
         return call("abs", self)
 
-    def __lt__(self, other: object) -> Tensor:
+    def __lt__(self, other: object) -> Any:
         return arithmetic("less", self, other)
 
-    def __le__(self, other: object) -> Tensor:
+    def __le__(self, other: object) -> Any:
         return arithmetic("less_equal", self, other)
 
-    def __gt__(self, other: object) -> Tensor:
+    def __gt__(self, other: object) -> Any:
         return arithmetic("less", other, self)
 
-    def __ge__(self, other: object) -> Tensor:
+    def __ge__(self, other: object) -> Any:
         return arithmetic("less_equal", other, self)
 
     def __eq__(self, other: object) -> Any:
@@ -212,9 +221,63 @@ class Tensor(Operand):
         return self if (start, stop) == (0, self.row[-1]) else call("columns", self, start=start, stop=stop)
 
 
+class Mean(Operand):
+    """The mean over all rows of a tensor of one number a row, which `add_loss` takes: one number for the batch.
+
+    Sums of them and multiples are means again; nothing else can be computed with it.
+    """
+
+    def __init__(self, rows: Tensor) -> None:
+        self.rows, self.dtype, self.shape = rows, rows.dtype, ()
+
+    def __repr__(self) -> str:
+        return f"<symbolic mean over all rows of {self.rows!r}>"
+
+    def __neg__(self) -> Any:
+        return Mean(-self.rows)
+
+    @property
+    def tensor(self) -> Tensor:
+        """It has none.
+
+        Raises:
+            ArgumentError: always.
+        """
+        raise ArgumentError(
+            f"{self!r} is one number for the batch{_line()}: it can be added to others, multiplied by numbers, and "
+            "given to add_loss; compute with the rows first, then take the mean"
+        )
+
+
+def added_losses(where: str, loss: object) -> list[Tensor]:
+    """The values of each row of what `add_loss` was given, whose means are added to the loss.
+
+    Raises:
+        ArgumentError: a tensor that is no mean. ArgumentTypeError: no tensor.
+    """
+    if isinstance(loss, list | tuple):
+        return [tensor for one in loss for tensor in added_losses(where, one)]
+    if isinstance(loss, Mean):
+        return [loss.rows]
+    if isinstance(loss, Operand):
+        raise ArgumentError(
+            f"{where}: {loss!r} has a value for each row, and their sum would depend on the batch; give its mean, "
+            "ops.mean(...)"
+        )
+    raise ArgumentTypeError(f"{where}: expected the mean of a symbolic tensor, ops.mean(...), got {loss!r}")
+
+
+def noise(row: Shape, dtype: str) -> Tensor:
+    """Random numbers from -1 to 1, all alike, other ones in each step and each row."""
+    made = Function("noise", row=list(row))
+    return Node(made, [], made.rows_out([]), dtype).outputs[0]
+
+
 def _line() -> str:
     """The line of a script that asked for values."""
     frame = sys._getframe(2)
+    while frame.f_back is not None and Path(frame.f_code.co_filename).is_relative_to(_PACKAGE):
+        frame = frame.f_back
     return f" ({Path(frame.f_code.co_filename).name}, line {frame.f_lineno})"
 
 
@@ -238,7 +301,8 @@ class Function:
 
     def lower_values(self, builder: Lowering, values: Sequence[Value]) -> None:
         """Adds its instructions."""
-        builder.value = values[0]
+        if values:
+            builder.value = values[0]
         FUNCTIONS[self.function].lower(builder, *values, **self.arguments)
 
 
@@ -253,12 +317,14 @@ def call(function: str, *operands: Operand, **arguments: Any) -> Tensor:
     return Node(made, tensors, made.rows_out([tensor.row for tensor in tensors]), tensors[0].dtype).outputs[0]
 
 
-def arithmetic(name: str, a: object, b: object) -> Tensor:
+def arithmetic(name: str, a: object, b: object) -> Any:
     """A function of `binary.BINARY` of two tensors, or of one and a number.
 
     Raises:
         ArgumentError: shapes that do not fit. ArgumentTypeError: neither tensors nor numbers.
     """
+    if isinstance(a, Mean) or isinstance(b, Mean):
+        return _of_means(name, a, b)
     if isinstance(a, Operand) and isinstance(b, Operand):
         return call(name, a, b)
     given, other = (a, b) if isinstance(a, Operand) else (b, a)
@@ -282,6 +348,16 @@ def arithmetic(name: str, a: object, b: object) -> Tensor:
         return call(POWERS[number], tensor)
     filled = call("full", tensor, number=number)
     return call(name, tensor, filled) if left else call(name, filled, tensor)
+
+
+def _of_means(name: str, a: Any, b: Any) -> Any:
+    """A sum or a multiple."""
+    if isinstance(a, Mean) and isinstance(b, Mean) and name in ("add", "subtract"):
+        return Mean(arithmetic(name, a.rows, b.rows))
+    mean, other = (a, b) if isinstance(a, Mean) else (b, a)
+    if isinstance(other, Real) and (name in ("add", "subtract", "multiply") or (name == "divide" and mean is a)):
+        return Mean(arithmetic(name, a.rows, other) if mean is a else arithmetic(name, other, b.rows))
+    return mean.tensor
 
 
 def product(x: object, weight: object) -> Tensor:
@@ -354,6 +430,24 @@ def same_in_both_modes(where: str, training: Trace, inference: Trace) -> None:
         "otherwise; a compiled model has one graph, in which Dropout and BatchNormalization know the mode "
         "themselves: make a Model of the other outputs, which shares the layers"
     )
+
+
+_MODE: ContextVar[bool | None] = ContextVar("mode", default=None)
+
+
+@contextmanager
+def traced(training: bool) -> Iterator[None]:
+    """What a `call` does inside is for this mode, and may differ in the other one."""
+    token = _MODE.set(training)
+    try:
+        yield
+    finally:
+        _MODE.reset(token)
+
+
+def asks_for(training: object) -> bool | None:
+    """The mode that a call names, if it is to be that one whatever the model does."""
+    return None if training is None or training == _MODE.get() else bool(training)
 
 
 def any_tensor(x: object) -> bool:
@@ -453,6 +547,9 @@ FUNCTIONS: dict[str, FunctionRow] = {
     "square": FunctionRow(lambda row: row, lambda builder, x: builder.binary("multiply", x)),
     "concatenate": FunctionRow(_joined, lambda builder, *values: builder.join(values)),
     "one_hot": FunctionRow(lambda row, classes: (*row, classes), _one_hot),
+    "identity": FunctionRow(lambda row: row, lambda builder, x: None),
+    "noise": FunctionRow(lambda row: tuple(row), lambda builder, row: builder.random(math.prod(row))),
+    "row_mean": FunctionRow(lambda row: (1,), _mean),
     "sum": FunctionRow(_one_column, _sum),
     "mean": FunctionRow(_one_column, _mean),
 }

@@ -80,7 +80,7 @@ class Checks:
 
     def y(self, values: Sequence[object], rows: int, name: str = "y", X_name: str = "X") -> tuple[Array, ...]:
         """The targets of each loss; see `TargetChecks.y`."""
-        if len(self.outputs) == 1:
+        if len(self.outputs) == 1 and self.targets:
             return (self.targets[0].y(values[0], rows, name, X_name),)
         return tuple(
             check.y(value, rows, self._of(name, number), X_name)

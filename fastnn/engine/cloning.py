@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .. import layers as layer_module
+from ..config import floatx
 from ..core.declaration import Config, refuse, serialize
-from ..core.symbolic import FUNCTIONS, Function, Node, Tensor
+from ..core.symbolic import FUNCTIONS, Function, Mean, Node, Tensor
 from ..errors import ArgumentError, ArgumentTypeError, FastnnError
 from ..initializers import as_json
 from ..layers import Input, Layer
@@ -88,6 +89,7 @@ def graph_config(model: Any) -> Config:
             for node in graph.nodes
         ],
         **model.structures(structure),
+        **({"losses": [at(tensor) for tensor in graph.losses]} if graph.losses else {}),
     }
 
 
@@ -120,14 +122,17 @@ def graph_from_config(cls: Any, config: Mapping[str, Any], replace: Callable[[An
         return tensor(structure) if single else [tensor(place) for place in structure]
 
     inputs, outputs = tensors(config["inputs"]), tensors(config["outputs"])
-    return cls(inputs, outputs, name=config["name"], trainable=config.get("trainable", True))
+    model = cls(inputs, outputs, name=config["name"], trainable=config.get("trainable", True))
+    for place in config.get("losses", ()):
+        model.add_loss(Mean(tensor(place)))
+    return model
 
 
 def _called(operator: Any, inputs: list[Tensor]) -> tuple[Tensor, ...]:
     """What a call of a layer, a model or a function gives."""
     if isinstance(operator, Function):
         rows = operator.rows_out([tensor.row for tensor in inputs])
-        return Node(operator, inputs, rows, inputs[0].dtype).outputs
+        return Node(operator, inputs, rows, inputs[0].dtype if inputs else floatx()).outputs
     if not inputs and isinstance(operator, AddedWeight):
         return (operator.tensor,)
     if not inputs:

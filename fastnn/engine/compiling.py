@@ -202,7 +202,7 @@ class Scores:
         ]
         slots.append(("loss", None, slice(SUM_LOSS, SUM_LOSS + 1), False))
         if recipe and recipe.loss_keys:
-            for key, slot in zip(recipe.loss_keys, plan.losses[:, LossEntry.SLOT].tolist(), strict=True):
+            for key, slot in zip(recipe.loss_keys, plan.losses[:, LossEntry.SLOT].tolist(), strict=False):
                 slots.append((key, None, slice(slot, slot + 1), False))
         self._slots = sorted(slots, key=lambda slot: slot[0])
 
@@ -296,11 +296,11 @@ def lower(
         recipe.optimizer.decays if recipe else lambda path: True,
         (lambda layer: layer.trains) if trained is None else trained.__contains__,
     )
-    outputs = graph.lower(flat, builder, rules)
+    outputs, added = graph.lower(flat, builder, rules)
     if recipe is None:
         return builder.finish(outputs=outputs), []
     optimizer = recipe.optimizer.spec()
-    if not any(recipe.losses):
+    if not any(recipe.losses) and not added:
         return builder.finish(optimizer=optimizer, outputs=outputs), []
     resolved, specs = [], []
     for entry in recipe.entries:
@@ -313,7 +313,7 @@ def lower(
         resolved.append(metric)
         specs.append(metric.spec()._replace(weighted=entry.weighted, output=entry.output))
     of_outputs = [None if loss is None else loss.spec() for loss in recipe.losses]
-    return builder.finish(of_outputs, tuple(specs), optimizer, outputs, recipe.loss_weights), resolved
+    return builder.finish(of_outputs, tuple(specs), optimizer, outputs, recipe.loss_weights, added), resolved
 
 
 def engine(flat: Flat, dtype: str, seed: int, recipe: Recipe | None) -> Engine:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..core.declaration import Config, names
-from ..core.symbolic import Function, Node, Tensor, any_tensor, same_in_both_modes, trace
+from ..core.symbolic import Function, Node, Tensor, added_losses, any_tensor, same_in_both_modes, trace, traced
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from ..layers import Input, InputLayer, Layer
 from ..layers.layer import inner_layers
@@ -48,9 +48,11 @@ class Model(Trainer):
         super().__init__(trainable, name)
         self._graph: Graph | None = None
         self._operators: list[Any] = []
+        self._given: tuple[Any, Any, list[Tensor]] | None = None  # inputs, outputs and added losses
+        self._losses: list[Tensor] | None = None  # what `call` adds, while it runs
         self._in_build = False  # whether a `build` of a subclass runs
         self._pending: dict[str, Any] | None = None  # what a subclass was compiled with
-        if type(self).call is not Model.call:
+        if self.traces:
             if inputs is None and outputs is None:
                 return
             raise ArgumentTypeError(
@@ -59,30 +61,49 @@ class Model(Trainer):
             )
         self._connect(inputs, outputs)
 
-    def _connect(self, inputs: Any, outputs: Any) -> None:
-        """Takes the graph between tensors."""
+    def _connect(self, inputs: Any, outputs: Any, losses: Sequence[Tensor] = ()) -> None:
+        """Takes the graph between tensors, with what is added to the loss."""
         self._input_keys, given = _listed("inputs", inputs)
         self._output_keys, made = _listed("outputs", outputs)
         self._single_input, self._single = isinstance(inputs, Tensor), isinstance(outputs, Tensor)
-        graph = Graph(given, made)
+        graph = Graph(given, made, losses)
         operators: list[Any] = []
         for operator in graph.operators:
             self._adopt(operator, operators)
             operators.append(operator)
         self._graph, self._operators = graph, operators
+        if not self.traces:
+            self._given = inputs, outputs, list(losses)
         self._same_dtype(self.leaves())
 
     # subclasses
 
+    @property
+    def traces(self) -> bool:
+        """Whether it is a subclass, whose `call` says what is computed."""
+        return type(self).call is not Model.call
+
     def add_loss(self, loss: object) -> None:
-        """Not supported.
+        """Adds to the loss: in `call` of a subclass, or of a graph before `compile`.
+
+        Args:
+            loss: the mean of a symbolic tensor, `ops.mean(...)`, a sum of such or a multiple; or a list of them. It may
+                read any of the inputs, one that holds targets, too.
 
         Raises:
-            ArgumentError: always.
+            ArgumentError: a tensor that is no mean, or that the inputs do not lead to; a model that is compiled.
+            ArgumentTypeError: no tensor.
         """
-        raise ArgumentError(
-            f"{type(self).__name__}: add_loss is not supported; make it an output, with a loss of its own in compile"
-        )
+        where = f"{type(self).__name__}.add_loss"
+        losses = added_losses(where, loss)
+        if self._losses is not None:
+            self._losses += losses
+            return
+        if self._given is None or self._recipe is not None:
+            cure = "before compile" if self._given else "in `call`, which is traced once"
+            raise ArgumentError(f"{where}: call it {cure}")
+        self._connect(*self._given[:2], [*self._given[2], *losses])
+        self._flat = self._engine = None
 
     def call(self, inputs: Any) -> Any:
         """What comes out for symbolic tensors; subclasses say it.
@@ -137,22 +158,28 @@ class Model(Trainer):
         for operator in found:
             self._adopt(operator, found[: found.index(operator)])
         nodes = {operator: list(operator.nodes) for operator in found}
+        given, self._losses = _listed("inputs", inputs)[1], []
         try:
             if "training" not in inspect.signature(self.call).parameters:
                 outputs = self.call(inputs)
             else:
-                outputs = self.call(inputs, training=False)  # type: ignore[call-arg]
-                inference = trace(_listed("inputs", inputs)[1], _listed("outputs", outputs)[1], found)
+                with traced(False):
+                    outputs = self.call(inputs, training=False)  # type: ignore[call-arg]
+                inference = trace(given, [*_listed("outputs", outputs)[1], *self._losses], found)
                 _restore(nodes)
-                outputs = self.call(inputs, training=True)  # type: ignore[call-arg]
-                training = trace(_listed("inputs", inputs)[1], _listed("outputs", outputs)[1], found)
+                self._losses.clear()
+                with traced(True):
+                    outputs = self.call(inputs, training=True)  # type: ignore[call-arg]
+                training = trace(given, [*_listed("outputs", outputs)[1], *self._losses], found)
                 same_in_both_modes(type(self).__name__, training, inference)
-            self._connect(inputs, outputs)
+            self._connect(inputs, outputs, self._losses)
         except Exception:
             _restore(nodes)
             for layer in inner_layers(self, composing=True):
                 layer.forget_shape()
             raise
+        finally:
+            self._losses = None
         found = inner_layers(self)
         made_inside = [
             operator.name

@@ -28,6 +28,7 @@ class Flat(NamedTuple):
     calls: list[Call]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    losses: list[int]  # values whose means are added to the loss
     labels: dict[Layer, str]  # of each layer, unique
     rows: tuple[Shape, ...]  # shapes of one row of each input
     shapes: tuple[Shape, ...]  # and of each output
@@ -48,16 +49,18 @@ class Graph:
     """What lies between inputs and outputs.
 
     Attributes:
-        inputs, outputs: tensors. nodes: the calls, in an order in which each comes after those that it reads.
+        inputs, outputs: tensors. losses: those of which the means are added to the loss.
+        nodes: the calls, in an order in which each comes after those that it reads.
         operators: layers, models and functions, once each, in Keras's order: by their distance from the outputs.
 
     Raises:
         ArgumentError: an output that the inputs do not lead to, or an input that is none.
     """
 
-    def __init__(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
-        self.inputs, self.outputs = tuple(inputs), tuple(outputs)
+    def __init__(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], losses: Sequence[Tensor] = ()) -> None:
+        self.inputs, self.outputs, self.losses = tuple(inputs), tuple(outputs), tuple(losses)
         reached, met = self._reached()
+        self.losses += tuple(loss for node in reached for loss in node.losses)
         depths: dict[int, int] = {}
         of_operator: dict[int, int] = {}
         for node in reversed(reached):
@@ -89,7 +92,7 @@ class Graph:
         reached: list[Node] = []
         done: set[int] = set()
         met: dict[int, tuple[int, Any]] = {}
-        stack: list[tuple[Node, int]] = [(tensor.node, 0) for tensor in reversed(self.outputs)]
+        stack: list[tuple[Node, int]] = [(tensor.node, 0) for tensor in reversed((*self.outputs, *self.losses))]
         while stack:  # a deep network would be too much for recursion
             node, number = stack.pop()
             if id(node) in done:
@@ -106,13 +109,14 @@ class Graph:
                 )
             done.add(id(node))
             reached.append(node)
+            stack += [(tensor.node, 0) for tensor in node.losses]
         return reached, met
 
     def flat(self) -> Flat:
         """The graph with its models taken apart."""
         rows, shapes = ([tensor.row for tensor in tensors] for tensors in (self.inputs, self.outputs))
         names = tuple(tensor.name for tensor in self.inputs)
-        made = Flat([], tuple(range(len(self.inputs))), (), {}, tuple(rows), tuple(shapes), names)
+        made = Flat([], tuple(range(len(self.inputs))), (), [], {}, tuple(rows), tuple(shapes), names)
         outputs = self._flatten(made, made.inputs, "")
         return made._replace(outputs=tuple(outputs))
 
@@ -132,6 +136,7 @@ class Graph:
             else:
                 results = operator.graph()._flatten(made, sources, f"{prefix}{operator.name}/")
             values |= {tensor.key: number for tensor, number in zip(node.outputs, results, strict=True)}
+        made.losses.extend(values[tensor.key] for tensor in self.losses)
         return [values[tensor.key] for tensor in self.outputs]
 
 
@@ -144,8 +149,8 @@ def _free(label: str, taken: Mapping[Layer, str]) -> str:
     return found
 
 
-def lower(flat: Flat, builder: Lowering, rules: Rules) -> list[Value]:
-    """Adds the instructions of a graph to a plan; gives the values of its outputs."""
+def lower(flat: Flat, builder: Lowering, rules: Rules) -> tuple[list[Value], list[Value]]:
+    """Adds the instructions of a graph to a plan; gives the values of its outputs, and those added to the loss."""
     values = dict(zip(flat.inputs, builder.inputs, strict=True))
     for call in flat.calls:
         sources = [values[number] for number in call.sources]
@@ -156,7 +161,7 @@ def lower(flat: Flat, builder: Lowering, rules: Rules) -> list[Value]:
             call.operator.lower_values(builder, sources)
         values[call.result] = builder.value
         builder.next_layer()
-    return [values[number] for number in flat.outputs]
+    return [values[number] for number in flat.outputs], [values[number] for number in flat.losses]
 
 
 def input_layer(tensor: Tensor) -> InputLayer | None:

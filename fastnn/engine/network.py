@@ -386,9 +386,12 @@ class Network(Extensible):
         """
         if self._recipe is None:
             raise NotBuiltError('the model is not compiled; call compile(optimizer="adam", loss=...) first')
-        if not any(self._recipe.losses):
-            raise ArgumentError('the model was compiled without a loss; give one such as compile(loss="mse") first')
-        return self.predicting_engine(x)
+        if self.built and not any(self._recipe.losses) and not self.flat().losses:
+            raise _without_loss()
+        engine = self.predicting_engine(x)
+        if not len(engine.plan.losses):
+            raise _without_loss()
+        return engine
 
     # weights
 
@@ -505,3 +508,7 @@ def input_for(x: object) -> Tensor:
     """The `Input` of rows like those of x; (n,) is one feature."""
     shape = numeric(x, "X").shape
     return Input(shape[1:] if len(shape) > 1 else (1,))
+
+
+def _without_loss() -> ArgumentError:
+    return ArgumentError('the model was compiled without a loss; give one such as compile(loss="mse") first')

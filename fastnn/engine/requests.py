@@ -170,13 +170,15 @@ def rows_of(
     X = checks.X(model.inputs_of(x), f"{prefix}X")
     n = X[0].shape[0]
     targets = checks.y(_of_losses(checks, y, f"{prefix}y"), n, f"{prefix}y", f"{prefix}X")
+    added = len(engine.plan.losses) - len(targets)
+    nothing = (np.broadcast_to(np.zeros((1, 1), engine.plan.dtype), (n, 1)),) * added  # an added loss reads no targets
     if sample_weight is None and class_weight is None:
-        return Rows(X, targets, ())
+        return Rows(X, (*targets, *nothing), ())
     name, several = f"{prefix}sample_weight", isinstance(sample_weight, list | tuple | Mapping)
     given = [sample_weight] * len(targets)  # one array serves all outputs
     if several and len(checks.outputs) > 1 and not _is_vector(sample_weight):
         given = _of_losses(checks, sample_weight, name)
-    return Rows(X, targets, checks.weights(given, class_weight, targets, n, name))
+    return Rows(X, (*targets, *nothing), (*checks.weights(given, class_weight, targets, n, name), *[None] * added))
 
 
 def _is_vector(given: object) -> bool:
@@ -186,6 +188,8 @@ def _is_vector(given: object) -> bool:
 def _of_losses(checks: Checks, given: object, name: str) -> list[object]:
     """What is given for each output with a loss: by name, in order of the outputs, or of one output all of it."""
     names = checks.outputs
+    if not checks.targets:  # what is added to the loss is all of it, and Keras reads no targets either
+        return []
     if len(names) == 1:
         by_name = not isinstance(given, np.ndarray) and isinstance(given, Mapping) and names[0] in given
         return [given[names[0]] if by_name else given]  # type: ignore[index]

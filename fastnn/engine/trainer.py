@@ -14,8 +14,9 @@ from .. import backends
 from ..backends.data import Data
 from ..core.declaration import Config, refuse
 from ..core.printing import say
-from ..core.symbolic import any_tensor
+from ..core.symbolic import any_tensor, asks_for
 from ..errors import ArgumentError, ModelAdvice
+from ..layers import BatchNormalization, Dropout
 from . import cloning, compiling, saving, summaries, training
 from .compiling import Recipe
 from .network import Network
@@ -331,9 +332,21 @@ class Trainer(Network):
     def __call__(self, x: Any, training: object = None) -> Any:
         """What comes out for symbolic tensors; of arrays `predict_on_batch(x)`."""
         if any_tensor(x):
+            if (mode := asks_for(training)) is not None:
+                self._require_one_mode(mode)
             return self.symbolic(x)
         refuse(self.kind, {"training": training or None}, {"training": None}, ("x",))
         return self.predict_on_batch(x)
+
+    def _require_one_mode(self, mode: bool) -> None:
+        """Refuses a mode for a call on tensors in which layers would be in another one."""
+        for layer in self.leaves():
+            drops = isinstance(layer, Dropout) and layer.rate > 0.0
+            if drops or (isinstance(layer, BatchNormalization) and (mode or layer.trainable)):
+                raise ArgumentError(
+                    f'{self.kind} "{self.name}": training={mode} on tensors is not supported, since its "{layer.name}" '
+                    "is in the mode of the whole model; call its layers with training=, or leave it out"
+                )
 
     def train_on_batch(
         self,

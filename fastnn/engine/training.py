@@ -135,7 +135,8 @@ def _seen(engine: Engine, rows: Rows, losses: Sequence[float] = ()) -> dict[int,
     """What there is to advise on before a training, or where there are losses, after it: of some rows."""
     most = _LOOKED_AT if losses else max(_LOOKED_AT, _ELEMENTS // max(engine.plan.widths))
     some = np.linspace(0, rows.n - 1, min(rows.n, most)).astype(np.int64)
-    numbers, targets = engine.checks.with_loss, [y[some].astype(np.float64) for y in rows.y]
+    numbers = engine.checks.with_loss
+    targets = [y[some].astype(np.float64) for y in rows.y[: len(numbers)]]
     if not losses:
         return {number: Seen(y) for number, y in zip(numbers, targets, strict=True)}
     X = [x[some] for x in rows.X]
@@ -143,7 +144,7 @@ def _seen(engine: Engine, rows: Rows, losses: Sequence[float] = ()) -> dict[int,
         return {}
     outs = [np.empty((len(some), width), engine.plan.dtype) for width in engine.plan.widths]
     engine.program.forward(X, outs)
-    weights = [1.0 if w is None else float(w.mean()) for w in rows.w or [None] * len(numbers)]
+    weights = [1.0 if w is None else float(w.mean()) for w in rows.w[: len(numbers)] or [None] * len(numbers)]
     return {
         number: Seen(y, losses, outs[number], weight)
         for number, y, weight in zip(numbers, targets, weights, strict=True)
@@ -243,7 +244,7 @@ def _predict_slices(
             hooks.on_predict_batch_begin(step)
         start = time.perf_counter()
         parts = [out[first:last] for out in outs]
-        program.forward([array[first:last] for array in X], parts)
+        program.forward([array[first:last] for array in X], parts, first)
         pace.measured(-(-(last - first) // batch), time.perf_counter() - start)
         if hooks:
             hooks.on_predict_batch_end(step, logs={"outputs": model.structured(engine.shaped(parts))})

@@ -10,6 +10,7 @@ from .. import activations, initializers, regularizers
 from ..core.arrays import Array
 from ..core.declaration import number, whole
 from ..core.lowering import Lowering
+from ..core.symbolic import Tensor, arithmetic, noise
 from ..errors import ArgumentError, ArgumentTypeError
 from .layer import Layer, Rules, Shape, Weight, one_dimension
 
@@ -106,6 +107,7 @@ class Dropout(Layer):
     """Zeroes a random share of its inputs in training. Math: A = Z / (1 - rate) where kept, else 0; A = Z in inference.
 
     Which are kept is keyed by the model's seed, the step and the layer's place, so that a layer has no seed of its own.
+    Called on a tensor with training=True, it does so in predictions, too.
 
     Args:
         rate: the share that is zeroed, in [0, 1).
@@ -128,6 +130,14 @@ class Dropout(Layer):
     def lower(self, builder: Lowering, rules: Rules) -> None:
         """A mask in training, nothing in inference."""
         builder.dropout(self.rate)
+
+    def in_mode(self, tensors: Sequence[Tensor], training: bool) -> Any:
+        """A mask in training and otherwise, of functions; or nothing."""
+        (x,) = tensors
+        if not training or self.rate == 0.0:
+            return x
+        kept = noise(x.row, x.dtype) >= 2.0 * self.rate - 1.0
+        return (1.0 / (1.0 - self.rate)) * arithmetic("keep", x, kept)
 
 
 class Flatten(Layer):

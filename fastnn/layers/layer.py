@@ -21,8 +21,20 @@ from ..core.lowering import Lowering
 from ..core.model import LayerOwner
 from ..core.specs import ParameterSpec, Penalty
 from ..core.store import latest
-from ..core.symbolic import Calls, Node, Operand, Tensor, any_tensor, same_in_both_modes, trace
+from ..core.symbolic import (
+    Calls,
+    Node,
+    Operand,
+    Tensor,
+    added_losses,
+    any_tensor,
+    asks_for,
+    same_in_both_modes,
+    trace,
+    traced,
+)
 from ..core.symbolic import Shape as Shape
+from ..core.symbolic import call as symbolic_call
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from ..initializers import Initializer
 from ..regularizers import Regularizer
@@ -101,6 +113,7 @@ class Layer(Declaration):
         self._added: list[AddedWeight] = []
         self._given_weights = 0  # how many of them were made before `build`
         self._composed = False
+        self._losses: list[Tensor] | None = None  # what `call` adds, while it runs
         self._made = Calls(), 0  # what made its first result, and where, if it composes others
 
     @property
@@ -171,7 +184,7 @@ class Layer(Declaration):
 
         Args:
             x: a symbolic tensor; or (B, ...), any real dtype, for activations and `Rescaling` an array of any rank.
-            training: None or False for arrays; without effect on tensors.
+            training: None or False for arrays; of tensors the mode of the call, whatever the model does.
 
         Returns:
             A tensor; or an array of the layer's dtype.
@@ -183,7 +196,8 @@ class Layer(Declaration):
         if any_tensor(x):
             if self.composes:
                 return self._compose(x, training)
-            return self.symbolic([x] if isinstance(x, Tensor) else x)
+            tensors = [x] if isinstance(x, Tensor) else x
+            return self.symbolic(tensors) if (mode := asks_for(training)) is None else self.in_mode(tensors, mode)
         where = f'{type(self).__name__} "{self.name}"'
         if self.composes:
             raise ArgumentTypeError(f"{where}: a layer with `call` takes symbolic tensors; predict with a model of it")
@@ -213,6 +227,10 @@ class Layer(Declaration):
             backend,
         )
         return result.reshape(array.shape if self.pointwise else out_shape)
+
+    def in_mode(self, tensors: Sequence[Tensor], training: bool) -> Any:
+        """What comes out for symbolic tensors if it is in one mode, in training and otherwise."""
+        return self.symbolic(tensors)
 
     # subclasses that compose others
 
@@ -265,14 +283,18 @@ class Layer(Declaration):
         return self._added[-1]
 
     def add_loss(self, loss: object) -> None:
-        """Not supported.
+        """Adds to the loss of the models that it is part of; for the `call` of a subclass.
+
+        Args:
+            loss: the mean of a symbolic tensor, `ops.mean(...)`, a sum of such or a multiple; or a list of them.
 
         Raises:
-            ArgumentError: always.
+            ArgumentError: a tensor that is no mean, or it is called elsewhere. ArgumentTypeError: no tensor.
         """
-        raise ArgumentError(
-            f"{type(self).__name__}: add_loss is not supported; make it an output, with a loss of its own in compile"
-        )
+        where = f"{type(self).__name__}.add_loss"
+        if self._losses is None:
+            raise ArgumentError(f"{where}: call it in `call`, which is traced for each model")
+        self._losses += added_losses(where, loss)
 
     def _compose(self, x: Any, training: object) -> Any:
         if not self._composed:
@@ -281,13 +303,29 @@ class Layer(Declaration):
             self._given_weights = len(self._added)
             self.build(shapes if isinstance(x, list | tuple) else shapes[0] if shapes else None)
             self._composed = True
-        result = self._called(x, training)
+        self._losses = []
+        try:
+            result = self._with_losses(self._called(x, training))
+        finally:
+            self._losses = None
         if not self._trainable:
             self.trainable = False  # what `build` and `call` made, too
         if isinstance(result, Tensor) and not self._made[0]:
             self._made = Calls(), result.index
             self._made[0].append(result.node)
         return result
+
+    def _with_losses(self, result: Any) -> Any:
+        """What `call` returned, from which the losses can be reached that it added."""
+        if not self._losses:
+            return result
+        several = list(result.values()) if isinstance(result, dict) else result
+        first = several[0] if isinstance(several, list | tuple) else result
+        holder = symbolic_call("identity", first)  # what is returned may have been made elsewhere
+        holder.node.losses = tuple(self._losses)
+        if isinstance(result, dict):
+            return dict(zip(result, (holder, *several[1:]), strict=True))
+        return holder if first is result else type(result)((holder, *several[1:]))
 
     def _called(self, x: Any, training: object) -> Any:
         """What `call` makes; where it may ask for the mode, of which nobody said one, the same in both.
@@ -303,10 +341,14 @@ class Layer(Declaration):
             return _tensors(made, call(x, training=training))[0]
         before = len(self._added)
         inputs, known = _tensors(f"{where}: x has", x)[1], inner_layers(self)
-        inference = trace(inputs, _tensors(made, call(x, training=False))[1], known)
-        del self._added[before:]
-        result, outputs = _tensors(made, call(x, training=True))
-        same_in_both_modes(where, trace(inputs, outputs, known), inference)
+        assert self._losses is not None
+        with traced(False):
+            outputs = _tensors(made, call(x, training=False))[1]
+        inference = trace(inputs, [*outputs, *self._losses], known)
+        del self._added[before:], self._losses[:]
+        with traced(True):
+            result, outputs = _tensors(made, call(x, training=True))
+        same_in_both_modes(where, trace(inputs, [*outputs, *self._losses], known), inference)
         return result
 
     def forget_shape(self) -> None:

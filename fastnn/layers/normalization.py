@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from .. import initializers, regularizers
@@ -9,6 +10,8 @@ from ..core.arrays import Array
 from ..core.declaration import flag, number
 from ..core.lowering import Lowering
 from ..core.specs import ParameterSpec
+from ..core.symbolic import Tensor
+from ..errors import ArgumentError
 from .layer import Layer, Rules, Shape, Weight, last_axis, one_dimension
 
 
@@ -154,6 +157,19 @@ class BatchNormalization(_Scaled):
     def lower(self, builder: Lowering, rules: Rules) -> None:
         """By the batch in training where it is trainable, else by the moving averages."""
         builder.batch_norm(self.name, self.momentum, self.epsilon, *self._specs(rules), rules.trains(self))
+
+    def in_mode(self, tensors: Sequence[Tensor], training: bool) -> Any:
+        """By the moving averages where it is not trainable.
+
+        Raises:
+            ArgumentError: it is, or it is to be in training mode in predictions.
+        """
+        if training or self.trainable:
+            raise ArgumentError(
+                f'BatchNormalization "{self.name}": training={training} on a tensor is not supported; with '
+                "trainable=False it uses the moving averages in training, too"
+            )
+        return self.symbolic(tensors)
 
     @property
     def moving_mean(self) -> Array:

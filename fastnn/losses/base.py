@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..backends import eager
-from ..core.arrays import Array
 from ..core.declaration import Declaration, label, names, refuse
 from ..core.specs import LossSpec
+from ..core.symbolic import Mean, Tensor, any_tensor
 from ..errors import ArgumentError
 
 COMMON = ("reduction", "name")
@@ -49,8 +49,8 @@ class Loss(Declaration):
         """What `Lowering.finish` takes."""
         return LossSpec(self.spec_name)
 
-    def call(self, y_true: object, y_pred: object) -> Array:
-        """The loss of each row, of the predictions' shape without the last axis.
+    def call(self, y_true: object, y_pred: object) -> Any:
+        """The loss of each row, of the predictions' shape without the last axis; of tensors a tensor, for `add_loss`.
 
         Args:
             y_true: targets of the predictions' shape, or class numbers.
@@ -60,6 +60,10 @@ class Loss(Declaration):
             ArgumentError: shapes that do not fit, class numbers out of range. ArgumentTypeError: not real numbers.
         """
         spec = self.spec()
+        if any_tensor([y_true, y_pred]):
+            from .symbolic import rows as symbolic_rows  # here, since hardly anyone needs it
+
+            return symbolic_rows(type(self).__name__, spec, y_true, y_pred)
         rows = eager.pair(type(self).__name__, y_true, y_pred, eager.is_sparse(spec))
         return eager.losses(spec, rows).reshape(rows.shape)
 
@@ -74,6 +78,8 @@ class Loss(Declaration):
             ArgumentError, ArgumentTypeError: see `call`.
         """
         values = self.call(y_true, y_pred)
+        if isinstance(values, Tensor):
+            return self._of_tensor(values, sample_weight)
         w = eager.weights(type(self).__name__, sample_weight, values.shape, values.dtype)
         if self.reduction == "none":
             return values * w.reshape(values.shape)
@@ -84,3 +90,8 @@ class Loss(Declaration):
         elif self.reduction != "sum":
             total = total / w.size if w.size else math.nan
         return values.dtype.type(total)
+
+    def _of_tensor(self, values: Tensor, sample_weight: object) -> Any:
+        if sample_weight is not None or self.reduction not in (MEAN, "mean", "none"):
+            raise ArgumentError(f"{type(self).__name__}: symbolic tensors have a mean, without sample_weight")
+        return values if self.reduction == "none" else Mean(values)

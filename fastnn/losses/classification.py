@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ..core.arrays import Array
 from ..core.declaration import number
 from ..core.specs import LossSpec
 from ..errors import ArgumentTypeError
@@ -120,44 +119,44 @@ class CategoricalHinge(Loss):
     spec_name = default_name = "categorical_hinge"
 
 
-def kl_divergence(y_true: object, y_pred: object) -> Array:
+def kl_divergence(y_true: object, y_pred: object) -> Any:
     """`KLDivergence` of each row."""
     return KLDivergence().call(y_true, y_pred)
 
 
 def binary_crossentropy(
     y_true: object, y_pred: object, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
-) -> Array:
+) -> Any:
     """`BinaryCrossentropy` of each row; only axis -1."""
     return BinaryCrossentropy(from_logits, label_smoothing, axis=axis).call(y_true, y_pred)
 
 
 def categorical_crossentropy(
     y_true: object, y_pred: object, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
-) -> Array:
+) -> Any:
     """`CategoricalCrossentropy` of each row; only axis -1."""
     return CategoricalCrossentropy(from_logits, label_smoothing, axis=axis).call(y_true, y_pred)
 
 
 def sparse_categorical_crossentropy(
     y_true: object, y_pred: object, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
-) -> Array:
+) -> Any:
     """`SparseCategoricalCrossentropy` of each row; only axis -1, and no ignore_class."""
     loss = SparseCategoricalCrossentropy(from_logits, ignore_class=ignore_class, axis=axis)
     return loss.call(y_true, y_pred)
 
 
-def hinge(y_true: object, y_pred: object) -> Array:
+def hinge(y_true: object, y_pred: object) -> Any:
     """`Hinge` of each row."""
     return Hinge().call(y_true, y_pred)
 
 
-def squared_hinge(y_true: object, y_pred: object) -> Array:
+def squared_hinge(y_true: object, y_pred: object) -> Any:
     """`SquaredHinge` of each row."""
     return SquaredHinge().call(y_true, y_pred)
 
 
-def categorical_hinge(y_true: object, y_pred: object) -> Array:
+def categorical_hinge(y_true: object, y_pred: object) -> Any:
     """`CategoricalHinge` of each row."""
     return CategoricalHinge().call(y_true, y_pred)
 

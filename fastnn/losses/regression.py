@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ..core.arrays import Array
 from ..core.declaration import number
 from ..core.specs import LossSpec
 from .base import COMMON, Loss
@@ -121,42 +120,42 @@ class CosineSimilarity(Loss):
     unsupported: ClassVar[dict[str, object]] = {"axis": -1}
 
 
-def mean_squared_error(y_true: object, y_pred: object) -> Array:
+def mean_squared_error(y_true: object, y_pred: object) -> Any:
     """`MeanSquaredError` of each row."""
     return MeanSquaredError().call(y_true, y_pred)
 
 
-def mean_absolute_error(y_true: object, y_pred: object) -> Array:
+def mean_absolute_error(y_true: object, y_pred: object) -> Any:
     """`MeanAbsoluteError` of each row."""
     return MeanAbsoluteError().call(y_true, y_pred)
 
 
-def mean_absolute_percentage_error(y_true: object, y_pred: object) -> Array:
+def mean_absolute_percentage_error(y_true: object, y_pred: object) -> Any:
     """`MeanAbsolutePercentageError` of each row."""
     return MeanAbsolutePercentageError().call(y_true, y_pred)
 
 
-def mean_squared_logarithmic_error(y_true: object, y_pred: object) -> Array:
+def mean_squared_logarithmic_error(y_true: object, y_pred: object) -> Any:
     """`MeanSquaredLogarithmicError` of each row."""
     return MeanSquaredLogarithmicError().call(y_true, y_pred)
 
 
-def huber(y_true: object, y_pred: object, delta: float = 1.0) -> Array:
+def huber(y_true: object, y_pred: object, delta: float = 1.0) -> Any:
     """`Huber` of each row."""
     return Huber(delta).call(y_true, y_pred)
 
 
-def log_cosh(y_true: object, y_pred: object) -> Array:
+def log_cosh(y_true: object, y_pred: object) -> Any:
     """`LogCosh` of each row."""
     return LogCosh().call(y_true, y_pred)
 
 
-def poisson(y_true: object, y_pred: object) -> Array:
+def poisson(y_true: object, y_pred: object) -> Any:
     """`Poisson` of each row."""
     return Poisson().call(y_true, y_pred)
 
 
-def cosine_similarity(y_true: object, y_pred: object, axis: int = -1) -> Array:
+def cosine_similarity(y_true: object, y_pred: object, axis: int = -1) -> Any:
     """`CosineSimilarity` of each row; only axis -1."""
     return CosineSimilarity(axis=axis).call(y_true, y_pred)
 

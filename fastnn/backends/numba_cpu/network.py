@@ -230,7 +230,7 @@ def predict(m):
     for number in range(blocks):
         start = first + number * block
         rows = min(block, last - start)
-        batch = Batch(n, base, base + rows, crew, False, False, start - base)
+        batch = Batch(n, base, base + rows, crew, False, False, entry(m, Entry.FIRST) + start - base)
         done = 0
         if in_place:
             x, apart = array_of(m, 0), integer_at(array_of(m, 0), ArrayEntry.ROW)

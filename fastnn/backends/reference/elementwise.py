@@ -36,7 +36,8 @@ def operations(o: NumpyAlgebra) -> dict[str, Operation]:
         A_bo[...] = o.select(bits >= dropout_threshold(rate), Z_bo * o.constant(1.0 / (1.0 - rate)), 0.0)
 
     def uniform(A_bo: Array, seed: int, step: int, layer: int, row: int) -> None:
-        bits = random_bits(*A_bo.shape, seed, Purpose.NOISE, step, layer, row)
+        rows, columns = A_bo.shape
+        bits = random_bits(rows, columns, seed, Purpose.NOISE, step, layer, row)
         A_bo[...] = (2.0 * (bits >> 9) - 8388607.0) * 2.0**-23  # exact in either dtype
 
     def row_scale(s_b: Array, w_b: Array, factor: float) -> None:
