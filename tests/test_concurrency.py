@@ -68,7 +68,7 @@ started.wait()
 print(trained(backend))
 """,
     "Ctrl-C, again and again": """
-import signal
+import signal, time
 
 class Stop(fastnn.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
@@ -76,7 +76,7 @@ class Stop(fastnn.callbacks.Callback):
 
 def interrupt(step):
     while made.optimizer.iterations < step:
-        pass
+        time.sleep(1e-4)  # or the training would wait for the interpreter's lock
     os.kill(os.getpid(), signal.SIGINT)
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin without it
