@@ -9,7 +9,9 @@ from ..core.arrays import Array
 from ..core.declaration import flag, number
 from ..core.lowering import Lowering
 from ..core.specs import ParameterSpec
-from .layer import Layer, Rules, Shape, Weight, last_axis, one_dimension
+from .bound import Weight
+from .layer import Layer, Rules, Shape
+from .shapes import last_axis, one_dimension
 
 
 class _Scaled(Layer):
