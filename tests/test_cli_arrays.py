@@ -23,12 +23,6 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASTNN_BACKEND", "reference")
 
 
-@pytest.fixture
-def pandas() -> None:
-    """Reading tables needs it."""
-    pytest.importorskip("pandas")
-
-
 def test_a_fifth_is_held_out_by_seed() -> None:
     X, y = blobs(100)
     np.savez("t.npz", X=X, y=y)

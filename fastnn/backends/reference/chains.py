@@ -56,8 +56,8 @@ def _steps_float64(a: Array, b: Array, sums: Array) -> Array | None:
 
 
 def _splittable(x: Array, signed: bool = True) -> bool:
-    """Whether sums of products of such values neither overflow nor underflow when they are split. A sum must not begin
-    at -0 (`signed`), which the errors that are added would make +0; none becomes -0 later."""
-    size = np.abs(x)
+    """Whether nothing underflows when products of such values, and sums of them, are split; what overflows becomes NaN,
+    which equals nothing. A sum must not begin at -0 (`signed`), which the errors that are added would make +0; none
+    becomes -0 later."""
     zero = x == 0.0 if signed else x.view(np.int64) == 0
-    return bool((((size >= 2.0**-450) & (size <= 2.0**450)) | zero).all())
+    return bool(((np.abs(x) >= 2.0**-450) | zero).all())

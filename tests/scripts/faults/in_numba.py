@@ -68,7 +68,7 @@ IN_NUMBA = (
     fault(
         "numba-unlocked",
         "fastnn/backends/compiled.py",
-        "    @exclusive\n    def forward(self, inputs: Sequence[Array], outs: Sequence[Array]) -> None:\n",
+        "    @reading\n    def forward(self, inputs: Sequence[Array], outs: Sequence[Array]) -> None:\n",
         "    def forward(self, inputs: Sequence[Array], outs: Sequence[Array]) -> None:\n",
         "predictions of one model in several threads share its buffers",
         "numba",
@@ -149,11 +149,8 @@ IN_NUMBA = (
     fault(
         "numba-fork",
         f"{KERNELS}/jit.py",
-        """\
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=compiling.acquire, after_in_parent=compiling.release, after_in_child=compiling.release)
-""",
-        "",
+        "compiling = forks.lock(forks.Rank.COMPILING)\n",
+        "import threading\n\ncompiling = threading.RLock()\n",
         "a child that is forked while another thread compiles finds locks that nobody will open",
         "concurrency",
     ),

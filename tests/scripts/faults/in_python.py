@@ -59,7 +59,7 @@ IN_PYTHON = (
     fault(
         "core-activation-over-read",
         "fastnn/core/buffers.py",
-        "step.row[Column.FUSED] or readers > 1:",
+        "step.row[Column.FUSED] or readers[step.sources[0].number] > 1:",
         "step.row[Column.FUSED]:",
         "an activation overwrites what another layer or the caller reads, on every backend",
         "buffers",
@@ -108,6 +108,22 @@ IN_PYTHON = (
         "kill",
     ),
     # backends
+    fault(
+        "reference-chain-ties",
+        "fastnn/backends/reference/chains.py",
+        "    return sums if (highs + add_to_odd(right, left) == results).all() else None\n",
+        "    return sums\n",
+        "reference: sums of products of float64 round twice at ties",
+        "reference_fma",
+    ),
+    fault(
+        "reference-chain-zero",
+        "fastnn/backends/reference/chains.py",
+        "    zero = x == 0.0 if signed else x.view(np.int64) == 0\n",
+        "    zero = x == 0.0\n",
+        "reference: a sum of products of float64 that begins at -0 may become +0",
+        "reference_fma",
+    ),
     fault(
         "backends-last-batch",
         "fastnn/backends/data.py",
