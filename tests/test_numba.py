@@ -58,12 +58,13 @@ def test_elementwise_kernels_are_packed(dtype: str, monkeypatch: pytest.MonkeyPa
     """Every body of the families has vector arithmetic, and outside the gather no scalar arithmetic at all."""
     load("numba")
     from fastnn.backends.numba_cpu import kernels
+    from fastnn.backends.numba_cpu.declare import KERNELS
 
     suffix, packed = ("f32", "ps") if dtype == "float32" else ("f64", "pd")
     chosen = r"(activation_forward|activation_backward|optimizer_step|inverse_deviation)"
     mapped = r"penalty_backward|decay_step|scale|affine|clip_value|moving_average|batch_moments|scale_backward"
     by_rows = r"(standardize|batch_norm)_(forward|backward)"
-    looked_at = [kernel for kernel in kernels.KERNELS if re.fullmatch(f"{chosen}|{mapped}|{by_rows}", kernel.name)]
+    looked_at = [kernel for kernel in KERNELS if re.fullmatch(f"{chosen}|{mapped}|{by_rows}", kernel.name)]
     monkeypatch.setattr(kernels, "KERNELS", looked_at)  # others take long to compile
     bodies = dict(re.findall(rf"^fnn_(\w+)_{suffix}:(.*?)^\.Lfunc_end", kernels.assembly(dtype), re.M | re.S))
     names = [name for name in bodies if re.fullmatch(rf"{chosen}_\d+|{mapped}|{by_rows}", name)]
