@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from fastnn.backends.data import Data
 from fastnn.backends.protocol import Backend, Program
+from fastnn.backends.reference import ReferenceBackend
 from fastnn.core.formulas import ACTIVATIONS
 from fastnn.core.lowering import Lowering
 from fastnn.core.plan import Plan, Scalar
@@ -72,6 +74,12 @@ def digests(backend: Backend, dtype: str) -> dict[str, str]:
             digest.update(vector.tobytes())
         found[network.name] = digest.hexdigest()
     return found
+
+
+@cache
+def expected(dtype: str) -> dict[str, str]:
+    """The digests of the reference."""
+    return digests(ReferenceBackend(), dtype)
 
 
 def trained(program: Program, network: Network) -> tuple[npt.NDArray[np.generic], ...]:

@@ -122,7 +122,7 @@ def edges(dtype: str) -> Array:
 def samples(dtype: str) -> Array:
     """Edges, and numbers near 0, near 1, over the range of exp, and of any bit pattern."""
     rng = np.random.default_rng(5)
-    n = 1000
+    n = 400
     info = np.iinfo(INTEGERS[dtype])
     patterns = rng.integers(info.min, info.max, n, dtype=INTEGERS[dtype]).view(dtype)
     reach = arithmetic.EXP_TOP[dtype]

@@ -4,17 +4,10 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import pytest
 
-from golden_nets import digests
+from golden_nets import digests, expected
 from support import DTYPES, TWINS, Runner, load, runner_name
-
-
-@cache
-def expected(dtype: str) -> dict[str, str]:
-    return digests(load("reference"), dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

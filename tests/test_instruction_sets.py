@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from golden_nets import digests
+from golden_nets import expected
 from support import DTYPES, child, load
 
 HERE = Path(__file__).parent
@@ -20,10 +20,8 @@ LEVELS = {
     ("c", "avx2"): {"FASTNN_CPU": "avx2"},
     ("c", "portable"): {"FASTNN_CPU": "portable"},
 }
-# What takes long to compile, all but one of them.
-SLOW = [("numba", "avx2", "float64"), ("numba", "sse2", "float32"), ("numba", "sse2", "float64")]
 CASES = [
-    pytest.param(*case, marks=pytest.mark.slow if case in SLOW else ())
+    pytest.param(*case, marks=pytest.mark.slow if case[0] == "numba" else ())  # which takes long to compile
     for case in ((name, level, dtype) for name, level in LEVELS for dtype in DTYPES)
 ]
 CODE = """
@@ -55,11 +53,6 @@ def supported() -> set[str]:
     found = {level for level in names if lib.fnn_set_level(level.encode()) == lib.FNN_OK}
     assert lib.fnn_set_level(ffi.string(before)) == lib.FNN_OK
     return found
-
-
-@cache
-def expected(dtype: str) -> dict[str, str]:
-    return digests(load("reference"), dtype)
 
 
 @pytest.mark.parametrize(("name", "level", "dtype"), CASES)

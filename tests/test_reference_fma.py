@@ -1,7 +1,8 @@
-"""The reference backend's fma against exact fractions."""
+"""The reference backend's fma against exact fractions, and its chains against that."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from fractions import Fraction
 from typing import Any
@@ -11,8 +12,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from fastnn.backends.reference.chains import chain
 from fastnn.core.algebra import NumpyAlgebra
-from support import examples
+from support import assert_same_bits, examples
 
 # precision, least exponent of a last place, exponent at which the format overflows
 FORMATS = {"float32": (24, -149, 128), "float64": (53, -1074, 1024)}
@@ -135,3 +137,46 @@ def test_fma_broadcasts_and_takes_literals(dtype: str) -> None:
     assert o.fma(2.0, 3.0, 4.0).shape == ()
     assert float(o.fma(2.0, 3.0, 4.0)) == 10.0
     assert o.fma(np.empty((0, 3), dtype), 1.0, 0.0).shape == (0, 3)
+
+
+def check_chain(dtype: str, a: Any, b: Any, start: Any) -> None:
+    """One fma after the other."""
+    o = NumpyAlgebra(dtype)
+    a, b, expected = o.value(a), o.value(b), o.value(start)
+    got = chain(o, a, b, expected)
+    for one_a, one_b in zip(a, b, strict=True):
+        expected = o.fma(one_a, one_b, expected)
+    assert_same_bits(got, expected, f"{a.tolist()} {b.tolist()} {start}")
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+@settings(max_examples=examples(60), deadline=None)
+@given(data=st.data())
+def test_chains_of_any_floats(dtype: str, data: st.DataObject) -> None:
+    rows = data.draw(st.lists(st.tuples(floats(dtype), floats(dtype)), min_size=1, max_size=30))
+    a, b = (np.array(v, dtype=dtype)[:, None] for v in zip(*rows, strict=True))
+    check_chain(dtype, a, b, [data.draw(floats(dtype))])
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+def test_chains_at_ties(dtype: str) -> None:
+    """The second product is a tie or far beside one, which the first or the third decides: and zeros of either sign."""
+    digits, rng = FORMATS[dtype][0], np.random.default_rng(3)
+    odd = 2.0 ** (digits - 1) + 1 + 2 * rng.integers(0, 2 ** (digits - 3), 500)
+    for far in (2.0**-100, -(2.0**-100), 0.0, -0.0):
+        for start in (np.zeros(500), np.full(500, -0.0), odd / 2.0**60):
+            for order in ([0, 1, 2], [1, 0, 2], [2, 1, 0], [0, 2, 1]):
+                a = np.stack([np.full(500, far), odd, np.full(500, -far)])[order]
+                b = np.stack([np.ones(500), np.full(500, 3.0), np.full(500, 3.0)])[order]
+                check_chain(dtype, a, b, start)
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+def test_chains_at_the_ends_of_the_range(dtype: str) -> None:
+    """One by one: an array with one of these would be added by fmas as a whole."""
+    limits, digits = np.finfo(dtype), 1.0 + np.finfo(dtype).eps
+    low, high = math.ldexp(digits, limits.minexp // 2), math.ldexp(digits, limits.maxexp // 2)
+    positive = (0.0, 1.0, digits, low, high, float(limits.smallest_subnormal), float(limits.max))
+    values = [*positive, *(-value for value in positive)]
+    for x, y, start in itertools.product(values, values, values):
+        check_chain(dtype, [[x], [y]], [[y], [x]], [start])

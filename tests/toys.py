@@ -69,7 +69,7 @@ class Toy(layers.Layer):
 
     def parameters(self) -> list[Any]:
         from fastnn.initializers import Constant
-        from fastnn.layers.layer import Weight
+        from fastnn.layers.bound import Weight
 
         return [Weight("gamma", Constant(0.75))]
 

@@ -155,14 +155,18 @@ def fma_float32(a: Array, b: Array, c: Array) -> Array:
         product = np.multiply(a, b, dtype=np.float64)
         addend = np.asarray(c, dtype=np.float64)
         total = np.asarray(product + addend)
-        bits = total.view(np.int64)
-        risky = (bits & _DROPPED) == _HALFWAY
-        size = np.abs(total)
-        risky |= (size < 2.0**-126) & (size > 0.0)
+        risky = needs_care(total)
         if risky.any():
             product, addend = np.broadcast_arrays(product, addend)
-            total[risky] = _add_to_odd(product[risky], addend[risky])
+            total[risky] = add_to_odd(product[risky], addend[risky])
         return total.astype(np.float32)
+
+
+def needs_care(total: Array) -> Array:
+    """Where a float64 sum, rounded again to float32, may not be what rounding once gives."""
+    size = np.abs(total)
+    risky: Array = (total.view(np.int64) & _DROPPED) == _HALFWAY
+    return risky | ((size < 2.0**-126) & (size > 0.0))
 
 
 def fma_float64(a: Array, b: Array, c: Array) -> Array:
@@ -172,26 +176,36 @@ def fma_float64(a: Array, b: Array, c: Array) -> Array:
     `_fma_float64_rest` does the elements at the ends of the range.
     """
     with np.errstate(all="ignore"):
-        a, b, c = np.broadcast_arrays(a, b, c)
-        product = np.asarray(a * b)
+        product, low = exact_product(a, b)
         size = np.abs(product)
-        safe = (size >= 2.0**-900) & (size <= 2.0**1000)
-        safe &= (np.abs(a) <= 2.0**990) & (np.abs(b) <= 2.0**990) & (np.abs(c) <= 2.0**1000)
-        # Dekker's exact product: product + low.
-        t = a * _SPLITTER
-        a_high = t - (t - a)
-        a_low = a - a_high
-        t = b * _SPLITTER
-        b_high = t - (t - b)
-        b_low = b - b_high
-        low = a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
-        low_sum, low_error = _two_sum(c, low)
-        high_sum, high_error = _two_sum(product, low_sum)
-        result = np.asarray(high_sum + _add_to_odd(low_error, high_error))
+        safe = (size >= 2.0**-900) & (size <= 2.0**1000) & (np.abs(c) <= 2.0**1000)
+        safe &= (np.abs(a) <= 2.0**990) & (np.abs(b) <= 2.0**990)
+        low_sum, low_error = two_sum(c, low)
+        high_sum, high_error = two_sum(product, low_sum)
+        result = np.asarray(high_sum + add_to_odd(low_error, high_error))
         if not safe.all():
             rest = ~safe
+            a, b, c, product = np.broadcast_arrays(a, b, c, product)
             result[rest] = _fma_float64_rest(a[rest], b[rest], c[rest], product[rest])
         return result
+
+
+def exact_product(a: Array, b: Array) -> tuple[Array, Array]:
+    """a * b rounded, and the error of that; exact unless a part overflows or underflows.
+
+    Source: T. J. Dekker, "A floating-point technique for extending the available precision", Numerische Mathematik
+    18, 1971.
+    """
+    product = np.asarray(a * b)
+    (a_high, a_low), (b_high, b_low) = _split(a), _split(b)
+    return product, a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
+
+
+def _split(a: Array) -> tuple[Array, Array]:
+    """Two halves of the digits, whose sum is a."""
+    t = a * _SPLITTER
+    high = t - (t - a)
+    return high, a - high
 
 
 def _fma_float64_rest(a: Array, b: Array, c: Array, product: Array) -> Array:
@@ -211,16 +225,16 @@ def _fma_float64_rest(a: Array, b: Array, c: Array, product: Array) -> Array:
     return result
 
 
-def _two_sum(x: Array, y: Array) -> tuple[Array, Array]:
+def two_sum(x: Array, y: Array) -> tuple[Array, Array]:
     """x + y rounded, and the error of that; exact unless it overflows."""
     total = x + y
     part = total - x
     return total, (x - (total - part)) + (y - part)
 
 
-def _add_to_odd(x: Array, y: Array) -> Array:
+def add_to_odd(x: Array, y: Array) -> Array:
     """x + y rounded to odd: an inexact sum gets the neighbour whose last bit is 1."""
-    total, error = _two_sum(x, y)
+    total, error = two_sum(x, y)
     total, error = np.asarray(total), np.asarray(error)
     bits = total.view(np.int64)
     outward = 1 | ((bits ^ error.view(np.int64)) >> 63)

@@ -1,7 +1,7 @@
 """Symbolic tensors: what layers and functions give when they are called on tensors instead of arrays.
 
 A call is a `Node`: its operator, the tensors that went in and those that came out. `engine/graph.py` makes graphs of
-them. A function is a row of `FUNCTIONS`: the shape that comes out, and what it adds to a plan.
+them. An operator is a layer, a model, or a function of `core/function_table.py`.
 """
 
 from __future__ import annotations
@@ -9,20 +9,17 @@ from __future__ import annotations
 import math
 import sys
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from numbers import Real
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from ..errors import ArgumentError, ArgumentTypeError
-from .binary import BINARY, POWERS
-from .buffers import Value
-from .formulas import FUNCTIONS as FUNCTION_NAMES
-from .lowering import Lowering
-
-Shape = tuple[int, ...]
+from .binary import POWERS
+from .function_table import Function as Function
+from .function_table import Shape as Shape
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -281,31 +278,6 @@ def _line() -> str:
     return f" ({Path(frame.f_code.co_filename).name}, line {frame.f_lineno})"
 
 
-class FunctionRow(NamedTuple):
-    """One function: the shape of a row that comes out of those that go in, and what it adds to a plan, which leaves
-    its value in the builder. Both take its other arguments by name."""
-
-    row: Callable[..., Shape]
-    lower: Callable[..., None]
-
-
-class Function:
-    """A function of the table with its arguments; `name` is unique in its model."""
-
-    def __init__(self, function: str, **arguments: Any) -> None:
-        self.function, self.name, self.arguments = function, function, arguments
-
-    def rows_out(self, rows: Sequence[Shape]) -> list[Shape]:
-        """One."""
-        return [FUNCTIONS[self.function].row(*rows, **self.arguments)]
-
-    def lower_values(self, builder: Lowering, values: Sequence[Value]) -> None:
-        """Adds its instructions."""
-        if values:
-            builder.value = values[0]
-        FUNCTIONS[self.function].lower(builder, *values, **self.arguments)
-
-
 def call(function: str, *operands: Operand, **arguments: Any) -> Tensor:
     """What a function makes of tensors and weights.
 
@@ -375,63 +347,6 @@ def product(x: object, weight: object) -> Tensor:
     return made
 
 
-class Trace(NamedTuple):
-    """What a `call` did: the names of its operators, and each with its arguments and the calls that it reads."""
-
-    names: tuple[str, ...]
-    calls: tuple[object, ...]
-
-
-def trace(inputs: Sequence[Operand], outputs: Sequence[Operand], known: Sequence[Any]) -> Trace:
-    """What leads from tensors to others, but for layers that only act in training.
-
-    Args:
-        known: layers and models that are themselves; others, which a `call` made, are those of their name.
-    """
-    same = {id(operator) for operator in known}
-    numbers = {operand.tensor.key: -1 - number for number, operand in enumerate(inputs)}
-    names: list[str] = []
-    calls: list[object] = []
-    stack = [operand.tensor for operand in reversed(outputs)]
-    while stack:  # a deep network would be too much for recursion
-        tensor = stack.pop()
-        if tensor.key in numbers:
-            continue
-        operator = tensor.node.operator
-        if missing := [read for read in tensor.node.inputs if read.key not in numbers]:
-            stack += [tensor, *reversed(missing)]
-            continue
-        read = tuple(numbers[one.key] for one in tensor.node.inputs)
-        if getattr(operator, "only_trains", False):
-            numbers[tensor.key] = read[0]
-            continue
-        numbers[tensor.key] = len(calls)
-        names.append(operator.name)
-        what = (
-            repr(operator.arguments) if isinstance(operator, Function) else id(operator) if id(operator) in same else 0
-        )
-        calls.append((operator.name, what, read, tensor.index))
-    return Trace(tuple(names), (*calls, *(numbers[operand.tensor.key] for operand in outputs)))
-
-
-def same_in_both_modes(where: str, training: Trace, inference: Trace) -> None:
-    """Refuses a `call` whose two traces differ by more than what does nothing in inference.
-
-    Raises:
-        ArgumentError: they do.
-    """
-    if training.calls == inference.calls:
-        return
-    only = [name for name in training.names if name not in inference.names] or training.names
-    other = [name for name in inference.names if name not in training.names] or inference.names
-    detail = "the same calls of other values" if training.names == inference.names else ", ".join(other) or "nothing"
-    raise ArgumentError(
-        f"{where}: call makes {', '.join(only) or 'nothing'} with training=True and {detail} "
-        "otherwise; a compiled model has one graph, in which Dropout and BatchNormalization know the mode "
-        "themselves: make a Model of the other outputs, which shares the layers"
-    )
-
-
 _MODE: ContextVar[bool | None] = ContextVar("mode", default=None)
 
 
@@ -478,78 +393,3 @@ def _columns(tensor: Tensor, index: object) -> tuple[int, int]:
     if stop <= start:
         raise ArgumentError(f"{tensor!r}: the index {index!r} leaves no columns")
     return start, stop
-
-
-# --- the table ------------------------------------------------------------------------------------------------------
-
-
-def _same(a: Shape, b: Shape) -> Shape:
-    """Equal shapes, or one column beside several."""
-    if a == b or b == (1,):
-        return a
-    if a == (1,) and len(b) == 1:
-        return b
-    raise ArgumentError(f"tensors with rows of shape {a} and {b} do not fit each other; expected the same shape")
-
-
-def _binary(name: str) -> FunctionRow:
-    return FunctionRow(_same, lambda builder, *values: builder.merge(name, values))
-
-
-def _unary(name: str) -> FunctionRow:
-    return FunctionRow(lambda row: row, lambda builder, x: builder.activation(name))
-
-
-def _joined(*rows: Shape) -> Shape:
-    if any(len(row) != 1 for row in rows):
-        raise ArgumentError(f"tensors with rows of shape {', '.join(map(str, rows))} cannot stand beside each other")
-    return (sum(row[0] for row in rows),)
-
-
-def _sum(builder: Lowering, x: Value, keepdims: bool = True) -> None:
-    builder.row_sum()
-
-
-def _mean(builder: Lowering, x: Value, keepdims: bool = True) -> None:
-    builder.row_sum()
-    builder.affine(1.0 / x.width, 0.0)
-
-
-def _one_hot(builder: Lowering, x: Value, classes: int) -> None:
-    columns = []
-    for code in range(classes):
-        builder.value = x
-        builder.fill(float(code), x.width)
-        builder.binary("equal", x)
-        columns.append(builder.value)
-    builder.join(columns)
-
-
-def _one_column(row: Shape, keepdims: bool = True) -> Shape:
-    if len(row) != 1:
-        raise ArgumentError(f"a tensor with rows of shape {row} has more than one axis to sum over; flatten it first")
-    return (1,) if keepdims else ()
-
-
-_ACTIVATIONS = ("relu", "relu6", "sigmoid", "tanh", "softplus", "softsign", "silu", "gelu", "gelu_tanh")
-
-FUNCTIONS: dict[str, FunctionRow] = {
-    **{name: _binary(name) for name in BINARY},
-    **{name: _unary(name) for name in (*FUNCTION_NAMES, *_ACTIVATIONS, "softmax", "log_softmax")},
-    "exp": _unary("exponential"),
-    "scale": FunctionRow(
-        lambda row, scale, offset: row, lambda builder, x, scale, offset: builder.affine(scale, offset)
-    ),
-    "full": FunctionRow(lambda row, number: row, lambda builder, x, number: builder.fill(number, x.width)),
-    "columns": FunctionRow(
-        lambda row, start, stop: (stop - start,), lambda builder, x, start, stop: builder.columns(start, stop)
-    ),
-    "square": FunctionRow(lambda row: row, lambda builder, x: builder.binary("multiply", x)),
-    "concatenate": FunctionRow(_joined, lambda builder, *values: builder.join(values)),
-    "one_hot": FunctionRow(lambda row, classes: (*row, classes), _one_hot),
-    "identity": FunctionRow(lambda row: row, lambda builder, x: None),
-    "noise": FunctionRow(lambda row: tuple(row), lambda builder, row: builder.random(math.prod(row))),
-    "row_mean": FunctionRow(lambda row: (1,), _mean),
-    "sum": FunctionRow(_one_column, _sum),
-    "mean": FunctionRow(_one_column, _mean),
-}

@@ -9,7 +9,8 @@ from typing import Any
 from .. import layers as layer_module
 from ..config import floatx
 from ..core.declaration import Config, refuse, serialize
-from ..core.symbolic import FUNCTIONS, Function, Mean, Node, Tensor
+from ..core.function_table import FUNCTIONS, Function
+from ..core.symbolic import Mean, Node, Tensor
 from ..errors import ArgumentError, ArgumentTypeError, FastnnError
 from ..initializers import as_json
 from ..layers import Input, Layer

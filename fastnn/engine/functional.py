@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..core.declaration import Config, names
-from ..core.symbolic import Function, Node, Tensor, added_losses, any_tensor, same_in_both_modes, trace, traced
+from ..core.symbolic import Function, Node, Tensor, added_losses, any_tensor, traced
+from ..core.traces import same_in_both_modes, trace
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from ..layers import Input, InputLayer, Layer
-from ..layers.layer import inner_layers
+from ..layers.composing import inner_layers
 from . import cloning
 from .graph import Graph
 from .network import Network, input_for

@@ -19,7 +19,7 @@ from ..core.plan import Counter
 from ..core.symbolic import Calls, Function, Node, Shape, Tensor
 from ..errors import ArgumentError, BusyError, FastnnError, NotBuiltError
 from ..layers import Input, InputLayer, Layer
-from ..layers.layer import inner_layers
+from ..layers.composing import inner_layers
 from . import compiling, weights
 from .compiling import Engine, Recipe
 from .graph import Flat, Graph

@@ -9,7 +9,7 @@ from ..core.declaration import Config
 from ..core.symbolic import Function, Shape, Tensor
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from ..layers import Input, InputLayer, Layer
-from ..layers.layer import inner_layers
+from ..layers.composing import inner_layers
 from . import cloning
 from .graph import Graph, input_layer
 from .network import Network, input_for

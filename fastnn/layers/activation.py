@@ -9,7 +9,8 @@ from .. import activations
 from ..core.declaration import number
 from ..core.lowering import Lowering
 from ..errors import ArgumentError
-from .layer import Layer, Rules, Shape, last_axis
+from .layer import Layer, Rules, Shape
+from .shapes import last_axis
 
 
 class Activation(Layer):

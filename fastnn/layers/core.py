@@ -12,7 +12,9 @@ from ..core.declaration import number, whole
 from ..core.lowering import Lowering
 from ..core.symbolic import Tensor, arithmetic, noise
 from ..errors import ArgumentError, ArgumentTypeError
-from .layer import Layer, Rules, Shape, Weight, one_dimension
+from .bound import Weight
+from .layer import Layer, Rules, Shape
+from .shapes import one_dimension
 
 
 class Dense(Layer):

@@ -12,7 +12,8 @@ from ..core.declaration import flag, whole
 from ..core.lowering import Lowering
 from ..core.symbolic import Tensor
 from ..errors import ArgumentError, ArgumentTypeError
-from .layer import Layer, Rules, Shape, Weight
+from .bound import Weight
+from .layer import Layer, Rules, Shape
 
 
 class Embedding(Layer):

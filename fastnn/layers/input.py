@@ -7,7 +7,8 @@ from typing import ClassVar
 from ..core.declaration import Config, refuse
 from ..core.lowering import Lowering
 from ..core.symbolic import Tensor
-from .layer import Layer, Rules, after_batch, shape_of
+from .layer import Layer, Rules
+from .shapes import after_batch, shape_of
 
 
 class InputLayer(Layer):

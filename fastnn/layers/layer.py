@@ -1,43 +1,27 @@
-"""`Layer`: what every layer declares, its calls, and its view of its part of a model's weights."""
+"""`Layer`: what every layer declares, and its calls; and the weights that layers add."""
 
 from __future__ import annotations
 
-import inspect
 import re
-import weakref
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, ClassVar, NamedTuple
-
-import numpy as np
 
 from .. import activations, config, initializers, regularizers
 from ..backends import eager
 from ..core import declaration
-from ..core.arrays import Array, Variable, numeric
+from ..core.arrays import Array, numeric
 from ..core.buffers import Value
-from ..core.declaration import Config, Declaration, flag, label, names, refuse, whole
+from ..core.declaration import Config, Declaration, flag, label, names, refuse
 from ..core.lowering import Lowering
-from ..core.model import LayerOwner
 from ..core.specs import ParameterSpec, Penalty
-from ..core.store import latest
-from ..core.symbolic import (
-    Calls,
-    Node,
-    Operand,
-    Tensor,
-    added_losses,
-    any_tensor,
-    asks_for,
-    same_in_both_modes,
-    trace,
-    traced,
-)
+from ..core.symbolic import Calls, Node, Operand, Tensor, added_losses, any_tensor, asks_for
 from ..core.symbolic import Shape as Shape
-from ..core.symbolic import call as symbolic_call
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from ..initializers import Initializer
 from ..regularizers import Regularizer
+from .bound import Bound, Weight
+from .composing import inner_layers
+from .shapes import given_shape, shape_of
 
 _KERAS = {"autocast": True, "activity_regularizer": None, "batch_size": None, "weights": None}
 
@@ -49,31 +33,7 @@ class Rules(NamedTuple):
     trains: Callable[[Layer], bool]
 
 
-class Weight(NamedTuple):
-    """One tensor of a layer; no optimizer changes a statistic."""
-
-    name: str
-    initializer: Initializer
-    statistic: bool = False
-
-
-def shape_of(where: str, shape: object) -> Shape:
-    """The shape of one row as a tuple of positive ints.
-
-    Raises:
-        ArgumentError: sizes that are not positive, or None. ArgumentTypeError: not a sequence of whole numbers.
-    """
-    if not isinstance(shape, Sequence) or isinstance(shape, str):
-        raise ArgumentTypeError(f"{where}: shape is {shape!r}, expected a tuple such as ({shape},)")
-    if not shape:
-        raise ArgumentError(f"{where}: shape is (), expected at least one size, such as (64,)")
-    for size in shape:
-        if size is None:
-            raise ArgumentError(f"{where}: shape is {tuple(shape)!r}; sizes that vary are not supported")
-    return tuple(whole(where, "shape", size) for size in shape)
-
-
-class Layer(Declaration):
+class Layer(Declaration, Bound):
     """Base class.
 
     Attributes:
@@ -95,26 +55,20 @@ class Layer(Declaration):
     def __init__(
         self, name: str | None = None, dtype: object = None, trainable: object = True, **kwargs: object
     ) -> None:
+        Bound.__init__(self)
         where = type(self).__name__
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
             raise ArgumentError(f"{where}: name is {name!r}, expected text without a slash")
         label(where, name, where)
-        self.given_shape = _given_shape(where, kwargs)
+        self.given_shape = given_shape(where, kwargs)
         known = (*self.fields, "input_shape", "input_dim", "batch_input_shape")
         refuse(where, kwargs, _KERAS | self.unsupported, known)
         self.named = name is not None
         self.name = name or _snake(where)
         self.dtype = config.floatx() if dtype is None else config.dtype_name(where, dtype)
         self.trainable = trainable
-        self._owners: list[weakref.ref[LayerOwner]] = []
         self.nodes = Calls()
-        self.store: Any = None
         self.compiled_trainable: bool | None = None
-        self._added: list[AddedWeight] = []
-        self._given_weights = 0  # how many of them were made before `build`
-        self._composed = False
-        self._losses: list[Tensor] | None = None  # what `call` adds, while it runs
-        self._made = Calls(), 0  # what made its first result, and where, if it composes others
 
     @property
     def trainable(self) -> bool:
@@ -138,11 +92,6 @@ class Layer(Declaration):
         kind = type(self)
         return kind.lower is not Layer.lower or kind.lower_values is not Layer.lower_values
 
-    @property
-    def trains(self) -> bool:
-        """Whether it and its model are trainable."""
-        return self._trainable and (self._model is None or self._model.trainable)
-
     def get_config(self) -> Config:
         """The arguments that make an equal layer, without weights."""
         return {name: _plain(getattr(self, name)) for name in self.fields}
@@ -150,10 +99,6 @@ class Layer(Declaration):
     def output_shape(self, shape: Shape, where: str) -> Shape:
         """The shape of one row that comes out for the shape of one that goes in."""
         return shape
-
-    def parameters(self) -> list[Weight]:
-        """Its weights, in Keras's order."""
-        return []
 
     def parameter_shapes(self, shape: Shape) -> list[Shape]:
         """The shapes of `parameters()` for the shape of one row that goes in."""
@@ -234,18 +179,6 @@ class Layer(Declaration):
 
     # subclasses that compose others
 
-    @property
-    def composes(self) -> bool:
-        """Whether it is what its `call` makes of other layers and of weights."""
-        return hasattr(self, "call")
-
-    def build(self, input_shape: Any = None) -> None:
-        """Makes weights by `add_weight`; subclasses with `call` say it, and it is called before that.
-
-        Args:
-            input_shape: (None, I), the shape of what comes in, or a list of them.
-        """
-
     def add_weight(
         self,
         shape: object = (),
@@ -270,17 +203,16 @@ class Layer(Declaration):
         refuse(where, kwargs, {"constraint": None, "autocast": True, "aggregation": "none"}, ("shape", "initializer"))
         if not self.composes:
             raise ArgumentError(f"{where}: {type(self).__name__} has no `call`, which would read the weight")
-        self._added.append(
-            AddedWeight(
-                shape,
-                initializer,
-                regularizer,
-                name=f"{self.name}_{name or 'variable'}",
-                dtype=self.dtype if dtype is None else dtype,
-                trainable=trainable,
-            )
+        made = AddedWeight(
+            shape,
+            initializer,
+            regularizer,
+            name=f"{self.name}_{name or 'variable'}",
+            dtype=self.dtype if dtype is None else dtype,
+            trainable=trainable,
         )
-        return self._added[-1]
+        self._added.append(made)
+        return made
 
     def add_loss(self, loss: object) -> None:
         """Adds to the loss of the models that it is part of; for the `call` of a subclass.
@@ -295,70 +227,6 @@ class Layer(Declaration):
         if self._losses is None:
             raise ArgumentError(f"{where}: call it in `call`, which is traced for each model")
         self._losses += added_losses(where, loss)
-
-    def _compose(self, x: Any, training: object) -> Any:
-        if not self._composed:
-            tensors = x if isinstance(x, list | tuple) else [x]
-            shapes = [operand.tensor.shape for operand in tensors] if not isinstance(x, dict) else []
-            self._given_weights = len(self._added)
-            self.build(shapes if isinstance(x, list | tuple) else shapes[0] if shapes else None)
-            self._composed = True
-        self._losses = []
-        try:
-            result = self._with_losses(self._called(x, training))
-        finally:
-            self._losses = None
-        if not self._trainable:
-            self.trainable = False  # what `build` and `call` made, too
-        if isinstance(result, Tensor) and not self._made[0]:
-            self._made = Calls(), result.index
-            self._made[0].append(result.node)
-        return result
-
-    def _with_losses(self, result: Any) -> Any:
-        """What `call` returned, from which the losses can be reached that it added."""
-        if not self._losses:
-            return result
-        several = list(result.values()) if isinstance(result, dict) else result
-        first = several[0] if isinstance(several, list | tuple) else result
-        holder = symbolic_call("identity", first)  # what is returned may have been made elsewhere
-        holder.node.losses = tuple(self._losses)
-        if isinstance(result, dict):
-            return dict(zip(result, (holder, *several[1:]), strict=True))
-        return holder if first is result else type(result)((holder, *several[1:]))
-
-    def _called(self, x: Any, training: object) -> Any:
-        """What `call` makes; where it may ask for the mode, of which nobody said one, the same in both.
-
-        Raises:
-            ArgumentError: they differ by more than Dropout. ArgumentTypeError: it makes no tensors.
-        """
-        call, where = self.call, f'{type(self).__name__} "{self.name}"'  # type: ignore[attr-defined]
-        made = f"{where}: call returned"
-        if "training" not in inspect.signature(call).parameters:
-            return _tensors(made, call(x))[0]
-        if training is not None:
-            return _tensors(made, call(x, training=training))[0]
-        before = len(self._added)
-        inputs, known = _tensors(f"{where}: x has", x)[1], inner_layers(self)
-        assert self._losses is not None
-        with traced(False):
-            outputs = _tensors(made, call(x, training=False))[1]
-        inference = trace(inputs, [*outputs, *self._losses], known)
-        del self._added[before:], self._losses[:]
-        with traced(True):
-            result, outputs = _tensors(made, call(x, training=True))
-        same_in_both_modes(where, trace(inputs, [*outputs, *self._losses], known), inference)
-        return result
-
-    def forget_shape(self) -> None:
-        """Forgets the shape that it was called on first, and what `build` made for it."""
-        self._composed, self._made = False, (Calls(), 0)
-        self._added = self._added[: self._given_weights]
-
-    def leaves(self) -> list[Layer]:
-        """The layers with weights that it is: itself, or those that it composes."""
-        return [leaf for layer in inner_layers(self) for leaf in layer.leaves()] if self.composes else [self]
 
     def symbolic(self, tensors: Sequence[Tensor]) -> Tensor:
         """What comes out for symbolic tensors.
@@ -424,160 +292,6 @@ class Layer(Declaration):
         trains = rules.trains(self)
         penalty = regularizer.penalty() if regularizer is not None and trains else Penalty()
         return ParameterSpec(penalty, trains, rules.decays(f"{self.name}/{name}"))
-
-    def _values(self, shape: Shape) -> list[Array]:
-        """Its weights, for a call on rows of `shape`."""
-        if self.parameters() and not self.weights:
-            raise self._unbuilt()
-        return self.get_weights()
-
-    def _unbuilt(self) -> NotBuiltError:
-        where = f'{type(self).__name__} "{self.name}"'
-        return NotBuiltError(f"{where}: it has no weights before its model knows the input shape")
-
-    # a bound view
-
-    @property
-    def _model(self) -> LayerOwner | None:
-        """The first of its models that is still there."""
-        return next((model for owner in self._owners if (model := owner()) is not None), None)
-
-    @property
-    def bound(self) -> bool:
-        """Whether it is part of a model."""
-        return self._model is not None
-
-    def bind(self, model: LayerOwner) -> None:
-        """Makes it part of a model."""
-        self.release(model)
-        self._owners.append(weakref.ref(model))
-
-    def release(self, model: LayerOwner) -> None:
-        """Makes it part of a model no more."""
-        self._owners = [owner for owner in self._owners if owner() is not None and owner() is not model]
-
-    def __getstate__(self) -> dict[str, object]:
-        """Its models are copied with it."""
-        return vars(self) | {"_owners": [model for owner in self._owners if (model := owner()) is not None]}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state | {"_owners": [weakref.ref(model) for model in state["_owners"]]})
-
-    @property
-    def built(self) -> bool:
-        """Whether its model knows its input shape; setting it, as some `build` do, changes nothing."""
-        if self.composes:
-            return self._composed
-        return self._model is not None and self._model.built and bool(self.nodes)
-
-    @built.setter
-    def built(self, value: object) -> None: ...
-
-    @property
-    def weights(self) -> list[Array]:
-        """Read-only views of its parameters, which change as the model learns; [] before the model is built."""
-        if self.composes:
-            return [view for leaf in self.leaves() for view in leaf.weights]
-        views = self._model.parameters_of(self) if self._model is not None and self.built else self.stored()
-        return [
-            Variable.of(view, f"{self.name}/{weight.name}", partial(self._assign, index))
-            for index, (view, weight) in enumerate(zip(views, self.parameters(), strict=False))
-        ]
-
-    def _assign(self, index: int, value: object) -> None:
-        """Sets one parameter."""
-        where = f"{self.name}/{self.parameters()[index].name}.assign"
-        self._keeper("assign").assign([self], [value], where, slice(index, index + 1))
-
-    def stored(self) -> list[Array]:
-        """Views of its parameters where they lie now; [] before they are made. They outlive the models that it is part
-        of."""
-        store = self.store
-        if store is not None and store.moved is not None:
-            store = self.store = latest(store)
-        if store is None or self not in store.places:
-            return []
-        places = store.places[self]
-        return [store.view(places[weight.name]) for weight in self.parameters()]
-
-    variables = weights
-
-    @property
-    def trainable_weights(self) -> list[Array]:
-        """`weights` without statistics, or [] where it or its model is not trainable."""
-        return [view for view, trains in self._trained() if trains]
-
-    @property
-    def non_trainable_weights(self) -> list[Array]:
-        """Statistics; all `weights` where it or its model is not trainable."""
-        return [view for view, trains in self._trained() if not trains]
-
-    trainable_variables = trainable_weights
-    non_trainable_variables = non_trainable_weights
-
-    def _trained(self) -> list[tuple[Array, bool]]:
-        if self.composes:
-            return [found for leaf in self.leaves() for found in leaf._trained()]
-        if not (weights := self.weights):
-            return []
-        declared = zip(weights, self.parameters(), strict=True)
-        return [(view, self.trains and not weight.statistic) for view, weight in declared]
-
-    def _weight(self, name: str) -> Array:
-        """One weight by its name.
-
-        Raises:
-            NotBuiltError: the model does not know its input shape yet.
-        """
-        if not (weights := self.weights):
-            raise self._unbuilt()
-        return weights[[weight.name for weight in self.parameters()].index(name)]
-
-    def get_weights(self) -> list[Array]:
-        """Copies of its parameters."""
-        if self.composes:
-            return [array for leaf in self.leaves() for array in leaf.get_weights()]
-        if self._model is not None and self.built:
-            return self._model.copies_of(self)
-        return [np.array(view) for view in self.weights]
-
-    def set_weights(self, weights: Sequence[object]) -> None:
-        """Sets its parameters.
-
-        Args:
-            weights: arrays of the shapes of `get_weights()`.
-
-        Raises:
-            ArgumentError: another number of arrays, another shape, or numbers that are not real.
-            NotBuiltError: the model does not know its input shape yet.
-        """
-        if self.composes:
-            self._set_composed(weights)
-            return
-        self._keeper("set_weights").assign([self], weights, f'{type(self).__name__} "{self.name}".set_weights')
-
-    def _keeper(self, what: str) -> LayerOwner:
-        """The model whose weights these are."""
-        if self._model is None and self.store is not None:
-            raise NotBuiltError(
-                f'{type(self).__name__} "{self.name}": {what} after its model has gone; keep the model, or make '
-                "another one of it"
-            )
-        if self._model is None or not self._model.built:
-            raise NotBuiltError(f'{type(self).__name__} "{self.name}": {what} before the input shape is known')
-        return self._model
-
-    def _set_composed(self, weights: Sequence[object]) -> None:
-        """The weights of the layers that it composes, one after the other."""
-        leaves = self.leaves()
-        model = leaves[0]._model if leaves else None
-        if model is None or not model.built:
-            raise NotBuiltError(f'{type(self).__name__} "{self.name}": set_weights before the input shape is known')
-        model.assign(leaves, weights, f'{type(self).__name__} "{self.name}".set_weights')
-
-    def count_params(self) -> int:
-        """How many numbers its parameters hold."""
-        return sum(view.size for view in self.weights)
 
 
 class AddedWeight(Layer, Operand):
@@ -676,91 +390,7 @@ class AddedWeight(Layer, Operand):
         return id(self)
 
 
-def _tensors(where: str, given: Any) -> tuple[Any, list[Tensor]]:
-    """What a `call` takes or makes, its weights as tensors, and a list of all tensors in it."""
-    if isinstance(given, Operand):
-        return given.tensor, [given.tensor]
-    if isinstance(given, Mapping):
-        made = {key: _tensors(where, one) for key, one in given.items()}
-        return {key: one for key, (one, _) in made.items()}, [tensor for _, found in made.values() for tensor in found]
-    if isinstance(given, list | tuple) and given:
-        several = [_tensors(where, one) for one in given]
-        kept = [one for one, _ in several]
-        return kept if isinstance(given, list) else tuple(kept), [tensor for _, found in several for tensor in found]
-    raise ArgumentTypeError(f"{where} {type(given).__name__}, expected a symbolic tensor, or a list or dict of them")
-
-
-def inner_layers(owner: object, composing: bool = False) -> list[Any]:
-    """The layers and models among the attributes of an object, in lists and dicts too, in their order, each once; of
-    layers that compose others the ones in them, or, if `composing`, only those that compose."""
-    found: list[Any] = []
-    for name, value in vars(owner).items():
-        if name not in _NOT_INNER:
-            _look(value, composing, found)
-    return found
-
-
-def _look(value: Any, composing: bool, found: list[Any]) -> None:
-    """Adds what is in a value; a function of its own, since one inside would hold itself and all that is found."""
-    composes = isinstance(value, Layer) and value.composes
-    wanted = composes if composing else not composes and hasattr(value, "leaves")
-    if wanted and not any(value is one for one in found):
-        found.append(value)
-    inside: Any = ()
-    if composes:
-        inside = inner_layers(value, composing)
-    elif isinstance(value, list | tuple):
-        inside = value
-    elif isinstance(value, Mapping):
-        inside = value.values()
-    for one in inside:
-        _look(one, composing, found)
-
-
-# Attributes of models and layers that lead to other models and layers.
-_NOT_INNER = ("_operators", "_graph", "_flat", "_engine", "_recipe", "nodes")
 RULES = Rules(lambda path: True, lambda layer: layer.trains)  # without an optimizer
-
-
-def one_dimension(where: str, shape: Shape) -> int:
-    """The features of rows that must have one dimension.
-
-    Raises:
-        ArgumentError: they have more.
-    """
-    if len(shape) != 1:
-        raise ArgumentError(
-            f"{where}: the rows that come in have shape {shape}, expected (I,); add Flatten() before it"
-        )
-    return shape[0]
-
-
-def last_axis(where: str, axis: object) -> int:
-    """-1 for every way to name the features of a batch of rows.
-
-    Raises:
-        ArgumentError: another axis.
-    """
-    if getattr(axis, "shape", ()) != () or axis not in (-1, 1, [-1], [1], (-1,), (1,)):
-        raise ArgumentError(f"{where}: axis={axis!r} is not supported, expected -1: the features of each row")
-    return -1
-
-
-def _given_shape(where: str, kwargs: dict[str, object]) -> Shape | None:
-    if "input_dim" in kwargs:
-        return (whole(where, "input_dim", kwargs.pop("input_dim")),)
-    if "input_shape" in kwargs:
-        return shape_of(where, kwargs.pop("input_shape"))
-    if "batch_input_shape" in kwargs:
-        return shape_of(where, after_batch(where, "batch_input_shape", kwargs.pop("batch_input_shape")))
-    return None
-
-
-def after_batch(where: str, name: str, value: object) -> Sequence[object]:
-    """The shape of one row in (None, I)."""
-    if not isinstance(value, list | tuple):
-        raise ArgumentTypeError(f"{where}: {name} is {value!r}, expected a tuple such as (None, 64)")
-    return value[1:]
 
 
 def _snake(name: str) -> str:

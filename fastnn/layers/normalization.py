@@ -12,7 +12,9 @@ from ..core.lowering import Lowering
 from ..core.specs import ParameterSpec
 from ..core.symbolic import Tensor
 from ..errors import ArgumentError
-from .layer import Layer, Rules, Shape, Weight, last_axis, one_dimension
+from .bound import Weight
+from .layer import Layer, Rules, Shape
+from .shapes import last_axis, one_dimension
 
 
 class _Scaled(Layer):

@@ -12,7 +12,9 @@ from ..core.arrays import Array, numeric
 from ..core.declaration import Config, number
 from ..core.lowering import Lowering
 from ..errors import ArgumentError, NotBuiltError
-from .layer import Layer, Rules, Shape, Weight, last_axis, one_dimension
+from .bound import Weight
+from .layer import Layer, Rules, Shape
+from .shapes import last_axis, one_dimension
 
 Moments = tuple[Array, Array]  # mean and variance, float64, both () or both (I,)
 

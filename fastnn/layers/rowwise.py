@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 from .. import initializers, regularizers
 from ..core.arrays import Array
 from ..core.lowering import Lowering
-from .layer import Layer, Rules, Shape, Weight, last_axis, one_dimension
+from .bound import Weight
+from .layer import Layer, Rules, Shape
+from .shapes import last_axis, one_dimension
 
 _EPSILON = 1e-12  # Keras's
 

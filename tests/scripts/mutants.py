@@ -3,7 +3,7 @@
     python tests/scripts/mutants.py                          all faults (hours on two cores)
     python tests/scripts/mutants.py --only c-tile-edge core-chunk-255
     python tests/scripts/mutants.py --list                   their names, and whether they still fit the sources
-    python tests/scripts/mutants.py --report tests/scripts/mutants.md
+    python tests/scripts/mutants.py --report FILE             what caught each, as a table
     python tests/scripts/mutants.py --suite OLD/tests        the tests of another checkout against the same faults
 
 It works on copies: of HEAD, in a temporary folder, and of an environment in which HEAD is installed (made for the
@@ -12,7 +12,7 @@ written over the installed file, one in C is compiled and takes the place of the
 both. Then pytest runs, first on the files that know the subject, then, if they pass, on all of them. Before the first
 fault those files have to pass without one.
 
-The faults are those of `faults.py`; those of one instruction set need a processor that has it. "nothing" in the report
+The faults are those of `faults/`; those of one instruction set need a processor that has it. "nothing" in the report
 is where a test is lacking.
 """
 

@@ -9,6 +9,7 @@ from ...core.arrays import Array
 from ...core.formulas import ELEMENTWISE
 from ...core.losses import LOSSES, Loss
 from ...core.random import Purpose, bits32, dropout_threshold
+from .chains import chain
 from .softmax import row_fold, row_sum
 
 Operation = Callable[..., None]
@@ -46,8 +47,7 @@ def operations(o: NumpyAlgebra) -> dict[str, Operation]:
     wide = NumpyAlgebra("float64")
 
     def weighted_sum(total_1: Array, l_b: Array, w_b: Array) -> None:
-        for loss, weight in zip(wide.value(l_b), wide.value(w_b), strict=True):
-            total_1[0] = wide.fma(weight, loss, total_1[0])
+        total_1[...] = chain(wide, w_b[:, None], l_b[:, None], total_1)
 
     def r2_sums(total_t: Array, A_bc: Array, Y_bc: Array, w_b: Array) -> None:
         columns = A_bc.shape[1]

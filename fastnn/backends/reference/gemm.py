@@ -9,6 +9,7 @@ import numpy as np
 from ...core.algebra import Formula, NumpyAlgebra
 from ...core.arithmetic import K_CHUNK
 from ...core.arrays import Array
+from .chains import chain
 
 Operation = Callable[..., None]
 
@@ -43,14 +44,19 @@ def operations(o: NumpyAlgebra) -> dict[str, Operation]:
 
 def product(o: NumpyAlgebra, A_mk: Array, B_kn: Array) -> Array:
     """A B: each chunk accumulates from +0 by fma in ascending k, and chunks add up in order."""
-    (m, k), n = A_mk.shape, B_kn.shape[1]
-    zero = o.value([[0.0]]).repeat(m, axis=0).repeat(n, axis=1)
-    total = zero
-    for start in range(0, k, K_CHUNK):
-        chunk = zero
-        for index in range(start, min(start + K_CHUNK, k)):
-            chunk = o.fma(A_mk[:, index, None], B_kn[None, index], chunk)
-        total = total + chunk if start else chunk
+    return chunks(o, A_mk.T[:, :, None], B_kn[:, None, :], np.zeros((A_mk.shape[0], B_kn.shape[1]), o.dtype))
+
+
+def column_dot(o: NumpyAlgebra, X_bo: Array, Y_bo: Array) -> Array:
+    """The sum over the batch of x y for each column, in the order of `product`."""
+    return chunks(o, X_bo, Y_bo, np.zeros(X_bo.shape[1], o.dtype))
+
+
+def chunks(o: NumpyAlgebra, a: Array, b: Array, zero: Array) -> Array:
+    """The sum of a[k] * b[k], of the shape of `zero`: a chain for each chunk."""
+    total = chain(o, a[:K_CHUNK], b[:K_CHUNK], zero)
+    for start in range(K_CHUNK, len(a), K_CHUNK):
+        total = total + chain(o, a[start : start + K_CHUNK], b[start : start + K_CHUNK], zero)
     return total
 
 

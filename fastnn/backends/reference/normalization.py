@@ -8,7 +8,7 @@ from ...core import arithmetic as ar
 from ...core import formulas as f
 from ...core.algebra import NumpyAlgebra
 from ...core.arrays import Array
-from .gemm import column_sum, product
+from .gemm import column_dot, product
 from .softmax import row_fold, row_sum
 
 Operation = Callable[..., None]
@@ -28,7 +28,7 @@ def _statistics(o: NumpyAlgebra) -> dict[str, Operation]:
         ones = o.constant(1.0)[None, None].repeat(Z_bo.shape[0], axis=1)
         mean_o[...] = product(o, ones, Z_bo)[0] * inverse
         d_bo = Z_bo - mean_o
-        var_o[...] = _column_dot(o, d_bo, d_bo) * inverse
+        var_o[...] = column_dot(o, d_bo, d_bo) * inverse
 
     def moving_average(m_o: Array, x_o: Array, rate: float) -> None:
         m_o[...] = o.apply(f.moving_average, m_o, x_o, o.constant(rate))
@@ -64,7 +64,7 @@ def _by_statistics(o: NumpyAlgebra) -> dict[str, Operation]:
         A_bo[...] = o.fma(N_bo, gamma_o, beta_o)
 
     def scale_backward(dg_o: Array, dA_bo: Array, N_bo: Array) -> None:
-        dg_o[...] = _column_dot(o, dA_bo, N_bo)
+        dg_o[...] = column_dot(o, dA_bo, N_bo)
 
     def batch_norm_backward(
         dZ_bo: Array,
@@ -124,8 +124,3 @@ def _limits(o: NumpyAlgebra) -> dict[str, Operation]:
         g_p[...] = g_p * o.constant(factor)
 
     return {"clip_value": clip_value, "gradient_scale": gradient_scale}
-
-
-def _column_dot(o: NumpyAlgebra, X_bo: Array, Y_bo: Array) -> Array:
-    """The sum over the batch of x y for each column."""
-    return column_sum(o, lambda o, total, x, y: o.fma(x, y, total), X_bo, Y_bo)

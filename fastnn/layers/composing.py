@@ -1,0 +1,146 @@
+"""Layers whose `call` makes them of other layers and of weights, and what lies in an object."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from ..core.symbolic import Calls, Operand, Tensor, call, traced
+from ..core.traces import same_in_both_modes, trace
+from ..errors import ArgumentTypeError
+
+
+class Composing:
+    """The part of a `Layer` that runs its `call`, once for each call on symbolic tensors."""
+
+    name: str
+    trainable: bool
+
+    def __init__(self) -> None:
+        self._added: list[Any] = []  # what `add_weight` made
+        self._given_weights = 0  # how many of them were made before `build`
+        self._composed = False
+        self._losses: list[Tensor] | None = None  # what `call` adds, while it runs
+        self._made = Calls(), 0  # what made its first result, and where, if it composes others
+
+    @property
+    def composes(self) -> bool:
+        """Whether it is what its `call` makes of other layers and of weights."""
+        return hasattr(self, "call")
+
+    def build(self, input_shape: Any = None) -> None:
+        """Makes weights by `add_weight`; subclasses with `call` say it, and it is called before that.
+
+        Args:
+            input_shape: (None, I), the shape of what comes in, or a list of them.
+        """
+
+    def _compose(self, x: Any, training: object) -> Any:
+        if not self._composed:
+            tensors = x if isinstance(x, list | tuple) else [x]
+            shapes = [operand.tensor.shape for operand in tensors] if not isinstance(x, dict) else []
+            self._given_weights = len(self._added)
+            self.build(shapes if isinstance(x, list | tuple) else shapes[0] if shapes else None)
+            self._composed = True
+        self._losses = []
+        try:
+            result = self._with_losses(self._called(x, training))
+        finally:
+            self._losses = None
+        if not self.trainable:
+            self.trainable = False  # what `build` and `call` made, too
+        if isinstance(result, Tensor) and not self._made[0]:
+            self._made = Calls(), result.index
+            self._made[0].append(result.node)
+        return result
+
+    def _with_losses(self, result: Any) -> Any:
+        """What `call` returned, from which the losses can be reached that it added."""
+        if not self._losses:
+            return result
+        several = list(result.values()) if isinstance(result, dict) else result
+        first = several[0] if isinstance(several, list | tuple) else result
+        holder = call("identity", first)  # what is returned may have been made elsewhere
+        holder.node.losses = tuple(self._losses)
+        if isinstance(result, dict):
+            return dict(zip(result, (holder, *several[1:]), strict=True))
+        return holder if first is result else type(result)((holder, *several[1:]))
+
+    def _called(self, x: Any, training: object) -> Any:
+        """What `call` makes; where it may ask for the mode, of which nobody said one, the same in both.
+
+        Raises:
+            ArgumentError: they differ by more than Dropout. ArgumentTypeError: it makes no tensors.
+        """
+        its_call, where = self.call, f'{type(self).__name__} "{self.name}"'  # type: ignore[attr-defined]
+        made = f"{where}: call returned"
+        if "training" not in inspect.signature(its_call).parameters:
+            return _tensors(made, its_call(x))[0]
+        if training is not None:
+            return _tensors(made, its_call(x, training=training))[0]
+        before = len(self._added)
+        inputs, known = _tensors(f"{where}: x has", x)[1], inner_layers(self)
+        assert self._losses is not None
+        with traced(False):
+            outputs = _tensors(made, its_call(x, training=False))[1]
+        inference = trace(inputs, [*outputs, *self._losses], known)
+        del self._added[before:], self._losses[:]
+        with traced(True):
+            result, outputs = _tensors(made, its_call(x, training=True))
+        same_in_both_modes(where, trace(inputs, [*outputs, *self._losses], known), inference)
+        return result
+
+    def forget_shape(self) -> None:
+        """Forgets the shape that it was called on first, and what `build` made for it."""
+        self._composed, self._made = False, (Calls(), 0)
+        self._added = self._added[: self._given_weights]
+
+    def leaves(self) -> list[Any]:
+        """The layers with weights that it is: itself, or those that it composes."""
+        return [leaf for layer in inner_layers(self) for leaf in layer.leaves()] if self.composes else [self]
+
+
+def _tensors(where: str, given: Any) -> tuple[Any, list[Tensor]]:
+    """What a `call` takes or makes, its weights as tensors, and a list of all tensors in it."""
+    if isinstance(given, Operand):
+        return given.tensor, [given.tensor]
+    if isinstance(given, Mapping):
+        made = {key: _tensors(where, one) for key, one in given.items()}
+        return {key: one for key, (one, _) in made.items()}, [tensor for _, found in made.values() for tensor in found]
+    if isinstance(given, list | tuple) and given:
+        several = [_tensors(where, one) for one in given]
+        kept = [one for one, _ in several]
+        return kept if isinstance(given, list) else tuple(kept), [tensor for _, found in several for tensor in found]
+    raise ArgumentTypeError(f"{where} {type(given).__name__}, expected a symbolic tensor, or a list or dict of them")
+
+
+def inner_layers(owner: object, composing: bool = False) -> list[Any]:
+    """The layers and models among the attributes of an object, in lists and dicts too, in their order, each once; of
+    layers that compose others the ones in them, or, if `composing`, only those that compose."""
+    found: list[Any] = []
+    for name, value in vars(owner).items():
+        if name not in _NOT_INNER:
+            _look(value, composing, found)
+    return found
+
+
+def _look(value: Any, composing: bool, found: list[Any]) -> None:
+    """Adds what is in a value; a function of its own, since one inside would hold itself and all that is found."""
+    composes = isinstance(value, Composing) and value.composes
+    wanted = composes if composing else not composes and hasattr(value, "leaves")
+    if wanted and not any(value is one for one in found):
+        found.append(value)
+    inside: Any = ()
+    if composes:
+        inside = inner_layers(value, composing)
+    elif isinstance(value, list | tuple):
+        inside = value
+    elif isinstance(value, Mapping):
+        inside = value.values()
+    for one in inside:
+        _look(one, composing, found)
+
+
+# Attributes of models and layers that lead to other models and layers.
+_NOT_INNER = ("_operators", "_graph", "_flat", "_engine", "_recipe", "nodes")
