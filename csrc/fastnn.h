@@ -440,9 +440,10 @@ int fnn_score_f32(const fnn_program *program, const fnn_data *data, int64_t firs
 int fnn_score_f64(const fnn_program *program, const fnn_data *data, int64_t first, int64_t last, double *sums,
         int32_t threads);
 
-/* outs (output_count), each (rows, its columns), = predictions of the inputs; needs capacity FNN_ROW_BLOCK * threads. */
-int fnn_forward_f32(const fnn_program *program, const fnn_data *data, void *const *outs, int32_t threads);
-int fnn_forward_f64(const fnn_program *program, const fnn_data *data, void *const *outs, int32_t threads);
+/* outs (output_count), each (rows, its columns), = predictions of the inputs, of which random numbers take the first for
+ * row `first`; needs capacity FNN_ROW_BLOCK * threads. */
+int fnn_forward_f32(const fnn_program *program, const fnn_data *data, void *const *outs, int64_t first, int32_t threads);
+int fnn_forward_f64(const fnn_program *program, const fnn_data *data, void *const *outs, int64_t first, int32_t threads);
 
 /* end of declarations */
 

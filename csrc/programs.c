@@ -223,9 +223,9 @@ int OP(score)(const fnn_program *program, const fnn_data *data, int64_t first, i
     return OP(program)(&run, threads);
 }
 
-int OP(forward)(const fnn_program *program, const fnn_data *data, void *const *outs, int32_t threads)
+int OP(forward)(const fnn_program *program, const fnn_data *data, void *const *outs, int64_t first, int32_t threads)
 {
-    fnn_run run = {.mode = FNN_MODE_FORWARD, .program = program, .data = data, .outs = outs};
+    fnn_run run = {.mode = FNN_MODE_FORWARD, .program = program, .data = data, .first = first, .outs = outs};
     return OP(program)(&run, threads);
 }
 

@@ -256,7 +256,7 @@ int main(int argc, char **argv)
         }
         data.order = NULL;
         const int32_t predicting = threads < PREDICTING ? threads : PREDICTING;
-        if (fnn_forward_f32(&program, &data, (void *const[]){out}, predicting) != FNN_OK ||
+        if (fnn_forward_f32(&program, &data, (void *const[]){out}, 0, predicting) != FNN_OK ||
             (out[1][1] > 0.5F) != (y[1] == 1)) {
             return 5;
         }

@@ -257,7 +257,7 @@ class CProgram(CompiledProgram):
         else:
             for number, out in enumerate(outs):
                 self._c_outs[number] = _address(out)
-            status = function(program, data, self._c_outs, threads)
+            status = function(program, data, self._c_outs, first, threads)
         _check(status, _FUNCTIONS[mode])
         return int(self._taken[0])
 
