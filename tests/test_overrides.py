@@ -52,6 +52,15 @@ def test_what_is_never_called_is_refused(base: Any, name: str, make: Any) -> Non
             make(cls)
 
 
+def test_what_is_set_on_an_instance_is_refused() -> None:
+    for owner, name in (
+        (fastnn.Sequential(), "train_step"), (layers.Dense(1), "call"), (regularizers.L2(0.1), "__call__"),
+        (losses.MeanSquaredError(), "call"), (optimizers.SGD(0.1), "apply_gradients"),
+    ):  # fmt: skip
+        with pytest.raises(ArgumentTypeError, match=rf"{type(owner).__name__}\.{name} would never be called; \w"):
+            setattr(owner, name, never)
+
+
 def test_mixins_and_graphs_beside_call() -> None:
     for bases in ((Steps, fastnn.Sequential), (fastnn.Sequential, Steps)):
         with pytest.raises(ArgumentTypeError, match=r"Mixed\.train_step would never be called"):

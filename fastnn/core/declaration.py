@@ -80,14 +80,23 @@ class Extensible:
     calls: ClassVar[frozenset[str]] = frozenset()
     traced: ClassVar[frozenset[str]] = frozenset()
     instead: ClassVar[Mapping[str, str]] = {}
+    _hooks: ClassVar[frozenset[str]] = frozenset()  # what Keras calls of such an object
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls._hooks = names("").union(*(_KERAS_CALLS.get(one.__name__, ()) for one in cls.__mro__ if _is_ours(one)))
         allowed = cls.calls | vars(_ours(cls)).get("traced", frozenset())
         for name in _overridden(cls):
             if name not in allowed:
                 cls.__new__ = _refusing(name)  # type: ignore[method-assign]
                 break
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Sets an attribute; a method that Keras would call, and fastnn looks for in classes alone, is refused."""
+        if name in self._hooks and callable(value):
+            instead = self.instead.get(name, self.instead.get("", "write it in a subclass"))
+            raise ArgumentTypeError(f"{type(self).__name__}.{name} would never be called; {instead}")
+        super().__setattr__(name, value)
 
 
 def _ours(cls: type) -> type:
@@ -95,10 +104,9 @@ def _ours(cls: type) -> type:
     return next(one for one in cls.__mro__ if _is_ours(one))
 
 
-def _overridden(cls: type) -> list[str]:
+def _overridden(cls: type[Extensible]) -> list[str]:
     """What Keras calls, and a class of the caller's defines."""
-    hooks = names("").union(*(_KERAS_CALLS.get(one.__name__, ()) for one in cls.__mro__ if _is_ours(one)))
-    owners = {name: next((one for one in cls.__mro__ if name in vars(one)), object) for name in hooks}
+    owners = {name: next((one for one in cls.__mro__ if name in vars(one)), object) for name in cls._hooks}
     return sorted(name for name, owner in owners.items() if owner is not object and not _is_ours(owner))
 
 
