@@ -13,14 +13,14 @@ from ...core.algebra import NumpyAlgebra, add_to_odd, exact_product, needs_care,
 from ...core.arrays import Array
 
 # Elements of the intermediate results of the steps that are looked at at once, which stay in the second cache.
-_ELEMENTS = 2**15
+ELEMENTS = 2**14
 
 
 def chain(o: NumpyAlgebra, a: Array, b: Array, start: Array) -> Array:
     """start + a[0] * b[0] + a[1] * b[1] and so on, by one fma each; of the shape of `start`."""
     a, b, sums = o.value(a), o.value(b), o.value(start)
     steps = _steps_float32 if o.dtype == "float32" else _steps_float64
-    count = max(1, _ELEMENTS // max(1, sums.size))
+    count = max(1, ELEMENTS // max(1, sums.size))
     with np.errstate(all="ignore"):
         plain = o.dtype == "float32" or (_splittable(a) and _splittable(b) and _splittable(sums, signed=False))
         for first in range(0, len(a), count):

@@ -9,7 +9,7 @@ import numpy as np
 from ...core.algebra import Formula, NumpyAlgebra
 from ...core.arithmetic import K_CHUNK
 from ...core.arrays import Array
-from .chains import chain
+from .chains import ELEMENTS, chain
 
 Operation = Callable[..., None]
 
@@ -44,7 +44,12 @@ def operations(o: NumpyAlgebra) -> dict[str, Operation]:
 
 def product(o: NumpyAlgebra, A_mk: Array, B_kn: Array) -> Array:
     """A B: each chunk accumulates from +0 by fma in ascending k, and chunks add up in order."""
-    return chunks(o, A_mk.T[:, :, None], B_kn[:, None, :], np.zeros((A_mk.shape[0], B_kn.shape[1]), o.dtype))
+    C_mn = np.zeros((A_mk.shape[0], B_kn.shape[1]), o.dtype)
+    rows = max(1, ELEMENTS // max(1, C_mn.shape[1]))
+    for start in range(0, len(C_mn), rows):
+        some = C_mn[start : start + rows]
+        some[...] = chunks(o, A_mk[start : start + rows].T[:, :, None], B_kn[:, None, :], some)
+    return C_mn
 
 
 def column_dot(o: NumpyAlgebra, X_bo: Array, Y_bo: Array) -> Array:
