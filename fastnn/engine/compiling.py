@@ -255,6 +255,7 @@ class Engine:
     scores: Scores
     shapes: tuple[Shape, ...]
     ran: bool = field(default=False)
+    probes: dict[str, Any] = field(default_factory=dict, init=False)  # see probes.py
     _program: Program | None = field(default=None, init=False)
 
     @property
@@ -282,8 +283,8 @@ class Engine:
         return self.program.find_nonfinite(X)
 
     def __getstate__(self) -> dict[str, object]:
-        """A copy makes a program of its own, since programs hold addresses."""
-        return vars(self) | {"ran": False, "_program": None}
+        """A copy makes programs of its own, since they hold addresses."""
+        return vars(self) | {"ran": False, "probes": {}, "_program": None}
 
 
 def lower(

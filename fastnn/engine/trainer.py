@@ -12,11 +12,12 @@ import numpy as np
 
 from .. import backends
 from ..backends.data import Data
+from ..core.arrays import Array
 from ..core.declaration import Config, refuse
 from ..core.printing import say
 from ..core.symbolic import any_tensor
 from ..errors import ArgumentError, ModelAdvice
-from . import cloning, compiling, saving, summaries, training
+from . import cloning, compiling, probes, saving, summaries, training
 from .compiling import Recipe
 from .network import Network
 from .requests import FitRequest, Request, rows_of
@@ -376,6 +377,64 @@ class Trainer(Network):
         else:
             engine.program.score(data, 0, 1, sums)
         return engine.scores.result(engine.scores.logs(sums), return_dict)
+
+    def activations(self, x: object) -> dict[str, Array]:
+        """What each layer gives for x, in inference mode, by one compiled call.
+
+        Args:
+            x: as for `predict`.
+
+        Returns:
+            By the layer's name (of a layer in a model "model/layer", of the second call of a shared one "layer#2"), in
+            the order of the calls: (n, ...) of the model's dtype.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: what cannot be predicted for.
+        """
+        return probes.activations(self, x)
+
+    def gradients(
+        self,
+        x: object,
+        y: object = None,
+        sample_weight: object = None,
+        *,
+        output_gradient: object = None,
+        inputs: bool = False,
+    ) -> Any:
+        """The gradients of one batch in training mode, by one compiled call; weights stay as they are.
+
+        Dropout is that of the next step, and moving averages move, as in every pass of training.
+
+        Math:
+            dL/dw of the mean loss L with its penalties; or of sum(output * output_gradient), without penalties, which
+            is what a loss of your own needs: give its gradient by the outputs.
+
+        Args:
+            x, y, sample_weight: one batch, as for `fit`.
+            output_gradient: instead of y, an array of the shape of the predictions; of several outputs a list or a dict
+                by name, where None is zeros. The model need not be compiled for it.
+            inputs: whether the gradient by x is asked for, too.
+
+        Returns:
+            By weight, "layer/kernel" and so on: copies, of what is trained. With `inputs` a pair of that and dX, an
+            array like x, or a list of one for each input; that of class numbers is 0.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: what cannot be trained on. NotBuiltError: y and no `compile`.
+        """
+        return probes.gradients(self, x, y, sample_weight, output_gradient, inputs)
+
+    def apply_gradients(self, gradients: Mapping[str, object]) -> None:
+        """One step of the optimizer by gradients, which `gradients()` gave or anything else made.
+
+        Args:
+            gradients: by weight, an array for each that is trained.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: weights that are missing or not known, another shape, no real numbers.
+        """
+        probes.apply_gradients(self, gradients)
 
     # files and texts
 
