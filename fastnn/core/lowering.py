@@ -332,7 +332,7 @@ class Lowering:
     # the end
 
     def watch(self, value: Value) -> None:
-        """Has the gradient of a value that an instruction made stay in the workspace: see `Plan.watched`."""
+        """Has the gradient of a value stay in the workspace, if an instruction makes the value: see `Plan.watched`."""
         self._watched.append(value)
 
     def finish(
@@ -402,7 +402,8 @@ class Lowering:
 
     def _watched_rows(self) -> list[list[int]]:
         makers = self._makers()
-        return [[self._steps[makers[value.number]].row[Column.GRAD_DST], value.width] for value in self._watched]
+        units = {number: self._steps[at].row[Column.GRAD_DST] for number, at in makers.items()}
+        return [[units.get(value.number, -1), value.width] for value in self._watched]
 
     def _trained(self, ends: Sequence[Value]) -> set[int]:
         """The numbers of the steps that have parameters to train and lead to a loss."""

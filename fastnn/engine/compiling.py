@@ -338,7 +338,14 @@ def _engine(
     return Engine(plan, state, backend, checks, Scores(plan, resolved, recipe), flat.shapes)
 
 
-def carry_over(old: Engine, new: Engine, optimizer: bool = True) -> None:
+class Held(NamedTuple):
+    """A plan and its state."""
+
+    plan: Plan
+    state: State
+
+
+def carry_over(old: Engine, new: Engine | Held, optimizer: bool = True) -> None:
     """Copies the epochs of `old` to `new`, and the optimizer's state too where it is the same one."""
     new.state.counters[Counter.EPOCH] = old.state.counters[Counter.EPOCH]
     if optimizer and old.plan.slots == new.plan.slots:
