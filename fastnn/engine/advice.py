@@ -317,13 +317,13 @@ def _guessing(loss: Loss, seen: Seen) -> float:
         return seen.weight * _entropy(y.mean(axis=0))
     if isinstance(loss, BinaryCrossentropy):
         share = np.clip(y.mean(axis=0), 0.0, 1.0)
-        return seen.weight * _entropy(np.stack([share, 1.0 - share])) / share.size
+        return seen.weight * _entropy(np.stack([share, 1.0 - share])) / int(share.size)
     return math.inf
 
 
 def _entropy(shares: Array) -> float:
     known = shares[shares > 0]
-    return float(-(known * np.log(known)).sum())
+    return -float((known * np.log(known)).sum())
 
 
 def _of_output(layers: Sequence[Layer], loss: Loss, metrics: Sequence[Metric]) -> list[str | None]:

@@ -13,14 +13,14 @@ import numpy as np
 from .. import backends
 from ..backends.data import Data
 from ..core.arrays import Array
-from ..core.declaration import Config, refuse
+from ..core.declaration import Config, refuse, whole
 from ..core.printing import say
 from ..core.symbolic import any_tensor
 from ..errors import ArgumentError, ModelAdvice
 from . import cloning, compiling, probes, saving, summaries, training
 from .compiling import Recipe
 from .network import Network
-from .requests import FitRequest, Request, rows_of
+from .requests import BATCH, FitRequest, Request, rows_of
 from .slices import run_steps
 
 if TYPE_CHECKING:
@@ -442,15 +442,22 @@ class Trainer(Network):
         """What makes an equal model, without weights."""
         raise NotImplementedError
 
-    def summary(self, print_fn: Callable[[str], object] | None = None, **kwargs: Any) -> None:
+    def summary(
+        self, print_fn: Callable[[str], object] | None = None, costs: bool | int = False, **kwargs: Any
+    ) -> None:
         """Prints the layers, their output shapes and parameters.
 
         Args:
             print_fn: called with the text instead of `print`.
+            costs: whether to tell the flops and bytes of a batch of 32 rows, or of so many, forward and backward, and
+                what a gradient costs.
         """
         defaults = {"line_length": None, "positions": None, "expand_nested": False, "show_trainable": False}
         refuse("summary", kwargs, defaults | {"layer_range": None}, ("print_fn",))
-        (print_fn or say)(summaries.text(self))
+        batch = BATCH if costs is True else whole("summary", "costs", int(costs), 0)
+        if batch:
+            self._require_built("summary")
+        (print_fn or say)(summaries.text(self, batch))
 
     def to_json(self, **kwargs: Any) -> str:
         """The architecture as JSON, for `models.model_from_json`; weights and the arguments of `compile` are not in it.

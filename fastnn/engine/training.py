@@ -120,6 +120,8 @@ def fit(model: TrainableModel, request: FitRequest) -> History:
                     losses.append(logs["loss"])
                     if model.stop_training:
                         break
+            if progress and losses:
+                progress.finish()
             hooks.around = nullcontext
             hooks.on_train_end(logs=logs)
         finally:
