@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 import threading
 import time
 from collections.abc import Callable
 from typing import IO, Any, cast
 
-from ..core.printing import say, write
+from ..core.printing import is_terminal, say, write
 from ..errors import ArgumentError
 from .notebook import Notebook, in_notebook
 
@@ -38,7 +37,7 @@ class Progress:
     """
 
     def __init__(self, verbose: int, epochs: int = 0, live_after: float = LIVE_AFTER) -> None:
-        self._shows, self._moves = True, verbose == 1 and _is_terminal(sys.stdout)
+        self._shows, self._moves = True, verbose == 1 and is_terminal(sys.stdout)
         self._notebook = Notebook() if verbose == 1 and in_notebook() else None
         self._epochs = epochs
         self._every = _spacing(epochs) if verbose == 1 and epochs >= MANY else 1
@@ -167,7 +166,7 @@ class Progress:
         console = Console(file=cast("IO[str]", _Screen(sys.stdout)), force_terminal=True)
         # A process that is killed must not leave a terminal without a cursor.
         console.show_cursor = lambda show=True: False  # type: ignore[method-assign]
-        errors_too = _is_terminal(sys.stderr)
+        errors_too = is_terminal(sys.stderr)
         live = Live(console=console, auto_refresh=False, transient=True, redirect_stderr=errors_too)
         if not _terminal.acquire(blocking=False):
             return False
@@ -217,15 +216,6 @@ def verbosity(where: str, verbose: object) -> int:
     if isinstance(verbose, int) and verbose in (0, 1, 2):
         return int(verbose)
     raise ArgumentError(f'{where}: verbose is {verbose!r}, expected "auto", 0, 1 or 2')
-
-
-def _is_terminal(stream: Any) -> bool:
-    if os.environ.get("TERM") in ("dumb", "unknown"):  # it cannot go back in a line
-        return False
-    try:
-        return bool(stream.isatty())
-    except Exception:  # as in `say`
-        return False
 
 
 def _values(logs: Logs) -> list[str]:

@@ -57,7 +57,7 @@ def activations(names: Sequence[Any] | str = _USUAL, file: str | os.PathLike[str
 
 
 def weights(model: Any, file: str | os.PathLike[str] | None = None) -> Any:
-    """Histograms of the weights of each layer that has some, biases beside kernels.
+    """Histograms of the weights of each layer that has some, biases beside kernels; statistics are no weights.
 
     Args:
         model: a model whose input shape is known. file: see `activations`.
@@ -68,15 +68,19 @@ def weights(model: Any, file: str | os.PathLike[str] | None = None) -> Any:
     Raises:
         ArgumentError: there are no weights. FastnnError: matplotlib is not installed.
     """
-    with_some = [layer for layer in model.leaves() if layer.weights]
+    with_some = []
+    for layer in model.leaves():
+        pairs = zip(layer.parameters(), layer.weights, strict=False)  # there are none before the shape is known
+        if own := [weight for parameter, weight in pairs if not parameter.statistic]:
+            with_some.append((layer, own))
     if not with_some:
         raise ArgumentError("plotting.weights: there are no weights; the input shape must be known")
     with style():
         rows, columns = columns_of(len(with_some))
         made = figure(6.4 if columns == 1 else 3.8 * columns, 3.4 * rows)
-        for number, layer in enumerate(with_some):
+        for number, (layer, own) in enumerate(with_some):
             axes = made.add_subplot(rows, columns, number + 1)
-            for place, weight in enumerate(layer.weights):
+            for place, weight in enumerate(own):
                 values = np.asarray(weight, np.float64).ravel()
                 values = values[np.isfinite(values)]
                 label = f"{weight.name} {'x'.join(map(str, np.shape(weight)))}"
