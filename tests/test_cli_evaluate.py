@@ -176,20 +176,22 @@ def test_plot(capsys: Capture) -> None:
     pytest.importorskip("matplotlib")
     write("flats.csv", flats(60))
     train(capsys, "flats.csv", "--target", "kind", "--drop", "price", "--epochs", "3")
-    for arguments in (
+    drawn: list[tuple[str, ...]] = [
         ("activations", "relu", "--out", "a.svg"),
         ("curves", "flats.safetensors"),
         ("weights", "flats.safetensors", "--out", "w.pdf"),
         ("confusion", "flats.safetensors", "flats.csv"),
-    ):
+    ]
+    for arguments in drawn:
         code, out, err = run(capsys, "plot", *arguments)
         assert (code, err) == (0, "") and Path(out.removeprefix("saved ").strip()).stat().st_size > 1000
-    for arguments, message in (
+    refused: list[tuple[tuple[str, ...], str]] = [
         (("predictions", "flats.safetensors", "flats.csv"), "it predicts classes; draw confusion"),
         (("curves",), "curves: got 0 names, expected one file"),
         (("weights", "flats.safetensors", "--out", "w.gif"), "'w.gif', expected a name in .png"),
         (("pie", "flats.safetensors"), "invalid choice: 'pie'"),
-    ):
+    ]
+    for arguments, message in refused:
         code, out, err = run(capsys, "plot", *arguments)
         assert (code, out) == (2, "") and message in err
 

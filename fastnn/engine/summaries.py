@@ -4,21 +4,50 @@ from __future__ import annotations
 
 import html
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..core.plan import ParameterEntry
 from ..core.symbolic import Function, Tensor
 from .costs import Cost, by_call
-
-if TYPE_CHECKING:
-    from .network import Network
+from .graph import Flat, Graph
 
 _HEADINGS = ("Layer (type)", "Output shape", "Parameters")
 _COSTS = ("Forward flops", "Backward flops", "Forward bytes", "Backward bytes")
 _UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
-def text(model: Network, costs: int = 0) -> str:
+class Summarized(Protocol):
+    """What a summary asks of a model."""
+
+    name: str
+    kind: str
+
+    @property
+    def built(self) -> bool:
+        """Whether the input shape is known."""
+
+    @property
+    def dtype(self) -> str:
+        """Of the weights."""
+
+    @property
+    def operators(self) -> list[Any]:
+        """Layers, models and functions, in order."""
+
+    def leaves(self) -> list[Any]:
+        """The layers in order, those of models in it too."""
+
+    def graph(self) -> Graph:
+        """The calls between inputs and outputs."""
+
+    def flat(self) -> Flat:
+        """The graph with the models in it taken apart."""
+
+    def engine(self) -> Any:
+        """The plan and state."""
+
+
+def text(model: Summarized, costs: int = 0) -> str:
     """A table of layers, with what each is called on where that is not the one before; "?" stands for what the first X
     will fix.
 
@@ -43,7 +72,7 @@ def text(model: Network, costs: int = 0) -> str:
     return "\n".join([f'Model "{model.name}"', rule, lines[0], rule, *lines[1:], rule, *counts])
 
 
-def page(model: Network) -> str:
+def page(model: Summarized) -> str:
     """The same as HTML."""
     headings, rows = _table(model)
     head = "".join(f"<th>{html.escape(cell)}</th>" for cell in headings)
@@ -52,7 +81,7 @@ def page(model: Network) -> str:
     return f"<p>{model.kind} <b>{name}</b></p><table><tr>{head}</tr>{body}</table><p>{counts}</p>"
 
 
-def _table(model: Network) -> tuple[list[str], list[list[str]]]:
+def _table(model: Summarized) -> tuple[list[str], list[list[str]]]:
     known, chain = model.built, model.kind == "Sequential"
     nodes = {id(node.operator): node for node in reversed(model.graph().nodes)} if known else {}
     rows = []
@@ -68,7 +97,7 @@ def _table(model: Network) -> tuple[list[str], list[list[str]]]:
     return [*_HEADINGS, *([] if chain else ["Connected to"])], rows
 
 
-def _counts(model: Network) -> list[str]:
+def _counts(model: Summarized) -> list[str]:
     if not model.built:
         return ["Total params: ? until the first data"]
     itemsize, (total, trained) = (8 if model.dtype == "float64" else 4), counted(model.leaves())
@@ -76,7 +105,7 @@ def _counts(model: Network) -> list[str]:
     return [f"{part} params: {count:,} ({_bytes(count * itemsize)})" for part, count in parts.items()]
 
 
-def _costs(model: Network, batch: int) -> tuple[list[list[str]], list[str]]:
+def _costs(model: Summarized, batch: int) -> tuple[list[list[str]], list[str]]:
     """What each layer costs, as cells, and lines that sum it up."""
     plan, calls = model.engine().plan, model.flat().calls
     found = by_call(plan, batch)
