@@ -181,10 +181,12 @@ def test_plot(capsys: Capture) -> None:
         ("curves", "flats.safetensors"),
         ("weights", "flats.safetensors", "--out", "w.pdf"),
         ("confusion", "flats.safetensors", "flats.csv"),
+        ("health", "flats.safetensors", "flats.csv"),
     ]
     for arguments in drawn:
         code, out, err = run(capsys, "plot", *arguments)
-        assert (code, err) == (0, "") and Path(out.removeprefix("saved ").strip()).stat().st_size > 1000
+        assert (code, err) == (0, "") and Path(out.rpartition("saved ")[2].strip()).stat().st_size > 1000
+        assert out.startswith("healthy: " if arguments[0] == "health" else "saved ")
     refused: list[tuple[tuple[str, ...], str]] = [
         (("predictions", "flats.safetensors", "flats.csv"), "it predicts classes; draw confusion"),
         (("curves",), "curves: got 0 names, expected one file"),

@@ -119,9 +119,9 @@ def test_a_loop_by_hand_is_train_on_batch(optimizer: Any, backend: str) -> None:
 
 def test_without_a_loss() -> None:
     """A loop whose loss is the caller's: the least squares of a line."""
-    model = net(layers.Dense(1, dtype="float64"), loss=None, optimizer=optimizers.SGD(0.3))
+    model = net(layers.Dense(1, dtype="float64"), loss=None, optimizer=optimizers.SGD(0.5), backend="c")
     y = X @ np.array([[1.0], [-2.0], [0.5], [3.0]])
-    for _ in range(500):
+    for _ in range(300):
         error = model.predict_on_batch(X) - y
         model.apply_gradients(model.gradients(X, output_gradient=2 * error / len(X)))
     np.testing.assert_allclose(model.get_weights()[0], [[1.0], [-2.0], [0.5], [3.0]], atol=1e-6)
@@ -180,3 +180,25 @@ def test_what_is_refused() -> None:
         several.gradients([X, X], output_gradient=G)
     with pytest.raises(ArgumentError, match='output_gradient names "middle"'):
         several.gradients([X, X], output_gradient={"middle": G})
+
+
+def test_models_in_models_and_composed_layers() -> None:
+    """Layers go by the names of what they are in, and their weights as `summary` has them."""
+
+    class Block(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = layers.Dense(4, "relu", name="inner")
+
+        def call(self, x: Any) -> Any:
+            return x + 2.0 * self.inner(x)
+
+    part = fastnn.Sequential([fastnn.Input((4,)), layers.Dense(4, "tanh", name="deep")], name="part")
+    model = net(part, Block(), layers.Dense(2, name="last"), optimizer="adam", backend="c")
+    found = model.activations(X)
+    assert {name.rpartition("/")[2] for name in found} >= {"deep", "inner", "last"} and "part/deep" in found
+    assert (found["last"] == model.predict(X, verbose=0)).all()
+    gradients = model.gradients(X, Y)
+    assert sum(gradient.size for gradient in gradients.values()) == model.count_params()
+    model.apply_gradients(gradients)
+    model.summary(costs=True, print_fn=len)

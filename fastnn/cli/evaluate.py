@@ -71,10 +71,22 @@ def scored(args: argparse.Namespace) -> Scores:
     Raises:
         FastnnError: a model that `fastnn train` has not made, or rows that it was not trained for.
     """
+    from .scores import score
+
+    model, trained = opened(args)
+    X, y = rows(args, model, trained)
+    return score(model, X, y, trained.target, trained.classes)
+
+
+def opened(args: argparse.Namespace) -> tuple[fastnn.Sequential, Schema]:
+    """MODEL, and what its file says of the data.
+
+    Raises:
+        FastnnError: `fastnn train` has not made it.
+    """
     from ..errors import FastnnError
     from ..models import load_model
     from . import schema
-    from .scores import score
 
     model = load_model(args.model, backend=args.backend)
     trained = schema.of_model(args.model, model)
@@ -83,8 +95,7 @@ def scored(args: argparse.Namespace) -> Scores:
             f"{args.model}: `fastnn train` has not made it, so that what its outputs stand for is not known; use "
             "model.evaluate in Python"
         )
-    X, y = rows(args, model, trained)
-    return score(model, X, y, trained.target, trained.classes)
+    return model, trained
 
 
 def rows(args: argparse.Namespace, model: fastnn.Sequential, trained: Schema) -> tuple[Array, Array]:
@@ -146,4 +157,4 @@ def _targets(what: str, values: Array, trained: Schema) -> Array:
     return np.array([known[value] for value in plain], np.int64)
 
 
-__all__ = ["add_parser", "rows", "run", "scored"]
+__all__ = ["add_parser", "opened", "rows", "run", "scored"]

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from . import options, sources
 
 if TYPE_CHECKING:
+    from ..diagnostics import Health
     from .scores import Scores
 
+ROWS = 256  # whose step shows the network's health
 HELP = "draw activations, a training, weights, a confusion matrix, or predictions"
 EPILOG = """\
 WHAT is one of
@@ -18,6 +20,8 @@ WHAT is one of
   curves LOG.csv|MODEL     losses and metrics by epoch, of the file of a
                            CSVLogger or a network that `fastnn train` wrote
   weights MODEL            histograms of the weights of each layer
+  health MODEL DATA        gradients, activations, size of a step and dead units
+                           by layer, in a step on the first 256 rows
   confusion MODEL DATA     which classes are taken for which
   predictions MODEL DATA   predicted against true values of a quantity
 
@@ -29,7 +33,12 @@ examples
   fastnn plot curves iris.safetensors
   fastnn plot confusion digits.safetensors digits --out digits.png
 """
-_KINDS = {"activations": (0, 99), "curves": (1, 1), "weights": (1, 1), "confusion": (2, 2), "predictions": (2, 2)}
+_KINDS = {
+    "activations": (0, 99),
+    "curves": (1, 1),
+    "weights": (1, 1),
+    **dict.fromkeys(("health", "confusion", "predictions"), (2, 2)),
+}
 _EXPECTED = ("nothing", "one file", "MODEL and DATA")
 
 
@@ -61,15 +70,16 @@ def run(args: argparse.Namespace) -> int:
     options.require_folder("--out", out)
     options.require_other("--out", out, *args.sources)
     require_matplotlib()
-    _draw(args, out)
+    said = _draw(args, out)
     if args.json:
-        options.print_json({"what": args.what, "file": str(out)})
+        options.print_json({"what": args.what, "file": str(out)} | ({"verdict": said} if said else {}))
     else:
-        options.answer(f"saved {out}\n")
+        options.answer((f"{said}\n" if said else "") + f"saved {out}\n")
     return 0
 
 
-def _draw(args: argparse.Namespace, out: Path) -> None:
+def _draw(args: argparse.Namespace, out: Path) -> str:
+    """Draws; gives what there is to say of it."""
     from .. import plotting
     from ..errors import FastnnError
     from ..models import load_model
@@ -89,6 +99,10 @@ def _draw(args: argparse.Namespace, out: Path) -> None:
         plotting.curves(source, out)
     elif args.what == "weights":
         plotting.weights(load_model(args.sources[0], backend="reference"), out)
+    elif args.what == "health":
+        health = _health(args)
+        plotting.health(health, out)
+        return f"{health.verdict}: {health.text}"
     else:
         scores = _scores(args)
         if isinstance(scores, ClassScores) != (args.what == "confusion"):
@@ -98,6 +112,7 @@ def _draw(args: argparse.Namespace, out: Path) -> None:
             plotting.confusion(scores.matrix, scores.classes, out)
         else:
             plotting.predictions(scores.y, scores.predicted, scores.target, out)
+    return ""
 
 
 def _scores(args: argparse.Namespace) -> Scores:
@@ -105,3 +120,13 @@ def _scores(args: argparse.Namespace) -> Scores:
 
     args.model, args.data = args.sources
     return scored(args)
+
+
+def _health(args: argparse.Namespace) -> Health:
+    from ..diagnostics import gradient_health
+    from .evaluate import opened, rows
+
+    args.model, args.data = args.sources
+    model, trained = opened(args)
+    X, y = rows(args, model, trained)
+    return gradient_health(model, X[:ROWS], y[:ROWS])

@@ -18,7 +18,7 @@ from ..core.state import State
 from ..layers import Layer, Rules
 from . import graph, probes
 from .compiling import Held, carry_over
-from .verdicts import LayerHealth
+from .verdicts import LayerHealth, Shown
 from .verdicts import verdict as judged
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class Examiner:
             change = np.subtract(state.theta, before)
             found = [self._layer(call, before, gradient, change, rows.n) for call in self._calls]
             loss = float(sums[SUM_LOSS] / sums[SUM_COUNT])
-        verdict, text = judged(found, loss, rows.n)
+        verdict, text = judged(Shown(found, loss, rows.n, int(state.counters[Counter.STEP]) - 1))
         return Health(tuple(found), loss, verdict, text)
 
     def _copy(self) -> None:
@@ -200,9 +200,8 @@ class Examiner:
             weights, gradients = _rms(w), _rms(g)
             changed = _rms(layout.view(change, largest))
             update = changed / weights if weights else math.inf if changed else math.nan
-            alike = (
-                w.ndim == 2 and w.shape[1] > 1 and largest.name == "kernel" and _columns_alike(w) and _columns_alike(g)
-            )
+            vectors = [layout.view(vector, one) for vector in (before, gradient) for one in own]
+            alike = largest.name == "kernel" and w.ndim == 2 and w.shape[1] > 1 and all(map(_columns_alike, vectors))
         name = _activation(call.layer)
         unit = call.gradient[0]
         return LayerHealth(
@@ -237,7 +236,7 @@ def _rms(array: Array) -> float:
 
 
 def _columns_alike(array: Array) -> bool:
-    return bool(np.ptp(array, axis=1).max() <= _ALIKE * np.abs(array).max())
+    return bool(np.ptp(np.atleast_2d(array), axis=1).max() <= _ALIKE * np.abs(array).max())
 
 
 def _activation(layer: Layer) -> str:

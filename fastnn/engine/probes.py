@@ -128,7 +128,8 @@ def _of_outputs(model: TrainableModel, x: object, output_gradient: object, input
         parameters.setflags(write=False)
         return replace(plan, parameters=parameters)
 
-    key = "outputs and inputs" if inputs else "outputs"
+    trains = rules(model.recipe).trains  # of a model that is not compiled it may change
+    key = f"outputs {inputs} {[trains(layer) for layer in flat.layers]}"
     probe = _probe(engine, flat, key, lower, engine.plan.widths)
     n, dtype = X[0].shape[0], probe.plan.dtype
     # Far below every output: the slope of the loss is 1 there.

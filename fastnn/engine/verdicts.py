@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 LEAST_ROWS = 16  # of which a unit that is 0 in all of them is dead, and not only off by chance
 _MOST_DEAD = 0.7  # a share of units; a half are dead in some networks of relus that learn well
 _MOST_SATURATED = 0.5  # a share of outputs
 _VANISHED, _EXPLODED = 1e-3, 1e3  # gradients of an early layer's outputs, as parts of those of the last hidden layer
 _SLOW, _FAST = 1e-7, 1e-1  # the RMS of a step's changes as a part of that of the weights
+_SQUASHING = ("sigmoid", "tanh", "softsign", "hard_sigmoid")
+_FAST_FIRST = 1.0  # the first step of Adam and others is by the learning rate in every weight, later ones are not
 
 
 @dataclass(frozen=True)
@@ -45,21 +48,40 @@ class LayerHealth:
     alike: bool
 
 
-def verdict(layers: Sequence[LayerHealth], loss: float, rows: int) -> tuple[str, str]:
+class Shown(NamedTuple):
+    """What a step shows: of the calls of layers, the loss, of how many rows, and how many steps were taken before."""
+
+    layers: Sequence[LayerHealth]
+    loss: float
+    rows: int
+    steps: int
+
+    @property
+    def hidden(self) -> list[LayerHealth]:
+        """The calls that train weights and are no outputs."""
+        return [one for one in self.layers if one.hidden and not math.isnan(one.weights)]
+
+    @property
+    def graded(self) -> list[LayerHealth]:
+        """The hidden ones whose outputs have gradients, where there are two at least."""
+        found = [one for one in self.hidden if not math.isnan(one.output_gradients)]
+        return found if len(found) > 1 and found[-1].output_gradients > 0 else []
+
+
+def verdict(shown: Shown) -> tuple[str, str]:
     """Of what goes wrong together, the first cause, and what to do."""
-    hidden = [one for one in layers if one.hidden and not math.isnan(one.weights)]
     for name, rule in _RULES.items():
-        if text := rule(layers, hidden, loss, rows):
+        if text := rule(shown):
             return name, text
     return "healthy", "gradients reach every layer, and steps are of a good size"
 
 
-Rule = Callable[[Sequence[LayerHealth], Sequence[LayerHealth], float, int], str | None]
+Rule = Callable[[Shown], str | None]
 
 
-def _not_finite(layers: Sequence[LayerHealth], hidden: Sequence[LayerHealth], loss: float, rows: int) -> str | None:
-    bad = next((one for one in layers if not math.isfinite(one.outputs) or math.isinf(one.gradients)), None)
-    if bad is None and math.isfinite(loss):
+def _not_finite(shown: Shown) -> str | None:
+    bad = next((one for one in shown.layers if not math.isfinite(one.outputs) or math.isinf(one.gradients)), None)
+    if bad is None and math.isfinite(shown.loss):
         return None
     where = f'"{bad.name}" gives' if bad else "the loss is"
     return (
@@ -67,8 +89,8 @@ def _not_finite(layers: Sequence[LayerHealth], hidden: Sequence[LayerHealth], lo
     )
 
 
-def _symmetric(layers: Sequence[LayerHealth], hidden: Sequence[LayerHealth], loss: float, rows: int) -> str | None:
-    bad = next((one for one in hidden if one.alike), None)
+def _symmetric(shown: Shown) -> str | None:
+    bad = next((one for one in shown.hidden if one.alike), None)
     if bad is None:
         return None
     return (
@@ -77,9 +99,9 @@ def _symmetric(layers: Sequence[LayerHealth], hidden: Sequence[LayerHealth], los
     )
 
 
-def _dead(layers: Sequence[LayerHealth], hidden: Sequence[LayerHealth], loss: float, rows: int) -> str | None:
-    dead = [one for one in layers if one.hidden and one.dead > _MOST_DEAD]
-    if not dead or rows < LEAST_ROWS:
+def _dead(shown: Shown) -> str | None:
+    dead = [one for one in shown.layers if one.hidden and one.dead > _MOST_DEAD]
+    if not dead or shown.rows < LEAST_ROWS:
         return None
     bad = max(dead, key=lambda one: one.dead)
     return (
@@ -88,8 +110,8 @@ def _dead(layers: Sequence[LayerHealth], hidden: Sequence[LayerHealth], loss: fl
     )
 
 
-def _saturated(layers: Sequence[LayerHealth], hidden: Sequence[LayerHealth], loss: float, rows: int) -> str | None:
-    flat = [one for one in layers if one.hidden and one.saturated > _MOST_SATURATED]
+def _saturated(shown: Shown) -> str | None:
+    flat = [one for one in shown.layers if one.hidden and one.saturated > _MOST_SATURATED]
     if not flat:
         return None
     bad = max(flat, key=lambda one: one.saturated)
@@ -99,14 +121,8 @@ def _saturated(layers: Sequence[LayerHealth], hidden: Sequence[LayerHealth], los
     )
 
 
-def _graded(hidden: Sequence[LayerHealth]) -> list[LayerHealth]:
-    """The hidden layers whose outputs have gradients, where there are two at least."""
-    found = [one for one in hidden if not math.isnan(one.output_gradients)]
-    return found if len(found) > 1 and found[-1].output_gradients > 0 else []
-
-
-def _exploding(layers: Sequence[LayerHealth], hidden: Sequence[LayerHealth], loss: float, rows: int) -> str | None:
-    graded = _graded(hidden)
+def _exploding(shown: Shown) -> str | None:
+    graded = shown.graded
     if not graded:
         return None
     bad, last = max(graded, key=lambda one: one.output_gradients), graded[-1].output_gradients
@@ -119,15 +135,17 @@ def _exploding(layers: Sequence[LayerHealth], hidden: Sequence[LayerHealth], los
     )
 
 
-def _vanishing(layers: Sequence[LayerHealth], hidden: Sequence[LayerHealth], loss: float, rows: int) -> str | None:
-    graded = _graded(hidden)
+def _vanishing(shown: Shown) -> str | None:
+    graded = shown.graded
     if not graded:
         return None
     bad, last = min(graded, key=lambda one: one.output_gradients), graded[-1].output_gradients
     if bad.output_gradients > _VANISHED * last:
         return None
     at = f'of layer {graded.index(bad) + 1} of {len(graded)}, "{bad.name}",'
-    squashes = any(one.activation in ("sigmoid", "tanh", "softsign", "hard_sigmoid") for one in layers if one.hidden)
+    squashes = any(
+        one.activation in ("sigmoid", "tanh", "softsign", "hard_sigmoid") for one in shown.layers if one.hidden
+    )
     cure = "relu with he_normal" if squashes else "he_normal weights, shortcuts (layers.Add)"
     return (
         f"gradients {at} are {bad.output_gradients / last:.0e} of the last hidden layer's: they vanish; try {cure}, or "
@@ -135,16 +153,16 @@ def _vanishing(layers: Sequence[LayerHealth], hidden: Sequence[LayerHealth], los
     )
 
 
-def _still(layers: Sequence[LayerHealth], hidden: Sequence[LayerHealth], loss: float, rows: int) -> str | None:
-    updates = sorted(one.update for one in layers if not math.isnan(one.update))
-    if not updates or loss == 0.0:
+def _still(shown: Shown) -> str | None:
+    updates = sorted(one.update for one in shown.layers if not math.isnan(one.update))
+    if not updates or shown.loss == 0.0:
         return None
     if updates[-1] < _SLOW:
         by = f"changes weights by {updates[-1]:.0e} of their size at most" if updates[-1] else "does not change weights"
         return f"a step {by}: nothing is learned; try a larger learning rate, or X and y scaled to about 1"
     finite = [one for one in updates if math.isfinite(one)]  # the first step from weights of 0 is infinitely large
     middle = finite[len(finite) // 2] if finite else 0.0
-    if middle > _FAST:
+    if middle > (_FAST if shown.steps else _FAST_FIRST):
         return (
             f"a step changes weights by {middle:.2g} of their size, which forgets what was learned; try a "
             "smaller learning rate"
@@ -153,7 +171,7 @@ def _still(layers: Sequence[LayerHealth], hidden: Sequence[LayerHealth], loss: f
 
 
 _RULES: Mapping[str, Rule] = {
-    "exploding": lambda *shown: _not_finite(*shown) or _exploding(*shown),
+    "exploding": lambda shown: _not_finite(shown) or _exploding(shown),
     "symmetric": _symmetric,
     "dead units": _dead,
     "saturated": _saturated,
@@ -162,4 +180,4 @@ _RULES: Mapping[str, Rule] = {
 }
 
 
-__all__ = ["LEAST_ROWS", "LayerHealth", "verdict"]
+__all__ = ["LayerHealth", "Shown", "verdict"]

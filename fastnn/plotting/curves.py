@@ -136,7 +136,7 @@ def health(source: Any, file: str | os.PathLike[str] | None = None) -> Any:
     """The health of layers by epoch: gradients, activations, sizes of steps, and shares of dead or saturated units.
 
     Args:
-        source: a `diagnostics.GradientHealth` that has watched a training. file: see `curves`.
+        source: a `diagnostics.GradientHealth` that has watched a training, or one `Health`. file: see `curves`.
 
     Returns:
         A matplotlib figure.
@@ -144,7 +144,7 @@ def health(source: Any, file: str | os.PathLike[str] | None = None) -> Any:
     Raises:
         ArgumentError: it has not looked at anything yet. FastnnError: matplotlib is not installed.
     """
-    epochs, healths = source.epochs, source.healths
+    epochs, healths = ([0], [source]) if hasattr(source, "layers") else (source.epochs, source.healths)
     if not healths:
         raise ArgumentError("plotting.health: nothing was looked at yet; give the callback to fit first")
     names = [one.name for one in healths[0].layers if not math.isnan(one.weights)]
@@ -165,8 +165,11 @@ def health(source: Any, file: str | os.PathLike[str] | None = None) -> Any:
                 axes.set_ylim(-0.02, 1.02)
                 axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
             axes.set_title(title)
-            axes.set_xlabel("epochs trained")
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            if len(epochs) > 1:
+                axes.set_xlabel("epochs trained")
+                axes.xaxis.get_major_locator().set_params(integer=True)
+            else:
+                axes.set_xticks([])
             handles = max(handles, axes.get_legend_handles_labels()[0], key=len)
         made.legend(handles=handles, loc="outside lower center", ncols=min(4, max(1, len(handles))))
         made.suptitle(f"health: {healths[-1].verdict}", fontsize=14)
