@@ -100,6 +100,8 @@ def test_weights_and_health() -> None:
         plotting.weights(fastnn.Sequential([layers.Flatten()]))
     gradients = plotting.health(watch).axes[0]
     assert gradients.lines[0].get_ydata()[-1] == watch.health.layers[0].gradients and len(gradients.lines) == 2
+    (line,) = plotting.health(watch.health).axes[0].lines
+    assert line.get_ydata().tolist() == [layer.gradients for layer in watch.health.layers]
 
 
 def test_outcomes() -> None:

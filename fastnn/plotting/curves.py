@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core.files import path_of
 from ..errors import ArgumentError, ArgumentTypeError
-from .figures import columns_of, figure, finished, line, style
+from .figures import columns_of, figure, finished, line, shortened, style
 
 Series = dict[str, list[float]]
 
@@ -128,15 +128,16 @@ _PANELS = (
     ("gradients", "gradient of weights, RMS", True),
     ("outputs", "activations, RMS", True),
     ("update", "update / weight", True),
-    ("dead", "dead units", False),
+    ("dead", "dead (relu) or saturated units", False),
 )
 
 
 def health(source: Any, file: str | os.PathLike[str] | None = None) -> Any:
-    """The health of layers by epoch: gradients, activations, sizes of steps, and shares of dead or saturated units.
+    """The health of layers: gradients, activations, sizes of steps, and shares of dead or saturated units.
 
     Args:
-        source: a `diagnostics.GradientHealth` that has watched a training, or one `Health`. file: see `curves`.
+        source: a `diagnostics.GradientHealth` that has watched a training, for lines by epoch; or one `Health`, for
+            lines by layer. file: see `curves`.
 
     Returns:
         A matplotlib figure.
@@ -144,34 +145,38 @@ def health(source: Any, file: str | os.PathLike[str] | None = None) -> Any:
     Raises:
         ArgumentError: it has not looked at anything yet. FastnnError: matplotlib is not installed.
     """
-    epochs, healths = ([0], [source]) if hasattr(source, "layers") else (source.epochs, source.healths)
+    one = hasattr(source, "layers")
+    epochs, healths = ([0], [source]) if one else (source.epochs, source.healths)
     if not healths:
         raise ArgumentError("plotting.health: nothing was looked at yet; give the callback to fit first")
-    names = [one.name for one in healths[0].layers if not math.isnan(one.weights)]
+    names = [layer.name for layer in healths[0].layers if not math.isnan(layer.weights)]
     with style():
         made = figure(10.0, 7.6)
         handles: list[Any] = []
         for number, (what, title, logarithmic) in enumerate(_PANELS):
             axes = made.add_subplot(2, 2, number + 1)
-            if what == "dead":
-                title = "dead (relu) or saturated units"
-            for place, name in enumerate(names):
-                values = [_value(next(one for one in each.layers if one.name == name), what) for each in healths]
-                if any(map(math.isfinite, values)):
-                    _draw(axes, epochs, values, name, place)
+            by_name = {
+                name: [_value(next(layer for layer in each.layers if layer.name == name), what) for each in healths]
+                for name in names
+            }
+            if one:
+                axes.plot(range(len(names)), [values[0] for values in by_name.values()], marker="o", **line(0))
+                axes.set_xticks(range(len(names)), shortened(names), rotation=45, ha="right")
+            else:
+                for place, (name, values) in enumerate(by_name.items()):
+                    if any(map(math.isfinite, values)):
+                        _draw(axes, epochs, values, name, place)
+                axes.set_xlabel("epochs trained")
+                axes.xaxis.get_major_locator().set_params(integer=True)
+                handles = max(handles, axes.get_legend_handles_labels()[0], key=len)
             if logarithmic:
                 axes.set_yscale("log", nonpositive="mask")
             else:
                 axes.set_ylim(-0.02, 1.02)
                 axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
             axes.set_title(title)
-            if len(epochs) > 1:
-                axes.set_xlabel("epochs trained")
-                axes.xaxis.get_major_locator().set_params(integer=True)
-            else:
-                axes.set_xticks([])
-            handles = max(handles, axes.get_legend_handles_labels()[0], key=len)
-        made.legend(handles=handles, loc="outside lower center", ncols=min(4, max(1, len(handles))))
+        if handles:
+            made.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
         made.suptitle(f"health: {healths[-1].verdict}", fontsize=14)
         return finished(made, file)
 
