@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -144,9 +146,9 @@ def test_probes_follow_the_model() -> None:
     shared = fastnn.Sequential([fastnn.Input((4,)), model.layers[0], layers.Dense(2)])
     shared.activations(x)  # connects the layers
     assert (model.gradients(x, y)["dense/kernel"] == before).all()
-    copy = fastnn.models.clone_model(model)
-    copy.set_weights(model.get_weights())
-    assert (copy.activations(x)["dense"] == model.activations(x)["dense"]).all()
+    clone = fastnn.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    assert (clone.activations(x)["dense"] == model.activations(x)["dense"]).all()
     model.add(layers.Dense(1))
     assert list(model.activations(x)) == ["dense", "dense_1", "dense_2"]
 
@@ -202,3 +204,13 @@ def test_models_in_models_and_composed_layers() -> None:
     assert sum(gradient.size for gradient in gradients.values()) == model.count_params()
     model.apply_gradients(gradients)
     model.summary(costs=True, print_fn=len)
+
+
+def test_copies_have_probes_of_their_own() -> None:
+    model = classifier("c")
+    before = model.activations(X)
+    copied, pickled = copy.deepcopy(model), pickle.loads(pickle.dumps(model))
+    model.set_weights([weight * 2 for weight in model.get_weights()])
+    for other in (copied, pickled):
+        assert (other.activations(X)["dense"] == before["dense"]).all()
+    assert (model.activations(X)["dense"] != before["dense"]).any()

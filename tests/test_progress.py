@@ -303,6 +303,7 @@ def test_many_epochs_fit_a_screen(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(len(lines_of(epochs, capsys, falling[:epochs])) <= 12 for epochs in (21, 99, 101, 200, 999))
     # One that was stopped: the last, and which was the best.
     rising = [0.5, 0.25, *(1.0 + epoch for epoch in range(11))]
+    assert lines_of(100, capsys, [float("nan"), *rising[1:]])[-1] == "Best val_loss: epoch 2, 0.2500"
     assert lines_of(100, capsys, rising) == [
         "Epoch 1/100",
         "Epoch 10/100",

@@ -96,7 +96,7 @@ class Progress:
     def finish(self) -> None:
         """The training is over: the last line, if it is not there, and which epoch was the best, if it is another."""
         best = ""
-        if self._best is not None and self._best[2] != self._epoch and math.isfinite(self._best[0]):
+        if self._best is not None and self._best[2] != self._epoch:
             value, name, epoch = self._best
             best = f"Best {name}: epoch {epoch + 1}, {_values({name: value})[0].removeprefix(name).strip()}"
         if self._notebook:
@@ -107,8 +107,10 @@ class Progress:
             self._print(line)
 
     def _note_best(self, logs: Logs) -> None:
-        name = "val_loss" if "val_loss" in logs else "loss"
-        if name in logs and (self._best is None or self._best[1] != name or logs[name] < self._best[0]):
+        least, name, _ = self._best or (math.nan, "loss", 0)
+        if name == "loss" and "val_loss" in logs:
+            least, name = math.nan, "val_loss"
+        if name in logs and not logs[name] >= least and math.isfinite(logs[name]):  # of NaN anything is better
             self._best = logs[name], name, self._epoch
 
     def _print(self, line: str) -> None:

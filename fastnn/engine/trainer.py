@@ -204,7 +204,8 @@ class Trainer(Network):
             y: (n,) or (n, O) targets, or class numbers; of several outputs a list, or a dict by name.
             batch_size: rows a step (32); the last step may have fewer.
             epochs, initial_epoch: the number of the last epoch and of the first, from 0.
-            verbose: 0 silent, 1 a live line on a terminal, 2 a line an epoch; "auto" is 1.
+            verbose: 0 silent; 1 a live line on a terminal or in a notebook, and of 20 epochs or more so many lines that
+                they fit a screen; 2 a line an epoch; "auto" is 1.
             callbacks: a `callbacks.Callback` or a list of them.
             validation_split: the share of rows, from the end, that validate.
             validation_data: (x, y) or (x, y, sample_weight), instead.
