@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from . import backends
 from .backends.data import Data
 from .core.declaration import number, whole
 from .core.plan import SUM_COUNT, SUM_LOSS
+from .core.printing import say
 from .engine import compiling
 from .engine.requests import rows_of
 from .errors import ArgumentError
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from .engine.trainer import Trainer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """What `check` found.
 
@@ -44,8 +46,33 @@ class Result:
         """Whether all errors are within the tolerance."""
         return self.worst <= self.tolerance
 
+    @property
+    def verdict(self) -> str:
+        """Whether the gradients are right, in a sentence."""
+        if not self.errors:
+            return "there is nothing to check: no weight is trained"
+        name = max(self.errors, key=lambda one: self.errors[one])
+        compared = f"the largest error is {self.worst:.1e}, of {name}; {self.tolerance:.0e} is allowed"
+        return f"the gradients are right: {compared}" if self.passed else f"a gradient is wrong: {compared}"
+
     def __bool__(self) -> bool:
         return self.passed
+
+    def __repr__(self) -> str:
+        width = max(map(len, self.errors), default=0)
+        lines = [f"  {name:{width}}  {error:.1e}{self._mark(error)}" for name, error in self.errors.items()]
+        return "\n".join([f"gradcheck: {self.verdict}", *lines])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{html.escape(name)}</td><td>{error:.1e}{self._mark(error)}</td></tr>"
+            for name, error in self.errors.items()
+        )
+        head = "<tr><th>weight</th><th>error</th></tr>"
+        return f"<p>gradcheck: {html.escape(self.verdict)}</p><table>{head}{rows}</table>"
+
+    def _mark(self, error: float) -> str:
+        return "" if error <= self.tolerance else "  wrong"
 
 
 def check(
@@ -58,6 +85,7 @@ def check(
     tolerance: float = 1e-6,
     elements: int = 200,
     backend: str | Backend | None = None,
+    verbose: int = 1,
 ) -> Result:
     """Checks the gradient of the mean loss of one batch, dropout and penalties included; the model is unchanged.
 
@@ -72,6 +100,7 @@ def check(
         tolerance: the largest error that passes.
         elements: how many elements of each parameter are tried, evenly spread; 0 is all.
         backend: another one than the model's.
+        verbose: 1 prints the verdict, 0 nothing.
 
     Returns:
         A `Result`, true if the check passed.
@@ -100,7 +129,10 @@ def check(
         computed = gradient[picked.start : picked.stop : stride]
         scale = max(float(np.abs(slopes).max()), float(np.abs(computed).max()), 1e-8)
         errors[f"{parameter.layer}/{parameter.name}"] = float(np.abs(slopes - computed).max()) / scale
-    return Result(errors, tolerance)
+    result = Result(errors, tolerance)
+    if verbose:
+        say(f"gradcheck: {result.verdict}")
+    return result
 
 
 def _loss(engine: Engine, data: Data) -> float:

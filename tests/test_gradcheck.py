@@ -79,7 +79,7 @@ def test_the_model_is_unchanged() -> None:
     assert all((a == b).all() for a, b in zip(weights, model.get_weights(), strict=True))
 
 
-def test_a_wrong_gradient_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_gradient_is_found(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     gradients = Program._parameter_gradients
 
     def wrong(self: Any, rows: int) -> None:
@@ -89,6 +89,12 @@ def test_a_wrong_gradient_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Program, "_parameter_gradients", wrong)
     result = gradcheck.check(classifier(), *blobs(6))
     assert not result
+    said = capsys.readouterr().out
+    assert said.startswith("gradcheck: a gradient is wrong: the largest error is ") and "dense/kernel" in said
+    assert repr(result).startswith(said) and "  dense/bias   " in repr(result) and "<td>" in result._repr_html_()
+    monkeypatch.undo()
+    right = gradcheck.check(classifier(), *blobs(6), verbose=0)
+    assert right.verdict.startswith("the gradients are right: ") and capsys.readouterr().out == ""
     assert result.errors["dense/kernel"] > result.tolerance > result.errors["dense/bias"]
 
 

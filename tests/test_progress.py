@@ -92,11 +92,11 @@ def test_plain_lines(verbose: Any, backend: str, capsys: pytest.CaptureFixture[s
     value = r"\d\.\d{4}"
     for number, line in enumerate(lines, 1):
         values = f"loss {value} · mae {value} · val_loss {value} · val_mae {value}"
-        assert re.fullmatch(rf"Epoch {number}/2 · 2/2 steps · {values} · [\d,]+ samples/s · \d+ ms", line), line
+        assert re.fullmatch(rf"Epoch {number}/2 · 2/2 steps · {values} · [\d,]+ samples/s · [\d.]+ ms", line), line
     assert len(lines) == 2
     model.evaluate(X, Y, verbose=verbose)
     line = capsys.readouterr().out
-    assert re.fullmatch(rf"1/1 steps · loss {value} · mae {value} · [\d,]+ samples/s · \d+ ms\n", line), line
+    assert re.fullmatch(rf"1/1 steps · loss {value} · mae {value} · [\d,]+ samples/s · [\d.]+ ms\n", line), line
     model.predict(X, verbose=verbose)
     assert capsys.readouterr().out == ""
 
@@ -257,7 +257,7 @@ def test_live_line_goes_away_after_an_error(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.0123, "12 ms"), (1.25, "1.2 s"), (75, "1:15 min"), (3725, "1:02:05 h")],
+    [(2e-5, "0.02 ms"), (0.00123, "1.2 ms"), (0.0123, "12 ms"), (1.25, "1.2 s"), (75, "1:15 min"), (3725, "1:02:05 h")],
 )
 def test_durations(seconds: float, text: str) -> None:
     assert progress._duration(seconds) == text
@@ -283,3 +283,78 @@ def test_rich_is_imported_only_to_be_shown() -> None:
     start = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, (done.stderr, time.perf_counter() - start)
+
+
+def lines_of(epochs: int, capsys: pytest.CaptureFixture[str], losses: Any, **more: Any) -> list[str]:
+    """What a training of so many epochs prints, whose losses are made up."""
+    shown = Progress(1, epochs, **more)
+    for epoch, loss in enumerate(losses):
+        shown.begin(1, 1, epoch)
+        shown.end({"loss": 1.0, "val_loss": loss})
+    shown.finish()
+    return [re.sub(r" · 0/1.*", "", line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_many_epochs_fit_a_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    falling = [1 / (1 + epoch) for epoch in range(1000)]
+    assert len(lines_of(19, capsys, falling[:19])) == 19
+    assert lines_of(20, capsys, falling[:20]) == [f"Epoch {n}/20" for n in (1, *range(2, 21, 2))]
+    assert lines_of(60, capsys, falling[:60]) == [f"Epoch {n}/60" for n in (1, 10, 20, 30, 40, 50, 60)]
+    assert all(len(lines_of(epochs, capsys, falling[:epochs])) <= 12 for epochs in (21, 99, 101, 200, 999))
+    # One that was stopped: the last, and which was the best.
+    rising = [0.5, 0.25, *(1.0 + epoch for epoch in range(11))]
+    assert lines_of(100, capsys, [float("nan"), *rising[1:]])[-1] == "Best val_loss: epoch 2, 0.2500"
+    assert lines_of(100, capsys, rising) == [
+        "Epoch 1/100",
+        "Epoch 10/100",
+        "Epoch 13/100",
+        "Best val_loss: epoch 2, 0.2500",
+    ]
+
+
+def test_verbose_2_prints_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    net().fit(X, Y, epochs=25, verbose=2)
+    assert len(capsys.readouterr().out.splitlines()) == 25
+
+
+def test_the_live_line_stays_between_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where epochs are short and few have a line."""
+    stream, now = Terminal(), [0.0]
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    monkeypatch.setenv("TERM", "xterm")
+    shown = Progress(1, epochs=100)
+    for epoch in range(9):
+        shown.begin(1, 1, epoch)
+        now[0] += 0.15
+        shown.advance(1, lambda: {"loss": 0.5})
+        shown.end({"loss": 1.0 / (epoch + 1)})
+    assert shown._live is not None and "Epoch 9/100  1/1 steps" in stream.getvalue()
+    assert stream.getvalue().count(" · ") == 4  # the line of the first epoch alone
+    shown.finish()
+    assert shown._live is None and stream.getvalue().endswith("150 ms\n")
+
+
+def test_notebooks(tmp_path: Any) -> None:
+    """One output that changes in place, in a real kernel."""
+    nbformat = pytest.importorskip("nbformat")
+    client = pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    code = """
+import numpy as np, fastnn
+from fastnn import layers
+model = fastnn.Sequential([layers.Dense(1, input_dim=4)])
+model.compile("sgd", "mse", backend="reference")
+X = np.ones((40, 4)); y = np.ones(40)
+history = model.fit(X, y, epochs=60, batch_size=4, validation_split=0.5)
+model.evaluate(X, y, verbose=0)
+"""
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(part) for part in (code, "model", "history")])
+    client.NotebookClient(
+        book, timeout=120, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
+    ).execute()
+    first, model, history = (cell.outputs for cell in book.cells)
+    shown = [output for output in first if output.output_type == "display_data"]
+    assert len(shown) == 1 and shown[0].data["text/plain"].startswith("Epoch 60/60 · 5/5 steps · loss ")
+    assert not [output for output in first if output.output_type == "stream"]
+    assert "<table" in model[0].data["text/html"] and history[0].data["text/html"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import math
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -9,7 +11,7 @@ from typing import Any
 
 from ..core.declaration import Extensible, refuse
 from ..core.model import CallbackModel
-from ..errors import ArgumentError, ArgumentTypeError
+from ..errors import ArgumentError, ArgumentTypeError, FastnnError
 
 Logs = dict[str, Any] | None
 
@@ -219,6 +221,31 @@ class History(Callback):
         self.epoch: list[int] = []
         self.history: dict[str, list[float]] = {}
 
+    def __repr__(self) -> str:
+        """How many epochs, and of each result the last and the best, where that is known."""
+        count = len(self.epoch)
+        parts = [f"{name} {values[-1]:.4g}{_best(name, values, self.epoch)}" for name, values in self._results()]
+        return f"History of {count} epoch{'' if count == 1 else 's'}{': ' if parts else ''}{', '.join(parts)}"
+
+    def _results(self) -> list[tuple[str, list[float]]]:
+        return [(name, values) for name, values in self.history.items() if values and self.epoch]
+
+    def _repr_html_(self) -> str:
+        """The curves, or without matplotlib a table."""
+        from .. import plotting
+
+        if len(self.epoch) > 1:
+            try:
+                return plotting.svg(plotting.curves(self)) + f"<p>{html.escape(repr(self))}</p>"
+            except FastnnError:  # it is not installed
+                pass
+        rows = "".join(
+            f"<tr><td>{html.escape(name)}</td><td>{values[0]:.4g}</td><td>{values[-1]:.4g}</td></tr>"
+            for name, values in self._results()
+        )
+        head = "<tr><th></th><th>first</th><th>last</th></tr>"
+        return f"<p>{html.escape(repr(self))}</p><table>{head}{rows}</table>"
+
     def looks_at_batches(self, event: str) -> bool:
         """No."""
         return False
@@ -232,6 +259,14 @@ class History(Callback):
         self.epoch.append(epoch)
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
+
+
+def _best(name: str, values: list[float], epochs: list[int]) -> str:
+    """Where a loss was least, unless that is the last epoch."""
+    finite = [(value, at) for at, value in enumerate(values[-len(epochs) :]) if math.isfinite(value)]
+    if not name.endswith("loss") or not finite or (best := min(finite))[1] == len(epochs) - 1:
+        return ""
+    return f" (least {best[0]:.4g} in epoch {epochs[best[1]] + 1})"
 
 
 class LambdaCallback(Callback):

@@ -125,12 +125,25 @@ def _inputs(args: argparse.Namespace, model: fastnn.Sequential, trained: Schema 
             )
     if not len(X):
         raise FastnnError(f"{args.data}: no rows to predict for")
-    if math.prod(X.shape[1:]) != math.prod(shape):
-        raise FastnnError(f"{args.data}: rows have shape {X.shape[1:]}, the network was trained on {shape}")
+    X = shaped(args.data, X, model)
     if trained is not None and trained.fill is not None:
         data.fill_missing(X, trained.fill)
     cure = "" if trained is None else "; remove such rows, or train with --impute mean"
     data.require_complete(args.data, [X], columns, cure)
+    return X
+
+
+def shaped(data: str, X: Array, model: fastnn.Sequential) -> Array:
+    """Rows in the shape that a network takes.
+
+    Raises:
+        FastnnError: they have other numbers of elements.
+    """
+    from ..errors import FastnnError
+
+    shape = tuple(size or 1 for size in model.input_shape[1:])
+    if math.prod(X.shape[1:]) != math.prod(shape):
+        raise FastnnError(f"{data}: rows have shape {X.shape[1:]}, the network was trained on {shape}")
     return X.reshape(len(X), *shape)
 
 

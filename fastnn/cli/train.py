@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 import time
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from ..core.printing import say
+from ..core.printing import is_terminal, say
 from . import options, sources
 
 if TYPE_CHECKING:
     import fastnn
 
     from .. import layers
+    from ..diagnostics import GradientHealth
     from .data import Table
 
 DIVERGED = 1
-_REPORTED = (("accuracy", "accuracy"), ("r2", "r2_score"), ("mae", "mae"))  # in the text, and in the logs
+WATCHED = 256  # rows whose step shows the network's health
+EPOCHS, MOST_EPOCHS, PATIENCE = 20, 200, 10
 HELP = "train a network on a table or on arrays, test it on other rows, and save it"
 EPILOG = """\
 DATA is one of
@@ -53,7 +56,14 @@ The columns
 
 The rows
   A fifth, chosen by --seed, is held out for the test, unless the file has test
-  rows of its own. --patience puts a tenth of the others aside, to stop by.
+  rows of its own. --patience puts a tenth of the others aside, to stop by: a
+  file is trained on so unless --epochs or --patience 0 says otherwise.
+
+What comes out
+  Of the rows held out: classes by precision and recall, or the errors in the
+  target's unit; beside it what always guessing the most frequent class, or the
+  mean, gives, and how well the training rows are predicted. --report writes all
+  of it with pictures. `fastnn evaluate` tests the network on other rows.
 
 examples
   fastnn train digits
@@ -126,13 +136,17 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         help="rows for each update (32; from 4 on for a small table)",
     )
     training.add_argument(
-        "--epochs", type=options.positive, default=20, metavar="N", help="passes over the training rows, at most (20)"
+        "--epochs",
+        type=options.positive,
+        metavar="N",
+        help=f"passes over the training rows, at most ({EPOCHS}; {MOST_EPOCHS} where rows are put aside)",
     )
     training.add_argument(
         "--patience",
-        type=options.positive,
+        type=options.whole,
         metavar="N",
-        help="stop after N epochs without progress on rows put aside, and go back to the best epoch (never stop)",
+        help="stop after N epochs without progress on rows put aside, and go back to the best epoch; 0: never "
+        f"({PATIENCE} for files, unless --epochs is given)",
     )
     training.add_argument(
         "--seed",
@@ -145,15 +159,23 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         "--backend", default="auto", metavar="NAME", help="which one computes; `fastnn info` lists them (auto)"
     )
     training.add_argument("--out", type=Path, metavar="FILE", help="where the network goes (DATA.safetensors)")
+    training.add_argument(
+        "--report", type=Path, metavar="FILE.html", help='a page with all scores and pictures; needs ".[plot]"'
+    )
+    training.add_argument("--no-plot", action="store_true", help="no curve of the loss on a terminal")
 
 
 def run(args: argparse.Namespace) -> int:
     """Train as the options say and print what came of it."""
-    from . import data, schema
+    from . import data, report, schema
+    from .scores import score
 
     out = args.out or Path(f"{sources.stem(args.data)}.safetensors")
     options.require_folder("--out", out)
     options.require_other("--out", out, args.data)
+    if args.report is not None:
+        report.require(args.report, out, args.data)
+    patience = _patience(args)
     table = data.load(
         args.data,
         args.seed,
@@ -161,7 +183,7 @@ def run(args: argparse.Namespace) -> int:
         drop=args.drop,
         task=args.task,
         impute=args.impute is not None,
-        validation=args.patience is not None,
+        validation=patience > 0,
         notation=options.notation(args, schema.USUAL),
     )
     model = _model(table, args)
@@ -172,9 +194,10 @@ def run(args: argparse.Namespace) -> int:
     if not args.json:
         say(table.describe())
 
-    losses, seconds, threads = _fit(model, table, args)
-    scores = model.evaluate(table.X_test, table.y_test, batch_size=1024, verbose=0, return_dict=True)
-    diverged = next((loss for loss in (losses[-1], scores["loss"]) if not math.isfinite(loss)), None)
+    trained = _fit(model, table, args, patience)
+    losses = trained.history["loss"]
+    results = model.evaluate(table.X_test, table.y_test, batch_size=1024, verbose=0, return_dict=True)
+    diverged = next((loss for loss in (losses[-1], results["loss"]) if not math.isfinite(loss)), None)
     if diverged is not None:
         say(
             f"fastnn train: the training diverged: the loss is {diverged} after epoch {len(losses)}; nothing "
@@ -182,19 +205,48 @@ def run(args: argparse.Namespace) -> int:
             "stderr",
         )
         return DIVERGED
+    model.metadata["history"] = trained.history
     model.save(out)
-    rate = len(table.X) / seconds
+    target, classes = table.schema.target, table.schema.classes
+    test, train = (score(model, X, y, target, classes) for X, y in ((table.X_test, table.y_test), (table.X, table.y)))
+    word = test.parted(train)  # type: ignore[arg-type]
+    if args.report is not None:
+        report.write(args.report, report.Training(table, model, trained.history, test, train, word, trained.health))
+    rate = len(table.X) / trained.seconds
     if args.json:
-        training = {"epochs": len(losses), "test": scores, "samples_per_second": round(rate)}
-        origin = {"backend": model.backend, "threads": threads, "seed": args.seed, "notes": notes, "file": str(out)}
+        training = {"epochs": len(losses), "test": results, "samples_per_second": round(rate)}
+        training |= {"scores": test.to_json(), "train_scores": train.to_json(), "remark": word}
+        origin = {"backend": model.backend, "threads": trained.threads, "seed": args.seed, "notes": notes}
+        origin["file"] = str(out)
         options.print_json(
             {"data": args.data, **_of_table(table), "parameters": model.count_params(), **training, **origin}
         )
     else:
-        shown = " · ".join(f"{name} {options.number(scores[key])}" for name, key in _REPORTED if key in scores)
-        team = options.count(threads, "thread")
-        options.answer(f"test {shown}\nsaved {out} · {rate:,.0f} samples/s · {model.backend}, {team}\n")
+        team = options.count(trained.threads, "thread")
+        lines = [f"test {test.head()}", f"train {train.head().partition(' · always')[0]}", *test.lines()]
+        lines += [word] if word else []
+        lines += _curve(trained.history) if not args.no_plot and is_terminal(sys.stdout) else []
+        lines.append(f"saved {out} · {rate:,.0f} samples/s · {model.backend}, {team}")
+        lines += [f"report {args.report}"] if args.report is not None else []
+        options.answer("\n".join(lines) + "\n")
     return 0
+
+
+def _patience(args: argparse.Namespace) -> int:
+    """After how many epochs without progress to stop; 0: never."""
+    from .arrays import SETS
+
+    if args.patience is not None:
+        return int(args.patience)
+    return 0 if args.epochs is not None or args.data in SETS else PATIENCE
+
+
+def _curve(history: dict[str, list[float]]) -> list[str]:
+    """The loss by epoch, as letters."""
+    from .. import plotting
+
+    text = plotting.curve({name: history[name] for name in ("loss", "val_loss") if name in history})
+    return text.splitlines()
 
 
 def _of_table(table: Table) -> dict[str, object]:
@@ -269,9 +321,18 @@ def _compile(model: fastnn.Sequential, table: Table, args: argparse.Namespace, m
     return [text for text in texts if "learning rate" not in text]  # a training that diverges says so itself
 
 
-def _fit(model: fastnn.Sequential, table: Table, args: argparse.Namespace) -> tuple[list[float], float, int]:
-    """Trains; returns the loss of each epoch, the seconds of the median one, since the first may hold compilation, and
-    the threads that ran.
+class _Trained(NamedTuple):
+    """Results by epoch, the seconds of the median one, since the first may hold compilation, the threads that ran, and
+    what watched the network's health, for a report."""
+
+    history: dict[str, list[float]]
+    seconds: float
+    threads: int
+    health: GradientHealth | None
+
+
+def _fit(model: fastnn.Sequential, table: Table, args: argparse.Namespace, patience: int) -> _Trained:
+    """Trains.
 
     A quantity is trained on standardised, so that a learning rate means the same whatever its unit; a last layer that
     is added then gives it its unit back.
@@ -286,18 +347,24 @@ def _fit(model: fastnn.Sequential, table: Table, args: argparse.Namespace) -> tu
         ),
         TerminateOnNaN(),
     ]
-    if args.patience is not None:
-        callbacks.append(EarlyStopping("val_loss", patience=args.patience, restore_best_weights=True))
+    if patience:
+        callbacks.append(EarlyStopping("val_loss", patience=patience, restore_best_weights=True))
     quantity = table.schema.classes is None
     offset = float(table.y.mean(dtype="float64")) if quantity else 0.0
     scale = (float(table.y.std(dtype="float64")) or 1.0) if quantity else 1.0
     targets = [
         (y.astype("float64") - offset) / scale if quantity else y for y in (table.y, table.y_val) if y is not None
     ]
+    health = None
+    if args.report is not None:
+        from ..diagnostics import GradientHealth
+
+        health = GradientHealth(table.X[:WATCHED], targets[0][:WATCHED], verbose=0)
+        callbacks.append(health)
     history = model.fit(
         table.X,
         targets[0],
-        epochs=args.epochs,
+        epochs=args.epochs or (MOST_EPOCHS if patience else EPOCHS),
         # A small table gets 32 updates an epoch, or 20 epochs would not be enough to learn anything.
         batch_size=args.batch or min(32, max(4, len(table.X) // 32)),
         callbacks=callbacks,
@@ -307,7 +374,7 @@ def _fit(model: fastnn.Sequential, table: Table, args: argparse.Namespace) -> tu
     threads = model.engine().program.threads
     if quantity:
         _give_unit(model, table, args, scale, offset)
-    return history["loss"], sorted(times)[(len(times) - 1) // 2], threads
+    return _Trained(history, sorted(times)[(len(times) - 1) // 2], threads, health)
 
 
 def _give_unit(model: fastnn.Sequential, table: Table, args: argparse.Namespace, scale: float, offset: float) -> None:

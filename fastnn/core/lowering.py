@@ -77,6 +77,7 @@ class Lowering:
         self._theta, self._statistics = (layout.size, layout.statistics_size) if layout else (0, 0)
         self._fixed = 0
         self._hidden: list[Hidden] = []
+        self._watched: list[Value] = []
         self._layer = 0
         self.label = ""
         self.inputs = [self._new(width) for width in widths]
@@ -335,6 +336,10 @@ class Lowering:
 
     # the end
 
+    def watch(self, value: Value) -> None:
+        """Has the gradient of a value stay in the workspace, if an instruction makes the value: see `Plan.watched`."""
+        self._watched.append(value)
+
     def finish(
         self,
         loss: LossSpec | Sequence[LossSpec | None] | None = None,
@@ -367,7 +372,8 @@ class Lowering:
             if blocks:
                 loss_rows[0][LossEntry.BLOCK_TOTALS] = self._scratch(padded(blocks * 8 // self.dtype.itemsize))
             gradients = [row[LossEntry.GRADIENT] for row in loss_rows]
-            buffers.backward(list(zip((ends[n] for n, _ in specs), gradients, strict=True)), trained)
+            made = list(zip((ends[n] for n, _ in specs), gradients, strict=True))
+            buffers.backward(made, trained | set(self._makers().values()))
         instructions = buffers.rows()
         parameters = self._parameter_rows(buffers.numbers, trained, bool(loss_rows))
         optimizer_row, initial = self._lower_optimizer(optimizer)
@@ -381,6 +387,7 @@ class Lowering:
             losses=_table(loss_rows, LossEntry.WIDTH),
             inputs=_table([[value.unit, value.width] for value in self.inputs], InputEntry.WIDTH),
             outputs=_table([[value.unit, value.width] for value in outputs], InputEntry.WIDTH),
+            watched=_table(self._watched_rows(), InputEntry.WIDTH),
             optimizer=_frozen(np.array(optimizer_row, np.int64)),
             constants=_frozen(np.array(self._constants, np.float64)),
             layout=ParameterLayout(tuple(self._parameters), tuple(self._hidden), self._theta, self._statistics),
@@ -396,6 +403,16 @@ class Lowering:
             slots=len(initial),
             initial_slots=initial,
         )
+
+    def _makers(self) -> dict[int, int]:
+        """Of each watched value, by its number, the last step that writes it."""
+        numbers = {value.number for value in self._watched}
+        return {step.output.number: at for at, step in enumerate(self._steps) if step.output.number in numbers}
+
+    def _watched_rows(self) -> list[list[int]]:
+        makers = self._makers()
+        units = {number: self._steps[at].row[Column.GRAD_DST] for number, at in makers.items()}
+        return [[units.get(value.number, -1), value.width] for value in self._watched]
 
     def _trained(self, ends: Sequence[Value]) -> set[int]:
         """The numbers of the steps that have parameters to train and lead to a loss."""

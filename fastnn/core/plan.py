@@ -280,6 +280,7 @@ class Plan:
     losses: Table  # empty: a model that only predicts
     inputs: Table
     outputs: Table
+    watched: Table  # (unit, width) of gradients that stay in the workspace; unit -1 of one that no program makes
     optimizer: Table
     constants: npt.NDArray[np.float64]
     layout: ParameterLayout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 import sys
 from typing import Any
 
@@ -42,6 +43,16 @@ def write(stream: Any, text: str) -> None:
     flush = getattr(stream, "flush", None)
     if flush is not None:
         flush()
+
+
+def is_terminal(stream: Any) -> bool:
+    """Whether a stream is a terminal that can go back in a line."""
+    if os.environ.get("TERM") in ("dumb", "unknown"):
+        return False
+    try:
+        return bool(stream.isatty())
+    except Exception:  # as in `say`
+        return False
 
 
 def encodable(text: str, stream: Any) -> str:

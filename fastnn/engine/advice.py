@@ -47,6 +47,7 @@ _LARGE = 1e5  # of most targets
 _OUTSIDE = 0.01  # a share of targets that is no accident
 _ROSE = 1000.0  # times
 _ALIKE = 1e-6  # of the spread of y
+_LEARNED = 0.97  # of the loss without X: what is above has learned next to nothing
 
 Rule = Callable[[str, int | None, Loss], str | None]
 
@@ -226,24 +227,33 @@ def diverged(losses: Sequence[float], least: float) -> str | None:
     return f"the loss is {last:.3g}: the training diverged; try a smaller learning rate, or X and y scaled to about 1"
 
 
-def predictions_alike(predictions: Array, y: Array) -> str | None:
+def predictions_alike(predictions: Array, y: Array, illness: Callable[[], str | None]) -> str | None:
     """Whatever comes in, the same comes out."""
     spread = np.ptp(y, axis=0).max()
     if not np.isfinite(predictions).all() or spread == 0 or np.ptp(predictions, axis=0).max() > _ALIKE * spread:
         return None
-    return (
-        "the predictions are the same for all rows: nothing of X was learned; its scale, the initial weights or the "
-        "learning rate may be wrong"
-    )
+    cause = illness() or ("nothing of X was learned; its scale, the initial weights or the learning rate may be wrong")
+    return f"the predictions are the same for all rows: {cause}"
+
+
+def no_better_than_guessing(losses: Sequence[float], guessing: float, illness: Callable[[], str | None]) -> str | None:
+    """The loss stayed at what one prediction for all rows has, and the network shows why."""
+    last = losses[-1]
+    nowhere = last > _LEARNED * guessing and (last < guessing / _LEARNED or last > _LEARNED * losses[0])
+    if not nowhere or not (cause := illness()):
+        return None
+    return f"the loss is {losses[-1]:.4g}, and {guessing:.4g} without X: {cause}"
 
 
 class Seen(NamedTuple):
-    """What a training shows of an output: its targets (n, O) before; its losses by epoch and predictions after."""
+    """What a training shows of an output: its targets (n, O) before; its losses by epoch and predictions after, and
+    what gives the verdict on the network's health where that is ill."""
 
     y: Array
     losses: Sequence[float] = ()
     predictions: Array | None = None
     weight: float = 1.0
+    illness: Callable[[], str | None] = lambda: None
 
 
 def advice(
@@ -289,7 +299,31 @@ def _after(loss: Loss, seen: Seen, alone: bool) -> str | None:
         least = seen.weight * float(np.mean(np.abs(seen.y), dtype=np.float64))
     elif alone and _crossentropy(loss):
         least = seen.weight * math.log(max(2, seen.predictions.shape[1]))
-    return diverged(seen.losses, least) or predictions_alike(seen.predictions, seen.y)
+    return (
+        diverged(seen.losses, least)
+        or predictions_alike(seen.predictions, seen.y, seen.illness)
+        or (no_better_than_guessing(seen.losses, _guessing(loss, seen), seen.illness) if alone else None)
+    )
+
+
+def _guessing(loss: Loss, seen: Seen) -> float:
+    """The least loss of one prediction for all rows; infinite where it is not known."""
+    y = seen.y
+    if isinstance(loss, MeanSquaredError):
+        return seen.weight * float(y.var(axis=0).mean())
+    if isinstance(loss, SparseCategoricalCrossentropy):
+        return seen.weight * _entropy(np.unique(y, return_counts=True)[1] / y.size)
+    if isinstance(loss, CategoricalCrossentropy):
+        return seen.weight * _entropy(y.mean(axis=0))
+    if isinstance(loss, BinaryCrossentropy):
+        share = np.clip(y.mean(axis=0), 0.0, 1.0)
+        return seen.weight * _entropy(np.stack([share, 1.0 - share])) / int(share.size)
+    return math.inf
+
+
+def _entropy(shares: Array) -> float:
+    known = shares[shares > 0]
+    return -float((known * np.log(known)).sum())
 
 
 def _of_output(layers: Sequence[Layer], loss: Loss, metrics: Sequence[Metric]) -> list[str | None]:

@@ -255,6 +255,7 @@ class Engine:
     scores: Scores
     shapes: tuple[Shape, ...]
     ran: bool = field(default=False)
+    probes: dict[str, Any] = field(default_factory=dict, init=False)  # see probes.py
     _program: Program | None = field(default=None, init=False)
 
     @property
@@ -282,8 +283,8 @@ class Engine:
         return self.program.find_nonfinite(X)
 
     def __getstate__(self) -> dict[str, object]:
-        """A copy makes a program of its own, since programs hold addresses."""
-        return vars(self) | {"ran": False, "_program": None}
+        """A copy makes programs of its own, since they hold addresses."""
+        return vars(self) | {"ran": False, "probes": {}, "_program": None}
 
 
 def lower(
@@ -337,7 +338,14 @@ def _engine(
     return Engine(plan, state, backend, checks, Scores(plan, resolved, recipe), flat.shapes)
 
 
-def carry_over(old: Engine, new: Engine, optimizer: bool = True) -> None:
+class Held(NamedTuple):
+    """A plan and its state."""
+
+    plan: Plan
+    state: State
+
+
+def carry_over(old: Engine, new: Engine | Held, optimizer: bool = True) -> None:
     """Copies the epochs of `old` to `new`, and the optimizer's state too where it is the same one."""
     new.state.counters[Counter.EPOCH] = old.state.counters[Counter.EPOCH]
     if optimizer and old.plan.slots == new.plan.slots:

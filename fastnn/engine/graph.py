@@ -20,6 +20,7 @@ class Call(NamedTuple):
     label: str
     sources: tuple[int, ...]
     result: int
+    row: Shape
 
 
 class Flat(NamedTuple):
@@ -132,7 +133,7 @@ class Graph:
                 label = prefix + operator.name
                 if isinstance(operator, Layer):
                     label = made.labels.setdefault(operator, _free(label, made.labels))
-                made.calls.append(Call(operator, label, sources, results[0]))
+                made.calls.append(Call(operator, label, sources, results[0], node.outputs[0].row))
             else:
                 results = operator.graph()._flatten(made, sources, f"{prefix}{operator.name}/")
             values |= {tensor.key: number for tensor, number in zip(node.outputs, results, strict=True)}
@@ -149,9 +150,13 @@ def _free(label: str, taken: Mapping[Layer, str]) -> str:
     return found
 
 
-def lower(flat: Flat, builder: Lowering, rules: Rules) -> tuple[list[Value], list[Value]]:
-    """Adds the instructions of a graph to a plan; gives the values of its outputs, and those added to the loss."""
-    values = dict(zip(flat.inputs, builder.inputs, strict=True))
+def lower(flat: Flat, builder: Lowering, rules: Rules, inputs: Sequence[Value] = ()) -> tuple[list[Value], list[Value]]:
+    """Adds the instructions of a graph to a plan; gives the values of its outputs, and those added to the loss.
+
+    Args:
+        inputs: what the graph reads, unless it is the plan's inputs.
+    """
+    values = dict(zip(flat.inputs, inputs or builder.inputs, strict=True))
     for call in flat.calls:
         sources = [values[number] for number in call.sources]
         builder.label = call.label

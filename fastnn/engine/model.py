@@ -37,6 +37,10 @@ class TrainableModel(LayerOwner, CallbackModel, Protocol):
     def flat(self) -> Flat:
         """The graph with the models in it taken apart."""
 
+    @property
+    def output_names(self) -> list[str]:
+        """What the outputs are called."""
+
     def inputs_of(self, x: Any) -> list[Any]:
         """What x has for each input, in order."""
 

@@ -20,7 +20,7 @@ from ..core.symbolic import Calls, Function, Node, Shape, Tensor
 from ..errors import ArgumentError, BusyError, FastnnError, NotBuiltError
 from ..layers import Input, InputLayer, Layer
 from ..layers.composing import inner_layers
-from . import compiling, weights
+from . import compiling, summaries, weights
 from .compiling import Engine, Recipe
 from .graph import Flat, Graph
 
@@ -66,6 +66,20 @@ class Network(Extensible):
         its_state = getattr(self._engine, "state", None)  # an engine that is copied by itself has none yet
         if self._recipe is not None and its_state is not None:
             self._recipe.optimizer.bind(its_state)
+
+    def __repr__(self) -> str:
+        """Its class and name, layers and parameters."""
+        layers = f"{len(self.layers)} layer{'' if len(self.layers) == 1 else 's'}"
+        if not self.built:
+            return f'<{type(self).__name__} "{self.name}": {layers}, not built>'
+        count = self.count_params()
+        parameters = f"{count:,} parameter{'' if count == 1 else 's'}"
+        compiled = "" if self._recipe else ", not compiled"
+        return f'<{type(self).__name__} "{self.name}": {layers}, {parameters}{compiled}>'
+
+    def _repr_html_(self) -> str:
+        """The table of `summary`."""
+        return summaries.page(self)
 
     # layers
 

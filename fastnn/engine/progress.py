@@ -1,20 +1,23 @@
-"""What a training prints: one live line an epoch on a terminal, plain lines elsewhere."""
+"""What a training prints: a live line on a terminal or in a notebook, and plain lines, of which many epochs get few."""
 
 from __future__ import annotations
 
-import os
+import math
 import sys
 import threading
 import time
 from collections.abc import Callable
 from typing import IO, Any, cast
 
-from ..core.printing import say, write
+from ..core.printing import is_terminal, say, write
 from ..errors import ArgumentError
+from .notebook import Notebook, in_notebook
 
 LIVE_AFTER = 0.2  # seconds: shorter work gets no live display
 BAR, LEAST_BAR = 20, 5  # characters; it gives way to the numbers
 REFRESH = 0.1  # seconds between two pictures of the live line
+MANY = 20  # epochs, from which on not each has a line
+LINES = 10  # that many of them have, about
 
 Logs = dict[str, float]
 
@@ -24,46 +27,96 @@ _terminal = threading.Lock()  # held by whoever has the one live line: two would
 class Progress:
     """The lines of one `fit`, `evaluate` or `predict`; a stream that fails ends them, and nothing else.
 
+    In a notebook one line is shown, which changes in place.
+
     Args:
-        verbose: 1 for a live line and a last plain one, 2 for the plain one only.
+        verbose: 1 for a live line and plain ones, from 20 epochs on so many that they fit a screen: the first, every so
+            many, the last, and which was the best; 2 for a plain line an epoch.
         epochs: how many there will be; 0 for `evaluate` and `predict`.
         live_after: seconds of work before a live line appears.
     """
 
     def __init__(self, verbose: int, epochs: int = 0, live_after: float = LIVE_AFTER) -> None:
-        self._shows, self._moves = True, verbose == 1 and _is_terminal(sys.stdout)
+        self._shows, self._moves = True, verbose == 1 and is_terminal(sys.stdout)
+        self._notebook = Notebook() if verbose == 1 and in_notebook() else None
         self._epochs = epochs
+        self._every = _spacing(epochs) if verbose == 1 and epochs >= MANY else 1
         self._live_after = live_after
         self._live: Any = None
-        self._start = self._shown = self._busy = 0.0
+        self._start = self._since = self._shown = self._busy = 0.0
         self._epoch = self._steps = self._rows = self._done = 0
+        self._first = True
+        self._held = ""  # the line of the last epoch, if it was not printed
+        self._best: tuple[float, str, int] | None = None
 
     def begin(self, steps: int, rows: int, epoch: int = 0) -> None:
         """An epoch of so many steps and rows begins."""
         self._start = time.perf_counter()
+        if self._every == 1 or self._first:
+            self._since = self._start
         self._epoch, self._steps, self._rows, self._done, self._busy = epoch, steps, rows, 0, 0.0
 
     def advance(self, done: int, logs: Callable[[], Logs]) -> None:
         """`done` of the steps are finished; `logs` gives the results so far, and is called only to be shown."""
         self._done, now = done, time.perf_counter()
         self._busy = now - self._start
-        if not self._moves or not self._shows:
+        if not (self._moves or self._notebook) or not self._shows:
             return
-        if now - self._start < self._live_after or now - self._shown < REFRESH:
+        if now - self._since < self._live_after or now - self._shown < REFRESH:
             return
         self._shown = now
-        self._show(now - self._start, logs())
+        if self._notebook:
+            share = done / self._steps
+            left = f"{_duration(self._busy * (1.0 - share) / share)} left"
+            self._shows = self._notebook.show(" · ".join([*self._head(done), *_values(logs()), left]))
+        else:
+            self._show(now - self._start, logs())
 
     def end(self, logs: Logs) -> None:
-        """The epoch is over: its line stays."""
-        seconds = time.perf_counter() - self._start
-        self.close()
-        if not self._shows:
-            return
+        """The epoch is over: its line stays, if it is one of those that do."""
+        now = time.perf_counter()
+        seconds = now - self._start
         rows = self._rows * self._done / self._steps  # fewer than all where a callback ended it
         rate = f"{rows / max(self._busy or seconds, 1e-9):,.0f} samples/s"  # validation does not count
-        parts = [*self._head(self._done), *_values(logs), rate, _duration(seconds)]
-        self._shows = say(" · ".join(parts))
+        line = " · ".join([*self._head(self._done), *_values(logs), rate, _duration(seconds)])
+        if self._every > 1:
+            self._note_best(logs)
+        if self._notebook:
+            self._held = line
+            if not self._epochs or now - self._shown >= REFRESH:
+                self._shown = now
+                self._shows = self._shows and self._notebook.show(line)
+            return
+        if self._first or (self._epoch + 1) % self._every == 0:
+            self._first, self._since = False, now
+            self._print(line)
+        else:
+            self._held = line
+
+    def finish(self) -> None:
+        """The training is over: the last line, if it is not there, and which epoch was the best, if it is another."""
+        best = ""
+        if self._best is not None and self._best[2] != self._epoch:
+            value, name, epoch = self._best
+            best = f"Best {name}: epoch {epoch + 1}, {_values({name: value})[0].removeprefix(name).strip()}"
+        if self._notebook:
+            text = "\n".join(filter(None, (self._held, best)))
+            self._shows = self._shows and self._notebook.show(text)
+            return
+        for line in filter(None, (self._held, best)):
+            self._print(line)
+
+    def _note_best(self, logs: Logs) -> None:
+        least, name, _ = self._best or (math.nan, "loss", 0)
+        if name == "loss" and "val_loss" in logs:
+            least, name = math.nan, "val_loss"
+        if name in logs and not logs[name] >= least and math.isfinite(logs[name]):  # of NaN anything is better
+            self._best = logs[name], name, self._epoch
+
+    def _print(self, line: str) -> None:
+        self._held = ""
+        self.close()
+        self._shows = self._shows and say(line)
 
     def note(self, text: str) -> None:
         """A line behind the last one."""
@@ -115,7 +168,7 @@ class Progress:
         console = Console(file=cast("IO[str]", _Screen(sys.stdout)), force_terminal=True)
         # A process that is killed must not leave a terminal without a cursor.
         console.show_cursor = lambda show=True: False  # type: ignore[method-assign]
-        errors_too = _is_terminal(sys.stderr)
+        errors_too = is_terminal(sys.stderr)
         live = Live(console=console, auto_refresh=False, transient=True, redirect_stderr=errors_too)
         if not _terminal.acquire(blocking=False):
             return False
@@ -148,6 +201,12 @@ class _Screen:
         return True
 
 
+def _spacing(epochs: int) -> int:
+    """Every how many epochs one has a line: 1, 2, 5, 10, 20 and so on."""
+    every = next(step * 10**power for power in range(10) for step in (1, 2, 5) if epochs <= LINES * step * 10**power)
+    return int(every)
+
+
 def verbosity(where: str, verbose: object) -> int:
     """0, 1 or 2 from the argument `verbose`: "auto" and 1 are live on a terminal and plain elsewhere.
 
@@ -161,15 +220,6 @@ def verbosity(where: str, verbose: object) -> int:
     raise ArgumentError(f'{where}: verbose is {verbose!r}, expected "auto", 0, 1 or 2')
 
 
-def _is_terminal(stream: Any) -> bool:
-    if os.environ.get("TERM") in ("dumb", "unknown"):  # it cannot go back in a line
-        return False
-    try:
-        return bool(stream.isatty())
-    except Exception:  # as in `say`
-        return False
-
-
 def _values(logs: Logs) -> list[str]:
     return [
         f"{name} {value:.4f}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{name} {value:.3e}"
@@ -178,6 +228,8 @@ def _values(logs: Logs) -> list[str]:
 
 
 def _duration(seconds: float) -> str:
+    if seconds < 0.01:
+        return f"{seconds * 1e3:.2g} ms"
     if seconds < 1.0:
         return f"{seconds * 1e3:.0f} ms"
     if seconds < 60.0:

@@ -1,22 +1,90 @@
-"""The text of `Sequential.summary`."""
+"""The text of `Sequential.summary`, and the table that a notebook shows of a model."""
 
 from __future__ import annotations
 
+import html
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from ..core.plan import ParameterEntry
 from ..core.symbolic import Function, Tensor
+from .costs import Cost, by_call
+from .graph import Flat, Graph
 
-if TYPE_CHECKING:
-    from .network import Network
+_HEADINGS = ("Layer (type)", "Output shape", "Parameters")
+_COSTS = ("Forward flops", "Backward flops", "Forward bytes", "Backward bytes")
+_UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
-def text(model: Network) -> str:
+class Summarized(Protocol):
+    """What a summary asks of a model."""
+
+    name: str
+    kind: str
+
+    @property
+    def built(self) -> bool:
+        """Whether the input shape is known."""
+
+    @property
+    def dtype(self) -> str:
+        """Of the weights."""
+
+    @property
+    def operators(self) -> list[Any]:
+        """Layers, models and functions, in order."""
+
+    def leaves(self) -> list[Any]:
+        """The layers in order, those of models in it too."""
+
+    def graph(self) -> Graph:
+        """The calls between inputs and outputs."""
+
+    def flat(self) -> Flat:
+        """The graph with the models in it taken apart."""
+
+    def engine(self) -> Any:
+        """The plan and state."""
+
+
+def text(model: Summarized, costs: int = 0) -> str:
     """A table of layers, with what each is called on where that is not the one before; "?" stands for what the first X
-    will fix."""
+    will fix.
+
+    Args:
+        costs: rows of a batch whose costs are told; 0 for none.
+    """
+    headings, rows = _table(model)
+    counts = _counts(model)
+    numbers = {2}
+    if costs:
+        more, said = _costs(model, costs)
+        headings, rows = [*headings, *_COSTS], [[*row, *cells] for row, cells in zip(rows, more, strict=True)]
+        numbers |= set(range(len(headings) - len(_COSTS), len(headings)))
+        counts += said
+    table = [headings, *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(headings))]
+    lines = []
+    for row in table:
+        cells = [f"{cell:>{widths[at]}}" if at in numbers else f"{cell:{widths[at]}}" for at, cell in enumerate(row)]
+        lines.append("  ".join(cells).rstrip())
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    return "\n".join([f'Model "{model.name}"', rule, lines[0], rule, *lines[1:], rule, *counts])
+
+
+def page(model: Summarized) -> str:
+    """The same as HTML."""
+    headings, rows = _table(model)
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in headings)
+    body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    name, counts = html.escape(model.name), "<br>".join(map(html.escape, _counts(model)))
+    return f"<p>{model.kind} <b>{name}</b></p><table><tr>{head}</tr>{body}</table><p>{counts}</p>"
+
+
+def _table(model: Summarized) -> tuple[list[str], list[list[str]]]:
     known, chain = model.built, model.kind == "Sequential"
-    rows = [("Layer (type)", "Output shape", "Parameters", "Connected to")]
     nodes = {id(node.operator): node for node in reversed(model.graph().nodes)} if known else {}
+    rows = []
     for operator in model.operators:
         node = nodes.get(id(operator))
         kind = operator.function if isinstance(operator, Function) else type(operator).__name__
@@ -24,20 +92,44 @@ def text(model: Network) -> str:
         shape = ", ".join(_shape(tensor) for tensor in made) or "?"
         sizes = counted(_leaves(operator)) if known else (0, 0)
         sources = ", ".join(dict.fromkeys(tensor.name for tensor in node.inputs)) if node else ""
-        rows.append((f"{operator.name} ({kind})", shape, f"{sizes[0]:,}" if known else "?", "" if chain else sources))
-    columns = 3 if chain else 4
-    widths = [max(len(row[column]) for row in rows) for column in range(columns)]
-    lines = []
-    for a, b, c, d in rows:
-        line = f"{a:{widths[0]}}  {b:{widths[1]}}  {c:>{widths[2]}}"
-        lines.append(line if chain else f"{line}  {d}".rstrip())
-    rule = "-" * (sum(widths) + 2 * (columns - 1))
-    counts = ["Total params: ? until the first data"]
-    if known:
-        itemsize, (total, trained) = (8 if model.dtype == "float64" else 4), counted(model.leaves())
-        parts = {"Total": total, "Trainable": trained, "Non-trainable": total - trained}
-        counts = [f"{part} params: {count:,} ({_bytes(count * itemsize)})" for part, count in parts.items()]
-    return "\n".join([f'Model "{model.name}"', rule, lines[0], rule, *lines[1:], rule, *counts])
+        row = [f"{operator.name} ({kind})", shape, f"{sizes[0]:,}" if known else "?"]
+        rows.append(row if chain else [*row, sources])
+    return [*_HEADINGS, *([] if chain else ["Connected to"])], rows
+
+
+def _counts(model: Summarized) -> list[str]:
+    if not model.built:
+        return ["Total params: ? until the first data"]
+    itemsize, (total, trained) = (8 if model.dtype == "float64" else 4), counted(model.leaves())
+    parts = {"Total": total, "Trainable": trained, "Non-trainable": total - trained}
+    return [f"{part} params: {count:,} ({_bytes(count * itemsize)})" for part, count in parts.items()]
+
+
+def _costs(model: Summarized, batch: int) -> tuple[list[list[str]], list[str]]:
+    """What each layer costs, as cells, and lines that sum it up."""
+    plan, calls = model.engine().plan, model.flat().calls
+    found = by_call(plan, batch)
+    of_name: dict[str, Cost] = {}
+    for number, call in enumerate(calls):
+        name = call.label.partition("/")[0]
+        of_name[name] = of_name.get(name, Cost()) + found.get(number, Cost())
+    total = sum(found.values(), Cost())
+    cells = [_cells(of_name.get(operator.name, Cost())) for operator in model.operators]
+    flops, moved = _short(total.forward_flops), _bytes(total.forward_bytes)
+    said = [f"A batch of {batch:,} rows, forward: {flops} flops, {moved} read and written"]
+    if not len(plan.losses):
+        return cells, [*said, "Backward: compile the model with a loss to see it"]
+    trained = plan.parameters[plan.parameters[:, ParameterEntry.TRAINABLE] == 1]
+    count = int((trained[:, ParameterEntry.ROWS] * trained[:, ParameterEntry.COLUMNS]).sum())
+    said.append(f"Backward: {_short(total.backward_flops)} flops, {_bytes(total.backward_bytes)} read and written")
+    passes = (total.forward_flops + total.backward_flops) / max(1, total.forward_flops)
+    said.append(f"A gradient costs {passes:.1f} forward passes; by finite differences it would take {count + 1:,}")
+    return cells, said
+
+
+def _cells(cost: Cost) -> list[str]:
+    flops = [_short(cost.forward_flops), _short(cost.backward_flops)]
+    return [*flops, _bytes(cost.forward_bytes), _bytes(cost.backward_bytes)]
 
 
 def counted(layers: Any) -> tuple[int, int]:
@@ -62,7 +154,17 @@ def _shape(tensor: Tensor) -> str:
     return f"({', '.join(('None', *map(str, tensor.row)))})"
 
 
+def _short(count: int) -> str:
+    """A count with three digits and a unit."""
+    for size, letter in _UNITS:
+        if count >= size:
+            return f"{count / size:.3g} {letter}"
+    return str(count)
+
+
 def _bytes(count: int) -> str:
     if count < 1024:
         return f"{count} B"
-    return f"{count / 1024:.1f} KiB" if count < 1024**2 else f"{count / 1024**2:.1f} MiB"
+    if count < 1024**2:
+        return f"{count / 1024:.1f} KiB"
+    return f"{count / 1024**2:.1f} MiB" if count < 1024**3 else f"{count / 1024**3:.1f} GiB"

@@ -12,15 +12,16 @@ import numpy as np
 
 from .. import backends
 from ..backends.data import Data
-from ..core.declaration import Config, refuse
+from ..core.arrays import Array
+from ..core.declaration import Config, refuse, whole
 from ..core.printing import say
 from ..core.symbolic import any_tensor, asks_for
 from ..errors import ArgumentError, ModelAdvice
 from ..layers import BatchNormalization, Dropout
-from . import cloning, compiling, saving, summaries, training
+from . import cloning, compiling, probes, saving, summaries, training
 from .compiling import Recipe
 from .network import Network
-from .requests import FitRequest, Request, rows_of
+from .requests import BATCH, FitRequest, Request, rows_of
 from .slices import run_steps
 
 if TYPE_CHECKING:
@@ -204,7 +205,8 @@ class Trainer(Network):
             y: (n,) or (n, O) targets, or class numbers; of several outputs a list, or a dict by name.
             batch_size: rows a step (32); the last step may have fewer.
             epochs, initial_epoch: the number of the last epoch and of the first, from 0.
-            verbose: 0 silent, 1 a live line on a terminal, 2 a line an epoch; "auto" is 1.
+            verbose: 0 silent; 1 a live line on a terminal or in a notebook, and of 20 epochs or more so many lines that
+                they fit a screen; 2 a line an epoch; "auto" is 1.
             callbacks: a `callbacks.Callback` or a list of them.
             validation_split: the share of rows, from the end, that validate.
             validation_data: (x, y) or (x, y, sample_weight), instead.
@@ -390,21 +392,86 @@ class Trainer(Network):
             engine.program.score(data, 0, 1, sums)
         return engine.scores.result(engine.scores.logs(sums), return_dict)
 
+    def activations(self, x: object) -> dict[str, Array]:
+        """What each layer gives for x, in inference mode, by one compiled call.
+
+        Args:
+            x: as for `predict`.
+
+        Returns:
+            By the layer's name (of a layer in a model "model/layer", of the second call of a shared one "layer#2"), in
+            the order of the calls: (n, ...) of the model's dtype.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: what cannot be predicted for.
+        """
+        return probes.activations(self, x)
+
+    def gradients(
+        self,
+        x: object,
+        y: object = None,
+        sample_weight: object = None,
+        *,
+        output_gradient: object = None,
+        inputs: bool = False,
+    ) -> Any:
+        """The gradients of one batch in training mode, by one compiled call; weights stay as they are.
+
+        Dropout is that of the next step, and moving averages move, as in every pass of training.
+
+        Math:
+            dL/dw of the mean loss L with its penalties; or of sum(output * output_gradient), without penalties, which
+            is what a loss of your own needs: give its gradient by the outputs.
+
+        Args:
+            x, y, sample_weight: one batch, as for `fit`.
+            output_gradient: instead of y, an array of the shape of the predictions; of several outputs a list or a dict
+                by name, where None is zeros. The model need not be compiled for it.
+            inputs: whether the gradient by x is asked for, too.
+
+        Returns:
+            By weight, "layer/kernel" and so on: copies, of what is trained. With `inputs` a pair of that and dX, an
+            array like x, or a list of one for each input; that of class numbers is 0.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: what cannot be trained on. NotBuiltError: y and no `compile`.
+        """
+        return probes.gradients(self, x, y, sample_weight, output_gradient, inputs)
+
+    def apply_gradients(self, gradients: Mapping[str, object]) -> None:
+        """One step of the optimizer by gradients, which `gradients()` gave or anything else made.
+
+        Args:
+            gradients: by weight, an array for each that is trained.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: weights that are missing or not known, another shape, no real numbers.
+        """
+        probes.apply_gradients(self, gradients)
+
     # files and texts
 
     def get_config(self) -> Config:
         """What makes an equal model, without weights."""
         raise NotImplementedError
 
-    def summary(self, print_fn: Callable[[str], object] | None = None, **kwargs: Any) -> None:
+    def summary(
+        self, print_fn: Callable[[str], object] | None = None, costs: bool | int = False, **kwargs: Any
+    ) -> None:
         """Prints the layers, their output shapes and parameters.
 
         Args:
             print_fn: called with the text instead of `print`.
+            costs: whether to tell the flops and bytes of a batch of 32 rows, or of so many, forward and backward, and
+                what a gradient costs.
         """
         defaults = {"line_length": None, "positions": None, "expand_nested": False, "show_trainable": False}
         refuse("summary", kwargs, defaults | {"layer_range": None}, ("print_fn",))
-        (print_fn or say)(summaries.text(self))
+        batch = BATCH if costs is True else whole("summary", "costs", int(costs), 0)
+        if batch:
+            self._require_built("summary")
+        (print_fn or say)(summaries.text(self, batch))
 
     def to_json(self, **kwargs: Any) -> str:
         """The architecture as JSON, for `models.model_from_json`; weights and the arguments of `compile` are not in it.

@@ -120,19 +120,23 @@ def fit(model: TrainableModel, request: FitRequest) -> History:
                     losses.append(logs["loss"])
                     if model.stop_training:
                         break
+            if progress and losses:
+                progress.finish()
             hooks.around = nullcontext
             hooks.on_train_end(logs=logs)
         finally:
             if progress:
                 progress.close()
-    if progress and losses and (seen := _seen(engine, train, losses)):
+    if progress and losses and (seen := _seen(engine, train, losses, model)):
         for text in model.advice(seen):
             progress.note(text)
     return history
 
 
-def _seen(engine: Engine, rows: Rows, losses: Sequence[float] = ()) -> dict[int, Seen]:
-    """What there is to advise on before a training, or where there are losses, after it: of some rows."""
+def _seen(
+    engine: Engine, rows: Rows, losses: Sequence[float] = (), model: TrainableModel | None = None
+) -> dict[int, Seen]:
+    """What there is to advise on before a training, or where there are losses, after that of a model: of some rows."""
     most = _LOOKED_AT if losses else max(_LOOKED_AT, _ELEMENTS // max(engine.plan.widths))
     some = np.linspace(0, rows.n - 1, min(rows.n, most)).astype(np.int64)
     numbers = engine.checks.with_loss
@@ -145,8 +149,17 @@ def _seen(engine: Engine, rows: Rows, losses: Sequence[float] = ()) -> dict[int,
     outs = [np.empty((len(some), width), engine.plan.dtype) for width in engine.plan.widths]
     engine.program.forward(X, outs)
     weights = [1.0 if w is None else float(w.mean()) for w in rows.w[: len(numbers)] or [None] * len(numbers)]
+
+    def illness() -> str | None:
+        from .health import Examiner
+
+        assert model is not None
+        picked = Rows(tuple(X), tuple(y[some] for y in rows.y), tuple(w if w is None else w[some] for w in rows.w))
+        health = Examiner(model)(picked)
+        return None if health else f"{health.verdict}: {health.text}"
+
     return {
-        number: Seen(y, losses, outs[number], weight)
+        number: Seen(y, losses, outs[number], weight, illness)
         for number, y, weight in zip(numbers, targets, weights, strict=True)
     }
 

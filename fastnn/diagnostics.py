@@ -1,0 +1,112 @@
+"""The health of a network: whether gradients vanish or explode, units are dead, saturated or all alike, and whether it
+learns at all.
+
+    health = diagnostics.gradient_health(model, X, y)
+    print(health)
+
+    watch = diagnostics.GradientHealth(X, y)
+    model.fit(X, y, epochs=20, callbacks=[watch])
+    plotting.health(watch)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .callbacks import Callback
+from .core.declaration import whole
+from .core.printing import say
+from .engine.health import Examiner, Health, LayerHealth
+from .engine.requests import rows_of
+from .errors import ArgumentError
+
+if TYPE_CHECKING:
+    from .engine.trainer import Trainer
+
+_ROWS = 256  # of which a callback looks at, at most
+
+
+def gradient_health(model: Trainer, x: object, y: object, sample_weight: object = None) -> Health:
+    """What one step on a batch shows of a network's health; the model is unchanged.
+
+    It costs one more step, on copies of weights and optimizer: forward and backward in training mode, and the update.
+
+    Args:
+        model: a compiled model. x, y, sample_weight: one batch, as for `fit`; of fewer than 16 rows it is not told
+            whether units are dead.
+
+    Returns:
+        A `Health`: figures by layer, a verdict, and advice; true if the network is healthy.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: as for `fit`. NotBuiltError: the model is not compiled.
+    """
+    with model.undone_if_refused():
+        engine = model.trainable_engine(x)
+        rows = rows_of(model, engine, x, y, sample_weight, None)
+    return Examiner(model)(rows)
+
+
+class GradientHealth(Callback):
+    """Looks at a network's health before the first epoch and after epochs, and says when something is wrong.
+
+    Args:
+        x, y, sample_weight: rows of the training, of which the first 256 are looked at.
+        every: how many epochs lie between two looks.
+        verbose: 1 prints a line where the verdict changes to something that is not healthy.
+
+    Attributes:
+        epochs: after how many epochs each look was. healths: a `Health` for each.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: what cannot be trained on, or `every` that is no positive whole number.
+    """
+
+    def __init__(self, x: Any, y: Any, sample_weight: Any = None, every: int = 1, verbose: int = 1) -> None:
+        super().__init__()
+        self._given = x, y, sample_weight
+        self.every = whole("GradientHealth", "every", every)
+        self.verbose = verbose
+        self.epochs: list[int] = []
+        self.healths: list[Health] = []
+        self._examiner: Examiner | None = None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Looks at how it begins."""
+        self.epochs, self.healths, self._examiner = [], [], None
+        self._look(0)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Looks again, after every so many epochs."""
+        if (epoch + 1) % self.every == 0:
+            self._look(epoch + 1)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Lets the copies go."""
+        self._examiner = None
+
+    @property
+    def health(self) -> Health:
+        """The last one.
+
+        Raises:
+            ArgumentError: nothing was trained yet.
+        """
+        if not self.healths:
+            raise ArgumentError("GradientHealth: nothing was looked at yet; give it to fit as a callback")
+        return self.healths[-1]
+
+    def _look(self, epoch: int) -> None:
+        model, (x, y, w) = self.model, self._given
+        rows = rows_of(model, model.trainable_engine(x), x, y, w, None)
+        if self._examiner is None or not self._examiner.fits(model):
+            self._examiner = Examiner(model)
+        health = self._examiner(rows.part(0, min(rows.n, _ROWS)))
+        before = self.healths[-1].verdict if self.healths else "healthy"
+        self.epochs.append(epoch)
+        self.healths.append(health)
+        if self.verbose and health.verdict not in ("healthy", before):
+            say(f"{f'Epoch {epoch}' if epoch else 'Before the training'}: {health.verdict}: {health.text}")
+
+
+__all__ = ["GradientHealth", "Health", "LayerHealth", "gradient_health"]

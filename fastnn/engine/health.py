@@ -1,0 +1,251 @@
+"""What one step shows of a network's health: sizes of weights, activations and gradients by layer, and a verdict."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ..backends.data import Data
+from ..core.arrays import Array
+from ..core.lowering import Lowering
+from ..core.plan import SUM_COUNT, SUM_LOSS, Clip, Counter, InputEntry, OptimizerEntry, Scalar
+from ..core.state import State
+from ..layers import Layer, Rules
+from . import graph, probes
+from .compiling import Held, carry_over
+from .verdicts import LayerHealth, Shown
+from .verdicts import verdict as judged
+
+if TYPE_CHECKING:
+    from ..backends.protocol import Program
+    from .model import TrainableModel
+    from .requests import Rows
+
+_FLAT = 0.05  # of the steepest slope: an output there is saturated
+_ALIKE = 1e-5  # of the largest element
+
+_SATURATED: dict[str, Callable[[Array], Array]] = {
+    "sigmoid": lambda a: 4 * a * (1 - a) < _FLAT,
+    "hard_sigmoid": lambda a: (a <= 0) | (a >= 1),
+    "tanh": lambda a: 1 - a * a < _FLAT,
+    "softsign": lambda a: (1 - np.abs(a)) ** 2 < _FLAT,
+}
+_RELUS = ("relu", "relu6")
+
+
+@dataclass(frozen=True, repr=False)
+class Health:
+    """What one step shows of a network; true if that is healthy.
+
+    Attributes:
+        layers: a `LayerHealth` for each call of a layer, in order. loss: of the rows, before the step.
+        verdict: "healthy", "vanishing", "exploding", "saturated", "dead units", "symmetric" or "not learning".
+        text: the verdict in a sentence, with advice.
+    """
+
+    layers: tuple[LayerHealth, ...]
+    loss: float
+    verdict: str
+    text: str
+
+    def __bool__(self) -> bool:
+        return self.verdict == "healthy"
+
+    def __repr__(self) -> str:
+        rows = [list(_HEADINGS), *([cell for _, cell in row] for row in self._rows())]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+        lines = [
+            "  ".join(f"{row[0]:{widths[0]}}" if not at else f"{cell:>{widths[at]}}" for at, cell in enumerate(row))
+            for row in rows
+        ]
+        return "\n".join([f"{self.verdict}: {self.text}", *lines])
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{name}</th>" for name in _HEADINGS)
+        body = "".join(
+            f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for _, cell in row)}</tr>" for row in self._rows()
+        )
+        return f"<p><b>{self.verdict}</b>: {html.escape(self.text)}</p><table><tr>{head}</tr>{body}</table>"
+
+    def _rows(self) -> list[list[tuple[str, str]]]:
+        return [
+            [("layer", f"{one.name} ({one.activation if one.activation != 'linear' else one.kind})")]
+            + [
+                (name, _size(getattr(one, name)))
+                for name in ("weights", "outputs", "mean", "output_gradients", "gradients")
+            ]
+            + [(name, _share(getattr(one, name))) for name in ("saturated", "dead", "zeros")]
+            + [("update", _size(one.update))]
+            for one in self.layers
+        ]
+
+
+_HEADINGS = (
+    "layer",
+    "weights",
+    "outputs",
+    "mean",
+    "d outputs",
+    "d weights",
+    "saturated",
+    "dead",
+    "zeros",
+    "update/weight",
+)
+
+
+def _size(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.2g}"
+
+
+def _share(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.0%}"
+
+
+class _Watched(NamedTuple):
+    """A call of a layer, and where a step leaves what it gives and the gradient of that: (unit, width)."""
+
+    name: str
+    layer: Layer
+    hidden: bool
+    output: tuple[int, int]
+    gradient: tuple[int, int]
+
+
+class Examiner:
+    """Takes a step of a model on copies of all that it has, and looks at it; the model stays as it is.
+
+    Args:
+        model: a compiled one, whose input shape is known.
+    """
+
+    def __init__(self, model: TrainableModel) -> None:
+        recipe, flat = model.recipe, model.flat()
+        assert recipe is not None  # callers have asked for a trainable engine
+        self._model, self._of, self._backend = model, model.engine(), recipe.backend
+        calls = probes.named_calls(flat)
+        ends = set(flat.outputs)
+        builder = Lowering(self._of.plan.dtype, *flat.widths)
+        inside = [call.result for _, call in calls if call.result not in ends]
+        of_recipe = probes.rules(recipe)
+        values, added = graph.lower(
+            flat._replace(outputs=(*flat.outputs, *inside)), builder, Rules(recipe.optimizer.decays, of_recipe.trains)
+        )
+        places = dict(zip((*flat.outputs, *inside), range(len(values)), strict=True))
+        watched = [values[places[call.result]] for _, call in calls]
+        for value in watched:
+            builder.watch(value)
+        losses = [None if loss is None else loss.spec() for loss in recipe.losses]
+        weights = (*recipe.loss_weights, *(1.0 for _ in inside))
+        self._plan = plan = builder.finish(
+            [*losses, *(None for _ in inside)], (), recipe.optimizer.spec(), values, weights, added
+        )
+        self._calls = [
+            _Watched(
+                name, call.operator, call.result not in ends, _place(plan.outputs[places[call.result]]), _place(row)
+            )
+            for (name, call), row in zip(calls, plan.watched, strict=True)
+        ]
+        self._state = State(plan)
+        self._program: Program = self._backend.program(plan, self._state)
+
+    def fits(self, model: TrainableModel) -> bool:
+        """Whether it is one for the model as it is now."""
+        return self._of is model.engine()
+
+    def __call__(self, rows: Rows) -> Health:
+        """What a step on all rows shows."""
+        state, plan = self._state, self._plan
+        self._copy()
+        sums = np.zeros(plan.sums)
+        self._program.gradient(Data(rows.X, rows.y, rows.w, None, rows.n), sums)
+        before = state.theta.copy()
+        rates = self._model.optimizer.rates(int(state.counters[Counter.STEP]), 1)
+        if rates is not None:
+            state.scalars[Scalar.LEARNING_RATE] = rates[0]
+        clips = plan.optimizer[OptimizerEntry.CLIP] != Clip.NONE  # which writes over the gradient
+        gradient = state.gradient.copy() if clips else state.gradient
+        self._program.update()
+        with np.errstate(all="ignore"):
+            change = np.subtract(state.theta, before)
+            found = [self._layer(call, before, gradient, change, rows.n) for call in self._calls]
+            loss = float(sums[SUM_LOSS] / sums[SUM_COUNT])
+        verdict, text = judged(Shown(found, loss, rows.n, int(state.counters[Counter.STEP]) - 1))
+        return Health(tuple(found), loss, verdict, text)
+
+    def _copy(self) -> None:
+        with self._model.held("gradient_health") as engine:
+            self._of = engine
+            there = {parameter[:2]: parameter for parameter in engine.plan.layout.parameters}
+            for parameter in self._plan.layout.parameters:
+                self._state.view(parameter)[...] = engine.state.view(there[parameter[:2]])
+            carry_over(engine, Held(self._plan, self._state))
+            self._state.counters[:] = engine.state.counters
+            self._state.scalars[:] = engine.state.scalars
+
+    def _layer(self, call: _Watched, before: Array, gradient: Array, change: Array, rows: int) -> LayerHealth:
+        state, layout = self._state, self._plan.layout
+        output = probes.buffer(state, call.output[0], rows, call.output[1])
+        own = [one for one in probes.trained(self._plan) if one.layer == call.name]
+        largest = max(own, key=lambda one: one.size, default=None)
+        weights = gradients = update = math.nan
+        alike = False
+        if largest is not None:
+            w, g = layout.view(before, largest), layout.view(gradient, largest)
+            weights, gradients = _rms(w), _rms(g)
+            changed = _rms(layout.view(change, largest))
+            update = changed / weights if weights else math.inf if changed else math.nan
+            vectors = [layout.view(vector, one) for vector in (before, gradient) for one in own]
+            alike = largest.name == "kernel" and w.ndim == 2 and w.shape[1] > 1 and all(map(_columns_alike, vectors))
+        name = _activation(call.layer)
+        unit = call.gradient[0]
+        return LayerHealth(
+            name=call.name,
+            kind=type(call.layer).__name__,
+            activation=name,
+            hidden=call.hidden,
+            weights=weights,
+            gradients=gradients,
+            outputs=_rms(output),
+            mean=float(output.mean(dtype=np.float64)),
+            output_gradients=_rms(probes.buffer(state, unit, rows, call.gradient[1])) if unit >= 0 else math.nan,
+            saturated=float(_SATURATED[name](output).mean()) if name in _SATURATED else math.nan,
+            dead=float((output == 0).all(axis=0).mean()) if name in _RELUS else math.nan,
+            zeros=float((output == 0).mean()),
+            update=update,
+            alike=alike,
+        )
+
+
+def _place(row: Array) -> tuple[int, int]:
+    return int(row[InputEntry.UNIT]), int(row[InputEntry.COLUMNS])
+
+
+def _rms(array: Array) -> float:
+    if not array.size:
+        return math.nan
+    total = float(np.vdot(array, array))
+    if not 1e-30 < total < math.inf:  # what a float32 may have lost
+        total = float(np.square(array, dtype=np.float64).sum())
+    return math.sqrt(total / array.size)
+
+
+def _columns_alike(array: Array) -> bool:
+    return bool(np.ptp(np.atleast_2d(array), axis=1).max() <= _ALIKE * np.abs(array).max())
+
+
+def _activation(layer: Layer) -> str:
+    return str(getattr(getattr(layer, "activation", None), "name", "linear"))
+
+
+def examine(model: TrainableModel, rows: Rows) -> Health:
+    """What one step of a compiled model on some rows shows."""
+    return Examiner(model)(rows)
+
+
+__all__ = ["Examiner", "Health", "LayerHealth", "examine"]

@@ -1,0 +1,117 @@
+"""Figures whose letters can be read at half a page, and what becomes of them: files, SVG, the cell of a notebook."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from ..core.files import path_of, write_atomically
+from ..errors import ArgumentError, FastnnError
+
+# Okabe and Ito's colours, which people with colour blindness tell apart; lines differ in their dashes, too.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)))
+GREY = "#666666"
+_STYLE = {
+    "font.size": 13,
+    "axes.titlesize": 14,
+    "axes.labelsize": 13,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    "legend.fontsize": 12,
+    "lines.linewidth": 2.2,
+    "xtick.labelsize": 12,
+    "ytick.labelsize": 12,
+    "svg.hashsalt": "fastnn",
+}
+_SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def require_matplotlib() -> Any:
+    """The module.
+
+    Raises:
+        FastnnError: it is not installed.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        raise FastnnError(
+            'pictures need matplotlib; install it in the checkout of fastnn with: pip install ".[plot]"'
+        ) from None
+    return matplotlib
+
+
+@cache
+def _class() -> Any:
+    from matplotlib.figure import Figure
+
+    class Picture(Figure):
+        """A figure that a notebook shows."""
+
+        def _repr_html_(self) -> str:
+            return svg(self)
+
+    return Picture
+
+
+def style() -> Any:
+    """A context in which figures are made and written."""
+    return require_matplotlib().rc_context(_STYLE)
+
+
+def figure(width: float = 6.4, height: float = 4.0) -> Any:
+    """An empty figure of so many inches; it belongs to no window."""
+    return _class()(figsize=(width, height), layout="constrained")
+
+
+def finished(made: Any, file: str | os.PathLike[str] | None) -> Any:
+    """The figure, written to a file where one is named.
+
+    Raises:
+        ArgumentError: a name that ends in something else. OSError: it cannot be written.
+    """
+    if file is not None:
+        path = path_of("plotting", "file", file)
+        suffix = os.path.splitext(os.fspath(file))[1].lower()
+        if suffix not in _SUFFIXES:
+            raise ArgumentError(f"plotting: file is {os.fspath(file)!r}, expected a name in {', '.join(_SUFFIXES)}")
+        content = io.BytesIO()
+        metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(suffix)
+        made.savefig(content, format=suffix[1:], dpi=200, metadata=metadata)
+        write_atomically(path, content.getvalue())
+    return made
+
+
+def svg(made: Any) -> str:
+    """A figure as SVG, to stand in a page of HTML."""
+    content = io.StringIO()
+    with style():
+        made.savefig(content, format="svg", metadata={"Date": None})
+    text = content.getvalue()
+    return text[text.index("<svg") :]
+
+
+def columns_of(count: int, most: int = 3) -> tuple[int, int]:
+    """Rows and columns of a grid of so many panels."""
+    columns = min(most, count) if count != 4 else 2
+    return -(-count // columns), columns
+
+
+def line(number: int) -> dict[str, Any]:
+    """The colour and the dashes of a line."""
+    return {"color": COLOURS[number % len(COLOURS)], "linestyle": DASHES[number % len(DASHES)]}
+
+
+def shortened(names: Sequence[object], most: int = 14) -> list[str]:
+    """Names that fit beside a picture."""
+    texts = [str(name) for name in names]
+    return [text if len(text) <= most else f"{text[: most - 1]}…" for text in texts]

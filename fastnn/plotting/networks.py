@@ -1,0 +1,105 @@
+"""What networks are made of: activations with their slopes, and weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import activations as known
+from ..errors import ArgumentError
+from .figures import COLOURS, GREY, columns_of, figure, finished, style
+
+_USUAL = ("sigmoid", "tanh", "relu", "leaky_relu", "gelu", "silu")
+_STEP = 1e-5
+
+
+def activations(names: Sequence[Any] | str = _USUAL, file: str | os.PathLike[str] | None = None) -> Any:
+    """Activations of one number, each with its derivative and the largest value of that: 0.25 of a sigmoid, 1 of tanh.
+
+    Args:
+        names: names or `activations.Activation`s. file: where the picture goes, .png, .svg or .pdf.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ArgumentError: an unknown name, or one that needs a whole row, such as softmax.
+        FastnnError: matplotlib is not installed.
+    """
+    chosen = [known.get(name) for name in ([names] if isinstance(names, str) else names)]
+    for one in chosen:
+        if one.name in known.BY_ROW:
+            raise ArgumentError(f"plotting.activations: {one.name} needs a whole row; give activations of one number")
+    if not chosen:
+        raise ArgumentError("plotting.activations: there are no names")
+    x = np.linspace(-5.0, 5.0, 1000)  # an even number: 0, where some have a kink, is not among them
+    with style():
+        rows, columns = columns_of(len(chosen))
+        made = figure(6.4 if columns == 1 else 3.6 * columns, 3.5 * rows)
+        for number, one in enumerate(chosen):
+            axes = made.add_subplot(rows, columns, number + 1)
+            slope = (one(x + _STEP) - one(x - _STEP)) / (2 * _STEP)
+            most = round(float(np.abs(slope).max()), 3)
+            axes.axhline(0, color=GREY, linewidth=0.8)
+            axes.axvline(0, color=GREY, linewidth=0.8)
+            axes.axhline(most, color=COLOURS[1], linewidth=1.0, linestyle=":")
+            axes.plot(x, one(x), color=COLOURS[0], label="f")
+            axes.plot(x, slope, color=COLOURS[1], linestyle="--", label=f"f′, at most {most:g}")
+            axes.set_ylim(-1.3, 2.3)
+            axes.set_yticks(sorted({-1.0, 0.0, 1.0, 2.0, *([most] if abs(most - round(most)) > 0.2 else [])}))
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            axes.set_title(one.name)
+            axes.legend(loc="upper left")
+        return finished(made, file)
+
+
+def weights(model: Any, file: str | os.PathLike[str] | None = None) -> Any:
+    """Histograms of the weights of each layer that has some, biases beside kernels; statistics are no weights.
+
+    Args:
+        model: a model whose input shape is known. file: see `activations`.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ArgumentError: there are no weights. FastnnError: matplotlib is not installed.
+    """
+    with_some = []
+    for layer in model.leaves():
+        pairs = zip(layer.parameters(), layer.weights, strict=False)  # there are none before the shape is known
+        if own := [weight for parameter, weight in pairs if not parameter.statistic]:
+            with_some.append((layer, own))
+    if not with_some:
+        raise ArgumentError("plotting.weights: there are no weights; the input shape must be known")
+    with style():
+        rows, columns = columns_of(len(with_some))
+        made = figure(6.4 if columns == 1 else 3.8 * columns, 3.4 * rows)
+        for number, (layer, own) in enumerate(with_some):
+            axes = made.add_subplot(rows, columns, number + 1)
+            for place, weight in enumerate(own):
+                values = np.asarray(weight, np.float64).ravel()
+                values = values[np.isfinite(values)]
+                label = f"{weight.name} {'x'.join(map(str, np.shape(weight)))}"
+                bins = min(40, max(5, int(np.sqrt(values.size)))) if values.size else 1
+                share = np.full(values.size, 1.0 / max(1, values.size))
+                colour, filled = COLOURS[place % len(COLOURS)], place == 0
+                axes.hist(
+                    values,
+                    bins=bins,
+                    weights=share,
+                    histtype="stepfilled" if filled else "step",
+                    color=colour,
+                    alpha=0.55 if filled else 1.0,
+                    linewidth=1.8,
+                    label=label,
+                )
+            axes.set_title(layer.name)
+            axes.set_xlabel("value")
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+            axes.margins(y=0.35)  # for the legend
+            axes.legend(loc="upper left", fontsize=10)
+        return finished(made, file)
