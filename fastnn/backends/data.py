@@ -22,6 +22,7 @@ class Data:
         w: (n,) weights of the rows in each loss, of the model's dtype, or None; () is None for all.
         order: (n,) int64: step s trains on the rows order[s * batch_size : (s + 1) * batch_size]; None is 0, 1, 2, ...
         batch_size: rows a step; the last step may have fewer.
+        shares: (steps,) float64, what the penalties of each step are multiplied by; None: 1.
     """
 
     X: tuple[Array, ...]
@@ -29,6 +30,7 @@ class Data:
     w: tuple[Array | None, ...]
     order: npt.NDArray[np.int64] | None
     batch_size: int
+    shares: Sums | None = None
 
     @property
     def rows(self) -> int:
@@ -43,3 +45,7 @@ class Data:
     def weights(self, loss: int) -> Array | None:
         """Those of one loss."""
         return self.w[loss] if self.w else None
+
+    def share(self, step: int) -> float:
+        """What the penalties of a step are multiplied by."""
+        return 1.0 if self.shares is None else float(self.shares[step])
