@@ -42,6 +42,15 @@ class Data:
         """Steps in an epoch."""
         return -(-self.rows // self.batch_size)
 
+    def part(self, first: int) -> Data:
+        """One batch of rows that have no order, from row `first` on, as views."""
+        some = slice(first, first + self.batch_size)
+        X, y = tuple(X[some] for X in self.X), tuple(y[some] for y in self.y)
+        w = tuple(None if w is None else w[some] for w in self.w)
+        step = first // self.batch_size
+        shares = None if self.shares is None else self.shares[step : step + 1]
+        return Data(X, y, w, None, min(self.batch_size, len(X[0])), shares)
+
     def weights(self, loss: int) -> Array | None:
         """Those of one loss."""
         return self.w[loss] if self.w else None

@@ -100,9 +100,9 @@ class _Training:
         engine = self.model.engine()
         if progress:
             progress.begin(feed.steps, feed.rows, epoch)
-        sums, done = engine.scores.sums(), 0
+        sums, before = engine.scores.sums(), 0
         for data in feed.epoch(engine.program):
-            for done in self.steps.epoch(data, sums, done):
+            for done in self.steps.epoch(data, sums, before):
                 if progress:
                     progress.advance(done, lambda: engine.scores.logs(sums))
                 if self.ended():
@@ -111,6 +111,7 @@ class _Training:
                     break
             if self.model.stop_training:
                 break
+            before += data.steps
         engine = self.model.engine()
         engine.state.counters[Counter.EPOCH] += 1
         logs = engine.scores.logs(sums)
