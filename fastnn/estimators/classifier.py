@@ -197,7 +197,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         return len(self.classes_) if self._exclusive() else int(targets.shape[1])
 
     def _stratify(self, y: Array) -> Array | None:
-        return y if self.n_outputs_ == 1 else None
+        return y.astype(bool)[:, None] if self.n_outputs_ == 1 and not self._multilabel else None
 
     def _weighted(self, y: Array, w: Array | None, incremental: bool) -> Array | None:
         if self.class_weight is None:

@@ -1,5 +1,5 @@
-"""What an estimator's training reads: rows in scikit-learn's order, weights and penalties divided by those of their batch,
-sparse rows made dense a block at a time."""
+"""What an estimator's training reads: rows in scikit-learn's order, weights and penalties divided by the weight of
+their batch, sparse rows made dense a block at a time."""
 
 from __future__ import annotations
 

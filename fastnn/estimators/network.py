@@ -1,9 +1,8 @@
-"""From an estimator's parameters to a model: its layers, its loss, its optimizer, and the weights that it begins with."""
+"""From an estimator's parameters to a model: its layers, its loss, its optimizer, its first weights."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -130,8 +129,3 @@ def told_loss(logs: dict[str, Any], objective: Objective, outputs: int) -> float
     """The loss as scikit-learn tells it: of squared errors the mean over the outputs."""
     loss = float(logs["loss"])
     return loss - (outputs - 1) / 2 * float(logs["mean_squared_error"]) if objective.averaged else loss
-
-
-def same(before: Sequence[Array], after: Sequence[object]) -> bool:
-    """Whether arrays have the shapes of others."""
-    return [one.shape for one in before] == [np.shape(one) for one in after]  # type: ignore[arg-type]

@@ -30,7 +30,7 @@ from .stopping import Deadline, Rates, Stopping
 
 _SPARSE = ["csr", "csc"]
 _AUTO_BATCH = 200
-_FEW = 200  # rows that `partial_fit` checks in one pass
+_FEW = 200  # rows that are checked in one pass
 _SCORED = 1024  # rows in a step of validation
 
 
@@ -144,7 +144,7 @@ class Perceptron(BaseEstimator):
             self._given_weights = vars(self).get("_given_weights", {}) | {which: values}
             return
         views = self._all_weights()[which]
-        if not network.same(views, values):
+        if [view.shape for view in views] != [np.asarray(value).shape for value in values]:
             shapes = ", ".join(str(view.shape) for view in views)
             raise ValueError(f"{('coefs_', 'intercepts_')[which]}: expected arrays of shape {shapes}")
         for view, value in zip(views, values, strict=True):
@@ -152,7 +152,8 @@ class Perceptron(BaseEstimator):
 
     @property
     def _optimizer(self) -> Optimizer:
-        optimizer: Optimizer = self.model_.optimizer
+        optimizer = self.model_.optimizer
+        assert optimizer is not None  # it is compiled
         return optimizer
 
     def _hidden(self) -> list[int]:
@@ -195,7 +196,7 @@ class Perceptron(BaseEstimator):
         )
         model = network.model(shape, objective, seed)
         network.compile_for(model, objective, self._new_optimizer(), self.backend)
-        given = vars(self).pop("_given_weights", None)
+        given = self.__dict__.pop("_given_weights", None)
         if given is None:
             network.draw(model, self.activation, self._random_state)
         self.model_, self._decay_batch, self._decay_alpha = model, batch, float(self.alpha)
@@ -207,16 +208,16 @@ class Perceptron(BaseEstimator):
         """The attributes of a training that has not begun."""
         self.n_iter_ = self.t_ = 0
         for name in ("loss_curve_", "validation_scores_", "validation_loss_curve_"):
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
         if self.solver == "lbfgs" and self.optimizer is None:
             return
         self.loss_curve_: list[float] = []
         self._no_improvement_count = 0
         validates = self._validates
-        self.validation_scores_ = [] if validates else None
-        self.validation_loss_curve_ = [] if validates else None
-        self.best_validation_score_ = -np.inf if validates else None
-        self.best_loss_ = None if self._stops_early else np.inf
+        self.validation_scores_: list[float] | None = [] if validates else None
+        self.validation_loss_curve_: list[float] | None = [] if validates else None
+        self.best_validation_score_: float | None = -np.inf if validates else None
+        self.best_loss_: float | None = None if self._stops_early else np.inf
 
     @property
     def _stops_early(self) -> bool:
@@ -373,21 +374,30 @@ class Perceptron(BaseEstimator):
         known = vars(self)
         return (
             sample_weight is None
-            and type(X) is np.ndarray
             and type(y) is np.ndarray
-            and "model_" in known
             and "_rates" in known
-            and X.ndim == 2
-            and 0 < len(X) == len(y) <= _FEW
             and y.ndim == 1
             and y.dtype.kind in "biuf"
-            and X.shape[1] == self.n_features_in_
-            and X.dtype.name == (self.dtype or self.model_.dtype)
-            and not hasattr(self, "feature_names_in_")
+            and self._is_plain(X)
+            and len(X) == len(y)
+            and X.dtype == self.model_.dtype
             and not known.get("_multilabel", False)
-            and not (self._stops_early or self.verbose or self.warm_start or self.normalize)
+            and not (self._stops_early or self.verbose or self.warm_start)
             and self.callbacks is None
             and getattr(self, "class_weight", None) is None
+        )
+
+    def _is_plain(self, X: Any) -> bool:
+        """Whether rows are few, and right as they are."""
+        known = vars(self)
+        return (
+            type(X) is np.ndarray
+            and X.ndim == 2
+            and X.dtype in (np.float32, np.float64)
+            and "model_" in known
+            and "feature_names_in_" not in known
+            and 0 < len(X) <= _FEW
+            and X.shape[1] == self.n_features_in_
             and bool(np.isfinite(X).all())
         )
 
@@ -410,10 +420,12 @@ class Perceptron(BaseEstimator):
         self.loss_, self.n_iter_ = loss, 1
         self.t_ += feed.rows
         self.loss_curve_.append(loss)
-        self._no_improvement_count = 0 if loss <= self.best_loss_ - self.tol else self._no_improvement_count + 1
-        self.best_loss_ = min(loss, self.best_loss_)
-        self._rates.epoch_ended(model.optimizer, self.t_)
-        if self._no_improvement_count > self.n_iter_no_change and not self._rates.exhausted(model.optimizer, "", False):
+        best = self.best_loss_
+        assert best is not None  # nothing is held out
+        self._no_improvement_count = self._no_improvement_count + 1 if loss > best - self.tol else 0
+        self.best_loss_ = loss if loss < best else best
+        self._rates.epoch_ended(self._optimizer, self.t_)
+        if self._no_improvement_count > self.n_iter_no_change and not self._rates.exhausted(self._optimizer, "", False):
             self._no_improvement_count = 0
 
     def _validated(self, X: Any, y: Array, w: Array | None) -> tuple[float, float]:
@@ -437,6 +449,8 @@ class Perceptron(BaseEstimator):
 
     def _predicted(self, X: Any) -> Array:
         """Outputs (n, O) of rows of any kind."""
+        if self._is_plain(X):
+            return self._forward(X)
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse=_SPARSE, reset=False)
         if is_sparse(X) and X.format != "csr":
