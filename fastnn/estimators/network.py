@@ -80,8 +80,9 @@ def model(shape: Shape, objective: Objective, seed: int) -> Sequential:
     for number, width in enumerate(shape.units[1:], 1):
         function = ACTIVATIONS[objective.out_activation if number == last else shape.activation]
         penalty = regularizers.L2(shape.decay) if shape.decay else None
-        dense = {"kernel_initializer": "zeros", "kernel_regularizer": penalty, "dtype": shape.dtype}
-        stack.append(layers.Dense(width, function, **dense))
+        stack.append(
+            layers.Dense(width, function, kernel_initializer="zeros", kernel_regularizer=penalty, dtype=shape.dtype)
+        )
         if shape.dropout and number < last:
             stack.append(layers.Dropout(shape.dropout, dtype=shape.dtype))
     made = Sequential(stack)
