@@ -92,7 +92,7 @@ def test_the_same_numbers(target: str, setting: str) -> None:
         return  # there the loss of several outputs is a mean, its gradient that of the sum: see below
     for weights in (None, W):
         estimators = pair(target, **SETTINGS[setting])
-        told = [caught(lambda e=e: e.fit(X, Y[target], sample_weight=weights)) for e in estimators]
+        told = [caught(lambda e=e, w=weights: e.fit(X, Y[target], sample_weight=w)) for e in estimators]
         assert told[0] == told[1]
         assert_alike(*estimators, tolerance=1e-7 if setting == "lbfgs" else 1e-10)
 
