@@ -63,8 +63,9 @@ def caught(work: Any) -> list[str]:
     return [warning.category.__name__ for warning in told]
 
 
-def assert_alike(expected: Any, got: Any, rows: Any = X, tolerance: float = 1e-10) -> None:
-    """All that both tell, to rounding."""
+def assert_alike(estimators: list[Any], rows: Any = X, tolerance: float = 1e-10) -> None:
+    """All that theirs and ours tell, to rounding."""
+    expected, got = estimators
     for name in ("coefs_", "intercepts_"):
         for here, there in zip(getattr(expected, name), getattr(got, name), strict=True):
             np.testing.assert_allclose(there, here, rtol=tolerance, atol=tolerance, err_msg=name)
@@ -94,7 +95,7 @@ def test_the_same_numbers(target: str, setting: str) -> None:
         estimators = pair(target, **SETTINGS[setting])
         told = [caught(lambda e=e, w=weights: e.fit(X, Y[target], sample_weight=w)) for e in estimators]
         assert told[0] == told[1]
-        assert_alike(*estimators, tolerance=1e-7 if setting == "lbfgs" else 1e-10)
+        assert_alike(estimators, tolerance=1e-7 if setting == "lbfgs" else 1e-10)
 
 
 def test_lbfgs_of_several_outputs() -> None:
@@ -119,17 +120,17 @@ def test_calls_that_go_on(target: str) -> None:
             estimator.partial_fit(X[row : row + 1], y[row : row + 1])
         estimator.partial_fit(X[110:], y[110:], sample_weight=W[110:])
         estimator.partial_fit(X[:30], y[:30])
-    assert_alike(*estimators)
+    assert_alike(estimators)
     estimators = pair(target, warm_start=True, max_iter=3, batch_size=60)
     for again in range(3):
         for estimator in estimators:
             estimator.set_params(alpha=(0.1, 0.3, 0.0)[again])
             caught(lambda e=estimator: e.fit(X, y))
-        assert_alike(*estimators)
+        assert_alike(estimators)
     for estimator in estimators:
         estimator.set_params(warm_start=False, hidden_layer_sizes=(4,), alpha=0.2)
         caught(lambda e=estimator: e.fit(X[:, :5], y))
-    assert_alike(*estimators, rows=X[:, :5])
+    assert_alike(estimators, rows=X[:, :5])
 
 
 def test_a_penalty_that_comes_late() -> None:
@@ -137,7 +138,7 @@ def test_a_penalty_that_comes_late() -> None:
     for alpha in (0.0, 0.5):
         for estimator in estimators:
             caught(lambda e=estimator, a=alpha: e.set_params(alpha=a).fit(X, Y["two"]))
-    assert_alike(*estimators)
+    assert_alike(estimators)
 
 
 @pytest.mark.parametrize("make", [scipy.sparse.csr_matrix, scipy.sparse.csc_array], ids=["csr", "csc"])
@@ -159,7 +160,7 @@ def test_sparse_rows(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
             estimators = pair("words", **settings)
             for estimator in estimators:
                 caught(lambda e=estimator, w=weights: e.fit(sparse, Y["words"], sample_weight=w))
-            assert_alike(*estimators, rows=sparse, tolerance=1e-7 if settings.get("solver") else 1e-10)
+            assert_alike(estimators, rows=sparse, tolerance=1e-7 if settings.get("solver") else 1e-10)
     assert len(heights) > 100 and max(heights) == 64
 
 
@@ -168,7 +169,7 @@ def test_float32_stays() -> None:
     for estimator in estimators:
         caught(lambda e=estimator: e.fit(X.astype(np.float32), Y["number"]))
     assert estimators[1].predict(X[:3].astype(np.float32)).dtype == np.float32
-    assert_alike(*estimators, rows=X.astype(np.float32), tolerance=2e-4)
+    assert_alike(estimators, rows=X.astype(np.float32), tolerance=2e-4)
 
 
 def test_warnings() -> None:
@@ -194,7 +195,7 @@ def test_weights_can_be_set() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@parametrize_with_checks(
+@parametrize_with_checks(  # type: ignore[untyped-decorator]
     [
         ours.MLPClassifier(max_iter=100),
         ours.MLPRegressor(max_iter=100),

@@ -32,7 +32,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 import fastnn
 from fastnn import callbacks, losses, optimizers
-from fastnn.estimators import MLPClassifier, MLPRegressor, stopping
+from fastnn.estimators import MLPClassifier, MLPRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -140,7 +140,7 @@ def test_rows_that_validate() -> None:
 def test_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """By a clock that goes on by a tenth of a second with each look: the best epoch's weights are kept."""
     clock = itertools.count(0.0, 0.1)
-    monkeypatch.setattr(stopping.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr("fastnn.estimators.stopping.time.perf_counter", lambda: next(clock))
     settings = SMALL | {"learning_rate_init": 0.3, "max_iter": 10**6, "tol": 0.0, "n_iter_no_change": 10**6}
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
@@ -148,7 +148,7 @@ def test_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
         solver = MLPRegressor(**SMALL | {"max_iter": 10**6, "solver": "lbfgs"}, time_limit=3.0).fit(X, NUMBERS)
     assert 20 < model.n_iter_ < 300 and 1 < solver.n_iter_ < 31
     best = int(np.argmin(model.loss_curve_)) + 1
-    clock = itertools.count()
+    clock = itertools.count(0.0)
     assert_equal(model, MLPRegressor(**settings | {"max_iter": best}).fit(X, NUMBERS))
     short = MLPRegressor(**settings, time_limit=1e-9).fit(X, NUMBERS)
     assert short.n_iter_ == 1 and short.predict(X).shape == (240,)

@@ -93,7 +93,7 @@ CLASSIFIER.set_params(fit_kwargs={"epochs": 10, "verbose": 0})
 
 
 @pytest.mark.filterwarnings("ignore")
-@parametrize_with_checks(
+@parametrize_with_checks(  # type: ignore[untyped-decorator]
     [
         CLASSIFIER,
         SKLearnRegressor(made, model_kwargs={"loss": "mse"}, fit_kwargs={"verbose": 0}),
@@ -178,7 +178,7 @@ def test_build_fn() -> None:
     with pytest.raises(keras.errors.ArgumentError, match="KerasClassifier: unit is not a legal parameter"):
         KerasClassifier(build_fn=baseline, unit=3)
 
-    class Own(KerasClassifier):
+    class Own(KerasClassifier):  # type: ignore[misc]
         def __call__(self, units: int = 8) -> Any:
             return baseline(units)
 
