@@ -1,4 +1,4 @@
-"""The estimators beside scikit-learn's, with the same arguments and data: wall times, and the accuracy on rows held out.
+"""The estimators beside scikit-learn's, with the same arguments and data: wall times, and accuracy on rows held out.
 
 A row's name is rows x columns, hidden layers, dtype; batches have 200 rows. The share of the floor is that of peers.py:
 of the flops at the fma peak and Adam's bytes at the bandwidth that limits_child.py measures in the same rounds.

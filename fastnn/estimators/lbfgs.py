@@ -98,7 +98,7 @@ def minimise(estimator: Any, X: Any, targets: Array, w: Array | None) -> tuple[i
                 f"lbfgs failed to converge after {found.nit} iteration(s) (status={found.status}):\n{found.message}\n"
                 "Increase max_iter or max_fun, or scale the data.",
                 ConvergenceWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
     _, _ = slope(theta) if not np.array_equal(theta, slope.best[1]) else (0.0, None)
     estimator.model_.engine().state.theta[:] = theta
