@@ -199,7 +199,6 @@ def test_weights_can_be_set() -> None:
     [
         ours.MLPClassifier(max_iter=100),
         ours.MLPRegressor(max_iter=100),
-        ours.MLPClassifier((10,), solver="lbfgs", max_iter=20),
         ours.MLPRegressor("huber", (10,), normalize=True, learning_rate_init=0.01, max_iter=100),
     ]
 )
