@@ -133,12 +133,15 @@ def test_calls_that_go_on(target: str) -> None:
     assert_alike(estimators, rows=X[:, :5])
 
 
-def test_a_penalty_that_comes_late() -> None:
+def test_parameters_that_change() -> None:
+    """What a model is made of may be another one where it goes on, as long as its weights fit."""
     estimators = pair("two", warm_start=True, alpha=0.0, max_iter=2)
-    for alpha in (0.0, 0.5):
+    for changed in ({}, {"alpha": 0.5}, {"activation": "tanh"}, {"solver": "sgd"}):
         for estimator in estimators:
-            caught(lambda e=estimator, a=alpha: e.set_params(alpha=a).fit(X, Y["two"]))
-    assert_alike(estimators)
+            caught(lambda e=estimator, c=changed: e.set_params(**c).fit(X, Y["two"]))
+        assert_alike(estimators)
+    with pytest.raises(ValueError, match=r"layers of \(7, 11, 5, 1\) units.*ask for \(7, 3, 1\)"):
+        estimators[1].set_params(hidden_layer_sizes=3).fit(X, Y["two"])
 
 
 @pytest.mark.parametrize("make", [scipy.sparse.csr_matrix, scipy.sparse.csc_array], ids=["csr", "csc"])

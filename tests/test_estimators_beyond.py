@@ -108,6 +108,8 @@ def test_dropout() -> None:
     assert [type(layer).__name__ for layer in dropped[0].model_.layers] == ["Dense", "Dropout", "Dense"]
     with pytest.raises(ValueError, match="dropout needs another solver"):
         MLPRegressor(solver="lbfgs", dropout=0.1).fit(X, NUMBERS)
+    with pytest.raises(ValueError, match='monitor, validation_data and callbacks need another solver: "lbfgs"'):
+        MLPRegressor(solver="lbfgs", monitor="validation_loss").fit(X, NUMBERS)
 
 
 def test_rows_that_validate() -> None:

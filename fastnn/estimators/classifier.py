@@ -20,6 +20,7 @@ from sklearn.utils.validation import validate_data
 
 from ..core.arrays import Array
 from . import network
+from .holder import SPARSE
 from .perceptron import Perceptron
 
 
@@ -142,18 +143,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     # --- targets ----------------------------------------------------------------------------------------------------
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
-        """X, and y as class numbers (n,), or as 0 and 1 (n, K) where a row has any number of labels."""
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
-        if y.ndim == 2 and y.shape[1] == 1 and isinstance(y, np.ndarray):
-            y = column_or_1d(y, warn=True)
+        """X, and y as class numbers (n,), or as booleans (n, K) where a row has any number of labels."""
+        X, y = self._checked(X, y, reset)
         if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
             check_classification_targets(y)
             kind = type_of_target(y, input_name="y")
@@ -169,13 +160,31 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             )
         return X, self._numbered(y)
 
+    def _held_rows(self, X: Any, y: Any) -> tuple[Any, Array]:
+        X, y = self._checked(X, y, reset=False)
+        return X, self._numbered(y)
+
+    def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=SPARSE,
+            multi_output=True,
+            dtype=(np.float64, np.float32),
+            reset=reset,
+        )
+        if isinstance(y, np.ndarray) and y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return X, y
+
     def _numbered(self, y: Any) -> Array:
         """The numbers of labels among `classes_`."""
         if self._multilabel:
             rows: Array = y if isinstance(y, np.ndarray) else y.toarray()
             if rows.ndim != 2 or rows.shape[1] != len(self.classes_):
                 raise ValueError(f"`y` has shape {rows.shape}, expected (n, {len(self.classes_)}) of 0 and 1")
-            return rows
+            return rows != 0
         numbers = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1)
         if not np.array_equal(self.classes_[numbers], y):
             raise ValueError(

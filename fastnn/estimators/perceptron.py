@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
-from contextlib import AbstractContextManager
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight
 
-from .. import config, optimizers
 from ..callbacks import CallbackList
 from ..core.arrays import Array
 from ..core.plan import SUM_COUNT, SUM_LOSS
@@ -24,24 +20,15 @@ from ..engine import training
 from ..engine.slices import SLICE_SECONDS, run_steps
 from ..optimizers import Optimizer
 from . import lbfgs, network
-from .feeds import Feed, forward, is_sparse, moments, without_penalties
-from .network import Objective
+from .feeds import Feed, is_sparse, without_penalties
+from .holder import Holder
 from .stopping import Deadline, Rates, Stopping
 
-_SPARSE = ["csr", "csc"]
 _AUTO_BATCH = 200
-_FEW = 200  # rows that are checked in one pass
 _SCORED = 1024  # rows in a step of validation
 
 
-class Weights(list[Array]):
-    """Views of weights; setting one sets what it is a view of."""
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        self[index][...] = value
-
-
-class Perceptron(BaseEstimator):
+class Perceptron(Holder):
     """What `MLPClassifier` and `MLPRegressor` share."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -81,17 +68,19 @@ class Perceptron(BaseEstimator):
 
     # --- data -------------------------------------------------------------------------------------------------------
 
-    def _objective(self) -> Objective:
-        raise NotImplementedError
-
     def _targets(self, y: Array) -> Array:
         """(n, T) of what the loss reads."""
         raise NotImplementedError
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
+        """X as an array or a sparse matrix, and y in the form that the other methods take."""
         raise NotImplementedError
 
     def _score_of(self, outputs: Array, y: Array, w: Array | None) -> float:
+        raise NotImplementedError
+
+    def _held_rows(self, X: Any, y: Any) -> tuple[Any, Array]:
+        """Rows that validate, as `_validate_input` gives others."""
         raise NotImplementedError
 
     def _stratify(self, y: Array) -> Array | None:
@@ -101,115 +90,12 @@ class Perceptron(BaseEstimator):
         """The weights of rows, those of classes among them."""
         return w
 
-    def _model_dtype(self, X: Any) -> str:
-        return self.dtype or X.dtype.name
-
-    # --- the model --------------------------------------------------------------------------------------------------
-
-    @property
-    def coefs_(self) -> list[Array]:
-        """The W (fan-in, fan-out) of each layer: views of the model's weights."""
-        return self._weights(0)
-
-    @coefs_.setter
-    def coefs_(self, values: list[Any]) -> None:
-        self._set_weights(0, values)
-
-    @property
-    def intercepts_(self) -> list[Array]:
-        """The b of each layer: views of the model's weights."""
-        return self._weights(1)
-
-    @intercepts_.setter
-    def intercepts_(self, values: list[Any]) -> None:
-        self._set_weights(1, values)
-
-    def _weights(self, which: int) -> list[Array]:
-        if "model_" in vars(self):
-            return Weights(self._all_weights()[which])
-        given = vars(self).get("_given_weights", {})
-        if which not in given:
-            raise AttributeError(
-                f"{type(self).__name__!r} object has no attribute {('coefs_', 'intercepts_')[which]!r}"
-            )
-        values: list[Array] = given[which]
-        return values
-
-    def _all_weights(self) -> tuple[list[Array], list[Array]]:
-        return network.weights(self.model_)
-
-    def _set_weights(self, which: int, values: list[Any]) -> None:
-        """Sets the weights of the model, or those that it is going to begin with."""
-        if "model_" not in vars(self):
-            self._given_weights = vars(self).get("_given_weights", {}) | {which: values}
-            return
-        views = self._all_weights()[which]
-        if [view.shape for view in views] != [np.asarray(value).shape for value in values]:
-            shapes = ", ".join(str(view.shape) for view in views)
-            raise ValueError(f"{('coefs_', 'intercepts_')[which]}: expected arrays of shape {shapes}")
-        for view, value in zip(views, values, strict=True):
-            view[...] = value
-
-    @property
-    def _optimizer(self) -> Optimizer:
-        optimizer = self.model_.optimizer
-        assert optimizer is not None  # it is compiled
-        return optimizer
-
-    def _hidden(self) -> list[int]:
-        sizes = self.hidden_layer_sizes
-        sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
-        if np.any(np.array(sizes) <= 0):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-        return [int(size) for size in sizes]
-
-    def _threads(self) -> AbstractContextManager[None]:
-        """Within it, programs get the threads that this estimator may use: one in a thread of joblib's."""
-        threads = self.n_threads
-        if threads is None and threading.current_thread() is not threading.main_thread():
-            from joblib.parallel import get_active_backend
-
-            backend, _ = get_active_backend()
-            threads = 1 if backend.nesting_level else None
-        return config.threads_here(threads)
-
-    def _new_optimizer(self) -> Optimizer:
-        rate = float(self.learning_rate_init)
-        if self.optimizer is not None:
-            return network.optimizer_of(self.optimizer, rate)
-        if self.solver == "adam":
-            return optimizers.Adam(rate, beta_1=self.beta_1, beta_2=self.beta_2, epsilon=self.epsilon)
-        return optimizers.SGD(rate, momentum=self.momentum, nesterov=self.nesterovs_momentum)
-
-    def _make_model(self, X: Any, outputs: int, batch: int, w: Array | None) -> None:
-        """A model with the weights that it begins with, which trains on batches of so many rows."""
-        objective = self._objective()
-        units = (X.shape[1], *self._hidden(), outputs)
-        seed = int(self._random_state.randint(2**31 - 1)) if self.dropout else 0
-        shape = network.Shape(
-            units,
-            self.activation,
-            float(self.dropout),
-            float(self.alpha) / (2 * batch),
-            self._model_dtype(X),
-            moments(X, w) if self.normalize else None,
-        )
-        model = network.model(shape, objective, seed)
-        network.compile_for(model, objective, self._new_optimizer(), self.backend)
-        given = self.__dict__.pop("_given_weights", None)
-        if given is None:
-            network.draw(model, self.activation, self._random_state)
-        self.model_, self._decay_batch, self._decay_alpha = model, batch, float(self.alpha)
-        for which, values in (given or {}).items():
-            self._set_weights(which, values)
-        self.n_layers_, self.out_activation_ = len(units), objective.out_activation
-
     def _begin(self) -> None:
         """The attributes of a training that has not begun."""
         self.n_iter_ = self.t_ = 0
         for name in ("loss_curve_", "validation_scores_", "validation_loss_curve_"):
             self.__dict__.pop(name, None)
-        if self.solver == "lbfgs" and self.optimizer is None:
+        if self._by_lbfgs:
             return
         self.loss_curve_: list[float] = []
         self._no_improvement_count = 0
@@ -220,8 +106,15 @@ class Perceptron(BaseEstimator):
         self.best_loss_: float | None = None if self._stops_early else np.inf
 
     @property
+    def _by_lbfgs(self) -> bool:
+        return bool(self.solver == "lbfgs" and self.optimizer is None)
+
+    @property
     def _stops_early(self) -> bool:
         return bool(self.early_stopping or self.monitor is not None)
+
+    def _outputs(self, targets: Array) -> int:
+        return int(targets.shape[1])
 
     # --- fitting ----------------------------------------------------------------------------------------------------
 
@@ -238,35 +131,37 @@ class Perceptron(BaseEstimator):
         self._validates = self._stops_early or validation_data is not None
         if incremental and self._validates:
             raise ValueError("partial_fit does not support early_stopping=True")
+        if self._by_lbfgs and not (self.monitor is validation_data is self.callbacks is None):
+            raise ValueError('monitor, validation_data and callbacks need another solver: "lbfgs" has no epochs')
         targets = self._targets(y)
         self.n_outputs_ = self._outputs(targets)
         self._random_state = check_random_state(self.random_state)
-        first_weights = "model_" not in vars(self) or (not self.warm_start and not incremental)
-        if first_weights:
-            if "model_" in vars(self):
-                del self.model_
+        fresh = not self._has_model or (not self.warm_start and not incremental)
+        if fresh:
+            given = {} if first_pass else self.__dict__.pop("_given_weights", {})
+            for name in ("model_", "_given_weights"):
+                self.__dict__.pop(name, None)
             if first_pass:
                 self._begin()
         with self._threads():
-            if self.solver == "lbfgs" and self.optimizer is None:
-                if first_weights:
-                    self._make_model(X, self.n_outputs_, X.shape[0], w)
-                self._fit_lbfgs(X, targets, w)
+            if fresh:  # before rows are held out, as there
+                self._make_model(X, self._batch(X.shape[0]), w)
+                for which, values in given.items():
+                    self._set_weights(which, values)
+            elif self._made != self._made_of():
+                self._remake_model(self._decay_batch)
+            elif not incremental:
+                network.compile_for(self.model_, self._objective(), self._new_optimizer(), self.backend)
+            if self._by_lbfgs:
+                self.n_iter_, self.loss_ = lbfgs.minimise(self, X, targets, w)
             else:
-                self._fit_stochastic(X, y, targets, w, validation_data, incremental, first_weights)
+                self._fit_stochastic(X, y, w, validation_data, incremental)
         if not np.isfinite(self._theta()).all():
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
                 "preprocessed."
             )
         return self
-
-    def _outputs(self, targets: Array) -> int:
-        return int(targets.shape[1])
-
-    def _theta(self) -> Array:
-        theta: Array = self.model_.engine().state.theta
-        return theta
 
     def _held_out(self, X: Any, y: Array, w: Array | None, validation_data: Any) -> tuple[Any, ...]:
         """What is trained on, and what validates: (X, y, w) of each."""
@@ -292,42 +187,30 @@ class Perceptron(BaseEstimator):
         if not isinstance(given, tuple | list) or len(given) not in (2, 3):
             raise ValueError("validation_data: expected (X, y) or (X, y, sample_weight)")
         X, y, w = (*given, None)[:3]
-        X, y = self._validate_input(X, y, incremental=True, reset=False)
+        X, y = self._held_rows(X, y)
         return X.tocsr() if is_sparse(X) else X, y, None if w is None else _check_sample_weight(w, X)
 
     def _batch(self, rows: int) -> int:
-        if self.batch_size == "auto":
-            return min(_AUTO_BATCH, rows)
-        if self.batch_size > rows:
-            warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=6
-            )
-        return int(min(self.batch_size, rows))
+        return min(_AUTO_BATCH if self.batch_size == "auto" else int(self.batch_size), rows)
 
     def _feed(self, X: Any, targets: Array, w: Array | None, batch: int) -> Feed:
-        alpha = self.alpha / self._decay_alpha if self._decay_alpha else 0.0
+        alpha = self.alpha / self._decay_alpha if self._decay_alpha else 0.0  # its parameter now, and in the model
         random = self._random_state if self.shuffle else None
         return Feed(X, targets, w, batch, random, self.model_.dtype, alpha * self._decay_batch)
 
-    def _fit_stochastic(
-        self, X: Any, y: Array, targets: Array, w: Array | None, validation_data: Any, incremental: bool, fresh: bool
-    ) -> None:
-        if fresh:  # before rows are held out, as there
-            self._make_model(X, self.n_outputs_, self._batch_of(X.shape[0]), w)
+    def _fit_stochastic(self, X: Any, y: Array, w: Array | None, validation_data: Any, incremental: bool) -> None:
         X, y, w, X_val, y_val, w_val = self._held_out(X, y, w, validation_data)
-        targets = targets if X_val is None or validation_data is not None else self._targets(y)
         batch = self._batch(X.shape[0])
-        if not fresh and self.alpha and not self._decay_alpha:  # the model has no penalty to be multiplied
-            self._given_weights = dict(enumerate([view.copy() for view in views] for views in self._all_weights()))
-            self._make_model(X, self.n_outputs_, batch, w)
-        elif not incremental and not fresh:
-            network.compile_for(self.model_, self._objective(), self._new_optimizer(), self.backend)
+        if self.batch_size != "auto" and self.batch_size > batch:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=5
+            )
         self._rates = Rates(
             self.learning_rate if self.solver == "sgd" and self.optimizer is None else "constant",
             float(self.learning_rate_init),
             self.power_t,
         )
-        feed = self._feed(X, targets, w, batch)
+        feed = self._feed(X, self._targets(y), w, batch)
         if incremental and self.callbacks is None and not self.verbose:
             self._one_epoch(feed)
             return
@@ -365,9 +248,6 @@ class Perceptron(BaseEstimator):
             warnings.warn("Training interrupted by user.", stacklevel=5)
         stopping.restore()
 
-    def _batch_of(self, rows: int) -> int:
-        return min(_AUTO_BATCH if self.batch_size == "auto" else int(self.batch_size), rows)
-
     def _at_hand(self, X: Any, y: Any, sample_weight: Any) -> bool:
         """Whether rows are such that `partial_fit` has nothing to check but their numbers: a stream of a few at a time
         would wait for checks most of the time."""
@@ -384,21 +264,8 @@ class Perceptron(BaseEstimator):
             and not known.get("_multilabel", False)
             and not (self._stops_early or self.verbose or self.warm_start)
             and self.callbacks is None
+            and self._made == self._made_of()
             and getattr(self, "class_weight", None) is None
-        )
-
-    def _is_plain(self, X: Any) -> bool:
-        """Whether rows are few, and right as they are."""
-        known = vars(self)
-        return (
-            type(X) is np.ndarray
-            and X.ndim == 2
-            and X.dtype in (np.float32, np.float64)
-            and "model_" in known
-            and "feature_names_in_" not in known
-            and 0 < len(X) <= _FEW
-            and X.shape[1] == self.n_features_in_
-            and bool(np.isfinite(X).all())
         )
 
     def _few_rows(self, X: Array, targets: Array) -> None:
@@ -420,8 +287,7 @@ class Perceptron(BaseEstimator):
         self.loss_, self.n_iter_ = loss, 1
         self.t_ += feed.rows
         self.loss_curve_.append(loss)
-        best = self.best_loss_
-        assert best is not None  # nothing is held out
+        best = np.inf if self.best_loss_ is None else self.best_loss_
         self._no_improvement_count = self._no_improvement_count + 1 if loss > best - self.tol else 0
         self.best_loss_ = loss if loss < best else best
         self._rates.epoch_ended(self._optimizer, self.t_)
@@ -437,28 +303,8 @@ class Perceptron(BaseEstimator):
         loss = network.told_loss(engine.scores.logs(sums), self._objective(), self.n_outputs_)
         return self._score_of(self._forward(X), y, w), loss
 
-    def _fit_lbfgs(self, X: Any, targets: Array, w: Array | None) -> None:
-        self.n_iter_, self.loss_ = lbfgs.minimise(self, X, targets, w)
-
-    # --- predicting -------------------------------------------------------------------------------------------------
-
-    def _forward(self, X: Any) -> Array:
-        """Outputs (n, O) of rows that were validated."""
-        engine = self.model_.engine()
-        return forward(engine.program, X, engine.plan.widths[0], engine.plan.dtype)
-
-    def _predicted(self, X: Any) -> Array:
-        """Outputs (n, O) of rows of any kind."""
-        if self._is_plain(X):
-            return self._forward(X)
-        check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse=_SPARSE, reset=False)
-        if is_sparse(X) and X.format != "csr":
-            X = X.tocsr()
-        return self._forward(X)
-
     def _check_solver(self) -> bool:
-        if self.solver not in ("sgd", "adam") and self.optimizer is None:
+        if self._by_lbfgs:
             raise AttributeError(
                 f"partial_fit is only available for stochastic optimizers. {self.solver} is not stochastic."
             )

@@ -15,6 +15,7 @@ from sklearn.utils.validation import validate_data
 from ..core.arrays import Array
 from ..losses import Loss
 from . import network
+from .holder import SPARSE
 from .perceptron import Perceptron
 
 
@@ -123,7 +124,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
             self,
             X,
             y,
-            accept_sparse=["csr", "csc"],
+            accept_sparse=SPARSE,
             multi_output=True,
             y_numeric=True,
             dtype=(np.float64, np.float32),
@@ -133,11 +134,15 @@ class MLPRegressor(RegressorMixin, Perceptron):
             y = column_or_1d(y, warn=True)
         return X, y
 
+    def _held_rows(self, X: Any, y: Any) -> tuple[Any, Array]:
+        return self._validate_input(X, y, incremental=False, reset=False)
+
     def _objective(self) -> network.Objective:
         return network.numbers(self.loss, self.n_outputs_)
 
     def _targets(self, y: Array) -> Array:
-        return y if y.ndim == 2 else y[:, None]
+        numbers = y if y.dtype == np.float32 else y.astype(np.float64, copy=False)
+        return numbers if numbers.ndim == 2 else numbers[:, None]
 
     # --- fitting ----------------------------------------------------------------------------------------------------
 
