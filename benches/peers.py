@@ -58,13 +58,13 @@ def summary(runs: list[Found]) -> Result:
     return Result(epoch, first, statistics.median(run["loss"] for run in runs))
 
 
-def floor(network: Network, slots: int, limits: list[Found]) -> float | None:
+def floor(network: Network, slots: int, limits: list[Found], dtype: str = "float32") -> float | None:
     """The fewest seconds that an epoch can take, by the best peak and bandwidth of all rounds; None without them."""
     if not limits:
         return None
     peak = max(found["peak"] for found in limits)
     bandwidth = max(found["bandwidth"][str(network.parameters)] for found in limits)
-    moved = 2 * (1 + slots) * network.parameters * common.ITEMSIZE["float32"]
+    moved = 2 * (1 + slots) * network.parameters * common.ITEMSIZE[dtype]
     return float(network.rows / network.batch * (network.step_flops / peak + moved / bandwidth))
 
 

@@ -24,7 +24,7 @@ from common import Library, Session
 from figures import Spread
 
 HERE = Path(__file__).parent
-SCRIPTS = ("peers", "graphs", "variants", "gemm", "small_calls", "inference", "startup")
+SCRIPTS = ("peers", "graphs", "variants", "gemm", "small_calls", "inference", "startup", "estimators")
 TINY = {
     "peers": ["--networks", "1", "--peers", "numpy"],
     "graphs": ["--graphs", "4", "--peers", ""],
@@ -32,6 +32,7 @@ TINY = {
     "gemm": ["--peers", "numpy", "--shapes", "8x16x8,16x16x16/32"],
     "small_calls": ["--peers", ""],
     "inference": ["--networks", "1", "--peers", "numpy"],
+    "estimators": ["--cases", "1", "--dtypes", "float32", "--backends", "c"],
     "startup": ["--networks", "1", "--parts", "import,train,memory", "--backends", "reference"],
 }
 ARGS = argparse.Namespace(cold=False, rounds=1, threads=[1], seconds=0.0)

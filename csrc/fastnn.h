@@ -106,6 +106,7 @@ typedef struct fnn_data {
                               * which are ones */
     const int64_t *order; /* (rows): the epoch's order, each below the number of rows; NULL: 0, 1, 2 ... */
     int64_t rows, batch;
+    const double *shares; /* (steps): what the penalties of each step are multiplied by; NULL: 1 */
 } fnn_data;
 
 /* "avx512", "avx2" or "portable": the instruction set in use. At first the best that the processor has, or the one that

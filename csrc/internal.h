@@ -116,6 +116,7 @@ typedef struct fnn_member {
     fnn_sync *sync;
     int64_t number, team;
     void *scratch; /* its own */
+    double share; /* what the penalties of this step are multiplied by */
 } fnn_member;
 
 /* A batch on its way through the instructions. */

@@ -84,7 +84,7 @@ INLINE void FN(add_sums)(const fnn_member *m, int64_t rows)
         }
         whole = whole + program->constants[loss[FNN_LOSS_ENTRY_WEIGHT]] * total;
     }
-    sums[FNN_SUM_LOSS] += whole + (double)rows * FN(penalty)(program);
+    sums[FNN_SUM_LOSS] += whole + (double)rows * (m->share * FN(penalty)(program));
     sums[FNN_SUM_COUNT] += (double)rows;
     for (int64_t number = 0; number < program->metric_count; number++) {
         FN(add_metric)(m, program->metrics + number * FNN_METRIC_ENTRY_WIDTH,
@@ -99,8 +99,9 @@ INLINE double FN(step_rate)(const fnn_member *m, int64_t taken)
 }
 
 /* Steps first ... last - 1 of the epoch: training with or without the update, or scoring. Returns how many were taken. */
-KERNEL int64_t FN(steps)(const fnn_member *m, bool training, bool updating)
+KERNEL int64_t FN(steps)(const fnn_member *member, bool training, bool updating)
 {
+    fnn_member own = *member, *m = &own;
     const fnn_run *run = m->run;
     const fnn_program *program = m->program;
     const fnn_data *data = m->data;
@@ -114,6 +115,7 @@ KERNEL int64_t FN(steps)(const fnn_member *m, bool training, bool updating)
         if (training || step == run->first) {
             FN(penalty_blocks)(m);
         }
+        m->share = data->shares != NULL ? data->shares[step] : 1.0;
         fnn_step s;
         if (updating) {
             s = fnn_begin_step(program, FN(step_rate)(m, step - run->first));

@@ -67,6 +67,7 @@ _MODULES = (
     "regularizers",
     "utils",
 )
+_OPTIONAL = ("estimators", "wrappers")  # they need scikit-learn, so that `import *` leaves them alone
 _NAMES = {
     "Model": "models",
     "Sequential": "models",
@@ -88,7 +89,7 @@ _NAMES = {
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
-    if name in _MODULES:
+    if name in _MODULES or name in _OPTIONAL:
         return import_module(f".{name}", __name__)
     if name in _NAMES:
         value = getattr(import_module(f".{_NAMES[name]}", __name__), name)

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,7 +33,14 @@ class _Settings:
         self.models = itertools.count()
 
 
+class _Here(threading.local):
+    """What holds in one thread alone."""
+
+    threads: int | None = None
+
+
 _settings = _Settings()
+_here = _Here()
 
 
 def dtype_name(where: str, dtype: object) -> str:
@@ -82,6 +92,8 @@ def get_num_threads() -> int:
     Raises:
         ArgumentError: FASTNN_NUM_THREADS is not a whole number of at least 1.
     """
+    if (limit := _here.threads) is not None:
+        return limit
     if _settings.threads is not None:
         return _settings.threads
     text = os.environ.get("FASTNN_NUM_THREADS", "").strip()
@@ -92,6 +104,17 @@ def get_num_threads() -> int:
     if not text.isdecimal() or int(text) < 1:
         raise ArgumentError(f"FASTNN_NUM_THREADS is {text!r}, expected a whole number of at least 1")
     return int(text)
+
+
+@contextmanager
+def threads_here(threads: int | None) -> Iterator[None]:
+    """While it is entered, models that this thread compiles may use so many threads; None changes nothing."""
+    before = _here.threads
+    _here.threads = before if threads is None else threads
+    try:
+        yield
+    finally:
+        _here.threads = before
 
 
 def available_cores() -> int:

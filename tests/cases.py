@@ -91,7 +91,7 @@ def _scalars(operation: Operation, sizes: dict[str, int]) -> list[tuple[float, .
     """Values for the scalars of a row."""
     name, family = operation.name, operation.family
     if family in (Family.LOSS_FORWARD, Family.LOSS_BACKWARD, Family.CROSSENTROPY_FORWARD, Family.CROSSENTROPY_BACKWARD):
-        parameter = {"huber": 0.75, "lp": 2.3}.get(name.rpartition("_")[0], 0.0)
+        parameter = {"huber": 0.75, "lp": 2.3, "quantile": 0.3}.get(name.rpartition("_")[0], 0.0)
         smoothing = [(1.0, 0.0)] if name.startswith("sparse") else [(1.0, 0.0), (0.9, 0.05)]
         return [(parameter, *pair) for pair in smoothing]
     if family == Family.DROPOUT:

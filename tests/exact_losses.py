@@ -105,7 +105,28 @@ def _poisson(a: Array, y: Array, size: Array, p: float, dtype: np.dtype[Any]) ->
     return a - y * log, a + (np.abs(y) + size) * (1 + np.abs(log)), 1 - y / q, 1 + (np.abs(y) + size) / q
 
 
+def _poisson_deviance(a: Array, y: Array, size: Array, p: float, dtype: np.dtype[Any]) -> Element:
+    log = np.log(np.where(y > 0, y, a) / a)
+    value = np.where(y > 0, y * log, 0) - y + a
+    return value, a + (np.abs(y) + size) * (1 + np.abs(log)), 1 - y / a, 1 + (np.abs(y) + size) / a
+
+
+def _log_poisson_deviance(z: Array, y: Array, size: Array, p: float, dtype: np.dtype[Any]) -> Element:
+    a, log = np.exp(z), np.log(np.where(y > 0, y, 1))
+    value = np.where(y > 0, y * (log - z), 0) - y + a
+    return value, a + (np.abs(y) + size) * (1 + np.abs(log) + np.abs(z)), a - y, a + np.abs(y) + size
+
+
+def _quantile(a: Array, y: Array, size: Array, p: float, dtype: np.dtype[Any]) -> Element:
+    d = y - a
+    slope = np.where(d > 0, -p, np.where(d < 0, 1 - p, 0))
+    return np.maximum(p * d, (p - 1) * d), np.abs(d) + size, slope, np.abs(slope) + size
+
+
 LOSSES: dict[str, Callable[..., Element]] = {
+    "poisson_deviance": _poisson_deviance,
+    "log_poisson_deviance": _log_poisson_deviance,
+    "quantile": _quantile,
     "prediction": lambda a, y, size, p, dtype: (a, np.abs(a), np.ones_like(a), np.ones_like(a)),
     "mean_squared_error": _power(2),
     "mean_absolute_error": _power(1),

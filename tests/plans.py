@@ -58,6 +58,7 @@ class Model(NamedTuple):
     ordered: bool = False
     ends: str = ""  # "huge" or "special" values in X
     scheduled: bool = False  # steps have learning rates of their own
+    shared: bool = False  # and multiply penalties by factors of their own
 
     def plan(self, dtype: Any) -> Plan:
         """The model lowered."""
@@ -111,7 +112,9 @@ class Model(NamedTuple):
         if self.ends == "special":
             X[1, 0], X[2, 1], X[4, 2], X[5, 3] = np.nan, np.inf, -np.inf, np.finfo(plan.dtype).smallest_subnormal
         w = random.uniform(-0.5, 2.0, self.rows).astype(plan.dtype) if self.weighted else None
-        return Data((X,), (self._targets(random, plan),), (w,), order, min(self.batch, self.rows))
+        y, batch = self._targets(random, plan), min(self.batch, self.rows)
+        shares = random.uniform(0.0, 2.0, -(-self.rows // batch)) if self.shared else None
+        return Data((X,), (y,), (w,), order, batch, shares)
 
     def _targets(self, random: np.random.RandomState, plan: Plan) -> Array:
         shape, name = (self.rows, plan.widths[0]), self.loss.name
@@ -310,7 +313,20 @@ def _parameters() -> Iterator[Model]:
         weighted=True,
     )
     wide, narrow = {"kernel_penalty": both}, {"kernel_penalty": Penalty(0.0, 0.1)}
-    yield Model("penalties in blocks", (("dense", 130, wide), ("activation", "tanh"), ("dense", 67, narrow)), rows=70)
+    yield Model(
+        "penalties shared",
+        (("dense", 6, {"kernel_penalty": both}), ("activation", "tanh"), ("dense", 2, {"bias_penalty": both})),
+        optimizer=ADAM._replace(clip="norm", limit=1.0),
+        weighted=True,
+        ordered=True,
+        shared=True,
+    )
+    yield Model(
+        "penalties in blocks",
+        (("dense", 130, wide), ("activation", "tanh"), ("dense", 67, narrow)),
+        rows=70,
+        shared=True,
+    )
     yield Model("no bias", (("dense", 6, none), ("activation", "gelu"), ("dense", 3, none)), optimizer=ADAM)
     yield Model("frozen", (("dense", 6, {"trainable": False}), ("activation", "relu"), ("dense", 3)), optimizer=ADAM)
     yield Model("frozen last", (("dense", 6), ("dense", 3, {"trainable": False, "kernel_penalty": both})))

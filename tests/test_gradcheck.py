@@ -82,8 +82,8 @@ def test_the_model_is_unchanged() -> None:
 def test_a_wrong_gradient_is_found(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     gradients = Program._parameter_gradients
 
-    def wrong(self: Any, rows: int) -> None:
-        gradients(self, rows)
+    def wrong(self: Any, rows: int, share: float) -> None:
+        gradients(self, rows, share)
         self.state.gradient[1] *= 1.001
 
     monkeypatch.setattr(Program, "_parameter_gradients", wrong)

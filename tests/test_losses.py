@@ -108,6 +108,24 @@ CASES: dict[str, tuple[Any, str | None, Array, Any]] = {
     "categorical_hinge": ("categorical_hinge", None, ONEHOT, lambda z, y: categorical_hinge(z, y)),
     "categorical_hinge_soft": ("categorical_hinge", None, SOFT, lambda z, y: categorical_hinge(z, y)),
     "poisson": ("poisson", "exponential", SOFT, lambda z, y: (np.exp(z) - y * np.log(np.exp(z) + 1e-7)).mean(axis=1)),
+    "poisson_deviance": (
+        "poisson_deviance",
+        "exponential",
+        SOFT,
+        lambda z, y: (y * np.log(y / np.exp(z)) - y + np.exp(z)).mean(axis=1),
+    ),
+    "poisson_deviance_apart": (
+        "poisson_deviance",
+        "softplus",
+        SOFT,
+        lambda z, y: (y * np.log(y / np.log1p(np.exp(z))) - y + np.log1p(np.exp(z))).mean(axis=1),
+    ),
+    "quantile": (
+        losses.Quantile(0.3),
+        None,
+        REAL,
+        lambda z, y: np.maximum(0.3 * (y - z), -0.7 * (y - z)).mean(axis=1),
+    ),
     "cosine_similarity": ("cosine_similarity", None, REAL, lambda z, y: -(unit(z) * unit(y)).sum(axis=1)),
 }
 

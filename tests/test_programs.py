@@ -93,6 +93,7 @@ def models(draw: st.DrawFn) -> Model:
         weighted=draw(st.booleans()),
         ordered=draw(st.booleans()),
         scheduled=draw(st.booleans()),
+        shared=draw(st.booleans()),
     )
 
 

@@ -131,9 +131,11 @@ class CompiledProgram(Program):
         """Gives lists of calls by the names of `fnn_program`."""
 
     @abstractmethod
-    def _bind_arrays(self, arrays: Sequence[Array | None], order: Array | None, rows: int, batch_size: int) -> None:
+    def _bind_arrays(
+        self, arrays: Sequence[Array | None], order: Array | None, shares: Array | None, rows: int, batch_size: int
+    ) -> None:
         """Gives the inputs, and for steps the targets and the weights of each loss; the order in which they are read,
-        how many rows they have, and those of a batch."""
+        what multiplies the penalties of each step, how many rows there are, and those of a batch."""
 
     @abstractmethod
     def _launch(
@@ -157,7 +159,7 @@ class CompiledProgram(Program):
         threads = self._crew.team(self._forward_team(rows, together=rows <= self.plan.forward_rows))
         self._reserve(self.plan.rows_of_blocks(rows, threads))
         self._data = nothing  # what is bound is that of no data until all of it is
-        self._bind_arrays(inputs, None, rows, rows)
+        self._bind_arrays(inputs, None, None, rows, rows)
         self._launch(Mode.FORWARD, threads, first, outs=outs)
 
     @exclusive
@@ -251,7 +253,7 @@ class CompiledProgram(Program):
             return
         self._data = nothing
         weights = data.w or (None,) * len(data.y)
-        self._bind_arrays((*data.X, *data.y, *weights), data.order, data.rows, data.batch_size)
+        self._bind_arrays((*data.X, *data.y, *weights), data.order, data.shares, data.rows, data.batch_size)
         self._row_weights[:] = 1
         self._data = weakref.ref(data)
 

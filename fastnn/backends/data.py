@@ -22,6 +22,7 @@ class Data:
         w: (n,) weights of the rows in each loss, of the model's dtype, or None; () is None for all.
         order: (n,) int64: step s trains on the rows order[s * batch_size : (s + 1) * batch_size]; None is 0, 1, 2, ...
         batch_size: rows a step; the last step may have fewer.
+        shares: (steps,) float64, what the penalties of each step are multiplied by; None: 1.
     """
 
     X: tuple[Array, ...]
@@ -29,6 +30,7 @@ class Data:
     w: tuple[Array | None, ...]
     order: npt.NDArray[np.int64] | None
     batch_size: int
+    shares: Sums | None = None
 
     @property
     def rows(self) -> int:
@@ -40,6 +42,19 @@ class Data:
         """Steps in an epoch."""
         return -(-self.rows // self.batch_size)
 
+    def part(self, first: int) -> Data:
+        """One batch of rows that have no order, from row `first` on, as views."""
+        some = slice(first, first + self.batch_size)
+        X, y = tuple(X[some] for X in self.X), tuple(y[some] for y in self.y)
+        w = tuple(None if w is None else w[some] for w in self.w)
+        step = first // self.batch_size
+        shares = None if self.shares is None else self.shares[step : step + 1]
+        return Data(X, y, w, None, min(self.batch_size, len(X[0])), shares)
+
     def weights(self, loss: int) -> Array | None:
         """Those of one loss."""
         return self.w[loss] if self.w else None
+
+    def share(self, step: int) -> float:
+        """What the penalties of a step are multiplied by."""
+        return 1.0 if self.shares is None else float(self.shares[step])

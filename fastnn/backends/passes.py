@@ -47,13 +47,13 @@ class Passes:
             w = data.weights(number)
             given.append(np.ones(rows, self.plan.dtype) if w is None else np.ascontiguousarray(w[picked]))
         self._forward(rows, training, start)
-        self._sum_losses(given, sums)
+        self._sum_losses(given, data.share(step), sums)
         return given
 
     def _batch_gradient(self, data: Data, step: int, sums: Sums) -> None:
         weights = self._batch_forward(data, step, training=True, sums=sums)
         self._backward(weights)
-        self._parameter_gradients(weights[0].size)
+        self._parameter_gradients(weights[0].size, data.share(step))
 
     def _gather(self, inputs: Sequence[Array]) -> None:
         with np.errstate(all="ignore"):
@@ -117,7 +117,7 @@ class Passes:
         parameter, keep, add = (float(value) for value in self.plan.constants[constant : constant + 3])
         return parameter, keep, add
 
-    def _sum_losses(self, given: Sequence[Array], sums: Sums) -> None:
+    def _sum_losses(self, given: Sequence[Array], share: float, sums: Sums) -> None:
         """Adds the batch's weighted losses, penalties and metrics, in row order."""
         plan, rows, whole = self.plan, given[0].size, 0.0
         values, total = np.empty(rows, plan.dtype), np.zeros(1)
@@ -131,7 +131,7 @@ class Passes:
             if loss[LossEntry.SLOT] >= 0:
                 sums[loss[LossEntry.SLOT]] += total[0]
             whole += float(plan.constants[loss[LossEntry.WEIGHT]]) * float(total[0])
-        sums[SUM_LOSS] += whole + rows * self._penalty()
+        sums[SUM_LOSS] += whole + rows * (share * self._penalty())
         sums[SUM_COUNT] += rows
         for metric in plan.metrics.tolist():
             self._sum_metric(metric, given[metric[MetricEntry.LOSS]], sums)
@@ -189,8 +189,8 @@ class Passes:
             for call in backward_calls(row):
                 self._run(row, call, rows)
 
-    def _parameter_gradients(self, rows: int) -> None:
-        """The gradients of what is trainable, with their penalties."""
+    def _parameter_gradients(self, rows: int, share: float) -> None:
+        """The gradients of what is trainable, with a share of their penalties."""
         plan, state = self.plan, self.state
         for row in plan.parameters:
             if not row[ParameterEntry.TRAINABLE]:
@@ -204,7 +204,7 @@ class Passes:
                 self.op["add"](gradient[None], gradient[None], other[None])
             if row[ParameterEntry.PENALTY] >= 0:
                 l1, l2 = plan.constants[row[ParameterEntry.PENALTY] :][:2].tolist()
-                self.op["penalty_backward"](gradient, state.theta[view], l1, 2.0 * l2)
+                self.op["penalty_backward"](gradient, state.theta[view], share * l1, share * (2.0 * l2))
 
     def _use_gradient(self, row: Array, gradient: Array, rows: int) -> None:
         """The gradient of a parameter by one instruction that uses it."""

@@ -48,7 +48,7 @@ _INSTEAD = {
     "utils.plot_model": "use model.summary",
     "utils.model_to_dot": "use model.summary",
     "utils.register_keras_serializable": "leave it out: no file holds Python code",
-    "wrappers": "call fit and predict of a model on arrays",
+    "wrappers": "they need scikit-learn, which is not installed; pip install '.[sklearn]' from the checkout brings it",
 }
 
 

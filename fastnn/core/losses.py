@@ -231,6 +231,34 @@ def poisson_slope(o: Algebra, a: Real, y: Real, p: Real) -> Real:
     return 1.0 - y / (a + EPSILON)
 
 
+def poisson_deviance(o: Algebra, lane: Real, a: Real, y: Real, p: Real) -> Real:
+    """Half of it: y log(y / a) is 0 where no y is."""
+    return lane + (o.select(y > 0.0, y * ar.log(o, y / a), 0.0) + (a - y))
+
+
+def poisson_deviance_slope(o: Algebra, a: Real, y: Real, p: Real) -> Real:
+    return 1.0 - y / a
+
+
+def log_poisson_deviance(o: Algebra, lane: Real, a: Real, y: Real, p: Real) -> Real:
+    """From the logarithm of the prediction."""
+    return lane + (o.select(y > 0.0, y * (ar.log(o, y) - a), 0.0) + (ar.exp(o, a) - y))
+
+
+def log_poisson_deviance_slope(o: Algebra, a: Real, y: Real, p: Real) -> Real:
+    return ar.exp(o, a) - y
+
+
+def quantile(o: Algebra, lane: Real, a: Real, y: Real, p: Real) -> Real:
+    d = y - a
+    return lane + d * o.select(d > 0.0, p, p - 1.0)
+
+
+def quantile_slope(o: Algebra, a: Real, y: Real, p: Real) -> Real:
+    d = a - y
+    return o.select(d > 0.0, 1.0 - p, o.select(d < 0.0, -p, d))  # keeps 0 and NaN
+
+
 def product(o: Algebra, lane: Real, a: Real, y: Real, p: Real, *sums: Real) -> Real:
     return o.fma(y, a, lane)
 
@@ -310,6 +338,13 @@ LOSSES: dict[str, Loss] = {
     "hinge": _by_element(hinge, hinge_slope),
     "squared_hinge": _by_element(squared_hinge, squared_hinge_slope),
     "poisson": _by_element(poisson, poisson_slope),
+    "poisson_deviance": _by_element(
+        poisson_deviance,
+        poisson_deviance_slope,
+        facts=Facts(activation="exponential", logits="log_poisson_deviance"),
+    ),
+    "log_poisson_deviance": _by_element(log_poisson_deviance, log_poisson_deviance_slope),
+    "quantile": _by_element(quantile, quantile_slope, parameter="quantile"),
     "categorical_hinge": Loss(
         (Sum(product), Sum(largest_other, largest=True), Sum(ties)),
         categorical_hinge_slope,

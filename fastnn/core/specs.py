@@ -29,7 +29,7 @@ class LossSpec(NamedTuple):
 
     name: str
     from_logits: bool = False
-    parameter: float = 0.0  # huber's delta, Lp's p
+    parameter: float = 0.0  # huber's delta, Lp's p, the quantile
     label_smoothing: float = 0.0
 
 

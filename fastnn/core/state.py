@@ -65,8 +65,9 @@ class State:
         return tuple(slot.copy() for slot in self.slots), self.scalars.copy(), self.counters.copy()
 
     def restore(self, vectors: tuple[tuple[Array, ...], Array, Array]) -> None:
-        """Takes what `vectors` gave, aligned."""
-        slots, self.scalars, self.counters = vectors
+        """Takes copies of what `vectors` gave, aligned: joblib reads such from files that are mapped read-only."""
+        slots, scalars, counters = vectors
+        self.scalars, self.counters = np.array(scalars), np.array(counters)
         self.slots = tuple(aligned_copy(slot) for slot in slots)
 
     def __getstate__(self) -> dict[str, object]:
@@ -76,6 +77,7 @@ class State:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """A copy has vectors and a workspace of its own; what its store restored stays."""
+        state |= {name: np.array(state[name]) for name in ("scalars", "counters")}
         vars(self).update(state | vars(self))
         self.gradient = aligned(self.plan.layout.size, self.plan.dtype)
         self._start()

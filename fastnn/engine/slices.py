@@ -25,14 +25,15 @@ SLICE_SECONDS = 0.05  # between two looks at Ctrl-C, progress and callbacks
 
 
 class Pace:
-    """How many steps make a slice, by the time of those before: at least `least`."""
+    """How many steps make a slice of some seconds, by the time of those before: at least `least`."""
 
-    def __init__(self, least: int = 1) -> None:
+    def __init__(self, least: int = 1, seconds: float = SLICE_SECONDS) -> None:
         self.steps = self._least = least
+        self._seconds = seconds
 
     def measured(self, steps: int, seconds: float) -> None:
         """`steps` took `seconds`; a slice grows at most eightfold, since the first may be slow or fast by chance."""
-        wanted = int(steps * SLICE_SECONDS / max(seconds, 1e-9))
+        wanted = int(steps * self._seconds / max(seconds, 1e-9))
         self.steps = max(self._least, min(wanted, 8 * max(self.steps, steps)))
 
 
@@ -100,22 +101,26 @@ class Steps:
         model: what is trained.
         hooks: called at each step where one of them looks at batches; a slice is one step then.
         interrupts: entered already.
+        seconds: of a slice.
     """
 
-    def __init__(self, model: TrainableModel, hooks: CallbackList, interrupts: Interrupts) -> None:
+    def __init__(
+        self, model: TrainableModel, hooks: CallbackList, interrupts: Interrupts, seconds: float = SLICE_SECONDS
+    ) -> None:
         self._model, self._interrupts = model, interrupts
         self._hooks = hooks if hooks.looks_at_batches("train") else None
         self._watchers = [callback for callback in hooks.callbacks if isinstance(callback, TerminateOnNaN)]
-        self._pace = Pace()
+        self._pace = Pace(seconds=seconds)
 
-    def epoch(self, data: Data, sums: npt.NDArray[np.float64]) -> Iterator[int]:
-        """Runs an epoch, adds to `sums`, and yields the number of finished steps after each slice."""
+    def epoch(self, data: Data, sums: npt.NDArray[np.float64], before: int = 0) -> Iterator[int]:
+        """Runs the steps of some data, adds to `sums`, and yields the number of the epoch's finished steps after each
+        slice; `before` of them came before these."""
         model, hooks, stop = self._model, self._hooks, bool(self._watchers)
         first = 0
         while first < data.steps:
             last = min(first + (1 if hooks or model.stop_training else self._pace.steps), data.steps)
             if hooks:
-                hooks.on_train_batch_begin(first)
+                hooks.on_train_batch_begin(before + first)
             engine = model.engine()
             start = time.perf_counter()
             # A compiled program's first slice may compile for seconds, and Ctrl-C must not wait for that.
@@ -127,8 +132,8 @@ class Steps:
             self._pace.measured(taken, time.perf_counter() - start)
             first += taken
             if hooks:
-                hooks.on_train_batch_end(first - 1, logs=engine.scores.logs(sums))
+                hooks.on_train_batch_end(before + first - 1, logs=engine.scores.logs(sums))
             if stop and not math.isfinite(sums[SUM_LOSS]):
                 for watcher in self._watchers:
-                    watcher.on_nonfinite_loss(first - 1, float(sums[SUM_LOSS] / sums[SUM_COUNT]))
-            yield first
+                    watcher.on_nonfinite_loss(before + first - 1, float(sums[SUM_LOSS] / sums[SUM_COUNT]))
+            yield before + first

@@ -91,13 +91,16 @@ class Trainer(Network):
         chosen = backends.get(backend)
         names = self._names_of_outputs(loss)
         recipe = compiling.recipe(optimizer, loss, metrics, chosen, weighted_metrics, names, loss_weights)
-        with self._building:
-            self._take(recipe)
+        self.take(recipe)
         for text in self.advice():
             warnings.warn(text, ModelAdvice, stacklevel=2 if type(self).compile is Trainer.compile else 3)
 
+    def take(self, recipe: Recipe) -> None:
+        """Is compiled with a recipe from now on, without advice."""
+        with self._building:
+            self._take(recipe)
+
     def _take(self, recipe: Recipe) -> None:
-        """Is compiled with a recipe from now on."""
         old = self._engine
         if not recipe.optimizer.bound_to(old.state if old is not None else None):
             raise ArgumentError(

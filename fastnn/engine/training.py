@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -24,13 +24,60 @@ from .compiling import Engine
 from .model import TrainableModel
 from .progress import Progress, verbosity
 from .requests import FitRequest, Request, Rows, rows_of
-from .slices import Interrupts, Pace, Steps
+from .slices import SLICE_SECONDS, Interrupts, Pace, Steps
+
+if TYPE_CHECKING:
+    from ..backends.protocol import Program
 
 Logs = dict[str, float]
 
 QUIET_SECONDS = 1.0  # predict shows nothing before
 _LOOKED_AT = 256  # rows that advice looks at, at most
 _ELEMENTS = 100_000  # of targets, where more rows make so few
+
+
+class Feed(Protocol):
+    """What gives each epoch of a training its rows.
+
+    Attributes:
+        rows, steps: of an epoch.
+    """
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def steps(self) -> int: ...
+
+    def epoch(self, program: Program) -> Iterable[Data]:
+        """The data of the next epoch, one after another."""
+
+
+@dataclass
+class Shuffled:
+    """The same data in every epoch, in an order by the model's seed where they have one."""
+
+    data: Data
+
+    @property
+    def rows(self) -> int:
+        """Rows of an epoch."""
+        return self.data.rows
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch."""
+        return self.data.steps
+
+    def epoch(self, program: Program) -> Iterable[Data]:
+        """The data, shuffled."""
+        if self.data.order is not None:
+            program.shuffle(self.data.order)
+        return (self.data,)
+
+
+def _never() -> bool:
+    return False
 
 
 @dataclass
@@ -40,26 +87,31 @@ class _Training:
     model: TrainableModel
     hooks: CallbackList
     steps: Steps
-    data: Data
+    feed: Feed
     validation: Data | None
     validates: Callable[[int], bool]
     progress: Progress | None
+    ended: Callable[[], bool]
 
     def epoch(self, epoch: int) -> Logs:
         """Shuffles, trains on all rows, or fewer where a callback ends it, and validates; the results."""
-        data, progress = self.data, self.progress
+        feed, progress = self.feed, self.progress
         self.hooks.on_epoch_begin(epoch)
         engine = self.model.engine()
         if progress:
-            progress.begin(data.steps, data.rows, epoch)
-        if data.order is not None:
-            engine.program.shuffle(data.order)
-        sums = engine.scores.sums()
-        for done in self.steps.epoch(data, sums):
-            if progress:
-                progress.advance(done, lambda: engine.scores.logs(sums))
+            progress.begin(feed.steps, feed.rows, epoch)
+        sums, before = engine.scores.sums(), 0
+        for data in feed.epoch(engine.program):
+            for done in self.steps.epoch(data, sums, before):
+                if progress:
+                    progress.advance(done, lambda: engine.scores.logs(sums))
+                if self.ended():
+                    self.model.stop_training = True
+                if self.model.stop_training:
+                    break
             if self.model.stop_training:
                 break
+            before += data.steps
         engine = self.model.engine()
         engine.state.counters[Counter.EPOCH] += 1
         logs = engine.scores.logs(sums)
@@ -85,37 +137,72 @@ def fit(model: TrainableModel, request: FitRequest) -> History:
         engine.state.store.require_idle("fit")
         here = Training(engine.state.store)
         with here:
-            train, held_out = request.rows(model, engine)
+            train_rows, held_out = request.rows(model, engine)
     if held_out is not None:
         held_out = held_out.limited("fit", "validation_steps", request.validation_steps, validation_batch)
     validation = held_out.data(validation_batch) if held_out is not None else None
     validates = request.validates() if held_out is not None else lambda epoch: False
 
-    rows = train.n
-    data = train.data(batch, np.arange(rows, dtype=np.int64) if shuffle else None)
+    rows = train_rows.n
+    data = train_rows.data(batch, np.arange(rows, dtype=np.int64) if shuffle else None)
     if request.steps_per_epoch is not None and request.steps_per_epoch != data.steps:
         raise ArgumentError(
             f"fit: steps_per_epoch={request.steps_per_epoch!r} is not supported: an epoch trains on each row once, and "
             f"{rows:,} rows at batch_size={batch} make {data.steps:,} steps; give epochs and batch_size instead"
         )
     if not engine.state.counters[Counter.STEP] and engine.plan.layout.of("theta"):
-        for text in model.advice(_seen(engine, train)):
+        for text in model.advice(_seen(engine, train_rows)):
             warnings.warn(text, ModelAdvice, stacklevel=3)
     hooks = CallbackList(request.callbacks, True, model=model, verbose=verbose, epochs=epochs, steps=data.steps)
     history = hooks.history
     assert history is not None
     progress = Progress(verbose, epochs) if verbose else None
-    model.history, model.stop_training = history, False
+    losses = train(
+        model,
+        Shuffled(data),
+        hooks,
+        range(initial_epoch, epochs),
+        progress=progress,
+        validation=validation,
+        validates=validates,
+    )
+    if progress and losses and (seen := _seen(engine, train_rows, losses, model)):
+        for text in model.advice(seen):
+            progress.note(text)
+    return history
+
+
+def train(
+    model: TrainableModel,
+    feed: Feed,
+    hooks: CallbackList,
+    epochs: range,
+    *,
+    progress: Progress | None = None,
+    validation: Data | None = None,
+    validates: Callable[[int], bool] = lambda epoch: True,
+    ended: Callable[[], bool] = _never,
+    seconds: float = SLICE_SECONDS,
+) -> list[float]:
+    """Trains a model on checked data, until a callback says so, `ended` does after a slice of `seconds`, or no epochs
+    are left.
+
+    Returns:
+        The loss of each epoch.
+    """
+    here = Training(model.engine().state.store)
+    model.history, model.stop_training = hooks.history, False
     logs: Logs = {}
     losses: list[float] = []
     with Interrupts() as interrupts:
-        training = _Training(model, hooks, Steps(model, hooks, interrupts), data, validation, validates, progress)
+        steps = Steps(model, hooks, interrupts, seconds)
+        training = _Training(model, hooks, steps, feed, validation, validates, progress, ended)
         if any(type(callback) is not History for callback in hooks.callbacks):
             hooks.around = here.paused
         try:
             with here, model.training():
                 hooks.on_train_begin()
-                for epoch in range(initial_epoch, epochs):
+                for epoch in epochs:
                     logs = training.epoch(epoch)
                     losses.append(logs["loss"])
                     if model.stop_training:
@@ -127,10 +214,7 @@ def fit(model: TrainableModel, request: FitRequest) -> History:
         finally:
             if progress:
                 progress.close()
-    if progress and losses and (seen := _seen(engine, train, losses, model)):
-        for text in model.advice(seen):
-            progress.note(text)
-    return history
+    return losses
 
 
 def _seen(

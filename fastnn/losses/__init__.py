@@ -45,6 +45,8 @@ from .regression import (
     MeanSquaredError,
     MeanSquaredLogarithmicError,
     Poisson,
+    PoissonDeviance,
+    Quantile,
     cosine_similarity,
     huber,
     log_cosh,
@@ -76,7 +78,7 @@ FUNCTIONS: dict[Callable[..., Array], type[Loss]] = {
     squared_hinge: SquaredHinge,
     categorical_hinge: CategoricalHinge,
 }
-CLASSES: tuple[type[Loss], ...] = (*FUNCTIONS.values(), Lp)
+CLASSES: tuple[type[Loss], ...] = (*FUNCTIONS.values(), Lp, PoissonDeviance, Quantile)
 NAMES: dict[str, type[Loss]] = {
     name: loss for loss in CLASSES for name in (loss.__name__, loss.spec_name, *loss.aliases) if name
 }
@@ -129,6 +131,8 @@ __all__ = [
     "MeanSquaredError",
     "MeanSquaredLogarithmicError",
     "Poisson",
+    "PoissonDeviance",
+    "Quantile",
     "SparseCategoricalCrossentropy",
     "SquaredHinge",
     "bce",

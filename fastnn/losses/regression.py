@@ -110,6 +110,46 @@ class Poisson(Loss):
     spec_name = default_name = "poisson"
 
 
+class PoissonDeviance(Loss):
+    """Half the deviance of counts y of mean a: 0 where they are equal.
+
+    Math: mean(y log(y / a) - y + a), where y log y is 0 at y = 0.
+
+    After an exponential it is computed from that one's argument, so that its gradient there is a - y.
+
+    Source: P. McCullagh, J. A. Nelder, "Generalized Linear Models", 2nd edition, 1989, section 6.
+    """
+
+    spec_name = default_name = "poisson_deviance"
+
+
+class Quantile(Loss):
+    """The error of a quantile: what is above the prediction weighs `quantile`, what is below it the rest.
+
+    Math: mean(quantile d if d > 0 else (quantile - 1) d), d = y - a, with slope 0 at 0.
+
+    Args:
+        quantile: the share of targets that shall lie below the prediction, between 0 and 1.
+
+    Raises:
+        ArgumentError: quantile not between 0 and 1.
+
+    Source: R. Koenker, G. Bassett, "Regression quantiles", Econometrica 46(1), 1978.
+    """
+
+    fields = ("quantile", *COMMON)
+    spec_name = default_name = "quantile"
+    aliases = ("pinball",)
+
+    def __init__(self, quantile: float = 0.5, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.quantile = number("Quantile", "quantile", quantile, 0.0, 1.0, "()")
+
+    def spec(self) -> LossSpec:
+        """What `Lowering.finish` takes."""
+        return LossSpec("quantile", parameter=self.quantile)
+
+
 class CosineSimilarity(Loss):
     """The negative cosine of the angle between rows: -1 where they point the same way.
 

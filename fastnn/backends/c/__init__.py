@@ -223,7 +223,9 @@ class CProgram(CompiledProgram):
         for name, records in self._records.items():
             setattr(self._program, name, records)
 
-    def _bind_arrays(self, arrays: Sequence[Array | None], order: Array | None, rows: int, batch_size: int) -> None:
+    def _bind_arrays(
+        self, arrays: Sequence[Array | None], order: Array | None, shares: Array | None, rows: int, batch_size: int
+    ) -> None:
         data = self._c_data
         for number, array in enumerate(arrays):
             place = self._c_arrays[number]
@@ -232,6 +234,7 @@ class CProgram(CompiledProgram):
                 place.row, place.element, place.code = array.strides[0], array.strides[-1], _CODES[array.dtype]
         data.rows, data.batch = rows, batch_size
         data.order = ffi.NULL if order is None else ffi.cast("int64_t *", order.ctypes.data)
+        data.shares = _doubles(shares)
 
     def _launch(
         self,

@@ -165,7 +165,9 @@ class NumbaProgram(CompiledProgram):
         self._records = {name: _records(several) for name, several in calls.items()}
         self._point(**self._records)
 
-    def _bind_arrays(self, arrays: Sequence[Array | None], order: Array | None, rows: int, batch_size: int) -> None:
+    def _bind_arrays(
+        self, arrays: Sequence[Array | None], order: Array | None, shares: Array | None, rows: int, batch_size: int
+    ) -> None:
         block, table = self._block.block, self._arrays_table
         for place, array in enumerate(arrays):
             at = place * ArrayEntry.WIDTH
@@ -175,6 +177,7 @@ class NumbaProgram(CompiledProgram):
                 table[at + ArrayEntry.ELEMENT], table[at + ArrayEntry.CODE] = array.strides[-1], _CODES[array.dtype]
         block[Entry.ROWS], block[Entry.BATCH] = rows, batch_size
         block[Entry.ORDER] = 0 if order is None else order.ctypes.data
+        block[Entry.SHARES] = 0 if shares is None else shares.ctypes.data
 
     def _launch(
         self,

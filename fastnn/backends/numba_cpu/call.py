@@ -89,6 +89,7 @@ class Entry(IntEnum):
     # the data
     ARRAYS = auto()
     ORDER = auto()
+    SHARES = auto()
     ROWS = auto()
     BATCH = auto()
     # what is run
@@ -100,6 +101,7 @@ class Entry(IntEnum):
     TAKEN = auto()
     OUTS = auto()  # the address of an address for each output
     TOTAL = auto()  # a double for the worker's own use
+    SHARE = auto()  # a double: what the penalties of this step are multiplied by
     # a scan: a matrix of float32 or float64 with contiguous rows, and an int64 for each member
     SCAN = auto()
     SCAN_ROW = auto()

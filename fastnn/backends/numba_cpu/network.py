@@ -121,7 +121,9 @@ def add_sums(m, rows):
             set_double(sums, slot, double_at(sums, slot) + double_at(total, 0))
         whole += constant(m, integer_at(loss, LossEntry.WEIGHT)) * double_at(total, 0)
         values += each
-    set_double(sums, SUM_LOSS, double_at(sums, SUM_LOSS) + (whole + rows * penalty(m)))
+    set_double(
+        sums, SUM_LOSS, double_at(sums, SUM_LOSS) + (whole + rows * (double_at(m.call, Entry.SHARE) * penalty(m)))
+    )
     set_double(sums, SUM_COUNT, double_at(sums, SUM_COUNT) + rows)
     for number in range(entry(m, Entry.METRIC_COUNT)):
         add_metric(m, entry(m, Entry.METRICS) + number * MetricEntry.WIDTH * 8, values, rows)
@@ -133,6 +135,13 @@ def step_rate(m, step):
     """The learning rate of a call's step: its own, where the call brings some."""
     rates = entry(m, Entry.RATES)
     return double_at(rates, step) if rates != 0 else double_at(entry(m, Entry.SCALARS), Scalar.LEARNING_RATE)
+
+
+@device
+def penalty_share(m, step):
+    """What the penalties of a step of the data are multiplied by."""
+    shares = entry(m, Entry.SHARES)
+    return double_at(shares, step) if shares != 0 else 1.0
 
 
 @inlined
@@ -152,6 +161,8 @@ def steps(m, training, updating):
             penalty_blocks(m)
         if updating:
             s = begin_step(m, step_rate(m, taken))
+        if m.number == 0:  # the others read it behind the barrier
+            set_double(m.call, Entry.SHARE, penalty_share(m, step))
         expect(m, expected(m), start + batch_rows if step + 1 < last else n)
         row_phase(m, batch, start)
         barrier(m.sync, m.team)

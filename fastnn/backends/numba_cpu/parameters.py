@@ -9,7 +9,7 @@ from .gemm import gemm, packs_columns
 from .gemm_blocks import K_CHUNK, gemm_rows, pack_panels, pack_size, packed_columns
 from .gemm_tile import ACCUMULATE, BYTES, PACKED
 from .jit import device
-from .memory import integer_at, itemsize, real
+from .memory import double_at, integer_at, itemsize, real
 from .operations import sum_batch
 from .table import ADD, CallEntry, Column, Entry, ParameterEntry, Role
 from .threads import barrier, next_piece
@@ -40,8 +40,9 @@ def finish_block(m, row, first, rows, column, columns, gradient, ld, s):
         g = gradient + run * ld * size
         if penalty >= 0:
             theta = entry(m, Entry.THETA) + place * size
-            l1, two_l2 = real(m.dtype, constant(m, penalty)), real(m.dtype, 2.0 * constant(m, penalty + 1))
-            penalty_backward(m.dtype, g, g, theta, length, l1, two_l2)
+            share = double_at(m.call, Entry.SHARE)
+            l1, two_l2 = share * constant(m, penalty), share * (2.0 * constant(m, penalty + 1))
+            penalty_backward(m.dtype, g, g, theta, length, real(m.dtype, l1), real(m.dtype, two_l2))
         if s != 0:
             update_range(m, place, length, ahead, g, 1.0, decay_of(row, s), s)
 

@@ -175,8 +175,8 @@ IN_C = (
     fault(
         "c-penalty-by-batch",
         "csrc/network.c",
-        "+ (double)rows * FN(penalty)(program);",
-        "+ FN(penalty)(program);",
+        "+ (double)rows * (m->share * FN(penalty)(program));",
+        "+ m->share * FN(penalty)(program);",
         "the loss that is reported has 1/B of the penalty",
         "programs",
     ),
