@@ -20,12 +20,14 @@ INLINE void FN(vector_gradient)(const fnn_program *program, int64_t number, real
 }
 
 /* What follows the gradient of a block of a parameter: its penalty's share, the optimizer. */
-INLINE void FN(finish_block)(const fnn_program *program, const int64_t *row, int64_t first, int64_t rows,
+INLINE void FN(finish_block)(const fnn_member *m, const int64_t *row, int64_t first, int64_t rows,
                              int64_t column, int64_t columns, real *gradient, int64_t ld, const fnn_step *s)
 {
+    const fnn_program *program = m->program;
     const int64_t all = row[FNN_PARAMETER_COLUMNS];
     const int64_t runs = columns == all ? 1 : rows, length = columns == all ? rows * columns : columns;
     const int64_t ahead = columns == all ? FNN_STEP_PREFETCH_BYTES : all * (int64_t)sizeof(real);
+    fnn_lap(m, FNN_PHASE_BACKWARD);
     for (int64_t run = 0; run < runs; run++) {
         const int64_t place = row[FNN_PARAMETER_OFFSET] + (first + run) * all + column;
         real *g = gradient + run * ld;
@@ -37,6 +39,7 @@ INLINE void FN(finish_block)(const fnn_program *program, const int64_t *row, int
             FN(update_range)(program, place, length, ahead, g, 1.0, FN(decay_of)(row, s), s);
         }
     }
+    fnn_lap(m, s != NULL ? FNN_PHASE_UPDATE : FNN_PHASE_BACKWARD);
 }
 
 /* The bytes from theta to a slot, or 0 where there is none. */
@@ -115,7 +118,7 @@ INLINE void FN(kernel_phase)(const fnn_member *m, const int64_t *row, int64_t fi
                 FN(gemm)(gradient, ld, X + start, 1, ldx, dZ + column, ldz, rows, columns, batch_rows, NULL, 0,
                          m->scratch);
             }
-            FN(finish_block)(program, row, start, rows, column, columns, gradient, ld, s);
+            FN(finish_block)(m, row, start, rows, column, columns, gradient, ld, s);
         }
     }
 }
@@ -170,7 +173,7 @@ INLINE void FN(vector_phase)(const fnn_member *m, int64_t number, int64_t first,
         const int64_t n = fnn_least(FNN_GRADIENT_BLOCK, last - start);
         real *gradient = s != NULL ? m->scratch : vector + row[FNN_PARAMETER_OFFSET] + start;
         FN(vector_gradient)(program, number, gradient, start, n, batch_rows);
-        FN(finish_block)(program, row, 0, 1, start, n, gradient, n, s);
+        FN(finish_block)(m, row, 0, 1, start, n, gradient, n, s);
     }
 }
 
@@ -186,7 +189,7 @@ INLINE void FN(table_phase)(const fnn_member *m, const int64_t *row, int64_t fir
     FN(embedding_backward)(gradient, depth, first, last, FN(buffer)(program, at[FNN_COLUMN_SRC], inputs, 0),
                            fnn_padded(inputs), FN(buffer)(program, at[FNN_COLUMN_GRAD_DST], width, 0),
                            fnn_padded(width), batch_rows, width, depth);
-    FN(finish_block)(program, row, first, last - first, 0, depth, gradient, depth, s);
+    FN(finish_block)(m, row, first, last - first, 0, depth, gradient, depth, s);
 }
 
 /* The gradients of all uses of rows first ... last - 1 of columns from ... to - 1 of a W, or of elements of a vector,
@@ -214,7 +217,7 @@ KERNEL static void FN(uses_phase)(const fnn_member *m, const int64_t *row, int64
             FN(binary)(FNN_BINARY_add, sum + run * width, sum + run * width, other + run * width, columns);
         }
     }
-    FN(finish_block)(program, row, top, rows, begin, columns, sum, width, s);
+    FN(finish_block)(m, row, top, rows, begin, columns, sum, width, s);
 }
 
 /* A part of a parameter's gradient, and what follows it: rows first ... last - 1 of columns from ... to - 1 of a W, or

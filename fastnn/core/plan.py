@@ -221,6 +221,19 @@ class Counter(IntEnum):
     WIDTH = 3
 
 
+class Phase(IntEnum):
+    """Entries of a thread's laps (int64): clock cycles that its steps spent in each phase. A row is a cache line."""
+
+    GATHER = 0
+    FORWARD = 1
+    LOSS = 2  # losses, metrics, penalties
+    BACKWARD = 3  # gradients of activations and of parameters
+    UPDATE = 4
+    WAIT = 5  # for the team, at the ends of both halves of a step
+    SINCE = 6  # what the clock said at the last lap
+    WIDTH = 8
+
+
 SUM_LOSS, SUM_COUNT, SUM_METRICS = 0, 1, 2  # the first entries of a vector of sums
 
 
