@@ -15,13 +15,10 @@ from typing import Any
 
 import pytest
 
-import common
-import figures
 import gemm
-import networks
-import peers
-from common import Library, Session
-from figures import Spread
+from fastnn.benchmarks import figures, networks, processes
+from fastnn.benchmarks.figures import Spread
+from fastnn.benchmarks.processes import Library, Session
 
 HERE = Path(__file__).parent
 SCRIPTS = ("peers", "graphs", "variants", "gemm", "small_calls", "inference", "startup")
@@ -34,7 +31,6 @@ TINY = {
     "inference": ["--networks", "1", "--peers", "numpy"],
     "startup": ["--networks", "1", "--parts", "import,train,memory", "--backends", "reference"],
 }
-ARGS = argparse.Namespace(cold=False, rounds=1, threads=[1], seconds=0.0)
 
 
 def run(script: str, *options: str) -> str:
@@ -78,9 +74,9 @@ def test_floor_is_flops_at_the_peak_and_bytes_at_the_bandwidth() -> None:
     # Forward and dW of both layers, dX of the second alone; a multiplication and an addition each.
     assert network.step_flops == 2 * 5 * (2 * 3 * 2 + 3 * 2 * 1)
     limits = [{"peak": 90.0, "bandwidth": {"11": 4.0}}, {"peak": 60.0, "bandwidth": {"11": 8.0}}]
-    assert peers.floor(network, 2, limits) == pytest.approx(2 * (180 / 90 + 6 * 11 * 4 / 8))
-    assert peers.floor(network, 0, limits) == pytest.approx(2 * (180 / 90 + 2 * 11 * 4 / 8))
-    assert peers.floor(network, 2, []) is None
+    assert figures.floor(network, 2, limits) == pytest.approx(2 * (180 / 90 + 6 * 11 * 4 / 8))
+    assert figures.floor(network, 0, limits) == pytest.approx(2 * (180 / 90 + 2 * 11 * 4 / 8))
+    assert figures.floor(network, 2, []) is None
 
 
 def test_shapes_of_products() -> None:
@@ -96,46 +92,53 @@ def test_means_and_least_of_ratios() -> None:
     assert gemm.mean_and_least([]) == ("-", "-")
 
 
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> Library:
-    """A library whose child runs `text`."""
-    monkeypatch.setattr(common, "HERE", tmp_path)
-    (tmp_path / "child.py").write_text(text)
-    return Library("Fake", "fake", "", sys.executable)
+def fake(tmp_path: Path, text: str) -> tuple[str, Library]:
+    """A child of this text, and a library that it is for."""
+    child = tmp_path / "child.py"
+    child.write_text(text)
+    return str(child), Library("Fake", "fake", "", sys.executable)
 
 
 def test_a_library_that_is_missing_is_skipped_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = f"import sys\nsys.path.insert(0, {str(HERE)!r})\nimport common\n"
-    source += "open('started', 'a').write('.')\ncommon.serve(lambda job: __import__('nowhere_to_be_found'))\n"
-    library = fake(tmp_path, monkeypatch, source)
+    text = "open('started', 'a').write('.')\ndef measure(job):\n    import nowhere_to_be_found\n"
+    child, library = fake(tmp_path, text)
     monkeypatch.chdir(tmp_path)
-    session = Session(ARGS)
-    assert session.measure("child.py", library, "a", 1, {}) is None
-    assert session.measure("child.py", library, "b", 1, {}) is None
+    session = Session()
+    assert session.measure(child, library, "a", 1, {}) is None
+    assert session.measure(child, library, "b", 1, {}) is None
     assert (tmp_path / "started").read_text() == "."
-    assert "- Fake: skipped: nowhere_to_be_found is not installed" in session.footer()
+    assert "- Fake: skipped: nowhere_to_be_found is not installed" in session.footer("none")
 
 
-def test_a_library_that_fails_says_where_and_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = "import json, sys\nassert json.loads(sys.argv[1])['right'], 'no luck'\n"
-    source += "print('a line of its own')\nprint(json.dumps({'version': 'fake 1'}))\n"
-    library = fake(tmp_path, monkeypatch, source)
-    session = Session(ARGS)
-    assert session.measure("child.py", library, "a", 1, {"right": False}) is None
-    assert session.measure("child.py", library, "b", 1, {"right": True}) == {"version": "fake 1"}
-    footer = session.footer()
+def test_a_library_that_fails_says_where_and_why(tmp_path: Path) -> None:
+    text = "def measure(job):\n    assert job['right'], 'no luck'\n    print('a line of its own')\n"
+    child, library = fake(tmp_path, text + "    return {'version': 'fake 1'}\n")
+    session = Session()
+    assert session.measure(child, library, "a", 1, {"right": False}) is None
+    assert session.measure(child, library, "b", 1, {"right": True}) == {"version": "fake 1"}
+    footer = session.footer("the command")
     assert "- Fake, a: failed: AssertionError: no luck" in footer
-    assert "fake 1" in footer
+    assert "fake 1" in footer and "Command: the command" in footer
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system has no affinity")
-def test_processes_get_as_many_cores_as_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = "import json, os\nfound = {name: os.environ[name] for name in ('OMP_NUM_THREADS', 'FASTNN_NUM_THREADS')}\n"
-    source += "print(json.dumps(found | {'cores': len(os.sched_getaffinity(0)), 'version': ''}))\n"
-    library = fake(tmp_path, monkeypatch, source)
+def test_processes_get_as_many_cores_as_threads(tmp_path: Path) -> None:
+    text = "import os\nNAMES = ('OMP_NUM_THREADS', 'FASTNN_NUM_THREADS')\ndef measure(job):\n"
+    text += "    found = {name: os.environ[name] for name in NAMES}\n"
+    child, library = fake(
+        tmp_path, text + "    return found | {'cores': len(os.sched_getaffinity(0)), 'version': ''}\n"
+    )
     before = os.sched_getaffinity(0)
-    found = Session(ARGS).measure("child.py", library, "a", 1, {})
+    found = Session().measure(child, library, "a", 1, {})
     assert found == {"OMP_NUM_THREADS": "1", "FASTNN_NUM_THREADS": "1", "cores": 1, "version": ""}
     assert os.sched_getaffinity(0) == before
+
+
+def test_openblas_chooses_its_kernels_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in processes.OPENBLAS:
+        monkeypatch.setenv(name, "of another machine")
+    assert not set(processes.OPENBLAS) & set(processes.environment(1))
+    assert processes.environment(1, processes.AVX2)["OPENBLAS_CORETYPE"] == "Haswell"
 
 
 def test_rounds_visit_every_library_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,10 +149,9 @@ def test_rounds_visit_every_library_in_turn(monkeypatch: pytest.MonkeyPatch) -> 
         return {"times": [1.0]}
 
     monkeypatch.setattr(Session, "measure", measure)
-    args = argparse.Namespace(cold=False, rounds=2, threads=[1, 2])
     columns = [Library(name, name, "", "") for name in ("A", "B")]
     jobs = {name: {"name": name} for name in ("x", "y")}
-    runs = common.rounds(Session(args), args, "", columns, jobs)
+    runs = processes.rounds(Session(), 2, [1, 2], "", columns, jobs)
     once = [(job, library, threads) for job in ("x", "y") for threads in (1, 2) for library in ("A", "B")]
     assert visits == once * 2
     assert runs == {visit: [{"times": [1.0]}] * 2 for visit in once}

@@ -213,15 +213,15 @@ class CompiledProgram(Program):
     def _scan(self, X: Array, first_bad: Array) -> None:
         """Leaves the first bad flat index of each thread's rows."""
 
-    def count_phases(self) -> npt.NDArray[np.int64]:
-        """Counts the cycles of each phase of all steps from now on, which costs some per cent of a small step.
+    def count_phases(self, wanted: bool = True) -> npt.NDArray[np.int64]:
+        """Whether steps from now on count the cycles of each phase, which costs some per cent of a small step.
 
         Returns:
             (threads, `Phase.WIDTH`), which the steps add to; a thread that has no part in them adds nothing.
         """
         if self._laps is None:
             self._laps = aligned(self._threads * Phase.WIDTH, np.int64)
-            self._point(laps=self._laps)
+        self._point(laps=self._laps if wanted else None)
         return self._laps.reshape(self._threads, Phase.WIDTH)
 
     # teams

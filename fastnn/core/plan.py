@@ -324,6 +324,11 @@ class Plan:
         workspace, which shall not outgrow theta for it, or four megabytes."""
         return 504 if 504 * self.row_elements <= max(self.layout.size, 1 << 20) else 252
 
+    def bytes_of_training(self, rows: int) -> int:
+        """Bytes of a state that trains on batches of `rows`: theta, gradient, slots, statistics and workspace."""
+        vectors = (2 + self.slots) * self.layout.size + self.layout.statistics_size
+        return (vectors + self.fixed_elements + rows * self.row_elements) * self.dtype.itemsize
+
     def rows_of_blocks(self, rows: int, threads: int) -> int:
         """What the workspace must hold for each thread to have a block of `forward_rows`, or its share of `rows`."""
         return threads * min(self.forward_rows, -(-max(1, rows) // (threads * ROW_PAD)) * ROW_PAD)

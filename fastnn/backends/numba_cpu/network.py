@@ -21,7 +21,19 @@ from .parameters import parameter_phase, update_phase
 from .penalties import penalty, penalty_blocks
 from .prefetch import LEFT, expect
 from .rows import backward, forward, gather, loss_gradients, losses
-from .table import R2_SCORE, SUM_COUNT, SUM_LOSS, ArrayEntry, Entry, InputEntry, LossEntry, MetricEntry, Phase, Scalar, Slot
+from .table import (
+    R2_SCORE,
+    SUM_COUNT,
+    SUM_LOSS,
+    ArrayEntry,
+    Entry,
+    InputEntry,
+    LossEntry,
+    MetricEntry,
+    Phase,
+    Scalar,
+    Slot,
+)
 from .threads import barrier
 from .update import begin_step, clips_norms, finish_step
 from .workspace import (

@@ -1,0 +1,65 @@
+"""Where the time of a training step goes: the phases of the production programs, by the cycles that they count."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from . import models
+from .processes import Found
+from .training import USUAL, compiled
+
+SHARE = 10  # of the seconds that one stretch without or with counting takes
+
+
+def measure(job: Found) -> Found:
+    """Seconds of a step: `plain` without counting, `counted` with it, by the wall; `phases` by the cycles, on average
+    over the threads.
+
+    Raises:
+        ValueError: a backend that is not compiled.
+    """
+    import fastnn
+
+    from ..backends.compiled import CompiledProgram
+    from ..backends.data import Data
+    from ..core.plan import Phase
+
+    job = USUAL | job
+    X, y = models.data(job)
+    model = compiled(fastnn, job, backend=job["backend"])
+    engine = model.trainable_engine(X)
+    targets = np.asarray(models.targets(job, y)).reshape(len(X), -1)
+    order = np.random.default_rng(0).permutation(len(X))
+    data = Data((X,), (targets,), (), order, job["batch"])
+    program, sums = engine.program, engine.scores.sums()
+    if not isinstance(program, CompiledProgram):
+        raise ValueError(f"only compiled backends count the cycles of their phases, {job['backend']} is none")
+    program.run_steps(data, 0, data.steps, sums)
+
+    def stretch() -> tuple[float, int]:
+        begun, steps = time.perf_counter(), 0
+        while not steps or time.perf_counter() - begun < job["seconds"] / SHARE:
+            steps += program.run_steps(data, 0, data.steps, sums)
+        return (time.perf_counter() - begun) / steps, steps
+
+    plain, counted, parts = [], [], []
+    for _ in range(SHARE // 2):
+        plain.append(stretch()[0])
+        laps = program.count_phases()
+        program.run_steps(data, 0, 1, sums)
+        threads = max(1, program.threads)
+        laps[:, : Phase.SINCE] = 0
+        began, since = time.perf_counter(), laps[0, Phase.SINCE]
+        seconds, steps = stretch()
+        rate = (laps[0, Phase.SINCE] - since) / (time.perf_counter() - began)
+        counted.append(seconds)
+        parts.append(laps[:threads, : Phase.SINCE].sum(axis=0) / threads / rate / steps)
+        program.count_phases(False)
+    middle = int(np.argsort(counted)[len(counted) // 2])
+    names = [phase.name.lower() for phase in Phase if phase < Phase.SINCE]
+    phases: dict[str, Any] = dict(zip(names, parts[middle].tolist(), strict=True))
+    times = {"plain": float(np.median(plain)), "counted": counted[middle], "threads": threads}
+    return times | {"phases": phases, "version": models.version(job["library"])}
