@@ -1,4 +1,4 @@
-"""One network, trained by fastnn's backends and by other libraries: fresh processes in rounds, and what comes of them."""
+"""One network, trained by fastnn's backends and by other libraries, in rounds of fresh processes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import figures, networks
-from .networks import CLASSES, OPTIMIZERS, PEERS, Network
+from .networks import OPTIMIZERS, PEERS, Network
 from .processes import AVX2, LIMITS, Found, Library, Runs, Session, count, machine, rounds, say
 
 CHECKED_FLOPS = 4e9  # of two steps: what the reference may take part in
@@ -46,7 +46,7 @@ class Comparison:
         fast = [column for column in own if column.backend != "reference"]
         columns = [*fast, *(Library(PEERS[name], name, "", sys.executable) for name in self.peers)]
         where = self.network.name
-        job = self.network._asdict() | dict(self.task) | {"seconds": self.seconds, "epochs": 3}
+        job = self.network._asdict() | dict(self.task) | {"seconds": self.seconds, "epochs": 1}
         limits = {"dtype": "float32", "sizes": [self.network.parameters], "seconds": 0.2}
         runs = rounds(session, self.rounds, self.threads, "training", columns, {where: job}, limits)
         lines = [line for team in self.threads for column in columns if (line := self._line(column, team, runs))]
@@ -96,8 +96,8 @@ class Comparison:
         }
 
     def _ratios(self, lines: list[Found], runs: Runs) -> None:
-        """How many times as fast each of fastnn's is as each peer: the median of the rounds' ratios, and the smallest and
-        the largest of them."""
+        """How many times as fast each of fastnn's is as each peer: the median of the rounds' ratios, their smallest and
+        their largest."""
 
         def medians(line: Found) -> list[float]:
             found = runs[self.network.name, line["name"], line["threads"]]
@@ -223,6 +223,3 @@ def answer(lines: Sequence[Found], threads: Sequence[int]) -> str:
 
 def _speed(line: Found) -> float:
     return float(line["samples_per_second"])
-
-
-USUAL = {"activation": "relu", "loss": CLASSES, "optimizer": "adam"}

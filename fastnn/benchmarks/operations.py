@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -199,25 +200,24 @@ class Limits(NamedTuple):
     bandwidth: Mapping[int, float]
 
     def _bandwidth(self, elements: float) -> float:
-        """Of three vectors of so many elements."""
-        sizes = sorted(self.bandwidth)
-        return self.bandwidth[next((size for size in sizes if size >= elements), sizes[-1])]
+        """Of three vectors of so many elements, or somewhat fewer."""
+        sizes = sorted(self.bandwidth, reverse=True)
+        return self.bandwidth[next((size for size in sizes if size <= elements), sizes[-1])]
 
-    def least(self, flops: float, moved: float, itemsize: int) -> float:
-        """The fewest seconds of an operation, which may compute while it moves."""
-        return max(flops / self.peak, moved / self._bandwidth(moved / 3 / itemsize))
+    def least(self, flops: float, moved: float, elements: float) -> float:
+        """The fewest seconds of an operation on so many elements, which may compute while it moves."""
+        return max(flops / self.peak, moved / self._bandwidth(elements / 3))
 
     def floor(self, flops: float, moved: float, parameters: int) -> float:
         """The fewest seconds of products, and then of what is moved of parameters."""
         return flops / self.peak + moved / self._bandwidth(parameters)
 
 
-# Elements of each of three vectors: what fits a first, a second and a third cache, and none.
-SWEPT = (1 << 11, 1 << 16, 1 << 19, 1 << 24)
+SWEPT = tuple(1 << power for power in range(10, 26, 2))  # elements of each of three vectors: from cache to memory
 
 
 @cache
-def limits(dtype: str, threads: int, seconds: float = 0.1) -> Limits | None:
+def limits(dtype: str, threads: int, seconds: float = 0.05) -> Limits | None:
     """Measured in this process; None without Numba, whose compiler that needs."""
     from . import limits as measured
 
@@ -236,8 +236,9 @@ def figures(
     low, _, high = statistics.quantiles(times, n=4) if len(times) > 1 else (seconds, seconds, seconds)
     itemsize = np.dtype(dtype).itemsize
     flops, moved = operation.flops(sizes), operation.bytes(sizes, itemsize)
+    elements = sum(math.prod(sizes[letter] for letter in argument.dims) for argument in operation.arguments)
     known = limits(dtype, threads)
-    share = None if known is None else known.least(flops, moved, itemsize) / seconds
+    share = None if known is None else known.least(flops, moved, elements) / seconds
     rates = flops / seconds / 1e9, moved / seconds / 1e9
     shape = shape_text(operation, sizes)
     return Figures(operation.name, backend, dtype, shape, threads, seconds, high - low, *rates, share, error)

@@ -40,26 +40,30 @@ def measure(job: Found) -> Found:
     program.run_steps(data, 0, data.steps, sums)
 
     def stretch() -> tuple[float, int]:
-        begun, steps = time.perf_counter(), 0
+        """Seconds inside of the program, and steps."""
+        begun, seconds, steps = time.perf_counter(), 0.0, 0
         while not steps or time.perf_counter() - begun < job["seconds"] / SHARE:
+            start = time.perf_counter()
             steps += program.run_steps(data, 0, data.steps, sums)
-        return (time.perf_counter() - begun) / steps, steps
+            seconds += time.perf_counter() - start
+        return seconds, steps
 
-    plain, counted, parts = [], [], []
+    laps = program.count_phases()
+    program.run_steps(data, 0, 1, sums)
+    began, since = time.perf_counter(), int(laps[0, Phase.SINCE])
+    laps[:, : Phase.SINCE] = 0
+    plain, counted, steps_counted = [], 0.0, 0
     for _ in range(SHARE // 2):
-        plain.append(stretch()[0])
-        laps = program.count_phases()
-        program.run_steps(data, 0, 1, sums)
-        threads = max(1, program.threads)
-        laps[:, : Phase.SINCE] = 0
-        began, since = time.perf_counter(), laps[0, Phase.SINCE]
-        seconds, steps = stretch()
-        rate = (laps[0, Phase.SINCE] - since) / (time.perf_counter() - began)
-        counted.append(seconds)
-        parts.append(laps[:threads, : Phase.SINCE].sum(axis=0) / threads / rate / steps)
         program.count_phases(False)
-    middle = int(np.argsort(counted)[len(counted) // 2])
+        seconds, steps = stretch()
+        plain.append(seconds / steps)
+        program.count_phases()
+        seconds, steps = stretch()
+        counted, steps_counted = counted + seconds, steps_counted + steps
+    rate = (int(laps[0, Phase.SINCE]) - since) / (time.perf_counter() - began)
+    threads = int((laps[:, : Phase.SINCE].sum(axis=1) > 0).sum())
+    parts = laps[:, : Phase.SINCE].sum(axis=0) / threads / rate / steps_counted
     names = [phase.name.lower() for phase in Phase if phase < Phase.SINCE]
-    phases: dict[str, Any] = dict(zip(names, parts[middle].tolist(), strict=True))
-    times = {"plain": float(np.median(plain)), "counted": counted[middle], "threads": threads}
+    phases: dict[str, Any] = dict(zip(names, parts.tolist(), strict=True))
+    times = {"plain": float(np.median(plain)), "counted": counted / steps_counted, "threads": threads}
     return times | {"phases": phases, "version": models.version(job["library"])}

@@ -1,4 +1,4 @@
-"""What a page shows beside one training: how the speed changes with width and batch, and what every operation reaches."""
+"""What a page shows beside one training: the speed by width and by batch, and what every operation reaches."""
 
 from __future__ import annotations
 
