@@ -15,8 +15,8 @@ SHARE = 10  # of the seconds that one stretch without or with counting takes
 
 
 def measure(job: Found) -> Found:
-    """Seconds of a step: `plain` without counting, `counted` with it, by the wall; `phases` by the cycles, on average
-    over the threads.
+    """Seconds of a step: `plain` without counting, `counted` with it, by the wall; `phases` by the cycles of the
+    first thread, `threads` that the last steps had.
 
     Raises:
         ValueError: a backend that is not compiled.
@@ -61,9 +61,9 @@ def measure(job: Found) -> Found:
         seconds, steps = stretch()
         counted, steps_counted = counted + seconds, steps_counted + steps
     rate = (int(laps[0, Phase.SINCE]) - since) / (time.perf_counter() - began)
-    threads = int((laps[:, : Phase.SINCE].sum(axis=1) > 0).sum())
-    parts = laps[:, : Phase.SINCE].sum(axis=0) / threads / rate / steps_counted
+    # Of the first thread, which has a part in every step; how many others have, the machine's load decides.
+    parts = laps[0, : Phase.SINCE] / rate / steps_counted
     names = [phase.name.lower() for phase in Phase if phase < Phase.SINCE]
     phases: dict[str, Any] = dict(zip(names, parts.tolist(), strict=True))
-    times = {"plain": float(np.median(plain)), "counted": counted / steps_counted, "threads": threads}
+    times = {"plain": float(np.median(plain)), "counted": counted / steps_counted, "threads": program.threads}
     return times | {"phases": phases, "version": models.version(job["library"])}
