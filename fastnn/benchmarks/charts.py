@@ -228,12 +228,22 @@ def phases(rows: Sequence[Found]) -> str:
                 box = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.5, "alpha": 0.9}
                 axes.text(left + part / 2, place, f"{part:.0f}", va="center", ha="center", bbox=box)
             left += part
-    axes.set_yticks(range(len(rows)), [f"{row['name']}\nof {row['team']}" for row in rows])
+    axes.set_yticks(
+        range(len(rows)), [f"{row['name']}\n{row['team']} core{'s' if row['team'] > 1 else ''}" for row in rows]
+    )
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
     axes.set_xlabel("% of a training step")
     figure.legend(loc="outside upper left", ncols=3, frameon=False, columnspacing=1.2, handletextpad=0.5)
     return _svg(figure, "Phases of a training step")
+
+
+def _name(axes: Any, text: str, point: Sequence[float]) -> None:
+    """Names a point, to its right and below, on ground of its own."""
+    box = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.0, "alpha": 0.85}
+    line = {"arrowstyle": "-", "color": INK, "linewidth": 0.7}
+    where = {"xytext": (14, -40), "textcoords": "offset points", "ha": "center", "fontsize": 9}
+    axes.annotate(text, point, bbox=box, arrowprops=line, zorder=5, **where)
 
 
 # Which operations of the table have a mark of their own, by how their names begin or end, and one that is named.
@@ -263,13 +273,9 @@ def roofline(operations: Mapping[str, Sequence[float]], limits: Found, name: str
     ridge = peak / bandwidth
     axes.plot([low, ridge, high], [low * bandwidth, peak, peak], color=INK, linewidth=1.4)
     axes.annotate(f"{peak:.0f} GFLOP/s", (high, peak), xytext=(-2, 5), textcoords="offset points", ha="right")
+    middle = (low * ridge) ** 0.5
     axes.annotate(
-        f"{bandwidth:.0f} GB/s",
-        (low, low * bandwidth),
-        xytext=(4, 12),
-        textcoords="offset points",
-        rotation=0,
-        ha="left",
+        f"{bandwidth:.0f} GB/s", (middle, middle * bandwidth), xytext=(-6, 4), textcoords="offset points", ha="right"
     )
     for number, (kind, (_, named)) in enumerate(_KINDS.items()):
         points = [point for operation, point in operations.items() if kind_of(operation) == kind]
@@ -284,9 +290,7 @@ def roofline(operations: Mapping[str, Sequence[float]], limits: Found, name: str
                 label=kind,
             )
         if named in operations:
-            axes.annotate(
-                named, operations[named], xytext=(0, -14), textcoords="offset points", ha="center", fontsize=9
-            )
+            _name(axes, named, operations[named])
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(low, high)
