@@ -120,12 +120,12 @@ def together(threads: int, work: Callable[[int], Any]) -> float:
 
 
 def fastest(threads: int, seconds: float, work: Callable[[int, int], Any]) -> float:
-    """The fewest seconds that `work(number, times)` took for one time, over calls of at least 20 ms."""
+    """The fewest seconds that `work(number, times)` took for one time, over calls of at least 5 ms."""
     times, spent, best = 1, 0.0, float("inf")
     while spent < seconds or best == float("inf"):
         now = times
         took = together(threads, lambda number, now=now: work(number, now))  # type: ignore[misc]
-        if took < 0.02 and seconds:
+        if took < 0.005 and seconds:
             times *= 2
             continue
         spent, best = spent + took, min(best, took / times)
