@@ -2,7 +2,7 @@
 NumPy's OpenBLAS and PyTorch: nn is C = A B (X W), tn is C = A^T B (X^T dZ), nt is C = A B^T (dZ W^T).
 
 A shape is m x n x k: C has m rows and n columns, k is summed over; `/4096` puts the rows of all three matrices 4,096
-elements apart. Each figure is GFLOP/s of the best repetition of all rounds. The peak is that of limits_child.py,
+elements apart. Each figure is GFLOP/s of the best repetition of all rounds. The peak is that of the package,
 measured in the same rounds. The error is the largest of all shapes, against a wider product, in eps times the root of k
 times the largest value.
 """

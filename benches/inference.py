@@ -2,7 +2,7 @@
 
 The error is the largest difference from float64 over 256 rows: the same weights give the same probabilities (but
 scikit-learn's two-class network has one output, so that its weights are others). The share of the peak counts the flops
-of the matrix products alone, against the fma peak that limits_child.py measures in the same rounds.
+of the matrix products alone, against the fma peak that is measured in the same rounds.
 """
 
 from __future__ import annotations

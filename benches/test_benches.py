@@ -1,4 +1,4 @@
-"""The scripts of this folder, without measuring: `pytest -o pythonpath=benches benches/test_benches.py`.
+"""The scripts of this folder, without measuring: `pytest benches/test_benches.py`, quicker with `-n 2`.
 
 What they compute from times, what they do with libraries that are missing or fail, and that each runs to its tables.
 """
@@ -6,6 +6,7 @@ What they compute from times, what they do with libraries that are missing or fa
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import subprocess
@@ -167,6 +168,11 @@ def test_scripts_run_to_whole_tables(script: str) -> None:
         assert rows
         assert {len(cells(row)) for row in rows} == {len(cells(head))}
     assert f"Command: python benches/{script}.py --tiny" in out
+    if script == "peers":  # the same work
+        table = out.split("First use with 1 thread")[1]
+        row = next(line for line in table.splitlines() if line.startswith("| 64-32-10"))
+        losses = [float(loss) for loss in re.findall(r"\(([\d.]+)\)", row)]
+        assert len(losses) >= 2 and max(losses) < 1.01 * min(losses)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -178,15 +184,6 @@ def test_help_teaches_by_examples(script: str) -> None:
     assert set(re.findall(r" (--[a-z-]+)", examples)) <= set(re.findall(r"(--[a-z-]+)", options))
 
 
-def test_peers_do_the_same_work() -> None:
-    out = run("peers", "--tiny", "--threads", "1", "--networks", "1", "--peers", "numpy")
-    table = out.split("First use with 1 thread")[1]
-    row = next(line for line in table.splitlines() if line.startswith("| 64-32-10"))
-    losses = [float(loss) for loss in re.findall(r"\(([\d.]+)\)", row)]
-    assert len(losses) >= 2
-    assert max(losses) < 1.01 * min(losses)
-
-
 def test_peers_train_what_is_asked_and_say_what_they_lack() -> None:
     asked = ["--activation", "tanh", "--loss", "mean_squared_error", "--optimizer", "momentum"]
     out = run(
@@ -196,3 +193,24 @@ def test_peers_train_what_is_asked_and_say_what_they_lack() -> None:
     row = next(line for line in out.split("First use")[1].splitlines() if line.startswith("| 64-32-10"))
     (loss,) = re.findall(r"\(([\d.]+)\)", row)
     assert 0.1 < float(loss) < 2.0  # of targets of a half more or less than zero, not a crossentropy of ten classes
+
+
+def test_the_documented_command_measures(tmp_path: Path) -> None:
+    """`pytest benches/` as README.md has it, of one operation: its table, and the columns in the JSON."""
+    documented = "pytest benches/"
+    assert f"    {documented}\n" in (HERE / "README.md").read_text()
+    found = tmp_path / "found.json"
+    command = [sys.executable, "-c", "import pytest, sys; sys.exit(pytest.main())", str(HERE), "-k", "gemm_nn"]
+    alone = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}  # not a worker
+    ran = subprocess.run(
+        [*command, f"--benchmark-json={found}"], env=alone, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stdout
+    head = next(line for line in ran.stdout.splitlines() if line.startswith(" operation "))
+    columns = " ".join(
+        ("operation", "shape", "dtype", "backend", "threads", "median", "+-", "GFLOP/s", "GB/s", "of peak")
+    )
+    assert " ".join(head.split()).startswith(columns)
+    assert re.search(r"^ gemm_nn +256x256x784 +float32 +\w+ +\d ", ran.stdout, re.M)
+    benchmarks = json.loads(found.read_text())["benchmarks"]
+    assert {"threads", "GFLOP/s", "GB/s", "share of the peak", "error", "shape"} == set(benchmarks[0]["extra_info"])
