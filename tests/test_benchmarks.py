@@ -94,7 +94,8 @@ def canned(self: Any, child: str, library: Library, where: str, threads: int, jo
     if child == "surveys" and "networks" in job:
         return {"speeds": [1000.0 * n["batch"] for n in job["networks"]], "version": "fastnn"}
     if child == "surveys":
-        return {"operations": {name: [0.25, 3.0] for name in OPERATIONS}, "version": "fastnn"}
+        roof = {"peak": 100.0, "cache": 200.0, "memory": 10.0}
+        return {"operations": {name: [0.25, 3.0] for name in OPERATIONS}, "roof": roof, "version": "fastnn"}
     seconds = 1.0 / threads / (2.0 if library.own else 1.0) / (threads if library.own else 1)
     found = {"first": 3 * seconds + cold, "loss": 2.3, "epochs": [seconds, seconds], "bits": "b", "grown": 5e6}
     return found | {"predicted": 4e6 if library.own else 0, "runs": "avx2", "version": library.library}

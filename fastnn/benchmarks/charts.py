@@ -264,19 +264,20 @@ def kind_of(operation: str) -> str:
 
 
 @_styled
-def roofline(operations: Mapping[str, Sequence[float]], limits: Found, name: str) -> str:
+def roofline(operations: Mapping[str, Sequence[float]], roof: Found, name: str) -> str:
     """Every operation by its flops for a byte and what it reaches, below the roof of the machine."""
     figure, axes = _axes(3.9)
-    peak, bandwidth = limits["peak"] / 1e9, limits["bandwidth"] / 1e9
+    peak = roof["peak"]
     intensities = [place for place, _ in operations.values()]
     low, high = 0.6 * min(intensities), 2.5 * max(intensities)
-    ridge = peak / bandwidth
-    axes.plot([low, ridge, high], [low * bandwidth, peak, peak], color=INK, linewidth=1.4)
+    for bandwidth, dashes, right in ((roof["cache"], "-", True), (roof["memory"], "--", False)):
+        ridge = peak / bandwidth
+        axes.plot([low, ridge, high], [low * bandwidth, peak, peak], color=INK, linewidth=1.3, linestyle=dashes)
+        place, aligned = ((-6, 4), "right") if right else ((8, -10), "left")
+        middle = (low * ridge) ** 0.5 if right else ridge / 3
+        point = middle, middle * bandwidth
+        axes.annotate(f"{bandwidth:.0f} GB/s", point, xytext=place, textcoords="offset points", ha=aligned)
     axes.annotate(f"{peak:.0f} GFLOP/s", (high, peak), xytext=(-2, 5), textcoords="offset points", ha="right")
-    middle = (low * ridge) ** 0.5
-    axes.annotate(
-        f"{bandwidth:.0f} GB/s", (middle, middle * bandwidth), xytext=(-6, 4), textcoords="offset points", ha="right"
-    )
     for number, (kind, (_, named)) in enumerate(_KINDS.items()):
         points = [point for operation, point in operations.items() if kind_of(operation) == kind]
         if points:

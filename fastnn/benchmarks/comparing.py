@@ -192,7 +192,7 @@ class Comparison:
             say(f"{column.name}: every operation")
             found = session.measure("surveys", column, "operations", team, {})
             if found is not None:
-                operations[column.name] = found["operations"]
+                operations[column.name] = {"reached": found["operations"], "roof": found["roof"]}
         return {"speeds": speeds, "operations": operations}
 
 
@@ -218,7 +218,8 @@ def answer(lines: Sequence[Found], threads: Sequence[int]) -> str:
         return f"{text}; there was no other library to compare it with."
     ratio, low, high = mine["ratios"][rival["name"]]
     word = f"{ratio:.2f} times as fast as" if abs(ratio - 1) >= 0.02 else "as fast as"
-    return f"{text}, {word} {rival['name']}, the fastest of the others ({low:.2f} to {high:.2f} by rounds)."
+    rounds = f" ({low:.2f} to {high:.2f} by rounds)" if low < high else ""
+    return f"{text}, {word} {rival['name']}, the fastest of the others{rounds}."
 
 
 def _speed(line: Found) -> float:

@@ -104,17 +104,19 @@ def _survey_charts(found: Found, threads: Sequence[int]) -> list[str]:
     if "speeds" not in found:
         return []
     speeds, shown = found["speeds"], []
-    team, limits = count(threads[0]), found["limits"].get(str(threads[0]))
+    team = count(threads[0])
     if speeds["width"]:
         places = [str(max(widths[1:-1], default=widths[-1])) for widths in speeds["widths"]]
         title, label = "Speed by width", "units of the widest hidden layer"
         shown.append(_figure(title, f"{team}.", charts.curves(speeds["width"], places, label, title)))
         title, places = "Speed by batch", [str(batch) for batch in speeds["batches"]]
         shown.append(_figure(title, f"{team}.", charts.curves(speeds["batch"], places, "rows of a batch", title)))
-    for name, operations in found["operations"].items() if limits else ():
-        said = "Every operation of the table, below what the machine can do at most; above the slope lies what a cache "
-        said += f"gives faster than memory at the network's size. {team}."
-        shown.append(_figure(f"Operations of {name}", said, charts.roofline(operations, limits, name)))
+    for name, operations in found["operations"].items():
+        if operations["roof"]:
+            said = "Every operation of the table, below what the machine can do at most: whole lines with data in the "
+            said += f"first cache, the dashed one with data in memory. {team}."
+            svg = charts.roofline(operations["reached"], operations["roof"], name)
+            shown.append(_figure(f"Operations of {name}", said, svg))
     return ["<h2>Width, batch, operations</h2>", f'<div class="charts">{"".join(shown)}</div>']
 
 

@@ -14,7 +14,8 @@ SECONDS = 0.01  # of repeating an operation
 
 def measure(job: Found) -> Found:
     """speeds: samples a second of each of `networks`, where the job has some; else operations: flops for a byte, and
-    Gflops a second, of each operation of the table."""
+    Gflops a second, of each operation of the table; peak, cache and memory: what the machine can do a second, Gflops
+    and GB."""
     if "networks" in job:
         speeds = []
         for network in job["networks"]:
@@ -33,4 +34,9 @@ def measure(job: Found) -> Found:
                 repeat(operations.prepared(operation, job["backend"], "float32", sizes), SECONDS)
             )
             found[name] = [flops / moved, flops / seconds / 1e9]
-    return {"operations": found, "version": models.version(job["library"])}
+    known = operations.limits("float32", job["threads"])
+    roof = {}
+    if known is not None:
+        fast, slow = max(known.bandwidth.values()), min(known.bandwidth.values())
+        roof = {"peak": known.peak / 1e9, "cache": fast / 1e9, "memory": slow / 1e9}
+    return {"operations": found, "roof": roof, "version": models.version(job["library"])}

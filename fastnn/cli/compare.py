@@ -36,7 +36,7 @@ OPENBLAS_L2_SIZE, which some machines set, do not hold here. --avx2 holds every
 library to AVX2.
 
 examples
-  fastnn compare                                  784-256-128-10, batch 128: a minute or two
+  fastnn compare                                  784-256-128-10, batch 128: two or three minutes
   fastnn compare --model 64-32-10 --batch 32 --threads 1,2 --phases
   fastnn compare --table iris.csv --target species --peers sklearn
   fastnn compare --phases --html report.html --json out.json
