@@ -1,61 +1,18 @@
-"""What the scripts share: options, fresh processes, rounds. The standard library alone, since
-the children of peers import it in environments that have nothing of fastnn."""
+"""What the scripts share: their options, and the tables' last lines."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import math
-import os
-import platform
 import shlex
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+
+from fastnn.benchmarks.networks import NETWORKS, Network, own
+from fastnn.benchmarks.processes import Found, Library, Runs, Session, rounds
 
 HERE = Path(__file__).parent
-ITEMSIZE = {"float32": 4, "float64": 8}
-
-# The variables by which the libraries are told how many threads to use.
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "FASTNN_NUM_THREADS")
-
-# What holds each library to AVX2: OpenBLAS, PyTorch's own kernels, its oneDNN and MKL, and fastnn's two backends.
-AVX2 = {
-    "OPENBLAS_CORETYPE": "Haswell",
-    "ATEN_CPU_CAPABILITY": "avx2",
-    "ONEDNN_MAX_CPU_ISA": "AVX2",
-    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
-    "FASTNN_CPU": "avx2",
-    "NUMBA_CPU_NAME": "haswell",
-    "NUMBA_CPU_FEATURES": "+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2",
-}
-
 CALLS = ("predict", "train", "fit")  # of small_calls.py
-LIMITS = "limits"  # what limits_child.py measures, among the libraries
-
-Found = dict[str, Any]
-
-
-class Library(NamedTuple):
-    """A column of the tables: what computes, and the interpreter that has it."""
-
-    name: str
-    library: str
-    backend: str
-    python: str
-
-    @property
-    def own(self) -> bool:
-        """Whether it is fastnn."""
-        return self.library == "fastnn"
-
-
-# --- options --------------------------------------------------------------------------------------------------------
 
 
 def whole_numbers(text: str) -> list[int]:
@@ -158,96 +115,12 @@ def libraries(args: argparse.Namespace, peers: Mapping[str, str]) -> list[Librar
     return own_libraries(args) + [Library(peers[name], name, "", args.peer_python) for name in chosen]
 
 
-# --- processes ------------------------------------------------------------------------------------------------------
+def session_of(args: argparse.Namespace, variables: Mapping[str, str] | None = None) -> Session:
+    """What starts the processes that the options ask for."""
+    return Session(args.cold, variables)
 
 
-@contextmanager
-def cores(threads: int) -> Iterator[None]:
-    """Processes started inside may use so many cores: they inherit this one's, and see them before any import."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, sorted(before)[:threads])
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
-
-
-def environment(threads: int, variables: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The variables of a process that is to use so many threads."""
-    made = os.environ | dict.fromkeys(THREADS, str(threads)) | {"KERAS_BACKEND": "jax"} | dict(variables or {})
-    if threads == 1:
-        made["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen=false {made.get('XLA_FLAGS', '')}".strip()
-    return made
-
-
-def empty_caches(folder: str) -> dict[str, str]:
-    """The variables by which whatever compiles keeps its code in an empty folder."""
-    return {"NUMBA_CACHE_DIR": folder, "TORCHINDUCTOR_CACHE_DIR": folder, "JAX_COMPILATION_CACHE_DIR": folder}
-
-
-class Session:
-    """The processes of one run: starts them, and remembers their versions and why some failed."""
-
-    def __init__(self, args: argparse.Namespace, variables: Mapping[str, str] | None = None) -> None:
-        self.cold: bool = args.cold
-        self.variables = dict(variables or {})
-        self.versions: list[str] = []
-        self.failures: dict[tuple[str, str], str] = {}
-        self.missing: dict[str, str] = {}
-        self.load = os.getloadavg()[0] if hasattr(os, "getloadavg") else math.nan
-
-    def measure(self, child: str, library: Library, where: str, threads: int, job: Found) -> Found | None:
-        """What a fresh process measured; None, and a reason for `footer`, if it failed now or before.
-
-        Args:
-            child: its script's name. where: the row of the table. job: what it is told, beside library and threads.
-        """
-        if library.name in self.missing or (library.name, where) in self.failures:
-            return None
-        told = job | {"library": library.library, "backend": library.backend, "threads": threads}
-        with tempfile.TemporaryDirectory() as empty, cores(threads):
-            variables = self.variables | (empty_caches(empty) if self.cold else {})
-            run = subprocess.run(
-                [library.python, str(HERE / child), json.dumps(told)],
-                env=environment(threads, variables),
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-        if run.returncode != 0:
-            lines = [line.strip() for line in run.stderr.splitlines() if line.strip()]
-            self.failures[library.name, where] = lines[-1] if lines else f"exit code {run.returncode}"
-            return None
-        found: Found = json.loads(run.stdout.splitlines()[-1])
-        if "missing" in found:
-            self.missing[library.name] = found["missing"]
-            return None
-        if found["version"] not in self.versions:
-            self.versions.append(found["version"])
-        return found
-
-    def footer(self) -> str:
-        """What could not be measured and why; the machine, the versions, the command."""
-        lines = [f"- {name}: skipped: {reason}" for name, reason in self.missing.items()]
-        lines += [f"- {name}, {where}: failed: {reason}" for (name, where), reason in self.failures.items()]
-        if lines:
-            lines.append("")
-        lines.append("; ".join([machine(), ", ".join(self.versions)]))
-        if self.variables:
-            lines.append("with " + " ".join(f"{name}={value}" for name, value in self.variables.items()))
-        if self.load > 0.5:
-            lines.append(f"Not idle: the load was {self.load:.1f} when it began.")
-        lines.append(f"Command: python benches/{Path(sys.argv[0]).name} {shlex.join(sys.argv[1:])}".rstrip())
-        return "\n".join(lines)
-
-
-Runs = dict[tuple[str, str, int], list[Found]]  # by row of the table, name of the library, threads
-
-
-def rounds(
+def run(
     session: Session,
     args: argparse.Namespace,
     child: str,
@@ -255,73 +128,72 @@ def rounds(
     jobs: Mapping[str, Found],
     limits: Found | None = None,
 ) -> Runs:
-    """Visits every library with every number of threads and every job, round after round.
+    """`processes.rounds` as the options ask for; a child of this folder is named by its file."""
+    place = str(HERE / child) if child.endswith(".py") else child
+    return rounds(session, args.rounds, args.threads, place, columns, jobs, limits)
 
-    Args:
-        jobs: by row of the table. limits: what limits_child.py is told, which is then visited as a library, LIMITS.
+
+def limits_job(args: argparse.Namespace, dtype: str = "float32", sizes: Sequence[int] = ()) -> Found:
+    """What limits.py is told: the peak, and the bandwidth of Adam at `sizes` parameters."""
+    return {"dtype": dtype, "sizes": list(sizes), "seconds": min(0.3, args.seconds)}
+
+
+def footer(session: Session) -> str:
+    """The last lines of a script's tables."""
+    return session.footer(f"python benches/{Path(sys.argv[0]).name} {shlex.join(sys.argv[1:])}".rstrip())
+
+
+# --- which networks -------------------------------------------------------------------------------------------------
+
+
+def widths(text: str) -> list[int]:
+    """Of an option such as 784-256-10.
+
+    Raises:
+        argparse.ArgumentTypeError: fewer than two whole numbers.
     """
-    runs: Runs = {}
-    for number in range(args.rounds):
-        for where, job in jobs.items():
-            say(f"{where}: round {number + 1} of {args.rounds}")
-            for threads in args.threads:
-                visits = [(child, column, job) for column in columns]
-                if limits is not None:
-                    visits.insert(0, ("limits_child.py", Library(LIMITS, LIMITS, "", sys.executable), limits))
-                for script, library, told in visits:
-                    found = session.measure(script, library, f"{where}, {count(threads)}", threads, told)
-                    if found is not None:
-                        runs.setdefault((where, library.name, threads), []).append(found)
-    return runs
+    parts = text.split("-")
+    if len(parts) < 2 or not all(part.isdecimal() and int(part) for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r}, expected widths from input to output, such as 784-256-128-10")
+    return [int(part) for part in parts]
 
 
-def serve(measure: Callable[[Found], Found]) -> None:
-    """The main of a child: its job is argument 1, its answer the last line of stdout, also if a library is missing."""
-    try:
-        found = measure(json.loads(sys.argv[1]))
-    except ModuleNotFoundError as error:
-        found = {"missing": f"{error.name} is not installed"}
-    print(json.dumps(found))
+def add_network_options(made: argparse.ArgumentParser, default: int | None = None) -> None:
+    """The options that choose networks: unless told, the row `default`, or all."""
+    chosen = made.add_argument_group("which networks")
+    chosen.add_argument(
+        "--networks",
+        type=whole_numbers,
+        default=None if default is None else [default],
+        metavar="N,N",
+        help="rows of the table: "
+        + "; ".join(f"{number} {row.name}" for number, row in enumerate(NETWORKS, 1))
+        + f" ({default or 'all'})",
+    )
+    chosen.add_argument(
+        "--network",
+        type=widths,
+        action="append",
+        metavar="W-W-W",
+        help="a network of your own instead; may be repeated",
+    )
+    chosen.add_argument("--batch", type=int, default=128, metavar="N", help="batch of --network (128)")
 
 
-def repeat(call: Callable[[], Any], seconds: float) -> list[float]:
-    """Seconds that one call takes, over and over; short calls are timed many at once, so that the clock is free."""
-    start = time.perf_counter()
-    call()
-    once = time.perf_counter() - start
-    times = max(1, int(1e-3 / max(once, 1e-7)))
-    found: list[float] = []
-    began = time.perf_counter()
-    while not found or time.perf_counter() - began < seconds:
-        start = time.perf_counter()
-        for _ in range(times):
-            call()
-        found.append((time.perf_counter() - start) / times)
-    return found
+def chosen_networks(made: argparse.ArgumentParser, args: argparse.Namespace) -> list[Network]:
+    """The networks that the options choose, with --tiny of two steps; ends the script with a message if there is no
+    such row."""
+    rows = _rows(made, args)
+    return [network._replace(rows=2 * network.batch) for network in rows] if args.tiny else rows
 
 
-def say(text: str) -> None:
-    """A line of progress, which is no part of the tables."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def limits_job(
-    args: argparse.Namespace, dtype: str = "float32", sizes: Sequence[int] = (), avx2: bool = False
-) -> Found:
-    """What limits_child.py is told: the peak, and the bandwidth of Adam at `sizes` parameters."""
-    return {"dtype": dtype, "sizes": list(sizes), "seconds": min(0.3, args.seconds), "avx2": avx2}
-
-
-def count(threads: int) -> str:
-    """ "1 thread", "2 threads"."""
-    return f"{threads} thread{'s' if threads > 1 else ''}"
-
-
-def machine() -> str:
-    """The processor and what runs on it."""
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = info.read_text().splitlines()
-        model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
-    return f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+def _rows(made: argparse.ArgumentParser, args: argparse.Namespace) -> list[Network]:
+    if args.network:
+        if args.batch < 1:
+            made.error(f"--batch is {args.batch}, expected at least 1")
+        return [own(widths, args.batch) for widths in args.network]
+    if args.networks is None:
+        return NETWORKS
+    if max(args.networks) > len(NETWORKS):
+        made.error(f"--networks is {args.networks}, expected numbers from 1 to {len(NETWORKS)}")
+    return [NETWORKS[number - 1] for number in args.networks]

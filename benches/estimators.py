@@ -1,7 +1,7 @@
 """The estimators beside scikit-learn's, with the same arguments and data: wall times, and accuracy on rows held out.
 
 A row's name is rows x columns, hidden layers, dtype; batches have 200 rows. The share of the floor is that of peers.py:
-of the flops at the fma peak and Adam's bytes at the bandwidth that limits_child.py measures in the same rounds.
+of the flops at the fma peak and Adam's bytes at the bandwidth, which fastnn/benchmarks/limits.py measures in its rounds.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import argparse
 import sys
 
 import common
-import figures
-import networks
-import peers
-from common import LIMITS, Found, Library, Runs, Session
 from estimators_child import CLASSES
-from figures import Spread
+from fastnn.benchmarks import figures
+from fastnn.benchmarks.figures import Spread
+from fastnn.benchmarks.networks import Network
+from fastnn.benchmarks.processes import LIMITS, Found, Library, Runs, Session, count
 
 BATCH = 200
 HIDDEN = ((100,), (100, 50), (256, 128, 64))
@@ -48,14 +47,14 @@ def job(rows: int, columns: int, hidden: tuple[int, ...], dtype: str, tiny: bool
 
 def floor(told: Found, limits: list[Found]) -> float | None:
     """The fewest possible seconds of a job's fit."""
-    least = peers.floor(network_of(told), 2, limits, told["dtype"])
+    least = figures.floor(network_of(told), 2, limits, told["dtype"])
     return None if least is None else least * told["epochs"]
 
 
-def network_of(told: Found) -> networks.Network:
+def network_of(told: Found) -> Network:
     """The network that a job trains."""
     widths = [told["columns"], *told["hidden"], CLASSES]
-    return networks.Network("-".join(map(str, widths)), widths, BATCH, told["rows"])
+    return Network("-".join(map(str, widths)), widths, BATCH, told["rows"])
 
 
 def main() -> None:
@@ -77,14 +76,14 @@ def main() -> None:
     if max(args.cases) > len(cases()):
         made.error(f"--cases: there are {len(cases())}")
     columns = [*common.own_libraries(args), Library("scikit-learn", "sklearn", "", sys.executable)]
-    session = Session(args)
+    session = common.session_of(args)
     for dtype in args.dtypes.split(","):
         some = [cases()[number - 1] for number in args.cases]
         jobs = {f"{r:,}x{c}, {h}, {dtype}": job(r, c, h, dtype, args.tiny, args.seconds) for r, c, h in some}
         runs: Runs = {}
         for name, told in jobs.items():
             limits = common.limits_job(args, dtype, [network_of(told).parameters])
-            runs |= common.rounds(session, args, "estimators_child.py", columns, {name: told}, limits)
+            runs |= common.run(session, args, "estimators_child.py", columns, {name: told}, limits)
         for threads in args.threads:
             lines, predictions = [], []
             for name, told in jobs.items():
@@ -97,11 +96,11 @@ def main() -> None:
             own = [f"{c.name}, share of the floor" for c in columns if c.own]
             heads = [*(c.name for c in columns), *figures.best_heads(columns)]
             table = figures.markdown(["rows x columns, hidden, dtype", "epochs", *heads, *own, "accuracy"], lines)
-            print(f"fit, {common.count(threads)}, s\n\n{table}", end="\n\n")
+            print(f"fit, {count(threads)}, s\n\n{table}", end="\n\n")
             table = figures.markdown(["rows x columns, hidden, dtype", *heads], predictions)
-            print(f"predict, {common.count(threads)}, s\n\n{table}", end="\n\n")
+            print(f"predict, {count(threads)}, s\n\n{table}", end="\n\n")
     others(session, args, columns)
-    print(session.footer())
+    print(common.footer(session))
 
 
 def others(session: Session, args: argparse.Namespace, columns: list[Library]) -> None:
@@ -113,9 +112,9 @@ def others(session: Session, args: argparse.Namespace, columns: list[Library]) -
         (f"GridSearchCV, 24 fits, n_jobs=2, {base['rows']:,}x20", "search", 2),
     ):
         on = argparse.Namespace(**vars(args) | {"threads": [threads]})
-        runs = common.rounds(session, on, "estimators_child.py", columns, {name: base | {"measure": measure}})
+        runs = common.run(session, on, "estimators_child.py", columns, {name: base | {"measure": measure}})
         here = {c.name: runs.get((name, c.name, threads), []) for c in columns}
-        lines.append([name, common.count(threads), *cells(columns, here, measure)[0]])
+        lines.append([name, count(threads), *cells(columns, here, measure)[0]])
     heads = ["what", "on", *(c.name for c in columns), *figures.best_heads(columns)]
     print(f"s\n\n{figures.markdown(heads, lines)}", end="\n\n")
 

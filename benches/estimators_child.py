@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-import common
-from common import Found
+from fastnn.benchmarks import processes
+from fastnn.benchmarks.processes import Found
 
 CLASSES = 3
 
@@ -53,7 +53,7 @@ def fits(module: Any, job: Found) -> Found:
         model.fit(X, y)
         times.append(time.perf_counter() - start)
     score = module.MLPClassifier(**settings).fit(X[held:], y[held:]).score(X[:held], y[:held])
-    predictions = common.repeat(lambda: model.predict(X), min(job["seconds"], 0.5))
+    predictions = processes.repeat(lambda: model.predict(X), min(job["seconds"], 0.5))
     return {"fit": times, "predict": predictions, "score": score, "loss": model.loss_}
 
 
@@ -63,14 +63,14 @@ def rows_one_by_one(module: Any, job: Found) -> Found:
     options = {"backend": job["backend"]} if job["library"] == "fastnn" else {}
     model = module.MLPClassifier(random_state=0, **options)
     model.partial_fit(X[:10], y[:10], classes=np.arange(CLASSES))
-    return {"partial_fit": common.repeat(lambda: model.partial_fit(X[:1], y[:1]), job["seconds"])}
+    return {"partial_fit": processes.repeat(lambda: model.partial_fit(X[:1], y[:1]), job["seconds"])}
 
 
 def search(module: Any, job: Found) -> Found:
     """Seconds of a grid search of 24 fits in two processes."""
     from sklearn.model_selection import GridSearchCV
 
-    for name in common.THREADS:  # joblib tells its processes their share of the cores where nobody else has
+    for name in processes.THREADS:  # joblib tells its processes their share of the cores where nobody else has
         os.environ.pop(name, None)
     X, y = data(job)
     grid = {"alpha": [1e-5, 1e-4, 1e-3, 1e-2], "learning_rate_init": [1e-3, 1e-2]}
@@ -91,7 +91,3 @@ def measure(job: Found) -> Found:
     module, version = library(job)
     warnings.simplefilter("ignore")
     return {"version": version} | MEASURES[job["measure"]](module, job)
-
-
-if __name__ == "__main__":
-    common.serve(measure)

@@ -2,7 +2,7 @@
 NumPy's OpenBLAS and PyTorch: nn is C = A B (X W), tn is C = A^T B (X^T dZ), nt is C = A B^T (dZ W^T).
 
 A shape is m x n x k: C has m rows and n columns, k is summed over; `/4096` puts the rows of all three matrices 4,096
-elements apart. Each figure is GFLOP/s of the best repetition of all rounds. The peak is that of limits_child.py,
+elements apart. Each figure is GFLOP/s of the best repetition of all rounds. The peak is that of the package,
 measured in the same rounds. The error is the largest of all shapes, against a wider product, in eps times the root of k
 times the largest value.
 """
@@ -14,9 +14,9 @@ import math
 from typing import NamedTuple
 
 import common
-import figures
-from common import LIMITS, Library, Runs, Session
-from figures import Spread
+from fastnn.benchmarks import figures
+from fastnn.benchmarks.figures import Spread
+from fastnn.benchmarks.processes import AVX2, ITEMSIZE, LIMITS, Library, Runs, count
 
 PEERS = {"numpy": "NumPy", "torch": "PyTorch"}
 FORMS = ("nn", "tn", "nt")
@@ -157,7 +157,7 @@ def tables(
             compared = mean_and_least(ratios(column, spreads, rivals)) if column.own else ("", "")
             error, first = max(run["error"] for run in given), min(run["first"] for run in given)
             summary.append([column.name, str(threads), *compared, f"{error:.2f}", f"{first:.2f}"])
-    title = f"{common.count(threads)}, GFLOP/s" + (f"; the peak is {max(peaks) / 1e9:.1f}" if peaks else "")
+    title = f"{count(threads)}, GFLOP/s" + (f"; the peak is {max(peaks) / 1e9:.1f}" if peaks else "")
     return f"{title}\n\n{figures.markdown(head, lines)}", summary
 
 
@@ -173,16 +173,16 @@ def main() -> None:
         help="shapes of your own, with a stride behind / (the table of this script)",
     )
     shapes.add_argument("--forms", type=chosen_forms, default=list(FORMS), metavar="nn,tn,nt", help="which forms (all)")
-    shapes.add_argument("--dtype", choices=tuple(common.ITEMSIZE), default="float32", help="of all matrices (float32)")
+    shapes.add_argument("--dtype", choices=tuple(ITEMSIZE), default="float32", help="of all matrices (float32)")
     shapes.add_argument("--avx2", action="store_true", help="hold every library to AVX2, OpenBLAS as on a Haswell")
     args = common.parse(made, PEERS)
     sizes = [size for size in args.shapes if max(size[:3]) <= 256] if args.tiny else args.shapes
     cases = [(form, size) for size in sizes for form in args.forms]
     columns = common.libraries(args, PEERS)
-    session = Session(args, common.AVX2 if args.avx2 else None)
+    session = common.session_of(args, AVX2 if args.avx2 else None)
     job = {"cases": [[form, *size] for form, size in cases], "dtype": args.dtype, "seconds": args.seconds}
-    limits = common.limits_job(args, args.dtype, avx2=args.avx2)
-    runs = common.rounds(session, args, "gemm_child.py", columns, {ALL: job}, limits)
+    limits = common.limits_job(args, args.dtype)
+    runs = common.run(session, args, "gemm_child.py", columns, {ALL: job}, limits)
     summaries = []
     for threads in args.threads:
         table, summary = tables(cases, columns, runs, threads)
@@ -190,7 +190,7 @@ def main() -> None:
         summaries += summary
     head = ["library", "threads", "geometric mean of the ratios", "smallest ratio", "error", "import and first call, s"]
     print(figures.markdown(head, summaries), end="\n\n")
-    print(session.footer())
+    print(common.footer(session))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import common
-import models
+from fastnn.benchmarks import models
+from fastnn.benchmarks.processes import Found, repeat
 
 Array = NDArray[Any]
 Product = Callable[[str, Array, Array, Array], Callable[[], Any]]  # form, C, A, B: a call that fills C
@@ -19,7 +19,7 @@ SAMPLE = 8  # rows at each end of C that are compared with a wider product
 WIDER = {"float32": np.float64, "float64": np.longdouble}
 
 
-def fastnn_product(job: common.Found) -> Product:
+def fastnn_product(job: Found) -> Product:
     """The backend's operation, prepared."""
     from fastnn import backends
 
@@ -31,7 +31,7 @@ def fastnn_product(job: common.Found) -> Product:
     return prepare
 
 
-def numpy_product(job: common.Found) -> Product:
+def numpy_product(job: Found) -> Product:
     """matmul into C: OpenBLAS."""
 
     def prepare(form: str, C: Array, A: Array, B: Array) -> Callable[[], Any]:
@@ -41,7 +41,7 @@ def numpy_product(job: common.Found) -> Product:
     return prepare
 
 
-def torch_product(job: common.Found) -> Product:
+def torch_product(job: Found) -> Product:
     """mm into C."""
     import torch
 
@@ -80,7 +80,7 @@ def error(form: str, C: Array, A: Array, B: Array) -> float:
     return float(np.abs(C[rows] - exact).max() / scale)
 
 
-def measure(job: common.Found) -> common.Found:
+def measure(job: Found) -> Found:
     """times: for each of `cases` (form, m, n, k, stride), seconds of each repetition; first: until C was there once."""
     start = time.perf_counter()
     prepare = PRODUCTS[job["library"]](job)
@@ -94,9 +94,5 @@ def measure(job: common.Found) -> common.Found:
         call()
         first = first or time.perf_counter() - start
         errors.append(error(form, C, A, B))
-        times.append(common.repeat(call, job["seconds"]))
+        times.append(repeat(call, job["seconds"]))
     return {"times": times, "error": max(errors), "first": first, "version": models.version(job["library"])}
-
-
-if __name__ == "__main__":
-    common.serve(measure)

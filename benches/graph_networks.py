@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from networks import CLASSES
+from fastnn.benchmarks.networks import CLASSES
 
 BINARY, SQUARED = "binary_crossentropy", "mean_squared_error"
 

@@ -6,10 +6,10 @@ Wide and deep, a residual net, an agent's two heads, and entity embeddings, meas
 from __future__ import annotations
 
 import common
-import figures
-from common import Session
+from fastnn.benchmarks import figures
+from fastnn.benchmarks.figures import Result, summary
+from fastnn.benchmarks.processes import count
 from graph_networks import GRAPHS
-from peers import Result, summary
 
 PEERS = {"jax": "JAX scan", "torch": "PyTorch", "compile": "PyTorch compile"}
 EXAMPLES = """\
@@ -29,12 +29,12 @@ def main() -> None:
     args = common.parse(made, PEERS)
     if max(args.graphs) > len(GRAPHS):
         made.error(f"--graphs: there are {len(GRAPHS)}")
-    columns, session = common.libraries(args, PEERS), Session(args)
+    columns, session = common.libraries(args, PEERS), common.session_of(args)
     jobs = {
         name: {"graph": name, "tiny": args.tiny, "seconds": args.seconds, "epochs": 1 if args.tiny else 3}
         for name in (list(GRAPHS)[number - 1] for number in args.graphs)
     }
-    runs = common.rounds(session, args, "graphs_child.py", columns, jobs)
+    runs = common.run(session, args, "graphs_child.py", columns, jobs)
     results = {key: summary(found) for key, found in runs.items()}
     for threads in args.threads:
         head = [
@@ -52,8 +52,8 @@ def main() -> None:
             cells = [figures.digits(GRAPHS[name].rows / t.best) if t else "-" for t in times.values()]
             losses = ", ".join(f"{result.loss:.3f}" for result in row.values())
             lines.append([name, *cells, *figures.best_cells(columns, times), losses])
-        print(f"{common.count(threads)}, samples/s\n\n{figures.markdown(head, lines)}", end="\n\n")
-    print(session.footer())
+        print(f"{count(threads)}, samples/s\n\n{figures.markdown(head, lines)}", end="\n\n")
+    print(common.footer(session))
 
 
 if __name__ == "__main__":

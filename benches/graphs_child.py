@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 
-import common
-import models
-import peer_child
+from fastnn.benchmarks import models, training
+from fastnn.benchmarks.networks import CLASSES
+from fastnn.benchmarks.processes import Found
+from fastnn.benchmarks.training import BETA_1, BETA_2, EPSILON, LEARNING_RATE, Training
 from graph_networks import BINARY, GRAPHS, GraphNetwork
-from networks import CLASSES
-from peer_child import BETA_1, BETA_2, EPSILON, LEARNING_RATE, Training
 
 Weights = dict[str, models.Floats]
 
@@ -68,7 +67,7 @@ def starting(graph: GraphNetwork) -> Weights:
     return shapes.weights
 
 
-def fastnn_training(job: common.Found, graph: GraphNetwork, inputs: list[Any], targets: list[Any]) -> Training:
+def fastnn_training(job: Found, graph: GraphNetwork, inputs: list[Any], targets: list[Any]) -> Training:
     """The functional API."""
     import fastnn
     from fastnn import layers
@@ -97,7 +96,7 @@ def fastnn_training(job: common.Found, graph: GraphNetwork, inputs: list[Any], t
         if layer.get_weights():
             parts = [layer.name] if layer.name in weights else [f"{layer.name}.W", f"{layer.name}.b"]
             layer.set_weights([weights[part] for part in parts])
-    return peer_child.one_fit(fastnn, model, inputs, targets, batch_size=graph.batch)
+    return training.one_fit(fastnn, model, inputs, targets, batch_size=graph.batch)
 
 
 class OfArrays:
@@ -114,7 +113,7 @@ class OfArrays:
         return self.theta[name][codes]
 
 
-def jax_training(job: common.Found, graph: GraphNetwork, inputs: list[Any], targets: list[Any]) -> Training:
+def jax_training(job: Found, graph: GraphNetwork, inputs: list[Any], targets: list[Any]) -> Training:
     """The whole epoch in one jitted scan that reuses the buffers of its state."""
     import jax
     import jax.numpy as jnp
@@ -127,7 +126,7 @@ def jax_training(job: common.Found, graph: GraphNetwork, inputs: list[Any], targ
     def loss(theta: Any, xs: Any, ys: Any) -> Any:
         made = OfArrays(theta, jax.nn.relu, lambda values: jnp.concatenate(values, axis=1))
         outputs = zip(graph.losses, graph.outputs(made, *xs), ys, strict=True)
-        return sum(peer_child.jax_loss(name, z, y) for name, z, y in outputs)
+        return sum(training.jax_loss(name, z, y) for name, z, y in outputs)
 
     def epoch(state: Any, order: Any, xs: Any, ys: Any) -> Any:
         def step(state: Any, rows: Any) -> Any:
@@ -135,7 +134,7 @@ def jax_training(job: common.Found, graph: GraphNetwork, inputs: list[Any], targ
             value, gradient = jax.value_and_grad(loss)(theta, [x[rows] for x in xs], [y[rows] for y in ys])
             power_1, power_2 = power_1 * BETA_1, power_2 * BETA_2
             rate = LEARNING_RATE * jnp.sqrt(1 - power_2) / (1 - power_1)
-            after = tree.tree_map(lambda *given: peer_child.jax_step("adam", rate, *given), theta, m, v, gradient)
+            after = tree.tree_map(lambda *given: training.jax_step("adam", rate, *given), theta, m, v, gradient)
             theta, m, v = tree.tree_transpose(tree.tree_structure(theta), tree.tree_structure((0, 0, 0)), after)
             return (theta, m, v, power_1, power_2), value
 
@@ -151,10 +150,10 @@ def jax_training(job: common.Found, graph: GraphNetwork, inputs: list[Any], targ
         state, value = compiled(state, order, xs, ys)
         return float(value)
 
-    return peer_child.in_turn(run)
+    return training.in_turn(run)
 
 
-def torch_training(job: common.Found, graph: GraphNetwork, inputs: list[Any], targets: list[Any]) -> Training:
+def torch_training(job: Found, graph: GraphNetwork, inputs: list[Any], targets: list[Any]) -> Training:
     """A fused optimizer, batches by index_select, no DataLoader; "compile": the loss through inductor."""
     import torch
 
@@ -162,7 +161,7 @@ def torch_training(job: common.Found, graph: GraphNetwork, inputs: list[Any], ta
     theta = {name: torch.from_numpy(array).requires_grad_() for name, array in starting(graph).items()}
     made = OfArrays(theta, torch.relu, lambda values: torch.cat(values, dim=1))
     optimizer = torch.optim.Adam(theta.values(), lr=LEARNING_RATE, eps=EPSILON, fused=True)
-    functions = [getattr(torch.nn.functional, peer_child.TORCH_LOSSES[name]) for name in graph.losses]
+    functions = [getattr(torch.nn.functional, training.TORCH_LOSSES[name]) for name in graph.losses]
     xs = [torch.from_numpy(x) for x in inputs]
     ys = [torch.from_numpy(y.astype(np.int64) if y.dtype == np.int32 else y) for y in targets]
 
@@ -183,14 +182,14 @@ def torch_training(job: common.Found, graph: GraphNetwork, inputs: list[Any], ta
             total += loss.detach()
         return float(total.item() * graph.batch / graph.rows)
 
-    return peer_child.in_turn(run)
+    return training.in_turn(run)
 
 
 TRAININGS = {"fastnn": fastnn_training, "jax": jax_training, "torch": torch_training, "compile": torch_training}
 
 
-def measure(job: common.Found) -> common.Found:
-    """See `peer_child.measure`."""
+def measure(job: Found) -> Found:
+    """See `training.measure`."""
     graph = GRAPHS[job["graph"]]
     if job["tiny"]:
         graph = graph._replace(rows=2 * graph.batch)
@@ -206,7 +205,3 @@ def measure(job: common.Found) -> common.Found:
     TRAININGS[job["library"]](job, graph, inputs, targets)(after)
     first, *seconds = np.diff(ends).tolist()
     return {"first": first, "loss": losses[0], "epochs": seconds, "version": models.version(job["library"])}
-
-
-if __name__ == "__main__":
-    common.serve(measure)

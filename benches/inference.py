@@ -2,7 +2,7 @@
 
 The error is the largest difference from float64 over 256 rows: the same weights give the same probabilities (but
 scikit-learn's two-class network has one output, so that its weights are others). The share of the peak counts the flops
-of the matrix products alone, against the fma peak that limits_child.py measures in the same rounds.
+of the matrix products alone, against the fma peak that is measured in the same rounds.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from __future__ import annotations
 import statistics
 
 import common
-import figures
-import networks
-from common import LIMITS, Found, Runs, Session
+from fastnn.benchmarks import figures
+from fastnn.benchmarks.processes import LIMITS, Found, Runs, count
 
 PEERS = {
     "jax": "JAX",
@@ -32,20 +31,18 @@ EXAMPLES = """\
 def main() -> None:
     """Measure and print."""
     made = common.parser(__doc__, EXAMPLES, PEERS, seconds=1.0)
-    networks.add_options(made)
+    common.add_network_options(made)
     made.add_argument("--rows", type=int, default=8192, metavar="N", help="of each call (8192)")
     args = common.parse(made, PEERS)
     rows = 256 if args.tiny else args.rows
-    chosen = networks.chosen(made, args)
+    chosen = common.chosen_networks(made, args)
     columns = common.libraries(args, PEERS)
     own = [c for c in columns if c.own]
-    session = Session(args)
+    session = common.session_of(args)
     runs: Runs = {}
     for network in chosen:
         job = {"widths": network.widths, "rows": rows, "seconds": args.seconds}
-        runs |= common.rounds(
-            session, args, "inference_child.py", columns, {network.name: job}, common.limits_job(args)
-        )
+        runs |= common.run(session, args, "inference_child.py", columns, {network.name: job}, common.limits_job(args))
     for threads in args.threads:
         lines, firsts = [], []
         for network in chosen:
@@ -60,10 +57,10 @@ def main() -> None:
             firsts.append([name, *(first_use(found) for found in here.values())])
         names = [c.name for c in columns]
         head = ["network", *names, *figures.best_heads(columns), *(f"{c.name}, share of the peak" for c in own)]
-        print(f"{common.count(threads)}, {rows:,} rows, samples/s\n\n{figures.markdown(head, lines)}", end="\n\n")
-        title = f"First use with {common.count(threads)}, s (error)"
+        print(f"{count(threads)}, {rows:,} rows, samples/s\n\n{figures.markdown(head, lines)}", end="\n\n")
+        title = f"First use with {count(threads)}, s (error)"
         print(f"{title}\n\n{figures.markdown(['network', *names], firsts)}", end="\n\n")
-    print(session.footer())
+    print(common.footer(session))
 
 
 def first_use(found: list[Found]) -> str:

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-import common
-import models
+from fastnn.benchmarks import models
+from fastnn.benchmarks.processes import Found, repeat
 
 CHECKED = 256  # rows that are compared with float64
 
 Predict = Callable[[], Any]  # probabilities of all rows, as a NumPy array
 
 
-def fastnn_predict(job: common.Found, X: models.Floats) -> Predict:
+def fastnn_predict(job: Found, X: models.Floats) -> Predict:
     """The public API, one batch."""
     import fastnn
 
@@ -25,7 +25,7 @@ def fastnn_predict(job: common.Found, X: models.Floats) -> Predict:
     return lambda: model.predict(X, batch_size=len(X), verbose=0)
 
 
-def keras_predict(job: common.Found, X: models.Floats) -> Predict:
+def keras_predict(job: Found, X: models.Floats) -> Predict:
     """On JAX, one batch."""
     import keras
 
@@ -34,7 +34,7 @@ def keras_predict(job: common.Found, X: models.Floats) -> Predict:
     return lambda: model.predict(X, batch_size=len(X), verbose=0)
 
 
-def jax_predict(job: common.Found, X: models.Floats) -> Predict:
+def jax_predict(job: Found, X: models.Floats) -> Predict:
     """One jitted function."""
     import jax
     import jax.numpy as jnp
@@ -44,7 +44,7 @@ def jax_predict(job: common.Found, X: models.Floats) -> Predict:
     return lambda: np.asarray(compiled(theta, X))
 
 
-def torch_predict(job: common.Found, X: models.Floats) -> Predict:
+def torch_predict(job: Found, X: models.Floats) -> Predict:
     """Eager, or through inductor, in inference mode."""
     import torch
 
@@ -64,7 +64,7 @@ def torch_predict(job: common.Found, X: models.Floats) -> Predict:
     return run
 
 
-def sklearn_predict(job: common.Found, X: models.Floats) -> Predict:
+def sklearn_predict(job: Found, X: models.Floats) -> Predict:
     """MLPClassifier.predict_proba, which has a softmax for three classes or more."""
     from sklearn.neural_network import MLPClassifier
 
@@ -77,13 +77,13 @@ def sklearn_predict(job: common.Found, X: models.Floats) -> Predict:
     return lambda: model.predict_proba(X)
 
 
-def numpy_predict(job: common.Found, X: models.Floats) -> Predict:
+def numpy_predict(job: Found, X: models.Floats) -> Predict:
     """As a textbook writes it."""
     weights = models.start_weights(job["widths"])
     return lambda: forward(weights, X)
 
 
-def onnx_predict(job: common.Found, X: models.Floats) -> Predict:
+def onnx_predict(job: Found, X: models.Floats) -> Predict:
     """onnxruntime, on a graph of Gemm, Relu and Softmax."""
     import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
@@ -128,20 +128,16 @@ def forward(weights: Any, X: Any) -> Any:
     return Z / Z.sum(axis=1, keepdims=True)
 
 
-def measure(job: common.Found) -> common.Found:
+def measure(job: Found) -> Found:
     """times: seconds of each prediction; first: of preparing and the first one; error: against float64."""
-    X, _ = models.data(job["widths"], job["rows"])
+    X, _ = models.data(job)
     weights = models.start_weights(job["widths"])
     start = time.perf_counter()
     predict = PREDICTS[job["library"]](job, X)
     P = predict()
     first = time.perf_counter() - start
-    times = common.repeat(predict, job["seconds"])
+    times = repeat(predict, job["seconds"])
     # Afterwards: the threads of NumPy's OpenBLAS would look for more work on the cores that are measured.
     exact = forward([(W.astype(np.float64), b.astype(np.float64)) for W, b in weights], X[:CHECKED].astype(np.float64))
     error = float(np.abs(P[:CHECKED] - exact).max())
     return {"times": times, "first": first, "error": error, "version": models.version(job["library"])}
-
-
-if __name__ == "__main__":
-    common.serve(measure)

@@ -6,29 +6,17 @@ first usual epoch, which is compilation and first use, stands in a table of its 
 same work gives nearly the same loss, but that each library shuffles in its own way.
 
 The floor of a network is the time of its flops at the fma peak, plus the time of the optimizer's bytes (theta and its
-slots, read and written) at the bandwidth; both are measured by limits_child.py in the same rounds.
+slots, read and written) at the bandwidth; both are measured by fastnn/benchmarks/limits.py in the same rounds.
 """
 
 from __future__ import annotations
 
-import statistics
-from typing import NamedTuple
-
 import common
-import figures
-import networks
-from common import LIMITS, Found, Library, Runs, Session
-from figures import Spread
-from networks import Network
+from fastnn.benchmarks import figures, networks
+from fastnn.benchmarks.figures import Result, Spread, floor, summary
+from fastnn.benchmarks.networks import PEERS, Network
+from fastnn.benchmarks.processes import LIMITS, Library, Runs, count
 
-PEERS = {
-    "jax": "JAX scan",
-    "torch": "PyTorch",
-    "compile": "PyTorch compile",
-    "keras": "Keras on JAX",
-    "sklearn": "scikit-learn",
-    "numpy": "NumPy loop",
-}
 EXAMPLES = """\
   python benches/peers.py                                    all, with 1 and 2 threads: about 45 minutes
   python benches/peers.py --networks 1,3 --threads 1         a part of it
@@ -40,32 +28,7 @@ EXAMPLES = """\
   python benches/peers.py --tiny                             tries every peer, measures nothing"""
 
 
-class Result(NamedTuple):
-    """Of one library on one network: seconds of an epoch and of the first use, the mean loss of the first epoch."""
-
-    epoch: Spread
-    first: float
-    loss: float
-
-
 Key = tuple[str, str, int]  # network, library, threads
-
-
-def summary(runs: list[Found]) -> Result:
-    """All epochs of all rounds together."""
-    epoch = figures.spread([seconds for run in runs for seconds in run["epochs"]])
-    first = max(0.0, statistics.median(run["first"] for run in runs) - epoch.median)
-    return Result(epoch, first, statistics.median(run["loss"] for run in runs))
-
-
-def floor(network: Network, slots: int, limits: list[Found], dtype: str = "float32") -> float | None:
-    """The fewest seconds that an epoch can take, by the best peak and bandwidth of all rounds; None without them."""
-    if not limits:
-        return None
-    peak = max(found["peak"] for found in limits)
-    bandwidth = max(found["bandwidth"][str(network.parameters)] for found in limits)
-    moved = 2 * (1 + slots) * network.parameters * common.ITEMSIZE[dtype]
-    return float(network.rows / network.batch * (network.step_flops / peak + moved / bandwidth))
 
 
 def speeds(
@@ -91,7 +54,7 @@ def speeds(
         line += figures.share_cells(columns, here, floor(network, slots, limits))
         line += [figures.threads_gain(alone[c.name], here[c.name]) for c in own if gains]
         lines.append(line)
-    return f"{common.count(threads)}, samples/s\n\n{figures.markdown(head, lines)}"
+    return f"{count(threads)}, samples/s\n\n{figures.markdown(head, lines)}"
 
 
 def first_uses(threads: int, rows: list[Network], columns: list[Library], results: dict[Key, Result]) -> str:
@@ -100,34 +63,34 @@ def first_uses(threads: int, rows: list[Network], columns: list[Library], result
     for network in rows:
         row = [results.get((network.name, c.name, threads)) for c in columns]
         lines.append([network.name, *("-" if r is None else f"{r.first:.1f} ({r.loss:.3f})" for r in row)])
-    title = f"First use with {common.count(threads)}, s (mean loss of the first epoch)"
+    title = f"First use with {count(threads)}, s (mean loss of the first epoch)"
     return f"{title}\n\n{figures.markdown(['network, batch', *(c.name for c in columns)], lines)}"
 
 
 def main() -> None:
     """Measure and print."""
     made = common.parser(__doc__, EXAMPLES, PEERS)
-    networks.add_options(made)
+    common.add_network_options(made)
     trained = made.add_argument_group("what is trained")
     trained.add_argument("--activation", choices=networks.ACTIVATIONS, default="relu", help="of hidden layers (relu)")
     trained.add_argument("--loss", choices=networks.LOSSES, default=networks.CLASSES, help=f"({networks.CLASSES})")
     trained.add_argument("--optimizer", choices=networks.OPTIMIZERS, default="adam", help="(adam)")
     args = common.parse(made, PEERS)
     task = {"activation": args.activation, "loss": args.loss, "optimizer": args.optimizer}
-    rows = networks.chosen(made, args)
+    rows = common.chosen_networks(made, args)
     columns = common.libraries(args, PEERS)
-    session = Session(args)
+    session = common.session_of(args)
     runs: Runs = {}
     for network in rows:
         job = network._asdict() | task | {"seconds": args.seconds, "epochs": 1 if args.tiny else 3}
         limits = common.limits_job(args, sizes=[network.parameters])
-        runs |= common.rounds(session, args, "peer_child.py", columns, {network.name: job}, limits)
+        runs |= common.run(session, args, "training", columns, {network.name: job}, limits)
     results = {key: summary(found) for key, found in runs.items() if key[1] != LIMITS}
     for threads in args.threads:
         print(speeds(threads, rows, networks.OPTIMIZERS[args.optimizer], columns, runs, results), end="\n\n")
     for threads in args.threads:
         print(first_uses(threads, rows, columns, results), end="\n\n")
-    print(session.footer())
+    print(common.footer(session))
 
 
 if __name__ == "__main__":

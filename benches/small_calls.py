@@ -10,9 +10,8 @@ from __future__ import annotations
 import statistics
 
 import common
-import figures
-import networks
-from common import Session
+from fastnn.benchmarks import figures
+from fastnn.benchmarks.processes import count
 
 PEERS = {"keras": "Keras on JAX", "sklearn": "scikit-learn", "torch": "PyTorch"}
 EXAMPLES = """\
@@ -25,14 +24,14 @@ EXAMPLES = """\
 def main() -> None:
     """Measure and print."""
     made = common.parser(__doc__, EXAMPLES, PEERS)
-    made.add_argument("--network", type=networks.widths, default=[4, 24, 24, 2], metavar="W-W-W", help="(4-24-24-2)")
+    made.add_argument("--network", type=common.widths, default=[4, 24, 24, 2], metavar="W-W-W", help="(4-24-24-2)")
     made.add_argument("--rows", type=int, default=1, metavar="N", help="of each call (1)")
     args = common.parse(made, PEERS)
     columns = common.libraries(args, PEERS)
-    session = Session(args)
+    session = common.session_of(args)
     network = "-".join(map(str, args.network))
     job = {"widths": args.network, "rows": args.rows, "seconds": args.seconds}
-    runs = common.rounds(session, args, "small_calls_child.py", columns, {network: job})
+    runs = common.run(session, args, "small_calls_child.py", columns, {network: job})
     for threads in args.threads:
         here = {c.name: runs.get((network, c.name, threads), []) for c in columns}
         lines = []
@@ -46,8 +45,8 @@ def main() -> None:
             cells = [format(statistics.median(values), form) if values else "-" for values in values_of]
             lines.append([title, *cells, *("" for _ in heads)])
         table = figures.markdown(["call", *here, *heads], lines)
-        print(f"{network}, rows: {args.rows}, {common.count(threads)}, us\n\n{table}", end="\n\n")
-    print(session.footer())
+        print(f"{network}, rows: {args.rows}, {count(threads)}, us\n\n{table}", end="\n\n")
+    print(common.footer(session))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 import common
-import models
+from fastnn.benchmarks import models
+from fastnn.benchmarks.processes import Found, repeat
 
 Calls = dict[str, Callable[[], Any]]  # by the names of common.CALLS; `train` returns the loss
 
@@ -27,21 +28,21 @@ def named_like_keras(
     }
 
 
-def fastnn_calls(job: common.Found, X: models.Floats, Y: models.Floats) -> Calls:
+def fastnn_calls(job: Found, X: models.Floats, Y: models.Floats) -> Calls:
     """The public API."""
     import fastnn
 
     return named_like_keras(fastnn, X, Y, job["widths"], backend=job["backend"])
 
 
-def keras_calls(job: common.Found, X: models.Floats, Y: models.Floats) -> Calls:
+def keras_calls(job: Found, X: models.Floats, Y: models.Floats) -> Calls:
     """On JAX."""
     import keras
 
     return named_like_keras(keras, X, Y, job["widths"])
 
 
-def sklearn_calls(job: common.Found, X: models.Floats, Y: models.Floats) -> Calls:
+def sklearn_calls(job: Found, X: models.Floats, Y: models.Floats) -> Calls:
     """MLPRegressor; its `fit` trains from new weights until it converges, which is another thing."""
     from sklearn.neural_network import MLPRegressor
 
@@ -49,7 +50,7 @@ def sklearn_calls(job: common.Found, X: models.Floats, Y: models.Floats) -> Call
     return {"train": lambda: 2 * float(model.partial_fit(X, Y).loss_), "predict": lambda: model.predict(X)}
 
 
-def torch_calls(job: common.Found, X: models.Floats, Y: models.Floats) -> Calls:
+def torch_calls(job: Found, X: models.Floats, Y: models.Floats) -> Calls:
     """Eager, from NumPy and to NumPy."""
     import torch
 
@@ -74,7 +75,7 @@ def torch_calls(job: common.Found, X: models.Floats, Y: models.Floats) -> Calls:
 CALLS = {"fastnn": fastnn_calls, "keras": keras_calls, "sklearn": sklearn_calls, "torch": torch_calls}
 
 
-def measure(job: common.Found) -> common.Found:
+def measure(job: Found) -> Found:
     """By call: seconds of each repetition, none where the library has no such call; first: seconds until each was
     called once; loss: of the first."""
     rng = np.random.default_rng(0)
@@ -86,9 +87,5 @@ def measure(job: common.Found) -> common.Found:
     for call in calls.values():
         call()
     first = time.perf_counter() - start
-    times = {name: common.repeat(calls[name], job["seconds"]) if name in calls else [] for name in common.CALLS}
+    times = {name: repeat(calls[name], job["seconds"]) if name in calls else [] for name in common.CALLS}
     return times | {"first": first, "loss": loss, "version": models.version(job["library"])}
-
-
-if __name__ == "__main__":
-    common.serve(measure)

@@ -21,9 +21,8 @@ import time
 from pathlib import Path
 
 import common
-import figures
-import networks
-from common import Library, Session
+from fastnn.benchmarks import figures
+from fastnn.benchmarks.processes import ITEMSIZE, Library, Session, cores, environment, say
 
 IMPORTS = {
     "nothing": "pass",
@@ -45,9 +44,9 @@ EXAMPLES = """\
 
 def seconds_of(program: str, threads: int) -> float:
     """Wall time of a Python program."""
-    with common.cores(threads):
+    with cores(threads):
         start = time.perf_counter()
-        subprocess.run([sys.executable, "-c", program], env=common.environment(threads), check=True)
+        subprocess.run([sys.executable, "-c", program], env=environment(threads), check=True)
         return time.perf_counter() - start
 
 
@@ -55,7 +54,7 @@ def imports(args: argparse.Namespace) -> str:
     """The table of imports."""
     found: dict[tuple[str, int], list[float]] = {}
     for number in range(args.rounds):
-        common.say(f"import: round {number + 1} of {args.rounds}")
+        say(f"import: round {number + 1} of {args.rounds}")
         for _ in range(1 if args.tiny else VISITS):
             for threads in args.threads:
                 for name, program in IMPORTS.items():
@@ -87,9 +86,9 @@ def train_seconds(backend: str, kind: str, threads: int) -> tuple[float, float]:
     Raises:
         RuntimeError: the command failed.
     """
-    with tempfile.TemporaryDirectory() as name, common.cores(threads):
+    with tempfile.TemporaryDirectory() as name, cores(threads):
         folder = Path(name)
-        environment = common.environment(threads, caches(kind, folder) | {"PYTHONUNBUFFERED": "1"})
+        given = environment(threads, caches(kind, folder) | {"PYTHONUNBUFFERED": "1"})
         out = str(folder / "digits.safetensors")
         options = ["train", "digits", "--epochs", "1", "--backend", backend, "--out", out]
         first = None
@@ -97,7 +96,7 @@ def train_seconds(backend: str, kind: str, threads: int) -> tuple[float, float]:
             start = time.perf_counter()
             with subprocess.Popen(
                 [sys.executable, "-c", COMMAND, *options],
-                env=environment,
+                env=given,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
@@ -125,7 +124,7 @@ def trainings(args: argparse.Namespace, columns: list[Library]) -> str:
             failures[name] = str(error)
     names = [name for name in names if name not in failures]
     for number in range(args.rounds):
-        common.say(f"train: round {number + 1} of {args.rounds}")
+        say(f"train: round {number + 1} of {args.rounds}")
         for threads in args.threads:
             for name in names:
                 for kind in CACHES:
@@ -143,12 +142,12 @@ def memory(made: argparse.ArgumentParser, args: argparse.Namespace, session: Ses
     """The table of memory."""
     alone = Library("NumPy", "numpy", "", sys.executable)
     lines = []
-    for network in networks.chosen(made, args):
+    for network in common.chosen_networks(made, args):
         epochs = 3 if args.tiny else args.epochs
         rows = min(network.rows, 20 * network.batch)
         job = {"widths": network.widths, "batch": network.batch, "rows": rows, "epochs": epochs}
-        runs = common.rounds(session, args, "startup_child.py", [alone, *columns], {network.name: job})
-        itemsize = common.ITEMSIZE["float32"]
+        runs = common.run(session, args, "startup_child.py", [alone, *columns], {network.name: job})
+        itemsize = ITEMSIZE["float32"]
         vectors = network.parameters * 4 * itemsize
         activations = network.batch * sum(network.widths) * itemsize
         for threads in args.threads:
@@ -172,7 +171,7 @@ def memory(made: argparse.ArgumentParser, args: argparse.Namespace, session: Ses
 def main() -> None:
     """Measure and print."""
     made = common.parser(__doc__, EXAMPLES, {}, seconds=None)
-    networks.add_options(made)
+    common.add_network_options(made)
     made.add_argument("--parts", default=",".join(PARTS), metavar="A,B", help=f"which of {', '.join(PARTS)} (all)")
     made.add_argument(
         "--epochs", type=int, default=30, metavar="N", help="of the training whose memory is watched (30)"
@@ -184,14 +183,14 @@ def main() -> None:
     if args.epochs < 3:
         made.error(f"--epochs is {args.epochs}, expected at least 3")
     columns = common.own_libraries(args)
-    session = Session(args)
+    session = common.session_of(args)
     if "import" in parts:
         print(imports(args), end="\n\n")
     if "train" in parts:
         print(trainings(args, columns), end="\n\n")
     if "memory" in parts:
         print(memory(made, args, session, columns), end="\n\n")
-    print(session.footer())
+    print(common.footer(session))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The scripts of this folder, without measuring: `pytest -o pythonpath=benches benches/test_benches.py`.
+"""The scripts of this folder, without measuring: `pytest benches/test_benches.py`, quicker with `-n 2`.
 
 What they compute from times, what they do with libraries that are missing or fail, and that each runs to its tables.
 """
@@ -6,6 +6,7 @@ What they compute from times, what they do with libraries that are missing or fa
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import subprocess
@@ -15,13 +16,10 @@ from typing import Any
 
 import pytest
 
-import common
-import figures
 import gemm
-import networks
-import peers
-from common import Library, Session
-from figures import Spread
+from fastnn.benchmarks import figures, networks, processes
+from fastnn.benchmarks.figures import Spread
+from fastnn.benchmarks.processes import Library, Session
 
 HERE = Path(__file__).parent
 SCRIPTS = ("peers", "graphs", "variants", "gemm", "small_calls", "inference", "startup", "estimators")
@@ -35,7 +33,6 @@ TINY = {
     "estimators": ["--cases", "1", "--dtypes", "float32", "--backends", "c"],
     "startup": ["--networks", "1", "--parts", "import,train,memory", "--backends", "reference"],
 }
-ARGS = argparse.Namespace(cold=False, rounds=1, threads=[1], seconds=0.0)
 
 
 def run(script: str, *options: str) -> str:
@@ -79,9 +76,9 @@ def test_floor_is_flops_at_the_peak_and_bytes_at_the_bandwidth() -> None:
     # Forward and dW of both layers, dX of the second alone; a multiplication and an addition each.
     assert network.step_flops == 2 * 5 * (2 * 3 * 2 + 3 * 2 * 1)
     limits = [{"peak": 90.0, "bandwidth": {"11": 4.0}}, {"peak": 60.0, "bandwidth": {"11": 8.0}}]
-    assert peers.floor(network, 2, limits) == pytest.approx(2 * (180 / 90 + 6 * 11 * 4 / 8))
-    assert peers.floor(network, 0, limits) == pytest.approx(2 * (180 / 90 + 2 * 11 * 4 / 8))
-    assert peers.floor(network, 2, []) is None
+    assert figures.floor(network, 2, limits) == pytest.approx(2 * (180 / 90 + 6 * 11 * 4 / 8))
+    assert figures.floor(network, 0, limits) == pytest.approx(2 * (180 / 90 + 2 * 11 * 4 / 8))
+    assert figures.floor(network, 2, []) is None
 
 
 def test_shapes_of_products() -> None:
@@ -97,46 +94,53 @@ def test_means_and_least_of_ratios() -> None:
     assert gemm.mean_and_least([]) == ("-", "-")
 
 
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> Library:
-    """A library whose child runs `text`."""
-    monkeypatch.setattr(common, "HERE", tmp_path)
-    (tmp_path / "child.py").write_text(text)
-    return Library("Fake", "fake", "", sys.executable)
+def fake(tmp_path: Path, text: str) -> tuple[str, Library]:
+    """A child of this text, and a library that it is for."""
+    child = tmp_path / "child.py"
+    child.write_text(text)
+    return str(child), Library("Fake", "fake", "", sys.executable)
 
 
 def test_a_library_that_is_missing_is_skipped_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = f"import sys\nsys.path.insert(0, {str(HERE)!r})\nimport common\n"
-    source += "open('started', 'a').write('.')\ncommon.serve(lambda job: __import__('nowhere_to_be_found'))\n"
-    library = fake(tmp_path, monkeypatch, source)
+    text = "open('started', 'a').write('.')\ndef measure(job):\n    import nowhere_to_be_found\n"
+    child, library = fake(tmp_path, text)
     monkeypatch.chdir(tmp_path)
-    session = Session(ARGS)
-    assert session.measure("child.py", library, "a", 1, {}) is None
-    assert session.measure("child.py", library, "b", 1, {}) is None
+    session = Session()
+    assert session.measure(child, library, "a", 1, {}) is None
+    assert session.measure(child, library, "b", 1, {}) is None
     assert (tmp_path / "started").read_text() == "."
-    assert "- Fake: skipped: nowhere_to_be_found is not installed" in session.footer()
+    assert "- Fake: skipped: nowhere_to_be_found is not installed" in session.footer("none")
 
 
-def test_a_library_that_fails_says_where_and_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = "import json, sys\nassert json.loads(sys.argv[1])['right'], 'no luck'\n"
-    source += "print('a line of its own')\nprint(json.dumps({'version': 'fake 1'}))\n"
-    library = fake(tmp_path, monkeypatch, source)
-    session = Session(ARGS)
-    assert session.measure("child.py", library, "a", 1, {"right": False}) is None
-    assert session.measure("child.py", library, "b", 1, {"right": True}) == {"version": "fake 1"}
-    footer = session.footer()
+def test_a_library_that_fails_says_where_and_why(tmp_path: Path) -> None:
+    text = "def measure(job):\n    assert job['right'], 'no luck'\n    print('a line of its own')\n"
+    child, library = fake(tmp_path, text + "    return {'version': 'fake 1'}\n")
+    session = Session()
+    assert session.measure(child, library, "a", 1, {"right": False}) is None
+    assert session.measure(child, library, "b", 1, {"right": True}) == {"version": "fake 1"}
+    footer = session.footer("the command")
     assert "- Fake, a: failed: AssertionError: no luck" in footer
-    assert "fake 1" in footer
+    assert "fake 1" in footer and "Command: the command" in footer
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system has no affinity")
-def test_processes_get_as_many_cores_as_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = "import json, os\nfound = {name: os.environ[name] for name in ('OMP_NUM_THREADS', 'FASTNN_NUM_THREADS')}\n"
-    source += "print(json.dumps(found | {'cores': len(os.sched_getaffinity(0)), 'version': ''}))\n"
-    library = fake(tmp_path, monkeypatch, source)
+def test_processes_get_as_many_cores_as_threads(tmp_path: Path) -> None:
+    text = "import os\nNAMES = ('OMP_NUM_THREADS', 'FASTNN_NUM_THREADS')\ndef measure(job):\n"
+    text += "    found = {name: os.environ[name] for name in NAMES}\n"
+    child, library = fake(
+        tmp_path, text + "    return found | {'cores': len(os.sched_getaffinity(0)), 'version': ''}\n"
+    )
     before = os.sched_getaffinity(0)
-    found = Session(ARGS).measure("child.py", library, "a", 1, {})
+    found = Session().measure(child, library, "a", 1, {})
     assert found == {"OMP_NUM_THREADS": "1", "FASTNN_NUM_THREADS": "1", "cores": 1, "version": ""}
     assert os.sched_getaffinity(0) == before
+
+
+def test_openblas_chooses_its_kernels_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in processes.OPENBLAS:
+        monkeypatch.setenv(name, "of another machine")
+    assert not set(processes.OPENBLAS) & set(processes.environment(1))
+    assert processes.environment(1, processes.AVX2)["OPENBLAS_CORETYPE"] == "Haswell"
 
 
 def test_rounds_visit_every_library_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,10 +151,9 @@ def test_rounds_visit_every_library_in_turn(monkeypatch: pytest.MonkeyPatch) -> 
         return {"times": [1.0]}
 
     monkeypatch.setattr(Session, "measure", measure)
-    args = argparse.Namespace(cold=False, rounds=2, threads=[1, 2])
     columns = [Library(name, name, "", "") for name in ("A", "B")]
     jobs = {name: {"name": name} for name in ("x", "y")}
-    runs = common.rounds(Session(args), args, "", columns, jobs)
+    runs = processes.rounds(Session(), 2, [1, 2], "", columns, jobs)
     once = [(job, library, threads) for job in ("x", "y") for threads in (1, 2) for library in ("A", "B")]
     assert visits == once * 2
     assert runs == {visit: [{"times": [1.0]}] * 2 for visit in once}
@@ -166,6 +169,11 @@ def test_scripts_run_to_whole_tables(script: str) -> None:
         assert rows
         assert {len(cells(row)) for row in rows} == {len(cells(head))}
     assert f"Command: python benches/{script}.py --tiny" in out
+    if script == "peers":  # the same work
+        table = out.split("First use with 1 thread")[1]
+        row = next(line for line in table.splitlines() if line.startswith("| 64-32-10"))
+        losses = [float(loss) for loss in re.findall(r"\(([\d.]+)\)", row)]
+        assert len(losses) >= 2 and max(losses) < 1.01 * min(losses)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -177,15 +185,6 @@ def test_help_teaches_by_examples(script: str) -> None:
     assert set(re.findall(r" (--[a-z-]+)", examples)) <= set(re.findall(r"(--[a-z-]+)", options))
 
 
-def test_peers_do_the_same_work() -> None:
-    out = run("peers", "--tiny", "--threads", "1", "--networks", "1", "--peers", "numpy")
-    table = out.split("First use with 1 thread")[1]
-    row = next(line for line in table.splitlines() if line.startswith("| 64-32-10"))
-    losses = [float(loss) for loss in re.findall(r"\(([\d.]+)\)", row)]
-    assert len(losses) >= 2
-    assert max(losses) < 1.01 * min(losses)
-
-
 def test_peers_train_what_is_asked_and_say_what_they_lack() -> None:
     asked = ["--activation", "tanh", "--loss", "mean_squared_error", "--optimizer", "momentum"]
     out = run(
@@ -195,3 +194,24 @@ def test_peers_train_what_is_asked_and_say_what_they_lack() -> None:
     row = next(line for line in out.split("First use")[1].splitlines() if line.startswith("| 64-32-10"))
     (loss,) = re.findall(r"\(([\d.]+)\)", row)
     assert 0.1 < float(loss) < 2.0  # of targets of a half more or less than zero, not a crossentropy of ten classes
+
+
+def test_the_documented_command_measures(tmp_path: Path) -> None:
+    """`pytest benches/` as README.md has it, of one operation: its table, and the columns in the JSON."""
+    documented = "pytest benches/"
+    assert f"    {documented}\n" in (HERE / "README.md").read_text()
+    found = tmp_path / "found.json"
+    command = [sys.executable, "-c", "import pytest, sys; sys.exit(pytest.main())", str(HERE), "-k", "gemm_nn"]
+    alone = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}  # not a worker
+    ran = subprocess.run(
+        [*command, f"--benchmark-json={found}"], env=alone, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stdout
+    head = next(line for line in ran.stdout.splitlines() if line.startswith(" operation "))
+    columns = " ".join(
+        ("operation", "shape", "dtype", "backend", "threads", "median", "+-", "GFLOP/s", "GB/s", "of peak")
+    )
+    assert " ".join(head.split()).startswith(columns)
+    assert re.search(r"^ gemm_nn +256x256x784 +float32 +\w+ +\d ", ran.stdout, re.M)
+    benchmarks = json.loads(found.read_text())["benchmarks"]
+    assert {"threads", "GFLOP/s", "GB/s", "share of the peak", "error", "shape"} == set(benchmarks[0]["extra_info"])

@@ -10,9 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 import common
-import figures
-import networks
-from common import Session
+from fastnn.benchmarks import figures
+from fastnn.benchmarks.processes import count
 
 BARE = "bare"
 DROPOUT: dict[str, Any] = {"dropout": 0.2}
@@ -54,7 +53,7 @@ EXAMPLES = """\
 def main() -> None:
     """Measure and print."""
     made = common.parser(__doc__, EXAMPLES, {})
-    networks.add_options(made, 3)
+    common.add_network_options(made, 3)
     made.add_argument(
         "--variants", default=",".join(VARIANTS), metavar="A,B", help=f"which of {', '.join(VARIANTS)} (all)"
     )
@@ -64,11 +63,11 @@ def main() -> None:
     if unknown:
         made.error(f"--variants: unknown {', '.join(unknown)}; known: {', '.join(VARIANTS)}")
     columns = common.own_libraries(args)
-    session = Session(args)
-    for network in networks.chosen(made, args):
+    session = common.session_of(args)
+    for network in common.chosen_networks(made, args):
         whole = network._asdict() | {"seconds": args.seconds, "epochs": 1 if args.tiny else 3}
         jobs = {name: whole | VARIANTS[name] for name in chosen}
-        runs = common.rounds(session, args, "peer_child.py", columns, jobs)
+        runs = common.run(session, args, "training", columns, jobs)
         for threads in args.threads:
             head = ["variant", *(c.name for c in columns), *(f"{c.name} / bare, best (median)" for c in columns)]
             lines = []
@@ -77,8 +76,8 @@ def main() -> None:
                 bare = [figures.pooled(runs.get((BARE, c.name, threads), []), "epochs") for c in columns]
                 line = [name, *(figures.digits(network.rows / r.best) if r else "-" for r in row)]
                 lines.append(line + [figures.ratio(r, [b]) for r, b in zip(row, bare, strict=True)])
-            print(f"{network.name}: {common.count(threads)}, samples/s\n\n{figures.markdown(head, lines)}", end="\n\n")
-    print(session.footer())
+            print(f"{network.name}: {count(threads)}, samples/s\n\n{figures.markdown(head, lines)}", end="\n\n")
+    print(common.footer(session))
 
 
 if __name__ == "__main__":

@@ -91,6 +91,7 @@ typedef struct fnn_program {
     void *addend; /* reals (p), or NULL where no parameter has several uses */
     void *scratch; /* reals (scratch_threads, FNN_SCRATCH_F32 or FNN_SCRATCH_F64) */
     int64_t scratch_threads;
+    int64_t *laps; /* (scratch_threads, FNN_PHASE_WIDTH): clock cycles by phase are added to each thread's row; or NULL */
 } fnn_program;
 
 /* An array of rows, of any real dtype; strides are in bytes. */

@@ -37,6 +37,7 @@ ENUMS = (
     ("core/plan.py", "Clip", "CLIP"),
     ("core/plan.py", "Scalar", "SCALAR"),
     ("core/plan.py", "Counter", "COUNTER"),
+    ("core/plan.py", "Phase", "PHASE"),
     ("core/operations.py", "Family", "FAMILY"),
     ("core/random.py", "Purpose", "PURPOSE"),
 )

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 #include "constants.h"
 #include "fastnn.h"
@@ -117,7 +118,45 @@ typedef struct fnn_member {
     int64_t number, team;
     void *scratch; /* its own */
     double share; /* what the penalties of this step are multiplied by */
+    int64_t *laps; /* its own, or NULL */
 } fnn_member;
+
+/* A clock of the processor, which counts at one rate. */
+static inline int64_t fnn_cycles(void)
+{
+#if FNN_X86
+    return (int64_t)__builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+    int64_t now;
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(now));
+    return now;
+#else
+    struct timespec now;
+    timespec_get(&now, TIME_UTC);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+#endif
+}
+
+/* A member's laps, whose clock starts; NULL where nobody counts. */
+static inline int64_t *fnn_start_laps(const fnn_program *program, int64_t member)
+{
+    if (program->laps == NULL) {
+        return NULL;
+    }
+    int64_t *laps = program->laps + member * FNN_PHASE_WIDTH;
+    laps[FNN_PHASE_SINCE] = fnn_cycles();
+    return laps;
+}
+
+/* What passed since the last lap belongs to a phase. */
+static inline void fnn_lap(const fnn_member *m, int phase)
+{
+    if (__builtin_expect(m->laps != NULL, 0)) {
+        const int64_t now = fnn_cycles();
+        m->laps[phase] += now - m->laps[FNN_PHASE_SINCE];
+        m->laps[FNN_PHASE_SINCE] = now;
+    }
+}
 
 /* A batch on its way through the instructions. */
 typedef struct fnn_batch {

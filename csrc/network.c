@@ -33,11 +33,15 @@ INLINE void FN(prepare)(const fnn_member *m, bool training)
 INLINE void FN(row_phase)(const fnn_member *m, const fnn_batch *batch, int64_t start)
 {
     FN(gather)(m, batch->first, batch->last, start, true);
+    fnn_lap(m, FNN_PHASE_GATHER);
     FN(forward)(m, batch, 0);
+    fnn_lap(m, FNN_PHASE_FORWARD);
     FN(losses)(m, batch);
     if (batch->training) {
         FN(loss_gradients)(m, batch);
+        fnn_lap(m, FNN_PHASE_LOSS);
         FN(backward)(m, batch);
+        fnn_lap(m, FNN_PHASE_BACKWARD);
     }
 }
 
@@ -114,20 +118,25 @@ KERNEL int64_t FN(steps)(const fnn_member *member, bool training, bool updating)
         fnn_share(batch.rows, FNN_ROW_BLOCK, m->number, m->team, &batch.first, &batch.last);
         if (training || step == run->first) {
             FN(penalty_blocks)(m);
+            fnn_lap(m, FNN_PHASE_LOSS);
         }
         m->share = data->shares != NULL ? data->shares[step] : 1.0;
         fnn_step s;
         if (updating) {
             s = fnn_begin_step(program, FN(step_rate)(m, step - run->first));
+            fnn_lap(m, FNN_PHASE_UPDATE);
         }
         fnn_expect(FN(expected)(m->scratch), m, step + 1 < run->last ? start + batch.rows : data->rows);
         FN(row_phase)(m, &batch, start);
         fnn_barrier(m->sync, m->team);
+        fnn_lap(m, FNN_PHASE_WAIT);
         if (m->number == 0) {
             FN(add_sums)(m, batch.rows);
+            fnn_lap(m, FNN_PHASE_LOSS);
         }
         if (training) {
             FN(parameter_phase)(m, batch.rows, at_once ? &s : NULL);
+            fnn_lap(m, FNN_PHASE_BACKWARD);
         }
         if (updating && !at_once) {
             fnn_barrier(m->sync, m->team);
@@ -136,7 +145,11 @@ KERNEL int64_t FN(steps)(const fnn_member *member, bool training, bool updating)
         if (updating && m->number == 0) {
             fnn_finish_step(program, &s);
         }
+        if (updating) {
+            fnn_lap(m, FNN_PHASE_UPDATE);
+        }
         fnn_barrier(m->sync, m->team);
+        fnn_lap(m, FNN_PHASE_WAIT);
         /* Every member reads the same sum: the next one is added behind the next barrier. */
         if (run->stop && !__builtin_isfinite(run->sums[FNN_SUM_LOSS])) {
             return step + 1 - run->first;

@@ -27,6 +27,7 @@ INLINE void FN(finish_block)(const fnn_member *m, const int64_t *row, int64_t fi
     const int64_t all = row[FNN_PARAMETER_COLUMNS];
     const int64_t runs = columns == all ? 1 : rows, length = columns == all ? rows * columns : columns;
     const int64_t ahead = columns == all ? FNN_STEP_PREFETCH_BYTES : all * (int64_t)sizeof(real);
+    fnn_lap(m, FNN_PHASE_BACKWARD);
     for (int64_t run = 0; run < runs; run++) {
         const int64_t place = row[FNN_PARAMETER_OFFSET] + (first + run) * all + column;
         real *g = gradient + run * ld;
@@ -39,6 +40,7 @@ INLINE void FN(finish_block)(const fnn_member *m, const int64_t *row, int64_t fi
             FN(update_range)(program, place, length, ahead, g, 1.0, FN(decay_of)(row, s), s);
         }
     }
+    fnn_lap(m, s != NULL ? FNN_PHASE_UPDATE : FNN_PHASE_BACKWARD);
 }
 
 /* The bytes from theta to a slot, or 0 where there is none. */

@@ -33,7 +33,7 @@ KERNEL void FN(work)(void *context, fnn_sync *sync, int64_t member, int64_t team
     const fnn_run *run = context;
     const fnn_member m = {
         .run = run, .program = run->program, .data = run->data, .sync = sync, .number = member, .team = team,
-        .scratch = FN(scratch)(run->program, member),
+        .scratch = FN(scratch)(run->program, member), .laps = fnn_start_laps(run->program, member),
     };
     if (run->mode == FNN_MODE_UPDATE) {
         FN(update)(&m);

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from .. import config
 from ..core.instructions import (
@@ -26,7 +27,7 @@ from ..core.instructions import (
 )
 from ..core.losses import LOSS_NAMES, METRIC_NAMES, ROW_METRICS
 from ..core.operations import OPERATIONS, Argument, Family, Operation
-from ..core.plan import Column, Kind, LossEntry, MetricEntry, ParameterEntry, Plan, Role, padded
+from ..core.plan import Column, Kind, LossEntry, MetricEntry, ParameterEntry, Phase, Plan, Role, padded
 from ..core.state import State
 from ..core.store import aligned
 from .crew import Crew
@@ -78,6 +79,7 @@ class CompiledProgram(Program):
         self._large = large_layers(plan)
         self._threads = min(config.get_num_threads(), threads)
         self._crew = Crew(self._threads)
+        self._laps: npt.NDArray[np.int64] | None = None
         self._norms, self._scratch = np.empty(len(plan.parameters)), aligned(scratch * self._threads, plan.dtype)
         shared = (plan.parameters[:, ParameterEntry.NEXT] >= 0).any()  # whose gradients are added
         self._addend = aligned(plan.layout.size, plan.dtype) if shared else None
@@ -212,6 +214,17 @@ class CompiledProgram(Program):
     @abstractmethod
     def _scan(self, X: Array, first_bad: Array) -> None:
         """Leaves the first bad flat index of each thread's rows."""
+
+    def count_phases(self, wanted: bool = True) -> npt.NDArray[np.int64]:
+        """Whether steps from now on count the cycles of each phase, which costs some per cent of a small step.
+
+        Returns:
+            (threads, `Phase.WIDTH`), which the steps add to; a thread that has no part in them adds nothing.
+        """
+        if self._laps is None:
+            self._laps = aligned(self._threads * Phase.WIDTH, np.int64)
+        self._point(laps=self._laps if wanted else None)
+        return self._laps.reshape(self._threads, Phase.WIDTH)
 
     # teams
 

@@ -50,6 +50,10 @@ class CompiledOperator(Operator):
         self._threaded = self._has_rows and row.family not in TOTALS
         self._gemm, self._by_chunks = row.family in GEMMS, row.family in GEMMS[:3]
 
+    def threads(self, *arrays: Array) -> int:
+        """How many threads a call with these arrays takes."""
+        return self._threads(self._sizes(arrays), arrays)
+
     def _sizes(self, arrays: tuple[Array, ...]) -> list[int]:
         return [arrays[number].shape[axis] for number, axis in self._axes]
 

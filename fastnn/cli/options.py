@@ -139,6 +139,19 @@ def widths(text: str) -> tuple[int, ...]:
     return units
 
 
+def threads(text: str) -> list[int]:
+    """Numbers of threads: `1,2`."""
+    return [positive(part) for part in text.split(",")]
+
+
+def model(text: str) -> list[int]:
+    """The units of a network from its inputs to its outputs: `784-256-128-10`."""
+    parts = text.split("-")
+    if len(parts) < 2 or not all(part.isdecimal() and int(part) for part in parts):
+        raise argparse.ArgumentTypeError(f"expected units from inputs to outputs such as 784-256-128-10, got {text!r}")
+    return [int(part) for part in parts]
+
+
 def positive(text: str) -> int:
     """A whole number of at least 1."""
     if not text.isdecimal() or int(text) < 1:

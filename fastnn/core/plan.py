@@ -222,6 +222,19 @@ class Counter(IntEnum):
     WIDTH = 3
 
 
+class Phase(IntEnum):
+    """Entries of a thread's laps (int64): clock cycles that its steps spent in each phase. A row is a cache line."""
+
+    GATHER = 0
+    FORWARD = 1
+    LOSS = 2  # losses, metrics, penalties
+    BACKWARD = 3  # gradients of activations and of parameters
+    UPDATE = 4
+    WAIT = 5  # for the team, at the ends of both halves of a step
+    SINCE = 6  # what the clock said at the last lap
+    WIDTH = 8
+
+
 SUM_LOSS, SUM_COUNT, SUM_METRICS = 0, 1, 2  # the first entries of a vector of sums
 
 
@@ -312,6 +325,11 @@ class Plan:
         """Rows of a thread's block in inference, whole tiles of 14: each packs every W anew, and has activations in the
         workspace, which shall not outgrow theta for it, or four megabytes."""
         return 504 if 504 * self.row_elements <= max(self.layout.size, 1 << 20) else 252
+
+    def bytes_of_training(self, rows: int) -> int:
+        """Bytes of a state that trains on batches of `rows`: theta, gradient, slots, statistics and workspace."""
+        vectors = (2 + self.slots) * self.layout.size + self.layout.statistics_size
+        return (vectors + self.fixed_elements + rows * self.row_elements) * self.dtype.itemsize
 
     def rows_of_blocks(self, rows: int, threads: int) -> int:
         """What the workspace must hold for each thread to have a block of `forward_rows`, or its share of `rows`."""

@@ -86,6 +86,7 @@ class Entry(IntEnum):
     ADDEND = auto()
     SCRATCH = auto()
     SCRATCH_THREADS = auto()
+    LAPS = auto()
     # the data
     ARRAYS = auto()
     ORDER = auto()

@@ -21,7 +21,19 @@ from .parameters import parameter_phase, update_phase
 from .penalties import penalty, penalty_blocks
 from .prefetch import LEFT, expect
 from .rows import backward, forward, gather, loss_gradients, losses
-from .table import R2_SCORE, SUM_COUNT, SUM_LOSS, ArrayEntry, Entry, InputEntry, LossEntry, MetricEntry, Scalar, Slot
+from .table import (
+    R2_SCORE,
+    SUM_COUNT,
+    SUM_LOSS,
+    ArrayEntry,
+    Entry,
+    InputEntry,
+    LossEntry,
+    MetricEntry,
+    Phase,
+    Scalar,
+    Slot,
+)
 from .threads import barrier
 from .update import begin_step, clips_norms, finish_step
 from .workspace import (
@@ -34,6 +46,7 @@ from .workspace import (
     entry,
     has_call,
     instruction,
+    lap,
     loss_of,
     output_of,
     padded,
@@ -70,11 +83,15 @@ def prepare(m, training):
 def row_phase(m, batch, start):
     """The row phase of a step that begins at row `start`."""
     gather(m, batch.first, batch.last, start, True)
+    lap(m, Phase.GATHER)
     forward(m, batch, 0)
+    lap(m, Phase.FORWARD)
     losses(m, batch)
     if batch.training:
         loss_gradients(m, batch)
+        lap(m, Phase.LOSS)
         backward(m, batch)
+        lap(m, Phase.BACKWARD)
 
 
 @device
@@ -159,23 +176,31 @@ def steps(m, training, updating):
         batch = Batch(batch_rows, first, end, m.team, training, True, start)
         if training or taken == 0:
             penalty_blocks(m)
+            lap(m, Phase.LOSS)
         if updating:
             s = begin_step(m, step_rate(m, taken))
+            lap(m, Phase.UPDATE)
         if m.number == 0:  # the others read it behind the barrier
             set_double(m.call, Entry.SHARE, penalty_share(m, step))
         expect(m, expected(m), start + batch_rows if step + 1 < last else n)
         row_phase(m, batch, start)
         barrier(m.sync, m.team)
+        lap(m, Phase.WAIT)
         if m.number == 0:
             add_sums(m, batch_rows)
+            lap(m, Phase.LOSS)
         if training:
             parameter_phase(m, batch_rows, s if at_once else 0)
+            lap(m, Phase.BACKWARD)
         if updating and not at_once:
             barrier(m.sync, m.team)
             update_phase(m, s)
         if updating and m.number == 0:
             finish_step(m, s)
+        if updating:
+            lap(m, Phase.UPDATE)
         barrier(m.sync, m.team)
+        lap(m, Phase.WAIT)
         taken += 1
         # Every member reads the same sum: the next one is added behind the next barrier.
         if entry(m, Entry.STOP) == 1 and not math.isfinite(double_at(entry(m, Entry.SUMS), SUM_LOSS)):

@@ -11,10 +11,10 @@ from .gemm_tile import ACCUMULATE, BYTES, PACKED
 from .jit import device
 from .memory import double_at, integer_at, itemsize, real
 from .operations import sum_batch
-from .table import ADD, CallEntry, Column, Entry, ParameterEntry, Role
+from .table import ADD, CallEntry, Column, Entry, ParameterEntry, Phase, Role
 from .threads import barrier, next_piece
 from .update import add_squares, clips_norms, decay_of, norm_factor, update_range
-from .workspace import buffer, constant, entry, instruction, padded, parameter
+from .workspace import buffer, constant, entry, instruction, lap, padded, parameter
 
 
 @device
@@ -35,6 +35,7 @@ def finish_block(m, row, first, rows, column, columns, gradient, ld, s):
     if columns == width:
         runs, length, ahead = 1, rows * columns, STEP_PREFETCH_BYTES
     penalty = integer_at(row, ParameterEntry.PENALTY)
+    lap(m, Phase.BACKWARD)
     for run in range(runs):
         place = integer_at(row, ParameterEntry.OFFSET) + (first + run) * width + column
         g = gradient + run * ld * size
@@ -45,6 +46,7 @@ def finish_block(m, row, first, rows, column, columns, gradient, ld, s):
             penalty_backward(m.dtype, g, g, theta, length, real(m.dtype, l1), real(m.dtype, two_l2))
         if s != 0:
             update_range(m, place, length, ahead, g, 1.0, decay_of(row, s), s)
+    lap(m, Phase.UPDATE if s != 0 else Phase.BACKWARD)
 
 
 @device

@@ -19,9 +19,9 @@ def plain(enumeration: type[IntEnum]) -> Any:
     return module
 
 
-Column, Kind, Fused, Role, Clip, Scalar, Counter = (
+Column, Kind, Fused, Role, Clip, Scalar, Counter, Phase = (
     plain(enumeration)
-    for enumeration in (plan.Column, plan.Kind, plan.Fused, plan.Role, plan.Clip, plan.Scalar, plan.Counter)
+    for enumeration in (plan.Column, plan.Kind, plan.Fused, plan.Role, plan.Clip, plan.Scalar, plan.Counter, plan.Phase)
 )
 LossEntry, MetricEntry, ParameterEntry, InputEntry, OptimizerEntry = (
     plain(enumeration)

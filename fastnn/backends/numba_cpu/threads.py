@@ -71,6 +71,17 @@ def atomic_replace(typing: Any, address: Any, index: Any, old: Any, new: Any) ->
 
 
 @intrinsic
+def cycles(typing: Any) -> Any:
+    """A clock of the processor, which counts at one rate."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        type_ = ir.FunctionType(I64, [])
+        return builder.call(cgutils.get_or_insert_function(builder.module, type_, "llvm.readcyclecounter"), [])
+
+    return types.intp(), generate
+
+
+@intrinsic
 def _pause(typing: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:

@@ -12,7 +12,7 @@ from .optimizers import STEP_BYTES
 from .philox import shuffle
 from .table import Counter, Entry, Mode
 from .update import scratch_size
-from .workspace import Member, entry, share
+from .workspace import Member, entry, share, start_laps
 
 
 @device
@@ -37,7 +37,7 @@ def work(dtype, call, member, team):
     """What MODE says, as a thread of a team."""
     mode, sync, size = integer_at(call, Entry.MODE), integer_at(call, Entry.SYNC), itemsize(dtype)
     scratch = integer_at(call, Entry.SCRATCH) + member * (scratch_size(size) * size + STEP_BYTES)
-    m = Member(dtype, call, sync, member, team, scratch)
+    m = Member(dtype, call, sync, member, team, scratch, start_laps(call, member))
     if mode <= Mode.SCORE:
         taken = steps(m, mode != Mode.SCORE, mode == Mode.STEPS)
         if member == 0:

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from ...core.plan import ROW_ALIAS, ROW_PAD
 from .jit import device
-from .memory import double_at, integer_at, itemsize, real
-from .table import ArrayEntry, CallEntry, Column, Entry, InputEntry, LossEntry, ParameterEntry, Slot
+from .memory import double_at, integer_at, itemsize, real, set_integer
+from .table import ArrayEntry, CallEntry, Column, Entry, InputEntry, LossEntry, ParameterEntry, Phase, Slot
+from .threads import cycles
 
 
 class Member(NamedTuple):
@@ -19,6 +20,7 @@ class Member(NamedTuple):
     number: int
     team: int
     scratch: int  # its own
+    laps: int  # its own, or 0
 
 
 class Batch(NamedTuple):
@@ -52,6 +54,25 @@ def share(n, unit, member, team):
 def entry(m, which):
     """An entry of the call block."""
     return integer_at(m.call, which)
+
+
+@device
+def start_laps(call, member):
+    """A member's laps, whose clock starts; 0 where nobody counts."""
+    laps = integer_at(call, Entry.LAPS)
+    if laps != 0:
+        laps += member * Phase.WIDTH * 8
+        set_integer(laps, Phase.SINCE, cycles())
+    return laps
+
+
+@device
+def lap(m, phase):
+    """What passed since the last lap belongs to a phase."""
+    if m.laps != 0:
+        now = cycles()
+        set_integer(m.laps, phase, integer_at(m.laps, phase) + now - integer_at(m.laps, Phase.SINCE))
+        set_integer(m.laps, Phase.SINCE, now)
 
 
 @device

@@ -7,7 +7,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from common import Found, Library
+from .networks import Network
+from .processes import ITEMSIZE, Found, Library
 
 
 class Spread(NamedTuple):
@@ -26,6 +27,31 @@ def pooled(runs: Sequence[Found], name: str) -> Spread | None:
     """Of the times that all rounds give by a name; None where there are none."""
     seconds = [value for run in runs for value in run[name]]
     return spread(seconds) if seconds else None
+
+
+class Result(NamedTuple):
+    """Of one library on one network: seconds of an epoch and of the first use, the mean loss of the first epoch."""
+
+    epoch: Spread
+    first: float
+    loss: float
+
+
+def summary(runs: list[Found]) -> Result:
+    """All epochs of all rounds together."""
+    epoch = spread([seconds for run in runs for seconds in run["epochs"]])
+    first = max(0.0, statistics.median(run["first"] for run in runs) - epoch.median)
+    return Result(epoch, first, statistics.median(run["loss"] for run in runs))
+
+
+def floor(network: Network, slots: int, limits: list[Found], dtype: str = "float32") -> float | None:
+    """The fewest seconds that an epoch can take, by the best peak and bandwidth of all rounds; None without them."""
+    if not limits:
+        return None
+    peak = max(found["peak"] for found in limits)
+    bandwidth = max(found["bandwidth"][str(network.parameters)] for found in limits)
+    moved = 2 * (1 + slots) * network.parameters * ITEMSIZE[dtype]
+    return float(network.rows / network.batch * (network.step_flops / peak + moved / bandwidth))
 
 
 def best_cells(columns: Sequence[Library], times: Mapping[str, Spread | None]) -> list[str]:

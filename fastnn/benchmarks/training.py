@@ -1,24 +1,26 @@
 """One library, one network, in a process of its own: trains whole epochs and tells how long each took, as JSON.
 
-Started by peers.py and variants.py. Every library does the same work: relu layers, softmax cross-entropy on integer
+Every library does the same work: relu layers, softmax cross-entropy on integer
 labels, Adam (unless the job names others), float32, the same starting weights, in each epoch every row once in a new
 order, and the mean loss of the epoch told.
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-import common
-import models
-from networks import CLASSES, OPTIMIZERS
+from . import models
+from .networks import CLASSES, OPTIMIZERS
+from .processes import Found, memory
+from .processors import runs_on
 
 # What a job trains that does not say it.
-USUAL: common.Found = {"activation": "relu", "loss": CLASSES, "optimizer": "adam"}
+USUAL: Found = {"activation": "relu", "loss": CLASSES, "optimizer": "adam"}
 # Keras's defaults, but for the momentum, which has none.
 RATES = {"sgd": 1e-2, "momentum": 1e-2}
 LEARNING_RATE, BETA_1, BETA_2, EPSILON, MOMENTUM, RHO, FIRST_SQUARE = 1e-3, 0.9, 0.999, 1e-7, 0.9, 0.9, 0.1
@@ -32,7 +34,8 @@ TORCH_LOSSES = {
 }
 
 Epoch = Callable[[], float]  # trains one epoch; its mean loss
-After = Callable[[float], bool]  # called after each epoch with its mean loss; whether that was the last one
+# Called after each epoch with its mean loss, and the model where there is one; whether that was the last epoch.
+After = Callable[..., bool]
 Training = Callable[[After], None]
 
 
@@ -46,7 +49,7 @@ def one_fit(module: Any, model: Any, *data: Any, **given: Any) -> Training:
             self.after = after
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            self.model.stop_training = self.after(float(logs["loss"]))
+            self.model.stop_training = self.after(float(logs["loss"]), self.model)
 
     return lambda after: model.fit(*data, epochs=10**6, verbose=0, callbacks=[Ends(after)], **given)
 
@@ -61,8 +64,9 @@ def in_turn(epoch: Epoch) -> Training:
     return train
 
 
-def compiled(module: Any, job: common.Found, **given: Any) -> Any:
+def compiled(module: Any, job: Found, **given: Any) -> Any:
     """A model of Keras or fastnn, with the job's activation, loss and optimizer."""
+    module.utils.set_random_seed(0)  # of the order of rows
     loss, optimizer = job["loss"], job["optimizer"]
     if optimizer == "momentum":
         optimizer = {"class_name": "SGD", "config": {"momentum": MOMENTUM}}
@@ -72,13 +76,13 @@ def compiled(module: Any, job: common.Found, **given: Any) -> Any:
     return model
 
 
-def fastnn_training(job: common.Found, X: models.Floats, y: models.Labels) -> Training:
+def fastnn_training(job: Found, X: models.Floats, y: models.Labels) -> Training:
     """The public API, on one backend; `job` may ask for another dtype, and what else `fit` takes."""
     import fastnn
 
     fastnn.backend.set_floatx(job.get("dtype", "float32"))
     model = compiled(fastnn, job, metrics=job.get("metrics", []), backend=job["backend"])
-    targets = models.targets(job["loss"], y, job["widths"][-1])
+    targets = models.targets(job, y)
     given: dict[str, Any] = {}
     if job.get("weights"):
         given["sample_weight"] = np.random.default_rng(2).random(len(X)).astype(np.float32)
@@ -91,11 +95,11 @@ def fastnn_training(job: common.Found, X: models.Floats, y: models.Labels) -> Tr
     return one_fit(fastnn, model, X, targets, batch_size=job["batch"], **given)
 
 
-def keras_training(job: common.Found, X: models.Floats, y: models.Labels) -> Training:
+def keras_training(job: Found, X: models.Floats, y: models.Labels) -> Training:
     """Keras as it is, on JAX."""
     import keras
 
-    targets = models.targets(job["loss"], y, job["widths"][-1])
+    targets = models.targets(job, y)
     return one_fit(keras, compiled(keras, job), X, targets, batch_size=job["batch"])
 
 
@@ -130,7 +134,7 @@ def jax_step(name: str, rate: Any, p: Any, m: Any, v: Any, g: Any) -> Any:
     return p - rate * g / jnp.sqrt(m + EPSILON), m, v
 
 
-def jax_training(job: common.Found, X: models.Floats, y: models.Labels) -> Training:
+def jax_training(job: Found, X: models.Floats, y: models.Labels) -> Training:
     """The whole epoch in one jitted scan that reuses the buffers of its state."""
     import jax
     import jax.numpy as jnp
@@ -162,7 +166,7 @@ def jax_training(job: common.Found, X: models.Floats, y: models.Labels) -> Train
         return state, values.mean()
 
     compiled = jax.jit(epoch, donate_argnums=0)
-    targets = models.targets(loss_name, y, job["widths"][-1])
+    targets = models.targets(job, y)
     rows, targets = jnp.array(X), jnp.array(targets, jnp.int32 if loss_name == CLASSES else jnp.float32)
 
     def run() -> float:
@@ -174,7 +178,7 @@ def jax_training(job: common.Found, X: models.Floats, y: models.Labels) -> Train
     return in_turn(run)
 
 
-def torch_training(job: common.Found, X: models.Floats, y: models.Labels) -> Training:
+def torch_training(job: Found, X: models.Floats, y: models.Labels) -> Training:
     """A fused optimizer, batches by index_select, no DataLoader; "compile": forward and backward through inductor."""
     import torch
 
@@ -193,7 +197,7 @@ def torch_training(job: common.Found, X: models.Floats, y: models.Labels) -> Tra
     else:
         optimizer = torch.optim.SGD(**given, momentum=MOMENTUM if named == "momentum" else 0.0, fused=True)
     function = getattr(torch.nn.functional, TORCH_LOSSES[loss_name])
-    targets = models.targets(loss_name, y, job["widths"][-1])
+    targets = models.targets(job, y)
     rows, labels, batch = torch.from_numpy(X), torch.from_numpy(targets), job["batch"]
 
     def loss_of(x: Any, wanted: Any) -> Any:
@@ -215,14 +219,14 @@ def torch_training(job: common.Found, X: models.Floats, y: models.Labels) -> Tra
     return in_turn(run)
 
 
-def usual(job: common.Found, activations: tuple[str, ...] = ("relu",)) -> None:
+def usual(job: Found, activations: tuple[str, ...] = ("relu",)) -> None:
     """Raises ValueError for what only the others train."""
     asked = job["loss"], job["optimizer"]
     if asked != (CLASSES, "adam") or job["activation"] not in activations:
         raise ValueError(f"only {CLASSES} and adam here, with {', '.join(activations)}")
 
 
-def sklearn_training(job: common.Found, X: models.Floats, y: models.Labels) -> Training:
+def sklearn_training(job: Found, X: models.Floats, y: models.Labels) -> Training:
     """MLPClassifier keeps float32; one partial_fit is one shuffled epoch of mini-batches."""
     usual(job, ("relu", "tanh", "sigmoid"))
     from sklearn.neural_network import MLPClassifier
@@ -240,7 +244,7 @@ def sklearn_training(job: common.Found, X: models.Floats, y: models.Labels) -> T
     return in_turn(lambda: float(model.partial_fit(X, y, classes=classes).loss_))
 
 
-def numpy_training(job: common.Found, X: models.Floats, y: models.Labels) -> Training:
+def numpy_training(job: Found, X: models.Floats, y: models.Labels) -> Training:
     """The loop of a textbook, with Adam in place."""
     usual(job)
     rng = np.random.default_rng(2)
@@ -281,7 +285,7 @@ def numpy_training(job: common.Found, X: models.Floats, y: models.Labels) -> Tra
     return in_turn(run)
 
 
-TRAININGS: dict[str, Callable[[common.Found, models.Floats, models.Labels], Training]] = {
+TRAININGS: dict[str, Callable[[Found, models.Floats, models.Labels], Training]] = {
     "fastnn": fastnn_training,
     "jax": jax_training,
     "torch": torch_training,
@@ -292,22 +296,28 @@ TRAININGS: dict[str, Callable[[common.Found, models.Floats, models.Labels], Trai
 }
 
 
-def measure(job: common.Found) -> common.Found:
-    """first: seconds of preparing and of the first epoch, and its mean loss; epochs: seconds of the later ones."""
+def measure(job: Found) -> Found:
+    """first: seconds of preparing and of the first epoch, and its mean loss; epochs: seconds of the later ones; bits: a
+    digest of the weights after the first epoch, of a model that has some; grown: the bytes that the process grew by at
+    most; predicted: those of fastnn's vectors, by its plan, or 0; runs: on which instruction set."""
     job = USUAL | job
-    X, y = models.data(job["widths"], job["rows"])
+    X, y = models.data(job)
     losses: list[float] = []
-    ends = [time.perf_counter()]
+    bits, predicted = "", 0
+    before, ends = memory("VmRSS"), [time.perf_counter()]
 
-    def after(loss: float) -> bool:
+    def after(loss: float, model: Any = None) -> bool:
+        nonlocal bits, predicted
+        if not losses and model is not None:
+            bits = hashlib.sha256(b"".join(array.tobytes() for array in model.get_weights())).hexdigest()[:16]
+            if job["library"] == "fastnn":
+                predicted = model.engine().plan.bytes_of_training(min(job["batch"], len(X)))
         losses.append(loss)
         ends.append(time.perf_counter())
         return len(losses) > job["epochs"] and ends[-1] - ends[1] >= float(job["seconds"])
 
     TRAININGS[job["library"]](job, X, y)(after)
     first, *seconds = np.diff(ends).tolist()
-    return {"first": first, "loss": losses[0], "epochs": seconds, "version": models.version(job["library"])}
-
-
-if __name__ == "__main__":
-    common.serve(measure)
+    found = {"first": first, "loss": losses[0], "epochs": seconds, "bits": bits, "grown": memory("VmHWM") - before}
+    found["predicted"] = predicted
+    return found | {"runs": runs_on(job), "version": models.version(job["library"])}

@@ -1,4 +1,4 @@
-"""What the children of peers share: data, starting weights, and the same relu network in each library."""
+"""What measured processes share: data, starting weights, and the same relu network in each library."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from networks import CLASSES
+from .networks import CLASSES
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -27,11 +27,14 @@ def version(library: str) -> str:
     return f"{name} {metadata.version(name)}"
 
 
-def data(widths: list[int], rows: int) -> tuple[Floats, Labels]:
-    """Random rows with random labels."""
+def data(job: dict[str, Any]) -> tuple[Floats, Labels]:
+    """The arrays X and y of the file `data`, or random rows with random labels."""
+    if "data" in job:
+        with np.load(job["data"]) as arrays:
+            return arrays["X"], arrays["y"]
     rng = np.random.default_rng(0)
-    X = rng.standard_normal((rows, widths[0]), dtype=np.float32)
-    return X, rng.integers(0, widths[-1], rows)
+    X = rng.standard_normal((job["rows"], job["widths"][0]), dtype=np.float32)
+    return X, rng.integers(0, job["widths"][-1], job["rows"])
 
 
 def start_weights(widths: list[int]) -> list[tuple[Floats, Floats]]:
@@ -45,11 +48,13 @@ def start_weights(widths: list[int]) -> list[tuple[Floats, Floats]]:
     return layers
 
 
-def targets(loss: str, y: Labels, classes: int) -> Any:
-    """What a loss compares with: the labels, a one for the label's output, or a half more or less than zero."""
-    if loss == CLASSES:
+def targets(job: dict[str, Any], y: Labels) -> Any:
+    """What a loss compares with: what a file gave, or the labels, a one for the label's output, or a half more or less
+    than zero."""
+    if job["loss"] == CLASSES or "data" in job:
         return y
-    return np.eye(classes, dtype=np.float32)[y] - np.float32(0.0 if loss == "binary_crossentropy" else 0.5)
+    ones = np.eye(job["widths"][-1], dtype=np.float32)[y]
+    return ones - np.float32(0.0 if job["loss"] == "binary_crossentropy" else 0.5)
 
 
 def sequential(

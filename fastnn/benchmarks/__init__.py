@@ -1,0 +1,1 @@
+"""Measuring: operations, trainings, what a machine can do at most; in fresh processes, beside other libraries."""
