@@ -118,6 +118,8 @@ def scalars(operation: Operation) -> tuple[float, ...]:
     """One plain value for each scalar of a row."""
     if operation.family == Family.DROPOUT:
         return (0.5, 1, 2, 3)
+    if operation.family == Family.UNIFORM:
+        return (1, 2, 3, 0)
     plain = {"keep": 1.0, "add": 0.0, "p": 1.5, "delta": 1.0, "epsilon": 1e-7}
     return tuple(plain.get(name, 0.01) for name in operation.scalars)
 
