@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -58,16 +59,14 @@ def sentence(comparisons: Sequence[Found]) -> str:
     for found in comparisons:
         mine, rival, _ = fastest(found)
         ratio = mine["ratios"][rival["name"]][0]
-        parts.append(f"{ratio:.2f} times as fast as {rival['name']} on {found['network']['name']} rows a batch")
+        parts.append(f"{ratio:.2f} times as fast as {rival['name']} for {found['network']['name']} rows a batch")
     first = comparisons[0]
     others = sorted({line["name"] for found in comparisons for line in found["libraries"] if not line["own"]})
-    text = f"fastnn trained {'; '.join(parts)}, the fastest of {', '.join(others)} in each case: "
-    text += f"{count(fastest(first)[2])}, medians of {count_rounds(first['rounds'])}, {first['date']}, "
-    text += f"{first['machine']}."
-    busy = [found["busy"] for found in comparisons if found["busy"]]
-    if busy:
-        text += " The machine was not idle (see the page), so that these figures are rough."
-    return text + " [All figures](benches/RESULTS.md), with versions and commands.\n"
+    text = f"Training with {count(fastest(first)[2])}, beside the fastest of {', '.join(others)}: {'; '.join(parts)} "
+    text += f"(medians of {count_rounds(first['rounds'])}, {first['date']}, {first['machine']})."
+    if any(found["busy"] for found in comparisons):
+        text += " The machine was not idle, so that these figures are rough."
+    return textwrap.fill(text + " [All figures](benches/RESULTS.md), with versions and commands.", 140) + "\n"
 
 
 def count_rounds(rounds: int) -> str:
@@ -88,8 +87,8 @@ def page(comparisons: Sequence[Found]) -> str:
     """RESULTS.md."""
     parts = [
         "# Results\n",
-        "Made by `python benches/results.py` from the files in `benches/results/`, which `fastnn compare` wrote; "
-        "[README.md](README.md) says how it measures. Figures of two runs compare by their ratios alone. "
+        "Made by `python benches/results.py` from the files in `benches/results/`, which `fastnn compare` wrote;\n"
+        "[README.md](README.md) says how it measures. Figures of two runs compare by their ratios alone.\n"
         "[Earlier tables](results/earlier.md) have what other scripts printed.\n",
     ]
     return "\n".join([*parts, *(section(found) for found in comparisons)])

@@ -26,9 +26,7 @@ def agrees(expected: str, printed: str) -> bool:
     lines = expected.splitlines()
     number = r"[\d,.]*\d[kM]?"
     known = (number.join(map(re.escape, re.split(MEASURED, line))) for line in lines)
-    pattern = "".join(
-        r"(?:.*\n)*?" if line == "..." else f"{text}\n" for line, text in zip(lines, known, strict=True)
-    )
+    pattern = "".join(r"(?:.*\n)*?" if line == "..." else f"{text}\n" for line, text in zip(lines, known, strict=True))
     return re.fullmatch(pattern, "".join(f"{line}\n" for line in printed.splitlines())) is not None
 
 

@@ -108,12 +108,12 @@ def speeds(lines: Sequence[Found], threads: int) -> str:
 
 @_styled
 def trainings(comparisons: Sequence[Found]) -> str:
-    """Several networks beside each other: how fast the fastest backend and each peer train them, with the most threads."""
+    """Networks beside each other: how fast the fastest backend and each peer train them, with the most threads."""
     from matplotlib.figure import Figure
 
     shown = [_fastest(found) for found in comparisons]
     rows = max(map(len, shown))
-    figure = Figure(figsize=(2 * WIDTH, 0.8 + 0.3 * rows), layout="constrained")
+    figure = Figure(figsize=(2 * WIDTH, 1.0 + 0.3 * rows), layout="constrained")
     for axes, found, lines in zip(figure.subplots(1, len(shown), squeeze=False)[0], comparisons, shown, strict=True):
         top = lines[0]["samples_per_second"]
         for place, line in enumerate(lines):
@@ -126,8 +126,10 @@ def trainings(comparisons: Sequence[Found]) -> str:
         axes.set_xticks([])
         axes.spines["bottom"].set_visible(False)
         axes.tick_params(axis="y", length=0)
-        axes.set_title(f"{found['network']['name']} rows", fontsize=11, loc="left")
-    figure.supxlabel(f"samples a second in training, {count(shown[0][0]['threads'])}", fontsize=11)
+        widths, batch = "-".join(map(str, found["network"]["widths"])), found["network"]["batch"]
+        axes.set_title(f"{widths}\n{batch:,} rows a batch", fontsize=11, loc="left")
+    rough = ", on a busy machine: rough" if any(found["busy"] for found in comparisons) else ""
+    figure.supxlabel(f"samples a second in training, {count(shown[0][0]['threads'])}{rough}", fontsize=11)
     return _svg(figure, "Samples a second in training")
 
 

@@ -74,7 +74,8 @@ def of_comparison(found: Found) -> str:
     parts += ["; ".join([found["machine"], ", ".join(found["versions"])])]
     if found["variables"]:
         parts.append("with " + " ".join(f"{name}={value}" for name, value in found["variables"].items()))
-    return "\n".join([*parts, f"{found['rounds']} rounds. Command: {found['command']}"])
+    rounds = f"{found['rounds']} round{'' if found['rounds'] == 1 else 's'}"
+    return "\n".join([*parts, f"{rounds}. Command: {found['command']}"])
 
 
 def _libraries(found: Found) -> Table:

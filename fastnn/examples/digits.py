@@ -1,9 +1,9 @@
 """Handwritten digits: train, measure on rows that were held out, save, and go on from the file.
 
-    $ python -m fastnn.examples.digits
-    accuracy on 297 new digits: 0.886
-    taken for others: 1 as 3, 1 as 9, 1 as 9, 8 as 5, 6 as 1 and 29 more
-    after ten more epochs: 0.906
+$ python -m fastnn.examples.digits
+accuracy on 297 new digits: 0.886
+taken for others: 1 as 3, 1 as 9, 1 as 9, 8 as 5, 6 as 1 and 29 more
+after ten more epochs: 0.906
 """
 
 from __future__ import annotations

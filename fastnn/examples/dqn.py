@@ -19,13 +19,9 @@ import fastnn as keras
 from fastnn import layers
 
 PLACES, DISCOUNT = 8, 0.95
+SEEN = np.eye(PLACES, dtype="float32")  # by place: what the agent sees where it stands
 keras.utils.set_random_seed(0)
 random = np.random.default_rng(0)
-
-
-def seen(place: int) -> np.ndarray:
-    """The agent's view: which place it stands on."""
-    return np.eye(PLACES, dtype="float32")[place]
 
 
 def moved(place: int, action: int) -> tuple[int, float, bool]:
@@ -47,7 +43,7 @@ won = []
 for game in range(80):
     place, over, moves, curious = 2, False, 0, max(0.05, 1.0 - game / 40)
     while not over and moves < 50:
-        worth = online.predict_on_batch(seen(place)[None])[0]
+        worth = online.predict_on_batch(SEEN[place : place + 1])[0]
         action = int(random.integers(2)) if random.uniform() < curious else int(worth.argmax())
         after, reward, over = moved(place, action)
         memory.append((place, action, reward, after, over))
@@ -56,14 +52,14 @@ for game in range(80):
             continue
         batch = [memory[number] for number in random.integers(len(memory), size=32)]
         places, actions, rewards, afters, overs = map(np.array, zip(*batch, strict=True))
-        best = target.predict_on_batch(seen(afters)).max(axis=1)
-        goal = online.predict_on_batch(seen(places))
+        best = target.predict_on_batch(SEEN[afters]).max(axis=1)
+        goal = online.predict_on_batch(SEEN[places])
         goal[np.arange(32), actions] = rewards + DISCOUNT * best * ~overs
-        online.train_on_batch(seen(places), goal)
+        online.train_on_batch(SEEN[places], goal)
     won.append(place == PLACES - 1)
     if game % 5 == 4:
         target.set_weights(online.get_weights())
 
 print(f"far end reached in {sum(won[:20])} of the first 20 games, in {sum(won[-20:])} of the last 20")
-worth = online.predict_on_batch(np.eye(PLACES, dtype="float32"))[1:-1]
+worth = online.predict_on_batch(SEEN[1:-1])
 print("what it does from left to right:", " ".join("<>"[action] for action in worth.argmax(axis=1)))

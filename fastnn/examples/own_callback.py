@@ -1,7 +1,7 @@
 """A callback of one's own: it stops at a goal, and keeps what it saw.
 
-    $ python -m fastnn.examples.own_callback
-    0.88 reached in epoch 10: 0.881
+$ python -m fastnn.examples.own_callback
+0.88 reached in epoch 10: 0.881
 """
 
 from __future__ import annotations

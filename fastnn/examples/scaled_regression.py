@@ -1,9 +1,9 @@
 """Regression with columns of very different scale: the model holds the scaling, and predicts from raw numbers.
 
-    $ python -m fastnn.examples.scaled_regression
-    noise in y: 0.5, so no model has a mean error under 0.4
-    raw columns: 2.55
-    scaled columns: 0.46
+$ python -m fastnn.examples.scaled_regression
+noise in y: 0.5, so no model has a mean error under 0.4
+raw columns: 2.55
+scaled columns: 0.46
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A network that does not learn, what its gradients say, and the cure.
 
-    $ python -m fastnn.examples.sick_and_cured
-    ten layers of sigmoid: vanishing before the first step, accuracy 0.09 after five epochs
-    ten layers of relu: healthy before the first step, accuracy 0.88 after five epochs
+$ python -m fastnn.examples.sick_and_cured
+ten layers of sigmoid: vanishing before the first step, accuracy 0.09 after five epochs
+ten layers of relu: healthy before the first step, accuracy 0.88 after five epochs
 """
 
 from __future__ import annotations
