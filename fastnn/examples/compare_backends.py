@@ -1,9 +1,9 @@
 """The same training on every backend: the same bits, in different times.
 
-    $ python -m fastnn.examples.compare_backends
-    numba: weights 9983d7c4eda7, 57,114 samples/s
-    c: weights 9983d7c4eda7, 1,040,701 samples/s
-    reference: weights 9983d7c4eda7, 1,186 samples/s
+$ python -m fastnn.examples.compare_backends
+numba: weights 9983d7c4eda7, 57,114 samples/s
+c: weights 9983d7c4eda7, 1,040,701 samples/s
+reference: weights 9983d7c4eda7, 1,186 samples/s
 
 `fastnn compare` measures properly: in fresh processes, in rounds, beside other libraries.
 """

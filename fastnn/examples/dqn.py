@@ -1,8 +1,8 @@
 """A DQN agent on a toy world: a corridor whose far end pays, and whose near end pays a little at once.
 
-    $ python -m fastnn.examples.dqn
-    far end reached in 8 of the first 20 games, in 20 of the last 20
-    what it does from left to right: > > > > > >
+$ python -m fastnn.examples.dqn
+far end reached in 8 of the first 20 games, in 20 of the last 20
+what it does from left to right: > > > > > >
 
 Each move is one `predict_on_batch` of one row and one `train_on_batch` of 32: the calls that an agent makes most.
 

@@ -1,10 +1,10 @@
 """Gradient descent by hand, as a textbook writes it: gradients of a batch, a step against them, again.
 
-    $ python -m fastnn.examples.gradient_descent
-    slope of the loss by dense_1/bias[9]: -0.0624, gradient: -0.0624
-    epoch 1: loss 0.72, accuracy 0.791
-    epoch 5: loss 0.38, accuracy 0.882
-    epoch 10: loss 0.33, accuracy 0.912
+$ python -m fastnn.examples.gradient_descent
+slope of the loss by dense_1/bias[9]: -0.0624, gradient: -0.0624
+epoch 1: loss 0.72, accuracy 0.791
+epoch 5: loss 0.38, accuracy 0.882
+epoch 10: loss 0.33, accuracy 0.912
 
 `gradients` and `set_weights` are all that it needs; `apply_gradients` would take the step with the model's optimizer.
 """

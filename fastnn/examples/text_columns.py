@@ -1,11 +1,11 @@
 """A table with text columns: texts become class numbers, and a network learns a few numbers for each of them.
 
-    $ python -m fastnn.examples.text_columns
-    off by 4 thousand on average; always guessing the median: 110
-    80 square metres with a park in Aarhus: 292, made as 288
-    80 square metres with a park in Bergen: 362, made as 360
-    80 square metres with a park in Cork: 215, made as 216
-    80 square metres with a park in Delft: 321, made as 320
+$ python -m fastnn.examples.text_columns
+off by 4 thousand on average; always guessing the median: 110
+80 square metres with a park in Aarhus: 292, made as 288
+80 square metres with a park in Bergen: 362, made as 360
+80 square metres with a park in Cork: 215, made as 216
+80 square metres with a park in Delft: 321, made as 320
 
 `fastnn train table.csv --target price` does the like from the shell, without a line of Python.
 """

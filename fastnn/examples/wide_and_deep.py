@@ -1,9 +1,9 @@
 """Wide and deep: a linear model that remembers pairs beside a network that generalises, trained as one.
 
-    $ python -m fastnn.examples.wide_and_deep
-    wide alone: 0.992
-    deep alone: 0.919
-    wide and deep: 0.996
+$ python -m fastnn.examples.wide_and_deep
+wide alone: 0.992
+deep alone: 0.919
+wide and deep: 0.996
 
 Source: H.-T. Cheng et al., "Wide & Deep Learning for Recommender Systems", 2016, arXiv:1606.07792.
 """
