@@ -12,7 +12,18 @@ from .ptx import Refused
 from .translate import translate
 
 HERE = Path(__file__).parent
-SOURCES = ("driver.c", "failures.c", "library.c", "machine.c", "memory.c", "races.c", "stream.c")
+SOURCES = (
+    "driver.c",
+    "failures.c",
+    "knowledge.c",
+    "library.c",
+    "machine.c",
+    "memory.c",
+    "orders.c",
+    "races.c",
+    "stream.c",
+    "trace.c",
+)
 # Products are not fused with sums behind PTX's back; x86-64-v3 has the fused instruction that PTX asks for.
 FLAGS = ("-O2", "-march=x86-64-v3", "-ffp-contract=off", "-fno-strict-aliasing", "-fwrapv", "-shared", "-fPIC", "-pthread")
 

@@ -22,6 +22,7 @@ typedef double f64;
 #define ARENA_SIZE (1ull << 34)
 #define STATES 0x110000000000ull
 #define HISTORIES 0x120000000000ull
+#define HISTORY_BYTES 9 /* for each byte */
 #define SHARED_WINDOW 0x7f000000ull /* generic addresses of shared memory */
 #define SHARED_LIMIT (1u << 20)
 #define STACK_BYTES (256u << 10)
@@ -95,8 +96,9 @@ typedef struct {
 
 typedef struct {
     u32 arrived, expected, site;
-    struct Knowledge *gathered; /* races: what those that arrived know */
-    u32 clock;
+    struct Knowledge *gathered; /* races: what those that arrived know, */
+    u32 clock;                  /* the latest of their clocks, */
+    b partial;                  /* and whether not all of the block wait here */
 } Barrier;
 
 typedef struct {
@@ -118,13 +120,15 @@ typedef struct Thread {
     u32 copy_count, copy_room, group;
     /* races */
     u32 number, clock; /* of the grid's threads; advances at what orders */
-    struct Knowledge *known, *released, *pending;
+    u64 strong;        /* where its last strong load was */
+    struct Knowledge *known, *released[2], *pending[2]; /* by fences and relaxed accesses: of the block, of the card */
 } Thread;
 
 typedef struct Block {
     u32 index[3], number, multiprocessor, gone;
     u8 *shared, *states;
     struct History *histories;
+    u32 stamp; /* of its histories */
     Barrier barriers[16];
     Thread *threads;
 } Block;
@@ -135,9 +139,8 @@ typedef struct Grid {
     const Image *image;
     const Kernel *kernel;
     u64 ticks, fuel, progress;
-    u32 operation; /* the launch's number in its stream's history */
+    u32 operation; /* its number among all launches, copies and fills */
     int together;
-    struct Knowledge **block_knowledge;
 } Grid;
 
 /* machine.c */
@@ -174,6 +177,12 @@ void trace(Thread *me, u32 site, u64 address, u32 n, int space);
 
 /* Access. */
 
+/* Spinning is a strong load of one place again and again; anything else goes on. */
+static inline void strong_moved(Thread *me, u64 address, u32 flags) {
+    machine_progress += flags & WRITE || me->strong != address;
+    me->strong = address;
+}
+
 static inline b all_written(const u8 *state, u32 n) {
     u64 x, y, z, w;
     u32 k;
@@ -196,7 +205,7 @@ static inline u8 *access_global(Thread *me, u32 site, u64 a, u32 n, u32 flags) {
         look_global(me, site, a, n, flags);
         if (flags & WRITE) memset((u8 *)STATES + at, WRITTEN, n);
     }
-    if ((flags & (WRITE | STRONG)) == (WRITE | STRONG) && !(flags & ATOMIC)) machine_progress++;
+    if (flags & STRONG && !(flags & ATOMIC)) strong_moved(me, a, flags);
 #ifdef RACES
     race_global(me, site, a, n, flags);
     if (__builtin_expect(tracing, 0)) trace(me, site, a, n, 0);
@@ -210,7 +219,7 @@ static inline u8 *access_shared(Thread *me, u32 site, u64 a, u32 n, u32 flags) {
         look_shared(me, site, at, n, flags);
         if (flags & WRITE) memset(me->block->states + at, WRITTEN, n);
     }
-    if ((flags & (WRITE | STRONG)) == (WRITE | STRONG) && !(flags & ATOMIC)) machine_progress++;
+    if (flags & STRONG && !(flags & ATOMIC)) strong_moved(me, a, flags);
 #ifdef RACES
     race_shared(me, site, at, n, flags);
     if (__builtin_expect(tracing, 0)) trace(me, site, at, n, 1);

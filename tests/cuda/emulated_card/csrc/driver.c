@@ -259,12 +259,12 @@ API int cuStreamSynchronize(void *s) {
     ENTER;
     Stream *stream = stream_of(s);
     if (stream->capturing) { stream->invalid = 1; return STREAM_CAPTURE_UNSUPPORTED; }
-    return (u64)s < 16 ? finish_all() : finish(stream, stream->submitted);
+    return (u64)s < 16 ? finish_all() : wait_for(stream);
 }
 API int cuStreamQuery(void *s) {
     ENTER;
     Stream *stream = stream_of(s);
-    if (!stream->count) return OK;
+    if (!stream->count) return wait_for(stream);
     step_once(stream);
     return sticky ? sticky : stream->count ? NOT_READY : OK;
 }
@@ -282,15 +282,26 @@ static int record(Event *e, void *s) {
     e->at = stream->submitted;
     e->graph = stream->capturing;
     e->recorded = 1;
+    memcpy(e->clock, stream->clock, sizeof e->clock);
     return OK;
 }
 API int cuEventRecord(void *e, void *s) { ENTER; return record(e, s); }
 API int cuEventRecordWithFlags(void *e, void *s, u32 flags) { ENTER; (void)flags; return record(e, s); }
-API int cuEventSynchronize(void *event) { ENTER; Event *e = event; return e->recorded ? finish(e->stream, e->at) : OK; }
+API int cuEventSynchronize(void *event) {
+    ENTER;
+    Event *e = event;
+    if (!e->recorded) return OK;
+    orders_host_waited(e->clock);
+    return finish(e->stream, e->at);
+}
 API int cuEventQuery(void *event) {
     ENTER;
     Event *e = event;
-    if (!e->recorded || !unfinished(e->stream, e->at)) return OK;
+    if (!e->recorded) return OK;
+    if (!unfinished(e->stream, e->at)) {
+        orders_host_waited(e->clock);
+        return OK;
+    }
     step_once(e->stream);
     return sticky ? sticky : unfinished(e->stream, e->at) ? NOT_READY : OK;
 }
@@ -309,6 +320,7 @@ API int cuStreamWaitEvent(void *s, void *event, u32 flags) {
     Stream *stream = stream_of(s);
     if (!e->recorded) return OK;
     if (e->graph) { stream->capturing = e->graph; return OK; }
+    orders_learn(stream->clock, e->clock);
     return submit(s, (Operation){.what = WAIT_FOR, .other = e->stream, .until = e->at});
 }
 API int cuLaunchHostFunc(void *s, void (*function)(void *), void *argument) {
@@ -528,7 +540,9 @@ API int cuLaunchKernelEx(const Config *c, void *function, void **parameters, voi
     if (extra) {
         size_t n = 0;
         const void *from = 0;
-        for (; *extra; extra += 2) *extra == (void *)1 ? (from = extra[1]) : (n = *(size_t *)extra[1]);
+        for (; *extra; extra += 2)
+            if (*extra == (void *)1) from = extra[1];
+            else n = *(size_t *)extra[1];
         if (n != k->parameter_bytes || !from) return refuse(INVALID_VALUE, "parameters of a wrong size", k, c);
         memcpy(packed, from, n);
     } else

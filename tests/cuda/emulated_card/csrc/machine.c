@@ -93,7 +93,7 @@ void endless(Thread *me, u32 site) { fault_with(me, site, ENDLESS, "a loop that 
 
 /* Barriers of a block. */
 
-static Barrier *arrive(Thread *me, u32 site, u32 id, u32 count, int aligned) {
+static Barrier *arrive(Thread *me, u32 site, u32 id, u32 count, int aligned, b waits) {
     Block *block = me->block;
     u32 expected = count ? count : (me->grid->threads + 31) / 32 * 32;
     if (id > 15 || count % 32) fault_with(me, site, SPLIT_BARRIER, "barrier %u with a count of %u: there are 16, for whole warps", id, count);
@@ -110,27 +110,28 @@ static Barrier *arrive(Thread *me, u32 site, u32 id, u32 count, int aligned) {
     u32 last = me->grid->threads % 32, weight = last && me->rank == me->grid->threads - 1 ? 33 - last : 1;
     barrier->arrived += weight;
     if (barrier->arrived > barrier->expected) fault_with(me, site, SPLIT_BARRIER, "more threads than barrier %u was told of", id);
-    if (settings.races) races_barrier_arrive(me, barrier);
+    if (settings.races) races_barrier_arrive(me, barrier, waits);
     return barrier;
 }
 
 static void complete(Block *block, u32 id) {
     Barrier *barrier = block->barriers + id;
     if (barrier->arrived < barrier->expected) return;
-    u32 n = block->threads->grid->threads;
+    Thread *waiting[1024];
+    u32 n = block->threads->grid->threads, count = 0;
     for (u32 t = 0; t < n; t++) {
         Thread *other = block->threads + t;
         if (other->state != AT_BARRIER || other->barrier != id) continue;
-        if (settings.races) races_barrier_leave(other, barrier);
+        waiting[count++] = other;
         other->state = RUNNABLE;
     }
-    if (settings.races) races_barrier_done(barrier);
+    if (settings.races) races_barrier_complete(block, barrier, waiting, count);
     barrier->arrived = 0;
     machine_progress++;
 }
 
 void barrier_wait(Thread *me, u32 site, u32 id, u32 count, int aligned) {
-    arrive(me, site, id, count, aligned);
+    arrive(me, site, id, count, aligned, 1);
     me->state = AT_BARRIER;
     me->barrier = id;
     me->site = site;
@@ -140,7 +141,7 @@ void barrier_wait(Thread *me, u32 site, u32 id, u32 count, int aligned) {
 
 void barrier_arrive(Thread *me, u32 site, u32 id, u32 count, int aligned) {
     if (!count) fault_with(me, site, SPLIT_BARRIER, "bar.arrive needs a count of threads");
-    arrive(me, site, id, count, aligned);
+    arrive(me, site, id, count, aligned, 0);
     complete(me->block, id);
 }
 
@@ -348,8 +349,10 @@ static void begin_block(Grid *grid, Block *block, u32 number, u8 *stacks) {
     memset(block->shared, 0xff, grid->shared_end); /* not a number, until somebody writes */
     memset(block->states, UNWRITTEN, grid->shared_end);
     memset(block->states, NOWHERE, 1024);
+    if (settings.races) races_block(block, grid->shared_end);
     for (u32 k = 0; k < grid->threads; k++) {
         Thread *t = block->threads + k;
+        if (settings.races) races_thread_gone(t);
         AsyncCopy *copies = t->copies;
         u32 room = t->copy_room;
         memset(t, 0, sizeof *t);
@@ -369,7 +372,7 @@ static void begin_block(Grid *grid, Block *block, u32 number, u8 *stacks) {
         *--top = (u64)begin_fiber;
         for (int r = 0; r < 6; r++) *--top = 0;
         t->stack_pointer = top;
-        if (settings.races) races_thread(t, number);
+        if (settings.races) races_thread(t);
     }
 }
 
@@ -424,7 +427,11 @@ FaultKind run_grid(Grid *grid) {
         run_blocks(grid, blocks, batch, order, &seed);
     }
     if (settings.races) races_end(grid);
-    for (u32 k = 0; k < all; k++) free(threads[k].copies);
+    for (u32 k = 0; k < all; k++) {
+        if (settings.races) races_thread_gone(threads + k);
+        free(threads[k].copies);
+    }
+    for (u32 k = 0; k < batch; k++) free(blocks[k].histories);
     munmap(stacks, stack_room);
     free(threads), free(blocks), free(order), free(block_order), free(shared);
     return last_fault.kind;
