@@ -12,7 +12,7 @@ import numpy.typing as npt
 from . import build
 
 Array = npt.NDArray[Any]
-SETTINGS = ("CARD", "ORDER", "CHECKS", "STREAMS", "MULTIPROCESSORS", "MEMORY", "FAIL", "REPORT", "PTX", "DRIVER")
+SETTINGS = ("CARD", "ORDER", "CHECKS", "STREAMS", "MULTIPROCESSORS", "MEMORY", "FAIL", "REPORT", "PTX", "DRIVER", "FUEL")
 
 
 class CardError(Exception):

@@ -22,7 +22,7 @@ typedef double f64;
 #define ARENA_SIZE (1ull << 34)
 #define STATES 0x110000000000ull
 #define HISTORIES 0x120000000000ull
-#define HISTORY_BYTES 9 /* for each byte */
+#define HISTORY_BYTES 12 /* for each byte */
 #define SHARED_WINDOW 0x7f000000ull /* generic addresses of shared memory */
 #define SHARED_LIMIT (1u << 20)
 #define STACK_BYTES (256u << 10)
@@ -58,7 +58,8 @@ typedef enum {
     WARP_MASK,
     ENDLESS,
     COPY_FAULT,
-    TRAP
+    TRAP,
+    BAD_LAUNCH
 } FaultKind;
 
 typedef struct {

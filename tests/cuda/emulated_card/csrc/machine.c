@@ -52,7 +52,7 @@ void leave(Thread *me) {
 
 const char *fault_name(FaultKind kind) {
     static const char *names[] = {"no fault", "out of bounds", "misaligned", "use after free", "uninitialised read", "race",
-        "split barrier", "deadlock", "livelock", "not co-resident", "warp mask", "endless loop", "asynchronous copy", "trap"};
+        "split barrier", "deadlock", "livelock", "not co-resident", "warp mask", "endless loop", "asynchronous copy", "trap", "launch"};
     return names[kind];
 }
 
@@ -376,31 +376,46 @@ static void begin_block(Grid *grid, Block *block, u32 number, u8 *stacks) {
     }
 }
 
-static void run_blocks(Grid *grid, Block *blocks, u32 count, u32 *order, u64 *seed) {
-    u32 all = grid->threads * count, idle = 0;
-    Thread *threads = blocks->threads;
-    for (u32 k = 0; k < all; k++) order[k] = settings.order == 1 ? all - 1 - k : k;
-    while (!last_fault.kind) {
+/* Runs a block until all its threads wait, are gone or spin; whether anything went on. */
+static b run_block(Grid *grid, Block *block, u32 *order, u64 *seed) {
+    b went_on = 0;
+    for (;;) {
         u64 before = machine_progress;
         u32 ran = 0;
-        if (settings.order > 1) shuffle_order(order, all, seed);
-        for (u32 k = 0; k < all && !last_fault.kind; k++) {
-            Thread *t = threads + order[k];
+        if (settings.order > 1) shuffle_order(order, grid->threads, seed);
+        for (u32 k = 0; k < grid->threads; k++) {
+            Thread *t = block->threads + order[k];
             if (t->state != RUNNABLE) continue;
             starting = t;
             ran++;
             fiber_switch(&scheduler_stack, t->stack_pointer);
+            if (last_fault.kind) return 1;
         }
-        if (last_fault.kind) return;
-        if (!ran) {
-            u32 gone = 0;
-            for (u32 k = 0; k < count; k++) gone += blocks[k].gone;
-            if (gone < all) stuck(grid, blocks, count, 0);
-            return;
-        }
-        idle = machine_progress == before ? idle + 1 : 0;
-        if (idle > 5000) stuck(grid, blocks, count, 1);
+        if (!ran || machine_progress == before) return went_on;
+        went_on = 1;
+        if (settings.order > 1 && draw(seed) % 4 == 0) return 1; /* another block's turn */
     }
+}
+
+/* Forwards and backwards each block goes as far as it can before the next, so that blocks are as far apart as they can be. */
+static void run_blocks(Grid *grid, Block *blocks, u32 count, u32 *order, u64 *seed) {
+    u32 idle = 0, *turns = malloc(sizeof *turns * count);
+    for (u32 k = 0; k < grid->threads; k++) order[k] = settings.order == 1 ? grid->threads - 1 - k : k;
+    for (u32 k = 0; k < count; k++) turns[k] = k;
+    while (!last_fault.kind) {
+        b went_on = 0;
+        u32 gone = 0, spinning = 0;
+        if (settings.order > 1) shuffle_order(turns, count, seed);
+        for (u32 k = 0; k < count && !last_fault.kind; k++) went_on |= run_block(grid, blocks + turns[k], order, seed);
+        if (last_fault.kind) break;
+        for (u32 k = 0; k < count; k++) gone += blocks[k].gone;
+        if (gone == grid->threads * count) break;
+        for (u32 k = 0; k < grid->threads * count; k++) spinning += blocks->threads[k].state == RUNNABLE;
+        idle = went_on ? 0 : idle + 1;
+        if (!spinning && !went_on) stuck(grid, blocks, count, 0);
+        else if (idle > 100) stuck(grid, blocks, count, 1);
+    }
+    free(turns);
 }
 
 FaultKind run_grid(Grid *grid) {
@@ -410,7 +425,7 @@ FaultKind run_grid(Grid *grid) {
     u8 *stacks = mmap(0, stack_room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     Thread *threads = calloc(all, sizeof *threads);
     Block *blocks = calloc(batch, sizeof *blocks);
-    u32 *order = malloc(sizeof *order * all), *block_order = malloc(sizeof *order * grid->blocks);
+    u32 *order = malloc(sizeof *order * grid->threads), *block_order = malloc(sizeof *order * grid->blocks);
     u8 *shared = aligned_alloc(64, 2 * shared_room * batch);
     memset(&last_fault, 0, sizeof last_fault);
     grid->fuel = settings.fuel;

@@ -2,7 +2,7 @@
    hold each other. Before is what PTX's memory model says: barriers order those who meet there; a release that an acquire
    reads from orders what came before the one before what comes after the other, within the scopes of both; a fence
    makes a later strong write a release, an earlier strong read an acquire. A relaxed access alone orders nothing.
-   Each word has a history: its last write, and the reads since. */
+   Each word has a history: its last weak write, the last strong one since, and the reads since. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -25,7 +25,7 @@ typedef struct {
 typedef struct History {
     u32 stamp;
     u16 split, listed; /* into bytes; reads in a list */
-    Writer write;
+    Writer write, strong;
     Reads reads; /* listed: .warp is the list's number; split: .clock the number of the first of four histories */
 } History;
 _Static_assert(sizeof(History) == 4 * HISTORY_BYTES, "the span of histories fits the span of memory");
@@ -264,6 +264,13 @@ static void check_reads(Thread *me, u32 site, u32 flags, u64 address, int shared
     conflict(me, site, flags, address, shared, thread_of(r->warp, __builtin_ctz(open)), r->how, "read");
 }
 
+static void check_write(Thread *me, u32 site, u32 flags, u64 address, int shared, const Writer *w, u32 how) {
+    if (w->thread == NOBODY || w->thread == me->number) return;
+    if (flags & CONSTANT) conflict(me, site, flags, address, shared, w->thread, w->how, "write, in a load that promises there is none,");
+    if (both_strong(how, w->how, block_of_thread(w->thread) == me->block->number) || before(me, w->thread, w->clock)) return;
+    conflict(me, site, flags, address, shared, w->thread, w->how, "write");
+}
+
 static void add_read(History *h, Thread *me, u32 how) {
     Reads mine = {me->block->number * warps_per_block + me->rank / 32, me->clock, 1u << me->lane, how};
     if (!h->listed) {
@@ -301,18 +308,16 @@ static void add_read(History *h, Thread *me, u32 how) {
     list->reads[list->count++] = mine;
 }
 
+static b is_written(const History *h) { return h->write.thread != NOBODY || h->strong.thread != NOBODY; }
+
 static void touch(Thread *me, u32 site, u64 address, u32 flags, int shared, History *h, u32 stamp) {
     if (h->stamp != stamp) {
-        if (!shared && h->stamp && (h->write.thread != NOBODY ? 1 : flags & WRITE)) orders_check(me, site, address, flags, h->stamp);
-        *h = (History){.stamp = stamp, .write = {NOBODY, 0, 0}};
+        if (!shared && h->stamp && (is_written(h) || flags & WRITE)) orders_check(me, site, address, flags, h->stamp);
+        *h = (History){.stamp = stamp, .write = {NOBODY, 0, 0}, .strong = {NOBODY, 0, 0}};
     }
     u32 how = site | (flags & STRONG ? IS_STRONG : 0) | (is_wide(flags) ? IS_WIDE : 0);
-    Writer w = h->write;
-    if (w.thread != NOBODY && w.thread != me->number) {
-        if (flags & CONSTANT) conflict(me, site, flags, address, shared, w.thread, w.how, "write, in a load that promises there is none,");
-        if (!both_strong(how, w.how, block_of_thread(w.thread) == me->block->number) && !before(me, w.thread, w.clock))
-            conflict(me, site, flags, address, shared, w.thread, w.how, "write");
-    }
+    check_write(me, site, flags, address, shared, &h->write, how);
+    check_write(me, site, flags, address, shared, &h->strong, how);
     if (!(flags & WRITE)) {
         add_read(h, me, how);
         return;
@@ -320,23 +325,26 @@ static void touch(Thread *me, u32 site, u64 address, u32 flags, int shared, Hist
     if (h->listed) {
         List *list = lists + h->reads.warp;
         for (u32 k = 0; k < list->count; k++) check_reads(me, site, flags, address, shared, list->reads + k, how);
-        list->count = 0;
+        if (!(flags & STRONG)) list->count = 0;
     } else if (h->reads.lanes) {
         check_reads(me, site, flags, address, shared, &h->reads, how);
-        h->reads.lanes = 0;
+        if (!(flags & STRONG)) h->reads.lanes = 0;
     }
-    h->write = (Writer){me->number, me->clock, how};
+    /* A strong write hides no earlier weak access from the strong ones of others. */
+    Writer mine = {me->number, me->clock, how};
+    if (flags & STRONG) h->strong = mine;
+    else h->write = mine, h->strong.thread = NOBODY;
 }
 
 static void race(Thread *me, u32 site, u64 address, u32 n, u32 flags, int shared, History *word, u32 stamp, u64 key) {
     for (u64 at = address; at < address + n; at += 4, word++) {
         if (n < 4 && !(word->split && word->stamp == stamp)) { /* from now on each byte has a history of its own */
-            if (word->stamp != stamp && !shared && word->stamp && (word->write.thread != NOBODY || flags & WRITE))
+            if (word->stamp != stamp && !shared && word->stamp && (is_written(word) || flags & WRITE))
                 orders_check(me, site, at, flags, word->stamp);
             if (byte_count + 4 > byte_room) bytes = realloc(bytes, sizeof *bytes * (byte_room = 2 * byte_room + 64));
             for (u32 k = 0; k < 4; k++) {
                 bytes[byte_count + k] = *word;
-                if (word->stamp != stamp) bytes[byte_count + k] = (History){.stamp = stamp, .write = {NOBODY, 0, 0}};
+                if (word->stamp != stamp) bytes[byte_count + k] = (History){.stamp = stamp, .write = {NOBODY, 0, 0}, .strong = {NOBODY, 0, 0}};
                 else if (word->listed) { /* a list of each one's own */
                     List *of = lists + word->reads.warp, copy = {of->count, of->count + 2, malloc(sizeof(Reads) * (of->count + 2))};
                     memcpy(copy.reads, of->reads, sizeof(Reads) * of->count);
@@ -345,7 +353,7 @@ static void race(Thread *me, u32 site, u64 address, u32 n, u32 flags, int shared
                     bytes[byte_count + k].reads.warp = list_count++;
                 }
             }
-            *word = (History){.stamp = stamp, .split = 1, .write = {NOBODY, 0, 0}, .reads = {0, byte_count, 0, 0}};
+            *word = (History){.stamp = stamp, .split = 1, .write = {NOBODY, 0, 0}, .strong = {NOBODY, 0, 0}, .reads = {0, byte_count, 0, 0}};
             byte_count += 4;
         }
         if (word->split && word->stamp == stamp) {
@@ -370,8 +378,8 @@ void race_shared(Thread *me, u32 site, u64 address, u32 n, u32 flags) {
 u32 races_stamp(u64 at, u64 n, b writes, u32 operation, b (*is_before)(u32 earlier)) {
     History *h = (History *)HISTORIES + (at - ARENA) / 4, *end = (History *)HISTORIES + (at + n + 3 - ARENA) / 4;
     for (; h < end; h++) {
-        if (h->stamp && h->stamp != operation && (writes || h->write.thread != NOBODY) && !is_before(h->stamp)) return h->stamp;
-        *h = (History){.stamp = operation, .write = {writes ? 0 : NOBODY, 0, 0}};
+        if (h->stamp && h->stamp != operation && (writes || is_written(h)) && !is_before(h->stamp)) return h->stamp;
+        *h = (History){.stamp = operation, .write = {writes ? 0 : NOBODY, 0, 0}, .strong = {NOBODY, 0, 0}};
     }
     return 0;
 }
