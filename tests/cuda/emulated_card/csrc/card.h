@@ -176,7 +176,12 @@ void race_shared(Thread *me, u32 site, u64 address, u32 n, u32 flags);
 extern int tracing;
 void trace(Thread *me, u32 site, u64 address, u32 n, int space);
 
-/* Access. */
+/* Access. With the check for races most of the time goes there, and inlining would only cost the compiler's. */
+#ifdef RACES
+#define ACCESS static __attribute__((noinline, unused))
+#else
+#define ACCESS static inline
+#endif
 
 /* Spinning is a strong load of one place again and again; anything else goes on. */
 static inline void strong_moved(Thread *me, u64 address, u32 flags) {
@@ -200,7 +205,7 @@ static inline b all_written(const u8 *state, u32 n) {
     }
 }
 
-static inline u8 *access_global(Thread *me, u32 site, u64 a, u32 n, u32 flags) {
+ACCESS u8 *access_global(Thread *me, u32 site, u64 a, u32 n, u32 flags) {
     u64 at = a - ARENA;
     if (__builtin_expect((a & (n - 1)) || at >= ARENA_SIZE || !all_written((u8 *)STATES + at, n), 0)) {
         look_global(me, site, a, n, flags);
@@ -214,7 +219,7 @@ static inline u8 *access_global(Thread *me, u32 site, u64 a, u32 n, u32 flags) {
     return (u8 *)a;
 }
 
-static inline u8 *access_shared(Thread *me, u32 site, u64 a, u32 n, u32 flags) {
+ACCESS u8 *access_shared(Thread *me, u32 site, u64 a, u32 n, u32 flags) {
     u32 at = (u32)a;
     if (__builtin_expect((at & (n - 1)) || at + n > me->grid->shared_end || !all_written(me->block->states + at, n), 0)) {
         look_shared(me, site, at, n, flags);
@@ -228,7 +233,7 @@ static inline u8 *access_shared(Thread *me, u32 site, u64 a, u32 n, u32 flags) {
     return me->block->shared + at;
 }
 
-static inline u8 *access_local(Thread *me, u32 site, u64 a, u32 n, u32 flags) {
+ACCESS u8 *access_local(Thread *me, u32 site, u64 a, u32 n, u32 flags) {
     (void)flags;
     if (a & (n - 1)) fault(me, site, MISALIGNED, a);
     if (a < (u64)me->stack || a + n > (u64)me->stack + STACK_BYTES) fault(me, site, OUT_OF_BOUNDS, a);
@@ -239,7 +244,7 @@ static inline b is_shared(Thread *me, u64 a) { (void)me; return a - SHARED_WINDO
 static inline b is_local(Thread *me, u64 a) { return a - (u64)me->stack < STACK_BYTES; }
 static inline b is_global(Thread *me, u64 a) { return !is_shared(me, a) && !is_local(me, a); }
 
-static inline u8 *access_generic(Thread *me, u32 site, u64 a, u32 n, u32 flags) {
+ACCESS u8 *access_generic(Thread *me, u32 site, u64 a, u32 n, u32 flags) {
     if (is_shared(me, a)) return access_shared(me, site, a - SHARED_WINDOW, n, flags);
     if (is_local(me, a)) return access_local(me, site, a, n, flags);
     return access_global(me, site, a, n, flags);
