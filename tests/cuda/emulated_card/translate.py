@@ -239,7 +239,7 @@ def c_number(type_: str) -> str:
 
 
 def string(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"')[:200] + '"'
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def initial_bytes(variable: Variable) -> str:
@@ -296,7 +296,7 @@ def tables(module: Module, layout: Layout, codes: list[FunctionCode]) -> Iterato
     for x in layout.sites:
         number, line = x.source
         file = string(layout.files.get(number, "")) if line else '""'
-        yield f"{{{x.line}, {line}, {file}, {string(x.text)}}},"
+        yield f"{{{x.line}, {line}, {file}, {string(x.text[:200])}}},"
     yield "{0, 0, \"\", \"\"}};"
     variables = [v for v in module.variables if v.space != "shared"]
     for k, v in enumerate(variables):
