@@ -1,4 +1,4 @@
-"""A program of cuda.core and Numba, for the tests to run with `run`: python core_program.py launch|graph|fault TARGET."""
+"""A program of cuda.core and Numba, which tests start with `run`: core_program.py launch|graph|fault TARGET."""
 
 import sys
 from typing import Any

@@ -68,7 +68,9 @@ def traffic_of(rows: Array) -> Traffic:
     turn = np.arange(len(thread)) - np.repeat(starts, np.diff(np.r_[starts, len(thread)]))
     request = (thread // WARP) << 32 | turn
     requests = parts = least = 0
-    for one in np.split(address[np.argsort(request, kind="stable")], np.cumsum(np.unique(request, return_counts=True)[1])[:-1]):
+    for one in np.split(
+        address[np.argsort(request, kind="stable")], np.cumsum(np.unique(request, return_counts=True)[1])[:-1]
+    ):
         requests += 1
         took, needed = wavefronts(one, size) if shared else sectors(one, size)
         parts, least = parts + took, least + needed
@@ -81,7 +83,9 @@ def wavefronts(address: Array, size: int) -> tuple[int, int]:
     group = min(WARP, BANKS * WORD // max(size, WORD))
     taken = needed = 0
     for first in range(0, len(address), group):
-        words = np.unique(np.concatenate([address[first : first + group] // WORD + k for k in range(max(size // WORD, 1))]))
+        words = np.unique(
+            np.concatenate([address[first : first + group] // WORD + k for k in range(max(size // WORD, 1))])
+        )
         taken += int(np.bincount(words % BANKS).max())
         needed += -(-len(words) // BANKS)
     return taken, needed

@@ -1,4 +1,4 @@
-"""Compiles the emulated card's driver, and modules of PTX for it, into a cache; each under the hash of what it is made of."""
+"""Compiles the emulated card's driver, and modules of PTX for it; each is kept under the hash of its sources."""
 
 import hashlib
 import os
@@ -52,7 +52,16 @@ def driver() -> Path:
     if not library.exists():
         folder.mkdir(parents=True, exist_ok=True)
         defined = {"PYTHON": sys.executable, "HERE": str(HERE.parent), "CACHE": str(folder)}
-        command = [compiler(), "-O2", *FLAGS, "-std=gnu11", "-Wall", "-Wextra", "-Wno-parentheses", "-Wl,-soname,libcuda.so.1"]
+        command = [
+            compiler(),
+            "-O2",
+            *FLAGS,
+            "-std=gnu11",
+            "-Wall",
+            "-Wextra",
+            "-Wno-parentheses",
+            "-Wl,-soname,libemulatedcard.so",
+        ]
         command += [f'-D{name}="{value}"' for name, value in defined.items()]
         compile_to(library, [*command, *(str(HERE / "csrc" / s) for s in SOURCES), "-ldl", "-lm"])
     return folder
@@ -76,7 +85,14 @@ def module(text: str, path: Path, races: bool) -> None:
     """
     source = path.with_suffix(".c")
     source.write_text(translate(text))
-    command = [compiler(), *FLAGS, "-std=gnu11", "-w", f"-I{HERE / 'csrc'}", *(["-O1", "-DRACES"] if races else ["-O2"])]
+    command = [
+        compiler(),
+        *FLAGS,
+        "-std=gnu11",
+        "-w",
+        f"-I{HERE / 'csrc'}",
+        *(["-O1", "-DRACES"] if races else ["-O2"]),
+    ]
     compile_to(path, [*command, str(source), f"-L{path.parent}", "-l:libcuda.so.1", "-lm"])
 
 

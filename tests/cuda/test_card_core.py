@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from requires import instrument
+
+instrument()
+
 HERE = Path(__file__).parent
 RUN, PROGRAM = HERE / "run", HERE / "core_program.py"
 LOOK = """
@@ -19,7 +23,11 @@ print(device.name, device.compute_capability.major, device.properties.multiproce
 
 def run(*arguments: str, command: str = str(RUN), **settings: str) -> subprocess.CompletedProcess[str]:
     """Python with arguments, in a process of its own: cuda.core keeps what it once knows of a card."""
-    environment = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(HERE)} | {f"EMULATED_{k.upper()}": v for k, v in settings.items()}
+    environment = (
+        {k: v for k, v in os.environ.items() if not k.startswith("EMULATED_")}
+        | {"PYTHON": sys.executable, "PYTHONPATH": str(HERE)}
+        | {f"EMULATED_{k.upper()}": v for k, v in settings.items()}
+    )
     return subprocess.run(
         [command, sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False
     )

@@ -5,6 +5,10 @@ import pytest
 
 from emulated_card.banks import Traffic, traced
 from emulated_card.raw import Card, program
+from requires import instrument
+
+instrument()
+
 
 SHARED = {  # elements between lanes, bytes of each: wavefronts a request
     (1, 4): 1,
