@@ -10,11 +10,14 @@ import numpy as np
 
 from ...config import dtype_name
 from ...core.operations import OPERATIONS, Family, Operation
+from ...core.plan import Plan
+from ...core.state import State
 from ..data import Array
 from ..protocol import Backend, Operator
 from .calls import Launcher, Lies, Steps
 from .device import Card, Memory, card
 from .library import library
+from .program import CudaProgram
 from .table import is_stepped
 
 
@@ -93,6 +96,9 @@ class CudaBackend(Backend):
 
     def operations(self, dtype: Any) -> Mapping[str, CudaOperator]:
         return _operators(dtype_name("operations", dtype))
+
+    def program(self, plan: Plan, state: State) -> CudaProgram:
+        return CudaProgram(self, plan, state)
 
 
 __all__ = ["CudaBackend"]

@@ -31,10 +31,12 @@ def _forward(loss: Loss, parameter: str) -> Rows:
 
 
 def _backward(loss: Loss, parameter: str) -> Rows:
+    folds = () if loss.value is None else _folds(loss, parameter)
+
     def element(o: Any, e: Any) -> Any:
         return (loss.slope(o, e.A, _target(o, e), getattr(e, parameter), *e.sums) * e.s,)
 
-    return Rows(() if loss.value is None else _folds(loss, parameter), element)
+    return Rows(folds, element)
 
 
 def _right(o: Any, lane: Any, e: Any) -> Any:

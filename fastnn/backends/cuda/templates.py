@@ -73,13 +73,13 @@ def by_rows(operation: Operation, dtype: str, spec: Rows) -> Source:
     @emits("nothing", 10)
     def element(builder, arrays, strides, scalars, row, column, columns, *sums):  # type: ignore[no-untyped-def]
         if spec.element is not None:
-            e = Fields(builder, operation, dtype, arrays, strides, scalars, row, column, columns, sums)
+            e = Fields(builder, operation, dtype, arrays, strides, scalars, row, column, columns, sums[: len(spec.folds)])
             e.put(spec.element(Scalars(builder, dtype), e), of_rows=False)
 
     @emits("nothing", 9)
     def result(builder, arrays, strides, scalars, row, columns, *sums):  # type: ignore[no-untyped-def]
         if spec.result is not None:
-            e = Fields(builder, operation, dtype, arrays, strides, scalars, row, None, columns, sums)
+            e = Fields(builder, operation, dtype, arrays, strides, scalars, row, None, columns, sums[: len(spec.folds)])
             e.put(spec.result(Scalars(builder, dtype), e), of_rows=True)
 
     def kernel(arrays, strides, scalars, rows, columns):  # type: ignore[no-untyped-def]
@@ -164,7 +164,7 @@ def by_columns(operation: Operation, dtype: str, spec: Columns) -> Source:
 
     @emits("nothing", 7)
     def result(builder, arrays, strides, scalars, column, columns, *sums):  # type: ignore[no-untyped-def]
-        e = Fields(builder, operation, dtype, arrays, strides, scalars, None, column, columns, sums)
+        e = Fields(builder, operation, dtype, arrays, strides, scalars, None, column, columns, sums[: len(spec.terms)])
         e.put(spec.result(Scalars(builder, dtype), e))
 
     def kernel(arrays, strides, scalars, rows, columns):  # type: ignore[no-untyped-def]
