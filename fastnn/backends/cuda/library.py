@@ -10,6 +10,8 @@ from ...errors import BackendError
 from . import cubins
 from .device import Card, Memory, card
 
+MOST_SHARED = 48 * 1024  # bytes that a kernel has without asking
+
 _lock = threading.RLock()
 
 
@@ -80,8 +82,13 @@ class Library:
     def __init__(self, owner: Card) -> None:
         self._card, self._loaded = owner, dict[tuple[str, str], Any]()
 
-    def kernel(self, name: str, dtype: str) -> Any:
-        """A kernel, loaded once.
+    @property
+    def multiprocessors(self) -> int:
+        """Of the card."""
+        return self._card.multiprocessors
+
+    def kernel(self, name: str, dtype: str, shared: int = 0) -> Any:
+        """A kernel, loaded once, which may have so many bytes of shared memory.
 
         Raises:
             BackendError: it cannot be had.
@@ -92,6 +99,8 @@ class Library:
                 arch = self._card.arch
                 image = ptx(name, dtype, arch).encode() if self._card.emulated else cubin(name, dtype, arch)
                 found = self._loaded[name, dtype] = self._card.load(image, file_name(name, dtype))
+                if shared > MOST_SHARED:
+                    self._card.allow_shared(found, shared)
         return found
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ...core.operations import OPERATIONS
-from . import control, dropout, embedding, product, totals
+from . import control, dropout, embedding, gemm, product, totals
 from .specs import Columns, Map, Own, Rows
 from .table import specs
+from .tiles import FORMS, TILES, kernel_name, kernel_names
 from .templates import Source, by_columns, by_rows, mapped
 
 _OWN = {
@@ -28,6 +29,10 @@ def source(name: str, dtype: str) -> Source:
     """The kernel of a name of `names()` for a dtype."""
     if name in _OWN:
         return _OWN[name](dtype)
+    for tile in TILES[dtype]:
+        for form in FORMS:
+            if name == kernel_name(tile, form):
+                return gemm.gemm(dtype, form, tile)
     spec, operation = specs()[name], OPERATIONS[name]
     if isinstance(spec, Map):
         return mapped(operation, dtype, spec)
@@ -37,6 +42,6 @@ def source(name: str, dtype: str) -> Source:
     return by_columns(operation, dtype, spec)
 
 
-def names() -> list[str]:
-    """Of all kernels."""
-    return [*_OWN, *(name for name, spec in specs().items() if not isinstance(spec, Own))]
+def names(dtype: str) -> list[str]:
+    """Of all kernels of a dtype."""
+    return [*_OWN, *kernel_names(dtype), *(name for name, spec in specs().items() if not isinstance(spec, Own))]
