@@ -30,8 +30,8 @@ CLASSES = {
     "numba": ("fastnn.backends.numba_cpu", "NumbaBackend"),
     "c": ("fastnn.backends.c", "CBackend"),
 }
-# FASTNN_TEST_ONLY=c leaves the other compiled backends out: for runs of one of them under other conditions. "cuda" has to
-# be named: with the emulated card, see cuda/README.md.
+# FASTNN_TEST_ONLY=c leaves the other compiled backends out: for runs of one of them under other conditions. "cuda" has
+# to be named: with the emulated card, see cuda/README.md.
 ONLY = os.environ.get("FASTNN_TEST_ONLY", "numba,c").split(",")
 TWINS: tuple[Runner, ...] = tuple((name, number) for name in ("numba", "c") if name in ONLY for number in (1, 2))
 if "cuda" in ONLY:

@@ -1,8 +1,8 @@
 """The backends by name, and which one `auto` takes.
 
 `auto` takes C, which starts at once; Numba for long trainings where `fastnn warmup` has compiled it and measured it
-faster for this kind of work; or whichever of the two there is. It never takes CUDA, whose speed nobody has measured: that
-is asked for by name.
+faster for this kind of work; or whichever of the two there is. It never takes CUDA, whose speed nobody has measured:
+that is asked for by name.
 """
 
 from __future__ import annotations

@@ -59,7 +59,8 @@ class Store:
     """The weights of layers of one dtype.
 
     Attributes:
-        theta, statistics: aligned vectors; to ask for them brings them home. places: of each layer, by its parameters' names.
+        theta, statistics: aligned vectors; to ask for them brings them home. places: of each layer, by its parameters'
+        names.
         states: those of the models that share it, which has them copied at one time with it.
         lock: held by a program while it uses them or its own buffers; a fork waits for it.
         use: what its holder does. A signal handler finds it in use by its own thread, which holds the lock already.

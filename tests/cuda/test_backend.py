@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -81,9 +82,7 @@ def test_models_of_two_backends_share_layers() -> None:
     for first, second in (("cuda", "reference"), ("reference", "reference")):
         fastnn.config.set_seed(3)
         shared = layers.Dense(8, "tanh")
-        models = [
-            fastnn.Sequential([fastnn.Input((4,)), shared, layers.Dense(3, "softmax")]) for _ in (first, second)
-        ]
+        models = [fastnn.Sequential([fastnn.Input((4,)), shared, layers.Dense(3, "softmax")]) for _ in (first, second)]
         for model, backend in zip(models, (first, second), strict=True):
             model.compile("adam", "sparse_categorical_crossentropy", backend=load(backend))
         for _ in range(2):
@@ -132,7 +131,8 @@ def test_cubins_that_were_carried_are_found_first(tmp_path: object, monkeypatch:
 
 def test_without_a_compiler_and_without_cubins_both_cures_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cubins, "read", lambda *_: None)
-    monkeypatch.setitem(__import__("sys").modules, "fastnn.backends.cuda.compiler", None)
+    monkeypatch.delattr("fastnn.backends.cuda.compiler", raising=False)
+    monkeypatch.setitem(sys.modules, "fastnn.backends.cuda.compiler", None)
     monkeypatch.setattr(cubins, "count", lambda *_: 0)
     with pytest.raises(BackendError, match=r'no kernels for sm_90.*".\[cuda13\]".*warmup --cuda sm_90'):
         library.ptx("relu_forward", "float32", "sm_90")

@@ -44,9 +44,7 @@ def test_golden_networks(dtype: str, twin: Backend) -> None:
 def test_random_graphs(seed: int) -> None:
     """Merges, shared weights, embeddings, several inputs and heads."""
     dtype = DTYPES[seed % 2]
-    pairs = zip(
-        graphs.by_the_reference(seed, 9, dtype), graphs.made(load("cuda"), seed, 9, dtype), strict=True
-    )
+    pairs = zip(graphs.by_the_reference(seed, 9, dtype), graphs.made(load("cuda"), seed, 9, dtype), strict=True)
     for number, (wanted, got) in enumerate(pairs):
         assert_same_bits(got, wanted, f"seed {seed}, array {number}")
 

@@ -16,7 +16,7 @@ from ..data import Array
 from ..protocol import Backend, Operator
 from .calls import Launcher, Lies, Steps
 from .device import Card, Memory, card
-from .library import library
+from .library import loaded
 from .program import CudaProgram
 from .table import is_stepped
 
@@ -32,10 +32,17 @@ class CudaOperator(Operator):
         owner, row = card(), self._row
         owner.enter()
         arrays, scalars = arguments[: len(row.arguments)], arguments[len(row.arguments) :]
-        sizes = {letter: size for spec, array in zip(row.arguments, arrays, strict=True) for letter, size in zip(spec.dims, array.shape, strict=True)}
+        sizes = {
+            letter: size
+            for spec, array in zip(row.arguments, arrays, strict=True)
+            for letter, size in zip(spec.dims, array.shape, strict=True)
+        }
         there = _There(owner)
-        lies = [there.lies(array, reads=not spec.output or spec.updated) for spec, array in zip(row.arguments, arrays, strict=True)]
-        launcher = Launcher(library(), self._dtype.name)
+        lies = [
+            there.lies(array, reads=not spec.output or spec.updated)
+            for spec, array in zip(row.arguments, arrays, strict=True)
+        ]
+        launcher = Launcher(loaded(), self._dtype.name)
         for launch in launcher.operation(row, lies, sizes, scalars, self._steps(there, scalars)):
             owner.launch(*launch)
         for spec, array in zip(row.arguments, arrays, strict=True):

@@ -11,7 +11,6 @@ from ...core.arithmetic import BLOCK
 from ...core.operations import Family, Operation
 from ...core.random import dropout_threshold
 from .device import Memory, config
-
 from .geometry import STRIPES, THREADS, map_grid, row_blocks, thread_blocks
 from .library import Library
 from .specs import Columns, Map, Own, Rows
@@ -63,7 +62,8 @@ class Launcher:
         """The launches of an operation.
 
         Args:
-            arrays: in the order of its row. sizes: of each of its dimensions. scalars: of its row; none of what is stepped.
+            arrays: in the order of its row. sizes: of each of its dimensions. scalars: of its row; none of what is
+            stepped.
         """
         spec = specs()[row.name]
         if isinstance(spec, Own):

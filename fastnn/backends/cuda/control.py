@@ -26,8 +26,8 @@ def advance(dtype: str) -> Source:
 
 
 def clip_factor(dtype: str) -> Source:
-    """One thread: what a gradient is multiplied by, limit / norm where the norm is larger, else 1; then the sum of squares
-    begins at 0 again.
+    """One thread: what a gradient is multiplied by, limit / norm where the norm is larger, else 1; then the sum of
+    squares begins at 0 again.
 
     Arguments: the addresses of the factor and of the sum of squares; the limit, float64.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +18,7 @@ from ...errors import BackendError
 from ..data import Array
 
 OLDEST_DRIVER = (13, 0)  # the CUDA that a driver must know
+DRIVER = 580  # which came with it
 OLDEST_CARD = (7, 5)
 EMULATED = "emulated"  # how the name of a card begins that is none
 
@@ -62,8 +62,8 @@ class Card:
             if self._process == os.getpid():
                 return
             raise BackendError(
-                'cuda: this process was forked from one that uses the card, which CUDA forbids; start it with the "spawn" '
-                "method of multiprocessing"
+                "cuda: this process was forked from one that uses the card, which CUDA forbids; start it with the method "
+                '"spawn" of multiprocessing'
             )
         with told("use the card"):
             self.device.set_current()
@@ -176,8 +176,8 @@ def sentence(text: str, what: str, size: int = 0) -> str:
     name = next((word.strip(":,.") for word in text.split() if word.startswith("CUDA_ERROR")), "out of memory")
     if "OUT_OF_MEMORY" in name or name == "out of memory":
         return (
-            f"the card has no {size / 1e6:.0f} MB more; use a smaller batch, end other programs that use it (nvidia-smi "
-            "lists them), or another backend"
+            f"the card has no {size / 1e6:.0f} MB more; use a smaller batch, end other programs that use it "
+            "(nvidia-smi lists them), or use another backend"
         )
     if name in ("CUDA_ERROR_NO_DEVICE", "CUDA_ERROR_INVALID_DEVICE"):
         return "the driver finds no NVIDIA card; look at nvidia-smi and CUDA_VISIBLE_DEVICES"
@@ -186,8 +186,8 @@ def sentence(text: str, what: str, size: int = 0) -> str:
     if name in ("CUDA_ERROR_NO_BINARY_FOR_GPU", "CUDA_ERROR_INVALID_IMAGE", "CUDA_ERROR_INVALID_PTX"):
         return f"{name} ({what}): a kernel was compiled for another card; delete the folder that `fastnn info` names"
     return (
-        f"{name} ({what}): the card is lost to this process, whose weights are those that were last brought home; start it "
-        f"anew, or {_CURE}"
+        f"{name} ({what}): the card is lost to this process, whose weights are those that were last brought home; "
+        f"start it anew, or {_CURE}"
     )
 
 
@@ -203,22 +203,22 @@ def card() -> Card:
     except BackendError:
         raise
     except DynamicLibNotFoundError:
-        raise BackendError(
-            f"no NVIDIA driver: libcuda.so.1 is not found; install driver {driver_for(OLDEST_DRIVER)} or later"
-        ) from None
+        raise BackendError(f"no NVIDIA driver: libcuda.so.1 is not found; install driver {DRIVER} or later") from None
     except Exception as error:
         text = " ".join(str(error).split())
         if "DynamicLibNotFound" in text or "libcuda" in text:
             raise BackendError(
-                f"no NVIDIA driver: libcuda.so.1 is not found; install driver {driver_for(OLDEST_DRIVER)} or later"
+                f"no NVIDIA driver: libcuda.so.1 is not found; install driver {DRIVER} or later"
             ) from None
         if "CUDA_ERROR" in text:
             raise BackendError(sentence(text, "open the card")) from error
-        raise BackendError(f"the driver finds no NVIDIA card ({text}); look at nvidia-smi and CUDA_VISIBLE_DEVICES") from error
+        raise BackendError(
+            f"the driver finds no NVIDIA card ({text}); look at nvidia-smi and CUDA_VISIBLE_DEVICES"
+        ) from error
     if found.capability < OLDEST_CARD:
         raise BackendError(
-            f"{found.name} has compute capability {_dotted(found.capability)}, expected {_dotted(OLDEST_CARD)} or later; "
-            "use another card or another backend"
+            f"{found.name} has compute capability {_dotted(found.capability)}, expected {_dotted(OLDEST_CARD)} or "
+            "later; use another card or another backend"
         )
     return found
 
@@ -229,19 +229,14 @@ def _found() -> Card:
     known = version // 1000, version % 1000 // 10
     if known < OLDEST_DRIVER:
         raise BackendError(
-            f"the NVIDIA driver is too old: it knows CUDA {_dotted(known)}, expected {_dotted(OLDEST_DRIVER)}; install driver "
-            f"{driver_for(OLDEST_DRIVER)} or later"
+            f"the NVIDIA driver is too old: it knows CUDA {_dotted(known)}, expected {_dotted(OLDEST_DRIVER)}; install "
+            f"driver {DRIVER} or later"
         )
     if not int(_check(driver.cuDeviceGetCount())[0]):
         raise BackendError(sentence("CUDA_ERROR_NO_DEVICE", "open the card"))
     device = Device(0)
     device.set_current()
     return Card(device)
-
-
-def driver_for(version: tuple[int, int]) -> str:
-    """The driver that came with a CUDA."""
-    return {(13, 0): "580"}[version]
 
 
 def _dotted(version: Sequence[int]) -> str:
@@ -252,8 +247,3 @@ def contiguous(array: Array, dtype: Any) -> Array:
     """The array of a dtype, rounded once, rows one behind another."""
     with np.errstate(all="ignore"):
         return np.ascontiguousarray(array, dtype)
-
-
-def bytes_of(shape: Sequence[int], dtype: Any) -> int:
-    """Of an array."""
-    return math.prod(shape) * np.dtype(dtype).itemsize

@@ -16,9 +16,9 @@ _PURPOSE = int(Purpose.DROPOUT)
 def dropout(dtype: str) -> Source:
     """A thread for each block of four words, whose elements lie 16 columns apart.
 
-    Arguments: the addresses of A and Z; the elements between their rows; rows, columns, and the blocks of a row; of a map's
-    blocks those beside each other, and the bits of the columns of one; 1 / (1 - rate); the least number that keeps an
-    element; the addresses of a table of steps, and of the step's number in it; seed, layer.
+    Arguments: the addresses of A and Z; the elements between their rows; rows, columns, and the blocks of a row; of a
+    map's blocks those beside each other, and the bits of the columns of one; 1 / (1 - rate); the least number that
+    keeps an element; the addresses of a table of steps, and of the step's number in it; seed, layer.
     """
     load, store, integer = loads(dtype), stores(dtype), loads("integer")
     multiply = traced(lambda o, a, b: a * b, dtype, 2)

@@ -11,8 +11,6 @@ from .scalars import I64
 from .templates import THREAD_BITS, Source, quotient
 
 
-
-
 @emits("integer", 1)
 def _whole(builder: Any, value: Any) -> Any:
     """A class number, which is whole and not negative."""
@@ -71,8 +69,8 @@ def gather(dtype: str) -> Source:
     """A thread an element: the rows of a batch, in the order of a step.
 
     Arguments: the addresses of the batch, of all rows, of the order (0: as they lie), of a table of the first rows of
-    steps, and of the step's number in it; the elements between rows of the batch, of all rows; rows, columns; of a map's
-    blocks those beside each other, and the bits of the columns of one.
+    steps, and of the step's number in it; the elements between rows of the batch, of all rows; rows, columns; of a
+    map's blocks those beside each other, and the bits of the columns of one.
     """
     load, store, integer = loads(dtype), stores(dtype), loads("integer")
 

@@ -87,7 +87,8 @@ class Fields:
         return self._o.converted(1.0 / wide.real(self._columns))
 
     def put(self, values: Sequence[Any], of_rows: bool | None = None) -> None:
-        """Writes the outputs: all, or of those with a row for each of the batch the ones `of_rows` alone or the others."""
+        """Writes the outputs: all, or of those with a row for each of the batch the ones `of_rows` alone or the
+        others."""
         outputs = [
             number
             for number, argument in enumerate(self._operation.arguments)

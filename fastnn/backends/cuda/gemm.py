@@ -1,8 +1,9 @@
 """The product in tiles: a block holds a part of C, its threads parts of that in registers; A and B pass through shared
-memory in two stages. The contract's sums of whole chunks lie in shared memory, 16 bytes of each thread beside each other.
+memory in two stages. The contract's sums of whole chunks lie in shared memory, 16 bytes of each thread beside each
+other.
 
-Every thread runs `kernel` at the end of this file, whose parts are intrinsics: they emit the hundreds of fmas that Numba would
-type for a minute.
+Every thread runs `kernel` at the end of this file, whose parts are intrinsics: they emit the hundreds of fmas that
+Numba would type for a minute.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class Side:
     """How a block's threads bring its part of A, or of B, to shared memory: packs of 16 bytes, or as many elements.
 
     Args:
-        along_k: whether rows lie along k in memory; then they are transposed on their way. size: the tile's side. pitch:
+        along_k: whether rows lie along k in memory; then they are transposed on their way. size: the tile's side.
+        pitch:
             elements between the rows of k in shared memory. first: where the side's part of a stage begins, in bytes.
     """
 
@@ -52,9 +54,9 @@ class Side:
 def gemm(dtype: str, form: str, tile: Tile) -> Source:
     """A form of the product: "nn", "tn" or "nt", by which of A and B is transposed.
 
-    Arguments: the addresses of C, A, B and the bias (0: none); M, N, K; the elements between rows of A, B, C; 1 for a relu at
-    the end. A tile at an edge of C begins further up or left, where it is whole, and leaves out what others write; else it
-    reads the last row and column again instead of those outside.
+    Arguments: the addresses of C, A, B and the bias (0: none); M, N, K; the elements between rows of A, B, C; 1 for a
+    relu at the end. A tile at an edge of C begins further up or left, where it is whole, and leaves out what others
+    write; else it reads the last row and column again instead of those outside.
     """
     parts = Parts(dtype, form, tile)
     begin, clear, zeros, fetch, put = parts.begin(), parts.clear(), parts.zeros(), parts.fetch(), parts.put()
@@ -62,7 +64,7 @@ def gemm(dtype: str, form: str, tile: Tile) -> Source:
         parts.advance(), parts.multiply(tile.depth), parts.multiply(1), parts.fold(), parts.finish()
     )  # fmt: skip
     put_rest = parts.put_rest()
-    depth, stage, each = np.int32(tile.depth), np.int32(parts.stage), np.int32(K_CHUNK // tile.depth - 1)
+    stage, each = np.int32(parts.stage), np.int32(K_CHUNK // tile.depth - 1)
     zero, one, chunk = np.int32(0), np.int32(1), np.int32(K_CHUNK - 1)
     shift = np.int32(tile.depth.bit_length() - 1)
 
@@ -102,7 +104,7 @@ def gemm(dtype: str, form: str, tile: Tile) -> Source:
             while row < rest:
                 sums = multiply_one(sums, fixed, row)
                 row = np.int32(row + one)
-        if np.int32(K & chunk) != zero or K == zero:
+        if np.int32(K & chunk) != zero or zero == K:
             fold(sums, fixed)
         finish(fixed, C, bias, M, N, c_apart, relu)
 
@@ -112,10 +114,12 @@ def gemm(dtype: str, form: str, tile: Tile) -> Source:
 
 # What of a thread does not change. a_next, b_next: bytes between its packs; a_on, b_on: from a stage to the next.
 _ADDRESSES = ("a_next", "b_next", "a_on", "b_on")
-# a_read, b_read: where in a stage it reads; a_write, b_write: where it writes; a_row ... b_column: of its first pack in a stage;
-# m, n: its first element of C; own_m, own_n: the first that the block writes; sums: where its sums of chunks are.
+# a_read, b_read: where in a stage it reads; a_write, b_write: where it writes; a_row ... b_column: of its first pack in
+# a stage; m, n: its first element of C; own_m, own_n: the first that the block writes; sums: where its sums of chunks
+# are.
 _NUMBERS = (
-    "a_read", "b_read", "a_write", "b_write", "a_row", "a_column", "b_row", "b_column", "m", "n", "own_m", "own_n", "sums"
+    "a_read", "b_read", "a_write", "b_write", "a_row", "a_column", "b_row", "b_column", "m", "n", "own_m", "own_n",
+    "sums",
 )  # fmt: skip
 
 
@@ -362,14 +366,17 @@ class Parts:
                         k = self._fixed(builder, fixed, f"{name}_{'column' if side.along_k else 'row'}")
                         k = builder.add(k, I32(element if side.along_k else pack * side.step))
                         with builder.if_then(builder.icmp_signed("<", k, rest)):
-                            value = builder.load(self._global(builder, address(pack, element), self.real), align=self.size)
+                            value = builder.load(
+                                self._global(builder, address(pack, element), self.real), align=self.size
+                            )
                             where = builder.add(place, I32(side.shared_row(pack, element)))
                             builder.store(value, self._shared(builder, where, self.real), align=self.size)
 
         return put_rest
 
     def multiply(self, depth: int) -> Any:
-        """The products of so many k of a stage; of one, that of the row `place`, else the stage begins at `place` bytes."""
+        """The products of so many k of a stage; of one, that of the row `place`, else the stage begins at `place`
+        bytes."""
         tile = self.tile
 
         @emits(self.sums_type, 3)
@@ -418,7 +425,9 @@ class Parts:
             biases = [self._biases(builder, bias, biased, column, N) for column in columns]
             for i in range(tile.thread_rows):
                 m = builder.add(first_m, I32(i // self.pack * self.pack * LANES_M + i % self.pack))
-                row = builder.add(C, builder.mul(builder.mul(builder.sext(m, I64), builder.sext(c_apart, I64)), I64(self.size)))
+                row = builder.add(
+                    C, builder.mul(builder.mul(builder.sext(m, I64), builder.sext(c_apart, I64)), I64(self.size))
+                )
                 for column, own in zip(columns, biases, strict=True):
                     made = []
                     for value, extra in zip(self._load_pack(builder, next(packs)), own, strict=True):
@@ -441,7 +450,9 @@ class Parts:
             found.append(chosen())
         return found
 
-    def _store(self, builder: Any, fixed: Any, values: list[Any], row: Any, m: Any, column: Any, M: Any, N: Any) -> None:
+    def _store(
+        self, builder: Any, fixed: Any, values: list[Any], row: Any, m: Any, column: Any, M: Any, N: Any
+    ) -> None:
         place = builder.add(row, builder.mul(builder.sext(column, I64), I64(self.size)))
         if self.tile.whole:
             own = [

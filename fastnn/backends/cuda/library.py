@@ -70,8 +70,8 @@ def _nothing(name: str, arch: str, error: ImportError) -> str:
             f"{name}; make them all where NVVM is: fastnn warmup --cuda {arch}"
         )
     return (
-        f"cuda: {error.name or error} is not installed, and no kernels for {arch} lie in {folder}: install NVVM from the "
-        f'checkout with pip install ".[cuda13]", or make kernels elsewhere with fastnn warmup --cuda {arch} and point '
+        f"cuda: {error.name or error} is not installed, and no kernels for {arch} lie in {folder}: install NVVM from "
+        f'the checkout with pip install ".[cuda13]", or make kernels elsewhere with fastnn warmup --cuda {arch} and point '
         "FASTNN_CUDA_CUBINS to them"
     )
 
@@ -103,13 +103,12 @@ class Library:
                     self._card.allow_shared(found, shared)
         return found
 
-
     def memory(self, size: int) -> Memory:
         """So many bytes of the card's."""
         return self._card.allocate(size)
 
 
 @cache
-def library() -> Library:
-    """That of the first card."""
+def loaded() -> Library:
+    """The library of the first card."""
     return Library(card())

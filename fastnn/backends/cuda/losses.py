@@ -1,4 +1,5 @@
-"""Losses made of sums over a row and a slope for each element, the accuracy of yes or no, and the sums over the batch."""
+"""Losses made of sums over a row and a slope for each element, the accuracy of yes or no, and the sums over the
+batch."""
 
 from __future__ import annotations
 

@@ -61,7 +61,8 @@ class Buffers:
     """Everything that a plan needs on the card, for batches of at most so many rows.
 
     Attributes:
-        theta, gradient, statistics, slots: laid out as the state's. sums: float64 sums of the whole slice, of which r2_score
+        theta, gradient, statistics, slots: laid out as the state's. sums: float64 sums of the whole slice, of which
+        r2_score
             adds to its own.
     """
 
@@ -117,7 +118,9 @@ class Network:
         seed: of the state, which keys dropout.
     """
 
-    def __init__(self, plan: Plan, buffers: Buffers, tables: Tables, launcher: Launcher, totals: Totals, seed: int) -> None:
+    def __init__(
+        self, plan: Plan, buffers: Buffers, tables: Tables, launcher: Launcher, totals: Totals, seed: int
+    ) -> None:
         self._plan, self._buffers, self._tables, self._launcher = plan, buffers, tables, launcher
         self._totals, self._seed = totals, seed
         self._steps = tables.steps()
@@ -134,9 +137,13 @@ class Network:
     ) -> list[Launch]:
         return self._launcher.operation(OPERATIONS[name], arrays, sizes, scalars, steps or self._steps)
 
-    def _flat(self, name: str, start: int, size: int, vectors: Sequence[str], scalars: Sequence[float] = ()) -> list[Launch]:
+    def _flat(
+        self, name: str, start: int, size: int, vectors: Sequence[str], scalars: Sequence[float] = ()
+    ) -> list[Launch]:
         """An operation on the same part of some vectors."""
-        return self._operation(name, [self._buffers.part(vector, start, size) for vector in vectors], {"p": size}, scalars)
+        return self._operation(
+            name, [self._buffers.part(vector, start, size) for vector in vectors], {"p": size}, scalars
+        )
 
     def _lies(self, row: Row, name: str, argument: Argument) -> Lies:
         where = place(row, name)
@@ -170,7 +177,8 @@ class Network:
         """The rows of a step.
 
         Args:
-            sources: of each array of the data: where it lies, the unit that takes it or -1 - n for the weights of loss n, and
+            sources: of each array of the data: where it lies, the unit that takes it or -1 - n for the weights of loss
+            n, and
                 its width.
         """
         launches: list[Launch] = []
@@ -181,7 +189,9 @@ class Network:
             )
         return launches
 
-    def sources(self, inputs: Sequence[Lies], targets: Sequence[Lies], weights: Sequence[Lies | None]) -> list[tuple[Lies, int, int]]:
+    def sources(
+        self, inputs: Sequence[Lies], targets: Sequence[Lies], weights: Sequence[Lies | None]
+    ) -> list[tuple[Lies, int, int]]:
         """What `gather` is given, from where inputs, targets and weights lie."""
         plan = self._plan
         pairs = [
@@ -232,7 +242,9 @@ class Network:
         for number, loss in enumerate(plan.losses.tolist()):
             name = LOSS_NAMES[loss[LossEntry.CODE]]
             values = self._buffers.by_row(count + number)
-            launches += self._row_values(f"{name}_forward", loss, values, LossEntry.INPUT, rows, loss[LossEntry.CONSTANT])
+            launches += self._row_values(
+                f"{name}_forward", loss, values, LossEntry.INPUT, rows, loss[LossEntry.CONSTANT]
+            )
             launches += self._weighted(self._totals.losses[number], values, self._weights(number), rows)
         for number, (parameter, _, operation) in enumerate(self._totals.penalties, self._totals.first_penalty):
             view = view_of(plan.parameters[parameter])
@@ -243,7 +255,9 @@ class Network:
             launches += self._metric(row, totals, rows)
         return launches
 
-    def _row_values(self, operation: str, loss: Row, values: Lies, A: LossEntry, rows: int, constant: int) -> list[Launch]:
+    def _row_values(
+        self, operation: str, loss: Row, values: Lies, A: LossEntry, rows: int, constant: int
+    ) -> list[Launch]:
         """A loss or a metric of each row, of predictions that lie at A."""
         row = OPERATIONS[operation]
         places = self._loss_places(loss, A) | {"l": values, "r": values}
@@ -278,7 +292,9 @@ class Network:
             places = self._loss_places(loss, LossEntry.PREDICTION)
             sums = self._buffers.sums.address + 8 * int(row[MetricEntry.SLOT]), 1
             arrays = [sums, places["A"], places["Y"], weights]
-            return self._operation(name.replace("score", "sums"), arrays, {"b": rows, "c": int(loss[LossEntry.OUTPUTS])})
+            return self._operation(
+                name.replace("score", "sums"), arrays, {"b": rows, "c": int(loss[LossEntry.OUTPUTS])}
+            )
         operation = name if name in ROW_METRICS else f"{name}_forward"
         launches = self._row_values(operation, loss, values, LossEntry.PREDICTION, rows, row[MetricEntry.CONSTANT])
         for number, (of, by) in zip(totals, ((values, weights), (weights, ones)), strict=False):
@@ -373,7 +389,9 @@ class Network:
         parts = [(view.start, view.stop - view.start) for view in views]
         if clip == Clip.VALUE:
             return [
-                launch for start, size in parts for launch in self._flat("clip_value", start, size, ("gradient",), (limit,))
+                launch
+                for start, size in parts
+                for launch in self._flat("clip_value", start, size, ("gradient",), (limit,))
             ]
         always = self._tables.always(buffers.factor.address)
         for group in [parts] if clip == Clip.GLOBAL_NORM else [[part] for part in parts]:
@@ -389,4 +407,3 @@ class Network:
     def advance(self) -> list[Launch]:
         """The step is done."""
         return self._launcher.advance(self._steps)
-

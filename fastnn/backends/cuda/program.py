@@ -1,4 +1,5 @@
-"""The programs of a plan on the card: theta, gradient, slots and data live there; the host reads a row of sums a slice."""
+"""The programs of a plan on the card: theta, gradient, slots and data live there; the host reads a row of sums a
+slice."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from ..data import Array, Data, Sums
 from ..protocol import Backend, Program, exclusive, reading
 from .calls import Launch, Launcher
 from .device import Memory, card, contiguous
-from .library import library
+from .library import loaded
 from .network import Buffers, Network, Totals
 from .residents import Residents
 from .tables import MOST_STEPS, Tables
@@ -30,7 +31,7 @@ class CudaProgram(Program):
         super().__init__(backend, plan, state)
         self._card = card()
         self._card.enter()
-        self._launcher = Launcher(library(), plan.dtype.name)
+        self._launcher = Launcher(loaded(), plan.dtype.name)
         self._totals = Totals(plan)
         self._buffers = Buffers(self._card, plan)
         self._tables = Tables(self._card, plan, max(1, self._totals.count))
@@ -98,9 +99,13 @@ class CudaProgram(Program):
                 lies.append((at, width))
                 at += (stop - start) * width * plan.dtype.itemsize
             self._tables.tell(self.state, [0], None, updates=False)
-            self._run(("forward", stop - start, tuple(lies)), lambda network, count=stop - start, lies=tuple(lies): [  # type: ignore[misc]
-                *network.gather(network.sources(lies, (), ()), 0, count), *network.forward(count, training=False)
-            ])
+            self._run(
+                ("forward", stop - start, tuple(lies)),
+                lambda network, count=stop - start, lies=tuple(lies): [  # type: ignore[misc]
+                    *network.gather(network.sources(lies, (), ()), 0, count),
+                    *network.forward(count, training=False),
+                ],
+            )
             for (unit, width), out in zip(plan.outputs.tolist(), outs, strict=True):
                 made = np.empty((stop - start, padded(width)), plan.dtype)
                 self._card.get(made, self._buffers.unit(unit, width)[0])
@@ -215,7 +220,12 @@ class CudaProgram(Program):
         launches = self._launches.get(key)
         if launches is None:
             network = Network(
-                self.plan, self._buffers, self._tables, self._launcher, self._totals, int(self.state.counters[Counter.SEED])
+                self.plan,
+                self._buffers,
+                self._tables,
+                self._launcher,
+                self._totals,
+                int(self.state.counters[Counter.SEED]),
             )
             launches = self._launches[key] = make(network)
         for launch in launches:

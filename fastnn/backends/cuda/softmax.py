@@ -90,8 +90,8 @@ def _of_probabilities(target: Formula) -> tuple[Rows, Rows]:
 
 
 def _arg_max(name: str, place: int) -> tuple[Fold, Fold]:
-    """The maximum of an array's row, as the sum of that place, and the first column that holds it; the number of columns
-    where none does."""
+    """The maximum of an array's row, as the sum of that place, and the first column that holds it; the number of
+    columns where none does."""
 
     def first(o: Any, lane: Any, e: Any) -> Any:
         here = o.select(getattr(e, name) == e.sums[place], e.column, e.columns)

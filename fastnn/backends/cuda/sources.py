@@ -6,8 +6,8 @@ from ...core.operations import OPERATIONS
 from . import control, dropout, embedding, gemm, product, totals
 from .specs import Columns, Map, Own, Rows
 from .table import specs
-from .tiles import FORMS, TILES, kernel_name, kernel_names
 from .templates import Source, by_columns, by_rows, mapped
+from .tiles import FORMS, TILES, kernel_name, kernel_names
 
 _OWN = {
     "product": product.product,

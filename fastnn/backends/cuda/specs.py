@@ -1,9 +1,9 @@
 """How an operation is computed: by element, by row or by column, from formulas over the algebra.
 
-A formula gets an algebra `o` and the fields `e` of its element: `e.Z` is the element of the array Z here (of a vector over
-the batch that of the row, of one over the columns that of the column), `e.epsilon` a scalar, by the names of the
-operation's row; `e.sums` what was summed before, `e.column` the column's number and `e.inverse_columns` 1 / columns, once
-rounded. What the templates in `templates.py` are filled with; imports no compiler.
+A formula gets an algebra `o` and the fields `e` of its element: `e.Z` is the element of the array Z here (of a vector
+over the batch that of the row, of one over the columns that of the column), `e.epsilon` a scalar, by the names of the
+operation's row; `e.sums` what was summed before, `e.column` the column's number and `e.inverse_columns` 1 / columns,
+once rounded. What the templates in `templates.py` are filled with; imports no compiler.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class Map(NamedTuple):
 
 
 class Fold(NamedTuple):
-    """What is taken over a row in 16 lanes: `step(o, lane, e)` is the lane after an element. Lanes begin at `start` and are
-    joined at distances 8, 4, 2, 1."""
+    """What is taken over a row in 16 lanes: `step(o, lane, e)` is the lane after an element. Lanes begin at `start` and
+    are joined at distances 8, 4, 2, 1."""
 
     step: Formula
     start: float = 0.0
@@ -52,8 +52,8 @@ def sum_of(element: Formula) -> Fold:
 
 
 class Rows(NamedTuple):
-    """Each row by 16 threads: folds, of which each reads those before it; then `element(o, e)` for the outputs with columns
-    and `result(o, e)` for those without."""
+    """Each row by 16 threads: folds, of which each reads those before it; then `element(o, e)` for the outputs with
+    columns and `result(o, e)` for those without."""
 
     folds: tuple[Fold, ...] = ()
     element: Formula | None = None

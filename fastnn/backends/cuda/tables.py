@@ -29,8 +29,8 @@ class Float64:
 
 
 class Tables:
-    """Rows of each step's first row of the data, its number, the optimizer's scalars, the factor of the decay; the totals
-    that it leaves.
+    """Rows of each step's first row of the data, its number, the optimizer's scalars, the factor of the decay; the
+    totals that it leaves.
 
     Args:
         totals: float64 of a step.

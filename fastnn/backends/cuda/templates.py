@@ -63,7 +63,9 @@ def mapped(operation: Operation, dtype: str, spec: Map) -> Source:
 def by_rows(operation: Operation, dtype: str, spec: Rows) -> Source:
     """16 threads a row, which are the 16 lanes of its sums. All threads of a warp come to each fold."""
     folds = (*spec.folds, *(None,) * (MOST_FOLDS - len(spec.folds)))
-    begin, step, fold, there = zip(*(_fold(operation, dtype, one, number) for number, one in enumerate(folds)), strict=True)
+    begin, step, fold, there = zip(
+        *(_fold(operation, dtype, one, number) for number, one in enumerate(folds)), strict=True
+    )
     begin_0, begin_1, begin_2, begin_3 = begin
     step_0, step_1, step_2, step_3 = step
     fold_0, fold_1, fold_2, fold_3 = fold
@@ -73,7 +75,9 @@ def by_rows(operation: Operation, dtype: str, spec: Rows) -> Source:
     @emits("nothing", 10)
     def element(builder, arrays, strides, scalars, row, column, columns, *sums):  # type: ignore[no-untyped-def]
         if spec.element is not None:
-            e = Fields(builder, operation, dtype, arrays, strides, scalars, row, column, columns, sums[: len(spec.folds)])
+            e = Fields(
+                builder, operation, dtype, arrays, strides, scalars, row, column, columns, sums[: len(spec.folds)]
+            )
             e.put(spec.element(Scalars(builder, dtype), e), of_rows=False)
 
     @emits("nothing", 9)
@@ -144,8 +148,8 @@ def _fold(operation: Operation, dtype: str, one: Fold | None, number: int) -> tu
 
 
 def by_columns(operation: Operation, dtype: str, spec: Columns) -> Source:
-    """A thread a column: sums over the batch in chunks, each from +0 in ascending rows, which are added up in order. The
-    total begins at -0, since -0 + x is x for every x."""
+    """A thread a column: sums over the batch in chunks, each from +0 in ascending rows, which are added up in order.
+    The total begins at -0, since -0 + x is x for every x."""
     terms = (*spec.terms, *(None,) * (MOST_TERMS - len(spec.terms)))
     term_0, term_1 = (_term(operation, dtype, term, number) for number, term in enumerate(terms))
     there_1 = int(terms[1] is not None)

@@ -14,9 +14,11 @@ class Tile(NamedTuple):
     """A block's part of C, and how its threads share it.
 
     Attributes:
-        name: of its kernels. rows, columns: of C. depth: steps of k between two barriers. thread_rows, thread_columns: of C
-            that a thread holds. blocks: that a multiprocessor shall hold at a time. whole: every access is of 16 bytes, so C
-            has at least a tile and its sides and strides are multiples of 16 bytes; else each access is of an element.
+        name: of its kernels. rows, columns: of C. depth: steps of k between two barriers. thread_rows, thread_columns:
+        of C
+            that a thread holds. blocks: that a multiprocessor shall hold at a time. whole: every access is of 16 bytes,
+            so C has at least a tile and its sides and strides are multiples of 16 bytes; else each access is of an
+            element.
     """
 
     name: str
@@ -39,8 +41,8 @@ class Tile(NamedTuple):
         return self.rows // (LANES_M * self.thread_rows) * self.warps_beside * 32
 
     def pitches(self, form: str, itemsize: int) -> tuple[int, int]:
-        """Elements between the rows of k of A and of B in shared memory: a side that is transposed on its way has 16 bytes
-        more, so that threads write to different banks."""
+        """Elements between the rows of k of A and of B in shared memory: a side that is transposed on its way has 16
+        bytes more, so that threads write to different banks."""
         pad = 16 // itemsize
         return self.rows + pad * (form[0] == "n"), self.columns + pad * (form[1] == "t")
 
@@ -82,8 +84,8 @@ def choose(dtype: str, form: str, M: int, N: int, K: int, whole: bool, multiproc
     if min(M, N) < LEAST_SIDE or K < LEAST_DEPTH:
         return None
     for tile in TILES[dtype]:
-        sides = M % 4 == N % 4 == 0 and M >= tile.rows and N >= tile.columns
+        sides = M % 4 == N % 4 == 0 and tile.rows <= M and tile.columns <= N
         enough = tile is TILES[dtype][-1] or -(-M // tile.rows) * -(-N // tile.columns) * 2 > multiprocessors
-        if (whole and sides or not tile.whole) and enough:
+        if ((whole and sides) or not tile.whole) and enough:
             return tile
     return TILES[dtype][-1]
