@@ -12,9 +12,20 @@ from .ptx import Refused
 from .translate import translate
 
 HERE = Path(__file__).parent
-SOURCES = ("driver.c", "failures.c", "library.c", "machine.c", "memory.c", "races.c", "stream.c")
+SOURCES = (
+    "driver.c",
+    "failures.c",
+    "knowledge.c",
+    "library.c",
+    "machine.c",
+    "memory.c",
+    "orders.c",
+    "races.c",
+    "stream.c",
+    "trace.c",
+)
 # Products are not fused with sums behind PTX's back; x86-64-v3 has the fused instruction that PTX asks for.
-FLAGS = ("-O2", "-march=x86-64-v3", "-ffp-contract=off", "-fno-strict-aliasing", "-fwrapv", "-shared", "-fPIC", "-pthread")
+FLAGS = ("-march=x86-64-v3", "-ffp-contract=off", "-fno-strict-aliasing", "-fwrapv", "-shared", "-fPIC", "-pthread")
 
 
 def cache() -> Path:
@@ -41,7 +52,7 @@ def driver() -> Path:
     if not library.exists():
         folder.mkdir(parents=True, exist_ok=True)
         defined = {"PYTHON": sys.executable, "HERE": str(HERE.parent), "CACHE": str(folder)}
-        command = [compiler(), *FLAGS, "-std=gnu11", "-Wall", "-Wextra", "-Wno-parentheses", "-Wl,-soname,libcuda.so.1"]
+        command = [compiler(), "-O2", *FLAGS, "-std=gnu11", "-Wall", "-Wextra", "-Wno-parentheses", "-Wl,-soname,libcuda.so.1"]
         command += [f'-D{name}="{value}"' for name, value in defined.items()]
         compile_to(library, [*command, *(str(HERE / "csrc" / s) for s in SOURCES), "-ldl", "-lm"])
     return folder
@@ -65,7 +76,7 @@ def module(text: str, path: Path, races: bool) -> None:
     """
     source = path.with_suffix(".c")
     source.write_text(translate(text))
-    command = [compiler(), *FLAGS, "-std=gnu11", "-w", f"-I{HERE / 'csrc'}", *(["-DRACES"] if races else [])]
+    command = [compiler(), *FLAGS, "-std=gnu11", "-w", f"-I{HERE / 'csrc'}", *(["-O1", "-DRACES"] if races else ["-O2"])]
     compile_to(path, [*command, str(source), f"-L{path.parent}", "-l:libcuda.so.1", "-lm"])
 
 

@@ -65,8 +65,8 @@ SATURATED(u64, 0, UINT64_MAX)
     static inline U high_##U(U a, U c) { return (U)((WIDE_U)a * c >> W); }                                             \
     static inline U high_##S(S a, S c) { return (U)((WIDE_S)a * c >> W); }                                             \
     static inline u32 popc_##U(U a) { return POPC(a); }                                                                \
-    static inline u32 clz_##U(U a) { return a ? CLZ(a) : W; }                                                          \
-    static inline u32 bfind_##U(U a) { return a ? W - 1 - CLZ(a) : ~0u; }                                              \
+    static inline u32 clz_##U(U a) { return a ? (u32)CLZ(a) : W; }                                                       \
+    static inline u32 bfind_##U(U a) { return a ? (u32)(W - 1 - CLZ(a)) : ~0u; }                                           \
     static inline u32 bfind_##S(S a) { return bfind_##U(a < 0 ? ~(U)a : (U)a); }                                       \
     static inline U brev_##U(U a) { U r = 0; for (int k = 0; k < W; k++) r |= (a >> k & 1) << (W - 1 - k); return r; } \
     static inline U extract_##U(U a, u32 at, u32 n) {                                                                  \

@@ -22,6 +22,7 @@ typedef double f64;
 #define ARENA_SIZE (1ull << 34)
 #define STATES 0x110000000000ull
 #define HISTORIES 0x120000000000ull
+#define HISTORY_BYTES 12 /* for each byte */
 #define SHARED_WINDOW 0x7f000000ull /* generic addresses of shared memory */
 #define SHARED_LIMIT (1u << 20)
 #define STACK_BYTES (256u << 10)
@@ -57,7 +58,8 @@ typedef enum {
     WARP_MASK,
     ENDLESS,
     COPY_FAULT,
-    TRAP
+    TRAP,
+    BAD_LAUNCH
 } FaultKind;
 
 typedef struct {
@@ -95,8 +97,9 @@ typedef struct {
 
 typedef struct {
     u32 arrived, expected, site;
-    struct Knowledge *gathered; /* races: what those that arrived know */
-    u32 clock;
+    struct Knowledge *gathered; /* races: what those that arrived know, */
+    u32 clock;                  /* the latest of their clocks, */
+    b partial;                  /* and whether not all of the block wait here */
 } Barrier;
 
 typedef struct {
@@ -118,13 +121,15 @@ typedef struct Thread {
     u32 copy_count, copy_room, group;
     /* races */
     u32 number, clock; /* of the grid's threads; advances at what orders */
-    struct Knowledge *known, *released, *pending;
+    u64 strong;        /* where its last strong load was */
+    struct Knowledge *known, *released[2], *pending[2]; /* by fences and relaxed accesses: of the block, of the card */
 } Thread;
 
 typedef struct Block {
     u32 index[3], number, multiprocessor, gone;
     u8 *shared, *states;
     struct History *histories;
+    u32 stamp; /* of its histories */
     Barrier barriers[16];
     Thread *threads;
 } Block;
@@ -135,9 +140,8 @@ typedef struct Grid {
     const Image *image;
     const Kernel *kernel;
     u64 ticks, fuel, progress;
-    u32 operation; /* the launch's number in its stream's history */
+    u32 operation; /* its number among all launches, copies and fills */
     int together;
-    struct Knowledge **block_knowledge;
 } Grid;
 
 /* machine.c */
@@ -172,7 +176,18 @@ void race_shared(Thread *me, u32 site, u64 address, u32 n, u32 flags);
 extern int tracing;
 void trace(Thread *me, u32 site, u64 address, u32 n, int space);
 
-/* Access. */
+/* Access. With the check for races most of the time goes there, and inlining would only cost the compiler's. */
+#ifdef RACES
+#define ACCESS static __attribute__((noinline, unused))
+#else
+#define ACCESS static inline
+#endif
+
+/* Spinning is a strong load of one place again and again; anything else goes on. */
+static inline void strong_moved(Thread *me, u64 address, u32 flags) {
+    machine_progress += flags & WRITE || me->strong != address;
+    me->strong = address;
+}
 
 static inline b all_written(const u8 *state, u32 n) {
     u64 x, y, z, w;
@@ -190,13 +205,13 @@ static inline b all_written(const u8 *state, u32 n) {
     }
 }
 
-static inline u8 *access_global(Thread *me, u32 site, u64 a, u32 n, u32 flags) {
+ACCESS u8 *access_global(Thread *me, u32 site, u64 a, u32 n, u32 flags) {
     u64 at = a - ARENA;
     if (__builtin_expect((a & (n - 1)) || at >= ARENA_SIZE || !all_written((u8 *)STATES + at, n), 0)) {
         look_global(me, site, a, n, flags);
         if (flags & WRITE) memset((u8 *)STATES + at, WRITTEN, n);
     }
-    if ((flags & (WRITE | STRONG)) == (WRITE | STRONG) && !(flags & ATOMIC)) machine_progress++;
+    if (flags & STRONG && !(flags & ATOMIC)) strong_moved(me, a, flags);
 #ifdef RACES
     race_global(me, site, a, n, flags);
     if (__builtin_expect(tracing, 0)) trace(me, site, a, n, 0);
@@ -204,13 +219,13 @@ static inline u8 *access_global(Thread *me, u32 site, u64 a, u32 n, u32 flags) {
     return (u8 *)a;
 }
 
-static inline u8 *access_shared(Thread *me, u32 site, u64 a, u32 n, u32 flags) {
+ACCESS u8 *access_shared(Thread *me, u32 site, u64 a, u32 n, u32 flags) {
     u32 at = (u32)a;
     if (__builtin_expect((at & (n - 1)) || at + n > me->grid->shared_end || !all_written(me->block->states + at, n), 0)) {
         look_shared(me, site, at, n, flags);
         if (flags & WRITE) memset(me->block->states + at, WRITTEN, n);
     }
-    if ((flags & (WRITE | STRONG)) == (WRITE | STRONG) && !(flags & ATOMIC)) machine_progress++;
+    if (flags & STRONG && !(flags & ATOMIC)) strong_moved(me, a, flags);
 #ifdef RACES
     race_shared(me, site, at, n, flags);
     if (__builtin_expect(tracing, 0)) trace(me, site, at, n, 1);
@@ -218,7 +233,7 @@ static inline u8 *access_shared(Thread *me, u32 site, u64 a, u32 n, u32 flags) {
     return me->block->shared + at;
 }
 
-static inline u8 *access_local(Thread *me, u32 site, u64 a, u32 n, u32 flags) {
+ACCESS u8 *access_local(Thread *me, u32 site, u64 a, u32 n, u32 flags) {
     (void)flags;
     if (a & (n - 1)) fault(me, site, MISALIGNED, a);
     if (a < (u64)me->stack || a + n > (u64)me->stack + STACK_BYTES) fault(me, site, OUT_OF_BOUNDS, a);
@@ -229,7 +244,7 @@ static inline b is_shared(Thread *me, u64 a) { (void)me; return a - SHARED_WINDO
 static inline b is_local(Thread *me, u64 a) { return a - (u64)me->stack < STACK_BYTES; }
 static inline b is_global(Thread *me, u64 a) { return !is_shared(me, a) && !is_local(me, a); }
 
-static inline u8 *access_generic(Thread *me, u32 site, u64 a, u32 n, u32 flags) {
+ACCESS u8 *access_generic(Thread *me, u32 site, u64 a, u32 n, u32 flags) {
     if (is_shared(me, a)) return access_shared(me, site, a - SHARED_WINDOW, n, flags);
     if (is_local(me, a)) return access_local(me, site, a, n, flags);
     return access_global(me, site, a, n, flags);

@@ -42,7 +42,7 @@ API int cuInit(u32 flags) {
     settings.order = !order || !*order || !strcmp(order, "forwards") ? 0 : !strcmp(order, "backwards") ? 1 : !strcmp(order, "random") ? 2 : atoi(order) + 2;
     settings.uninitialised = has_check("uninitialised");
     settings.races = has_check("races");
-    settings.fuel = 1ull << 34;
+    settings.fuel = (u64)number("EMULATED_FUEL", 8192) << 20;
     capability = is_ordered("card_too_old") ? 50 : card && *card ? atoi(card + (strncmp(card, "sm_", 3) ? 0 : 3)) : 90;
     settings.multiprocessors = multiprocessors = number("EMULATED_MULTIPROCESSORS", 4);
     memory_total = (u64)number("EMULATED_MEMORY", 1024) << 20;
@@ -259,12 +259,12 @@ API int cuStreamSynchronize(void *s) {
     ENTER;
     Stream *stream = stream_of(s);
     if (stream->capturing) { stream->invalid = 1; return STREAM_CAPTURE_UNSUPPORTED; }
-    return (u64)s < 16 ? finish_all() : finish(stream, stream->submitted);
+    return (u64)s < 16 ? finish_all() : wait_for(stream);
 }
 API int cuStreamQuery(void *s) {
     ENTER;
     Stream *stream = stream_of(s);
-    if (!stream->count) return OK;
+    if (!stream->count) return wait_for(stream);
     step_once(stream);
     return sticky ? sticky : stream->count ? NOT_READY : OK;
 }
@@ -282,15 +282,26 @@ static int record(Event *e, void *s) {
     e->at = stream->submitted;
     e->graph = stream->capturing;
     e->recorded = 1;
+    memcpy(e->clock, stream->clock, sizeof e->clock);
     return OK;
 }
 API int cuEventRecord(void *e, void *s) { ENTER; return record(e, s); }
 API int cuEventRecordWithFlags(void *e, void *s, u32 flags) { ENTER; (void)flags; return record(e, s); }
-API int cuEventSynchronize(void *event) { ENTER; Event *e = event; return e->recorded ? finish(e->stream, e->at) : OK; }
+API int cuEventSynchronize(void *event) {
+    ENTER;
+    Event *e = event;
+    if (!e->recorded) return OK;
+    orders_host_waited(e->clock);
+    return finish(e->stream, e->at);
+}
 API int cuEventQuery(void *event) {
     ENTER;
     Event *e = event;
-    if (!e->recorded || !unfinished(e->stream, e->at)) return OK;
+    if (!e->recorded) return OK;
+    if (!unfinished(e->stream, e->at)) {
+        orders_host_waited(e->clock);
+        return OK;
+    }
     step_once(e->stream);
     return sticky ? sticky : unfinished(e->stream, e->at) ? NOT_READY : OK;
 }
@@ -309,6 +320,7 @@ API int cuStreamWaitEvent(void *s, void *event, u32 flags) {
     Stream *stream = stream_of(s);
     if (!e->recorded) return OK;
     if (e->graph) { stream->capturing = e->graph; return OK; }
+    orders_learn(stream->clock, e->clock);
     return submit(s, (Operation){.what = WAIT_FOR, .other = e->stream, .until = e->at});
 }
 API int cuLaunchHostFunc(void *s, void (*function)(void *), void *argument) {
@@ -497,8 +509,10 @@ typedef struct {
 enum { ATTRIBUTE_BYTES = 72, COOPERATIVE = 2, CLUSTER_DIMENSION = 4, PROGRAMMATIC = 6 };
 
 static int refuse(int code, const char *why, const Kernel *k, const Config *c) {
-    report("launch of %s with grid (%u,%u,%u), block (%u,%u,%u), %u bytes: %s", k->name, c->grid[0], c->grid[1], c->grid[2],
-        c->block[0], c->block[1], c->block[2], c->shared, why);
+    last_fault.kind = code == COOPERATIVE_LAUNCH_TOO_LARGE ? NOT_RESIDENT : BAD_LAUNCH;
+    snprintf(last_fault.text, sizeof last_fault.text, "%s: %s: kernel %s with grid (%u,%u,%u), block (%u,%u,%u), %u bytes of shared memory",
+        fault_name(last_fault.kind), why, k->name, c->grid[0], c->grid[1], c->grid[2], c->block[0], c->block[1], c->block[2], c->shared);
+    report("%s", last_fault.text);
     return code;
 }
 
@@ -523,13 +537,15 @@ API int cuLaunchKernelEx(const Config *c, void *function, void **parameters, voi
         else if (id == PROGRAMMATIC && value[0]) return refuse(NOT_SUPPORTED, "programmatic launches are not emulated", k, c);
     }
     if (o.cooperative && blocks > (u64)multiprocessors * occupancy(k, (int)threads, c->shared))
-        return refuse(COOPERATIVE_LAUNCH_TOO_LARGE, "not co-resident: more blocks than the card holds at a time", k, c);
+        return refuse(COOPERATIVE_LAUNCH_TOO_LARGE, "more blocks than the card holds at a time", k, c);
     u8 packed[4096];
     if (extra) {
         size_t n = 0;
         const void *from = 0;
-        for (; *extra; extra += 2) *extra == (void *)1 ? (from = extra[1]) : (n = *(size_t *)extra[1]);
-        if (n != k->parameter_bytes || !from) return refuse(INVALID_VALUE, "parameters of a wrong size", k, c);
+        for (; *extra; extra += 2)
+            if (*extra == (void *)1) from = extra[1];
+            else n = *(size_t *)extra[1];
+        if (n != k->parameter_bytes || !from) return refuse(INVALID_VALUE, "parameters of another size", k, c);
         memcpy(packed, from, n);
     } else
         for (u32 i = 0; i < k->parameters; i++) memcpy(packed + k->offsets[i], parameters[i], k->sizes[i]);

@@ -55,6 +55,7 @@ void library_unload(Library *library);
 /* stream.c: what streams do, one after the other, and graphs of it. */
 typedef enum { COPY_BYTES, FILL_BYTES, LAUNCH, FREE_MEMORY, WAIT_FOR, CALL_HOST } What;
 typedef struct Stream Stream;
+enum { SLOTS = 64 }; /* of streams, in the clocks of operations */
 typedef struct {
     What what;
     u64 to, from, bytes;
@@ -69,6 +70,7 @@ typedef struct {
     u64 until;     /* up to its operation */
     void (*function)(void *);
     void *argument;
+    u32 id, clock[SLOTS]; /* what is done before it: orders.c */
 } Operation;
 
 typedef struct {
@@ -81,6 +83,7 @@ typedef struct {
     u64 at;
     Graph *graph; /* recorded while it was captured */
     int recorded, timed;
+    u32 clock[SLOTS];
 } Event;
 
 struct Stream {
@@ -90,6 +93,7 @@ struct Stream {
     Graph *capturing;
     int captures_first, invalid, flags, priority;
     Stream *next;
+    u32 slot, clock[SLOTS];
 };
 
 Stream *stream_of(void *handle);
@@ -98,10 +102,22 @@ void stream_forget(Stream *stream);
 int submit(void *stream, Operation operation);
 int finish(Stream *stream, u64 until);
 int finish_all(void);
+int wait_for(Stream *stream);
 int unfinished(Stream *stream, u64 until);
 int step_once(Stream *stream);
 void streams_reset(void);
 void stream_end_capture(const Graph *graph);
+
+/* orders.c */
+u32 orders_slot(void);
+void orders_slot_free(u32 slot);
+void orders_learn(u32 *to, const u32 *from);
+void orders_host_waited(const u32 *clock);
+void orders_submitted(Stream *stream, Operation *operation);
+void orders_run(const Operation *operation);
+int orders_touch(u64 at, u64 bytes, b writes); /* by a copy or a fill: 0, or a fault */
+
+/* graphs, in stream.c */
 int graph_launch(const Graph *graph, Stream *stream);
 Graph *graph_copy(const Graph *graph);
 void graph_free(Graph *graph);

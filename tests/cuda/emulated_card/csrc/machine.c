@@ -52,7 +52,7 @@ void leave(Thread *me) {
 
 const char *fault_name(FaultKind kind) {
     static const char *names[] = {"no fault", "out of bounds", "misaligned", "use after free", "uninitialised read", "race",
-        "split barrier", "deadlock", "livelock", "not co-resident", "warp mask", "endless loop", "asynchronous copy", "trap"};
+        "split barrier", "deadlock", "livelock", "not co-resident", "warp mask", "endless loop", "asynchronous copy", "trap", "launch"};
     return names[kind];
 }
 
@@ -93,7 +93,7 @@ void endless(Thread *me, u32 site) { fault_with(me, site, ENDLESS, "a loop that 
 
 /* Barriers of a block. */
 
-static Barrier *arrive(Thread *me, u32 site, u32 id, u32 count, int aligned) {
+static Barrier *arrive(Thread *me, u32 site, u32 id, u32 count, int aligned, b waits) {
     Block *block = me->block;
     u32 expected = count ? count : (me->grid->threads + 31) / 32 * 32;
     if (id > 15 || count % 32) fault_with(me, site, SPLIT_BARRIER, "barrier %u with a count of %u: there are 16, for whole warps", id, count);
@@ -110,27 +110,28 @@ static Barrier *arrive(Thread *me, u32 site, u32 id, u32 count, int aligned) {
     u32 last = me->grid->threads % 32, weight = last && me->rank == me->grid->threads - 1 ? 33 - last : 1;
     barrier->arrived += weight;
     if (barrier->arrived > barrier->expected) fault_with(me, site, SPLIT_BARRIER, "more threads than barrier %u was told of", id);
-    if (settings.races) races_barrier_arrive(me, barrier);
+    if (settings.races) races_barrier_arrive(me, barrier, waits);
     return barrier;
 }
 
 static void complete(Block *block, u32 id) {
     Barrier *barrier = block->barriers + id;
     if (barrier->arrived < barrier->expected) return;
-    u32 n = block->threads->grid->threads;
+    Thread *waiting[1024];
+    u32 n = block->threads->grid->threads, count = 0;
     for (u32 t = 0; t < n; t++) {
         Thread *other = block->threads + t;
         if (other->state != AT_BARRIER || other->barrier != id) continue;
-        if (settings.races) races_barrier_leave(other, barrier);
+        waiting[count++] = other;
         other->state = RUNNABLE;
     }
-    if (settings.races) races_barrier_done(barrier);
+    if (settings.races) races_barrier_complete(block, barrier, waiting, count);
     barrier->arrived = 0;
     machine_progress++;
 }
 
 void barrier_wait(Thread *me, u32 site, u32 id, u32 count, int aligned) {
-    arrive(me, site, id, count, aligned);
+    arrive(me, site, id, count, aligned, 1);
     me->state = AT_BARRIER;
     me->barrier = id;
     me->site = site;
@@ -140,7 +141,7 @@ void barrier_wait(Thread *me, u32 site, u32 id, u32 count, int aligned) {
 
 void barrier_arrive(Thread *me, u32 site, u32 id, u32 count, int aligned) {
     if (!count) fault_with(me, site, SPLIT_BARRIER, "bar.arrive needs a count of threads");
-    arrive(me, site, id, count, aligned);
+    arrive(me, site, id, count, aligned, 0);
     complete(me->block, id);
 }
 
@@ -348,8 +349,10 @@ static void begin_block(Grid *grid, Block *block, u32 number, u8 *stacks) {
     memset(block->shared, 0xff, grid->shared_end); /* not a number, until somebody writes */
     memset(block->states, UNWRITTEN, grid->shared_end);
     memset(block->states, NOWHERE, 1024);
+    if (settings.races) races_block(block, grid->shared_end);
     for (u32 k = 0; k < grid->threads; k++) {
         Thread *t = block->threads + k;
+        if (settings.races) races_thread_gone(t);
         AsyncCopy *copies = t->copies;
         u32 room = t->copy_room;
         memset(t, 0, sizeof *t);
@@ -369,35 +372,50 @@ static void begin_block(Grid *grid, Block *block, u32 number, u8 *stacks) {
         *--top = (u64)begin_fiber;
         for (int r = 0; r < 6; r++) *--top = 0;
         t->stack_pointer = top;
-        if (settings.races) races_thread(t, number);
+        if (settings.races) races_thread(t);
     }
 }
 
-static void run_blocks(Grid *grid, Block *blocks, u32 count, u32 *order, u64 *seed) {
-    u32 all = grid->threads * count, idle = 0;
-    Thread *threads = blocks->threads;
-    for (u32 k = 0; k < all; k++) order[k] = settings.order == 1 ? all - 1 - k : k;
-    while (!last_fault.kind) {
+/* Runs a block until all its threads wait, are gone or spin; whether anything went on. */
+static b run_block(Grid *grid, Block *block, u32 *order, u64 *seed) {
+    b went_on = 0;
+    for (;;) {
         u64 before = machine_progress;
         u32 ran = 0;
-        if (settings.order > 1) shuffle_order(order, all, seed);
-        for (u32 k = 0; k < all && !last_fault.kind; k++) {
-            Thread *t = threads + order[k];
+        if (settings.order > 1) shuffle_order(order, grid->threads, seed);
+        for (u32 k = 0; k < grid->threads; k++) {
+            Thread *t = block->threads + order[k];
             if (t->state != RUNNABLE) continue;
             starting = t;
             ran++;
             fiber_switch(&scheduler_stack, t->stack_pointer);
+            if (last_fault.kind) return 1;
         }
-        if (last_fault.kind) return;
-        if (!ran) {
-            u32 gone = 0;
-            for (u32 k = 0; k < count; k++) gone += blocks[k].gone;
-            if (gone < all) stuck(grid, blocks, count, 0);
-            return;
-        }
-        idle = machine_progress == before ? idle + 1 : 0;
-        if (idle > 5000) stuck(grid, blocks, count, 1);
+        if (!ran || machine_progress == before) return went_on;
+        went_on = 1;
+        if (settings.order > 1 && draw(seed) % 4 == 0) return 1; /* another block's turn */
     }
+}
+
+/* Forwards and backwards each block goes as far as it can before the next, so that blocks are as far apart as they can be. */
+static void run_blocks(Grid *grid, Block *blocks, u32 count, u32 *order, u64 *seed) {
+    u32 idle = 0, *turns = malloc(sizeof *turns * count);
+    for (u32 k = 0; k < grid->threads; k++) order[k] = settings.order == 1 ? grid->threads - 1 - k : k;
+    for (u32 k = 0; k < count; k++) turns[k] = k;
+    while (!last_fault.kind) {
+        b went_on = 0;
+        u32 gone = 0, spinning = 0;
+        if (settings.order > 1) shuffle_order(turns, count, seed);
+        for (u32 k = 0; k < count && !last_fault.kind; k++) went_on |= run_block(grid, blocks + turns[k], order, seed);
+        if (last_fault.kind) break;
+        for (u32 k = 0; k < count; k++) gone += blocks[k].gone;
+        if (gone == grid->threads * count) break;
+        for (u32 k = 0; k < grid->threads * count; k++) spinning += blocks->threads[k].state == RUNNABLE;
+        idle = went_on ? 0 : idle + 1;
+        if (!spinning && !went_on) stuck(grid, blocks, count, 0);
+        else if (idle > 100) stuck(grid, blocks, count, 1);
+    }
+    free(turns);
 }
 
 FaultKind run_grid(Grid *grid) {
@@ -407,7 +425,7 @@ FaultKind run_grid(Grid *grid) {
     u8 *stacks = mmap(0, stack_room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     Thread *threads = calloc(all, sizeof *threads);
     Block *blocks = calloc(batch, sizeof *blocks);
-    u32 *order = malloc(sizeof *order * all), *block_order = malloc(sizeof *order * grid->blocks);
+    u32 *order = malloc(sizeof *order * grid->threads), *block_order = malloc(sizeof *order * grid->blocks);
     u8 *shared = aligned_alloc(64, 2 * shared_room * batch);
     memset(&last_fault, 0, sizeof last_fault);
     grid->fuel = settings.fuel;
@@ -424,7 +442,11 @@ FaultKind run_grid(Grid *grid) {
         run_blocks(grid, blocks, batch, order, &seed);
     }
     if (settings.races) races_end(grid);
-    for (u32 k = 0; k < all; k++) free(threads[k].copies);
+    for (u32 k = 0; k < all; k++) {
+        if (settings.races) races_thread_gone(threads + k);
+        free(threads[k].copies);
+    }
+    for (u32 k = 0; k < batch; k++) free(blocks[k].histories);
     munmap(stacks, stack_room);
     free(threads), free(blocks), free(order), free(block_order), free(shared);
     return last_fault.kind;

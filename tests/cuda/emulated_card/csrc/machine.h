@@ -46,8 +46,10 @@ extern u64 memory_total;
 /* races.c */
 void races_begin(Grid *grid);
 void races_end(Grid *grid);
-void races_thread(Thread *t, u32 block);
-void races_barrier_arrive(Thread *me, Barrier *barrier);
-void races_barrier_leave(Thread *t, Barrier *barrier);
-void races_barrier_done(Barrier *barrier);
+void races_block(Block *block, u32 shared_bytes);
+void races_thread(Thread *t);
+void races_thread_gone(Thread *t);
+void races_barrier_arrive(Thread *me, Barrier *barrier, b waits);
+void races_barrier_complete(Block *block, Barrier *barrier, Thread **waiting, u32 n);
+u32 races_stamp(u64 at, u64 bytes, b writes, u32 operation, b (*is_before)(u32 earlier));
 void races_warp(Thread **threads, int n);

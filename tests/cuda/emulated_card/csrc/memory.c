@@ -22,8 +22,7 @@ static int reserve(u64 at, u64 bytes) {
 int memory_begin(void) {
     static int begun;
     if (begun) return 0;
-    /* A history is 8 times as large as its word. */
-    if (reserve(ARENA, ARENA_SIZE) || reserve(STATES, ARENA_SIZE) || reserve(HISTORIES, 8 * ARENA_SIZE)) return 1;
+    if (reserve(ARENA, ARENA_SIZE) || reserve(STATES, ARENA_SIZE) || reserve(HISTORIES, HISTORY_BYTES * ARENA_SIZE)) return 1;
     begun = 1;
     next_at = ARENA + BAND;
     return 0;
@@ -88,7 +87,7 @@ int memory_give_back(u64 at, int kind) {
         if (a.kind != MEMORY_HOST) used -= a.bytes;
         memset((void *)(a.at - ARENA + STATES), FREED, a.bytes);
         let_pages_go(a.at, a.bytes);
-        let_pages_go(HISTORIES + 8 * (a.at - ARENA), 8 * a.bytes);
+        let_pages_go(HISTORIES + HISTORY_BYTES * (a.at - ARENA), HISTORY_BYTES * a.bytes);
         return 0;
     }
     char near[300];

@@ -6,7 +6,7 @@
 #include "driver.h"
 
 int sticky, streams_late;
-static Stream legacy, *streams;
+static Stream legacy = {.slot = SLOTS - 1}, *streams;
 static u64 identities = 1, launches;
 
 Stream *stream_of(void *handle) { return (u64)handle < 16 ? &legacy : handle; }
@@ -17,6 +17,7 @@ Stream *stream_new(int flags, int priority) {
     s->flags = flags;
     s->priority = priority;
     s->next = streams;
+    s->slot = orders_slot();
     return streams = s;
 }
 
@@ -27,6 +28,7 @@ void stream_forget(Stream *stream) {
             *p = stream->next;
             break;
         }
+    orders_slot_free(stream->slot);
     free(stream->queue);
     free(stream); /* events that knew it hold only its count, see finish */
 }
@@ -83,13 +85,14 @@ static int launch(Operation *o) {
     grid.image = o->kernel->library->image;
     grid.kernel = k;
     grid.together = o->cooperative;
-    grid.operation = (u32)launches;
+    grid.operation = o->id;
     o->kernel->launches++;
     return run_grid(&grid) ? fault_code() : OK;
 }
 
 static int copy(Operation *o) {
     if ((o->staged ? 0 : memory_check(o->from, o->bytes, 0, "copy")) || memory_check(o->to, o->bytes, 1, "copy")) return fault_code();
+    if (settings.races && ((!o->staged && orders_touch(o->from, o->bytes, 0)) || orders_touch(o->to, o->bytes, 1))) return fault_code();
     memmove((void *)o->to, o->staged ? o->staged : (void *)o->from, o->bytes);
     if (!o->staged && o->from - ARENA < ARENA_SIZE && o->to - ARENA < ARENA_SIZE)
         memmove((u8 *)STATES + (o->to - ARENA), (u8 *)STATES + (o->from - ARENA), o->bytes); /* what is unwritten stays so */
@@ -101,6 +104,7 @@ static int fill(Operation *o) {
     for (u64 row = 0; row < o->rows; row++) {
         u64 to = o->to + row * o->to_pitch;
         if (memory_check(to, o->bytes, 1, "fill")) return fault_code();
+        if (settings.races && orders_touch(to, o->bytes, 1)) return fault_code();
         for (u64 k = 0; k < o->bytes; k += o->width) memcpy((u8 *)to + k, &o->value, o->width);
         memory_written(to, o->bytes);
     }
@@ -109,6 +113,7 @@ static int fill(Operation *o) {
 
 static int perform(Operation *o) {
     if (sticky) return sticky;
+    orders_run(o);
     switch (o->what) {
         case COPY_BYTES: return sticky = copy(o);
         case FILL_BYTES: return sticky = fill(o);
@@ -139,9 +144,17 @@ int finish(Stream *s, u64 until) {
 int unfinished(Stream *s, u64 until) { return is_live(s) && s->done < until && s->count; }
 
 int finish_all(void) {
+    for (Stream *s = streams; s; s = s->next) orders_host_waited(s->clock);
+    orders_host_waited(legacy.clock);
     finish(&legacy, legacy.submitted);
     for (Stream *s = streams; s; s = s->next) finish(s, s->submitted);
     return sticky;
+}
+
+/* The host waits, and so knows that all is done. */
+int wait_for(Stream *s) {
+    orders_host_waited(s->clock);
+    return finish(s, s->submitted);
 }
 
 static void keep_arguments(Operation *o) {
@@ -171,14 +184,20 @@ int submit(void *handle, Operation o) {
         memcpy(o.staged, (void *)o.from, o.bytes);
     }
     if (s->count == s->room) s->queue = realloc(s->queue, sizeof o * (s->room = 2 * s->room + 16));
+    if (s == &legacy)
+        for (Stream *x = streams; x; x = x->next)
+            if (!(x->flags & 1)) orders_learn(s->clock, x->clock);
+    if (s != &legacy && !(s->flags & 1)) orders_learn(s->clock, legacy.clock);
+    orders_submitted(s, &o);
     s->queue[s->count++] = o;
     s->submitted++;
     if (s == &legacy) { /* waits for the streams that did not ask to be left alone */
         for (Stream *x = streams; x; x = x->next)
             if (!(x->flags & 1)) finish(x, x->submitted);
-        return finish(s, s->submitted);
+        return wait_for(s);
     }
-    if (pageable_to || !streams_late || s->count > 2048) return finish(s, s->submitted);
+    if (pageable_to) return wait_for(s);
+    if (!streams_late || s->count > 2048) return finish(s, s->submitted);
     return OK;
 }
 
