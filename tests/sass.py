@@ -31,10 +31,9 @@ def disassembled(cubin: bytes) -> list[str]:
         run = subprocess.run([nvdisasm, "-c", file.name], capture_output=True, text=True, check=True)
     lines = []
     for line in run.stdout.splitlines():
-        if (found := re.match(r"\s*(\.L_x_\d+):", line)) or (
-            found := re.match(r"\s*/\*[0-9a-f]{4,}\*/\s+(.*?);", line)
-        ):
-            lines.append(found[1])
+        found = re.match(r"\s*(?:(\.L_x_\d+):|/\*[0-9a-f]{4,}\*/\s+(.*?);)", line)
+        if found:
+            lines.append(found[1] or found[2])
     return lines
 
 

@@ -13,6 +13,7 @@ import pytest
 import fastnn
 from fastnn import backends, layers
 from fastnn.backends.cuda import cubins, library
+from fastnn.backends.cuda.device import card
 from fastnn.errors import BackendError
 from nets import blobs, classifier
 from support import assert_same_bits, child, load
@@ -27,9 +28,9 @@ def weights(model: fastnn.Sequential) -> np.ndarray:
     return np.concatenate([weight.ravel() for weight in model.get_weights()])
 
 
-def trained(backend: str, **compile_arguments: object) -> tuple[fastnn.Sequential, list[float]]:
+def trained(backend: str) -> tuple[fastnn.Sequential, list[float]]:
     X, y = blobs()
-    model = classifier(backend, **compile_arguments)
+    model = classifier(backend)
     history = model.fit(X, y, epochs=3, batch_size=16, validation_split=0.2, verbose=0)
     return model, [*history.history["loss"], *history.history["val_loss"]]
 
@@ -89,7 +90,7 @@ def test_models_of_two_backends_share_layers() -> None:
             for model in models:
                 model.fit(X, y, epochs=1, verbose=0, shuffle=False)
         found.append(weights(models[0]))
-    assert_same_bits(*found, "shared weights")
+    assert_same_bits(found[0], found[1], "shared weights")
 
 
 def test_a_copy_and_a_pickle_hold_what_was_trained() -> None:
@@ -111,7 +112,7 @@ def test_an_optimizer_goes_on_after_its_state_was_saved(tmp_path: os.PathLike[st
         model.fit(X, y, epochs=1, verbose=0)
         found.append(weights(model))
         assert again.count_params() == model.count_params()
-    assert_same_bits(*found, "after saving")
+    assert_same_bits(found[0], found[1], "after saving")
 
 
 def test_auto_never_takes_the_card() -> None:
@@ -150,4 +151,29 @@ def reason(**environment: str) -> str:
 
 def test_no_driver() -> None:
     found = reason(LD_LIBRARY_PATH="")
-    assert found.startswith("no NVIDIA driver: libcuda.so.1 is not found; install driver 580"), found
+    assert found == "no NVIDIA driver: libcuda.so.1 is not found; install driver 580 or later"
+
+
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    {
+        "no_device": "the driver finds no NVIDIA card; look at nvidia-smi and CUDA_VISIBLE_DEVICES",
+        "no_devices": "the driver finds no NVIDIA card; look at nvidia-smi and CUDA_VISIBLE_DEVICES",
+        "driver_too_old": "is too old: it knows CUDA 12.2, expected 13.0; install driver 580 or later",
+        "card_too_old": "has compute capability 5.0, expected 7.5 or later; use another card or another backend",
+    }.items(),
+)
+def test_each_reason_names_its_cure(failure: str, said: str) -> None:
+    needs_emulation()
+    assert reason(EMULATED_FAIL=failure).endswith(said)
+
+
+def needs_emulation() -> None:
+    """Skips a test whose card must fail by order."""
+    if not card().emulated:
+        pytest.skip("a card that is one does not fail by order")
+
+
+def test_what_does_not_fit_says_so() -> None:
+    with pytest.raises(BackendError, match=r"the card has no \d+ MB more; use a smaller batch"):
+        card().allocate(2**50)

@@ -117,7 +117,7 @@ class Launcher:
     def product(
         self, family: Family, arrays: Sequence[Lies], sizes: Mapping[str, int], relu: bool = False
     ) -> list[Launch]:
-        """C = A B by one of the forms, with a bias if there are four arrays; of tiles alone, a relu."""
+        """C = A B by one of the forms, with a bias if there are four arrays, and a relu."""
         (C, c), (A, a), (B, b) = arrays[:3]
         bias = arrays[3][0] if len(arrays) > 3 else 0
         M, N, K = (sizes[letter] for letter in ("boi" if family == Family.DENSE_FORWARD else "mnk"))
@@ -128,7 +128,7 @@ class Launcher:
         if tile is None:
             of_a, of_b = (1, a) if form == "tn" else (a, 1), (1, b) if form == "nt" else (b, 1)
             blocks, *beside = map_grid(M, N)
-            return self._launch("product", blocks, THREADS, C, A, B, bias, c, *of_a, *of_b, M, N, K, *beside)
+            return self._launch("product", blocks, THREADS, C, A, B, bias, c, *of_a, *of_b, M, N, K, int(relu), *beside)
         shared = tile.shared_bytes(form, itemsize)
         kernel = self._library.kernel(kernel_name(tile, form), self._dtype, shared)
         grid = -(-N // tile.columns), -(-M // tile.rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -38,7 +38,8 @@ class Card:
     """One card, and the stream that all work goes to, one behind another.
 
     Attributes:
-        name, arch: such as "NVIDIA H200" and "sm_90". emulated: whether it is the test instrument, which is no card.
+        name, arch: such as "NVIDIA H200" and "sm_90". driver: the CUDA that it knows. emulated: whether it is the test
+        instrument, which is no card.
     """
 
     def __init__(self, device: Any) -> None:
@@ -51,6 +52,8 @@ class Card:
         self._here = threading.local()
         self._process = os.getpid()
         self._here.entered = True
+        version = int(_check(driver.cuDriverGetVersion())[0])
+        self.driver = version // 1000, version % 1000 // 10
 
     def enter(self) -> None:
         """Makes the card that of this thread.
@@ -62,8 +65,8 @@ class Card:
             if self._process == os.getpid():
                 return
             raise BackendError(
-                "cuda: this process was forked from one that uses the card, which CUDA forbids; start it with the method "
-                '"spawn" of multiprocessing'
+                "cuda: this process was forked from one that uses the card, which CUDA forbids; start it with the "
+                'method "spawn" of multiprocessing'
             )
         with told("use the card"):
             self.device.set_current()
@@ -118,12 +121,18 @@ class Card:
         with told("wait"):
             self.stream.sync()
 
-    def captured(self, work: Callable[[Any], None]) -> Any:
-        """A graph of the launches of `work`, which gets the stream to give them to; nothing runs."""
+    def captured(self, launches: Sequence[tuple[Any, Any, Sequence[Any]]]) -> Any:
+        """A graph of kernels with their configs and arguments, one behind another; nothing runs."""
         with told("capture a step"):
             builder = self.device.create_graph_builder().begin_building()
-            work(builder)
+            for kernel, config_, arguments in launches:
+                launch(builder, config_, kernel, *arguments)
             return builder.end_building().complete()
+
+    def replay(self, graph: Any) -> None:
+        """Starts all kernels of a graph."""
+        with told("start a step"):
+            graph.launch(self.stream)
 
     def free_bytes(self) -> int:
         """Of its memory, now."""

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
+from ...core import formulas as fo
 from ...core.arithmetic import K_CHUNK
 from .compiler import TYPES, cuda, emits, repeated, tuple_of
 from .intrinsics import GLOBAL, SHARED
@@ -432,8 +433,8 @@ class Parts:
                     made = []
                     for value, extra in zip(self._load_pack(builder, next(packs)), own, strict=True):
                         made.append(builder.select(biased, o.rounded("add", value, extra).ir, value))
-                        below = builder.and_(clips, builder.fcmp_ordered("<", made[-1], self.real(0.0)))
-                        made[-1] = builder.select(below, self.real(0.0), made[-1])
+                        clipped = o.coerce(fo.relu(o, o.value(made[-1]), None))
+                        made[-1] = builder.select(clips, clipped, made[-1])
                     self._store(builder, fixed, made, row, m, column, M, N)
 
         return finish

@@ -71,8 +71,8 @@ def _nothing(name: str, arch: str, error: ImportError) -> str:
         )
     return (
         f"cuda: {error.name or error} is not installed, and no kernels for {arch} lie in {folder}: install NVVM from "
-        f'the checkout with pip install ".[cuda13]", or make kernels elsewhere with fastnn warmup --cuda {arch} and point '
-        "FASTNN_CUDA_CUBINS to them"
+        f'the checkout with pip install ".[cuda13]", or make kernels elsewhere with fastnn warmup --cuda {arch} and '
+        "point FASTNN_CUDA_CUBINS to them"
     )
 
 

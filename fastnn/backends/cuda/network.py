@@ -16,6 +16,7 @@ from ...core.instructions import (
 from ...core.losses import LOSS_NAMES, METRIC_NAMES, ROW_METRICS
 from ...core.operations import OPERATIONS, Argument
 from ...core.plan import (
+    ACTIVATION_CODE,
     Clip,
     Column,
     InputEntry,
@@ -111,6 +112,16 @@ class Buffers:
         return memory.address + start * self.size, width
 
 
+def _is_clipped(row: Row, after: Row) -> bool:
+    """Whether an instruction is a DENSE, and the next a relu in its place."""
+    return (
+        row[Column.KIND] == Kind.DENSE
+        and after[Column.KIND] == Kind.ACTIVATION
+        and after[Column.CODE] == ACTIVATION_CODE["relu"]
+        and after[Column.SRC] == after[Column.DST] == row[Column.DST]
+    )
+
+
 class Network:
     """Makes the launches of a plan's steps.
 
@@ -161,7 +172,7 @@ class Network:
                 sizes[argument.dims[-1]] = where.width
         return sizes
 
-    def _call(self, row: Row, call: Call, rows: int) -> list[Launch]:
+    def _call(self, row: Row, call: Call, rows: int, relu: bool = False) -> list[Launch]:
         """One operation of an instruction for a batch."""
         operation = operation_of(row, call)
         pairs = list(zip(call.arrays.split(), operation.arguments, strict=False))
@@ -169,7 +180,10 @@ class Network:
         if row[Column.KIND] == Kind.DROPOUT:
             values += self._seed, 0, int(row[Column.LAYER])
         arrays = [self._lies(row, name, argument) for name, argument in pairs]
-        return self._launcher.operation(operation, arrays, self._sizes(row, pairs, rows), values, self._steps)
+        sizes = self._sizes(row, pairs, rows)
+        if relu:
+            return self._launcher.product(operation.family, arrays, sizes, relu=True)
+        return self._launcher.operation(operation, arrays, sizes, values, self._steps)
 
     # parts of a step
 
@@ -220,7 +234,16 @@ class Network:
     def forward(self, rows: int, training: bool) -> list[Launch]:
         """The forward pass."""
         launches: list[Launch] = []
-        for row in self._plan.instructions.tolist():
+        rows_of_plan = self._plan.instructions.tolist()
+        fused = -1
+        for number, row in enumerate(rows_of_plan):
+            if number == fused:
+                continue
+            after = rows_of_plan[number + 1] if number + 1 < len(rows_of_plan) else None
+            if after is not None and _is_clipped(row, after):
+                launches += self._call(row, INSTRUCTIONS[Kind.DENSE].forward, rows, relu=True)
+                fused = number + 1
+                continue
             kind = INSTRUCTIONS[Kind(row[Column.KIND])]
             if row[Column.KIND] == Kind.DROPOUT and not training:
                 width = int(row[Column.OUTPUTS])

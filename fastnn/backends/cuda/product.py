@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...core import formulas as fo
 from ...core.arithmetic import K_CHUNK
 from .compiler import TYPES, cuda
 from .geometry import THREADS
@@ -13,15 +14,17 @@ def product(dtype: str) -> Source:
     """C = A B in chunks of K, each from +0 in ascending k, which are added up in order; then the bias, if there is one.
 
     Arguments: the addresses of C, A, B and the bias (0: none); the elements between rows of C, between rows and between
-    columns of A, and of B; M, N, K; of a map's blocks those beside each other, and the bits of the columns of one.
+    columns of A, and of B; M, N, K; 1 for a relu; of a map's blocks those beside each other, and the bits of the
+    columns of one.
     """
     load, store = loads(dtype), stores(dtype)
     fma = traced(lambda o, a, b, c: o.fma(a, b, c), dtype, 3)
     add = traced(lambda o, a, b: a + b, dtype, 2)
+    clipped = traced(lambda o, z: fo.relu(o, z, None), dtype, 1)
     zero = traced(lambda o: o.constant(0.0), dtype, 0)
     minus_zero = traced(lambda o: o.constant(-0.0), dtype, 0)
 
-    def kernel(C, A, B, bias, cm, am, ak, bk, bn, M, N, K, column_blocks, shift):  # type: ignore[no-untyped-def]
+    def kernel(C, A, B, bias, cm, am, ak, bk, bn, M, N, K, relu, column_blocks, shift):  # type: ignore[no-untyped-def]
         thread, block = cuda.threadIdx.x, cuda.blockIdx.x
         row_block = quotient(block, column_blocks)
         m = (row_block << (THREAD_BITS - shift)) + (thread >> shift)
@@ -38,6 +41,8 @@ def product(dtype: str) -> Source:
                 go_on = k < K
             if bias != 0:
                 total = add(total, load(bias, n))
+            if relu != 0:
+                total = clipped(total)
             store(C, m * cm + n, total)
 
-    return Source(kernel, (*(TYPES["address"],) * 4, *(TYPES["integer"],) * 10), (THREADS, 1))
+    return Source(kernel, (*(TYPES["address"],) * 4, *(TYPES["integer"],) * 11), (THREADS, 1))

@@ -15,13 +15,33 @@ from ...core.store import busy
 from ..data import Array, Data, Sums
 from ..protocol import Backend, Program, exclusive, reading
 from .calls import Launch, Launcher
-from .device import Memory, card, contiguous
+from .device import Card, Memory, card, contiguous
 from .library import loaded
 from .network import Buffers, Network, Totals
 from .residents import Residents
 from .tables import MOST_STEPS, Tables
 
 FORWARD_BYTES = 2**28  # of the workspace, that predictions may take at a time
+
+
+class Work:
+    """Launches that are made again and again: the first time one by one, from then on as a graph."""
+
+    def __init__(self, owner: Card, launches: list[Launch]) -> None:
+        self._card, self._launches = owner, launches
+        self._graph: Any = None
+        self._ran = False
+
+    def run(self) -> None:
+        """Starts them."""
+        if self._graph is None and self._ran and len(self._launches) > 1:
+            self._graph = self._card.captured(self._launches)
+        if self._graph is not None:
+            self._card.replay(self._graph)
+            return
+        for launch in self._launches:
+            self._card.launch(*launch)
+        self._ran = True
 
 
 class CudaProgram(Program):
@@ -36,7 +56,7 @@ class CudaProgram(Program):
         self._buffers = Buffers(self._card, plan)
         self._tables = Tables(self._card, plan, max(1, self._totals.count))
         self._residents = Residents(self._card, plan.dtype)
-        self._launches: dict[tuple[Any, ...], list[Launch]] = {}
+        self._launches: dict[tuple[Any, ...], Work] = {}
         self._staging: Memory | None = None
         self._away = self._changed = self._runs = False
 
@@ -217,8 +237,8 @@ class CudaProgram(Program):
     def _run(self, key: tuple[Any, ...], make: Any) -> None:
         """Runs launches, which are made once."""
         key = (*key, int(self.state.counters[Counter.SEED]))
-        launches = self._launches.get(key)
-        if launches is None:
+        found = self._launches.get(key)
+        if found is None:
             network = Network(
                 self.plan,
                 self._buffers,
@@ -227,6 +247,5 @@ class CudaProgram(Program):
                 self._totals,
                 int(self.state.counters[Counter.SEED]),
             )
-            launches = self._launches[key] = make(network)
-        for launch in launches:
-            self._card.launch(*launch)
+            found = self._launches[key] = Work(self._card, make(network))
+        found.run()
