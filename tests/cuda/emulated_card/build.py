@@ -14,6 +14,9 @@ from .translate import translate
 HERE = Path(__file__).parent
 SOURCES = (
     "driver.c",
+    "driver_launch.c",
+    "driver_memory.c",
+    "driver_stream.c",
     "failures.c",
     "knowledge.c",
     "library.c",
@@ -67,11 +70,11 @@ def driver() -> Path:
     return folder
 
 
-def compile_to(path: Path, command: list[str]) -> None:
-    """Runs a compiler command, its output put in place whole."""
+def compile_to(path: Path, command: list[str], text: str = "") -> None:
+    """Runs a compiler command on files or on a text, its output put in place whole."""
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         made = Path(scratch) / path.name
-        done = subprocess.run([*command, "-o", str(made)], capture_output=True, text=True, check=False)
+        done = subprocess.run([*command, "-o", str(made)], input=text, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)}:\n{done.stderr[-3000:]}")
         made.replace(path)
@@ -83,8 +86,7 @@ def module(text: str, path: Path, races: bool) -> None:
     Raises:
         Refused: PTX that the emulated card does not run.
     """
-    source = path.with_suffix(".c")
-    source.write_text(translate(text))
+    source = translate(text)
     command = [
         compiler(),
         *FLAGS,
@@ -93,7 +95,7 @@ def module(text: str, path: Path, races: bool) -> None:
         f"-I{HERE / 'csrc'}",
         *(["-O1", "-DRACES"] if races else ["-O2"]),
     ]
-    compile_to(path, [*command, str(source), f"-L{path.parent}", "-l:libcuda.so.1", "-lm"])
+    compile_to(path, [*command, "-x", "c", "-", "-x", "none", f"-L{path.parent}", "-l:libcuda.so.1", "-lm"], source)
 
 
 def main(source: str, path: str, log: str, mode: str) -> int:
