@@ -14,9 +14,10 @@ class Fault:
     """One change of a program's text.
 
     Attributes:
-        changes: (old, new) pairs; each old text must be there once. kind: how the fault's text begins. launch: what is
-            launched otherwise than in the program without fault.
-        orders: of the threads and blocks, in which it shows.
+        kind: how the fault's text begins; or "bits": only they show it; or "refused": the text is not run.
+        changes: (old, new) pairs; each old text must be there once.
+        orders: of threads and blocks, in which it shows.
+        launch: what is launched otherwise than in the program without fault.
     """
 
     name: str

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from emulated_card.raw import program
+from emulated_card.raw import Array, program
 from planted import Fault, N, Program
 
 INPUT = np.arange(1, N + 1, dtype=np.float32)
@@ -187,4 +187,82 @@ ASYNC_COPY = Program(
         Fault("copy past the end", "out of bounds", (("[%rd2+512]", "[%rd2+528]"),)),
     ),
     block=32,
+)
+
+# A dot product in chunks, which are summed apart: what goes wrong here shows in the bits alone.
+K, CHUNK = 700, 256
+LEFT = np.random.default_rng(1).standard_normal(K).astype(np.float32)
+RIGHT = np.random.default_rng(2).standard_normal(K).astype(np.float32)
+
+
+def chunked(a: Array, b: Array) -> Array:
+    """One chain of fused products and sums a chunk, and the sum of the chains."""
+    total = np.float32(-0.0)
+    for first in range(0, K, CHUNK):
+        chain = np.float32(0)
+        for x, y in zip(a[first : first + CHUNK], b[first : first + CHUNK], strict=True):
+            chain = fused(x, y, chain)
+        total = np.float32(total + chain)
+    return np.array([total])
+
+
+def fused(x: np.float32, y: np.float32, z: np.float32) -> np.float32:
+    """x y + z, rounded once: the sum in float64 is made odd where it is not exact, and then rounds right."""
+    product, addend = np.float64(x) * np.float64(y), np.float64(z)
+    total = product + addend
+    back = total - product
+    rest = (product - (total - back)) + (addend - back)
+    if rest and not total.view(np.int64) & 1:
+        total = np.nextafter(total, np.inf if rest > 0 else -np.inf)
+    return np.float32(total)
+
+
+DOT = Program(
+    "a dot product in chunks",
+    program(
+        """
+    mov.u32 %r1, 0;
+    mov.f32 %f1, 0f00000000;
+    mov.f32 %f2, 0f80000000;
+NEXT:
+    mul.wide.u32 %rd1, %r1, 4;
+    add.s64 %rd2, %a, %rd1;
+    add.s64 %rd3, %b, %rd1;
+    ld.global.f32 %f3, [%rd2];
+    ld.global.f32 %f4, [%rd3];
+    fma.rn.f32 %f1, %f3, %f4, %f1;
+    add.u32 %r1, %r1, 1;
+    and.b32 %r2, %r1, 255;
+    setp.ne.u32 %p1, %r2, 0;
+    @%p1 bra SAME;
+    add.rn.f32 %f2, %f2, %f1;
+    mov.f32 %f1, 0f00000000;
+SAME:
+    setp.lt.u32 %p2, %r1, 700;
+    @%p2 bra NEXT;
+    add.rn.f32 %f2, %f2, %f1;
+    st.global.f32 [%c], %f2;
+""",
+        "u64 a, u64 b, u64 c",
+    ),
+    (LEFT, RIGHT, np.zeros(1, np.float32)),
+    chunked(LEFT, RIGHT),
+    (
+        Fault("chunks of 512", "bits", (("255;", "511;"),)),
+        Fault("no chunks", "bits", (("add.rn.f32 %f2, %f2, %f1;\n    mov.f32 %f1, 0f00000000;\nSAME", "SAME"),)),
+        Fault(
+            "a product rounded",
+            "bits",
+            (("fma.rn.f32 %f1, %f3, %f4, %f1;", "mul.rn.f32 %f5, %f3, %f4; add.rn.f32 %f1, %f5, %f1;"),),
+        ),
+        Fault(
+            "a bare product and sum",
+            "refused",
+            (("fma.rn.f32 %f1, %f3, %f4, %f1;", "mul.f32 %f5, %f3, %f4; add.f32 %f1, %f5, %f1;"),),
+        ),
+        Fault("a bare sum", "refused", (("add.rn.f32 %f2, %f2, %f1;\n    mov", "add.f32 %f2, %f2, %f1;\n    mov"),)),
+        Fault("a step too far", "out of bounds", (("%r1, 700", "%r1, 701"),)),
+        Fault("the last chunk lost", "bits", (("add.rn.f32 %f2, %f2, %f1;\n    st", "st"),)),
+    ),
+    block=1,
 )

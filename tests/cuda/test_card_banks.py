@@ -45,7 +45,8 @@ def traffic(stride: int, size: int) -> list[Traffic]:
     kernel, a = card.kernel(text), card.array(np.zeros(4096, np.uint32))
     with traced() as trace:
         card.launch(kernel, 1, 64, [a, a])
-    return trace.traffic()
+    found: list[Traffic] = trace.traffic()
+    return found
 
 
 @pytest.mark.parametrize(("stride", "size"), SHARED)

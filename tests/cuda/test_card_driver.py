@@ -190,7 +190,7 @@ def captured(card: Card, stream: int, work: list[tuple[int, list[object]]]) -> i
     for kernel, arguments in work:
         card.launch(kernel, 1, N, arguments, stream=stream)
     graph = end_capture(card, stream)
-    made = card.number("cuGraphInstantiateWithFlags", graph, 0)
+    made: int = card.number("cuGraphInstantiateWithFlags", graph, 0)
     card.call("cuGraphDestroy", graph)
     return made
 
@@ -266,7 +266,7 @@ def test_launches_that_a_card_refuses(launch: dict[str, object], why: str) -> No
     card = Card()
     kernel = card.kernel(program("", "", bounds=".maxntid 128"))
     with pytest.raises(CardError, match=why):
-        card.launch(kernel, arguments=[], **launch)  # type: ignore[arg-type]
+        card.launch(kernel, arguments=[], **launch)
     card.launch(kernel, 1, 128, [])
 
 
@@ -321,7 +321,8 @@ def test_a_cubin_is_run_by_the_ptx_beside_its_hash(tmp_path: Path) -> None:
 
 def load_image(card: Card, image: bytes) -> int:
     library = card.number("cuLibraryLoadData", ctypes.create_string_buffer(image), None, None, 0, None, None, 0)
-    return card.number("cuLibraryGetKernel", library, ctypes.c_char_p(b"kernel"))
+    kernel: int = card.number("cuLibraryGetKernel", library, ctypes.c_char_p(b"kernel"))
+    return kernel
 
 
 def test_variables_of_a_program() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from emulated_card.raw import Card, CardError
 from planted import Fault, Program
-from planted_blocks import ASYNC_COPY, COUNTER, REVERSE
+from planted_blocks import ASYNC_COPY, COUNTER, DOT, REVERSE
 from planted_grids import MESSAGE, RELAXED, RING
 from planted_warps import BYTES, LOCAL, WARP_EXCHANGE, WARP_SUM
 from requires import instrument
@@ -13,7 +13,7 @@ from requires import instrument
 instrument()
 
 
-PROGRAMS = (REVERSE, COUNTER, ASYNC_COPY, WARP_SUM, WARP_EXCHANGE, BYTES, LOCAL, MESSAGE, RING)
+PROGRAMS = (REVERSE, COUNTER, ASYNC_COPY, DOT, WARP_SUM, WARP_EXCHANGE, BYTES, LOCAL, MESSAGE, RING)
 ORDERS = ("forwards", "backwards", "random", "1", "2")
 PLANTED = [pytest.param(p, f, o, id=f"{p.name}: {f.name}, {o}") for p in PROGRAMS for f in p.faults for o in f.orders]
 
@@ -31,8 +31,15 @@ def test_a_planted_fault_is_found(program: Program, fault: Fault, order: str) ->
     # One check at a time: in some orders a missing barrier shows first as a read of what is not written yet.
     checks = {"race": "races", "uninitialised read": "uninitialised"}.get(fault.kind, "")
     card = Card(order=order, checks=checks, fuel=1)
+    if fault.kind == "bits":
+        got = program.run(card, program.mutated(fault), **fault.launch)
+        assert (got.view(np.uint32) != program.expected.view(np.uint32)).any() and card.fault() == ""
+        return
     with pytest.raises(CardError) as caught:
         program.run(card, program.mutated(fault), **fault.launch)
+    if fault.kind == "refused":
+        assert caught.value.name == "CUDA_ERROR_INVALID_PTX" and "fuse" in caught.value.text
+        return
     assert caught.value.text.startswith(fault.kind), caught.value.text
 
 

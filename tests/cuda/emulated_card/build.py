@@ -91,7 +91,7 @@ def module(text: str, path: Path, races: bool) -> None:
         compiler(),
         *FLAGS,
         "-std=gnu11",
-        "-w",
+        "-Werror=frame-larger-than=131072",  # half of a fiber's stack
         f"-I{HERE / 'csrc'}",
         *(["-O1", "-DRACES"] if races else ["-O2"]),
     ]
