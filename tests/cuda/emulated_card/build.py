@@ -1,4 +1,4 @@
-"""Compiles the emulated card's driver, and modules of PTX for it, into a cache; each under the hash of what it is made of."""
+"""Compiles the emulated card's driver, and modules of PTX for it; each is kept under the hash of its sources."""
 
 import hashlib
 import os
@@ -14,6 +14,9 @@ from .translate import translate
 HERE = Path(__file__).parent
 SOURCES = (
     "driver.c",
+    "driver_launch.c",
+    "driver_memory.c",
+    "driver_stream.c",
     "failures.c",
     "knowledge.c",
     "library.c",
@@ -52,17 +55,26 @@ def driver() -> Path:
     if not library.exists():
         folder.mkdir(parents=True, exist_ok=True)
         defined = {"PYTHON": sys.executable, "HERE": str(HERE.parent), "CACHE": str(folder)}
-        command = [compiler(), "-O2", *FLAGS, "-std=gnu11", "-Wall", "-Wextra", "-Wno-parentheses", "-Wl,-soname,libcuda.so.1"]
+        command = [
+            compiler(),
+            "-O2",
+            *FLAGS,
+            "-std=gnu11",
+            "-Wall",
+            "-Wextra",
+            "-Wno-parentheses",
+            "-Wl,-soname,libemulatedcard.so",
+        ]
         command += [f'-D{name}="{value}"' for name, value in defined.items()]
         compile_to(library, [*command, *(str(HERE / "csrc" / s) for s in SOURCES), "-ldl", "-lm"])
     return folder
 
 
-def compile_to(path: Path, command: list[str]) -> None:
-    """Runs a compiler command, its output put in place whole."""
+def compile_to(path: Path, command: list[str], text: str = "") -> None:
+    """Runs a compiler command on files or on a text, its output put in place whole."""
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         made = Path(scratch) / path.name
-        done = subprocess.run([*command, "-o", str(made)], capture_output=True, text=True, check=False)
+        done = subprocess.run([*command, "-o", str(made)], input=text, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)}:\n{done.stderr[-3000:]}")
         made.replace(path)
@@ -74,10 +86,16 @@ def module(text: str, path: Path, races: bool) -> None:
     Raises:
         Refused: PTX that the emulated card does not run.
     """
-    source = path.with_suffix(".c")
-    source.write_text(translate(text))
-    command = [compiler(), *FLAGS, "-std=gnu11", "-w", f"-I{HERE / 'csrc'}", *(["-O1", "-DRACES"] if races else ["-O2"])]
-    compile_to(path, [*command, str(source), f"-L{path.parent}", "-l:libcuda.so.1", "-lm"])
+    source = translate(text)
+    command = [
+        compiler(),
+        *FLAGS,
+        "-std=gnu11",
+        "-w",
+        f"-I{HERE / 'csrc'}",
+        *(["-O1", "-DRACES"] if races else ["-O2"]),
+    ]
+    compile_to(path, [*command, "-x", "c", "-", "-x", "none", f"-L{path.parent}", "-l:libcuda.so.1", "-lm"], source)
 
 
 def main(source: str, path: str, log: str, mode: str) -> int:

@@ -1,4 +1,4 @@
-"""PTX as data: a tokenizer and a parser of the subset that compilers write. What it does not know, it refuses by name."""
+"""PTX as data: a tokenizer and a parser of what compilers write. What it does not know, it refuses by name."""
 
 import re
 from dataclasses import dataclass, field
@@ -403,9 +403,7 @@ class Parser:
         if self.take("["):
             base = Integer(self.integer()) if self.now.kind == "integer" else Name(self.of_kind("word"))
             offset = 0
-            if self.take("+"):
-                offset = self.integer()
-            elif self.now.text == "-":
+            if self.take("+") or self.now.text == "-":
                 offset = self.integer()
             self.expect("]")
             return Address(base, offset)

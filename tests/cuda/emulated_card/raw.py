@@ -12,7 +12,19 @@ import numpy.typing as npt
 from . import build
 
 Array = npt.NDArray[Any]
-SETTINGS = ("CARD", "ORDER", "CHECKS", "STREAMS", "MULTIPROCESSORS", "MEMORY", "FAIL", "REPORT", "PTX", "DRIVER", "FUEL")
+SETTINGS = (
+    "CARD",
+    "ORDER",
+    "CHECKS",
+    "STREAMS",
+    "MULTIPROCESSORS",
+    "MEMORY",
+    "FAIL",
+    "REPORT",
+    "PTX",
+    "DRIVER",
+    "FUEL",
+)
 
 
 class CardError(Exception):
@@ -124,9 +136,9 @@ class Card:
 
 
 def load() -> Any:
-    """The driver, opened so that cuda.core finds it as libcuda.so.1."""
+    """The driver; cuda.core finds the same one, but only where `run` has put its folder before the others."""
     path: Path = build.driver() / "libcuda.so.1"
-    library = ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)
+    library = ctypes.CDLL(str(path))
     library.emulated_fault.restype = library.emulated_log.restype = ctypes.c_char_p
     library.emulated_reset.restype = None
     return library
@@ -142,7 +154,9 @@ REGISTERS = """
 """
 
 
-def program(body: str, parameters: str = "u64 a, u64 b", before: str = "", target: str = "sm_90", bounds: str = "") -> str:
+def program(
+    body: str, parameters: str = "u64 a, u64 b", before: str = "", target: str = "sm_90", bounds: str = ""
+) -> str:
     """PTX of a kernel named kernel.
 
     Args:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from . import rules_arithmetic, rules_memory, rules_threads
 from .instructions import said_where, statement
 from .ptx import (
     Address,
@@ -24,6 +25,8 @@ from .ptx import (
     width,
 )
 
+# Each file of rules adds its own when it is imported.
+RULES = (rules_arithmetic, rules_memory, rules_threads)
 SHARED_BASE = 1024
 """Where a block's own shared memory begins: the card keeps the first bytes for itself."""
 SPECIAL = {
@@ -43,7 +46,12 @@ SPECIAL = {
     "clock64": "(++me->grid->ticks)",
     "globaltimer": "(++me->grid->ticks)",
 }
-ARRAYS = {"tid": "me->tid", "ntid": "me->grid->block_size", "ctaid": "me->block->index", "nctaid": "me->grid->grid_size"}
+ARRAYS = {
+    "tid": "me->tid",
+    "ntid": "me->grid->block_size",
+    "ctaid": "me->block->index",
+    "nctaid": "me->grid->grid_size",
+}
 
 
 def c_name(prefix: str, name: str) -> str:
@@ -205,7 +213,8 @@ class FunctionCode:
                 self.layout.shared[variable.name] = self.layout.add_shared(variable)
             else:
                 self.arrays[variable.name] = name = c_name("a_", variable.name)
-                yield f"_Alignas({max(variable.align, 1)}) u8 {name}[{variable.bytes}]; memset({name}, 0xff, {variable.bytes});"
+                yield f"_Alignas({max(variable.align, 1)}) u8 {name}[{variable.bytes}];"
+                yield f"memset({name}, 0xff, {variable.bytes});"
         for item in body.items:
             if isinstance(item, Scope):
                 yield "{"
@@ -239,7 +248,7 @@ def c_number(type_: str) -> str:
 
 
 def string(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"')[:200] + '"'
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def initial_bytes(variable: Variable) -> str:
@@ -296,15 +305,16 @@ def tables(module: Module, layout: Layout, codes: list[FunctionCode]) -> Iterato
     for x in layout.sites:
         number, line = x.source
         file = string(layout.files.get(number, "")) if line else '""'
-        yield f"{{{x.line}, {line}, {file}, {string(x.text)}}},"
-    yield "{0, 0, \"\", \"\"}};"
+        yield f"{{{x.line}, {line}, {file}, {string(x.text[:200])}}},"
+    yield '{0, 0, "", ""}};'
     variables = [v for v in module.variables if v.space != "shared"]
     for k, v in enumerate(variables):
         if v.values:
             yield f"static const u8 data_{k}[] = {{{initial_bytes(v)}}};"
     yield "static const Variable variables[] = {"
     for k, v in enumerate(variables):
-        yield f"{{{string(v.name)}, {v.bytes}, {v.align}, {f'data_{k}' if v.values else '0'}, {int(v.space == 'const')}}},"
+        data = f"data_{k}" if v.values else "0"
+        yield f"{{{string(v.name)}, {v.bytes}, {v.align}, {data}, {int(v.space == 'const')}}},"
     yield "{0}};"
     entries = [code for code in codes if code.function.entry]
     for k, code in enumerate(entries):

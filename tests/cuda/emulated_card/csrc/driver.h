@@ -125,3 +125,18 @@ int fail_number(const char *name); /* failures.c: -1, or what was ordered by nam
 void report(const char *format, ...) __attribute__((format(printf, 1, 2)));
 extern int streams_late;
 int is_ordered(const char *failure);
+
+/* driver*.c: the functions themselves. One thread at a time is in them; after an error that stays they do nothing more. */
+#define API __attribute__((visibility("default")))
+int driver_lock(void);
+void driver_unlock(int *held);
+#define LOCK __attribute__((cleanup(driver_unlock), unused)) int held_ = driver_lock()
+#define ENTER LOCK; if (sticky) return sticky
+#define CONTEXT ((void *)16) /* there is one, */
+#define POOL ((void *)32)    /* and one pool that nobody made */
+enum { LOG_BYTES = 8192 };
+extern char library_log[LOG_BYTES];
+typedef struct {
+    int capability, shared_opt_in, shared_multiprocessor, threads, blocks;
+} Card;
+Card card(void); /* the one that EMULATED_CARD names */

@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 
 from emulated_card.raw import Array, Card, CardError, program
+from requires import instrument
+
+instrument()
+
 
 COUNT = 1500
 Rule = Callable[..., int]
@@ -42,7 +46,9 @@ def is_inf(bits: int, t: str) -> bool:
 def exact(bits: int, t: str) -> Fraction:
     sign, exponent, fraction = parts(bits, t)
     _, mantissa, bias, _ = FORMATS[t]
-    value = Fraction(fraction + ((1 << mantissa) if exponent else 0)) * Fraction(2) ** (max(exponent, 1) - bias - mantissa)
+    value = Fraction(fraction + ((1 << mantissa) if exponent else 0)) * Fraction(2) ** (
+        max(exponent, 1) - bias - mantissa
+    )
     return -value if sign else value
 
 
@@ -111,7 +117,7 @@ def divided(t: str) -> Rule:
 
 
 def root(t: str) -> Rule:
-    width, mantissa, _, nan = FORMATS[t]
+    width, _, _, nan = FORMATS[t]
 
     def rule(x: int, y: int, z: int) -> int:
         if is_nan(x, t) or (x >> (width - 1) and exact(x, t)):
@@ -187,7 +193,9 @@ def arithmetic(t: str) -> dict[str, Rule]:
         f"abs.{t} {{d}}, {{x}};": lambda x, y, z: nan if is_nan(x, t) else x & ~top,
         f"min.{t} {{d}}, {{x}}, {{y}};": chosen(t, False),
         f"max.{t} {{d}}, {{x}}, {{y}};": chosen(t, True),
-        f"min.NaN.{t} {{d}}, {{x}}, {{y}};": lambda x, y, z: nan if is_nan(x, t) or is_nan(y, t) else chosen(t, False)(x, y, z),
+        f"min.NaN.{t} {{d}}, {{x}}, {{y}};": lambda x, y, z: (
+            nan if is_nan(x, t) or is_nan(y, t) else chosen(t, False)(x, y, z)
+        ),
         f"copysign.{t} {{d}}, {{x}}, {{y}};": lambda x, y, z: (x & top) | (y & ~top),
         f"testp.finite.{t} {{p}}, {{x}}; {select}": lambda x, y, z: int(not is_nan(x, t) and not is_inf(x, t)),
         f"mov.{b} {{d}}, {{x}};": lambda x, y, z: x,
@@ -285,10 +293,14 @@ def integers(w: int) -> dict[str, Rule]:
         f"clz.{b} {{e}}, {{x}}; cvt.u{w}.u32 {{d}}, {{e}};": lambda x, y, z: w - x.bit_length(),
         f"brev.{b} {{d}}, {{x}};": lambda x, y, z: int(f"{x:0{w}b}"[::-1], 2),
         f"bfind.{u} {{e}}, {{x}}; cvt.u{w}.u32 {{d}}, {{e}};": lambda x, y, z: (x.bit_length() - 1) & M32,
-        f"setp.lt.{s} {{p}}, {{x}}, {{y}}; selp.{b} {{d}}, {{z}}, {{x}}, {{p}};": lambda x, y, z: z if g(x) < g(y) else x,
+        f"setp.lt.{s} {{p}}, {{x}}, {{y}}; selp.{b} {{d}}, {{z}}, {{x}}, {{p}};": lambda x, y, z: (
+            z if g(x) < g(y) else x
+        ),
         f"setp.hi.{u} {{p}}, {{x}}, {{y}}; selp.{b} {{d}}, {{z}}, {{x}}, {{p}};": lambda x, y, z: z if x > y else x,
-        f"setp.ge.{u} {{q}}, {{x}}, {{z}}; setp.ne.and.{b} {{p}}|{{q}}, {{x}}, {{y}}, {{q}}; @{{p}} mov.{b} {{d}}, 1; @!{{p}} mov.{b} {{d}}, 0; "
-        f"@{{q}} add.{u} {{d}}, {{d}}, 2;": lambda x, y, z: (x != y and x >= z) + 2 * (x == y and x >= z),
+        f"setp.ge.{u} {{q}}, {{x}}, {{z}}; setp.ne.and.{b} {{p}}|{{q}}, {{x}}, {{y}}, {{q}}; "
+        f"@{{p}} mov.{b} {{d}}, 1; @!{{p}} mov.{b} {{d}}, 0; @{{q}} add.{u} {{d}}, {{d}}, 2;": lambda x, y, z: (
+            (x != y and x >= z) + 2 * (x == y and x >= z)
+        ),
         f"set.gt.{u}.{s} {{e}}, {{x}}, {{y}}; cvt.s{w}.s32 {{d}}, {{e}};".replace(f"set.gt.u{w}", "set.gt.u32"): (
             lambda x, y, z: -1 if g(x) > g(y) else 0
         ),
@@ -298,8 +310,12 @@ def integers(w: int) -> dict[str, Rule]:
         rules |= {
             "mul.wide.u16 {d}, {hx}, {hy};": lambda x, y, z: (x & 0xFFFF) * (y & 0xFFFF),
             "mul.wide.s16 {d}, {hx}, {hy};": lambda x, y, z: signed(x & 0xFFFF, 16) * signed(y & 0xFFFF, 16),
-            "mul.wide.s32 {l}, {x}, {y}; shr.u64 {l}, {l}, 32; cvt.u32.u64 {d}, {l};": lambda x, y, z: g(x) * g(y) >> 32,
-            "mad.wide.u32 {l}, {x}, {y}, {lz}; shr.u64 {l}, {l}, 32; cvt.u32.u64 {d}, {l};": lambda x, y, z: x * y + z >> 32,
+            "mul.wide.s32 {l}, {x}, {y}; shr.u64 {l}, {l}, 32; cvt.u32.u64 {d}, {l};": lambda x, y, z: (
+                g(x) * g(y) >> 32
+            ),
+            "mad.wide.u32 {l}, {x}, {y}, {lz}; shr.u64 {l}, {l}, 32; cvt.u32.u64 {d}, {l};": lambda x, y, z: (
+                x * y + z >> 32
+            ),
             "shf.l.wrap.b32 {d}, {x}, {y}, {z};": lambda x, y, z: (y << 32 | x) << (z & 31) >> 32,
             "shf.r.clamp.b32 {d}, {x}, {y}, {z};": lambda x, y, z: (y << 32 | x) >> min(z, 32),
             "lop3.b32 {d}, {x}, {y}, {z}, 0xE2;": lambda x, y, z: sum(
@@ -349,18 +365,41 @@ def run(rules: dict[str, Rule], operands: Sequence[Array], w: int, floating: boo
     count = len(operands[0])
     like = np.zeros((len(rules), count), f"u{size}")
     out = card.empty(like)
-    card.launch(card.kernel(text), count // 100, 100, [*(card.array(a) for a in operands), out, np.uint64(size * count)])
+    card.launch(
+        card.kernel(text), count // 100, 100, [*(card.array(a) for a in operands), out, np.uint64(size * count)]
+    )
     mask = (1 << w) - 1
     for row, (instruction, rule) in zip(out.get(), rules.items(), strict=True):
         for x, y, z, got in zip(*(a.tolist() for a in operands), row.tolist(), strict=True):
             expected = rule(x, y, z) & mask
-            assert got == expected, f"{instruction} of 0x{x:x}, 0x{y:x}, 0x{z:x}: 0x{got:x}, expected 0x{expected:x} ({kind})"
+            assert got == expected, (
+                f"{instruction} of 0x{x:x}, 0x{y:x}, 0x{z:x}: 0x{got:x}, expected 0x{expected:x} ({kind})"
+            )
 
 
 @pytest.mark.parametrize("w", (32, 64))
 def test_integers(w: int) -> None:
     rng = np.random.default_rng(w)
-    hard = [0, 1, 2, 3, 15, 16, 31, 32, 33, 63, 64, 65, 255, 256, (1 << w - 1) - 1, 1 << w - 1, (1 << w) - 1, (1 << w) - 2]
+    hard = [
+        0,
+        1,
+        2,
+        3,
+        15,
+        16,
+        31,
+        32,
+        33,
+        63,
+        64,
+        65,
+        255,
+        256,
+        (1 << w - 1) - 1,
+        1 << w - 1,
+        (1 << w) - 1,
+        (1 << w) - 2,
+    ]
     values = np.array(hard + [int(v) for v in rng.integers(0, 1 << 63, 30)], np.uint64).astype(f"u{w // 8}")
     run(integers(w), [rng.choice(values, COUNT) for _ in range(3)], w, False)
 
@@ -370,7 +409,18 @@ def test_floating_point(t: str) -> None:
     w, mantissa, bias, _ = FORMATS[t]
     rng = np.random.default_rng(w)
     top, one = 1 << w - 1, bias << mantissa
-    hard = [0, 1, 2, (1 << mantissa) - 1, 1 << mantissa, (1 << mantissa) + 1, one, one + 1, one - 1, one + (1 << mantissa - 1)]
+    hard = [
+        0,
+        1,
+        2,
+        (1 << mantissa) - 1,
+        1 << mantissa,
+        (1 << mantissa) + 1,
+        one,
+        one + 1,
+        one - 1,
+        one + (1 << mantissa - 1),
+    ]
     hard += [(2 * bias + 1 << mantissa) - 1, 2 * bias + 1 << mantissa, (2 * bias + 1 << mantissa) + 1, (1 << w - 1) - 1]
     hard += [rounded(Fraction(k), t) for k in (3, 127, 128, 2**31, 2**31 - 1, 2**32, 2**63, 2**64)]
     hard += [rounded(Fraction(k, 2), t) for k in (1, 3, 5, 255, 257)]
@@ -382,7 +432,9 @@ def test_floating_point(t: str) -> None:
 
 def test_widening_and_narrowing() -> None:
     rng = np.random.default_rng(1)
-    bits = np.r_[rng.integers(0, 1 << 63, 300), [0, 1, 1 << 63 - 1, 0x36A << 52, (0x36A << 52) + 1, 0x47F << 52]].astype(np.uint64)
+    bits = np.r_[
+        rng.integers(0, 1 << 63, 300), [0, 1, 1 << 63 - 1, 0x36A << 52, (0x36A << 52) + 1, 0x47F << 52]
+    ].astype(np.uint64)
     bits = np.r_[bits, bits | np.uint64(1 << 63), rng.integers(0x380 << 52, 0x390 << 52, 394).astype(np.uint64)][:1000]
     body = """
     mov.u32 %r1, %tid.x;
