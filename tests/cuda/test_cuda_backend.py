@@ -10,6 +10,8 @@ import sys
 import numpy as np
 import pytest
 
+pytest.importorskip("cuda.core", reason="without the extra cuda13")
+
 import fastnn
 from fastnn import backends, layers
 from fastnn.backends.cuda import cubins, library
