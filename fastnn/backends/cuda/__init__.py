@@ -43,8 +43,7 @@ class CudaOperator(Operator):
             for spec, array in zip(row.arguments, arrays, strict=True)
         ]
         launcher = Launcher(loaded(), self._dtype.name)
-        for launch in launcher.operation(row, lies, sizes, scalars, self._steps(there, scalars)):
-            owner.launch(*launch)
+        owner.launch(launcher.operation(row, lies, sizes, scalars, self._steps(there, scalars)))
         for spec, array in zip(row.arguments, arrays, strict=True):
             if spec.output:
                 there.bring(array)

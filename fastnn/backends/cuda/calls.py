@@ -22,11 +22,12 @@ ONE_WARP = 32
 
 
 class Launch(NamedTuple):
-    """A kernel, its blocks and threads, and its arguments."""
+    """A kernel, its blocks and threads, and its arguments; and memory that it needs beside its arrays."""
 
     kernel: Any
     config: Any
     arguments: tuple[Any, ...]
+    kept: Memory | None = None
 
 
 class Steps(NamedTuple):
@@ -44,17 +45,18 @@ class Steps(NamedTuple):
 
 
 class Launcher:
-    """Makes launches of one dtype; holds the memory that they need beside their arrays."""
+    """Makes launches of one dtype."""
 
     def __init__(self, library: Library, dtype: str) -> None:
         self._library, self._dtype = library, dtype
         self._real = np.dtype(dtype).type
-        self._kept: list[Memory] = []
 
-    def _launch(self, name: str, blocks: int, threads: int, *arguments: Any) -> list[Launch]:
+    def _launch(
+        self, name: str, blocks: int, threads: int, *arguments: Any, kept: Memory | None = None
+    ) -> list[Launch]:
         if not blocks:
             return []
-        return [Launch(self._library.kernel(name, self._dtype), config(blocks, threads), arguments)]
+        return [Launch(self._library.kernel(name, self._dtype), config(blocks, threads), arguments, kept)]
 
     def operation(
         self, row: Operation, arrays: Sequence[Lies], sizes: Mapping[str, int], scalars: Sequence[float], steps: Steps
@@ -139,9 +141,8 @@ class Launcher:
         """total += a sum over so many parameters."""
         blocks = -(-size // BLOCK)
         totals = self._library.memory(8 * blocks)
-        self._kept.append(totals)
         return [
-            *self._launch(kernel, row_blocks(blocks), THREADS, totals.address, w, size),
+            *self._launch(kernel, row_blocks(blocks), THREADS, totals.address, w, size, kept=totals),
             *self._launch("add_blocks", 1, ONE_WARP, total, steps.clock, totals.address, steps.apart, blocks),
         ]
 

@@ -111,21 +111,22 @@ class Card:
             attribute = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
             _check(driver.cuKernelSetAttribute(attribute, size, kernel.handle, driver.CUdevice(self.device.device_id)))
 
-    def launch(self, kernel: Any, config: Any, arguments: Sequence[Any]) -> None:
-        """Starts a kernel."""
+    def launch(self, launches: Sequence[tuple[Any, ...]]) -> None:
+        """Starts kernels, each with its config and arguments, one behind another."""
         with told("start a kernel"):
-            launch(self.stream, config, kernel, *arguments)
+            for kernel, config_, arguments, *_ in launches:
+                launch(self.stream, config_, kernel, *arguments)
 
     def sync(self) -> None:
         """Waits for all work."""
         with told("wait"):
             self.stream.sync()
 
-    def captured(self, launches: Sequence[tuple[Any, Any, Sequence[Any]]]) -> Any:
-        """A graph of kernels with their configs and arguments, one behind another; nothing runs."""
+    def captured(self, launches: Sequence[tuple[Any, ...]]) -> Any:
+        """The same as a graph; nothing runs."""
         with told("capture a step"):
             builder = self.device.create_graph_builder().begin_building()
-            for kernel, config_, arguments in launches:
+            for kernel, config_, arguments, *_ in launches:
                 launch(builder, config_, kernel, *arguments)
             return builder.end_building().complete()
 
@@ -195,7 +196,8 @@ def sentence(text: str, what: str, size: int = 0) -> str:
     if name in ("CUDA_ERROR_NO_BINARY_FOR_GPU", "CUDA_ERROR_INVALID_IMAGE", "CUDA_ERROR_INVALID_PTX"):
         return f"{name} ({what}): a kernel was compiled for another card; delete the folder that `fastnn info` names"
     return (
-        f"{name} ({what}): the card is lost to this process, whose weights are those that were last brought home; "
+        f"{name} ({what}): the card is lost to this process, whose weights are those of the last epoch, or of when "
+        f"somebody last asked for them; "
         f"start it anew, or {_CURE}"
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from ...core.plan import SUM_COUNT, SUM_LOSS, Counter, InputEntry, LossEntry, MetricEntry, Plan, padded
 from ...core.state import State
 from ...core.store import busy
+from ...errors import BackendError
 from ..data import Array, Data, Sums
 from ..protocol import Backend, Program, exclusive, reading
 from .calls import Launch, Launcher
@@ -21,6 +23,7 @@ from .network import Buffers, Network, Totals
 from .residents import Residents
 from .tables import MOST_STEPS, Tables
 
+MOST_WORKS = 16  # steps, for batches of so many numbers of rows, that are kept
 FORWARD_BYTES = 2**28  # of the workspace, that predictions may take at a time
 
 
@@ -39,8 +42,7 @@ class Work:
         if self._graph is not None:
             self._card.replay(self._graph)
             return
-        for launch in self._launches:
-            self._card.launch(*launch)
+        self._card.launch(self._launches)
         self._ran = True
 
 
@@ -85,6 +87,10 @@ class CudaProgram(Program):
             self.state.store.lend(self._bring_home)
             raise busy("the weights")
         self._away = False
+        self._copy_home()
+
+    def _copy_home(self) -> None:
+        """What steps changed since it was last copied."""
         if not self._changed:
             return
         self._card.enter()
@@ -96,6 +102,12 @@ class CudaProgram(Program):
             self._card.get(vector, memory.address)
         for vector, (target, _) in zip(made, pairs, strict=True):
             target[...] = vector
+        self._changed = False
+
+    def _rescue(self) -> None:
+        """After an error of the card: what it can still give is at home then, else what was there last."""
+        with suppress(BackendError):
+            self.state.store.home()
 
     # programs
 
@@ -149,6 +161,13 @@ class CudaProgram(Program):
     def run_steps(
         self, data: Data, first: int, last: int, sums: Sums, rates: Sums | None = None, stop: bool = False
     ) -> int:
+        try:
+            return self._train(data, first, last, sums, rates, stop)
+        except BackendError:
+            self._rescue()
+            raise
+
+    def _train(self, data: Data, first: int, last: int, sums: Sums, rates: Sums | None, stop: bool) -> int:
         at = first
         while at < last:
             # Whether to stop is known after each step, so that one is all that may be on its way.
@@ -159,6 +178,8 @@ class CudaProgram(Program):
             at = end
             if stop and not math.isfinite(sums[SUM_LOSS]):
                 break
+        if at == data.steps:
+            self._copy_home()  # so that a card that is lost takes an epoch along at most
         return at - first
 
     @reading
@@ -205,8 +226,7 @@ class CudaProgram(Program):
         lies = [None if one is None else one[0] for one in found]
         weights = lies[inputs + losses :]
         sources = network.sources(lies[:inputs], lies[inputs : inputs + losses], weights)  # type: ignore[arg-type]
-        for launch in network.ones([number for number, lies_there in enumerate(weights) if lies_there is None]):
-            self._card.launch(*launch)
+        self._card.launch(network.ones([number for number, there in enumerate(weights) if there is None]))
         launches = [*network.gather(sources, self._residents.order, rows)]
         launches += network.forward(rows, training=kind != "score") + network.losses(rows)
         if kind != "score":
@@ -247,5 +267,7 @@ class CudaProgram(Program):
                 self._totals,
                 int(self.state.counters[Counter.SEED]),
             )
+            if len(self._launches) == MOST_WORKS:
+                del self._launches[next(iter(self._launches))]
             found = self._launches[key] = Work(self._card, make(network))
         found.run()

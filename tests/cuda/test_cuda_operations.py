@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
+pytest.importorskip("cuda.core", reason="without the extra cuda13")
+
 from cases import Case, Guarded, cases, guarded
 from fastnn.backends.arguments import IN_PLACE
 from fastnn.backends.cuda.table import specs

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 import pytest
 
+pytest.importorskip("cuda.core", reason="without the extra cuda13")
+
 import golden_nets
 import test_graph_programs as graphs
 from fastnn.backends.cuda import residents
+from fastnn.backends.cuda.device import card
 from fastnn.backends.protocol import Backend
 from plans import ENDS, MODELS
-from support import DTYPES, assert_same_bits, load
+from support import DTYPES, assert_same_bits, child, load
 from traces import assert_same, trace
 
 ALL = MODELS | ENDS
@@ -70,3 +74,27 @@ def test_a_step_that_is_not_finite_is_the_last(twin: Backend) -> None:
         found.append((taken, state.theta.copy()))
     assert found[0][0] == found[1][0]
     assert_same_bits(found[0][1], found[1][1], "theta")
+
+
+OTHER = """
+import itertools, json
+import golden_nets
+from support import load
+golden_nets.networks = lambda dtype, all_of=golden_nets.networks: itertools.islice(all_of(dtype), 4)
+from fastnn.backends.cuda.device import card
+print(card().arch, json.dumps(golden_nets.digests(load("cuda"), "float32")))
+"""
+
+
+@pytest.mark.parametrize("arch", ["sm_80", *(pytest.param(a, marks=pytest.mark.slow) for a in ("sm_75", "sm_100"))])
+def test_golden_networks_on_another_card(arch: str, twin: Backend) -> None:
+    """Its PTX is compiled anew."""
+    if not card().emulated:
+        pytest.skip("a card has one architecture")
+    run = child("-c", OTHER, EMULATED_CARD=arch)
+    assert run.returncode == 0, run.stderr
+    found, _, digests = run.stdout.strip().splitlines()[-1].partition(" ")
+    expected = golden_nets.digests(twin, "float32")
+    assert found == arch
+    assert json.loads(digests) == {name: expected[name] for name in json.loads(digests)}
+    assert len(json.loads(digests)) == 4

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+pytest.importorskip("cuda.core", reason="without the extra cuda13")
+
 from fastnn.backends.cuda import calls, library, tiles
 from fastnn.core.arithmetic import K_CHUNK
 from sass import disassembled, hot_loop

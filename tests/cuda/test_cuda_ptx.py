@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+pytest.importorskip("cuda.core", reason="without the extra cuda13")
+
 from fastnn.backends.cuda import library
 from support import DTYPES
 
