@@ -1,0 +1,100 @@
+"""Programs on the card, a real one or the emulated one: the bits of C, for every plan that a test has."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("cuda.core", reason="without the extra cuda13")
+
+import golden_nets
+import test_graph_programs as graphs
+from fastnn.backends.cuda import residents
+from fastnn.backends.cuda.device import card
+from fastnn.backends.protocol import Backend
+from plans import ENDS, MODELS
+from support import DTYPES, assert_same_bits, child, load
+from traces import assert_same, trace
+
+ALL = MODELS | ENDS
+
+
+@pytest.fixture(scope="module")
+def twin() -> Backend:
+    """What has the bits: C, or the reference where nothing is compiled."""
+    try:
+        return load("c")
+    except pytest.skip.Exception:
+        return load("reference")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ALL)
+def test_any_plan(name: str, dtype: str, twin: Backend) -> None:
+    """Predictions, a gradient, ten steps, scores: sums, theta, statistics, slots, scalars and counters."""
+    assert_same(trace(load("cuda"), ALL[name], dtype), trace(twin, ALL[name], dtype), f"{name} {dtype}")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_golden_networks(dtype: str, twin: Backend) -> None:
+    """Ten losses and the final theta, by digests."""
+    assert golden_nets.digests(load("cuda"), dtype) == golden_nets.digests(twin, dtype)
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_random_graphs(seed: int) -> None:
+    """Merges, shared weights, embeddings, several inputs and heads."""
+    dtype = DTYPES[seed % 2]
+    pairs = zip(graphs.by_the_reference(seed, 9, dtype), graphs.made(load("cuda"), seed, 9, dtype), strict=True)
+    for number, (wanted, got) in enumerate(pairs):
+        assert_same_bits(got, wanted, f"seed {seed}, array {number}")
+
+
+@pytest.mark.parametrize("piece", [1, 2**28])
+def test_data_larger_than_the_card(piece: int, twin: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows of one step at a time, or of many."""
+    cuda = load("cuda")
+    monkeypatch.setattr(residents, "SHARE", 0.0)
+    monkeypatch.setattr(residents, "PIECE_BYTES", piece)
+    for name in ("weighted metrics", "batch_norm"):
+        assert_same(trace(cuda, ALL[name], "float32"), trace(twin, ALL[name], "float32"), name)
+
+
+def test_a_step_that_is_not_finite_is_the_last(twin: Backend) -> None:
+    model = ALL["special classes"] if "special classes" in ALL else next(iter(ENDS.values()))
+    found: list[tuple[int, Any]] = []
+    for backend in (load("cuda"), twin):
+        plan = model.plan("float32")
+        state = model.state(plan)
+        data, sums = model.data(plan), np.zeros(plan.sums)
+        taken = backend.program(plan, state).run_steps(data, 0, data.steps, sums, stop=True)
+        found.append((taken, state.theta.copy()))
+    assert found[0][0] == found[1][0]
+    assert_same_bits(found[0][1], found[1][1], "theta")
+
+
+OTHER = """
+import itertools, json
+import golden_nets
+from support import load
+golden_nets.networks = lambda dtype, all_of=golden_nets.networks: itertools.islice(all_of(dtype), 4)
+from fastnn.backends.cuda.device import card
+print(card().arch, json.dumps(golden_nets.digests(load("cuda"), "float32")))
+"""
+
+
+@pytest.mark.parametrize("arch", ["sm_80", *(pytest.param(a, marks=pytest.mark.slow) for a in ("sm_75", "sm_100"))])
+def test_golden_networks_on_another_card(arch: str, twin: Backend) -> None:
+    """Its PTX is compiled anew."""
+    if not card().emulated:
+        pytest.skip("a card has one architecture")
+    run = child("-c", OTHER, EMULATED_CARD=arch)
+    assert run.returncode == 0, run.stderr
+    found, _, digests = run.stdout.strip().splitlines()[-1].partition(" ")
+    expected = golden_nets.digests(twin, "float32")
+    assert found == arch
+    assert json.loads(digests) == {name: expected[name] for name in json.loads(digests)}
+    assert len(json.loads(digests)) == 4
