@@ -168,6 +168,10 @@ class Program(Passes):
         for step in range(first, last):
             self._batch_forward(data, step, training=False, sums=sums)
 
+    def buffer(self, unit: int, rows: int, width: int) -> Array:
+        """The rows of a buffer of the workspace, as the last batch left them."""
+        return self._buffer(unit, rows, width).copy()
+
     # before the first step
 
     def find_nonfinite(self, X: Array) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...config import dtype_name
-from ...core.operations import OPERATIONS, Family, Operation
+from ...core.operations import OPERATIONS, Operation
 from ...core.plan import Plan
 from ...core.state import State
 from ..data import Array
@@ -52,8 +52,9 @@ class CudaOperator(Operator):
         """One step, whose number is 0."""
         with np.errstate(over="ignore"):
             table = np.array(scalars if is_stepped(self._row) else (), self._dtype)
-        step = scalars[2] if self._row.family == Family.DROPOUT else 0
-        return Steps(there.given(np.zeros(1, np.int64)), there.given(table), there.given(np.array([step], np.int64)))
+        named = dict(zip(self._row.scalars, scalars, strict=True))
+        step, row = (there.given(np.array([named.get(name, 0)], np.int64)) for name in ("step", "row"))
+        return Steps(there.given(np.zeros(1, np.int64)), there.given(table), step, starts=row)
 
     def _prepare(self, *arguments: Any) -> Callable[[], object]:
         return partial(self._run, *arguments)

@@ -36,12 +36,14 @@ class Steps(NamedTuple):
     Attributes:
         clock: the number of the step, an int64. scalars: a table with a row of an operation's scalars for each step.
         numbers: of int64, the optimizer's step in each. apart: the float64 between the totals of two steps.
+        starts: of int64, the row of the data at which each begins.
     """
 
     clock: int
     scalars: int = 0
     numbers: int = 0
     apart: int = 0
+    starts: int = 0
 
 
 class Launcher:
@@ -109,6 +111,8 @@ class Launcher:
             return self.parameter_sum(kernel, addresses[0], addresses[1], size, steps)
         if kernel == "dropout":
             return self._dropout(arrays, rows, columns, scalars, steps)
+        if kernel == "uniform":
+            return self._uniform(arrays[0], rows, columns, scalars, steps)
         blocks, *beside = map_grid(rows, columns)
         if kernel == "embedding_forward":
             return self._launch(kernel, blocks, THREADS, *addresses, *strides, rows, columns, sizes["d"], *beside)
@@ -157,6 +161,15 @@ class Launcher:
         kept = (*self._rounded([1.0 / (1.0 - rate)]), dropout_threshold(rate), steps.numbers, steps.clock)
         arguments = A, Z, a_apart, z_apart, rows, columns, words, *beside, *kept, _signed(int(seed)), int(layer)
         return self._launch("dropout", blocks, THREADS, *arguments)
+
+    def _uniform(self, A: Lies, rows: int, columns: int, scalars: Sequence[float], steps: Steps) -> list[Launch]:
+        """Scalars: seed, anything, layer; the step and its first row are those of `steps`."""
+        seed, _, layer = scalars[:3]
+        words = 16 * -(-columns // 64)
+        blocks, *beside = map_grid(rows, words)
+        places = steps.starts, steps.numbers, steps.clock
+        arguments = *A, rows, columns, words, *beside, *places, _signed(int(seed)), int(layer)
+        return self._launch("uniform", blocks, THREADS, *arguments)
 
     def gather(
         self, batch: Lies, source: Lies, order: int, firsts: int, rows: int, columns: int, steps: Steps

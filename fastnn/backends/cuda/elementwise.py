@@ -18,7 +18,7 @@ def _backward(activation: fo.Activation, parameter: str) -> Map:
 
 
 def specs() -> dict[str, Spec]:
-    """Of the families of activations, AFFINE, ROW_SCALE and DROPOUT."""
+    """Of the families of activations, AFFINE, ROW_SCALE, DROPOUT and UNIFORM."""
     made: dict[str, Spec] = {}
     for name, activation in fo.ELEMENTWISE.items():
         parameter = activation.parameter or "unused"
@@ -28,6 +28,7 @@ def specs() -> dict[str, Spec]:
         "affine": Map(_affine),
         "row_scale": Map(lambda o, e: (e.w * e.factor,)),
         "dropout": Own("dropout"),
+        "uniform": Own("uniform"),
     }
 
 

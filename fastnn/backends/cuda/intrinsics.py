@@ -107,6 +107,17 @@ def traced(formula: Any, dtype: str, count: int) -> Any:
 
 
 @cache
+def wholes(dtype: str) -> Any:
+    """An intrinsic from an integer of at most 31 bits to a dtype."""
+
+    @emits(dtype, 1)
+    def whole(builder: Any, value: Any) -> Any:
+        return builder.sitofp(builder.trunc(value, I32), FLOATS[dtype])
+
+    return whole
+
+
+@cache
 def widens(dtype: str) -> Any:
     """An intrinsic from a value of a dtype to float64."""
 

@@ -31,7 +31,7 @@ from ...core.plan import (
 from ..passes import loss_scale, view_of
 from .calls import Launch, Launcher, Lies, Steps
 from .device import Card, Memory
-from .tables import Tables
+from .tables import Tables, penalty_table
 
 Row = Sequence[int]
 
@@ -126,7 +126,7 @@ class Network:
     """Makes the launches of a plan's steps.
 
     Args:
-        seed: of the state, which keys dropout.
+        seed: of the state, which keys random numbers.
     """
 
     def __init__(
@@ -177,7 +177,7 @@ class Network:
         operation = operation_of(row, call)
         pairs = list(zip(call.arrays.split(), operation.arguments, strict=False))
         values: tuple[float, ...] = scalars(self._plan, row, call, rows)
-        if row[Column.KIND] == Kind.DROPOUT:
+        if row[Column.KIND] in (Kind.DROPOUT, Kind.RANDOM):
             values += self._seed, 0, int(row[Column.LAYER])
         arrays = [self._lies(row, name, argument) for name, argument in pairs]
         sizes = self._sizes(row, pairs, rows)
@@ -364,8 +364,9 @@ class Network:
             addend = self._buffers.part("addend", start, size)
             launches += self._operation("add", [whole, whole, addend], {"b": 1, "o": size})
         if row[ParameterEntry.PENALTY] >= 0:
-            l1, l2 = self._plan.constants[row[ParameterEntry.PENALTY] :][:2].tolist()
-            launches += self._flat("penalty_backward", start, size, ("gradient", "theta"), (l1, 2.0 * l2))
+            vectors = [self._buffers.part(vector, start, size) for vector in ("gradient", "theta")]
+            shares = self._tables.steps(penalty_table(row))
+            launches += self._operation("penalty_backward", vectors, {"p": size}, (), shares)
         return launches
 
     def _use_gradient(self, row: Row, into: str, start: int, size: int, rows: int) -> list[Launch]:

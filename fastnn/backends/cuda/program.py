@@ -112,7 +112,7 @@ class CudaProgram(Program):
     # programs
 
     @reading
-    def forward(self, inputs: Sequence[Array], outs: Sequence[Array]) -> None:
+    def forward(self, inputs: Sequence[Array], outs: Sequence[Array], first: int = 0) -> None:
         plan, n = self.plan, inputs[0].shape[0]
         row_bytes = max(1, plan.row_elements * plan.dtype.itemsize)
         rows = max(1, min(n, FORWARD_BYTES // row_bytes))
@@ -130,7 +130,7 @@ class CudaProgram(Program):
                 self._card.put(at, contiguous(X[start:stop], plan.dtype))
                 lies.append((at, width))
                 at += (stop - start) * width * plan.dtype.itemsize
-            self._tables.tell(self.state, [0], None, updates=False)
+            self._tables.tell(self.state, [0], None, updates=False, starts=[first + start])
             self._run(
                 ("forward", stop - start, tuple(lies)),
                 lambda network, count=stop - start, lies=tuple(lies): [  # type: ignore[misc]
@@ -187,6 +187,11 @@ class CudaProgram(Program):
         while first < last:
             first = self._steps(data, first, last, sums, "score")
 
+    def buffer(self, unit: int, rows: int, width: int) -> Array:
+        made = np.empty((rows, padded(width)), self.plan.dtype)
+        self._card.get(made, self._buffers.unit(unit, width)[0])
+        return made[:, :width]
+
     # steps
 
     def _steps(self, data: Data, first: int, last: int, sums: Sums, kind: str, rates: Sums | None = None) -> int:
@@ -196,7 +201,9 @@ class CudaProgram(Program):
             self._launches.clear()
         last = min(last, first + min(MOST_STEPS, self._residents.steps))
         firsts = self._residents.piece(data, first, last)
-        self._tables.tell(self.state, firsts, rates, updates=kind == "steps")
+        starts = [step * data.batch_size for step in range(first, last)]
+        shares = [data.share(step) for step in range(first, last)]
+        self._tables.tell(self.state, firsts, rates, updates=kind == "steps", starts=starts, shares=shares)
         has_r2 = any(not totals for totals in self._totals.metrics)
         if has_r2:
             self._card.put(self._buffers.sums.address, np.ascontiguousarray(sums))
@@ -208,8 +215,8 @@ class CudaProgram(Program):
             made = self._tables.read(len(rows))
         finally:
             self._runs = False
-        for count, totals in zip(rows, made.tolist(), strict=True):
-            self._add(count, totals, sums)
+        for count, share, totals in zip(rows, shares, made.tolist(), strict=True):
+            self._add(count, share, totals, sums)
         if has_r2:
             whole = np.empty(self.plan.sums)
             self._card.get(whole, self._buffers.sums.address)
@@ -235,7 +242,7 @@ class CudaProgram(Program):
             launches += network.update()
         return launches + network.advance()
 
-    def _add(self, rows: int, totals: list[float], sums: Sums) -> None:
+    def _add(self, rows: int, share: float, totals: list[float], sums: Sums) -> None:
         """Adds the totals of a step to the sums, as `Passes` does."""
         plan, whole, penalty = self.plan, 0.0, 0.0
         for number, loss in zip(self._totals.losses, plan.losses.tolist(), strict=True):
@@ -244,7 +251,7 @@ class CudaProgram(Program):
             whole += float(plan.constants[loss[LossEntry.WEIGHT]]) * totals[number]
         for number, (_, factor, _) in enumerate(self._totals.penalties, self._totals.first_penalty):
             penalty += factor * totals[number]
-        sums[SUM_LOSS] += whole + rows * penalty
+        sums[SUM_LOSS] += whole + rows * (share * penalty)
         sums[SUM_COUNT] += rows
         for row, numbers in zip(plan.metrics.tolist(), self._totals.metrics, strict=True):
             for place, number in enumerate(numbers):

@@ -17,6 +17,7 @@ _OWN = {
     "sum_squares": totals.sum_squares,
     "add_blocks": totals.add_blocks,
     "dropout": dropout.dropout,
+    "uniform": dropout.uniform,
     "embedding_forward": embedding.embedding_forward,
     "embedding_backward": embedding.embedding_backward,
     "gather": embedding.gather,

@@ -9,7 +9,7 @@ from . import binary, elementwise, losses, normalization, optimizers, rowwise, s
 from .specs import Own, Spec
 
 # Whose scalars change from step to step: they lie in a table on the card, so that a captured step reads new ones.
-STEPPED = (Family.OPTIMIZER_STEP, Family.DECAY_STEP, Family.GRADIENT_SCALE)
+STEPPED = (Family.OPTIMIZER_STEP, Family.DECAY_STEP, Family.GRADIENT_SCALE, Family.PENALTY_BACKWARD)
 
 
 def is_stepped(operation: Operation) -> bool:

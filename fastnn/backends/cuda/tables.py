@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ...core.plan import OptimizerEntry, Plan, Scalar
+from ...core.plan import OptimizerEntry, ParameterEntry, Plan, Scalar
 from ...core.state import State
 from ...core.steps import OPTIMIZERS, Optimizer
 from .calls import Steps
@@ -41,8 +42,10 @@ class Tables:
         self._name, self._optimizer = _optimizer(plan)
         size, scalars = plan.dtype.itemsize, len(self._optimizer.scalars) if self._optimizer else 0
         # One piece of memory, whose parts begin at multiples of 8 bytes: a slice tells all by one copy.
-        widths = {"clock": 8, "firsts": 8 * MOST_STEPS, "numbers": 8 * MOST_STEPS}
+        widths = {"clock": 8} | dict.fromkeys(("firsts", "starts", "numbers"), 8 * MOST_STEPS)
         widths |= {"decays": size * MOST_STEPS, "scalars": size * scalars * MOST_STEPS}
+        self._penalties = penalties(plan)
+        widths |= dict.fromkeys(self._penalties, 2 * size * MOST_STEPS)
         self._places: dict[str, int] = {}
         at = 0
         for name, width in widths.items():
@@ -55,12 +58,13 @@ class Tables:
         card.zero(self._zero.address, 8)
 
     def address(self, name: str) -> int:
-        """Of a table on the card: "clock", "firsts", "numbers", "scalars" or "decays"."""
+        """Of a table on the card: "clock", "firsts", "starts", "numbers", "scalars", "decays", or a penalty's."""
         return self._memory.address + self._places[name]
 
     def steps(self, scalars: str = "scalars") -> Steps:
         """What an operation of each step is given."""
-        return Steps(self.address("clock"), self.address(scalars), self.address("numbers"), self.totals)
+        places = (self.address(name) for name in ("clock", scalars, "numbers"))
+        return Steps(*places, self.totals, self.address("starts"))
 
     def always(self, scalars: int = 0) -> Steps:
         """What an operation is given whose place is the same in all steps."""
@@ -70,13 +74,27 @@ class Tables:
         """The address of a total of the first step."""
         return self._made.address + 8 * number
 
-    def tell(self, state: State, firsts: Sequence[int], rates: Sequence[float] | None, updates: bool) -> None:
-        """Tells of steps that begin at those rows of the data; the state's products go on where they `update`."""
+    def tell(
+        self,
+        state: State,
+        firsts: Sequence[int],
+        rates: Sequence[float] | None,
+        updates: bool,
+        starts: Sequence[int] = (0,),
+        shares: Sequence[float] = (),
+    ) -> None:
+        """Tells of steps that begin at those rows of what is on the card, and at `starts` in the data; the state's
+        products go on where they `update`; `shares` multiply penalties, unless there are none."""
         count = len(firsts)
         self._part("clock", np.int64)[0] = 0
         self._part("firsts", np.int64)[:count] = firsts
+        self._part("starts", np.int64)[:count] = starts
         step = int(state.counters[0])
         self._part("numbers", np.int64)[:count] = np.arange(step, step + count)
+        with np.errstate(over="ignore"):
+            for name, l1, l2 in self._penalties.values():
+                each = np.array(shares or (1.0,))[:, None] * (l1, 2.0 * l2)
+                self._part(name, self._plan.dtype)[: 2 * count].reshape(count, 2)[...] = each
         if updates:
             self._scalars(state, count, rates)
         self._card.put(self._memory.address, self._told)
@@ -118,6 +136,29 @@ class Tables:
     def optimizer(self) -> str:
         """Its name."""
         return self._name
+
+
+class Penalty(NamedTuple):
+    """A parameter's: the name of its table, and its factors of |w| and w^2."""
+
+    table: str
+    l1: float
+    l2: float
+
+
+def penalties(plan: Plan) -> dict[str, Penalty]:
+    """Those of the parameters that train, by the names of their tables."""
+    found = {}
+    for row in plan.parameters.tolist():
+        if row[ParameterEntry.PENALTY] >= 0:
+            name = penalty_table(row)
+            found[name] = Penalty(name, *plan.constants[row[ParameterEntry.PENALTY] :][:2].tolist())
+    return found
+
+
+def penalty_table(row: Sequence[int]) -> str:
+    """The name of the table of a row of the parameter table."""
+    return f"penalty {row[ParameterEntry.PENALTY]}"
 
 
 def _optimizer(plan: Plan) -> tuple[str, Optimizer | None]:
