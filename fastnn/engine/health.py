@@ -214,9 +214,7 @@ class Examiner:
             gradients=gradients,
             outputs=_rms(output),
             mean=float(output.mean(dtype=np.float64)),
-            output_gradients=_rms(probes.buffer(self._program, unit, rows, call.gradient[1]))
-            if unit >= 0
-            else math.nan,
+            output_gradients=_rms(gradient_there) if unit >= 0 else math.nan,
             saturated=float(_SATURATED[name](output).mean()) if name in _SATURATED else math.nan,
             dead=float((output == 0).all(axis=0).mean()) if name in _RELUS else math.nan,
             zeros=float((output == 0).mean()),
