@@ -184,8 +184,11 @@ def run(args: argparse.Namespace) -> int:
         task=args.task,
         impute=args.impute is not None,
         validation=patience > 0,
+        sparing=args.patience is None,
         notation=options.notation(args, schema.USUAL),
     )
+    if table.X_val is None:
+        patience = 0
     model = _model(table, args)
     quantity = table.schema.classes is None
     notes = [*table.notes(), *_compile(model, table, args, [] if quantity else ["accuracy"])]
