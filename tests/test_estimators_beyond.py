@@ -194,7 +194,7 @@ def test_an_interrupted_training(capsys: pytest.CaptureFixture[str]) -> None:
             if epoch == 4:
                 raise KeyboardInterrupt
 
-    model = MLPRegressor(**SMALL, callbacks=Interrupt(), early_stopping=True, verbose=True)
+    model: Any = MLPRegressor(**SMALL, callbacks=Interrupt(), early_stopping=True, verbose=True)
     with pytest.warns(UserWarning, match="Training interrupted by user"):
         model.fit(X, NUMBERS)
     assert model.n_iter_ == len(model.validation_scores_) == 4
