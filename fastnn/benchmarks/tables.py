@@ -76,16 +76,14 @@ def of_comparison(found: Found) -> str:
     parts += ["; ".join([found["machine"], ", ".join(found["versions"])])]
     if found["variables"]:
         parts.append("with " + " ".join(f"{name}={value}" for name, value in found["variables"].items()))
-    return "\n".join([*parts, f"{found['rounds']} rounds. Command: {found['command']}"])
+    return "\n".join([*parts, f"Rounds: {found['rounds']}. Command: {found['command']}"])
 
 
 def _libraries(found: Found) -> Table:
     from rich import box
     from rich.table import Table
 
-    title = (
-        f"{found['network']['name']}; the start in seconds with warm and with cold caches, memory and the plan's in MB"
-    )
+    title = f"{found['network']['name']}; start in s with warm and cold caches, memory and the plan's in MB"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     for name in ("", "threads", "samples/s", "quartiles", "of floor", "warm", "cold", "memory", "plan", "loss"):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
@@ -134,11 +132,11 @@ def _phases(phases: Sequence[Found]) -> Table:
     title = "a step by phases, of its time; the sum of the parts beside the time by the wall"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     names = list(phases[0]["phases"]) if phases else []
-    for name in ("", "threads", *names, "sum", "a step", "without counting"):
+    for name in ("", "cores", "threads", *names, "sum", "a step", "without counting"):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
     for one in phases:
         whole = sum(one["phases"].values())
         shares = [f"{part / whole:.1%}" for part in one["phases"].values()]
         times = f"{whole / one['counted']:.1%}", duration(one["counted"]), duration(one["plain"])
-        table.add_row(one["name"], str(one["threads"]), *shares, *times)
+        table.add_row(one["name"], str(one["team"]), str(one["threads"]), *shares, *times)
     return table
