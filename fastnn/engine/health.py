@@ -237,7 +237,10 @@ def _rms(array: Array) -> float:
 
 
 def _columns_alike(array: Array) -> bool:
-    return bool(np.ptp(np.atleast_2d(array), axis=1).max() <= _ALIKE * np.abs(array).max())
+    rows = np.atleast_2d(array)
+    if np.ptp(rows[0]) > _ALIKE * np.abs(rows[0]).max():  # as in most networks; all rows would take longer than a step
+        return False
+    return bool(np.ptp(rows, axis=1).max() <= _ALIKE * np.abs(rows).max())
 
 
 def _activation(layer: Layer) -> str:
