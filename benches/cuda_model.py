@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-import networks
+from fastnn.benchmarks import networks
 from fastnn.core.plan import Plan
 
 EXAMPLES = """\

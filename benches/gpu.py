@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 import gpu_child
-import networks
+from fastnn.benchmarks import networks
 
 HERE = Path(__file__).parent
 

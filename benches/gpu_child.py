@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-import networks
+from fastnn.benchmarks import networks
 
 Array = Any
 
