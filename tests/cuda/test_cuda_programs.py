@@ -13,9 +13,12 @@ pytest.importorskip("cuda.core", reason="without the extra cuda13")
 import golden_nets
 import test_graph_programs as graphs
 from fastnn.backends.cuda import residents
+from fastnn.backends.cuda.chains import chain
 from fastnn.backends.cuda.device import card
+from fastnn.backends.cuda.program import CudaProgram
 from fastnn.backends.protocol import Backend
-from plans import ENDS, MODELS
+from fastnn.core.specs import LossSpec, MetricSpec, OptimizerSpec
+from plans import ADAM, ENDS, MODELS, MSE, SGD, Layer, Model
 from support import DTYPES, assert_same_bits, child, load
 from traces import assert_same, trace
 
@@ -76,12 +79,59 @@ def test_a_step_that_is_not_finite_is_the_last(twin: Backend) -> None:
     assert_same_bits(found[0][1], found[1][1], "theta")
 
 
+CLASSES, ACCURACY = LossSpec("sparse_categorical_crossentropy"), MetricSpec("sparse_categorical_accuracy")
+DEEP: tuple[Layer, ...] = (
+    ("dense", 9), ("activation", "relu"), ("dense", 20), ("activation", "tanh"), ("dense", 4), ("activation", "softmax")
+)  # fmt: skip
+WIDE: tuple[Layer, ...] = (("dense", 40, {"use_bias": False}), ("activation", "relu"), ("dense", 5))
+CHAINS = {
+    model.name: model
+    for model in (
+        Model("metric", DEEP, CLASSES, (ACCURACY,), ADAM, ordered=True),
+        Model("weights", DEEP, CLASSES, (ACCURACY._replace(weighted=True),), ADAM, weighted=True, scheduled=True),
+        Model("no bias", WIDE, CLASSES._replace(from_logits=True), (), SGD, features=70, rows=7, batch=3),
+        Model("errors", (("dense", 5), ("activation", "sigmoid"), ("dense", 3)), MSE, (), SGD, weighted=True),
+        Model("chunks", (("dense", 3),), MSE, (), OptimizerSpec("momentum", (0.9,)), rows=700, batch=600),
+    )
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_small_chains(name: str, twin: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One launch a slice; and operation by operation, as larger ones are. Both have the bits."""
+    made: list[bool] = []
+    before = CudaProgram._made_chain
+
+    def watched(self: CudaProgram, *arguments: Any) -> Any:
+        found = before(self, *arguments)
+        made.append(found is not None)
+        return found
+
+    monkeypatch.setattr(CudaProgram, "_made_chain", watched)
+    expected = trace(twin, CHAINS[name], "float32")
+    assert_same(trace(load("cuda"), CHAINS[name], "float32"), expected, name)
+    assert made and all(made)
+    monkeypatch.setattr(CudaProgram, "_made_chain", lambda *_: None)
+    assert_same(trace(load("cuda"), CHAINS[name], "float32"), expected, f"{name} by operations")
+
+
+def test_what_is_no_chain() -> None:
+    """Whatever the kernel does not know is left to operations."""
+    wrong = ("penalties", "frozen", "dropout", "batch_norm", "value", "softmax", "sgd decay", "weighted metrics")
+    for name in wrong:
+        assert chain(ALL[name].plan("float32"), 16, 1) is None, name
+    assert chain(CHAINS["metric"].plan("float64"), 16, 1) is None
+    assert chain(CHAINS["metric"].plan("float32"), 16, 1) is not None
+
+
 OTHER = """
 import itertools, json
 import golden_nets
 from support import load
 golden_nets.networks = lambda dtype, all_of=golden_nets.networks: itertools.islice(all_of(dtype), 4)
+from fastnn.backends.cuda.chains import chain
 from fastnn.backends.cuda.device import card
+from fastnn.backends.cuda.program import CudaProgram
 print(card().arch, json.dumps(golden_nets.digests(load("cuda"), "float32")))
 """
 

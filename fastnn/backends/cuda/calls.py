@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +10,8 @@ import numpy as np
 from ...core.arithmetic import BLOCK
 from ...core.operations import Family, Operation
 from ...core.random import dropout_threshold
+from ...core.steps import MOST_SLOTS
+from .chains import Chain
 from .device import Memory, config
 from .geometry import STRIPES, THREADS, map_grid, row_blocks, thread_blocks
 from .library import Library
@@ -157,6 +159,35 @@ class Launcher:
         kept = (*self._rounded([1.0 / (1.0 - rate)]), dropout_threshold(rate), steps.numbers, steps.clock)
         arguments = A, Z, a_apart, z_apart, rows, columns, words, *beside, *kept, _signed(int(seed)), int(layer)
         return self._launch("dropout", blocks, THREADS, *arguments)
+
+    def chain(
+        self,
+        made: Chain,
+        vectors: Sequence[int],
+        data: Sequence[int],
+        told: Sequence[int],
+        apart: int,
+        shares: Sequence[float],
+    ) -> Callable[[int, int], Launch]:
+        """A function of the steps of a slice and the rows that there are, which gives the slice's only launch.
+
+        Args:
+            vectors: the addresses of theta and of the slots. data: of the table of layers, inputs, targets, weights,
+            order.
+            told: of the tables of first rows and of scalars, and of the totals, which lie `apart`. shares: what the
+            slope of
+                the loss is multiplied by in a whole batch, and in the last.
+        """
+        shared = made.elements * self._real().itemsize
+        kernel = self._library.kernel(made.kernel, self._dtype, shared)
+        addresses = *vectors, *(0,) * (1 + MOST_SLOTS - len(vectors)), *data, *told
+        sizes = apart, made.parameters, *made.at, made.targets, made.metric, int(made.weighted)
+
+        def slice_of(count: int, rows: int) -> Launch:
+            numbers = len(made.table), count, made.batch, rows, *sizes
+            return Launch(kernel, config(1, THREADS, shared), (*addresses, *numbers, *self._rounded(shares)))
+
+        return slice_of
 
     def gather(
         self, batch: Lies, source: Lies, order: int, firsts: int, rows: int, columns: int, steps: Steps

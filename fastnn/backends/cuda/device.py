@@ -38,6 +38,7 @@ class Card:
     """One card, and the stream that all work goes to, one behind another.
 
     Attributes:
+        multiprocessors: how many. shared_bytes: of memory that a block may have.
         name, arch: such as "NVIDIA H200" and "sm_90". driver: the CUDA that it knows. emulated: whether it is the test
         instrument, which is no card.
     """
@@ -49,6 +50,7 @@ class Card:
         self.emulated = self.name.lower().startswith(EMULATED)
         self.stream = device.create_stream()
         self.multiprocessors = int(device.properties.multiprocessor_count)
+        self.shared_bytes = int(device.properties.max_shared_memory_per_block_optin)
         self._here = threading.local()
         self._process = os.getpid()
         self._here.entered = True

@@ -18,12 +18,11 @@ from llvmlite import ir
 from ...core import formulas as fo
 from ...core.arithmetic import K_CHUNK
 from .compiler import TYPES, cuda, emits, repeated, tuple_of
-from .intrinsics import GLOBAL, SHARED
-from .scalars import FLOATS, I8, I32, I64, ITEMSIZE, Scalars, Value
+from .intrinsics import GLOBAL, shared
+from .scalars import FLOATS, I32, I64, ITEMSIZE, Scalars, Value
 from .templates import Source
 from .tiles import LANES_M, LANES_N, STAGES, Tile
 
-SHARED_NAME = "fnn_shared"
 BYTES = 16  # of an access
 
 
@@ -163,14 +162,6 @@ class Parts:
         offsets = 0 if self.tile.whole else 2 * self.pack
         return builder.extract_value(fixed, len(_ADDRESSES) + offsets + _NUMBERS.index(name))
 
-    def _shared(self, builder: Any, offset: Any, type_: Any) -> Any:
-        module = builder.module
-        whole = module.globals.get(SHARED_NAME)
-        if whole is None:
-            whole = ir.GlobalVariable(module, ir.ArrayType(I8, 0), SHARED_NAME, addrspace=SHARED)
-            whole.linkage, whole.align = "external", BYTES
-        return builder.bitcast(builder.gep(whole, [I32(0), offset], inbounds=True), type_.as_pointer(SHARED))
-
     def _load_pack(self, builder: Any, pointer: Any) -> list[Any]:
         pack = builder.load(pointer, align=BYTES)
         return [builder.extract_element(pack, I32(element)) for element in range(self.pack)]
@@ -286,7 +277,7 @@ class Parts:
     def _sum_packs(self, builder: Any, fixed: Any) -> Iterator[Any]:
         place = self._fixed(builder, fixed, "sums")
         for pack in range(self.held // self.pack):
-            yield self._shared(builder, builder.add(place, I32(pack * self.tile.threads * BYTES)), self.vector)
+            yield shared(builder, builder.add(place, I32(pack * self.tile.threads * BYTES)), self.vector)
 
     def fold(self) -> Any:
         """Adds the sums of a chunk to those before."""
@@ -347,11 +338,11 @@ class Parts:
                     own, at = values[at : at + self.pack], at + self.pack
                     if not side.along_k:
                         where = builder.add(place, I32(side.shared_row(pack, 0)))
-                        self._store_pack(builder, own, self._shared(builder, where, self.vector))
+                        self._store_pack(builder, own, shared(builder, where, self.vector))
                         continue
                     for element, value in enumerate(own):
                         where = builder.add(place, I32(side.shared_row(pack, element)))
-                        builder.store(value, self._shared(builder, where, self.real), align=self.size)
+                        builder.store(value, shared(builder, where, self.real), align=self.size)
 
         return put
 
@@ -371,7 +362,7 @@ class Parts:
                                 self._global(builder, address(pack, element), self.real), align=self.size
                             )
                             where = builder.add(place, I32(side.shared_row(pack, element)))
-                            builder.store(value, self._shared(builder, where, self.real), align=self.size)
+                            builder.store(value, shared(builder, where, self.real), align=self.size)
 
         return put_rest
 
@@ -408,7 +399,7 @@ class Parts:
         row: list[Any] = []
         for pack in range(count // self.pack):
             where = (k * side.pitch + pack * self.pack * lanes) * self.size
-            row += self._load_pack(builder, self._shared(builder, builder.add(read, I32(where)), self.vector))
+            row += self._load_pack(builder, shared(builder, builder.add(read, I32(where)), self.vector))
         return row
 
     def finish(self) -> Any:

@@ -10,9 +10,10 @@ from llvmlite import ir
 from ...core.arithmetic import LANES
 from ...core.random import MULTIPLIERS, ROUNDS, WEYL
 from .compiler import emits, repeated
-from .scalars import FLOATS, I32, I64, ITEMSIZE, Scalars, Value
+from .scalars import FLOATS, I8, I32, I64, ITEMSIZE, Scalars, Value
 
 GLOBAL, SHARED = 1, 3  # NVVM's address spaces
+_SHARED_NAME = "fnn_shared"
 
 
 def load(builder: Any, address: Any, type_: Any) -> Any:
@@ -23,6 +24,16 @@ def load(builder: Any, address: Any, type_: Any) -> Any:
 def store(builder: Any, value: Any, address: Any) -> None:
     """Writes an IR value to global memory."""
     builder.store(value, builder.inttoptr(address, value.type.as_pointer(GLOBAL)), align=_size(value.type))
+
+
+def shared(builder: Any, place: Any, type_: Any) -> Any:
+    """The pointer to so many bytes into the block's shared memory, which is one array."""
+    module = builder.module
+    whole = module.globals.get(_SHARED_NAME)
+    if whole is None:
+        whole = ir.GlobalVariable(module, ir.ArrayType(I8, 0), _SHARED_NAME, addrspace=SHARED)
+        whole.linkage, whole.align = "external", 16
+    return builder.bitcast(builder.gep(whole, [I32(0), place], inbounds=True), type_.as_pointer(SHARED))
 
 
 def offset(builder: Any, address: Any, elements: Any, size: int) -> Any:

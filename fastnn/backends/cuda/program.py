@@ -15,8 +15,10 @@ from ...core.state import State
 from ...core.store import busy
 from ...errors import BackendError
 from ..data import Array, Data, Sums
+from ..passes import loss_scale
 from ..protocol import Backend, Program, exclusive, reading
 from .calls import Launch, Launcher
+from .chains import chain
 from .device import Card, Memory, card, contiguous
 from .library import loaded
 from .network import Buffers, Network, Totals
@@ -59,6 +61,7 @@ class CudaProgram(Program):
         self._tables = Tables(self._card, plan, max(1, self._totals.count))
         self._residents = Residents(self._card, plan.dtype)
         self._launches: dict[tuple[Any, ...], Work] = {}
+        self._chains: dict[tuple[str, int], Any] = {}
         self._staging: Memory | None = None
         self._away = self._changed = self._runs = False
 
@@ -194,6 +197,7 @@ class CudaProgram(Program):
         self._reserve(min(data.batch_size, data.rows))
         if self._residents.bind(data):
             self._launches.clear()
+            self._chains.clear()
         last = min(last, first + min(MOST_STEPS, self._residents.steps))
         firsts = self._residents.piece(data, first, last)
         self._tables.tell(self.state, firsts, rates, updates=kind == "steps")
@@ -203,7 +207,10 @@ class CudaProgram(Program):
         rows = [min(data.batch_size, data.rows - step * data.batch_size) for step in range(first, last)]
         self._runs = True
         try:
-            for count in rows:
+            whole = self._chain(data) if kind == "steps" else None
+            if whole is not None:
+                self._card.launch([whole(len(rows), self._residents.rows_of(data, first, last))])
+            for count in rows if whole is None else ():
                 self._run((kind, count), lambda network, count=count: self._step(network, kind, count))  # type: ignore[misc]
             made = self._tables.read(len(rows))
         finally:
@@ -218,6 +225,35 @@ class CudaProgram(Program):
                     part = slice(row[MetricEntry.SLOT], row[MetricEntry.SLOT] + row[MetricEntry.SLOTS])
                     sums[part] = whole[part]
         return last
+
+    def _chain(self, data: Data) -> Any:
+        """What makes the launch of a whole slice, where the plan is a small chain; else None."""
+        batch = min(data.batch_size, data.rows)
+        key = ("chain", batch)
+        if key not in self._chains:
+            self._chains.clear()
+            self._chains[key] = self._made_chain(data, batch)
+        return self._chains[key]
+
+    def _made_chain(self, data: Data, batch: int) -> Any:
+        plan = self.plan
+        made = chain(plan, batch, self._totals.metrics[0][0] if any(self._totals.metrics) else -1)
+        if made is None or made.elements * plan.dtype.itemsize > self._card.shared_bytes:
+            return None
+        self._layers = self._card.allocate(made.table.nbytes)
+        self._card.put(self._layers.address, made.table)
+        places = [0 if one is None else one[0][0] for one in self._residents.lies]
+        outputs, weight = (
+            int(plan.losses[0, LossEntry.OUTPUTS]),
+            float(plan.constants[plan.losses[0, LossEntry.WEIGHT]]),
+        )
+        last = data.rows - (data.steps - 1) * data.batch_size if data.rows > data.batch_size else batch
+        shares = [loss_scale(made.loss, rows, outputs) * weight for rows in (batch, last)]
+        vectors = [memory.address for memory in (self._buffers.theta, *self._buffers.slots)]
+        data_there = self._layers.address, *places, self._residents.order
+        tables = self._tables
+        told = tables.address("firsts"), tables.address("scalars"), tables.total(0)
+        return self._launcher.chain(made, vectors, data_there, told, tables.totals, shares)
 
     def _step(self, network: Network, kind: str, rows: int) -> list[Launch]:
         """One step of a batch of so many rows."""

@@ -70,6 +70,10 @@ class Residents:
             piece = contiguous(array[start : start + rows], self._dtype)
             self._card.put(memory.address + start * piece[:1].nbytes, piece)
 
+    def rows_of(self, data: Data, first: int, last: int) -> int:
+        """What a step's first row is subtracted from, for how many there are at most."""
+        return data.rows if self._whole else min(last * data.batch_size, data.rows) - first * data.batch_size
+
     @property
     def order(self) -> int:
         """The address of the order of the rows; 0 where they are read as they lie."""

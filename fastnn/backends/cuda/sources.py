@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ...core.operations import OPERATIONS
-from . import control, dropout, embedding, gemm, product, totals
+from . import control, dropout, embedding, gemm, product, small, totals
+from .chains import LOSSES, chain_kernels
 from .specs import Columns, Map, Own, Rows
 from .table import specs
 from .templates import Source, by_columns, by_rows, mapped
@@ -33,6 +34,9 @@ def source(name: str, dtype: str) -> Source:
         for form in FORMS:
             if name == kernel_name(tile, form):
                 return gemm.gemm(dtype, form, tile)
+    if name.startswith("steps_"):
+        loss, optimizer = next((loss, name.removeprefix(f"steps_{loss}_")) for loss in LOSSES if loss in name)
+        return small.steps(dtype, loss, optimizer)
     spec, operation = specs()[name], OPERATIONS[name]
     if isinstance(spec, Map):
         return mapped(operation, dtype, spec)
@@ -44,4 +48,9 @@ def source(name: str, dtype: str) -> Source:
 
 def names(dtype: str) -> list[str]:
     """Of all kernels of a dtype."""
-    return [*_OWN, *kernel_names(dtype), *(name for name, spec in specs().items() if not isinstance(spec, Own))]
+    return [
+        *_OWN,
+        *kernel_names(dtype),
+        *(chain_kernels() if dtype == "float32" else ()),
+        *(name for name, spec in specs().items() if not isinstance(spec, Own)),
+    ]
