@@ -5,6 +5,7 @@ import hashlib
 import os
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -262,7 +263,7 @@ NOTHING = program("", "")
         ({"grid": 1, "block": 32, "shared": 49153}, "dynamic shared memory"),
     ),
 )
-def test_launches_that_a_card_refuses(launch: dict[str, object], why: str) -> None:
+def test_launches_that_a_card_refuses(launch: dict[str, Any], why: str) -> None:
     card = Card()
     kernel = card.kernel(program("", "", bounds=".maxntid 128"))
     with pytest.raises(CardError, match=why):

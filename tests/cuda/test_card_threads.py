@@ -1,6 +1,7 @@
 """What threads do together, against a plain model: shuffles, votes, barriers, atomics; calls, special registers."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ STORE = """
 """
 
 
-def ran(body: str, n: int, values: Array | None = None, order: str = "forwards", **launch: object) -> Array:
+def ran(body: str, n: int, values: Array | None = None, order: str = "forwards", **launch: Any) -> Array:
     """What n threads of a block leave in b, of which each stores %r9; %r1 is a thread's number, %r2 its value of a."""
     begin = "mov.u32 %r1, %tid.x; mul.wide.u32 %rd1, %r1, 4; add.s64 %rd1, %a, %rd1; ld.global.u32 %r2, [%rd1];\n"
     before = str(launch.pop("before", ""))
@@ -131,7 +132,7 @@ def test_one_warp_writes_another_reads(order: str) -> None:
         ran(late, 64, order=order, before=tile)
 
 
-ATOMICS = {  # of the values 7, 3, 9, 0xffffffff, one after another, onto 5
+ATOMICS: dict[str, Callable[[int, int], int]] = {  # of the values 7, 3, 9, 0xffffffff, one after another, onto 5
     "add.u32": (lambda old, x: old + x),
     "exch.b32": (lambda old, x: x),
     "min.s32": (lambda old, x: min(old, x, key=lambda v: v - ((v >> 31) << 32))),
