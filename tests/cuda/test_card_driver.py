@@ -4,6 +4,7 @@ import ctypes
 import hashlib
 import os
 import struct
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,28 @@ def test_waiting_by_the_host_orders_streams() -> None:
     card.call("cuStreamSynchronize", first)
     a.put(A + 1, second)
     card.call("cuStreamSynchronize", second)
+
+
+@pytest.mark.parametrize("order", ("forwards", "random"))
+def test_threads_of_the_host_launch_at_once(order: str) -> None:
+    card = Card(order=order)
+    kernel, s = card.kernel(ADD), scalar(card, 1)
+    wrong: list[int] = []
+
+    def work(number: int) -> None:
+        stream, a, b = card.stream(), card.array(A + number), card.empty(A)
+        for _ in range(20):
+            card.launch(kernel, 1, N, [a, b, s], stream=stream)
+            card.launch(kernel, 1, N, [b, a, s], stream=stream)
+        if (b.get(stream) != A + number + 39).any():
+            wrong.append(number)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == [] and card.fault() == ""
 
 
 def test_queries_end() -> None:
