@@ -61,12 +61,25 @@ def load(name: str) -> Backend:
             raise ImportError(reason)
         backend: Backend = getattr(importlib.import_module(module), cls)()
     except ImportError as error:
-        if name in os.environ.get("FASTNN_REQUIRE", "").split(","):
+        # "cuda" wants a card, "emulated" the emulated one.
+        required = {name, "emulated"} if name == "cuda" else {name}
+        if required & set(os.environ.get("FASTNN_REQUIRE", "").split(",")):
             pytest.fail(f"FASTNN_REQUIRE names {name}, which cannot be imported: {error}")
         pytest.skip(f"{name}: {error}")
+    if name == "cuda":
+        _require_right_card()
     if name == "numba" and runs_tests:
         _compile_once()
     return backend
+
+
+def _require_right_card() -> None:
+    """Fails where FASTNN_REQUIRE names a card, and this one is emulated, or the other way round."""
+    from fastnn.backends.cuda.device import card
+
+    names = os.environ.get("FASTNN_REQUIRE", "").split(",")
+    if ("cuda" in names and card().emulated) or ("emulated" in names and not card().emulated):
+        pytest.fail(f"FASTNN_REQUIRE is {','.join(names)}, and the card is {card().name}")
 
 
 runs_tests = False  # set by conftest.py: not in the processes that tests start

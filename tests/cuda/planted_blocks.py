@@ -39,6 +39,17 @@ REVERSE = Program(
             "split barrier",
             (("bar.sync 0;", "setp.lt.u32 %p1, %r1, 64; @%p1 bra A; bar.sync 0; bra B; A: bar.sync 0; B:"),),
         ),
+        Fault(
+            "two barriers for one, within a warp",
+            "split barrier",
+            (
+                (
+                    "bar.sync 0;",
+                    "and.b32 %r9, %r1, 1; setp.eq.u32 %p1, %r9, 0; "
+                    "@%p1 bra A; bar.sync 1, 128; bra B; A: bar.sync 1, 128; B:",
+                ),
+            ),
+        ),
         Fault("barrier of a warp for the block's", "race", (("bar.sync 0;", "bar.warp.sync -1;"),)),
         Fault(
             "threads leave before the barrier",

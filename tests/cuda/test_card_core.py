@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from emulated_card import build
 from requires import instrument
 
 instrument()
@@ -77,3 +78,12 @@ def test_without_run_there_is_no_card() -> None:
         pytest.skip("this machine has a card")
     done = run("-c", LOOK, command="env")
     assert done.returncode == 1 and "NVIDIA driver library" in done.stderr
+
+
+def test_the_card_is_compiled_without_a_warning() -> None:
+    defined = [f'-D{name}="{name}"' for name in ("PYTHON", "HERE", "CACHE")]
+    warned = ["-std=gnu11", "-Wall", "-Wextra", "-Wno-parentheses", "-Werror", "-fsyntax-only"]
+    subprocess.run(
+        [build.compiler(), *build.FLAGS, *defined, *warned, *(str(build.HERE / "csrc" / s) for s in build.SOURCES)],
+        check=True,
+    )

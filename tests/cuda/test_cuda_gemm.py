@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
+import importlib
+
 import numpy as np
 import pytest
 
 pytest.importorskip("cuda.core", reason="without the extra cuda13")
 
 from fastnn.backends.cuda import calls, library, tiles
+from fastnn.backends.cuda.device import card
 from fastnn.core.arithmetic import K_CHUNK
 from sass import disassembled, hot_loop
 from support import DTYPES, Array, assert_same_bits, load
@@ -87,3 +91,18 @@ def test_which_tile_takes_a_shape() -> None:
     assert chosen(256, 256, 256) == "small"  # four large ones would leave most of the card idle
     assert chosen(256, 10, 1024) == "" and chosen(4096, 4096, 8) == ""
     assert chosen(4096, 4096, 4096, dtype="float64") == "small"
+
+
+@pytest.mark.parametrize("form", tiles.FORMS)
+def test_no_bank_conflicts(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three whole stages: each access of shared memory takes as many wavefronts as its bytes need."""
+    load("cuda")
+    if not card().emulated:
+        pytest.skip("only the emulated card shows its addresses")
+    banks = importlib.import_module("emulated_card.banks")
+    monkeypatch.setattr(banks, "load", lambda: ctypes.CDLL("libcuda.so.1"))  # the one that cuda.core has
+    monkeypatch.setattr(calls, "choose", lambda *_: tiles.LARGE)
+    with banks.traced() as trace:
+        product("cuda", form, (128, 128, 3 * tiles.LARGE.depth), "float32")
+    assert any(one.shared for one in trace.traffic())
+    assert not trace.conflicts()

@@ -60,9 +60,7 @@ def driver() -> Path:
             "-O2",
             *FLAGS,
             "-std=gnu11",
-            "-Wall",
-            "-Wextra",
-            "-Wno-parentheses",
+            "-fno-semantic-interposition",
             "-Wl,-soname,libemulatedcard.so",
         ]
         command += [f'-D{name}="{value}"' for name, value in defined.items()]

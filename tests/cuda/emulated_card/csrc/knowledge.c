@@ -36,17 +36,6 @@ static Knowledge *own(Knowledge **at) {
     return *at = k;
 }
 
-/* The first place whose number is not less. */
-static u32 place_of(const Known *list, u32 count, u32 who) {
-    u32 low = 0, high = count;
-    while (low < high) {
-        u32 middle = (low + high) / 2;
-        if (list[middle].who < who) low = middle + 1;
-        else high = middle;
-    }
-    return low;
-}
-
 static void raise(Known **list, u32 *count, u32 *room, u32 who, u32 clock) {
     u32 at = place_of(*list, *count, who);
     if (at < *count && (*list)[at].who == who) {
@@ -57,19 +46,6 @@ static void raise(Known **list, u32 *count, u32 *room, u32 who, u32 clock) {
     memmove(*list + at + 1, *list + at, sizeof **list * (*count - at));
     (*list)[at] = (Known){who, clock};
     ++*count;
-}
-
-u32 knowledge_floor(const Knowledge *k, u32 block) {
-    if (!k) return 0;
-    u32 at = place_of(k->blocks, k->block_count, block);
-    return at < k->block_count && k->blocks[at].who == block ? k->blocks[at].clock : 0;
-}
-
-b knowledge_has(const Knowledge *k, u32 thread, u32 block, u32 clock) {
-    if (!k) return 0;
-    if (clock <= knowledge_floor(k, block)) return 1;
-    u32 at = place_of(k->threads, k->thread_count, thread);
-    return at < k->thread_count && k->threads[at].who == thread && clock <= k->threads[at].clock;
 }
 
 /* Forgets of threads what is known of their blocks. */

@@ -19,6 +19,28 @@ void knowledge_drop(Knowledge *k);
 void knowledge_join(Knowledge **to, Knowledge *from, u32 threads_per_block);
 void knowledge_of_thread(Knowledge **to, u32 thread, u32 clock, u32 threads_per_block);
 void knowledge_of_block(Knowledge **to, u32 block, u32 clock, u32 threads_per_block);
-/* The clock up to which all of a block, and up to which a thread, is known. */
-u32 knowledge_floor(const Knowledge *k, u32 block);
-b knowledge_has(const Knowledge *k, u32 thread, u32 block, u32 clock);
+
+/* The first place whose number is not less. */
+static inline u32 place_of(const Known *list, u32 count, u32 who) {
+    u32 low = 0, high = count;
+    while (low < high) {
+        u32 middle = (low + high) / 2;
+        if (list[middle].who < who) low = middle + 1;
+        else high = middle;
+    }
+    return low;
+}
+
+/* The clock up to which all of a block is known, and whether a thread is up to one. */
+static inline u32 knowledge_floor(const Knowledge *k, u32 block) {
+    if (!k) return 0;
+    u32 at = place_of(k->blocks, k->block_count, block);
+    return at < k->block_count && k->blocks[at].who == block ? k->blocks[at].clock : 0;
+}
+
+static inline b knowledge_has(const Knowledge *k, u32 thread, u32 block, u32 clock) {
+    if (!k) return 0;
+    if (clock <= knowledge_floor(k, block)) return 1;
+    u32 at = place_of(k->threads, k->thread_count, thread);
+    return at < k->thread_count && k->threads[at].who == thread && clock <= k->threads[at].clock;
+}

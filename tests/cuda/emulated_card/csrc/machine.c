@@ -93,6 +93,12 @@ void endless(Thread *me, u32 site) { fault_with(me, site, ENDLESS, "a loop that 
 
 /* Barriers of a block. */
 
+static void split(Thread *me, u32 site, const char *what, u32 other) {
+    char place[700];
+    place_text(place, sizeof place, me->grid->image, other);
+    fault_with(me, site, SPLIT_BARRIER, "%s, others at %s", what, place);
+}
+
 static Barrier *arrive(Thread *me, u32 site, u32 id, u32 count, int aligned, b waits) {
     Block *block = me->block;
     u32 expected = count ? count : (me->grid->threads + 31) / 32 * 32;
@@ -101,11 +107,14 @@ static Barrier *arrive(Thread *me, u32 site, u32 id, u32 count, int aligned, b w
     if (!barrier->arrived) {
         barrier->expected = expected;
         barrier->site = site;
-    } else if (barrier->expected != expected || (aligned && barrier->site != site)) {
-        char other[700];
-        place_text(other, sizeof other, me->grid->image, barrier->site);
-        fault_with(me, site, SPLIT_BARRIER, "threads of one block are at two barriers, the others at %s", other);
+    } else if (barrier->expected != expected || (aligned && !count && barrier->site != site)) {
+        split(me, site, "threads of one block are at two barriers", barrier->site);
     }
+    /* With a count, warps may meet at different instructions, the threads of a warp may not. */
+    const Thread *warp = me - me->lane;
+    for (u32 k = 0; aligned && count && k < 32 && me->rank - me->lane + k < me->grid->threads; k++)
+        if (warp[k].state == AT_BARRIER && warp[k].barrier == id && warp[k].site != site)
+            split(me, site, "threads of one warp are at two barriers", warp[k].site);
     /* A last warp that is not full counts as whole. */
     u32 last = me->grid->threads % 32, weight = last && me->rank == me->grid->threads - 1 ? 33 - last : 1;
     barrier->arrived += weight;

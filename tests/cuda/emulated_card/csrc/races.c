@@ -315,6 +315,15 @@ static void touch(Thread *me, u32 site, u64 address, u32 flags, int shared, Hist
         if (!shared && h->stamp && (is_written(h) || flags & WRITE)) orders_check(me, site, address, flags, h->stamp);
         *h = (History){.stamp = stamp, .write = {NOBODY, 0, 0}, .strong = {NOBODY, 0, 0}};
     }
+    /* A thread again where nobody else was meanwhile: looked at already. */
+    const Reads *last = &h->reads;
+    b own_write = h->write.thread == me->number && h->write.clock == me->clock && h->strong.thread == NOBODY && !h->listed;
+    if (!(flags & (STRONG | CONSTANT))) {
+        if (flags & WRITE ? own_write && !last->lanes
+                          : !h->listed && last->clock == me->clock && last->lanes >> me->lane & 1 && !(last->how & IS_STRONG) &&
+                                last->warp == me->block->number * warps_per_block + me->rank / 32 && h->strong.thread == NOBODY)
+            return;
+    }
     u32 how = site | (flags & STRONG ? IS_STRONG : 0) | (is_wide(flags) ? IS_WIDE : 0);
     check_write(me, site, flags, address, shared, &h->write, how);
     check_write(me, site, flags, address, shared, &h->strong, how);
