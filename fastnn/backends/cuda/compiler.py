@@ -49,6 +49,11 @@ def repeated(kind: str, count: int) -> Any:
     return types.UniTuple(TYPES[kind], count)
 
 
+def pair_of(first: Any, second: Any) -> Any:
+    """The type of two things of such types."""
+    return types.Tuple((first, second))
+
+
 def emits(result: Any, count: int) -> Callable[[Callable[..., Any]], Any]:
     """Makes an intrinsic of `count` arguments of a function (builder, *IR values) -> IR value, or None.
 

@@ -28,7 +28,7 @@ _SOURCES = (
     "backends/cuda/*.py",
 )
 # What starts kernels and has no part in them.
-_HOST = ("__init__", "calls", "cubins", "device", "library", "network", "program", "residents", "tables")
+_HOST = ("__init__", "buffers", "calls", "cubins", "device", "library", "network", "program", "residents", "tables")
 _DIGEST_BYTES = 32
 
 

@@ -17,11 +17,12 @@ from ...errors import BackendError
 from ..data import Array, Data, Sums
 from ..passes import loss_scale
 from ..protocol import Backend, Program, exclusive, reading
+from .buffers import Buffers, Totals
 from .calls import Launch, Launcher
 from .chains import chain
 from .device import Card, Memory, card, contiguous
 from .library import loaded
-from .network import Buffers, Network, Totals
+from .network import Network
 from .residents import Residents
 from .tables import MOST_STEPS, Tables
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ...core.plan import OptimizerEntry, Plan, Scalar
+from ...core.plan import Counter, OptimizerEntry, Plan, Scalar
 from ...core.state import State
 from ...core.steps import OPTIMIZERS, Optimizer
 from .calls import Steps
@@ -17,12 +17,7 @@ MOST_STEPS = 512  # that are told of at once
 
 
 class Float64:
-    """The algebra on single float64 numbers, of which a step's scalars are made."""
-
-    dtype = "float64"
-
-    def constant(self, value: float) -> np.float64:
-        return np.float64(value)
+    """What of the algebra `Optimizer.prepare` asks for, on single float64 numbers."""
 
     def sqrt(self, value: np.float64) -> np.float64:
         return np.sqrt(value)
@@ -75,7 +70,7 @@ class Tables:
         count = len(firsts)
         self._part("clock", np.int64)[0] = 0
         self._part("firsts", np.int64)[:count] = firsts
-        step = int(state.counters[0])
+        step = int(state.counters[Counter.STEP])
         self._part("numbers", np.int64)[:count] = np.arange(step, step + count)
         if updates:
             self._scalars(state, count, rates)
