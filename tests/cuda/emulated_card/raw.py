@@ -136,8 +136,9 @@ class Card:
 
 
 def load() -> Any:
-    """The driver; cuda.core finds the same one, but only where `run` has put its folder before the others."""
-    path: Path = build.driver() / "libcuda.so.1"
+    """The driver: that of `run` under it, which cuda.core uses too; else one that nobody else finds."""
+    in_place = os.environ.get("EMULATED_IN_PLACE")
+    path = (Path(in_place) if in_place else build.driver()) / "libcuda.so.1"
     library = ctypes.CDLL(str(path))
     library.emulated_fault.restype = library.emulated_log.restype = ctypes.c_char_p
     library.emulated_reset.restype = None

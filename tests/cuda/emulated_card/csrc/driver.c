@@ -30,6 +30,7 @@ static int has_check(const char *name) {
 API int cuInit(u32 flags) {
     LOCK;
     (void)flags;
+    if (!settings_are_known()) return INVALID_VALUE;
     if (is_ordered("no_device")) return NO_DEVICE;
     if (is_ordered("initialization")) return fail_number("initialization");
     if (begun) return OK;

@@ -125,6 +125,7 @@ int fail_number(const char *name); /* failures.c: -1, or what was ordered by nam
 void report(const char *format, ...) __attribute__((format(printf, 1, 2)));
 extern int streams_late;
 int is_ordered(const char *failure);
+int settings_are_known(void); /* or 0, and says which is not */
 
 /* driver*.c: the functions themselves. One thread at a time is in them; after an error that stays they do nothing more. */
 #define API __attribute__((visibility("default")))
