@@ -132,6 +132,22 @@ def test_cubins_that_were_carried_are_found_first(tmp_path: object, monkeypatch:
     assert cubins.read("any.cubin", "sm_90") is None  # damaged
 
 
+def test_warmup_makes_machine_code_for_a_card_that_is_elsewhere(
+    tmp_path: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("fastnn.backends.cuda.compiler", exc_type=ImportError)
+    from fastnn.backends.cuda import sources
+    from fastnn.cli import main
+
+    monkeypatch.setenv("FASTNN_CUDA_CUBINS", str(tmp_path))
+    monkeypatch.setattr(sources, "names", lambda dtype: ["relu_forward", "advance"])
+    assert main(["warmup", "--cuda", "sm_80"]) == 0
+    assert capsys.readouterr().out.startswith("2 kernels for sm_80, ")
+    assert (cubins.read("fnn_relu_forward_float32.cubin", "sm_80") or b"").startswith(b"\x7fELF")
+    assert main(["warmup", "--cuda", "hopper"]) != 0
+    assert "expected a card's architecture such as sm_90" in capsys.readouterr().err
+
+
 def test_without_a_compiler_and_without_cubins_both_cures_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cubins, "read", lambda *_: None)
     monkeypatch.delattr("fastnn.backends.cuda.compiler", raising=False)

@@ -139,6 +139,7 @@ print(card().arch, json.dumps(golden_nets.digests(load("cuda"), "float32")))
 @pytest.mark.parametrize("arch", ["sm_80", *(pytest.param(a, marks=pytest.mark.slow) for a in ("sm_75", "sm_100"))])
 def test_golden_networks_on_another_card(arch: str, twin: Backend) -> None:
     """Its PTX is compiled anew."""
+    load("cuda")
     if not card().emulated:
         pytest.skip("a card has one architecture")
     run = child("-c", OTHER, EMULATED_CARD=arch)
