@@ -16,7 +16,7 @@ from fastnn.benchmarks import models, operations
 from fastnn.benchmarks.networks import NETWORKS, OPTIMIZERS, Network
 from fastnn.benchmarks.training import USUAL, compiled
 
-FAST = [name for name, reason in fastnn.backends.available().items() if not reason and name != "reference"]
+FAST = [name for name, reason in operations.timeable().items() if not reason and name != "reference"]
 BATCHES = 8
 CASES = [
     pytest.param(network, id=network.name, marks=[pytest.mark.full, *([pytest.mark.plain] if number < 4 else [])])

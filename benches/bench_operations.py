@@ -10,14 +10,13 @@ from typing import Any
 
 import pytest
 
-from fastnn import backends
 from fastnn.benchmarks import operations
 from fastnn.benchmarks.operations import Figures
 from fastnn.core.operations import OPERATIONS
 
 DTYPES = ("float32", "float64")
 PLAIN = "layer"
-FAST = [name for name, reason in backends.available().items() if not reason and name != "reference"]
+FAST = [name for name, reason in operations.timeable().items() if not reason and name != "reference"]
 SHAPES = [
     pytest.param(name, marks=[pytest.mark.full, *([pytest.mark.plain] if name == PLAIN else [])])
     for name in operations.SHAPES

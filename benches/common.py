@@ -103,9 +103,9 @@ def own_libraries(args: argparse.Namespace) -> list[Library]:
     if args.backends:
         names = args.backends.split(",")
     else:
-        import fastnn
+        from fastnn.benchmarks.operations import timeable
 
-        names = [name for name, reason in fastnn.backends.available().items() if not reason and name != "reference"]
+        names = [name for name, reason in timeable().items() if not reason and name != "reference"]
     return [Library(f"fastnn {name}", "fastnn", name, sys.executable) for name in names]
 
 

@@ -1,7 +1,7 @@
 """The estimators beside scikit-learn's, with the same arguments and data: wall times, and accuracy on rows held out.
 
 A row's name is rows x columns, hidden layers, dtype; batches have 200 rows. The share of the floor is that of peers.py:
-of the flops at the fma peak and Adam's bytes at the bandwidth, which fastnn/benchmarks/limits.py finds in its rounds.
+of the flops at the fma peak and Adam's bytes at the bandwidth, which benchmarks/limits.py measures in the same rounds.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ row once in a new order, the sum of the outputs' mean losses.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -189,19 +188,9 @@ TRAININGS = {"fastnn": fastnn_training, "jax": jax_training, "torch": torch_trai
 
 
 def measure(job: Found) -> Found:
-    """See `training.measure`."""
+    """See `training.timed`."""
     graph = GRAPHS[job["graph"]]
     if job["tiny"]:
         graph = graph._replace(rows=2 * graph.batch)
-    losses: list[float] = []
     inputs, targets = data(graph)
-    ends = [time.perf_counter()]
-
-    def after(loss: float) -> bool:
-        losses.append(loss)
-        ends.append(time.perf_counter())
-        return len(losses) > job["epochs"] and ends[-1] - ends[1] >= float(job["seconds"])
-
-    TRAININGS[job["library"]](job, graph, inputs, targets)(after)
-    first, *seconds = np.diff(ends).tolist()
-    return {"first": first, "loss": losses[0], "epochs": seconds, "version": models.version(job["library"])}
+    return training.timed(lambda: TRAININGS[job["library"]](job, graph, inputs, targets), job)

@@ -29,7 +29,8 @@ _ROWS = 256  # of which a callback looks at, at most
 def gradient_health(model: Trainer, x: object, y: object, sample_weight: object = None) -> Health:
     """What one step on a batch shows of a network's health; the model is unchanged.
 
-    It costs one more step, on copies of weights and optimizer: forward and backward in training mode, and the update.
+    It takes one more step, on copies of weights and optimizer: forward and backward in training mode, and the update.
+    With the copies that costs about as much as three steps.
 
     Args:
         model: a compiled model. x, y, sample_weight: one batch, as for `fit`; of fewer than 16 rows it is not told

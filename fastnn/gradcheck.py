@@ -143,15 +143,15 @@ def _loss(engine: Engine, data: Data) -> float:
 
 
 def _difference(engine: Engine, data: Data, index: int, step: float) -> float:
-    theta = engine.state.theta
-    value = float(theta[index])
+    state = engine.state  # whose theta a card may have after each loss: it is asked for anew
+    value = float(state.theta[index])
     h = step * max(1.0, abs(value))
     above, below = value + h, value - h
-    theta[index] = above
+    state.theta[index] = above
     high = _loss(engine, data)
-    theta[index] = below
+    state.theta[index] = below
     low = _loss(engine, data)
-    theta[index] = value
+    state.theta[index] = value
     return (high - low) / (above - below)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from fastnn import config
+from fastnn import backends, config
 from fastnn.backends import disk_cache, tuning
 from fastnn.backends.protocol import Backend
 
@@ -30,9 +30,14 @@ CLASSES = {
     "numba": ("fastnn.backends.numba_cpu", "NumbaBackend"),
     "c": ("fastnn.backends.c", "CBackend"),
 }
-# FASTNN_TEST_ONLY=c leaves the other compiled backends out: for runs of one of them under other conditions.
+# FASTNN_TEST_ONLY=c leaves the other compiled backends out: for runs of one of them under other conditions. "cuda" has
+# to be named: with the emulated card, see cuda/README.md.
 ONLY = os.environ.get("FASTNN_TEST_ONLY", "numba,c").split(",")
 TWINS: tuple[Runner, ...] = tuple((name, number) for name in ("numba", "c") if name in ONLY for number in (1, 2))
+if "cuda" in ONLY:
+    CLASSES = {name: place for name, place in CLASSES.items() if name == "reference" or name in ONLY}
+    CLASSES["cuda"] = ("fastnn.backends.cuda", "CudaBackend")
+    TWINS += (("cuda", 1),)
 RUNNERS: tuple[Runner, ...] = (("reference", 1), *TWINS)
 
 
@@ -50,16 +55,31 @@ def child(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
 
 def load(name: str) -> Backend:
     """A backend; skips the test where it cannot be imported, or fails it where FASTNN_REQUIRE names it."""
-    module, cls = CLASSES[name]
+    module, cls = CLASSES.get(name, ("fastnn.backends.cuda", "CudaBackend"))
     try:
+        if name == "cuda" and (reason := backends.available()["cuda"]):
+            raise ImportError(reason)
         backend: Backend = getattr(importlib.import_module(module), cls)()
     except ImportError as error:
-        if name in os.environ.get("FASTNN_REQUIRE", "").split(","):
+        # "cuda" wants a card, "emulated" the emulated one.
+        required = {name, "emulated"} if name == "cuda" else {name}
+        if required & set(os.environ.get("FASTNN_REQUIRE", "").split(",")):
             pytest.fail(f"FASTNN_REQUIRE names {name}, which cannot be imported: {error}")
         pytest.skip(f"{name}: {error}")
+    if name == "cuda":
+        _require_right_card()
     if name == "numba" and runs_tests:
         _compile_once()
     return backend
+
+
+def _require_right_card() -> None:
+    """Fails where FASTNN_REQUIRE names a card, and this one is emulated, or the other way round."""
+    from fastnn.backends.cuda.device import card
+
+    names = os.environ.get("FASTNN_REQUIRE", "").split(",")
+    if ("cuda" in names and card().emulated) or ("emulated" in names and not card().emulated):
+        pytest.fail(f"FASTNN_REQUIRE is {','.join(names)}, and the card is {card().name}")
 
 
 runs_tests = False  # set by conftest.py: not in the processes that tests start

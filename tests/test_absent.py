@@ -134,9 +134,13 @@ def test_weights_are_variables() -> None:
     assert bias.tolist() == [1, 2, 3]
     with pytest.raises(ArgumentTypeError, match="assign_add: value has dtype"):
         bias.assign_add("text")
-    for plain in (bias.numpy(), bias * 2, wave(2, 4) @ kernel, model.get_weights()[0], copy.deepcopy(bias)):
+    for plain in (bias.numpy(), bias.value, bias * 2, wave(2, 4) @ kernel, model.get_weights()[0], copy.deepcopy(bias)):
         assert type(plain) is np.ndarray
     assert type(pickle.loads(pickle.dumps(bias))) is np.ndarray and type(bias.sum()) is np.float32
+    rate = model.optimizer.learning_rate
+    rate.assign(0.5)
+    assert model.optimizer.learning_rate == model.optimizer.get_config()["learning_rate"] == 0.5
+    assert type(rate.numpy()) is type(copy.deepcopy(rate)) is type(pickle.loads(pickle.dumps(rate))) is float
     copied = bias.numpy()
     copied[:] = 0
     assert bias[0] == 1

@@ -120,8 +120,9 @@ def test_compare_tells_ratios_bits_start_memory_and_the_floor(
     assert lines["fastnn c", 1]["floor_share"] == pytest.approx(least / 0.5)
     assert "With 2 threads fastnn c trains" in out and "4.00 times as fast as NumPy loop" in out
     assert "theta is equal to the last bit on c, reference, with 1 thread and 2 threads." in out
+    assert "They run on: fastnn c: avx2; NumPy loop: avx2." in out
     assert "- scikit-learn: skipped: sklearn is not installed" in out and "- fastnn cuda: skipped: " in out
-    assert re.search(r"fastnn c +1 +5.0% +20.0% +5.0% +45.0% +20.0% +5.0% +99.5% +20.1 us +19 us", out)
+    assert re.search(r"fastnn c +1 +1 +5.0% +20.0% +5.0% +45.0% +20.0% +5.0% +99.5% +20.1 us +19 us", out)
 
 
 def test_compare_says_where_bits_differ(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

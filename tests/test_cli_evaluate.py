@@ -106,6 +106,8 @@ def test_files_stop_by_themselves(capsys: Capture) -> None:
     assert 10 < result["epochs"] < 200 and result["rows"]["validation"] == 16
     result = json.loads(train(capsys, "noisy.npz", "--epochs", "12", "--json"))
     assert result["epochs"] == 12 and result["rows"]["validation"] == 0
+    np.savez("few.npz", X=X[:9], y=y[:9])  # too few to put any aside
+    assert json.loads(train(capsys, "few.npz", "--json"))["rows"]["validation"] == 0
     result = json.loads(train(capsys, "noisy.npz", "--patience", "0", "--json"))
     assert result["epochs"] == 20 and result["rows"]["validation"] == 0
 

@@ -127,7 +127,7 @@ def test_available_backends() -> None:
     found = backends.available()
     assert list(found) == ["numba", "c", "cuda", "reference"]
     assert found["reference"] == ""
-    assert (found["c"] == "" or "not built" in found["c"]) and "not built" in found["cuda"]
+    assert found["c"] == "" or "not built" in found["c"]
 
 
 def test_get_backend(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,8 +142,11 @@ def test_get_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASTNN_BACKEND", "nunba")
     with pytest.raises(ArgumentError, match='FASTNN_BACKEND: unknown name "nunba"; did you mean "numba"'):
         backends.get("auto")
-    with pytest.raises(BackendError, match=r'"cuda" is not available: not built.*available: .*reference'):
-        backends.get("cuda")
+    if backends.available()["cuda"]:
+        with pytest.raises(
+            BackendError, match=r'"cuda" is not available: .*(pip install|driver|card).*; available: .*reference'
+        ):
+            backends.get("cuda")
     with pytest.raises(ArgumentTypeError):
         backends.get(3)  # type: ignore[arg-type]
 

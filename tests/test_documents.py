@@ -17,6 +17,7 @@ REPOSITORY = Path(__file__).parent.parent
 MAP = (PACKAGE / "README.md").read_text()
 README = (REPOSITORY / "README.md").read_text()
 NUMBA = "backends/numba_cpu"
+CUDA = "backends/cuda"
 
 
 def test_operation_table() -> None:
@@ -27,7 +28,12 @@ def test_operation_table() -> None:
 
 def test_every_file_is_on_a_map() -> None:
     """A file that no map names would have to be explained. Elsewhere modules are what they are called."""
-    pages = {"core": MAP, "engine": MAP, "backends": MAP, NUMBA: (PACKAGE / NUMBA / "README.md").read_text()}
+    pages = {
+        "core": MAP,
+        "engine": MAP,
+        "backends": MAP,
+        **{own: (PACKAGE / own / "README.md").read_text() for own in (NUMBA, CUDA)},
+    }
     for folder, page in pages.items():
         for path in (PACKAGE / folder).glob("*.py"):
             assert path.name == "__init__.py" or f"`{path.name}`" in page, path

@@ -186,6 +186,23 @@ def test_callbacks() -> None:
         assert MLPRegressor(**SMALL, callbacks=Stop()).fit(X, NUMBERS).n_iter_ == 3
 
 
+def test_an_interrupted_training(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ctrl-C ends the training with a warning; with rows held out, the best weights come back."""
+
+    class Interrupt(callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            if epoch == 4:
+                raise KeyboardInterrupt
+
+    model: Any = MLPRegressor(**SMALL, callbacks=Interrupt(), early_stopping=True, verbose=True)
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        model.fit(X, NUMBERS)
+    assert model.n_iter_ == len(model.validation_scores_) == 4
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[6] == f"Iteration 4, loss = {model.loss_:.8f}"
+    assert lines[7] == f"Validation score: {model.validation_scores_[3]:f}"
+
+
 def test_backends_threads_and_dtypes() -> None:
     """All backends and any number of threads give the same bits."""
     settings = SMALL | {"max_iter": 2, "hidden_layer_sizes": (5,)}

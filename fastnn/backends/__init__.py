@@ -1,7 +1,8 @@
 """The backends by name, and which one `auto` takes.
 
 `auto` takes C, which starts at once; Numba for long trainings where `fastnn warmup` has compiled it and measured it
-faster for this kind of work; or whichever of the two there is.
+faster for this kind of work; or whichever of the two there is. It never takes CUDA, whose speed nobody has measured:
+that is asked for by name.
 """
 
 from __future__ import annotations
@@ -21,10 +22,8 @@ if TYPE_CHECKING:
 _PLACES = {  # where each class is
     "numba": ("fastnn.backends.numba_cpu", "NumbaBackend"),
     "c": ("fastnn.backends.c", "CBackend"),
+    "cuda": ("fastnn.backends.cuda", "CudaBackend"),
     "reference": ("fastnn.backends.reference", "ReferenceBackend"),
-}
-_NOT_BUILT = {
-    "cuda": "not built: this version has no CUDA kernels",
 }
 _OLDEST_NUMBA = (0, 68)
 
@@ -46,7 +45,7 @@ class Choice(NamedTuple):
 
 def available() -> dict[str, str]:
     """Every backend by name, with the reason why it is not available, or "" where it is."""
-    return {name: _reason(name) for name in ("numba", "c", "cuda", "reference")}
+    return {name: _reason(name) for name in _PLACES}
 
 
 def get(name: str | Backend | None = None) -> Backend:
@@ -76,8 +75,8 @@ def get(name: str | Backend | None = None) -> Backend:
         name, why = choice()
         if name == "reference":
             warnings.warn(why, RuntimeWarning, stacklevel=2)
-    if name not in _PLACES and name not in _NOT_BUILT:
-        raise ArgumentError(f'{source}: unknown name "{name}"{nearest(name, ("auto", *_PLACES, *_NOT_BUILT))}')
+    if name not in _PLACES:
+        raise ArgumentError(f'{source}: unknown name "{name}"{nearest(name, ("auto", *_PLACES))}')
     reason = _reason(name)
     if reason:
         usable = ", ".join(name for name, reason in available().items() if not reason)
@@ -153,15 +152,18 @@ def _load(name: str) -> type[Backend]:
 
 def _reason(name: str) -> str:
     """Why a backend cannot be used, found out once by importing it."""
-    if name in _NOT_BUILT:
-        return _NOT_BUILT[name]
     if name not in _reasons:
         try:
             if name == "numba":
                 _require_usable_numba()
             _load(name)
+            if name == "cuda":
+                _require_card()
         except ModuleNotFoundError as error:
-            _reasons[name] = "not installed" if error.name == name else f"{error.name} is not installed"
+            missing = "not installed" if error.name == name != "cuda" else f"{error.name} is not installed"
+            _reasons[name] = missing if name != "cuda" else f'{missing}; from the checkout: pip install ".[cuda13]"'
+        except BackendError as error:
+            _reasons[name] = str(error)
         except Exception as error:  # a broken installation may fail in any way, and is a reason, not a crash
             text = " ".join(str(error).split())
             _reasons[name] = text if text.startswith("not built") else f"cannot be used: {text}"
@@ -177,6 +179,13 @@ def _require_usable_numba() -> None:
     found = tuple(int(part) for part in numba.__version__.split(".")[:2])
     if found < _OLDEST_NUMBA:
         raise ImportError(f"it is version {numba.__version__}, expected 0.68 or later")
+
+
+def _require_card() -> None:
+    """Raises what is wrong with the card."""
+    from .cuda.device import card
+
+    card()
 
 
 __all__ = ["Choice", "available", "choice", "get", "kind"]

@@ -167,7 +167,9 @@ class CompiledProgram(Program):
     @exclusive
     def gradient(self, data: Data, sums: Sums) -> None:
         self._bind(data)
-        self._launch(Mode.GRADIENT, self._step_team(data), 0, 1, sums=sums)
+        wanted, begun = self._step_team(data), time.perf_counter()
+        self._launch(Mode.GRADIENT, self._crew.team(wanted), 0, 1, sums=sums)
+        self._crew.ran(wanted, 1, time.perf_counter() - begun)
 
     @exclusive
     def update(self) -> None:

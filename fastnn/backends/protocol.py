@@ -36,6 +36,7 @@ def _guarded(method: Method, reads: bool) -> Method:
                 return method(self.beside(method.__name__, reads), *arguments, **options)
             store.use = Use.TORN if self.interpreted and not reads else Use.WHOLE
             try:
+                self._weights_here()
                 return method(self, *arguments, **options)
             finally:
                 store.use = Use.FREE
@@ -72,6 +73,10 @@ class Program(Passes):
     def __init__(self, backend: Backend, plan: Plan, state: State) -> None:
         super().__init__(backend.operations(plan.dtype), plan, state)
         self.backend = backend
+
+    def _weights_here(self) -> None:
+        """Has the weights where this program reads them: at home, where kernels of the host know their addresses."""
+        self.state.store.home()
 
     def beside(self, where: str, reads: bool) -> Program:
         """A program of buffers of its own, for what is called while this one runs in the same thread.
@@ -162,6 +167,10 @@ class Program(Passes):
         """Adds the losses and metrics of steps first..last - 1, in inference mode, to `sums`."""
         for step in range(first, last):
             self._batch_forward(data, step, training=False, sums=sums)
+
+    def buffer(self, unit: int, rows: int, width: int) -> Array:
+        """The rows of a buffer of the workspace, as the last batch left them."""
+        return self._buffer(unit, rows, width).copy()
 
     # before the first step
 

@@ -178,6 +178,17 @@ def verified(operation: Operation, backend: str, dtype: str, sizes: Mapping[str,
     return worst
 
 
+def timeable() -> dict[str, str]:
+    """`backends.available`, in which a card that is emulated is none: the time that it takes says nothing."""
+    reasons = backends.available()
+    if not reasons["cuda"]:
+        from ..backends.cuda.device import card
+
+        if card().emulated:
+            reasons["cuda"] = "the card is emulated, and its time says nothing of a card's"
+    return reasons
+
+
 def prepared(operation: Operation, backend: str, dtype: str, sizes: Mapping[str, int]) -> Any:
     """A call of no arguments that runs the operation once, with the threads of the moment; it has run once."""
     call = (
@@ -225,7 +236,7 @@ def limits(dtype: str, threads: int, seconds: float = 0.05) -> Limits | None:
 
     try:
         found = measured.measure({"dtype": dtype, "threads": threads, "seconds": seconds, "sizes": SWEPT})
-    except ModuleNotFoundError:
+    except ImportError:  # absent, or told to compile nothing
         return None
     return Limits(found["peak"], {int(size): value for size, value in found["bandwidth"].items()})
 

@@ -162,5 +162,5 @@ def _machine(found: Found) -> list[str]:
         held = " ".join(f"{name}={value}" for name, value in found["variables"].items())
         parts.append(f"<p>With <code>{_text(held)}</code></p>")
     parts += [f"<p>{_text(reason)}</p>" for reason in found["missing"]]
-    rounds = f"{found['rounds']} rounds of fresh processes"
-    return ["<h2>Machine and command</h2>", *parts, f"<p>{rounds}: <code>{_text(found['command'])}</code></p>"]
+    rounds = f"Rounds of fresh processes: {found['rounds']}"
+    return ["<h2>Machine and command</h2>", *parts, f"<p>{rounds}. Command: <code>{_text(found['command'])}</code></p>"]

@@ -66,6 +66,8 @@ def of_comparison(found: Found) -> str:
     if "phases" in found:
         parts.append(text(_phases(found["phases"])))
     parts += [found["bits"]["text"] + "."]
+    runs = dict.fromkeys(f"{line['name']}: {line['runs']}" for line in found["libraries"])
+    parts.append(f"They run on: {'; '.join(runs)}.")
     for threads, limits in found["limits"].items():
         peak, bandwidth = limits["peak"] / 1e9, limits["bandwidth"] / 1e9
         team = f"{threads} thread{'' if threads == '1' else 's'}"
@@ -74,30 +76,30 @@ def of_comparison(found: Found) -> str:
     parts += ["; ".join([found["machine"], ", ".join(found["versions"])])]
     if found["variables"]:
         parts.append("with " + " ".join(f"{name}={value}" for name, value in found["variables"].items()))
-    rounds = f"{found['rounds']} round{'' if found['rounds'] == 1 else 's'}"
-    return "\n".join([*parts, f"{rounds}. Command: {found['command']}"])
+    return "\n".join([*parts, f"Rounds: {found['rounds']}. Command: {found['command']}"])
 
 
 def _libraries(found: Found) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=found["network"]["name"], title_justify="left")
-    for name in ("library", "threads", "samples/s", "quartiles", "of the floor", "start, warm", "cold"):
-        table.add_column(name, justify="left" if name == "library" else "right", no_wrap=True)
-    for name in ("memory, MB", "plan, MB", "first loss", "runs on"):
-        table.add_column(name, justify="left" if name == "runs on" else "right", no_wrap=True)
+    title = f"{found['network']['name']}; start in s with warm and cold caches, memory and the plan's in MB"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+    for name in ("", "threads", "samples/s", "quartiles", "of floor", "warm", "cold", "memory", "plan", "loss"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
     for line in found["libraries"]:
-        share = "" if line["floor_share"] is None else f"{line['floor_share']:.0%}"
-        cold = "" if line["start_cold"] is None else f"{line['start_cold']:.1f} s"
-        planned = "" if line["predicted"] is None else f"{line['predicted'] / 1e6:.1f}"
+        share, cold, planned = line["floor_share"], line["start_cold"], line["predicted"]
         table.add_row(
             line["name"],
             str(line["threads"]),
             figures.digits(line["samples_per_second"]),
-            f"{figures.digits(line['slow'])} to {figures.digits(line['fast'])}",
-            *(share, f"{line['start_warm']:.1f} s", cold, f"{line['memory'] / 1e6:.1f}", planned),
-            *(f"{line['loss']:.3f}", line["runs"]),
+            f"{figures.digits(line['slow'])}-{figures.digits(line['fast'])}",
+            "" if share is None else f"{share:.0%}",
+            f"{line['start_warm']:.1f}",
+            "" if cold is None else f"{cold:.1f}",
+            f"{line['memory'] / 1e6:.1f}",
+            "" if planned is None else f"{planned / 1e6:.1f}",
+            f"{line['loss']:.3f}",
         )
     return table
 
@@ -114,9 +116,13 @@ def _ratios(found: Found) -> Table:
     for line in found["libraries"]:
         if line["own"]:
             given = [line["ratios"].get(name) for name in rivals]
-            cells = ["-" if r is None else f"{r[0]:.2f} ({r[1]:.2f} to {r[2]:.2f})" for r in given]
+            cells = ["-" if r is None else f"{_ratio(r[0])} ({_ratio(r[1])}-{_ratio(r[2])})" for r in given]
             table.add_row(line["name"], str(line["threads"]), *cells)
     return table
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f}" if value < 100 else f"{value:,.0f}"
 
 
 def _phases(phases: Sequence[Found]) -> Table:
@@ -126,11 +132,11 @@ def _phases(phases: Sequence[Found]) -> Table:
     title = "a step by phases, of its time; the sum of the parts beside the time by the wall"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     names = list(phases[0]["phases"]) if phases else []
-    for name in ("", "threads", *names, "sum", "a step", "without counting"):
+    for name in ("", "cores", "threads", *names, "sum", "a step", "without counting"):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
     for one in phases:
         whole = sum(one["phases"].values())
         shares = [f"{part / whole:.1%}" for part in one["phases"].values()]
         times = f"{whole / one['counted']:.1%}", duration(one["counted"]), duration(one["plain"])
-        table.add_row(one["name"], str(one["threads"]), *shares, *times)
+        table.add_row(one["name"], str(one["team"]), str(one["threads"]), *shares, *times)
     return table

@@ -296,28 +296,40 @@ TRAININGS: dict[str, Callable[[Found, models.Floats, models.Labels], Training]] 
 }
 
 
-def measure(job: Found) -> Found:
-    """first: seconds of preparing and of the first epoch, and its mean loss; epochs: seconds of the later ones; bits: a
-    digest of the weights after the first epoch, of a model that has some; grown: the bytes that the process grew by at
-    most; predicted: those of fastnn's vectors, by its plan, or 0; runs: on which instruction set."""
-    job = USUAL | job
-    X, y = models.data(job)
+def timed(start: Callable[[], Training], job: Found, note: Callable[[Any], None] = lambda model: None) -> Found:
+    """first: seconds of preparing and of the first epoch, and its mean loss; epochs: seconds of the later ones.
+
+    Args:
+        start: prepares. note: is given the model after the first epoch, where there is one.
+    """
     losses: list[float] = []
-    bits, predicted = "", 0
-    before, ends = memory("VmRSS"), [time.perf_counter()]
+    ends = [time.perf_counter()]
 
     def after(loss: float, model: Any = None) -> bool:
-        nonlocal bits, predicted
         if not losses and model is not None:
-            bits = hashlib.sha256(b"".join(array.tobytes() for array in model.get_weights())).hexdigest()[:16]
-            if job["library"] == "fastnn":
-                predicted = model.engine().plan.bytes_of_training(min(job["batch"], len(X)))
+            note(model)
         losses.append(loss)
         ends.append(time.perf_counter())
         return len(losses) > job["epochs"] and ends[-1] - ends[1] >= float(job["seconds"])
 
-    TRAININGS[job["library"]](job, X, y)(after)
+    start()(after)
     first, *seconds = np.diff(ends).tolist()
-    found = {"first": first, "loss": losses[0], "epochs": seconds, "bits": bits, "grown": memory("VmHWM") - before}
-    found["predicted"] = predicted
-    return found | {"runs": runs_on(job), "version": models.version(job["library"])}
+    return {"first": first, "loss": losses[0], "epochs": seconds, "version": models.version(job["library"])}
+
+
+def measure(job: Found) -> Found:
+    """What `timed` gives; bits: a digest of the weights after the first epoch, where a model has some; grown: the bytes
+    that the process grew by at most; predicted: those of fastnn's vectors, by its plan, or 0; runs: on which
+    instruction set."""
+    job = USUAL | job
+    X, y = models.data(job)
+    found: Found = {"bits": "", "predicted": 0}
+
+    def note(model: Any) -> None:
+        found["bits"] = hashlib.sha256(b"".join(array.tobytes() for array in model.get_weights())).hexdigest()[:16]
+        if job["library"] == "fastnn":
+            found["predicted"] = model.engine().plan.bytes_of_training(min(job["batch"], len(X)))
+
+    before = memory("VmRSS")
+    found |= timed(lambda: TRAININGS[job["library"]](job, X, y), job, note)
+    return found | {"grown": memory("VmHWM") - before, "runs": runs_on(job)}

@@ -118,16 +118,16 @@ def backends_of(text: str | None) -> list[str]:
     Raises:
         FastnnError: one is unknown or not available.
     """
-    from .. import backends
+    from ..benchmarks.operations import timeable
 
-    reasons = backends.available()
+    reasons = timeable()
     if text is None:
         return [name for name, reason in reasons.items() if not reason and name != "reference"] or ["reference"]
     for name in (chosen := text.split(",")):
         if name not in reasons:
             raise FastnnError(f"there is no backend {name!r}{nearest(name, list(reasons))}")
         if reasons[name]:
-            raise FastnnError(f"the backend {name!r} is not available: {reasons[name]}")
+            raise FastnnError(f"the backend {name!r} cannot be timed: {reasons[name]}")
     return chosen
 
 

@@ -116,12 +116,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _comparison(args: argparse.Namespace, folder: Path) -> Comparison:
     """What the options ask for; the rows of a table go into a file in a folder."""
-    from .. import backends, config
+    from .. import config
     from ..benchmarks import networks
     from ..benchmarks.comparing import Comparison
+    from ..benchmarks.operations import timeable
     from ..benchmarks.training import USUAL
 
-    reasons = backends.available()
+    reasons = timeable()
     asked = args.backends.split(",") if args.backends else [n for n, r in reasons.items() if not r and n != "reference"]
     missing = {name: reasons.get(name, "there is no such backend") for name in asked if reasons.get(name, "none")}
     peers = [name for name in args.peers.split(",") if name]

@@ -21,6 +21,7 @@ HELD_OUT = 0.2
 VALIDATION = 0.1
 MOST_CLASSES = 10_000
 FEW_CLASSES = 10  # integers that may be classes by how often each comes; more must be numbered from 0 or 1, too
+_ENOUGH = 20  # rows, of which one tells when to stop
 _SEQUENCE = 10  # rows: fewer are numbered by accident
 _KEY = re.compile(
     r"(?i:(.*[\W_])?(id|nr|no|num|number|index|idx|key|row|row ?number|unnamed: ?\d+|#)\.?)|.*[a-z](Id|ID|Nr|No)"
@@ -98,6 +99,7 @@ def load(
     task: str | None = None,
     impute: bool = False,
     validation: bool = False,
+    sparing: bool = False,
     notation: Notation = USUAL,
 ) -> Table:
     """Read `data` and hold out a fifth of its rows by `seed`, unless it has test rows of its own.
@@ -108,7 +110,7 @@ def load(
         target: the column or array to predict. drop: columns to leave out.
         task: "classes" or "regression"; None: floats are regression, integers what their values say, texts classes.
         impute: whether a missing value becomes the mean of its column's training rows; else it is an error.
-        validation: whether a tenth of the training rows is put aside too.
+        validation: whether a tenth of the training rows is put aside too. sparing: only where there are enough.
         notation: how a table writes numbers and what is missing.
 
     Returns:
@@ -136,7 +138,7 @@ def load(
     classes, parts[1::2] = _targets(f"{data}: {name}", parts[1::2], task)
     if not impute:
         require_complete(data, parts[0::2], columns, "; fill them with --impute mean, or remove such rows")
-    rows = _split(data, parts, seed, validation)
+    rows = _split(data, parts, seed, validation and not (sparing and len(parts[0]) < _ENOUGH))
     if scaling == "columns":
         _require_scalable(data, rows[0], columns)
         found += _row_numbers(parts[0], columns)

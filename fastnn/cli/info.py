@@ -77,7 +77,24 @@ def _details(name: str) -> str:
         from ..backends import c
 
         return f", {c.level()}, {'threads of its own' if os.name == 'posix' else 'one thread'}"
+    if name == "cuda":
+        return f": {_card()}"
     return ""
+
+
+def _card() -> str:
+    """The card, its memory and driver, and what is compiled for it."""
+    from ..backends.cuda import cubins
+    from ..backends.cuda.device import card
+
+    found = card()
+    what = "the emulated card, which is none: " if found.emulated else ""
+    memory, known = found.total_bytes() / 1e9, ".".join(map(str, found.driver))
+    kept = cubins.count(found.arch, ".ptx" if found.emulated else ".cubin")
+    return (
+        f"{what}{found.name}, {found.arch}, {memory:.1f} GB, a driver for CUDA {known}, {kept} kernels compiled in "
+        f"{cubins.carried() or cubins.place()}; auto never takes it"
+    )
 
 
 def _auto(backend: str) -> dict[str, str]:
@@ -105,11 +122,12 @@ def _versions() -> list[str]:
     from importlib import metadata
 
     found = []
-    for name in ("numpy", "numba", "llvmlite"):
+    for name in ("numpy", "numba", "llvmlite", "numba-cuda", "cuda-core"):
         try:
             found.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
-            found.append(f"no {name}")
+            if not name.endswith(("cuda", "core")):
+                found.append(f"no {name}")
     return found
 
 

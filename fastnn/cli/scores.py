@@ -184,6 +184,15 @@ class QuantityScores:
 Scores = ClassScores | QuantityScores
 
 
+def remark(test: Scores, train: Scores) -> str:
+    """A word where rows held out and rows trained on part, or nothing was learned; else ""."""
+    if isinstance(test, ClassScores):
+        assert isinstance(train, ClassScores)
+        return test.parted(train)
+    assert isinstance(train, QuantityScores)
+    return test.parted(train)
+
+
 def score(model: Any, X: Array, y: Array, target: str, classes: tuple[str | int, ...] | None) -> Scores:
     """How a model predicts rows; y: numbers of classes, or a quantity in its unit."""
     outputs = model.predict(X, batch_size=1024, verbose=0)

@@ -168,7 +168,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train as the options say and print what came of it."""
     from . import data, report, schema
-    from .scores import score
+    from .scores import remark, score
 
     out = args.out or Path(f"{sources.stem(args.data)}.safetensors")
     options.require_folder("--out", out)
@@ -184,8 +184,11 @@ def run(args: argparse.Namespace) -> int:
         task=args.task,
         impute=args.impute is not None,
         validation=patience > 0,
+        sparing=args.patience is None,
         notation=options.notation(args, schema.USUAL),
     )
+    if table.X_val is None:
+        patience = 0
     model = _model(table, args)
     quantity = table.schema.classes is None
     notes = [*table.notes(), *_compile(model, table, args, [] if quantity else ["accuracy"])]
@@ -209,7 +212,7 @@ def run(args: argparse.Namespace) -> int:
     model.save(out)
     target, classes = table.schema.target, table.schema.classes
     test, train = (score(model, X, y, target, classes) for X, y in ((table.X_test, table.y_test), (table.X, table.y)))
-    word = test.parted(train)  # type: ignore[arg-type]
+    word = remark(test, train)
     if args.report is not None:
         report.write(args.report, report.Training(table, model, trained.history, test, train, word, trained.health))
     rate = len(table.X) / trained.seconds

@@ -1,4 +1,5 @@
-"""`fastnn warmup`: compile Numba's kernels for later, and measure which backend is faster here."""
+"""`fastnn warmup`: compile Numba's kernels for later, and measure which backend is faster here; or compile those of a
+card that may be in another machine."""
 
 from __future__ import annotations
 
@@ -34,12 +35,20 @@ def add_parser(commands: options.Commands) -> None:
     parser.add_argument(
         "--dtype", choices=("float32", "float64", "both"), default="float32", help="of which models (float32)"
     )
+    parser.add_argument(
+        "--cuda",
+        metavar="ARCH",
+        help='compile the kernels of "cuda" for a card such as sm_90 instead, which need not be in this machine; they '
+        "lie where FASTNN_CUDA_CUBINS points, or in the user's cache",
+    )
     options.add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Compile, measure, and say what was done and how long it took."""
+    if args.cuda is not None:
+        return _run_cuda(args)
     from .. import backends
     from ..backends import disk_cache
 
@@ -65,6 +74,39 @@ def run(args: argparse.Namespace) -> int:
     for work, speed in report["speeds"].items():
         options.answer(f"{work}: numba trains {speed:.2f} times as fast as c\n")
     options.answer(f"kept in {report['folder']}\n")
+    return 0
+
+
+def _run_cuda(args: argparse.Namespace) -> int:
+    """Compile the kernels of a card that is named."""
+    import re
+
+    from ..backends.cuda import cubins
+
+    if not re.fullmatch(r"sm_\d{2,3}", args.cuda):
+        raise FastnnError(f"--cuda is {args.cuda!r}, expected a card's architecture such as sm_90")
+    try:
+        from ..backends.cuda import library, sources
+    except ImportError as error:
+        raise FastnnError(f'{error.name} is not installed; from the checkout: pip install ".[cuda13]"') from None
+    parent = cubins.carried() or cubins.place()
+    if parent is None:
+        raise FastnnError("there is no folder to keep compiled kernels in; name one in FASTNN_CUDA_CUBINS")
+    report: dict[str, Any] = {"folder": str(parent), "arch": args.cuda, "kernels": 0, "seconds": 0.0, "bytes": 0}
+    begun = time.perf_counter()
+    for dtype in ("float32", "float64") if args.dtype == "both" else (args.dtype,):
+        for name in sources.names(dtype):
+            code = library.cubin(name, dtype, args.cuda)
+            if not cubins.write(f"{library.file_name(name, dtype)}.cubin", args.cuda, code, parent):
+                raise FastnnError(f"{parent} cannot be written; name a folder in FASTNN_CUDA_CUBINS")
+            report["kernels"] += 1
+            report["bytes"] += len(code)
+    report["seconds"] = round(time.perf_counter() - begun, 1)
+    if args.json:
+        options.print_json(report)
+        return 0
+    size = report["bytes"] / 1e6
+    options.answer(f"{report['kernels']} kernels for {args.cuda}, {size:.1f} MB, in {report['seconds']} s: {parent}\n")
     return 0
 
 

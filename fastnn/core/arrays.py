@@ -52,6 +52,11 @@ class Variable(np.ndarray[Any, np.dtype[Any]]):
     def __deepcopy__(self, memo: object) -> Array:  # type: ignore[override]
         return np.array(self)
 
+    @property
+    def value(self) -> Array:
+        """It as a plain array, a view."""
+        return np.asarray(self).view(np.ndarray)
+
     def numpy(self) -> Array:
         """A copy."""
         return np.array(self)

@@ -30,7 +30,7 @@ class State:
         for constant in plan.layout.hidden:
             self.theta[constant.offset : constant.offset + constant.size] = constant.value
         self.gradient = aligned(size, plan.dtype)
-        self.slots: tuple[Array, ...] = tuple(aligned(size, plan.dtype) for _ in range(plan.slots))
+        self._slots: tuple[Array, ...] = tuple(aligned(size, plan.dtype) for _ in range(plan.slots))
         self.scalars = np.zeros(Scalar.WIDTH, np.float64)
         self.counters = np.zeros(Counter.WIDTH, np.int64)
         self.counters[Counter.SEED] = seed
@@ -48,6 +48,16 @@ class State:
     def statistics(self) -> Array:
         """The statistics."""
         return self.store.statistics
+
+    @property
+    def slots(self) -> tuple[Array, ...]:
+        """The optimizer's vectors, at home."""
+        self.store.home()
+        return self._slots
+
+    def slots_at_home(self) -> tuple[Array, ...]:
+        """The same as they lie here, for who brings them."""
+        return self._slots
 
     def _start(self) -> None:
         self.rows = 0
@@ -68,7 +78,7 @@ class State:
         """Takes copies of what `vectors` gave, aligned: joblib reads such from files that are mapped read-only."""
         slots, scalars, counters = vectors
         self.scalars, self.counters = np.array(scalars), np.array(counters)
-        self.slots = tuple(aligned_copy(slot) for slot in slots)
+        self._slots = tuple(aligned_copy(slot) for slot in slots)
 
     def __getstate__(self) -> dict[str, object]:
         """The store keeps the vectors, so that all are of one time; a model looks at scalars before it has them."""

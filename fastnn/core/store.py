@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -59,7 +59,8 @@ class Store:
     """The weights of layers of one dtype.
 
     Attributes:
-        theta, statistics: aligned vectors. places: of each layer, by its parameters' names.
+        theta, statistics: aligned vectors; to ask for them brings them home. places: of each layer, by its parameters'
+        names.
         states: those of the models that share it, which has them copied at one time with it.
         lock: held by a program while it uses them or its own buffers; a fork waits for it.
         use: what its holder does. A signal handler finds it in use by its own thread, which holds the lock already.
@@ -68,7 +69,7 @@ class Store:
     """
 
     def __init__(self, size: int, statistics_size: int, dtype: Any) -> None:
-        self.theta, self.statistics = aligned(size, dtype), aligned(statistics_size, dtype)
+        self._theta, self._statistics = aligned(size, dtype), aligned(statistics_size, dtype)
         self.places: weakref.WeakKeyDictionary[Any, dict[str, Place]] = weakref.WeakKeyDictionary()
         self.moved: Store | None = None
         self._start()
@@ -77,6 +78,40 @@ class Store:
         self.states: weakref.WeakSet[Any] = weakref.WeakSet()
         self.lock = forks.lock(forks.Rank.STORE)
         self.use = Use.FREE
+        self._bring: Callable[[], None] | None = None
+
+    @property
+    def theta(self) -> Array:
+        """The vector of what is trained, at home."""
+        self.home()
+        return self._theta
+
+    @property
+    def statistics(self) -> Array:
+        """The vector of statistics, at home."""
+        self.home()
+        return self._statistics
+
+    def lend(self, bring: Callable[[], None]) -> None:
+        """Weights, and the slots of a state, are on a card until somebody here asks for them.
+
+        Args:
+            bring: copies them home. What it raises, it raises once: then those at home count, as they were last.
+        """
+        self._bring = bring
+
+    def home(self) -> None:
+        """Brings home what was lent: whoever asks may change it, so a card must copy it again."""
+        if self._bring is None:
+            return
+        with self.lock:
+            bring, self._bring = self._bring, None
+            if bring is not None:
+                bring()
+
+    def vectors_at_home(self) -> tuple[Array, Array]:
+        """theta and statistics as they lie here, for who brings them."""
+        return self._theta, self._statistics
 
     def view(self, place: Place) -> Array:
         """The view of a parameter."""
@@ -115,15 +150,15 @@ class Store:
     def __getstate__(self) -> dict[str, object]:
         """All vectors at one time, those of its states too."""
         with self.held("copy"):
-            kept = {name: value for name, value in vars(self).items() if name not in ("states", "lock", "use")}
+            kept = {name: value for name, value in vars(self).items() if name in ("places", "moved")}
             kept |= {"theta": self.theta.copy(), "statistics": self.statistics.copy(), "places": dict(self.places)}
             return kept | {"vectors": [(state, state.vectors()) for state in self.states]}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """A copy has aligned vectors and a lock of its own."""
         vectors = state.pop("vectors")
+        self._theta, self._statistics = aligned_copy(state.pop("theta")), aligned_copy(state.pop("statistics"))
         vars(self).update(state)
-        self.theta, self.statistics = aligned_copy(self.theta), aligned_copy(self.statistics)
         self.places = weakref.WeakKeyDictionary(state["places"])
         self._start()
         for one, its in vectors:

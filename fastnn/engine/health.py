@@ -189,8 +189,8 @@ class Examiner:
             self._state.scalars[:] = engine.state.scalars
 
     def _layer(self, call: _Watched, before: Array, gradient: Array, change: Array, rows: int) -> LayerHealth:
-        state, layout = self._state, self._plan.layout
-        output = probes.buffer(state, call.output[0], rows, call.output[1])
+        layout = self._plan.layout
+        output = probes.buffer(self._program, call.output[0], rows, call.output[1])
         own = [one for one in probes.trained(self._plan) if one.layer == call.name]
         largest = max(own, key=lambda one: one.size, default=None)
         weights = gradients = update = math.nan
@@ -203,7 +203,8 @@ class Examiner:
             vectors = [layout.view(vector, one) for vector in (before, gradient) for one in own]
             alike = largest.name == "kernel" and w.ndim == 2 and w.shape[1] > 1 and all(map(_columns_alike, vectors))
         name = _activation(call.layer)
-        unit = call.gradient[0]
+        unit, width = call.gradient
+        gradient_there = probes.buffer(self._program, unit, rows, width)
         return LayerHealth(
             name=call.name,
             kind=type(call.layer).__name__,
@@ -213,7 +214,7 @@ class Examiner:
             gradients=gradients,
             outputs=_rms(output),
             mean=float(output.mean(dtype=np.float64)),
-            output_gradients=_rms(probes.buffer(state, unit, rows, call.gradient[1])) if unit >= 0 else math.nan,
+            output_gradients=_rms(gradient_there) if unit >= 0 else math.nan,
             saturated=float(_SATURATED[name](output).mean()) if name in _SATURATED else math.nan,
             dead=float((output == 0).all(axis=0).mean()) if name in _RELUS else math.nan,
             zeros=float((output == 0).mean()),
@@ -236,7 +237,10 @@ def _rms(array: Array) -> float:
 
 
 def _columns_alike(array: Array) -> bool:
-    return bool(np.ptp(np.atleast_2d(array), axis=1).max() <= _ALIKE * np.abs(array).max())
+    rows = np.atleast_2d(array)
+    if np.ptp(rows[0]) > _ALIKE * np.abs(rows[0]).max():  # as in most networks; all rows would take longer than a step
+        return False
+    return bool(np.ptp(rows, axis=1).max() <= _ALIKE * np.abs(rows).max())
 
 
 def _activation(layer: Layer) -> str:

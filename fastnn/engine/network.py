@@ -37,7 +37,7 @@ class Network(Extensible):
     kind = "Model"
     instead: ClassVar[Mapping[str, str]] = {
         "": "steps are compiled: give compile a loss, an optimizer and metrics, and a callback what is to happen "
-        "between steps",
+        "between steps; or write the loop yourself, with model.gradients and model.apply_gradients",
         "__call__": "write `call` in a subclass of Model, which is traced once",
         "build": "make the layers in __init__",
         "call": "write it in a subclass of Model, where it is traced once",

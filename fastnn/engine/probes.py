@@ -17,7 +17,7 @@ from ..backends.data import Data
 from ..core.arrays import Array, numeric, require_fit
 from ..core.buffers import Value
 from ..core.lowering import Lowering
-from ..core.plan import Counter, ParameterEntry, ParameterLayout, Plan, Scalar, padded
+from ..core.plan import Counter, ParameterEntry, ParameterLayout, Plan, Scalar
 from ..core.specs import LossSpec
 from ..core.state import State
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
@@ -206,17 +206,13 @@ def _run(probe: Engine | Probe, data: Data) -> tuple[dict[str, Array], list[Arra
             f"{parameter.layer}/{parameter.name}": plan.layout.view(state.gradient, parameter).copy()
             for parameter in trained(plan)
         }
-        watched = [buffer(state, int(unit), data.rows, int(width)).copy() for unit, width in plan.watched]
+        watched = [buffer(probe.program, int(unit), data.rows, int(width)) for unit, width in plan.watched]
     return found, watched
 
 
-def buffer(state: State, unit: int, rows: int, width: int) -> Array:
+def buffer(program: Program, unit: int, rows: int, width: int) -> Array:
     """The rows of a buffer of the workspace, as the last batch left them; zeros where nobody makes it."""
-    if unit < 0:
-        return np.zeros((rows, width), state.plan.dtype)
-    start = state.plan.fixed_elements + unit * state.rows
-    wide = state.workspace[start : start + rows * padded(width)].reshape(rows, padded(width))
-    return wide[:, :width]
+    return program.buffer(unit, rows, width) if unit >= 0 else np.zeros((rows, width), program.plan.dtype)
 
 
 def _with_inputs(model: TrainableModel, found: dict[str, Array], dX: list[Array]) -> tuple[dict[str, Array], Any]:

@@ -460,7 +460,7 @@ class Trainer(Network):
         raise NotImplementedError
 
     def summary(
-        self, print_fn: Callable[[str], object] | None = None, costs: bool | int = False, **kwargs: Any
+        self, print_fn: Callable[[str], object] | None = None, *, costs: bool | int = False, **kwargs: Any
     ) -> None:
         """Prints the layers, their output shapes and parameters.
 

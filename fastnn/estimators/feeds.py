@@ -129,11 +129,8 @@ def moments(X: Any, w: Array | None) -> tuple[Array, Array]:
 
         mean, variance = mean_variance_axis(X.astype(np.float64), axis=0, weights=w)
         return np.asarray(mean), np.asarray(variance)
-    mean = np.average(X, axis=0, weights=w).astype(np.float64)
-    total, squares = 0.0, np.zeros(X.shape[1])
-    for first in range(0, X.shape[0], _ROWS):
-        some = slice(first, first + _ROWS)
-        ones = np.ones(len(X[some])) if w is None else w[some]
-        squares += ones @ np.square(X[some] - mean)
-        total += float(ones.sum())
-    return mean, squares / total
+    w = np.ones(len(X)) if w is None else w.astype(np.float64)
+    blocks = [slice(first, first + _ROWS) for first in range(0, len(X), _ROWS)]
+    mean = sum(w[some] @ X[some] for some in blocks) / w.sum()
+    variance = sum(w[some] @ np.square(X[some] - mean) for some in blocks) / w.sum()
+    return np.asarray(mean), np.asarray(variance)

@@ -135,13 +135,11 @@ class Holder(BaseEstimator):
 
     def _make_model(self, X: Any, batch: int, w: Array | None) -> None:
         """A model with the weights that it begins with, which trains on batches of so many rows."""
-        objective = self._objective()
         units = (X.shape[1], *self._hidden(), self.n_outputs_)
         seed = int(self._random_state.randint(2**31 - 1)) if self.dropout else 0
         self._moments = moments(X, w) if self.normalize else None
-        self._compile_model(units, objective, seed, self.dtype or X.dtype.name, batch)
+        self._compile_model(units, self._objective(), seed, self.dtype or X.dtype.name, batch)
         network.draw(self.model_, self.activation, self._random_state)
-        self.n_layers_, self.out_activation_ = len(units), objective.out_activation
 
     def _remake_model(self, batch: int) -> None:
         """A model of other parameters, with the weights that there are.
@@ -167,6 +165,7 @@ class Holder(BaseEstimator):
         model = network.model(shape, objective, seed)
         network.compile_for(model, objective, self._new_optimizer(), self.backend)
         self.model_, self._decay_batch, self._decay_alpha = model, batch, float(self.alpha)
+        self.n_layers_, self.out_activation_ = len(units), objective.out_activation
         self._made = self._made_of()
 
     # --- predicting -------------------------------------------------------------------------------------------------

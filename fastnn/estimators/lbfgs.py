@@ -27,12 +27,12 @@ class Slope:
     """The objective and its gradient by theta, each a pass over all rows.
 
     Attributes:
-        best: the lowest value so far, and where. loss: as scikit-learn tells it, of the last pass.
+        best: the lowest value so far, where, and the loss as scikit-learn tells it. loss: that of the last pass.
     """
 
-    def __init__(self, estimator: Any, X: Any, targets: Array, w: Array | None) -> None:
+    def __init__(self, estimator: Any, X: Any, targets: Array, w: Array | None, deadline: Deadline) -> None:
         self._engine, self._objective = estimator.model_.engine(), estimator._objective()
-        self._outputs, self._deadline = estimator.n_outputs_, Deadline(estimator.time_limit, 0.0)
+        self._outputs, self._deadline = estimator.n_outputs_, deadline
         plan = self._engine.plan
         self._read = (X, targets, w, min(_BATCH, X.shape[0]), plan.dtype)
         self._rows = X.shape[0]
@@ -41,33 +41,33 @@ class Slope:
             if parameter.name == "kernel":
                 total = float(self._rows if w is None else w.sum())
                 plan.layout.view(self._decay, parameter)[...] = estimator.alpha / total
-        self.best: tuple[float, Array] = (math.inf, self._engine.state.theta.astype(np.float64))
+        self.best: tuple[float, Array, float] = (math.inf, self._engine.state.theta.astype(np.float64), math.nan)
         self.loss = math.nan
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
         """The objective and its gradient at theta.
 
         Raises:
-            _TimeUp: the time limit has passed.
+            _TimeUp: the time limit has passed, and there was a whole pass before.
         """
-        if self._deadline.passed() and math.isfinite(self.best[0]):
-            raise _TimeUp
         engine, state = self._engine, self._engine.state
         state.theta[:] = theta
         sums, gradient = engine.scores.sums(), self._decay * theta
         for data in without_penalties(*self._read):
             for first in range(0, data.rows, data.batch_size):
+                if self.best[0] < math.inf and self._deadline.passed():
+                    raise _TimeUp
                 engine.program.gradient(data.part(first), sums)
                 gradient += state.gradient * (min(data.batch_size, data.rows - first) / self._rows)
         penalty = 0.5 * float((self._decay * theta) @ theta)
         value = float(sums[SUM_LOSS]) / self._rows + penalty
         self.loss = network.told_loss(engine.scores.logs(sums), self._objective, self._outputs) + penalty
         if value < self.best[0]:
-            self.best = value, theta.copy()
+            self.best = value, theta.copy(), self.loss
         return value, gradient
 
 
-def minimise(estimator: Any, X: Any, targets: Array, w: Array | None) -> tuple[int, float]:
+def minimise(estimator: Any, X: Any, targets: Array, w: Array | None, deadline: Deadline) -> tuple[int, float]:
     """Leaves the weights at the minimum that was found.
 
     Returns:
@@ -75,7 +75,7 @@ def minimise(estimator: Any, X: Any, targets: Array, w: Array | None) -> tuple[i
     """
     if estimator.dropout:
         raise ValueError('dropout needs another solver: solver="lbfgs" minimises one function, without chance')
-    slope = Slope(estimator, X, targets, w)
+    slope = Slope(estimator, X, targets, w, deadline)
     iterations = 0
 
     def told(theta: Array) -> None:
@@ -89,10 +89,13 @@ def minimise(estimator: Any, X: Any, targets: Array, w: Array | None) -> tuple[i
         found = scipy.optimize.minimize(
             slope, slope.best[1], method="L-BFGS-B", jac=True, options=options, callback=told
         )
+        if found.fun > slope.best[0]:
+            slope(found.x)
+            slope.best = found.fun, found.x, slope.loss
     except _TimeUp:
-        theta = slope.best[1]
+        pass
     else:
-        theta, iterations = found.x, min(int(found.nit), estimator.max_iter)
+        iterations = min(int(found.nit), estimator.max_iter)
         if found.status != 0:
             warnings.warn(
                 f"lbfgs failed to converge after {found.nit} iteration(s) (status={found.status}):\n{found.message}\n"
@@ -100,6 +103,6 @@ def minimise(estimator: Any, X: Any, targets: Array, w: Array | None) -> tuple[i
                 ConvergenceWarning,
                 stacklevel=6,
             )
-    _, _ = slope(theta) if not np.array_equal(theta, slope.best[1]) else (0.0, None)
+    _, theta, loss = slope.best
     estimator.model_.engine().state.theta[:] = theta
-    return iterations, slope.loss
+    return iterations, loss

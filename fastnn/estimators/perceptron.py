@@ -120,6 +120,7 @@ class Perceptron(Holder):
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, validation_data: Any, incremental: bool) -> Any:
         self._hidden()
+        deadline = Deadline(self.time_limit, SLICE_SECONDS)
         first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         X, y = self._validate_input(X, y, incremental, first_pass)
         if is_sparse(X) and X.format != "csr":
@@ -153,9 +154,9 @@ class Perceptron(Holder):
             elif not incremental:
                 network.compile_for(self.model_, self._objective(), self._new_optimizer(), self.backend)
             if self._by_lbfgs:
-                self.n_iter_, self.loss_ = lbfgs.minimise(self, X, targets, w)
+                self.n_iter_, self.loss_ = lbfgs.minimise(self, X, targets, w, deadline)
             else:
-                self._fit_stochastic(X, y, w, validation_data, incremental)
+                self._fit_stochastic(X, y, w, validation_data, incremental, deadline)
         if not np.isfinite(self._theta()).all():
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
@@ -198,7 +199,9 @@ class Perceptron(Holder):
         random = self._random_state if self.shuffle else None
         return Feed(X, targets, w, batch, random, self.model_.dtype, alpha * self._decay_batch)
 
-    def _fit_stochastic(self, X: Any, y: Array, w: Array | None, validation_data: Any, incremental: bool) -> None:
+    def _fit_stochastic(
+        self, X: Any, y: Array, w: Array | None, validation_data: Any, incremental: bool, deadline: Deadline
+    ) -> None:
         X, y, w, X_val, y_val, w_val = self._held_out(X, y, w, validation_data)
         batch = self._batch(X.shape[0])
         if self.batch_size != "auto" and self.batch_size > batch:
@@ -214,7 +217,6 @@ class Perceptron(Holder):
         if incremental and self.callbacks is None and not self.verbose:
             self._one_epoch(feed)
             return
-        deadline = Deadline(self.time_limit, SLICE_SECONDS)
         objective = self._objective()
         stopping = Stopping(
             self,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ..callbacks import Callback
@@ -22,11 +23,19 @@ class Deadline:
 
     def __init__(self, seconds: float | None, slice_seconds: float) -> None:
         self._end = math.inf if seconds is None else time.perf_counter() + seconds
+        self._reserved = 0.0
         self.slice_seconds = slice_seconds if seconds is None else min(slice_seconds, seconds / 50)
 
     def passed(self) -> bool:
         """Whether it has come."""
-        return time.perf_counter() >= self._end
+        return self._end < math.inf and time.perf_counter() >= self._end - self._reserved
+
+    @contextmanager
+    def reserving(self) -> Iterator[None]:
+        """What is done inside comes once more before the end: time for it is kept."""
+        start = time.perf_counter()
+        yield
+        self._reserved = time.perf_counter() - start
 
 
 class Stopping(Callback):
@@ -61,9 +70,9 @@ class Stopping(Callback):
         self.ended = False  # before the last epoch
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Takes the results of an epoch; one that the deadline cut short counts only where it is the first."""
-        estimator, whole = self._estimator, not self._deadline.passed()
-        if not whole and epoch > 0 and self.model.stop_training:
+        """Takes the results of an epoch; of one that the deadline cut short, only where it is the first."""
+        estimator, whole = self._estimator, not (self.model.stop_training and self._deadline.passed())
+        if not whole and epoch > 0:
             return
         assert logs is not None
         estimator.n_iter_ += 1
@@ -72,7 +81,8 @@ class Stopping(Callback):
         estimator.loss_curve_.append(estimator.loss_)
         if estimator.verbose:
             print(f"Iteration {estimator.n_iter_}, loss = {estimator.loss_:.8f}")
-        self._count()
+        if whole:
+            self._count()
         rates = estimator._rates
         rates.epoch_ended(self.model.optimizer, estimator.t_)
         if estimator._no_improvement_count > estimator.n_iter_no_change:
@@ -88,7 +98,8 @@ class Stopping(Callback):
         """Compares the epoch with the best so far, by more than `tol`."""
         estimator = self._estimator
         if self._validate is not None:
-            score, loss = self._validate()
+            with self._deadline.reserving():
+                score, loss = self._validate()
             estimator.validation_scores_.append(score)
             estimator.validation_loss_curve_.append(loss)
             if estimator.verbose:

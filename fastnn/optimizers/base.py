@@ -31,6 +31,31 @@ _KERAS = {
 _CLIPS = {"clipnorm": "norm", "clipvalue": "value", "global_clipnorm": "global_norm"}
 
 
+class Rate(float):
+    """A learning rate of an optimizer: a number, with what Keras's variables have."""
+
+    __slots__ = ("_optimizer",)
+    _optimizer: Optimizer
+
+    @staticmethod
+    def of(value: float, optimizer: Optimizer) -> Rate:
+        """That of an optimizer."""
+        rate = Rate(value)
+        rate._optimizer = optimizer
+        return rate
+
+    def __reduce__(self) -> Any:
+        return float, (float(self),)
+
+    def numpy(self) -> float:
+        """It as a plain number."""
+        return float(self)
+
+    def assign(self, value: float) -> None:
+        """Sets `learning_rate` of its optimizer."""
+        self._optimizer.learning_rate = value
+
+
 class Optimizer(Declaration):
     """Base class: a learning rate, decoupled weight decay, clipped gradients, and once compiled the state of one model.
 
@@ -108,9 +133,7 @@ class Optimizer(Declaration):
         Raises:
             ArgumentTypeError: setting it where a schedule does.
         """
-        if isinstance(self._rate, LearningRateSchedule):
-            return self._scheduled(self._rate, self.iterations)
-        return self._rate if self._state is None else float(self._state.scalars[Scalar.LEARNING_RATE])
+        return Rate.of(self._rate_now(), self)
 
     @learning_rate.setter
     def learning_rate(self, value: float | LearningRateSchedule) -> None:
@@ -122,6 +145,11 @@ class Optimizer(Declaration):
         self._rate = _rate(where, value)
         if self._state is not None and not isinstance(self._rate, LearningRateSchedule):
             self._state.scalars[Scalar.LEARNING_RATE] = self._rate
+
+    def _rate_now(self) -> float:
+        if isinstance(self._rate, LearningRateSchedule):
+            return self._scheduled(self._rate, self.iterations)
+        return self._rate if self._state is None else float(self._state.scalars[Scalar.LEARNING_RATE])
 
     @property
     def scheduled(self) -> bool:
@@ -209,14 +237,14 @@ class Optimizer(Declaration):
         Raises:
             ArgumentError: it drives another model already.
         """
-        rate = self.learning_rate
+        rate = self._rate_now()
         self._state = state
         state.scalars[Scalar.LEARNING_RATE] = rate
 
     def release(self) -> None:
         """Makes it drive no model; it keeps its learning rate."""
         if not self.scheduled:
-            self._rate = self.learning_rate
+            self._rate = self._rate_now()
         self._state = None
 
     def bound_to(self, state: State | None) -> bool:
@@ -226,7 +254,7 @@ class Optimizer(Declaration):
     def __getstate__(self) -> dict[str, object]:
         """A copy drives no model until it is bound, and begins at this learning rate, or with the whole schedule."""
         state = {name: value for name, value in vars(self).items() if name != "_state"}
-        return state if self.scheduled else state | {"_rate": self.learning_rate}
+        return state if self.scheduled else state | {"_rate": self._rate_now()}
 
     def _step(self) -> tuple[str, tuple[float, ...]]:
         raise NotImplementedError

@@ -18,6 +18,11 @@ _PLACES = {
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
+        if _PLACES.get(name) == "built":  # Keras has them at their old path alone
+            raise ImportError(
+                f"fastnn.wrappers.{name} needs scikit-learn, which is not installed; from fastnn's checkout it comes "
+                "with pip install '.[sklearn]'"
+            )
         return absent(__name__, name, __all__)
     from importlib import import_module
 

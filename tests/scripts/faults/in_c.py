@@ -173,6 +173,14 @@ IN_C = (
         "programs",
     ),
     fault(
+        "c-share-of-the-first",
+        "csrc/network.c",
+        "data->shares != NULL ? data->shares[step] : 1.0",
+        "data->shares != NULL ? data->shares[run->first] : 1.0",
+        "all steps of a call have the first one's share of the penalties",
+        "programs",
+    ),
+    fault(
         "c-penalty-by-batch",
         "csrc/network.c",
         "+ (double)rows * (m->share * FN(penalty)(program));",

@@ -1,0 +1,355 @@
+"""A whole slice of steps of a small network in one launch of one block: theta, slots and a batch lie in shared
+memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...core import arithmetic as ar
+from ...core import formulas as fo
+from ...core.arithmetic import K_CHUNK, LANES
+from ...core.losses import LOSSES
+from ...core.steps import OPTIMIZERS
+from .chains import ACTIVATIONS, Layer
+from .compiler import TYPES, cuda, emits
+from .geometry import THREADS
+from .intrinsics import folded, load, loads, offset, shared, stores, traced, widens
+from .scalars import FLOATS, I32, I64, ITEMSIZE, Scalars
+from .templates import LANE_BITS, Source, quotient
+
+GROUPS = THREADS // LANES
+_INPUTS, _OUTPUTS, _KERNEL, _BIAS, _ACTIVATION, _SOURCE, _OUTPUT, _GRADIENT, _SOURCE_GRADIENT = map(int, Layer)
+_WIDTH = len(Layer)
+
+
+class Pieces:
+    """The intrinsics of a dtype."""
+
+    def __init__(self, dtype: str) -> None:
+        size = ITEMSIZE[dtype]
+
+        def place(builder: Any, element: Any) -> Any:
+            return shared(builder, builder.mul(builder.trunc(element, I32), I32(size)), FLOATS[dtype])
+
+        @emits(dtype, 1)
+        def get(builder: Any, element: Any) -> Any:
+            return builder.load(place(builder, element), align=size)
+
+        @emits("nothing", 2)
+        def put(builder: Any, element: Any, value: Any) -> None:
+            builder.store(value, place(builder, element), align=size)
+
+        def fold(join: Any) -> Any:
+            @emits(dtype, 1)
+            def of_lanes(builder: Any, lane: Any) -> Any:
+                o = Scalars(builder, dtype)
+                return folded(o, o.value(lane), lambda a, b: join(o, a, b)).ir
+
+            return of_lanes
+
+        @emits(dtype, 1)
+        def real(builder: Any, integer: Any) -> Any:
+            return Scalars(builder, dtype).real(integer).ir
+
+        @emits(dtype, 1)
+        def inverse(builder: Any, integer: Any) -> Any:
+            wide = Scalars(builder, "float64")
+            return Scalars(builder, dtype).converted(1.0 / wide.real(integer)).ir
+
+        @emits(dtype, 2)
+        def activated(builder: Any, z: Any, code: Any) -> Any:
+            return self._chosen(builder, dtype, code, z, lambda o, one, z: one.forward(o, z, None), z)
+
+        @emits(dtype, 3)
+        def slope(builder: Any, d: Any, saved: Any, code: Any) -> Any:
+            return self._chosen(builder, dtype, code, d, lambda o, one, d, s: one.backward(o, d, s, None), d, saved)
+
+        self.get, self.put, self.real, self.inverse, self.activated, self.slope = (
+            get,
+            put,
+            real,
+            inverse,
+            activated,
+            slope,
+        )
+        self.fold_sum = fold(lambda o, a, b: a + b)
+        self.fold_largest = fold(lambda o, a, b: o.select(b > a, b, a))
+        self.fold_least = fold(lambda o, a, b: o.select(b < a, b, a))
+
+    def _chosen(self, builder: Any, dtype: str, code: Any, otherwise: Any, formula: Any, *values: Any) -> Any:
+        """What the activation of a code makes of values, in a branch of its own; `otherwise` where there is none."""
+        o = Scalars(builder, dtype)
+        kept = builder.alloca(otherwise.type)
+        builder.store(otherwise, kept)
+        for number, name in enumerate(ACTIVATIONS, 1):
+            with builder.if_then(builder.icmp_signed("==", code, I64(number))):
+                made = formula(o, fo.ACTIVATIONS[name], *map(o.value, values))
+                builder.store(o.coerce(made), kept)
+        return builder.load(kept)
+
+
+def steps(dtype: str, loss: str, optimizer: str) -> Source:
+    """All steps of a slice, for a loss of `chains.LOSSES` and an optimizer.
+
+    Arguments: the addresses of theta, of the slots (three), of the table of layers, of inputs, targets, weights (0: 1),
+    of the order (0: as they lie), of the tables of the first rows of steps and of their scalars, of their totals;
+    layers, steps, rows of a batch, of all; float64 between the totals of steps; elements of theta; where in shared
+    memory weights, targets, losses and values of the metric of each row begin; columns of a row of targets; -1 or the
+    first total of the metric, 1 where it is weighted; what the slope of a loss is multiplied by in a whole batch, and
+    in the last.
+    """
+    p, update = Pieces(dtype), _update(dtype, optimizer)
+    get, put, real, inverse, activated, slope = p.get, p.put, p.real, p.inverse, p.activated, p.slope
+    fold_sum, fold_largest, fold_least = p.fold_sum, p.fold_largest, p.fold_least
+    integer, element, wide = loads("integer"), loads(dtype), widens(dtype)
+    store, store_total = stores(dtype), stores("float64")
+    slots, softmax = len(OPTIMIZERS[optimizer].slots), loss == "sparse_softmax_crossentropy"
+    has_softmax = int(softmax)
+    fma, fma_total = (traced(lambda o, a, b, c: o.fma(a, b, c), kind, 3) for kind in (dtype, "float64"))
+    add, multiply = (traced(formula, dtype, 2) for formula in (lambda o, a, b: a + b, lambda o, a, b: a * b))
+    add_total = traced(lambda o, a, b: a + b, "float64", 2)
+    zero, one, minus_zero = (traced(lambda o, v=v: o.constant(v), dtype, 0) for v in (0.0, 1.0, -0.0))
+    lowest = traced(lambda o: o.constant(-ar.INFINITY), dtype, 0)
+    larger = traced(lambda o, x, lane: o.select(x > lane, x, lane), dtype, 2)
+    add_exponential = traced(lambda o, lane, z, top: lane + ar.exp(o, z - top), dtype, 3)
+    add_lost = traced(
+        lambda o, lane, z, top, total, c, y: lane + o.select(c == y, ar.log(o, total) - (z - top), 0.0), dtype, 6
+    )
+    probability = traced(lambda o, z, top, total: ar.exp(o, z - top) * (1.0 / total), dtype, 3)
+    class_slope = traced(lambda o, q, c, y, s: (q - o.select(c == y, 1.0, o.constant(0.0))) * s, dtype, 4)
+    first_of = traced(
+        lambda o, lane, q, top, c, columns: o.select(
+            o.select(q == top, c, columns) < lane, o.select(q == top, c, columns), lane
+        ),
+        dtype,
+        5,
+    )
+    same = traced(lambda o, a, b: o.select(a == b, 1.0, o.constant(0.0)), dtype, 2)
+    by_element = LOSSES["mean_squared_error"]
+    add_error = traced(lambda o, lane, a, y: by_element.sums[0].step(o, lane, a, y, None), dtype, 3)
+    error_slope = traced(lambda o, a, y, s: by_element.slope(o, a, y, None) * s, dtype, 3)
+
+    def kernel(  # type: ignore[no-untyped-def]
+        theta, slot_0, slot_1, slot_2, table, X, Y, W, order, firsts, scalars, totals, layers, count, batch,
+        rows_of_all, apart, size, at_w, at_y, at_l, at_r, y_width, metric, weighted, whole_share, last_share
+    ):  # fmt: skip
+        thread = cuda.threadIdx.x
+        lane, group = thread & (LANES - 1), thread >> LANE_BITS
+        inputs, at_x = integer(table, _INPUTS), integer(table, _SOURCE)
+        e = thread + 0
+        while e < size:
+            put(e, element(theta, e))
+            if slots > 0:
+                put(size + e, element(slot_0, e))
+            if slots > 1:
+                put(2 * size + e, element(slot_1, e))
+            if slots > 2:
+                put(3 * size + e, element(slot_2, e))
+            e += THREADS
+        step = 0
+        while step < count:
+            first = integer(firsts, step)
+            rows = min(batch, rows_of_all - first)
+            share = whole_share if rows == batch else last_share
+            e = thread + 0
+            while e < rows * inputs:  # the rows of the step
+                row = quotient(e, inputs)
+                place = first + row
+                if order != 0:
+                    place = integer(order, place)
+                put(at_x + e, element(X, place * inputs + (e - row * inputs)))
+                e += THREADS
+            e = thread + 0
+            while e < rows:
+                place = first + e
+                if order != 0:
+                    place = integer(order, place)
+                put(at_w + e, element(W, place) if W != 0 else one())
+                column = 0
+                while column < y_width:
+                    put(at_y + e * y_width + column, element(Y, place * y_width + column))
+                    column += 1
+                e += THREADS
+            cuda.syncthreads()
+            layer = 0
+            while layer < layers:  # A = f(X W + b)
+                entry = layer * _WIDTH
+                I, O = integer(table, entry + _INPUTS), integer(table, entry + _OUTPUTS)  # noqa: E741
+                kernel_at, bias_at = integer(table, entry + _KERNEL), integer(table, entry + _BIAS)
+                source, output = integer(table, entry + _SOURCE), integer(table, entry + _OUTPUT)
+                code = integer(table, entry + _ACTIVATION)
+                e = thread + 0
+                while e < rows * O:
+                    row = quotient(e, O)
+                    column = e - row * O
+                    total, k, go_on = minus_zero(), 0, True
+                    while go_on:
+                        end, chunk = min(k + K_CHUNK, I), zero()
+                        while k < end:
+                            chunk = fma(get(source + row * I + k), get(kernel_at + k * O + column), chunk)
+                            k += 1
+                        total = add(total, chunk)
+                        go_on = k < I
+                    if bias_at >= 0:
+                        total = add(total, get(bias_at + column))
+                    put(output + e, activated(total, code))
+                    e += THREADS
+                cuda.syncthreads()
+                layer += 1
+            entry = (layers - 1) * _WIDTH
+            C, output = integer(table, entry + _OUTPUTS), integer(table, entry + _OUTPUT)
+            gradient = integer(table, entry + _GRADIENT)
+            base = 0
+            while base < rows:  # the loss: 16 threads a row; all threads of a warp come to each fold
+                row = base + group
+                end = C if row < rows else 0
+                at = output + row * C
+                s = multiply(get(at_w + row), share) if end > 0 else zero()
+                if has_softmax > 0:
+                    y = get(at_y + row) if end > 0 else zero()
+                    top, column = lowest(), lane + 0
+                    while column < end:
+                        top = larger(get(at + column), top)
+                        column += LANES
+                    top = fold_largest(top)
+                    total, column = zero(), lane + 0
+                    while column < end:
+                        total = add_exponential(total, get(at + column), top)
+                        column += LANES
+                    total = fold_sum(total)
+                    lost, best, column = zero(), lowest(), lane + 0
+                    while column < end:
+                        z = get(at + column)
+                        lost = add_lost(lost, z, top, total, real(column), y)
+                        q = probability(z, top, total)
+                        put(at + column, q)
+                        put(gradient + row * C + column, class_slope(q, real(column), y, s))
+                        best = larger(q, best)
+                        column += LANES
+                    lost, best = fold_sum(lost), fold_largest(best)
+                    found, column = real(C), lane + 0
+                    while column < end:
+                        found = first_of(found, get(at + column), best, real(column), real(C))
+                        column += LANES
+                    found = fold_least(found)
+                    if lane == 0 and end > 0:
+                        put(at_r + row, same(found, y))
+                else:
+                    lost, column = zero(), lane + 0
+                    while column < end:
+                        a, t = get(at + column), get(at_y + row * C + column)
+                        lost = add_error(lost, a, t)
+                        put(gradient + row * C + column, error_slope(a, t, s))
+                        column += LANES
+                    lost = multiply(fold_sum(lost), inverse(C))
+                if lane == 0 and end > 0:
+                    put(at_l + row, lost)
+                base += GROUPS
+            cuda.syncthreads()
+            if thread == 0:  # totals in row order
+                made, row = 0.0, 0
+                while row < rows:
+                    made = fma_total(wide(get(at_w + row)), wide(get(at_l + row)), made)
+                    row += 1
+                store_total(totals, step * apart, made)
+            if thread == THREADS - 1 and metric >= 0:
+                made, sum_of_weights, row = 0.0, 0.0, 0
+                while row < rows:
+                    if weighted != 0:
+                        w = wide(get(at_w + row))
+                        made = fma_total(w, wide(get(at_r + row)), made)
+                        sum_of_weights = add_total(sum_of_weights, w)
+                    else:  # an fma by 1, of which NVVM would make a bare add
+                        made = add_total(made, wide(get(at_r + row)))
+                    row += 1
+                store_total(totals, step * apart + metric, made)
+                if weighted != 0:
+                    store_total(totals, step * apart + metric + 1, sum_of_weights)
+            layer = layers - 1
+            while layer > 0:  # dX = f'(A) (dZ W^T)
+                entry = layer * _WIDTH
+                I, O = integer(table, entry + _INPUTS), integer(table, entry + _OUTPUTS)  # noqa: E741
+                kernel_at, source = integer(table, entry + _KERNEL), integer(table, entry + _SOURCE)
+                gradient, into = integer(table, entry + _GRADIENT), integer(table, entry + _SOURCE_GRADIENT)
+                code = integer(table, entry - _WIDTH + _ACTIVATION)
+                e = thread + 0
+                while e < rows * I:
+                    row = quotient(e, I)
+                    column = e - row * I
+                    total, k, go_on = minus_zero(), 0, True
+                    while go_on:
+                        end, chunk = min(k + K_CHUNK, O), zero()
+                        while k < end:
+                            chunk = fma(get(gradient + row * O + k), get(kernel_at + column * O + k), chunk)
+                            k += 1
+                        total = add(total, chunk)
+                        go_on = k < O
+                    put(into + e, slope(total, get(source + e), code))
+                    e += THREADS
+                cuda.syncthreads()
+                layer -= 1
+            layer = 0
+            while layer < layers:  # each thread: a parameter's gradient over the batch, then its step
+                entry = layer * _WIDTH
+                I, O = integer(table, entry + _INPUTS), integer(table, entry + _OUTPUTS)  # noqa: E741
+                kernel_at, bias_at = integer(table, entry + _KERNEL), integer(table, entry + _BIAS)
+                source, gradient = integer(table, entry + _SOURCE), integer(table, entry + _GRADIENT)
+                e = thread + 0
+                while e < (I + (1 if bias_at >= 0 else 0)) * O:
+                    i = quotient(e, O)
+                    column = e - i * O
+                    total, row, go_on = minus_zero(), 0, True
+                    while go_on:
+                        end, chunk = min(row + K_CHUNK, rows), zero()
+                        if i < I:
+                            while row < end:
+                                chunk = fma(get(source + row * I + i), get(gradient + row * O + column), chunk)
+                                row += 1
+                        else:
+                            while row < end:
+                                chunk = add(chunk, get(gradient + row * O + column))
+                                row += 1
+                        total = add(total, chunk)
+                        go_on = row < rows
+                    update(kernel_at + e if i < I else bias_at + column, size, total, scalars, step)
+                    e += THREADS
+                layer += 1
+            cuda.syncthreads()
+            step += 1
+        e = thread + 0
+        while e < size:
+            store(theta, e, get(e))
+            if slots > 0:
+                store(slot_0, e, get(size + e))
+            if slots > 1:
+                store(slot_1, e, get(2 * size + e))
+            if slots > 2:
+                store(slot_2, e, get(3 * size + e))
+            e += THREADS
+
+    arguments = (*(TYPES["address"],) * 12, *(TYPES["integer"],) * 13, *(TYPES[dtype],) * 2)
+    return Source(kernel, arguments, (THREADS, 1))
+
+
+def _update(dtype: str, name: str) -> Any:
+    """An intrinsic (element, size, gradient, table of scalars, step): a step of one parameter in shared memory."""
+    optimizer, size = OPTIMIZERS[name], ITEMSIZE[dtype]
+
+    @emits("nothing", 5)
+    def update(builder: Any, element: Any, whole: Any, gradient: Any, table: Any, step: Any) -> None:
+        o, count = Scalars(builder, dtype), len(optimizer.scalars)
+        row = builder.mul(step, I64(count))
+        values = [
+            o.value(load(builder, offset(builder, table, builder.add(row, I64(number)), size), o.type))
+            for number in range(count)
+        ]
+        pointers = []
+        for number in range(1 + len(optimizer.slots)):
+            place = builder.add(element, builder.mul(whole, I64(number)))
+            pointers.append(shared(builder, builder.mul(builder.trunc(place, I32), I32(size)), o.type))
+        theta, *old = (o.value(builder.load(pointer, align=size)) for pointer in pointers)
+        theta, new = optimizer.step(o, theta, tuple(old), o.value(gradient), tuple(values))
+        for pointer, value in zip(pointers, (theta, *new), strict=True):
+            builder.store(o.coerce(value), pointer, align=size)
+
+    return update

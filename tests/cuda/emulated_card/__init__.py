@@ -1,0 +1,1 @@
+"""The emulated card: runs PTX on the CPU, checks every access, and stands in for the driver. See ../README.md."""
