@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from exact_functions import FUNCTION_SLOPES, FUNCTIONS
+from fastnn.core import functions
+from fastnn.core.algebra import NumpyAlgebra
 
 Array = npt.NDArray[Any]
 Pair = tuple[Array, Array]  # exact value, scale of the error
@@ -54,12 +56,11 @@ def _plain(f: Callable[[Array], Array]) -> Callable[[Array, float], Pair]:
 
 
 def _erfinv(x: Array, p: float) -> Pair:
-    """The inverse of the error function by Newton's steps, with the error that one of x makes."""
-    inside = np.abs(x) < 1
-    y, half_root = np.zeros_like(x), np.sqrt(4 * np.arctan(np.ones((), x.dtype))) / 2
-    for _ in range(60):  # slow at first where x is near 1
-        step = (_erf(y) - np.where(inside, x, 0)) * half_root * np.exp(y * y)
-        y = y - np.clip(step, -0.5, 0.5)
+    """The inverse of the error function by Newton's steps from next to it, with the error that one of x makes."""
+    inside, half_root = np.abs(x) < 1, np.sqrt(4 * np.arctan(np.ones((), x.dtype))) / 2
+    y = NumpyAlgebra("float64").apply(functions.erfinv, np.where(inside, x, 0).astype(float)).astype(x.dtype)
+    for _ in range(3):  # each doubles the digits; what is not next to it stays wrong
+        y = y - (_erf(y) - np.where(inside, x, 0)) * half_root * np.exp(y * y)
     value = np.where(inside, y, np.where(np.abs(x) == 1, x * np.inf, np.nan))
     return value, np.abs(value) + np.abs(x) * half_root * np.exp(y * y)
 

@@ -177,7 +177,7 @@ def test_error_against_mpmath(name: str, dtype: str) -> None:
     elif name in ("sin", "cos", "tan"):
         x = np.concatenate([x, QUARTER_TURNS[dtype]]).astype(dtype)
     elif name == "erfinv":
-        x = np.tanh(x).astype(dtype)
+        x = np.tanh(x[::4]).astype(dtype)  # mpmath takes long
         x = x[np.abs(x) < 1]
     elif name == "log1p_unit":
         x = x[(x >= 0) & (x <= 1)]

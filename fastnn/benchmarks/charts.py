@@ -274,26 +274,27 @@ def phases(rows: Sequence[Found]) -> str:
     return _svg(figure, "Phases of a training step")
 
 
-def _name(axes: Any, text: str, point: Sequence[float]) -> None:
-    """Names a point, to its right and below, on ground of its own."""
+def _name(axes: Any, text: str, point: Sequence[float], place: tuple[int, int], aligned: str) -> None:
+    """Names a point, so many typographic points beside it, on ground of its own."""
     box = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.0, "alpha": 0.85}
     line = {"arrowstyle": "-", "color": INK, "linewidth": 0.7}
-    where = {"xytext": (14, -40), "textcoords": "offset points", "ha": "center", "fontsize": 9}
+    where = {"xytext": place, "textcoords": "offset points", "ha": aligned, "fontsize": 9}
     axes.annotate(text, point, bbox=box, arrowprops=line, zorder=5, **where)
 
 
-# Which operations of the table have a mark of their own, by how their names begin or end, and one that is named.
+# Which operations of the table have a mark of their own, by how their names begin or end; one that is named, and where
+# its name stands, apart from the others'.
 _KINDS = {
-    "products": (("gemm_", "dense_"), "gemm_nn"),
-    "activations and softmax": (("_forward", "_backward"), "softmax_forward"),
-    "optimizers": (("_step",), "adam_step"),
-    "others": (("",), ""),
+    "products": (("gemm_", "dense_"), "gemm_nn", (-4, -44), "center"),
+    "activations and softmax": (("_forward", "_backward"), "softmax_forward", (22, -42), "left"),
+    "optimizers": (("_step",), "adam_step", (0, -58), "center"),
+    "others": (("",), "", (0, 0), "center"),
 }
 
 
 def kind_of(operation: str) -> str:
     """One of `_KINDS`."""
-    tests = ((kind, words) for kind, (words, _) in _KINDS.items())
+    tests = ((kind, words) for kind, (words, *_) in _KINDS.items())
     return next(
         kind for kind, words in tests if any(operation.startswith(word) or operation.endswith(word) for word in words)
     )
@@ -309,12 +310,13 @@ def roofline(operations: Mapping[str, Sequence[float]], roof: Found, name: str) 
     for bandwidth, dashes, right in ((roof["cache"], "-", True), (roof["memory"], "--", False)):
         ridge = peak / bandwidth
         axes.plot([low, ridge, high], [low * bandwidth, peak, peak], color=INK, linewidth=1.3, linestyle=dashes)
-        place, aligned = ((-6, 4), "right") if right else ((8, -10), "left")
-        middle = (low * ridge) ** 0.5 if right else ridge / 3
+        beside, side = ((-6, 4), "right") if right else ((8, -10), "left")
+        middle = ridge / 3
         point = middle, middle * bandwidth
-        axes.annotate(f"{bandwidth:.0f} GB/s", point, xytext=place, textcoords="offset points", ha=aligned)
-    axes.annotate(f"{peak:.0f} GFLOP/s", (high, peak), xytext=(-2, 5), textcoords="offset points", ha="right")
-    for number, (kind, (_, named)) in enumerate(_KINDS.items()):
+        axes.annotate(f"{bandwidth:.0f} GB/s", point, xytext=beside, textcoords="offset points", ha=side)
+    corner = peak / roof["cache"], peak
+    axes.annotate(f"{peak:.0f} GFLOP/s", corner, xytext=(0, 5), textcoords="offset points")
+    for number, (kind, (_, named, place, aligned)) in enumerate(_KINDS.items()):
         points = [point for operation, point in operations.items() if kind_of(operation) == kind]
         if points:
             axes.scatter(
@@ -327,7 +329,7 @@ def roofline(operations: Mapping[str, Sequence[float]], roof: Found, name: str) 
                 label=kind,
             )
         if named in operations:
-            _name(axes, named, operations[named])
+            _name(axes, named, operations[named], place, aligned)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(low, high)

@@ -85,7 +85,7 @@ class Tables:
         self._part("firsts", np.int64)[:count] = firsts
         self._part("starts", np.int64)[:count] = starts
         step = int(state.counters[Counter.STEP])
-        self._part("numbers", np.int64)[:count] = np.arange(step, step + count)
+        self._part("numbers", np.int64)[:count] = np.arange(step, step + count) if updates else step
         with np.errstate(over="ignore"):
             for name, l1, l2 in self._penalties.values():
                 each = np.array(shares or (1.0,))[:, None] * (l1, 2.0 * l2)

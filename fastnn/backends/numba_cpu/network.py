@@ -154,19 +154,12 @@ def step_rate(m, step):
     return double_at(rates, step) if rates != 0 else double_at(entry(m, Entry.SCALARS), Scalar.LEARNING_RATE)
 
 
-@device
-def penalty_share(m, step):
-    """What the penalties of a step of the data are multiplied by."""
-    shares = entry(m, Entry.SHARES)
-    return double_at(shares, step) if shares != 0 else 1.0
-
-
 @inlined
 def steps(m, training, updating):
     """Steps FIRST..LAST - 1 of the epoch: training with or without the update, or scoring. Returns how many were
     taken."""
     n, rows, last = entry(m, Entry.ROWS), entry(m, Entry.BATCH), entry(m, Entry.LAST)
-    at_once = updating and not clips_norms(m)
+    at_once, shares = updating and not clips_norms(m), entry(m, Entry.SHARES)
     prepare(m, training)
     taken, s = 0, 0
     for step in range(entry(m, Entry.FIRST), last):
@@ -181,7 +174,7 @@ def steps(m, training, updating):
             s = begin_step(m, step_rate(m, taken))
             lap(m, Phase.UPDATE)
         if m.number == 0:  # the others read it behind the barrier
-            set_double(m.call, Entry.SHARE, penalty_share(m, step))
+            set_double(m.call, Entry.SHARE, double_at(shares, step) if shares != 0 else 1.0)
         expect(m, expected(m), start + batch_rows if step + 1 < last else n)
         row_phase(m, batch, start)
         barrier(m.sync, m.team)
