@@ -69,6 +69,16 @@ class GradientHealth(Callback):
 
     Raises:
         ArgumentError, ArgumentTypeError: what cannot be trained on, or `every` that is no positive whole number.
+
+    Example:
+        >>> import fastnn
+        >>> X, y = fastnn.datasets.load_digits()
+        >>> model = fastnn.Sequential([fastnn.layers.Dense(32, "relu"), fastnn.layers.Dense(10, "softmax")])
+        >>> model.compile("adam", "sparse_categorical_crossentropy")
+        >>> watch = fastnn.diagnostics.GradientHealth(X, y)
+        >>> history = model.fit(X, y, epochs=2, callbacks=[watch], verbose=0)
+        >>> watch.health.verdict
+        'healthy'
     """
 
     def __init__(self, x: Any, y: Any, sample_weight: Any = None, every: int = 1, verbose: int = 1) -> None:

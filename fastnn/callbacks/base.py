@@ -280,6 +280,15 @@ class LambdaCallback(Callback):
 
     Raises:
         ArgumentError: no such hook. ArgumentTypeError: not a function.
+
+    Example:
+        >>> import fastnn
+        >>> model = fastnn.Sequential([fastnn.Input((1,)), fastnn.layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> tell = fastnn.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: print("epoch", epoch))
+        >>> history = model.fit([[1.0]], [[1.0]], epochs=2, callbacks=[tell], verbose=0)
+        epoch 0
+        epoch 1
     """
 
     def __init__(

@@ -34,6 +34,18 @@ class ModelCheckpoint(Monitor):
         ArgumentError, ArgumentTypeError: an argument out of range, unknown, or of another type, or a result that the
             name of the file asks for and the logs do not have.
         OSError: a file cannot be written.
+
+    Example:
+        >>> import fastnn, pathlib, tempfile
+        >>> X, y = fastnn.datasets.load_digits()
+        >>> model = fastnn.Sequential([fastnn.layers.Dense(10, "softmax")])
+        >>> model.compile("adam", "sparse_categorical_crossentropy")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder) / "best.safetensors"
+        ...     keep = fastnn.callbacks.ModelCheckpoint(path, monitor="loss", save_best_only=True)
+        ...     history = model.fit(X, y, epochs=2, callbacks=[keep], verbose=0)
+        ...     path.exists()
+        True
     """
 
     def __init__(
@@ -119,6 +131,16 @@ class CSVLogger(Callback):
 
     Raises:
         OSError: it cannot be written.
+
+    Example:
+        >>> import fastnn, pathlib, tempfile
+        >>> model = fastnn.Sequential([fastnn.Input((1,)), fastnn.layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder) / "log.csv"
+        ...     history = model.fit([[1.0]], [[1.0]], epochs=2, callbacks=[fastnn.callbacks.CSVLogger(path)], verbose=0)
+        ...     path.read_text().splitlines()[0]
+        'epoch,loss,val_loss'
     """
 
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:

@@ -29,6 +29,15 @@ class ReduceLROnPlateau(Monitor):
 
     Raises:
         ArgumentError, ArgumentTypeError: an argument out of range, unknown, or of another type.
+
+    Example:
+        >>> import fastnn
+        >>> model = fastnn.Sequential([fastnn.Input((1,)), fastnn.layers.Dense(1)])
+        >>> model.compile(fastnn.optimizers.SGD(0.5), "mse")
+        >>> lower = fastnn.callbacks.ReduceLROnPlateau(monitor="loss", factor=0.5, patience=1, min_delta=1e9)
+        >>> history = model.fit([[1.0]], [[1.0]], epochs=3, callbacks=[lower], verbose=0)
+        >>> float(model.optimizer.learning_rate)
+        0.125
     """
 
     def __init__(

@@ -62,6 +62,14 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         ValueError, TypeError: what scikit-learn refuses.
 
     Source: scikit-learn 1.9, `sklearn.neural_network.MLPClassifier`.
+
+    Example:
+        >>> import fastnn
+        >>> from fastnn.estimators import MLPClassifier
+        >>> X, y = fastnn.datasets.load_digits()
+        >>> classifier = MLPClassifier((32,), random_state=0, max_iter=500).fit(X[:1500], y[:1500])
+        >>> bool(classifier.score(X[1500:], y[1500:]) > 0.8)
+        True
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {

@@ -39,6 +39,14 @@ class MLPRegressor(RegressorMixin, Perceptron):
         ValueError, TypeError: what scikit-learn refuses.
 
     Source: scikit-learn 1.9, `sklearn.neural_network.MLPRegressor`.
+
+    Example:
+        >>> import numpy
+        >>> from fastnn.estimators import MLPRegressor
+        >>> X = numpy.linspace(-1, 1, 200)[:, None]
+        >>> regressor = MLPRegressor(hidden_layer_sizes=(32,), solver="lbfgs", random_state=0, max_iter=1000)
+        >>> bool(regressor.fit(X, X[:, 0] ** 2).score(X, X[:, 0] ** 2) > 0.99)
+        True
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {

@@ -37,6 +37,13 @@ class BinaryAccuracy(Metric):
 
     Args:
         threshold: 1/2; another one for arrays only, not in `compile`.
+
+    Example:
+        >>> import fastnn
+        >>> metric = fastnn.metrics.BinaryAccuracy()
+        >>> metric.update_state([[0.0], [1.0]], [[0.2], [0.7]])
+        >>> float(metric.result())
+        1.0
     """
 
     fields = ("name", "threshold")

@@ -49,6 +49,14 @@ class Adam(_OfMoments):
 
     Source: D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, end of section 2; S. J. Reddi,
     S. Kale, S. Kumar, "On the convergence of Adam and beyond", ICLR 2018.
+
+    Example:
+        >>> import fastnn
+        >>> model = fastnn.Sequential([fastnn.Input((1,)), fastnn.layers.Dense(1, kernel_initializer="zeros")])
+        >>> model.compile(fastnn.optimizers.Adam(0.5), "mse")
+        >>> loss = model.train_on_batch([[1.0]], [[2.0]])  # the first step is as long as the rate
+        >>> round(float(model.get_weights()[0][0, 0]), 4)
+        0.5
     """
 
     fields = ("learning_rate", "beta_1", "beta_2", "epsilon", "amsgrad", *COMMON)
