@@ -82,6 +82,13 @@ def set_num_threads(threads: int | None) -> None:
 
     Raises:
         ArgumentError: below 1. ArgumentTypeError: not a whole number.
+
+    Example:
+        >>> import fastnn
+        >>> fastnn.set_num_threads(1)
+        >>> fastnn.get_num_threads()
+        1
+        >>> fastnn.set_num_threads(None)
     """
     _settings.threads = None if threads is None else whole("set_num_threads", "threads", threads)
 

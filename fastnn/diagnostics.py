@@ -41,6 +41,14 @@ def gradient_health(model: Trainer, x: object, y: object, sample_weight: object 
 
     Raises:
         ArgumentError, ArgumentTypeError: as for `fit`. NotBuiltError: the model is not compiled.
+
+    Example:
+        >>> import fastnn
+        >>> X, y = fastnn.datasets.load_digits()
+        >>> model = fastnn.Sequential([fastnn.layers.Dense(32, "relu"), fastnn.layers.Dense(10, "softmax")])
+        >>> model.compile("adam", "sparse_categorical_crossentropy")
+        >>> fastnn.diagnostics.gradient_health(model, X[:256], y[:256]).verdict
+        'healthy'
     """
     with model.undone_if_refused():
         engine = model.trainable_engine(x)

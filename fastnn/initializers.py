@@ -258,6 +258,11 @@ class RandomNormal(Initializer):
 
     Raises:
         ArgumentError: a number out of range.
+
+    Example:
+        >>> import fastnn
+        >>> fastnn.initializers.RandomNormal(stddev=0.1)((3, 2)).shape
+        (3, 2)
     """
 
     fields = ("mean", "stddev", "seed")

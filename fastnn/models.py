@@ -50,6 +50,15 @@ def load_model(
     Raises:
         FileError: not such a file, or a damaged one. OSError: it cannot be read.
         BackendError: a backend that is not available.
+
+    Example:
+        >>> import fastnn, pathlib, tempfile
+        >>> model = fastnn.Sequential([fastnn.Input((4,)), fastnn.layers.Dense(1)])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(pathlib.Path(folder) / "model.safetensors")
+        ...     again = fastnn.models.load_model(pathlib.Path(folder) / "model.safetensors")
+        >>> bool((again.get_weights()[0] == model.get_weights()[0]).all())
+        True
     """
     refuse("load_model", {"custom_objects": custom_objects or None}, {"custom_objects": None}, ("filepath",))
     return saving.load(filepath, compile, backend)
@@ -66,6 +75,12 @@ def clone_model(
 
     Raises:
         ArgumentError: unsupported arguments. ArgumentTypeError: not a model.
+
+    Example:
+        >>> import fastnn
+        >>> model = fastnn.Sequential([fastnn.Input((4,)), fastnn.layers.Dense(1)])
+        >>> fastnn.models.clone_model(model).count_params()
+        5
     """
     return cloning.clone_model(model, clone_function, input_tensors=input_tensors, **kwargs)
 

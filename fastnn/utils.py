@@ -28,6 +28,12 @@ def to_categorical(x: object, num_classes: int | None = None) -> npt.NDArray[np.
 
     Raises:
         ArgumentError: class numbers that are not whole or not in 0..C-1. ArgumentTypeError: not real numbers.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.utils.to_categorical([0, 2]))
+        [[1. 0. 0.]
+         [0. 0. 1.]]
     """
     given = numeric(x, "to_categorical: x")
     if given.ndim > 1 and given.shape[-1] == 1:
@@ -57,6 +63,14 @@ def set_random_seed(seed: int) -> None:
 
     Raises:
         ArgumentError: out of range. ArgumentTypeError: not a whole number.
+
+    Example:
+        >>> import fastnn
+        >>> def first():
+        ...     fastnn.utils.set_random_seed(1)
+        ...     return fastnn.Sequential([fastnn.Input((2,)), fastnn.layers.Dense(1)]).get_weights()[0]
+        >>> bool((first() == first()).all())
+        True
     """
     import random
 

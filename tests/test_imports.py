@@ -12,7 +12,7 @@ import fastnn
 
 PACKAGE = Path(fastnn.__file__).parent
 FACADE = PACKAGE / "__init__.py"  # gives every name of the package: above all floors
-USERS = ("cli/", "benchmarks/")  # what takes them from there, as everybody does
+USERS = ("examples/", "cli/", "benchmarks/")  # what takes them from there, as everybody does
 
 
 def floors() -> dict[str, int]:

@@ -80,4 +80,4 @@ def test_a_checkout_says_that_it_is_one(tmp_path: Path) -> None:
 
 def test_licences_ship() -> None:
     names = [Path(str(file)).name for file in distribution().files or []]
-    assert "LICENSE" in names and "digits.LICENSE.txt" in names and "py.typed" in names
+    assert {"LICENSE", "digits.LICENSE.txt", "iris.LICENSE.txt", "py.typed"} <= set(names)

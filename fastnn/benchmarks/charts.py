@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 from ..errors import FastnnError
 from .figures import digits
-from .processes import Found
+from .processes import Found, count
 
 WIDTH = 4.9  # inches of every chart: a phone shrinks them little, and two stand beside each other on a screen
 INK, PAPER = "#010203", "#fdfcfb"  # what stand for the page's colours of text and ground, which the browser knows
@@ -104,6 +104,42 @@ def speeds(lines: Sequence[Found], threads: int) -> str:
     _plain(axes, "x")
     axes.set_xlabel("samples a second")
     return _svg(figure, f"Samples a second, threads: {threads}")
+
+
+@_styled
+def trainings(comparisons: Sequence[Found]) -> str:
+    """Networks beside each other: how fast the fastest backend and each peer train them, with the most threads."""
+    from matplotlib.figure import Figure
+
+    shown = [_fastest(found) for found in comparisons]
+    rows = max(map(len, shown))
+    figure = Figure(figsize=(2 * WIDTH, 1.0 + 0.3 * rows), layout="constrained")
+    for axes, found, lines in zip(figure.subplots(1, len(shown), squeeze=False)[0], comparisons, shown, strict=True):
+        top = lines[0]["samples_per_second"]
+        for place, line in enumerate(lines):
+            value, own = line["samples_per_second"], line["own"]
+            axes.barh(place, value, 0.72, color=COLOURS[0] if own else COLOURS[5])
+            axes.text(value + 0.03 * top, place, digits(value), va="center", fontweight="bold" if own else "normal")
+        axes.set_yticks(range(len(lines)), ["fastnn" if line["own"] else line["name"] for line in lines])
+        axes.set_ylim(rows - 0.4, -0.6)
+        axes.set_xlim(0, 1.4 * top)
+        axes.set_xticks([])
+        axes.spines["bottom"].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+        widths, batch = "-".join(map(str, found["network"]["widths"])), found["network"]["batch"]
+        axes.set_title(f"{widths}\n{batch:,} rows a batch", fontsize=11, loc="left")
+    rough = ", on a busy machine: rough" if any(found["busy"] for found in comparisons) else ""
+    figure.supxlabel(f"samples a second in training, {count(shown[0][0]['threads'])}{rough}", fontsize=11)
+    return _svg(figure, "Samples a second in training")
+
+
+def _fastest(found: Found) -> list[Found]:
+    """The lines with the most threads, the fastest first, and of fastnn's the fastest alone."""
+    threads = max(line["threads"] for line in found["libraries"])
+    lines = [line for line in found["libraries"] if line["threads"] == threads]
+    lines.sort(key=lambda line: float(line["samples_per_second"]), reverse=True)
+    mine = next((line for line in lines if line["own"]), None)
+    return [line for line in lines if not line["own"] or line is mine]
 
 
 @_styled

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,6 +55,7 @@ class Comparison:
         self._cold(session, columns, job, lines)
         found: Found = {
             "command": command,
+            "date": time.strftime("%Y-%m-%d", time.gmtime()),
             "machine": machine(),
             "network": self.network._asdict() | {"parameters": self.network.parameters} | dict(self.task),
             "rounds": self.rounds,

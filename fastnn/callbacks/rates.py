@@ -99,6 +99,15 @@ class LearningRateScheduler(Callback):
 
     Raises:
         ArgumentTypeError: `schedule` is no function, or gives what is no number. ArgumentError: a negative rate.
+
+    Example:
+        >>> import fastnn
+        >>> model = fastnn.Sequential([fastnn.Input((1,)), fastnn.layers.Dense(1)])
+        >>> model.compile(fastnn.optimizers.SGD(0.5), "mse")
+        >>> halved = fastnn.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
+        >>> history = model.fit([[1.0]], [[1.0]], epochs=3, callbacks=[halved], verbose=0)
+        >>> float(model.optimizer.learning_rate)
+        0.0625
     """
 
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:

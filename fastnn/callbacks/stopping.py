@@ -32,6 +32,15 @@ class EarlyStopping(Monitor):
 
     Raises:
         ArgumentError, ArgumentTypeError: an argument out of range, unknown, or of another type.
+
+    Example:
+        >>> import fastnn
+        >>> X, y = fastnn.datasets.load_digits()
+        >>> model = fastnn.Sequential([fastnn.layers.Dense(10, "softmax")])
+        >>> model.compile("sgd", "sparse_categorical_crossentropy")
+        >>> stop = fastnn.callbacks.EarlyStopping(patience=2, min_delta=1.0)
+        >>> len(model.fit(X, y, epochs=50, validation_split=0.2, callbacks=[stop], verbose=0).epoch) < 50
+        True
     """
 
     instead: ClassVar[Mapping[str, str]] = {"": "override on_epoch_end, and give the inherited one other logs"}

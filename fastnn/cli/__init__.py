@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from .. import __version__
 from ..core.printing import say
 from ..errors import FastnnError, nearest
-from . import bench, compare, evaluate, info, options, plot, predict, train, warmup
+from . import bench, compare, evaluate, info, options, plot, predict, sample, train, warmup
 
 WRONG_INPUT = 2
 INTERRUPTED = 130
@@ -40,7 +40,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     )
     parser.add_argument("--version", action="version", version=f"fastnn {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in (train, predict, evaluate, plot, info, warmup, bench, compare):
+    for command in (train, predict, evaluate, plot, sample, info, warmup, bench, compare):
         command.add_parser(commands)
     return parser, dict(commands.choices)
 

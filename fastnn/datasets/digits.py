@@ -23,6 +23,12 @@ def load_digits() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     Source:
         Optical Recognition of Handwritten Digits, test set. E. Alpaydin, C. Kaynak (1998), UCI Machine Learning
         Repository, https://archive.ics.uci.edu/dataset/80/. CC BY 4.0: see digits.LICENSE.txt beside this.
+
+    Example:
+        >>> import fastnn
+        >>> X, y = fastnn.datasets.load_digits()
+        >>> X.shape, [int(digit) for digit in y[:5]]
+        ((1797, 64), [0, 1, 2, 3, 4])
     """
     with np.load(Path(__file__).with_name("digits.npz"), allow_pickle=False) as file:
         pixels, digit = file["pixels"], file["digit"]

@@ -38,6 +38,14 @@ class Model(Trainer):
     Raises:
         ArgumentError: outputs that the inputs do not lead to, or two layers of one name.
         ArgumentTypeError: what is no symbolic tensor.
+
+    Example:
+        >>> import fastnn
+        >>> x = fastnn.Input((4,))
+        >>> hidden = fastnn.layers.Dense(8, "relu")(x)
+        >>> model = fastnn.Model(x, fastnn.layers.Dense(1)(fastnn.layers.concatenate([hidden, x])))
+        >>> model.output_shape
+        (None, 1)
     """
 
     kind = "Model"

@@ -30,6 +30,16 @@ class Sequential(Trainer):
 
     Raises:
         ArgumentError: layers that do not fit. ArgumentTypeError: what is not a layer.
+
+    Example:
+        >>> import fastnn
+        >>> model = fastnn.Sequential([fastnn.Input((4,)), fastnn.layers.Dense(3, "relu"), fastnn.layers.Dense(1)])
+        >>> model.count_params()
+        19
+        >>> X, y = fastnn.datasets.load_digits()
+        >>> model.compile("adam", "mse", metrics=["mae"])
+        >>> sorted(model.fit(X[:, :4], X[:, 36], epochs=2, verbose=0).history)
+        ['loss', 'mae']
     """
 
     kind = "Sequential"

@@ -73,6 +73,11 @@ class LeakyReLU(Activation):
 
     Raises:
         ArgumentError: a negative slope, an unknown argument.
+
+    Example:
+        >>> import fastnn, numpy
+        >>> print(fastnn.layers.LeakyReLU(0.5)(numpy.array([[-2.0, 2.0]])))
+        [[-1.  2.]]
     """
 
     fields = ("negative_slope", "name", "dtype", "trainable")
@@ -114,6 +119,11 @@ class Softmax(Activation):
 
     Raises:
         ArgumentError: another axis, an unknown argument.
+
+    Example:
+        >>> import fastnn, numpy
+        >>> print(fastnn.layers.Softmax()(numpy.array([[0.0, 0.0]])))
+        [[0.5 0.5]]
     """
 
     fields = ("axis", "name", "dtype", "trainable")

@@ -30,6 +30,13 @@ class Dense(Layer):
 
     Raises:
         ArgumentError: an argument out of range, unknown or unsupported.
+
+    Example:
+        >>> import fastnn, numpy
+        >>> layer = fastnn.layers.Dense(2, activation="relu", kernel_initializer="ones")
+        >>> model = fastnn.Sequential([fastnn.Input((3,)), layer])
+        >>> print(layer(numpy.array([[1.0, 2.0, 3.0]])))
+        [[6. 6.]]
     """
 
     fields = (
@@ -119,6 +126,11 @@ class Dropout(Layer):
         ArgumentError: a rate out of range, an unknown or an unsupported argument.
 
     Source: N. Srivastava et al., "Dropout", JMLR 15, 2014.
+
+    Example:
+        >>> import fastnn, numpy
+        >>> print(fastnn.layers.Dropout(0.5)(numpy.ones((1, 4))))  # outside a training it does nothing
+        [[1. 1. 1. 1.]]
     """
 
     fields = ("rate", "name", "dtype", "trainable")
@@ -150,6 +162,11 @@ class Flatten(Layer):
 
     Raises:
         ArgumentError: an unknown or an unsupported argument.
+
+    Example:
+        >>> import fastnn, numpy
+        >>> fastnn.layers.Flatten()(numpy.ones((5, 8, 8))).shape
+        (5, 64)
     """
 
     fields = ("name", "dtype", "trainable")
@@ -176,6 +193,11 @@ class Reshape(Layer):
     Raises:
         ArgumentError: sizes that are not positive, more than one -1, an unknown argument.
         ArgumentTypeError: not a sequence of whole numbers.
+
+    Example:
+        >>> import fastnn, numpy
+        >>> fastnn.layers.Reshape((8, -1))(numpy.ones((5, 64))).shape
+        (5, 8, 8)
     """
 
     fields = ("target_shape", "name", "dtype", "trainable")

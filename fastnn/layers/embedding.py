@@ -32,6 +32,12 @@ class Embedding(Layer):
 
     Raises:
         ArgumentError: an argument out of range, unknown or unsupported.
+
+    Example:
+        >>> import fastnn
+        >>> words = fastnn.Input((2,), dtype="int32")
+        >>> fastnn.layers.Embedding(50, 4)(words).shape
+        (None, 2, 4)
     """
 
     fields = (

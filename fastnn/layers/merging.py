@@ -71,7 +71,13 @@ class Merge(Layer):
 
 
 class Add(Merge):
-    """Math: A = X_1 + X_2 + ...; see `Merge`."""
+    """Math: A = X_1 + X_2 + ...; see `Merge`.
+
+    Example:
+        >>> import fastnn, numpy
+        >>> print(fastnn.layers.Add()([numpy.array([[1.0, 2.0]]), numpy.array([[10.0, 20.0]])]))
+        [[11. 22.]]
+    """
 
     function = "add"
 
@@ -120,6 +126,12 @@ class Concatenate(Merge):
 
     Raises:
         ArgumentError: another axis, an unknown argument. Called: tensors whose shapes do not fit.
+
+    Example:
+        >>> import fastnn
+        >>> a, b = fastnn.Input((3,)), fastnn.Input((2,))
+        >>> fastnn.layers.Concatenate()([a, b]).shape
+        (None, 5)
     """
 
     fields = ("axis", "name", "dtype", "trainable")

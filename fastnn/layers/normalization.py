@@ -201,6 +201,12 @@ class LayerNormalization(_Scaled):
         ArgumentError: an argument out of range, unknown or unsupported.
 
     Source: J. L. Ba, J. R. Kiros, G. E. Hinton, arXiv:1607.06450, 2016.
+
+    Example:
+        >>> import fastnn, numpy
+        >>> model = fastnn.Sequential([fastnn.Input((2,)), fastnn.layers.LayerNormalization(epsilon=1e-12)])
+        >>> print(model.predict(numpy.array([[1.0, 3.0]]), verbose=0))
+        [[-1.  1.]]
     """
 
     fields = (

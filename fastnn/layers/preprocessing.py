@@ -30,6 +30,11 @@ class Rescaling(Layer):
 
     Raises:
         ArgumentError: not finite, an unknown argument. ArgumentTypeError: not one number.
+
+    Example:
+        >>> import fastnn, numpy
+        >>> print(fastnn.layers.Rescaling(1 / 255)(numpy.array([[0.0, 255.0]])))
+        [[0. 1.]]
     """
 
     fields = ("scale", "offset", "name", "dtype", "trainable")
@@ -61,6 +66,13 @@ class Normalization(Layer):
     Raises:
         ArgumentError: one without the other, unlike shapes, numbers that are not finite, a negative variance, an
             unknown or unsupported argument. ArgumentTypeError: not real numbers.
+
+    Example:
+        >>> import fastnn, numpy
+        >>> layer = fastnn.layers.Normalization()
+        >>> layer.adapt(numpy.array([[10.0], [20.0], [30.0]]))
+        >>> print(layer(numpy.array([[20.0]])))
+        [[0.]]
     """
 
     fields = ("axis", "mean", "variance", "name", "dtype", "trainable")

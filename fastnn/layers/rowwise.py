@@ -63,6 +63,11 @@ class UnitNormalization(Layer):
 
     Raises:
         ArgumentError: another axis, an unknown argument.
+
+    Example:
+        >>> import fastnn, numpy
+        >>> print(fastnn.layers.UnitNormalization()(numpy.array([[3.0, 4.0]])))
+        [[0.6 0.8]]
     """
 
     fields = ("axis", "name", "dtype", "trainable")

@@ -45,6 +45,11 @@ class BinaryCrossentropy(_Crossentropy):
 
     Raises:
         ArgumentError: label_smoothing outside [0, 1].
+
+    Example:
+        >>> import fastnn
+        >>> round(float(fastnn.losses.BinaryCrossentropy()([[1.0]], [[0.5]])), 4)  # log 2
+        0.6931
     """
 
     spec_name = default_name = "binary_crossentropy"
@@ -74,6 +79,12 @@ class SparseCategoricalCrossentropy(Loss):
 
     Args:
         from_logits: whether predictions are logits.
+
+    Example:
+        >>> import fastnn
+        >>> loss = fastnn.losses.SparseCategoricalCrossentropy()
+        >>> round(float(loss([1], [[0.25, 0.5, 0.25]])), 4)  # log 2
+        0.6931
     """
 
     fields = ("from_logits", *COMMON)

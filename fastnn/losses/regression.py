@@ -10,7 +10,13 @@ from .base import COMMON, Loss
 
 
 class MeanSquaredError(Loss):
-    """Mean squared error. Math: mean((a - y)^2)."""
+    """Mean squared error. Math: mean((a - y)^2).
+
+    Example:
+        >>> import fastnn
+        >>> float(fastnn.losses.MeanSquaredError()([[0.0, 0.0]], [[1.0, 3.0]]))
+        5.0
+    """
 
     spec_name = default_name = "mean_squared_error"
     aliases = ("mse", "MSE")
@@ -73,6 +79,11 @@ class Huber(Loss):
         ArgumentError: delta not positive.
 
     Source: P. J. Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35(1), 1964.
+
+    Example:
+        >>> import fastnn
+        >>> float(fastnn.losses.Huber(delta=1.0)([[0.0, 0.0]], [[1.0, 3.0]]))  # 1 / 2, and 3 - 1 / 2
+        1.5
     """
 
     fields = ("delta", *COMMON)
@@ -135,6 +146,12 @@ class Quantile(Loss):
         ArgumentError: quantile not between 0 and 1.
 
     Source: R. Koenker, G. Bassett, "Regression quantiles", Econometrica 46(1), 1978.
+
+    Example:
+        >>> import fastnn
+        >>> loss = fastnn.losses.Quantile(0.75)
+        >>> float(loss([[1.0]], [[0.0]])), float(loss([[0.0]], [[1.0]]))  # too low costs three times as much
+        (0.75, 0.25)
     """
 
     fields = ("quantile", *COMMON)

@@ -74,7 +74,15 @@ class CategoricalAccuracy(Metric):
 
 
 class SparseCategoricalAccuracy(Metric):
-    """The share of rows whose largest prediction is that of the class. Math: mean(argmax a = y)."""
+    """The share of rows whose largest prediction is that of the class. Math: mean(argmax a = y).
+
+    Example:
+        >>> import fastnn
+        >>> metric = fastnn.metrics.SparseCategoricalAccuracy()
+        >>> metric.update_state([0, 1], [[0.9, 0.1], [0.8, 0.2]])
+        >>> float(metric.result())
+        0.5
+    """
 
     spec_name = "sparse_categorical_accuracy"
     sparse = True

@@ -21,7 +21,15 @@ class MeanSquaredError(Metric):
 
 
 class RootMeanSquaredError(Metric):
-    """Math: sqrt(mean((a - y)^2))."""
+    """Math: sqrt(mean((a - y)^2)).
+
+    Example:
+        >>> import fastnn
+        >>> metric = fastnn.metrics.RootMeanSquaredError()
+        >>> metric.update_state([[0.0], [0.0]], [[3.0], [3.0]])
+        >>> float(metric.result())
+        3.0
+    """
 
     spec_name = "mean_squared_error"
     default_name = "root_mean_squared_error"

@@ -21,6 +21,15 @@ class SGD(Optimizer):
 
     Raises:
         ArgumentError: a hyper-parameter out of range, an unknown or an unsupported argument.
+
+    Example:
+        >>> import fastnn
+        >>> weight = fastnn.layers.Dense(1, use_bias=False, kernel_initializer="zeros")
+        >>> model = fastnn.Sequential([fastnn.Input((1,)), weight])
+        >>> model.compile(fastnn.optimizers.SGD(0.25), "mse")
+        >>> loss = model.train_on_batch([[1.0]], [[2.0]])  # the gradient of (w - 2)^2 at 0 is -4
+        >>> print(model.get_weights()[0])
+        [[1.]]
     """
 
     fields = ("learning_rate", "momentum", "nesterov", *COMMON)

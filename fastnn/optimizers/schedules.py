@@ -38,6 +38,12 @@ class ExponentialDecay(LearningRateSchedule):
 
     Raises:
         ArgumentError: an argument out of range.
+
+    Example:
+        >>> import fastnn
+        >>> rate = fastnn.optimizers.schedules.ExponentialDecay(0.1, decay_steps=100, decay_rate=0.5)
+        >>> float(rate(0)), float(rate(100))
+        (0.1, 0.05)
     """
 
     fields = ("initial_learning_rate", "decay_steps", "decay_rate", "staircase", "name")
@@ -107,6 +113,12 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
     Raises:
         ArgumentError: other lengths, or boundaries that do not ascend.
+
+    Example:
+        >>> import fastnn
+        >>> rate = fastnn.optimizers.schedules.PiecewiseConstantDecay([100], [0.1, 0.01])
+        >>> float(rate(100)), float(rate(101))
+        (0.1, 0.01)
     """
 
     fields = ("boundaries", "values", "name")

@@ -1,0 +1,1 @@
+"""Programs to read, run and change: `python -m fastnn.examples.digits` and so on. Each says what it prints."""
