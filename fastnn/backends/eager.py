@@ -12,10 +12,11 @@ import numpy.typing as npt
 
 from .. import backends, config
 from ..core.arrays import Array, numeric
+from ..core.collecting import smoothing
 from ..core.declaration import whole
 from ..core.formulas import ACTIVATIONS
 from ..core.losses import LOSS_FACTS
-from ..core.lowering import Lowering, smoothing
+from ..core.lowering import Lowering
 from ..core.specs import LossSpec
 from ..core.state import State
 from ..errors import ArgumentError

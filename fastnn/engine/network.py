@@ -1,4 +1,4 @@
-"""What all models have: a graph of layers, their weights, and the engine that runs them."""
+"""What all models have: layers, their weights, and the engine that runs them."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ import numpy as np
 from .. import config
 from ..core import forks
 from ..core.arrays import Array, numeric, require_fit
-from ..core.declaration import Extensible, flag, label
+from ..core.declaration import flag, label
 from ..core.plan import Counter
-from ..core.symbolic import Calls, Function, Node, Shape, Tensor
+from ..core.symbolic import Calls, Function, Node, Tensor
 from ..errors import ArgumentError, BusyError, FastnnError, NotBuiltError
-from ..layers import Input, InputLayer, Layer
+from ..layers import Input, Layer
 from ..layers.composing import inner_layers
 from . import compiling, summaries, weights
 from .compiling import Engine, Recipe
-from .graph import Flat, Graph
+from .composition import Composition
+from .graph import Flat
 
 _UNCHANGED: AbstractContextManager[None] = nullcontext()
 
 
-class Network(Extensible):
+class Network(Composition):
     """Layers, the graph of their calls, and the engine that holds what training needs.
 
     Args:
         trainable: whether training changes weights at all. name: what `summary` and other models call it.
     """
 
-    kind = "Model"
     instead: ClassVar[Mapping[str, str]] = {
         "": "steps are compiled: give compile a loss, an optimizer and metrics, and a callback what is to happen "
         "between steps; or write the loop yourself, with model.gradients and model.apply_gradients",
@@ -81,41 +81,7 @@ class Network(Extensible):
         """The table of `summary`."""
         return summaries.page(self)
 
-    # layers
-
-    @property
-    def operators(self) -> list[Any]:
-        """Layers, models and functions, in order."""
-        raise NotImplementedError
-
-    @property
-    def layers(self) -> list[Any]:
-        """The layers and models in order, each a view of its part of the weights."""
-        return [operator for operator in self.operators if not isinstance(operator, Function)]
-
-    def leaves(self) -> list[Layer]:
-        """The layers in order, those of models in it too, each once."""
-        found: dict[Layer, None] = {}
-        for layer in self.layers:
-            found |= dict.fromkeys(layer.leaves())
-        return list(found)
-
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
-        """A layer by its name or its index.
-
-        Raises:
-            ArgumentError: there is none such.
-        """
-        layers = self.layers
-        if index is not None:
-            if not -len(layers) <= index < len(layers):
-                raise ArgumentError(f"get_layer: index is {index}, the model has {len(layers)} layers")
-            return layers[index]
-        for layer in layers:
-            if layer.name == name:
-                return layer
-        names = ", ".join(layer.name for layer in layers)
-        raise ArgumentError(f'get_layer: there is no layer "{name}"; there are: {names}')
+    # layers that enter it
 
     def _adopt(self, operator: Any, taken: Sequence[Any]) -> None:
         """Gives what enters the model a name that is free, and a layer of no model this one.
@@ -135,141 +101,7 @@ class Network(Extensible):
             operator.bind(self)
         operator.name = name
 
-    def _same_dtype(self, layers: Sequence[Layer]) -> None:
-        first: Layer | None = None
-        for layer in layers:
-            if not layer.parameters():
-                continue
-            first = layer if first is None else first
-            if first.dtype != layer.dtype:
-                raise ArgumentError(
-                    f'{self.kind}: "{first.name}" is {first.dtype} and "{layer.name}" is {layer.dtype}; '
-                    "a model has one dtype"
-                )
-
-    # calling
-
-    def graph(self) -> Graph:
-        """The calls between inputs and outputs.
-
-        Raises:
-            NotBuiltError: the input shape is not known.
-        """
-        raise NotImplementedError
-
-    def rows_out(self, rows: Sequence[Shape]) -> list[Shape]:
-        """The shapes of one row of each output for those that go in."""
-        expected = [tensor.row for tensor in self.graph().inputs]
-        if list(rows) != expected:
-            raise ArgumentError(
-                f'{self.kind} "{self.name}": it was called on rows of shape {", ".join(map(str, rows))}, '
-                f"expected {', '.join(map(str, expected))}"
-            )
-        return [tensor.row for tensor in self.graph().outputs]
-
-    def symbolic(self, x: Any) -> Any:
-        """What comes out for symbolic tensors."""
-        tensors = self.inputs_of(x)
-        node = Node(self, tensors, self.rows_out([tensor.row for tensor in tensors]), self.dtype)
-        self.nodes.append(node)
-        return self.structured(node.outputs)
-
-    def inputs_of(self, x: Any) -> list[Any]:
-        """What x has for each input, in order."""
-        return [x]
-
-    def alone(self, x: Any) -> Any:
-        """What x has for a model of one input: itself, or the one array or tensor in a list."""
-        if isinstance(x, list | tuple) and len(x) == 1:
-            axes = getattr(x[0], "ndim", 0)
-            if isinstance(x[0], Tensor) or (axes == 1 + len(self.inputs[0].row) if self.built else axes > 1):
-                return x[0]
-        return x
-
-    def structured(self, outputs: Sequence[Any]) -> Any:
-        """Outputs as the model gives them: one, a list or a dict."""
-        return outputs[0]
-
-    @property
-    def inputs(self) -> list[Tensor]:
-        """The symbolic tensors that go in."""
-        return list(self.graph().inputs)
-
-    @property
-    def outputs(self) -> list[Tensor]:
-        """The symbolic tensors that come out."""
-        return list(self.graph().outputs)
-
-    @property
-    def input(self) -> Any:
-        """The symbolic tensor that goes in, or a list of them."""
-        return self.inputs[0] if len(self.inputs) == 1 else self.inputs
-
-    @property
-    def output(self) -> Any:
-        """The symbolic tensor that comes out, or a list or a dict of them."""
-        return self.structured(self.outputs)
-
-    @property
-    def input_names(self) -> list[str]:
-        """What the inputs are called."""
-        return [tensor.name for tensor in self.inputs]
-
-    @property
-    def output_names(self) -> list[str]:
-        """What the outputs are called in logs."""
-        names: list[str] = []
-        for tensor in self.outputs:
-            count = sum(name == tensor.name or name.startswith(f"{tensor.name}_") for name in names)
-            names.append(f"{tensor.name}_{count}" if tensor.name in names else tensor.name)
-        return names
-
-    def flat(self) -> Flat:
-        """The graph with the models in it taken apart."""
-        if self._flat is None:
-            self._flat = self.graph().flat()
-        return self._flat
-
-    # building
-
-    @property
-    def built(self) -> bool:
-        """Whether the input shape is known."""
-        return True
-
-    @property
-    def dtype(self) -> str:
-        """ "float32" or "float64": that of the layers with weights."""
-        leaves = [layer for layer in self.leaves() if not isinstance(layer, InputLayer)]
-        dtypes = [layer.dtype for layer in leaves if layer.parameters()]
-        dtypes += [layer.dtype for layer in leaves]
-        return dtypes[0] if dtypes else config.floatx()
-
-    @property
-    def input_shape(self) -> Any:
-        """(None, I): the shape of X with any number of rows; or a list of them."""
-        self._require_built("input_shape")
-        shapes = [tensor.shape for tensor in self.inputs]
-        return shapes[0] if len(shapes) == 1 else shapes
-
-    @property
-    def output_shape(self) -> Any:
-        """(None, O): the shape of the predictions for any number of rows; or a list or a dict of them."""
-        self._require_built("output_shape")
-        return self.structured([tensor.shape for tensor in self.outputs])
-
-    def build(self, input_shape: object = None) -> None:
-        """Fixes the input shape, where it is not known yet."""
-
-    def _build_for(self, x: object) -> None:
-        """Takes the input shape of data."""
-
-    def _require_built(self, what: str) -> None:
-        if not self.built:
-            raise NotBuiltError(
-                f"{what}: the input shape is not known; put Input((64,)) first, "
-                "call build((None, 64)), or fit some data"
-            )
+    # the engine
 
     def engine(self) -> Engine:
         """The plan and state of the model, made when first needed, and again where its weights have moved.

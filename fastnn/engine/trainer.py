@@ -1,38 +1,30 @@
-"""What models do: they are compiled, train, score, predict, and are saved."""
+"""What models do: they train, score, predict, and are saved."""
 
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import backends
 from ..backends.data import Data
 from ..core.arrays import Array
 from ..core.declaration import Config, refuse, whole
 from ..core.printing import say
 from ..core.symbolic import any_tensor, asks_for
-from ..errors import ArgumentError, ModelAdvice
+from ..errors import ArgumentError
 from ..layers import BatchNormalization, Dropout
-from . import cloning, compiling, probes, saving, summaries, training
-from .compiling import Recipe
-from .network import Network
+from . import cloning, probes, saving, summaries, training
+from .compilable import Compilable
 from .requests import BATCH, FitRequest, Request, rows_of
 from .slices import run_steps
 
 if TYPE_CHECKING:
-    from ..backends.protocol import Backend
     from ..callbacks import History
-    from ..metrics import Metric
-    from ..optimizers import Optimizer
-    from .advice import Seen
 
 
-class Trainer(Network):
+class Trainer(Compilable):
     """A model: see `Sequential` and `Model`.
 
     Attributes:
@@ -46,138 +38,11 @@ class Trainer(Network):
         self.stop_training = False
         self.history: History | None = None
         self.metadata: Config = {}
-        self._told = False  # that layers have become trainable, or not, since it was compiled
 
     def __setstate__(self, state: dict[str, object]) -> None:
         super().__setstate__(state)
         if self.history is not None:
             self.history.set_model(self)
-
-    # compiling
-
-    def compile(
-        self,
-        optimizer: object = "rmsprop",
-        loss: object = None,
-        metrics: object = None,
-        *,
-        weighted_metrics: object = None,
-        loss_weights: object = None,
-        backend: str | Backend | None = "auto",
-        run_eagerly: bool = False,
-        steps_per_execution: int = 1,
-        jit_compile: object = "auto",
-        **kwargs: Any,
-    ) -> None:
-        """Says how to train; weights stay as they are.
-
-        Args:
-            optimizer: a name or an `optimizers.Optimizer`.
-            loss: a name or a `losses.Loss`; None for a model that only predicts. Of several outputs a list or a dict by
-                name, or one for all.
-            metrics: a name, a metric, or a list of them: means over the rows, whatever their weights. Of several
-                outputs a list of lists or a dict by name.
-            weighted_metrics: likewise, means weighted by sample_weight or class_weight.
-            loss_weights: of several outputs, what each loss is multiplied by in their sum: a list, or a dict by name.
-            backend: "auto", "numba", "c", "cuda" or "reference".
-            run_eagerly, steps_per_execution, jit_compile: accepted, without effect.
-
-        Raises:
-            ArgumentError, ArgumentTypeError: an unknown, unsupported or ill-fitting argument.
-            BackendError: a backend that is not available.
-        """
-        refuse("compile", kwargs, {"auto_scale_loss": True}, ("optimizer", "loss", "metrics", "weighted_metrics"))
-        self._require_no_training("compile")
-        chosen = backends.get(backend)
-        names = self._names_of_outputs(loss)
-        recipe = compiling.recipe(optimizer, loss, metrics, chosen, weighted_metrics, names, loss_weights)
-        self.take(recipe)
-        for text in self.advice():
-            warnings.warn(text, ModelAdvice, stacklevel=2 if type(self).compile is Trainer.compile else 3)
-
-    def take(self, recipe: Recipe) -> None:
-        """Is compiled with a recipe from now on, without advice."""
-        with self._building:
-            self._take(recipe)
-
-    def _take(self, recipe: Recipe) -> None:
-        old = self._engine
-        if not recipe.optimizer.bound_to(old.state if old is not None else None):
-            raise ArgumentError(
-                "compile: this optimizer trains another model already; give each model its own, for example "
-                "type(optimizer).from_config(optimizer.get_config())"
-            )
-        if self.built:
-            again = self._recipe is not None and self._recipe.optimizer is recipe.optimizer
-            recipe = replace(recipe, trained=self._trained())
-            engine = self._new_engine(recipe)
-            with engine.state.store.held("compile", writes=True):
-                if old is not None:
-                    compiling.carry_over(old, engine, again)
-                recipe.optimizer.bind(engine.state)
-                self._engine, self._recipe = engine, recipe
-        self._recipe, self._told = recipe, False
-        for layer in self.leaves():
-            layer.compiled_trainable = layer.trains
-
-    def _names_of_outputs(self, loss: object) -> list[str]:
-        """What the outputs are called."""
-        return self.output_names if self.built else [self.name]
-
-    def advice(self, seen: Mapping[int, Seen] | None = None) -> list[str]:
-        """What `advice.advice` says of the model, or of what a training has `seen`."""
-        from .advice import advice
-
-        assert self._recipe is not None
-        return advice(self.leaves(), self._chains(), self._recipe, seen)
-
-    def _chains(self) -> list[list[Any]]:
-        """The layers that lead to each output, one after another, back to where tensors were merged or a model ends."""
-        if not self.built:
-            return [self.layers] * len(self._recipe.losses) if self._recipe else []
-        flat = self.flat()
-        makers = {call.result: call for call in flat.calls}
-        chains = []
-        for output in flat.outputs:
-            chain: list[Any] = []
-            call = makers.get(output)
-            model = call.label.rpartition("/")[0] if call else ""
-            while call is not None and call.label.rpartition("/")[0] == model:
-                chain.insert(0, call.operator)
-                call = makers.get(call.sources[0]) if len(call.sources) == 1 else None
-            chains.append(chain)
-        return chains
-
-    @property
-    def compiled(self) -> bool:
-        """Whether `compile` was called."""
-        return self._recipe is not None
-
-    @property
-    def optimizer(self) -> Optimizer | None:
-        """The optimizer, a view of its state: `model.optimizer.learning_rate = x` takes effect at the next step."""
-        return self._recipe.optimizer if self._recipe else None
-
-    @property
-    def loss(self) -> Any:
-        """The loss, or a list of that of each output."""
-        losses = self._recipe.losses if self._recipe else (None,)
-        return losses[0] if len(losses) == 1 else list(losses)
-
-    @property
-    def metrics(self) -> list[Metric]:
-        """The metrics that `compile` was given, then the weighted ones."""
-        return [entry.metric for entry in self._recipe.entries] if self._recipe else []
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """What the results are called, in the order in which `evaluate` lists them."""
-        return self._recipe.names if self._recipe else []
-
-    @property
-    def backend(self) -> str | None:
-        """The name of the backend."""
-        return self._recipe.backend.name if self._recipe else None
 
     # training and using
 
@@ -250,24 +115,6 @@ class Trainer(Network):
         )
         self._tell_of_trainable()
         return training.fit(self, request)
-
-    def _tell_of_trainable(self) -> None:
-        """Warns once where layers became trainable, or not, since `compile`, unless another model was compiled so."""
-        if self._recipe is None or self._recipe.trained is None or self._told:
-            return
-        changed = [
-            layer.name
-            for layer in self.leaves()
-            if layer.trains != (layer in self._recipe.trained) and layer.compiled_trainable != layer.trains
-        ]
-        if changed:
-            self._told = True
-            warnings.warn(
-                f"fit: trainable was changed on {', '.join(changed)} since compile; it takes effect at the next "
-                "compile",
-                UserWarning,
-                stacklevel=3,
-            )
 
     def evaluate(
         self,

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import ops
+from ..core.collecting import smoothing
 from ..core.losses import EPSILON, PROBABILITY_FLOOR
-from ..core.lowering import smoothing
 from ..core.specs import LossSpec
 from ..core.symbolic import Operand, Tensor
 from ..errors import ArgumentError

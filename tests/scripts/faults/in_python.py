@@ -92,7 +92,7 @@ IN_PYTHON = (
     ),
     fault(
         "core-clip-norms",
-        "fastnn/core/lowering.py",
+        "fastnn/core/collecting.py",
         '"norm": Clip.NORM, "global_norm": Clip.GLOBAL_NORM}',
         '"norm": Clip.GLOBAL_NORM, "global_norm": Clip.GLOBAL_NORM}',
         "clipnorm takes the norm of the whole gradient, on every backend",
