@@ -57,7 +57,6 @@ class Model(Trainer):
         super().__init__(trainable, name)
         self._graph: Graph | None = None
         self._operators: list[Any] = []
-        self._given: tuple[Any, Any, list[Tensor]] | None = None  # inputs, outputs and added losses
         self._losses: list[Tensor] | None = None  # what `call` adds, while it runs
         self._in_build = False  # whether a `build` of a subclass runs
         self._pending: dict[str, Any] | None = None  # what a subclass was compiled with
@@ -75,14 +74,14 @@ class Model(Trainer):
         self._input_keys, given = _listed("inputs", inputs)
         self._output_keys, made = _listed("outputs", outputs)
         self._single_input, self._single = isinstance(inputs, Tensor), isinstance(outputs, Tensor)
-        graph = Graph(given, made, losses)
+        self._take_graph(Graph(given, made, losses))
+
+    def _take_graph(self, graph: Graph) -> None:
         operators: list[Any] = []
         for operator in graph.operators:
             self._adopt(operator, operators)
             operators.append(operator)
         self._graph, self._operators = graph, operators
-        if not self.traces:
-            self._given = inputs, outputs, list(losses)
         self._same_dtype(self.leaves())
 
     # subclasses
@@ -108,10 +107,11 @@ class Model(Trainer):
         if self._losses is not None:
             self._losses += losses
             return
-        if self._given is None or self._recipe is not None:
-            cure = "before compile" if self._given else "in `call`, which is traced once"
+        if self.traces or self._recipe is not None:
+            cure = "in `call`, which is traced once" if self.traces else "before compile"
             raise ArgumentError(f"{where}: call it {cure}")
-        self._connect(*self._given[:2], [*self._given[2], *losses])
+        graph = self.graph()
+        self._take_graph(Graph(graph.inputs, graph.outputs, (*graph.added, *losses)))
         self._flat = self._engine = None
 
     def call(self, inputs: Any) -> Any:

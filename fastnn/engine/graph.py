@@ -50,7 +50,8 @@ class Graph:
     """What lies between inputs and outputs.
 
     Attributes:
-        inputs, outputs: tensors. losses: those of which the means are added to the loss.
+        inputs, outputs: tensors. added: those of which the means are added to the loss, as they were given.
+        losses: these, and what layers that compose others added.
         nodes: the calls, in an order in which each comes after those that it reads.
         operators: layers, models and functions, once each, in Keras's order: by their distance from the outputs.
 
@@ -59,9 +60,9 @@ class Graph:
     """
 
     def __init__(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], losses: Sequence[Tensor] = ()) -> None:
-        self.inputs, self.outputs, self.losses = tuple(inputs), tuple(outputs), tuple(losses)
+        self.inputs, self.outputs, self.added = tuple(inputs), tuple(outputs), tuple(losses)
         reached, met = self._reached()
-        self.losses += tuple(loss for node in reached for loss in node.losses)
+        self.losses = (*self.added, *(loss for node in reached for loss in node.losses))
         depths: dict[int, int] = {}
         of_operator: dict[int, int] = {}
         for node in reversed(reached):
@@ -93,7 +94,7 @@ class Graph:
         reached: list[Node] = []
         done: set[int] = set()
         met: dict[int, tuple[int, Any]] = {}
-        stack: list[tuple[Node, int]] = [(tensor.node, 0) for tensor in reversed((*self.outputs, *self.losses))]
+        stack: list[tuple[Node, int]] = [(tensor.node, 0) for tensor in reversed((*self.outputs, *self.added))]
         while stack:  # a deep network would be too much for recursion
             node, number = stack.pop()
             if id(node) in done:
