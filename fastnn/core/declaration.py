@@ -94,8 +94,7 @@ class Extensible:
     def __setattr__(self, name: str, value: Any) -> None:
         """Sets an attribute; a method that Keras would call, and fastnn looks for in classes alone, is refused."""
         if name in self._hooks and callable(value):
-            instead = self.instead.get(name, self.instead.get("", "write it in a subclass"))
-            raise ArgumentTypeError(f"{type(self).__name__}.{name} would never be called; {instead}")
+            raise _never_called(type(self), name)
         super().__setattr__(name, value)
 
 
@@ -116,10 +115,14 @@ def _is_ours(cls: type) -> bool:
 
 def _refusing(name: str) -> Callable[..., Any]:
     def refusing(cls: type[Extensible], *args: object, **kwargs: object) -> Any:
-        instead = cls.instead.get(name, cls.instead.get("", ""))
-        raise ArgumentTypeError(f"{cls.__name__}.{name} would never be called; {instead}")
+        raise _never_called(cls, name)
 
     return refusing
+
+
+def _never_called(cls: type[Extensible], name: str) -> ArgumentTypeError:
+    instead = cls.instead.get(name, cls.instead.get("", "write it in a subclass"))
+    return ArgumentTypeError(f"{cls.__name__}.{name} would never be called; {instead}")
 
 
 class Declaration(Extensible):
