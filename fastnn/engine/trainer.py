@@ -14,7 +14,6 @@ from ..core.declaration import Config, refuse, whole
 from ..core.printing import say
 from ..core.symbolic import any_tensor, asks_for
 from ..errors import ArgumentError
-from ..layers import BatchNormalization, Dropout
 from . import cloning, probes, saving, summaries, training
 from .compilable import Compilable
 from .requests import BATCH, FitRequest, Request, rows_of
@@ -193,8 +192,7 @@ class Trainer(Compilable):
     def _require_one_mode(self, mode: bool) -> None:
         """Refuses a mode for a call on tensors in which layers would be in another one."""
         for layer in self.leaves():
-            drops = isinstance(layer, Dropout) and layer.rate > 0.0
-            if drops or (isinstance(layer, BatchNormalization) and (mode or layer.trainable)):
+            if not layer.same_in(mode):
                 raise ArgumentError(
                     f'{self.kind} "{self.name}": training={mode} on tensors is not supported, since its "{layer.name}" '
                     "is in the mode of the whole model; call its layers with training=, or leave it out"

@@ -145,10 +145,14 @@ class Dropout(Layer):
         """A mask in training, nothing in inference."""
         builder.dropout(self.rate)
 
+    def same_in(self, training: bool) -> bool:
+        """Whether nothing is dropped."""
+        return self.rate == 0.0
+
     def in_mode(self, tensors: Sequence[Tensor], training: bool) -> Any:
         """A mask in training and otherwise, of functions; or nothing."""
         (x,) = tensors
-        if not training or self.rate == 0.0:
+        if not training or self.same_in(training):
             return x
         kept = noise(x.row, x.dtype) >= 2.0 * self.rate - 1.0
         return (1.0 / (1.0 - self.rate)) * arithmetic("keep", x, kept)

@@ -173,6 +173,10 @@ class Layer(Declaration, Bound):
         )
         return result.reshape(array.shape if self.pointwise else out_shape)
 
+    def same_in(self, training: bool) -> bool:
+        """Whether it does the same in this mode as in the one that its model is in."""
+        return True
+
     def in_mode(self, tensors: Sequence[Tensor], training: bool) -> Any:
         """What comes out for symbolic tensors if it is in one mode, in training and otherwise."""
         return self.symbolic(tensors)

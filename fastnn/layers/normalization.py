@@ -160,13 +160,17 @@ class BatchNormalization(_Scaled):
         """By the batch in training where it is trainable, else by the moving averages."""
         builder.batch_norm(self.name, self.momentum, self.epsilon, *self._specs(rules), rules.trains(self))
 
+    def same_in(self, training: bool) -> bool:
+        """Whether it uses the moving averages, and shall."""
+        return not training and not self.trainable
+
     def in_mode(self, tensors: Sequence[Tensor], training: bool) -> Any:
         """By the moving averages where it is not trainable.
 
         Raises:
             ArgumentError: it is, or it is to be in training mode in predictions.
         """
-        if training or self.trainable:
+        if not self.same_in(training):
             raise ArgumentError(
                 f'BatchNormalization "{self.name}": training={training} on a tensor is not supported; with '
                 "trainable=False it uses the moving averages in training, too"
