@@ -89,11 +89,12 @@ class Collecting:
         second: Value | None = None,
         saved: str = "output",
         columns: Mapping[str, int] | None = None,
+        reads: bool = True,
         **more: int,
     ) -> None:
-        """Adds an instruction. `saved` says what its derivative reads: its source or its output; "own" is a buffer that
-        it has for that, "" is nothing."""
-        sources = (self.value,) if second is None else (self.value, second)
+        """Adds an instruction, which may read nothing. `saved` says what its derivative reads: its source or its
+        output; "own" is a buffer that it has for that, "" is nothing."""
+        sources = tuple(value for value in (self.value, second) if reads and value is not None)
         row = [-1] * Column.WIDTH
         row[Column.KIND], row[Column.INPUTS], row[Column.OUTPUTS] = kind, self.value.width, outputs
         row[Column.LAYER], row[Column.FUSED] = self._layer, Fused.NONE

@@ -159,13 +159,11 @@ class Lowering(Collecting):
 
     def fill(self, number: float, width: int) -> None:
         """A number in `width` columns."""
-        self._emit(Kind.FILL, width, saved="", CONSTANT=self._constant(number))
-        self._steps[-1].sources = ()
+        self._emit(Kind.FILL, width, saved="", reads=False, CONSTANT=self._constant(number))
 
     def random(self, width: int) -> None:
         """Random numbers in `width` columns, between -1 and 1, other ones in each step and each row."""
-        self._emit(Kind.RANDOM, width, saved="")
-        self._steps[-1].sources = ()
+        self._emit(Kind.RANDOM, width, saved="", reads=False)
 
     def variable(self, layer: str, shape: tuple[int, ...], spec: ParameterSpec) -> None:
         """A parameter (N,) or () in every row."""
