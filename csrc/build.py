@@ -53,7 +53,7 @@ library.set_source(
     "fastnn.backends.c._fastnn",
     '#include "fastnn.h"',
     sources=[f"{HERE}/{name}.c" for name in FILES],
-    depends=[*(f"{HERE}/{path.name}" for path in SOURCE.glob("*.[ch]")), f"{HERE}/generate.py", *CONTRACT],
+    depends=[*(f"{HERE}/{path.name}" for path in (*SOURCE.glob("*.[ch]"), *SOURCE.glob("*.py"))), *CONTRACT],
     include_dirs=[HERE, str(generated)],
     extra_compile_args=[*FLAGS, *THREADS],
     extra_link_args=THREADS,
