@@ -266,7 +266,7 @@ def test_initializer_seeds() -> None:
 def test_initial_values_do_not_depend_on_the_pieces(monkeypatch: pytest.MonkeyPatch, name: str, dtype: str) -> None:
     initializer = initializers.get(name)
     whole = initializer((37, 11), dtype, seed=5, layer=1, number=2)
-    monkeypatch.setattr(initializers, "_PIECE", 50)
+    monkeypatch.setattr(initializers.base, "_PIECE", 50)
     pieces = np.full((37, 11), np.nan, dtype)
     initializer.fill(pieces, seed=5, layer=1, number=2)
     np.testing.assert_array_equal(pieces, whole)
