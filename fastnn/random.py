@@ -149,21 +149,22 @@ def _key(where: str, seed: object) -> tuple[int, int]:
     return (config.next_seed() if seed is None else whole(where, "seed", seed, low=0)), 0
 
 
-def _draw(of: Any, where: str, shape: Sequence[int | None], seed: object) -> Array:
-    if None in shape:
-        raise ArgumentError(f"{where}: shape is {tuple(shape)}; it makes arrays only, not symbolic tensors")
-    sizes = [whole(where, "shape", size, low=0) for size in shape]
+def _draw(of: Any, where: str, shape: object, seed: object) -> Array:
+    given = _sizes(where, shape)
+    if None in given:
+        raise ArgumentError(f"{where}: shape is {given}; it makes arrays only, not symbolic tensors")
+    sizes = [whole(where, "shape", size, low=0) for size in given]
     key, step = _key(where, seed)
     made: Array = of(key, numbers.Purpose.ARRAYS, step, 0, math.prod(sizes)).reshape(sizes)
     return made
 
 
-def _array(where: str, shape: Any, dtype: object, seed: object, of: Any) -> Array:
+def _array(where: str, shape: object, dtype: object, seed: object, of: Any) -> Array:
     kind = config.floatx() if dtype is None else config.dtype_name(where, dtype)
-    return _draw(of, where, _sizes(where, shape), seed).astype(kind)
+    return _draw(of, where, shape, seed).astype(kind)
 
 
-def _tensor(where: str, shape: Any, dtype: object, seed: object) -> Tensor | None:
+def _tensor(where: str, shape: object, dtype: object, seed: object) -> Tensor | None:
     """Numbers from -1 to 1 in a model, or None for an array."""
     sizes = _sizes(where, shape)
     if sizes[:1] != (None,):
@@ -180,7 +181,7 @@ def _tensor(where: str, shape: Any, dtype: object, seed: object) -> Tensor | Non
     return noise(tuple(whole(where, "shape", size) for size in sizes[1:]), config.floatx())
 
 
-def _sizes(where: str, shape: Any) -> tuple[Any, ...]:
+def _sizes(where: str, shape: object) -> tuple[Any, ...]:
     if not isinstance(shape, Sequence) or isinstance(shape, str):
         raise ArgumentTypeError(f"{where}: shape is {shape!r}, expected a tuple such as (2, 3)")
     return tuple(shape)

@@ -111,6 +111,7 @@ WRONG: dict[str, Wrong] = {
     "a sum": (lambda x: ops.sum(x), ArgumentError, "take ops.mean"),
     "an array": (lambda x: losses.mean_squared_error(X, x), ArgumentError, "make it an Input"),
     "of arrays alone": (lambda x: losses.Huber()(x, x), ArgumentError, "or compose it of fastnn.ops"),
+    "one size": (lambda x: random.randint(5, 0, 3), ArgumentTypeError, "expected a tuple such as"),
     "a fixed seed": (lambda x: random.normal((None, 2), seed=1), ArgumentError, "same numbers in every step"),
     "of another input": (
         lambda x: fastnn.Model(x, x).add_loss(ops.mean(fastnn.Input((2,)))), ArgumentError, "depends on the input"
