@@ -5,7 +5,7 @@ from __future__ import annotations
 import doctest
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -111,7 +111,7 @@ WRONG: dict[str, Wrong] = {
     "a sum": (lambda x: ops.sum(x), ArgumentError, "take ops.mean"),
     "an array": (lambda x: losses.mean_squared_error(X, x), ArgumentError, "make it an Input"),
     "of arrays alone": (lambda x: losses.Huber()(x, x), ArgumentError, "or compose it of fastnn.ops"),
-    "one size": (lambda x: random.randint(5, 0, 3), ArgumentTypeError, "expected a tuple such as"),
+    "one size": (lambda x: random.randint(cast(Any, 5), 0, 3), ArgumentTypeError, "expected a tuple such as"),
     "a fixed seed": (lambda x: random.normal((None, 2), seed=1), ArgumentError, "same numbers in every step"),
     "of another input": (
         lambda x: fastnn.Model(x, x).add_loss(ops.mean(fastnn.Input((2,)))), ArgumentError, "depends on the input"
