@@ -34,6 +34,16 @@ def quotient(builder: Any, a: Any, b: Any) -> Any:
     return builder.zext(builder.udiv(*narrow), I64)
 
 
+@cuda.jit(device=True, inline="always")
+def map_place(column_blocks, shift):  # type: ignore[no-untyped-def]
+    """The row and the column of a thread of a map; see `geometry.map_grid`. They may lie outside."""
+    thread, block = cuda.threadIdx.x, cuda.blockIdx.x
+    row_block = quotient(block, column_blocks)
+    row = (row_block << (THREAD_BITS - shift)) + (thread >> shift)
+    column = ((block - row_block * column_blocks) << shift) + (thread & ((1 << shift) - 1))
+    return row, column
+
+
 def _tuples(operation: Operation, dtype: str) -> tuple[Any, Any, Any]:
     """The types of an operation's addresses, strides and scalars."""
     count = len(operation.arguments)
@@ -50,10 +60,7 @@ def mapped(operation: Operation, dtype: str, spec: Map) -> Source:
         e.put(spec.formula(Scalars(builder, dtype), e))
 
     def kernel(arrays, strides, scalars, rows, columns, column_blocks, shift):  # type: ignore[no-untyped-def]
-        thread, block = cuda.threadIdx.x, cuda.blockIdx.x
-        row_block = quotient(block, column_blocks)
-        row = (row_block << (THREAD_BITS - shift)) + (thread >> shift)
-        column = ((block - row_block * column_blocks) << shift) + (thread & ((1 << shift) - 1))
+        row, column = map_place(column_blocks, shift)
         if row < rows and column < columns:
             element(arrays, strides, scalars, row, column, columns)
 
