@@ -13,7 +13,7 @@ from ...core.steps import OPTIMIZERS
 from .chains import ACTIVATIONS, Layer
 from .compiler import TYPES, cuda, emits
 from .geometry import THREADS
-from .intrinsics import folded, load, loads, offset, shared, stores, traced, widens
+from .intrinsics import converts, folds, load, loads, offset, shared, stores, traced
 from .scalars import FLOATS, I32, I64, ITEMSIZE, Scalars
 from .templates import LANE_BITS, Source, quotient
 
@@ -38,14 +38,6 @@ class Pieces:
         @emits("nothing", 2)
         def put(builder: Any, element: Any, value: Any) -> None:
             builder.store(value, place(builder, element), align=size)
-
-        def fold(join: Any) -> Any:
-            @emits(dtype, 1)
-            def of_lanes(builder: Any, lane: Any) -> Any:
-                o = Scalars(builder, dtype)
-                return folded(o, o.value(lane), lambda a, b: join(o, a, b)).ir
-
-            return of_lanes
 
         @emits(dtype, 1)
         def real(builder: Any, integer: Any) -> Any:
@@ -72,9 +64,6 @@ class Pieces:
             activated,
             slope,
         )
-        self.fold_sum = fold(lambda o, a, b: a + b)
-        self.fold_largest = fold(lambda o, a, b: o.select(b > a, b, a))
-        self.fold_least = fold(lambda o, a, b: o.select(b < a, b, a))
 
     def _chosen(self, builder: Any, dtype: str, code: Any, otherwise: Any, formula: Any, *values: Any) -> Any:
         """What the activation of a code makes of values, in a branch of its own; `otherwise` where there is none."""
@@ -100,8 +89,10 @@ def steps(dtype: str, loss: str, optimizer: str) -> Source:
     """
     p, update = Pieces(dtype), _update(dtype, optimizer)
     get, put, real, inverse, activated, slope = p.get, p.put, p.real, p.inverse, p.activated, p.slope
-    fold_sum, fold_largest, fold_least = p.fold_sum, p.fold_largest, p.fold_least
-    integer, element, wide = loads("integer"), loads(dtype), widens(dtype)
+    fold_sum = folds(lambda o, a, b: a + b, dtype)
+    fold_largest = folds(lambda o, a, b: o.select(b > a, b, a), dtype)
+    fold_least = folds(lambda o, a, b: o.select(b < a, b, a), dtype)
+    integer, element, wide = loads("integer"), loads(dtype), converts(dtype, "float64")
     store, store_total = stores(dtype), stores("float64")
     slots, softmax = len(OPTIMIZERS[optimizer].slots), loss == "sparse_softmax_crossentropy"
     has_softmax = int(softmax)

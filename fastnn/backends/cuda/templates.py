@@ -10,7 +10,7 @@ from ...core.operations import Operation
 from .compiler import TYPES, cuda, emits, repeated, tuple_of
 from .fields import Fields, no_value
 from .geometry import THREADS
-from .intrinsics import folded
+from .intrinsics import folds, traced
 from .scalars import I32, I64, Scalars
 from .specs import MOST_FOLDS, MOST_TERMS, Columns, Fold, Map, Rows
 from .table import is_stepped
@@ -144,13 +144,7 @@ def _fold(operation: Operation, dtype: str, one: Fold | None, number: int) -> tu
         e = Fields(builder, operation, dtype, arrays, strides, scalars, row, column, columns, sums[:number])
         return o.coerce(one.step(o, o.value(lane), e))
 
-    @emits(dtype, 1)
-    def fold(builder: Any, lane: Any) -> Any:
-        if one is None:
-            return lane
-        o = Scalars(builder, dtype)
-        return folded(o, o.value(lane), lambda a, b: one.join(o, a, b)).ir
-
+    fold = traced(lambda o, lane: lane, dtype, 1) if one is None else folds(one.join, dtype)
     return begin, step, fold, int(one is not None)
 
 
@@ -161,17 +155,8 @@ def by_columns(operation: Operation, dtype: str, spec: Columns) -> Source:
     term_0, term_1 = (_term(operation, dtype, term, number) for number, term in enumerate(terms))
     there_1 = int(terms[1] is not None)
 
-    @emits(dtype, 0)
-    def zero(builder: Any) -> Any:
-        return Scalars(builder, dtype).constant(0.0).ir
-
-    @emits(dtype, 0)
-    def minus_zero(builder: Any) -> Any:
-        return Scalars(builder, dtype).constant(-0.0).ir
-
-    @emits(dtype, 2)
-    def add(builder: Any, a: Any, b: Any) -> Any:
-        return Scalars(builder, dtype).rounded("add", a, b).ir
+    zero, minus_zero = (traced(lambda o, v=v: o.constant(v), dtype, 0) for v in (0.0, -0.0))
+    add = traced(lambda o, a, b: a + b, dtype, 2)
 
     @emits("nothing", 7)
     def result(builder, arrays, strides, scalars, column, columns, *sums):  # type: ignore[no-untyped-def]
