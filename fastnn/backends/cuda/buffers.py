@@ -46,8 +46,7 @@ class Buffers:
 
     Attributes:
         theta, gradient, statistics, slots: laid out as the state's. sums: float64 sums of the whole slice, of which
-        r2_score
-            adds to its own.
+            r2_score adds to its own.
     """
 
     def __init__(self, card: Card, plan: Plan) -> None:

@@ -107,8 +107,7 @@ class Network:
 
         Args:
             sources: of each array of the data: where it lies, the unit that takes it or -1 - n for the weights of loss
-            n, and
-                its width.
+                n, and its width.
         """
         launches: list[Launch] = []
         for source, unit, width in sources:

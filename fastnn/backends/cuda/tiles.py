@@ -15,10 +15,9 @@ class Tile(NamedTuple):
 
     Attributes:
         name: of its kernels. rows, columns: of C. depth: steps of k between two barriers. thread_rows, thread_columns:
-        of C
-            that a thread holds. blocks: that a multiprocessor shall hold at a time. whole: every access is of 16 bytes,
-            so C has at least a tile and its sides and strides are multiples of 16 bytes; else each access is of an
-            element.
+            of C that a thread holds. blocks: that a multiprocessor shall hold at a time. whole: every access is of 16
+            bytes, so C has at least a tile and its sides and strides are multiples of 16 bytes; else each access is of
+            an element.
     """
 
     name: str
