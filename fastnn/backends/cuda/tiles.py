@@ -69,9 +69,9 @@ def kernel_name(tile: Tile, form: str) -> str:
     return f"gemm_{form}_{tile.name}"
 
 
-def kernel_names(dtype: str) -> list[str]:
-    """Of all."""
-    return [kernel_name(tile, form) for tile in TILES[dtype] for form in FORMS]
+def kernels(dtype: str) -> dict[str, tuple[str, Tile]]:
+    """The form and the tile of each, by its name."""
+    return {kernel_name(tile, form): (form, tile) for tile in TILES[dtype] for form in FORMS}
 
 
 def choose(dtype: str, form: str, M: int, N: int, K: int, whole: bool, multiprocessors: int) -> Tile | None:
