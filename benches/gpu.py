@@ -150,9 +150,7 @@ def _child(work: dict[str, Any]) -> float | str:
 
 def table(figures: list[dict[str, Any]]) -> str:
     """Markdown: each row beside its best peer."""
-    libraries = [name for name in figures[0] if name not in ("work", "unit")]
-    libraries += [name for row in figures for name in row if name not in (*libraries, "work", "unit")]
-    libraries = list(dict.fromkeys(libraries))
+    libraries = list(dict.fromkeys(name for row in figures for name in row if name not in ("work", "unit")))
     lines = [f"| work | unit | {' | '.join(libraries)} | fastnn / best peer |", "| --- " * (len(libraries) + 3) + "|"]
     for row in figures:
         numbers = {name: row[name] for name in libraries if isinstance(row.get(name), float)}

@@ -122,11 +122,12 @@ def _versions() -> list[str]:
     from importlib import metadata
 
     found = []
-    for name in ("numpy", "numba", "llvmlite", "numba-cuda", "cuda-core"):
+    of_card = ("numba-cuda", "cuda-core")  # which most have no use for
+    for name in ("numpy", "numba", "llvmlite", *of_card):
         try:
             found.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
-            if not name.endswith(("cuda", "core")):
+            if name not in of_card:
                 found.append(f"no {name}")
     return found
 

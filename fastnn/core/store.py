@@ -150,18 +150,21 @@ class Store:
     def __getstate__(self) -> dict[str, object]:
         """All vectors at one time, those of its states too."""
         with self.held("copy"):
-            kept = {name: value for name, value in vars(self).items() if name in ("places", "moved")}
-            kept |= {"theta": self.theta.copy(), "statistics": self.statistics.copy(), "places": dict(self.places)}
-            return kept | {"vectors": [(state, state.vectors()) for state in self.states]}
+            return {
+                "places": dict(self.places),
+                "moved": self.moved,
+                "theta": self.theta.copy(),
+                "statistics": self.statistics.copy(),
+                "vectors": [(state, state.vectors()) for state in self.states],
+            }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """A copy has aligned vectors and a lock of its own."""
-        vectors = state.pop("vectors")
-        self._theta, self._statistics = aligned_copy(state.pop("theta")), aligned_copy(state.pop("statistics"))
-        vars(self).update(state)
+        self._theta, self._statistics = aligned_copy(state["theta"]), aligned_copy(state["statistics"])
         self.places = weakref.WeakKeyDictionary(state["places"])
+        self.moved = state["moved"]
         self._start()
-        for one, its in vectors:
+        for one, its in state["vectors"]:
             one.restore(its)
             self.states.add(one)
 

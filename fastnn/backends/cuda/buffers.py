@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 from ...core.losses import METRIC_NAMES
 from ...core.plan import MetricEntry, ParameterEntry, Plan, padded
 from .calls import Lies
@@ -30,13 +32,21 @@ class Totals:
         self.count = at
 
 
+class ByRow(IntEnum):
+    """What there is an element of for each row of the batch, and, but for the last, for each loss."""
+
+    WEIGHTS = 0
+    VALUES = 1
+    SCALES = 2  # of slopes; and values of metrics, which come before
+    ONES = 3
+
+
 class Buffers:
     """Everything that a plan needs on the card, for batches of at most so many rows.
 
     Attributes:
         theta, gradient, statistics, slots: laid out as the state's. sums: float64 sums of the whole slice, of which
-        r2_score
-            adds to its own.
+            r2_score adds to its own.
     """
 
     def __init__(self, card: Card, plan: Plan) -> None:
@@ -52,6 +62,7 @@ class Buffers:
         self.sums = card.allocate(8 * plan.sums)
         self.squares, self.factor = card.allocate(8), card.allocate(8)
         card.zero(self.squares.address, 8)
+        self._losses = max(1, len(plan.losses))
         self.rows = 0
         self.workspace: Memory | None = None
 
@@ -63,14 +74,14 @@ class Buffers:
         self.workspace = None  # given back before more is taken
         self.workspace = self._card.allocate((plan.fixed_elements + rows * plan.row_elements) * self.size)
         each = padded(rows)
-        count = 3 * max(1, len(plan.losses)) + 1
+        count = self._losses * ByRow.ONES + 1
         self._rows = self._card.allocate(count * each * self.size)
         self.rows, self._each = rows, each
         return True
 
-    def by_row(self, number: int) -> Lies:
+    def by_row(self, what: ByRow, loss: int = 0) -> Lies:
         """A vector with an element for each row of the batch."""
-        return self._rows.address + number * self._each * self.size, 1
+        return self._rows.address + (what * self._losses + loss) * self._each * self.size, 1
 
     def unit(self, unit: int, width: int, offset: int = 0) -> Lies:
         """A buffer of the workspace."""

@@ -186,10 +186,8 @@ class Launcher:
 
         Args:
             vectors: the addresses of theta and of the slots. data: of the table of layers, inputs, targets, weights,
-            order.
-            told: of the tables of first rows and of scalars, and of the totals, which lie `apart`. shares: what the
-            slope of
-                the loss is multiplied by in a whole batch, and in the last.
+                order. told: of the tables of first rows and of scalars, and of the totals, which lie `apart`. shares:
+                what the slope of the loss is multiplied by in a whole batch, and in the last.
         """
         shared = made.elements * self._real().itemsize
         kernel = self._library.kernel(made.kernel, self._dtype, shared)

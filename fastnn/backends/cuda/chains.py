@@ -33,9 +33,9 @@ def kernel_name(loss: str, optimizer: str) -> str:
     return f"steps_{loss}_{optimizer}"
 
 
-def chain_kernels() -> list[str]:
-    """Of all, each of which takes four seconds to compile."""
-    return [kernel_name(loss, optimizer) for loss in LOSSES for optimizer in STEPS]
+def chain_kernels() -> dict[str, tuple[str, str]]:
+    """The loss and the optimizer of each, by its name; one takes four seconds to compile."""
+    return {kernel_name(loss, optimizer): (loss, optimizer) for loss in LOSSES for optimizer in STEPS}
 
 
 class Layer(IntEnum):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ...core.arithmetic import LANES
-from .compiler import TYPES, cuda, emits
-from .intrinsics import loads, stores, traced
-from .scalars import Scalars
+from .compiler import TYPES, cuda
+from .intrinsics import converts, loads, stores, traced
 from .templates import Source
 
 
@@ -37,11 +36,7 @@ def clip_factor(dtype: str) -> Source:
         norm = o.sqrt(squares)
         return o.select(norm > limit, limit / norm, 1.0)
 
-    made = traced(factor, "float64", 2)
-
-    @emits(dtype, 1)
-    def narrowed(builder: Any, value: Any) -> Any:
-        return Scalars(builder, dtype).converted(Scalars(builder, "float64").value(value)).ir
+    made, narrowed = traced(factor, "float64", 2), converts("float64", dtype)
 
     def kernel(place, squares, limit):  # type: ignore[no-untyped-def]
         if cuda.threadIdx.x == 0:

@@ -43,8 +43,8 @@ class Card:
         instrument, which is no card.
     """
 
-    def __init__(self, device: Any) -> None:
-        self.device, self.name = device, str(device.name)
+    def __init__(self, device: Any, known: tuple[int, int]) -> None:
+        self.device, self.name, self.driver = device, str(device.name), known
         self.capability = tuple(device.compute_capability)
         self.arch = f"sm_{self.capability[0]}{self.capability[1]}"
         self.emulated = self.name.lower().startswith(EMULATED)
@@ -54,8 +54,6 @@ class Card:
         self._here = threading.local()
         self._process = os.getpid()
         self._here.entered = True
-        version = int(_check(driver.cuDriverGetVersion())[0])
-        self.driver = version // 1000, version % 1000 // 10
 
     def enter(self) -> None:
         """Makes the card that of this thread.
@@ -215,11 +213,9 @@ def card() -> Card:
         found = _found()
     except BackendError:
         raise
-    except DynamicLibNotFoundError:
-        raise BackendError(f"no NVIDIA driver: libcuda.so.1 is not found; install driver {DRIVER} or later") from None
     except Exception as error:
         text = " ".join(str(error).split())
-        if "DynamicLibNotFound" in text or "libcuda" in text:
+        if isinstance(error, DynamicLibNotFoundError) or "DynamicLibNotFound" in text or "libcuda" in text:
             raise BackendError(
                 f"no NVIDIA driver: libcuda.so.1 is not found; install driver {DRIVER} or later"
             ) from None
@@ -249,7 +245,7 @@ def _found() -> Card:
         raise BackendError(sentence("CUDA_ERROR_NO_DEVICE", "open the card"))
     device = Device(0)
     device.set_current()
-    return Card(device)
+    return Card(device, known)
 
 
 def _dotted(version: Sequence[int]) -> str:

@@ -8,9 +8,22 @@ from ...core.random import Purpose
 from .compiler import TYPES, cuda
 from .geometry import THREADS
 from .intrinsics import loads, philox, stores, traced, wholes
-from .templates import THREAD_BITS, Source, quotient
+from .templates import Source, map_place
 
-_PURPOSE, _NOISE = int(Purpose.DROPOUT), int(Purpose.NOISE)
+_DROPOUT, _NOISE = int(Purpose.DROPOUT), int(Purpose.NOISE)
+
+
+@cuda.jit(device=True, inline="always")
+def block_words(purpose, step, layer, number, seed):  # type: ignore[no-untyped-def]
+    """The four words of a block of a number; see `counter` and `key` of `core/random.py`."""
+    return philox(
+        np.uint32(number),
+        np.uint32((layer & 0xFFFF) | ((number >> 32) & 0xFFFF) << 16),
+        np.uint32(step),
+        np.uint32(purpose | ((step >> 32) & 0xFFFFFF) << 8),
+        np.uint32(seed),
+        np.uint32(seed >> 32),
+    )
 
 
 def dropout(dtype: str) -> Source:
@@ -27,21 +40,11 @@ def dropout(dtype: str) -> Source:
     def kernel(  # type: ignore[no-untyped-def]
         A, Z, a_apart, z_apart, rows, columns, row_words, column_blocks, shift, scale, least, steps, clock, seed, layer
     ):
-        thread, block = cuda.threadIdx.x, cuda.blockIdx.x
-        row_block = quotient(block, column_blocks)
-        row = (row_block << (THREAD_BITS - shift)) + (thread >> shift)
-        word = ((block - row_block * column_blocks) << shift) + (thread & ((1 << shift) - 1))
+        row, word = map_place(column_blocks, shift)
         if row < rows and word < row_words:
             number = row * row_words + word
             step = integer(steps, integer(clock, 0))
-            words = philox(
-                np.uint32(number),
-                np.uint32((layer & 0xFFFF) | ((number >> 32) & 0xFFFF) << 16),
-                np.uint32(step),
-                np.uint32(_PURPOSE | ((step >> 32) & 0xFFFFFF) << 8),
-                np.uint32(seed),
-                np.uint32(seed >> 32),
-            )
+            words = block_words(_DROPOUT, step, layer, number, seed)
             column = ((word >> 4) << 6) + (word & 15)
             for drawn in words:
                 if column < columns:
@@ -67,21 +70,11 @@ def uniform(dtype: str) -> Source:
     def kernel(  # type: ignore[no-untyped-def]
         A, a_apart, rows, columns, row_words, column_blocks, shift, starts, steps, clock, seed, layer
     ):
-        thread, block = cuda.threadIdx.x, cuda.blockIdx.x
-        row_block = quotient(block, column_blocks)
-        row = (row_block << (THREAD_BITS - shift)) + (thread >> shift)
-        word = ((block - row_block * column_blocks) << shift) + (thread & ((1 << shift) - 1))
+        row, word = map_place(column_blocks, shift)
         if row < rows and word < row_words:
             now = integer(clock, 0)
             number, step = (integer(starts, now) + row) * row_words + word, integer(steps, now)
-            words = philox(
-                np.uint32(number),
-                np.uint32((layer & 0xFFFF) | ((number >> 32) & 0xFFFF) << 16),
-                np.uint32(step),
-                np.uint32(_NOISE | ((step >> 32) & 0xFFFFFF) << 8),
-                np.uint32(seed),
-                np.uint32(seed >> 32),
-            )
+            words = block_words(_NOISE, step, layer, number, seed)
             column = ((word >> 4) << 6) + (word & 15)
             for drawn in words:
                 if column < columns:

@@ -8,7 +8,7 @@ from .compiler import TYPES, cuda, emits
 from .geometry import STRIPES, THREADS
 from .intrinsics import loads, stores, traced
 from .scalars import I64
-from .templates import THREAD_BITS, Source, quotient
+from .templates import Source, map_place, quotient
 
 
 @emits("integer", 1)
@@ -26,10 +26,7 @@ def embedding_forward(dtype: str) -> Source:
     load, store = loads(dtype), stores(dtype)
 
     def kernel(A, y, W, a_apart, y_apart, w_apart, rows, columns, width, column_blocks, shift):  # type: ignore[no-untyped-def]
-        thread, block = cuda.threadIdx.x, cuda.blockIdx.x
-        row_block = quotient(block, column_blocks)
-        row = (row_block << (THREAD_BITS - shift)) + (thread >> shift)
-        column = ((block - row_block * column_blocks) << shift) + (thread & ((1 << shift) - 1))
+        row, column = map_place(column_blocks, shift)
         if row < rows and column < columns:
             position = quotient(column, width)
             code = _whole(load(y, row * y_apart + position))
@@ -77,10 +74,7 @@ def gather(dtype: str) -> Source:
     def kernel(  # type: ignore[no-untyped-def]
         batch, source, order, firsts, clock, apart, source_apart, rows, columns, column_blocks, shift
     ):
-        thread, block = cuda.threadIdx.x, cuda.blockIdx.x
-        row_block = quotient(block, column_blocks)
-        row = (row_block << (THREAD_BITS - shift)) + (thread >> shift)
-        column = ((block - row_block * column_blocks) << shift) + (thread & ((1 << shift) - 1))
+        row, column = map_place(column_blocks, shift)
         if row < rows and column < columns:
             place = integer(firsts, integer(clock, 0)) + row
             if order != 0:

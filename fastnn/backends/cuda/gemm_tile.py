@@ -22,8 +22,8 @@ class Side:
 
     Args:
         along_k: whether rows lie along k in memory; then they are transposed on their way. size: the tile's side.
-        pitch:
-            elements between the rows of k in shared memory. first: where the side's part of a stage begins, in bytes.
+            pitch: elements between the rows of k in shared memory. first: where the side's part of a stage begins, in
+            bytes.
     """
 
     def __init__(self, tile: Tile, along_k: bool, size: int, pitch: int, first: int, itemsize: int) -> None:

@@ -129,14 +129,25 @@ def wholes(dtype: str) -> Any:
 
 
 @cache
-def widens(dtype: str) -> Any:
-    """An intrinsic from a value of a dtype to float64."""
+def converts(before: str, after: str) -> Any:
+    """An intrinsic from a value of a dtype to one of another, widened exactly or rounded once."""
 
-    @emits("float64", 1)
-    def widened(builder: Any, value: Any) -> Any:
-        return Scalars(builder, "float64").converted(Scalars(builder, dtype).value(value)).ir
+    @emits(after, 1)
+    def converted(builder: Any, value: Any) -> Any:
+        return Scalars(builder, after).converted(Scalars(builder, before).value(value)).ir
 
-    return widened
+    return converted
+
+
+def folds(join: Any, dtype: str) -> Any:
+    """An intrinsic from a lane's value to what joining all 16 by a formula (o, a, b) leaves, in every lane."""
+
+    @emits(dtype, 1)
+    def of_lanes(builder: Any, lane: Any) -> Any:
+        o = Scalars(builder, dtype)
+        return folded(o, o.value(lane), lambda a, b: join(o, a, b)).ir
+
+    return of_lanes
 
 
 @cache

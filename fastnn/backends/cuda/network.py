@@ -28,7 +28,7 @@ from ...core.plan import (
     Plan,
 )
 from ..passes import loss_scale, view_of
-from .buffers import Buffers, Totals
+from .buffers import Buffers, ByRow, Totals
 from .calls import Launch, Launcher, Lies, Steps
 from .tables import Tables, penalty_table
 
@@ -71,14 +71,6 @@ class Network:
     ) -> list[Launch]:
         return self._launcher.operation(OPERATIONS[name], arrays, sizes, scalars, steps or self._steps)
 
-    def _flat(
-        self, name: str, start: int, size: int, vectors: Sequence[str], scalars: Sequence[float] = ()
-    ) -> list[Launch]:
-        """An operation on the same part of some vectors."""
-        return self._operation(
-            name, [self._buffers.part(vector, start, size) for vector in vectors], {"p": size}, scalars
-        )
-
     def _lies(self, row: Row, name: str, argument: Argument) -> Lies:
         where = place(row, name)
         if where.vector == "rows":
@@ -115,8 +107,7 @@ class Network:
 
         Args:
             sources: of each array of the data: where it lies, the unit that takes it or -1 - n for the weights of loss
-            n, and
-                its width.
+                n, and its width.
         """
         launches: list[Launch] = []
         for source, unit, width in sources:
@@ -143,8 +134,7 @@ class Network:
 
     def ones(self, numbers: Sequence[int]) -> list[Launch]:
         """Weights of 1: of the losses of those numbers, and those that no data have."""
-        losses = len(self._plan.losses)
-        vectors = [self._weights(number) for number in numbers] + [self._buffers.by_row(3 * max(1, losses))]
+        vectors = [self._weights(number) for number in numbers] + [self._buffers.by_row(ByRow.ONES)]
         return [
             launch
             for vector in vectors
@@ -152,7 +142,7 @@ class Network:
         ]
 
     def _weights(self, number: int) -> Lies:
-        return self._buffers.by_row(number)
+        return self._buffers.by_row(ByRow.WEIGHTS, number)
 
     def forward(self, rows: int, training: bool) -> list[Launch]:
         """The forward pass."""
@@ -184,10 +174,9 @@ class Network:
     def losses(self, rows: int) -> list[Launch]:
         """The totals of losses, penalties and metrics."""
         plan, launches = self._plan, list[Launch]()
-        count = max(1, len(plan.losses))
         for number, loss in enumerate(plan.losses.tolist()):
             name = LOSS_NAMES[loss[LossEntry.CODE]]
-            values = self._buffers.by_row(count + number)
+            values = self._buffers.by_row(ByRow.VALUES, number)
             launches += self._row_values(
                 f"{name}_forward", loss, values, LossEntry.INPUT, rows, loss[LossEntry.CONSTANT]
             )
@@ -229,11 +218,10 @@ class Network:
 
     def _metric(self, row: Row, totals: Sequence[int], rows: int) -> list[Launch]:
         loss = self._plan.losses[row[MetricEntry.LOSS]].tolist()
-        count = max(1, len(self._plan.losses))
-        ones = self._buffers.by_row(3 * count)
+        ones = self._buffers.by_row(ByRow.ONES)
         weights = self._weights(int(row[MetricEntry.LOSS])) if row[MetricEntry.WEIGHTED] else ones
         name = METRIC_NAMES[row[MetricEntry.CODE]]
-        values = self._buffers.by_row(2 * count + int(row[MetricEntry.LOSS]))
+        values = self._buffers.by_row(ByRow.SCALES, int(row[MetricEntry.LOSS]))
         if name == "r2_score":
             places = self._loss_places(loss, LossEntry.PREDICTION)
             sums = self._buffers.sums.address + 8 * int(row[MetricEntry.SLOT]), 1
@@ -250,11 +238,10 @@ class Network:
     def backward(self, rows: int) -> list[Launch]:
         """The gradients of the losses and of every activation, then those of what is trainable."""
         plan, launches = self._plan, list[Launch]()
-        count = max(1, len(plan.losses))
         for number, loss in enumerate(plan.losses.tolist()):
             name, outputs = LOSS_NAMES[loss[LossEntry.CODE]], int(loss[LossEntry.OUTPUTS])
             share = loss_scale(name, rows, outputs) * float(plan.constants[loss[LossEntry.WEIGHT]])
-            scale = self._buffers.by_row(2 * count + number)
+            scale = self._buffers.by_row(ByRow.SCALES, number)
             launches += self._operation("row_scale", [scale, self._weights(number)], {"b": rows}, (share,))
             row = OPERATIONS[f"{name}_backward"]
             places = self._loss_places(loss, LossEntry.INPUT) | {"s": scale}
@@ -338,7 +325,9 @@ class Network:
             return [
                 launch
                 for start, size in parts
-                for launch in self._flat("clip_value", start, size, ("gradient",), (limit,))
+                for launch in self._operation(
+                    "clip_value", [buffers.part("gradient", start, size)], {"p": size}, (limit,)
+                )
             ]
         always = self._tables.always(buffers.factor.address)
         for group in [parts] if clip == Clip.GLOBAL_NORM else [[part] for part in parts]:

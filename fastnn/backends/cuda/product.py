@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ...core import formulas as fo
 from ...core.arithmetic import K_CHUNK
-from .compiler import TYPES, cuda
+from .compiler import TYPES
 from .geometry import THREADS
 from .intrinsics import loads, stores, traced
-from .templates import THREAD_BITS, Source, quotient
+from .templates import Source, map_place
 
 
 def product(dtype: str) -> Source:
@@ -25,10 +25,7 @@ def product(dtype: str) -> Source:
     minus_zero = traced(lambda o: o.constant(-0.0), dtype, 0)
 
     def kernel(C, A, B, bias, cm, am, ak, bk, bn, M, N, K, relu, column_blocks, shift):  # type: ignore[no-untyped-def]
-        thread, block = cuda.threadIdx.x, cuda.blockIdx.x
-        row_block = quotient(block, column_blocks)
-        m = (row_block << (THREAD_BITS - shift)) + (thread >> shift)
-        n = ((block - row_block * column_blocks) << shift) + (thread & ((1 << shift) - 1))
+        m, n = map_place(column_blocks, shift)
         if m < M and n < N:
             total, k, go_on = minus_zero(), 0, True
             while go_on:

@@ -62,7 +62,7 @@ class CudaProgram(Program):
         self._tables = Tables(self._card, plan, max(1, self._totals.count))
         self._residents = Residents(self._card, plan.dtype)
         self._launches: dict[tuple[Any, ...], Work] = {}
-        self._chains: dict[tuple[str, int], Any] = {}
+        self._chains: dict[int, Any] = {}  # of the last slice's batch
         self._staging: Memory | None = None
         self._away = self._changed = self._runs = False
 
@@ -237,11 +237,9 @@ class CudaProgram(Program):
     def _chain(self, data: Data) -> Any:
         """What makes the launch of a whole slice, where the plan is a small chain; else None."""
         batch = min(data.batch_size, data.rows)
-        key = ("chain", batch)
-        if key not in self._chains:
-            self._chains.clear()
-            self._chains[key] = self._made_chain(data, batch)
-        return self._chains[key]
+        if batch not in self._chains:
+            self._chains = {batch: self._made_chain(data, batch)}
+        return self._chains[batch]
 
     def _made_chain(self, data: Data, batch: int) -> Any:
         plan = self.plan
@@ -251,10 +249,8 @@ class CudaProgram(Program):
         self._layers = self._card.allocate(made.table.nbytes)
         self._card.put(self._layers.address, made.table)
         places = [0 if one is None else one[0][0] for one in self._residents.lies]
-        outputs, weight = (
-            int(plan.losses[0, LossEntry.OUTPUTS]),
-            float(plan.constants[plan.losses[0, LossEntry.WEIGHT]]),
-        )
+        outputs = int(plan.losses[0, LossEntry.OUTPUTS])
+        weight = float(plan.constants[plan.losses[0, LossEntry.WEIGHT]])
         last = data.rows - (data.steps - 1) * data.batch_size if data.rows > data.batch_size else batch
         shares = [loss_scale(made.loss, rows, outputs) * weight for rows in (batch, last)]
         vectors = [memory.address for memory in (self._buffers.theta, *self._buffers.slots)]
@@ -266,12 +262,11 @@ class CudaProgram(Program):
     def _step(self, network: Network, kind: str, rows: int) -> list[Launch]:
         """One step of a batch of so many rows."""
         losses, inputs = len(self.plan.losses), len(self.plan.inputs)
-        found = self._residents.lies
-        lies = [None if one is None else one[0] for one in found]
+        lies = [None if one is None else one[0] for one in self._residents.lies]
         weights = lies[inputs + losses :]
         sources = network.sources(lies[:inputs], lies[inputs : inputs + losses], weights)  # type: ignore[arg-type]
         self._card.launch(network.ones([number for number, there in enumerate(weights) if there is None]))
-        launches = [*network.gather(sources, self._residents.order, rows)]
+        launches = network.gather(sources, self._residents.order, rows)
         launches += network.forward(rows, training=kind != "score") + network.losses(rows)
         if kind != "score":
             launches += network.backward(rows)
@@ -300,17 +295,11 @@ class CudaProgram(Program):
 
     def _run(self, key: tuple[Any, ...], make: Any) -> None:
         """Runs launches, which are made once."""
-        key = (*key, int(self.state.counters[Counter.SEED]))
+        seed = int(self.state.counters[Counter.SEED])
+        key = (*key, seed)
         found = self._launches.get(key)
         if found is None:
-            network = Network(
-                self.plan,
-                self._buffers,
-                self._tables,
-                self._launcher,
-                self._totals,
-                int(self.state.counters[Counter.SEED]),
-            )
+            network = Network(self.plan, self._buffers, self._tables, self._launcher, self._totals, seed)
             if len(self._launches) == MOST_WORKS:
                 del self._launches[next(iter(self._launches))]
             found = self._launches[key] = Work(self._card, make(network))

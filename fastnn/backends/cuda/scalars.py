@@ -1,8 +1,7 @@
 """The algebra of `core/arithmetic.py` over single values of NVVM IR: the twin of `numba_cpu/lanes.py`.
 
 A formula of `core/` is traced into a kernel as it stands. NVVM would contract a bare product and sum, so each rounding
-is
-named: `llvm.nvvm.mul.rn.f` and its like, which no later compiler fuses.
+is named: `llvm.nvvm.mul.rn.f` and its like, which no later compiler fuses.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from ...core.steps import OPTIMIZERS
 from .chains import ACTIVATIONS, Layer
 from .compiler import TYPES, cuda, emits
 from .geometry import THREADS
-from .intrinsics import folded, load, loads, offset, shared, stores, traced, widens
+from .intrinsics import converts, folds, load, loads, offset, shared, stores, traced
 from .scalars import FLOATS, I32, I64, ITEMSIZE, Scalars
 from .templates import LANE_BITS, Source, quotient
 
@@ -22,70 +22,63 @@ _INPUTS, _OUTPUTS, _KERNEL, _BIAS, _ACTIVATION, _SOURCE, _OUTPUT, _GRADIENT, _SO
 _WIDTH = len(Layer)
 
 
-class Pieces:
-    """The intrinsics of a dtype."""
+def _shared_elements(dtype: str) -> tuple[Any, Any]:
+    """Intrinsics (element) -> value and (element, value) of shared memory."""
+    size = ITEMSIZE[dtype]
 
-    def __init__(self, dtype: str) -> None:
-        size = ITEMSIZE[dtype]
+    def place(builder: Any, element: Any) -> Any:
+        return shared(builder, builder.mul(builder.trunc(element, I32), I32(size)), FLOATS[dtype])
 
-        def place(builder: Any, element: Any) -> Any:
-            return shared(builder, builder.mul(builder.trunc(element, I32), I32(size)), FLOATS[dtype])
+    @emits(dtype, 1)
+    def get(builder: Any, element: Any) -> Any:
+        return builder.load(place(builder, element), align=size)
 
-        @emits(dtype, 1)
-        def get(builder: Any, element: Any) -> Any:
-            return builder.load(place(builder, element), align=size)
+    @emits("nothing", 2)
+    def put(builder: Any, element: Any, value: Any) -> None:
+        builder.store(value, place(builder, element), align=size)
 
-        @emits("nothing", 2)
-        def put(builder: Any, element: Any, value: Any) -> None:
-            builder.store(value, place(builder, element), align=size)
+    return get, put
 
-        def fold(join: Any) -> Any:
-            @emits(dtype, 1)
-            def of_lanes(builder: Any, lane: Any) -> Any:
-                o = Scalars(builder, dtype)
-                return folded(o, o.value(lane), lambda a, b: join(o, a, b)).ir
 
-            return of_lanes
+def _numbers(dtype: str) -> tuple[Any, Any]:
+    """Intrinsics from an integer to the number, and to 1 by it, each rounded once."""
 
-        @emits(dtype, 1)
-        def real(builder: Any, integer: Any) -> Any:
-            return Scalars(builder, dtype).real(integer).ir
+    @emits(dtype, 1)
+    def real(builder: Any, integer: Any) -> Any:
+        return Scalars(builder, dtype).real(integer).ir
 
-        @emits(dtype, 1)
-        def inverse(builder: Any, integer: Any) -> Any:
-            wide = Scalars(builder, "float64")
-            return Scalars(builder, dtype).converted(1.0 / wide.real(integer)).ir
+    @emits(dtype, 1)
+    def inverse(builder: Any, integer: Any) -> Any:
+        wide = Scalars(builder, "float64")
+        return Scalars(builder, dtype).converted(1.0 / wide.real(integer)).ir
 
-        @emits(dtype, 2)
-        def activated(builder: Any, z: Any, code: Any) -> Any:
-            return self._chosen(builder, dtype, code, z, lambda o, one, z: one.forward(o, z, None), z)
+    return real, inverse
 
-        @emits(dtype, 3)
-        def slope(builder: Any, d: Any, saved: Any, code: Any) -> Any:
-            return self._chosen(builder, dtype, code, d, lambda o, one, d, s: one.backward(o, d, s, None), d, saved)
 
-        self.get, self.put, self.real, self.inverse, self.activated, self.slope = (
-            get,
-            put,
-            real,
-            inverse,
-            activated,
-            slope,
-        )
-        self.fold_sum = fold(lambda o, a, b: a + b)
-        self.fold_largest = fold(lambda o, a, b: o.select(b > a, b, a))
-        self.fold_least = fold(lambda o, a, b: o.select(b < a, b, a))
+def _activations(dtype: str) -> tuple[Any, Any]:
+    """Intrinsics (z, code) -> output and (gradient, output, code) -> that of z, of the activation of a code."""
 
-    def _chosen(self, builder: Any, dtype: str, code: Any, otherwise: Any, formula: Any, *values: Any) -> Any:
-        """What the activation of a code makes of values, in a branch of its own; `otherwise` where there is none."""
-        o = Scalars(builder, dtype)
-        kept = builder.alloca(otherwise.type)
-        builder.store(otherwise, kept)
-        for number, name in enumerate(ACTIVATIONS, 1):
-            with builder.if_then(builder.icmp_signed("==", code, I64(number))):
-                made = formula(o, fo.ACTIVATIONS[name], *map(o.value, values))
-                builder.store(o.coerce(made), kept)
-        return builder.load(kept)
+    @emits(dtype, 2)
+    def activated(builder: Any, z: Any, code: Any) -> Any:
+        return _chosen(builder, dtype, code, z, lambda o, one, z: one.forward(o, z, None), z)
+
+    @emits(dtype, 3)
+    def slope(builder: Any, d: Any, saved: Any, code: Any) -> Any:
+        return _chosen(builder, dtype, code, d, lambda o, one, d, s: one.backward(o, d, s, None), d, saved)
+
+    return activated, slope
+
+
+def _chosen(builder: Any, dtype: str, code: Any, otherwise: Any, formula: Any, *values: Any) -> Any:
+    """What the activation of a code makes of values, in a branch of its own; `otherwise` where there is none."""
+    o = Scalars(builder, dtype)
+    kept = builder.alloca(otherwise.type)
+    builder.store(otherwise, kept)
+    for number, name in enumerate(ACTIVATIONS, 1):
+        with builder.if_then(builder.icmp_signed("==", code, I64(number))):
+            made = formula(o, fo.ACTIVATIONS[name], *map(o.value, values))
+            builder.store(o.coerce(made), kept)
+    return builder.load(kept)
 
 
 def steps(dtype: str, loss: str, optimizer: str) -> Source:
@@ -98,10 +91,14 @@ def steps(dtype: str, loss: str, optimizer: str) -> Source:
     first total of the metric, 1 where it is weighted; what the slope of a loss is multiplied by in a whole batch, and
     in the last.
     """
-    p, update = Pieces(dtype), _update(dtype, optimizer)
-    get, put, real, inverse, activated, slope = p.get, p.put, p.real, p.inverse, p.activated, p.slope
-    fold_sum, fold_largest, fold_least = p.fold_sum, p.fold_largest, p.fold_least
-    integer, element, wide = loads("integer"), loads(dtype), widens(dtype)
+    get, put = _shared_elements(dtype)
+    real, inverse = _numbers(dtype)
+    activated, slope = _activations(dtype)
+    update = _update(dtype, optimizer)
+    fold_sum = folds(lambda o, a, b: a + b, dtype)
+    fold_largest = folds(lambda o, a, b: o.select(b > a, b, a), dtype)
+    fold_least = folds(lambda o, a, b: o.select(b < a, b, a), dtype)
+    integer, element, wide = loads("integer"), loads(dtype), converts(dtype, "float64")
     store, store_total = stores(dtype), stores("float64")
     slots, softmax = len(OPTIMIZERS[optimizer].slots), loss == "sparse_softmax_crossentropy"
     has_softmax = int(softmax)

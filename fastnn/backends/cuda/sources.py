@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from ...core.operations import OPERATIONS
 from . import control, dropout, embedding, gemm, product, small, totals
-from .chains import LOSSES, chain_kernels
+from .chains import chain_kernels
 from .specs import Columns, Map, Own, Rows
 from .table import specs
 from .templates import Source, by_columns, by_rows, mapped
-from .tiles import FORMS, TILES, kernel_name, kernel_names
+from .tiles import kernels
 
 _OWN = {
     "product": product.product,
@@ -31,13 +31,10 @@ def source(name: str, dtype: str) -> Source:
     """The kernel of a name of `names()` for a dtype."""
     if name in _OWN:
         return _OWN[name](dtype)
-    for tile in TILES[dtype]:
-        for form in FORMS:
-            if name == kernel_name(tile, form):
-                return gemm.gemm(dtype, form, tile)
-    if name.startswith("steps_"):
-        loss, optimizer = next((loss, name.removeprefix(f"steps_{loss}_")) for loss in LOSSES if loss in name)
-        return small.steps(dtype, loss, optimizer)
+    if name in kernels(dtype):
+        return gemm.gemm(dtype, *kernels(dtype)[name])
+    if name in chain_kernels():
+        return small.steps(dtype, *chain_kernels()[name])
     spec, operation = specs()[name], OPERATIONS[name]
     if isinstance(spec, Map):
         return mapped(operation, dtype, spec)
@@ -51,7 +48,7 @@ def names(dtype: str) -> list[str]:
     """Of all kernels of a dtype."""
     return [
         *_OWN,
-        *kernel_names(dtype),
+        *kernels(dtype),
         *(chain_kernels() if dtype == "float32" else ()),
         *(name for name, spec in specs().items() if not isinstance(spec, Own)),
     ]

@@ -69,7 +69,7 @@ class Columns(NamedTuple):
 
 
 class Own(NamedTuple):
-    """A kernel of its own, by its name in `templates.OWN`."""
+    """A kernel of its own, by its name in `sources`."""
 
     name: str
 

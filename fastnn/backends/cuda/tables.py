@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,16 +29,19 @@ class Tables:
 
     Args:
         totals: float64 of a step.
+
+    Attributes:
+        optimizer: its name; "" where there is none.
     """
 
     def __init__(self, card: Card, plan: Plan, totals: int) -> None:
         self._card, self._plan, self.totals = card, plan, totals
-        self._name, self._optimizer = _optimizer(plan)
+        self.optimizer, self._optimizer = _optimizer(plan)
         size, scalars = plan.dtype.itemsize, len(self._optimizer.scalars) if self._optimizer else 0
         # One piece of memory, whose parts begin at multiples of 8 bytes: a slice tells all by one copy.
         widths = {"clock": 8} | dict.fromkeys(("firsts", "starts", "numbers"), 8 * MOST_STEPS)
         widths |= {"decays": size * MOST_STEPS, "scalars": size * scalars * MOST_STEPS}
-        self._penalties = penalties(plan)
+        self._penalties = _penalties(plan)
         widths |= dict.fromkeys(self._penalties, 2 * size * MOST_STEPS)
         self._places: dict[str, int] = {}
         at = 0
@@ -87,7 +89,7 @@ class Tables:
         step = int(state.counters[Counter.STEP])
         self._part("numbers", np.int64)[:count] = np.arange(step, step + count) if updates else step
         with np.errstate(over="ignore"):
-            for name, l1, l2 in self._penalties.values():
+            for name, (l1, l2) in self._penalties.items():
                 each = np.array(shares or (1.0,))[:, None] * (l1, 2.0 * l2)
                 self._part(name, self._plan.dtype)[: 2 * count].reshape(count, 2)[...] = each
         if updates:
@@ -127,28 +129,14 @@ class Tables:
         self._card.get(made, self._made.address)
         return made
 
-    @property
-    def optimizer(self) -> str:
-        """Its name."""
-        return self._name
 
-
-class Penalty(NamedTuple):
-    """A parameter's: the name of its table, and its factors of |w| and w^2."""
-
-    table: str
-    l1: float
-    l2: float
-
-
-def penalties(plan: Plan) -> dict[str, Penalty]:
-    """Those of the parameters that train, by the names of their tables."""
-    found = {}
-    for row in plan.parameters.tolist():
-        if row[ParameterEntry.PENALTY] >= 0:
-            name = penalty_table(row)
-            found[name] = Penalty(name, *plan.constants[row[ParameterEntry.PENALTY] :][:2].tolist())
-    return found
+def _penalties(plan: Plan) -> dict[str, tuple[float, float]]:
+    """The factors of |w| and w^2 of the parameters that have a penalty, by the names of their tables."""
+    return {
+        penalty_table(row): tuple(plan.constants[row[ParameterEntry.PENALTY] :][:2].tolist())
+        for row in plan.parameters.tolist()
+        if row[ParameterEntry.PENALTY] >= 0
+    }
 
 
 def penalty_table(row: Sequence[int]) -> str:

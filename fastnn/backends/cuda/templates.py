@@ -10,7 +10,7 @@ from ...core.operations import Operation
 from .compiler import TYPES, cuda, emits, repeated, tuple_of
 from .fields import Fields, no_value
 from .geometry import THREADS
-from .intrinsics import folded
+from .intrinsics import folds, traced
 from .scalars import I32, I64, Scalars
 from .specs import MOST_FOLDS, MOST_TERMS, Columns, Fold, Map, Rows
 from .table import is_stepped
@@ -34,6 +34,16 @@ def quotient(builder: Any, a: Any, b: Any) -> Any:
     return builder.zext(builder.udiv(*narrow), I64)
 
 
+@cuda.jit(device=True, inline="always")
+def map_place(column_blocks, shift):  # type: ignore[no-untyped-def]
+    """The row and the column of a thread of a map; see `geometry.map_grid`. They may lie outside."""
+    thread, block = cuda.threadIdx.x, cuda.blockIdx.x
+    row_block = quotient(block, column_blocks)
+    row = (row_block << (THREAD_BITS - shift)) + (thread >> shift)
+    column = ((block - row_block * column_blocks) << shift) + (thread & ((1 << shift) - 1))
+    return row, column
+
+
 def _tuples(operation: Operation, dtype: str) -> tuple[Any, Any, Any]:
     """The types of an operation's addresses, strides and scalars."""
     count = len(operation.arguments)
@@ -50,10 +60,7 @@ def mapped(operation: Operation, dtype: str, spec: Map) -> Source:
         e.put(spec.formula(Scalars(builder, dtype), e))
 
     def kernel(arrays, strides, scalars, rows, columns, column_blocks, shift):  # type: ignore[no-untyped-def]
-        thread, block = cuda.threadIdx.x, cuda.blockIdx.x
-        row_block = quotient(block, column_blocks)
-        row = (row_block << (THREAD_BITS - shift)) + (thread >> shift)
-        column = ((block - row_block * column_blocks) << shift) + (thread & ((1 << shift) - 1))
+        row, column = map_place(column_blocks, shift)
         if row < rows and column < columns:
             element(arrays, strides, scalars, row, column, columns)
 
@@ -137,13 +144,7 @@ def _fold(operation: Operation, dtype: str, one: Fold | None, number: int) -> tu
         e = Fields(builder, operation, dtype, arrays, strides, scalars, row, column, columns, sums[:number])
         return o.coerce(one.step(o, o.value(lane), e))
 
-    @emits(dtype, 1)
-    def fold(builder: Any, lane: Any) -> Any:
-        if one is None:
-            return lane
-        o = Scalars(builder, dtype)
-        return folded(o, o.value(lane), lambda a, b: one.join(o, a, b)).ir
-
+    fold = traced(lambda o, lane: lane, dtype, 1) if one is None else folds(one.join, dtype)
     return begin, step, fold, int(one is not None)
 
 
@@ -154,17 +155,8 @@ def by_columns(operation: Operation, dtype: str, spec: Columns) -> Source:
     term_0, term_1 = (_term(operation, dtype, term, number) for number, term in enumerate(terms))
     there_1 = int(terms[1] is not None)
 
-    @emits(dtype, 0)
-    def zero(builder: Any) -> Any:
-        return Scalars(builder, dtype).constant(0.0).ir
-
-    @emits(dtype, 0)
-    def minus_zero(builder: Any) -> Any:
-        return Scalars(builder, dtype).constant(-0.0).ir
-
-    @emits(dtype, 2)
-    def add(builder: Any, a: Any, b: Any) -> Any:
-        return Scalars(builder, dtype).rounded("add", a, b).ir
+    zero, minus_zero = (traced(lambda o, v=v: o.constant(v), dtype, 0) for v in (0.0, -0.0))
+    add = traced(lambda o, a, b: a + b, dtype, 2)
 
     @emits("nothing", 7)
     def result(builder, arrays, strides, scalars, column, columns, *sums):  # type: ignore[no-untyped-def]

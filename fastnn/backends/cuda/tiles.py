@@ -15,10 +15,9 @@ class Tile(NamedTuple):
 
     Attributes:
         name: of its kernels. rows, columns: of C. depth: steps of k between two barriers. thread_rows, thread_columns:
-        of C
-            that a thread holds. blocks: that a multiprocessor shall hold at a time. whole: every access is of 16 bytes,
-            so C has at least a tile and its sides and strides are multiples of 16 bytes; else each access is of an
-            element.
+            of C that a thread holds. blocks: that a multiprocessor shall hold at a time. whole: every access is of 16
+            bytes, so C has at least a tile and its sides and strides are multiples of 16 bytes; else each access is of
+            an element.
     """
 
     name: str
@@ -70,9 +69,9 @@ def kernel_name(tile: Tile, form: str) -> str:
     return f"gemm_{form}_{tile.name}"
 
 
-def kernel_names(dtype: str) -> list[str]:
-    """Of all."""
-    return [kernel_name(tile, form) for tile in TILES[dtype] for form in FORMS]
+def kernels(dtype: str) -> dict[str, tuple[str, Tile]]:
+    """The form and the tile of each, by its name."""
+    return {kernel_name(tile, form): (form, tile) for tile in TILES[dtype] for form in FORMS}
 
 
 def choose(dtype: str, form: str, M: int, N: int, K: int, whole: bool, multiprocessors: int) -> Tile | None:

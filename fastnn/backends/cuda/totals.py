@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ...core.arithmetic import BLOCK, LANES
-from .compiler import TYPES, cuda, emits
+from .compiler import TYPES, cuda
 from .geometry import THREADS
-from .intrinsics import folded, loads, stores, traced, widens
-from .scalars import Scalars
+from .intrinsics import converts, folds, loads, stores, traced
 from .templates import LANE_BITS, THREAD_BITS, Source
 
 _load, _store, _integer = loads("float64"), stores("float64"), loads("integer")
@@ -16,6 +15,7 @@ _fma = traced(lambda o, a, b, c: o.fma(a, b, c), "float64", 3)
 _add = traced(lambda o, a, b: a + b, "float64", 2)
 _subtract = traced(lambda o, a, b: a - b, "float64", 2)
 _multiply = traced(lambda o, a, b: a * b, "float64", 2)
+_fold = folds(lambda o, a, b: a + b, "float64")
 _add_size = traced(lambda o, lane, w: lane + o.abs(w), "float64", 2)
 
 
@@ -25,7 +25,7 @@ def weighted_sum(dtype: str) -> Source:
     Arguments: the addresses of the total in the first step, of the step's number, of l and w; the elements between the
     totals of steps, between those of l, of w; rows.
     """
-    load, wide = loads(dtype), widens(dtype)
+    load, wide = loads(dtype), converts(dtype, "float64")
 
     def kernel(total, clock, l, w, apart, l_apart, w_apart, rows):  # type: ignore[no-untyped-def]  # noqa: E741
         if cuda.threadIdx.x == 0:
@@ -45,7 +45,7 @@ def r2_sums(dtype: str) -> Source:
 
     Arguments: the addresses of the totals, of A, Y and w; the elements between rows of those three; rows, columns.
     """
-    load, wide = loads(dtype), widens(dtype)
+    load, wide = loads(dtype), converts(dtype, "float64")
 
     def kernel(total, A, Y, w, A_apart, Y_apart, w_apart, rows, columns):  # type: ignore[no-untyped-def]
         column = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
@@ -73,18 +73,12 @@ def r2_sums(dtype: str) -> Source:
     return Source(kernel, (*(TYPES["address"],) * 4, *(TYPES["integer"],) * 5), (THREADS, 1))
 
 
-@emits("float64", 1)
-def _fold(builder: Any, lane: Any) -> Any:
-    o = Scalars(builder, "float64")
-    return folded(o, o.value(lane), lambda a, b: a + b).ir
-
-
 def _blocks(dtype: str, step: Any) -> Source:
     """16 threads a block of 4096 elements: its total.
 
     Arguments: the addresses of the totals and of w; its elements.
     """
-    load, wide = loads(dtype), widens(dtype)
+    load, wide = loads(dtype), converts(dtype, "float64")
 
     def kernel(totals, w, size):  # type: ignore[no-untyped-def]
         block = (cuda.blockIdx.x << (THREAD_BITS - LANE_BITS)) + (cuda.threadIdx.x >> LANE_BITS)

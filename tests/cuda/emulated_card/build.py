@@ -21,6 +21,7 @@ SOURCES = (
     "knowledge.c",
     "library.c",
     "machine.c",
+    "meetings.c",
     "memory.c",
     "orders.c",
     "races.c",

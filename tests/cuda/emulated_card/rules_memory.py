@@ -195,13 +195,12 @@ def fence(code: Code, i: Instruction, m: Modifiers) -> str:
 def copy(code: Code, i: Instruction, m: Modifiers) -> str:
     if not m.take("async"):
         raise Refused("only cp.async is known")
-    site = code.site(i)
     if m.take("commit_group"):
         return "copy_commit(me);"
     if m.take("wait_all"):
-        return f"copy_commit(me); copy_wait(me, {site}, 0);"
+        return "copy_commit(me); copy_wait(me, 0);"
     if m.take("wait_group"):
-        return f"copy_wait(me, {site}, {code.value(i.operands[0], 'u32')});"
+        return f"copy_wait(me, {code.value(i.operands[0], 'u32')});"
     cache = m.take("ca", "cg")
     if not (m.take("shared") or m.take("shared::cta")) or not m.take("global"):
         raise Refused("copies go from global to shared memory")
@@ -210,4 +209,4 @@ def copy(code: Code, i: Instruction, m: Modifiers) -> str:
     if not isinstance(size, Integer) or size.value not in ((16,) if cache == "cg" else (4, 8, 16)):
         raise Refused("16 bytes, or with .ca 4 or 8")
     read = code.value(least[0], "u32") if least else str(size.value)
-    return f"copy_begin(me, {site}, {code.address(to)}, {code.address(of)}, {size.value}, {read});"
+    return f"copy_begin(me, {code.site(i)}, {code.address(to)}, {code.address(of)}, {size.value}, {read});"

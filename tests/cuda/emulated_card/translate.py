@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from . import rules_arithmetic, rules_memory, rules_threads
 from .instructions import said_where, statement
+from .parser import parse
 from .ptx import (
     Address,
     Body,
@@ -21,7 +22,6 @@ from .ptx import (
     Refused,
     Scope,
     Variable,
-    parse,
     width,
 )
 

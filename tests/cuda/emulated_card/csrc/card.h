@@ -1,5 +1,5 @@
 /* The emulated card, as translated kernels see it: threads, memory that is checked at every access, arithmetic with the
-   card's own NaN. Everything inline is on the path of each instruction; the rest is in machine.c, memory.c and races.c. */
+   card's own NaN. Everything inline is on the path of each instruction; the rest is in machine.c, meetings.c, memory.c and races.c. */
 #pragma once
 #include <math.h>
 #include <stdint.h>
@@ -144,7 +144,7 @@ typedef struct Grid {
     int together;
 } Grid;
 
-/* machine.c */
+/* machine.c, meetings.c */
 void turn(Thread *me); /* lets others run */
 void fault(Thread *me, u32 site, FaultKind kind, u64 address) __attribute__((noreturn));
 void endless(Thread *me, u32 site) __attribute__((noreturn));
@@ -162,7 +162,7 @@ enum { REDUX_ADD, REDUX_MIN, REDUX_MAX, REDUX_AND, REDUX_OR, REDUX_XOR };
 u32 reduce_warp(Thread *me, u32 site, int mode, int is_signed, u32 value, u32 mask);
 void copy_begin(Thread *me, u32 site, u64 to, u64 from, u32 bytes, u32 read);
 void copy_commit(Thread *me);
-void copy_wait(Thread *me, u32 site, u32 pending);
+void copy_wait(Thread *me, u32 pending);
 void fence(Thread *me, u32 site, u32 scope);
 extern u64 machine_progress;
 

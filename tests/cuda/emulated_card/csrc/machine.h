@@ -24,6 +24,10 @@ const char *fault_name(FaultKind kind);
 FaultKind run_grid(Grid *grid);
 void fault_with(Thread *me, u32 site, FaultKind kind, const char *format, ...) __attribute__((noreturn, format(printf, 4, 5)));
 void place_text(char *out, size_t room, const Image *image, u32 site);
+enum { RUNNABLE, AT_BARRIER, AT_MEETING, GONE }; /* of a thread */
+
+/* meetings.c: a warp's threads go on where all that are named are there; without `last`, since a thread has left. */
+void meet_if_all_are_here(Block *block, u32 warp, Thread *last);
 
 /* memory.c */
 typedef struct {
