@@ -66,6 +66,10 @@ class Perceptron(Holder):
         "dtype": [StrOptions({"float32", "float64"}), None],
     }
 
+    def _take(self, arguments: dict[str, Any]) -> None:
+        """Keeps the arguments of a constructor, of which scikit-learn reads the signature, by their names."""
+        self.__dict__.update((name, value) for name, value in arguments.items() if name != "self")
+
     # --- data -------------------------------------------------------------------------------------------------------
 
     def _targets(self, y: Array) -> Array:
