@@ -20,7 +20,6 @@ from sklearn.utils.validation import validate_data
 
 from ..core.arrays import Array
 from . import network
-from .holder import SPARSE
 from .perceptron import Perceptron
 
 
@@ -145,7 +144,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             self,
             X,
             y,
-            accept_sparse=SPARSE,
+            accept_sparse="csr",
             multi_output=True,
             dtype=(np.float64, np.float32),
             reset=reset,

@@ -15,7 +15,6 @@ from sklearn.utils.validation import validate_data
 from ..core.arrays import Array
 from ..losses import Loss
 from . import network
-from .holder import SPARSE
 from .perceptron import Perceptron
 
 
@@ -100,7 +99,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
             self,
             X,
             y,
-            accept_sparse=SPARSE,
+            accept_sparse="csr",
             multi_output=True,
             y_numeric=True,
             dtype=(np.float64, np.float32),
