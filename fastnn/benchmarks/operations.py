@@ -189,6 +189,11 @@ def timeable() -> dict[str, str]:
     return reasons
 
 
+def usual_backends() -> list[str]:
+    """The backends that are timed unless others are asked for: all that can be, but the reference."""
+    return [name for name, reason in timeable().items() if not reason and name != "reference"]
+
+
 def prepared(operation: Operation, backend: str, dtype: str, sizes: Mapping[str, int]) -> Any:
     """A call of no arguments that runs the operation once, with the threads of the moment; it has run once."""
     call = (
