@@ -15,6 +15,7 @@ from pathlib import Path
 
 from fastnn.benchmarks import charts, figures
 from fastnn.benchmarks.processes import Found, count
+from fastnn.plotting.figures import require_matplotlib
 
 HERE = Path(__file__).resolve().parent
 FOLDER, PAGE, README = HERE / "results", HERE / "RESULTS.md", HERE.parent / "README.md"
@@ -166,7 +167,7 @@ def main() -> None:
     argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     ).parse_args()
-    charts.require()
+    require_matplotlib()
     comparisons = load()
     PAGE.write_text(page(comparisons), encoding="utf-8")
     README.write_text(readme(README.read_text(encoding="utf-8"), comparisons), encoding="utf-8")

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-from ..errors import FastnnError
 from .figures import digits
 from .processes import Found, count
 
@@ -19,20 +18,6 @@ COLOURS = ("#2f7fc1", "#d0691e", "#3d9a55", "#9a66c9", "#8a8a3a", "#777f88")
 MARKS = ("o", "s", "^", "D", "v", "P")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "--")
-
-
-def require() -> None:
-    """Finds out before anything is measured whether there is what draws.
-
-    Raises:
-        FastnnError: matplotlib is not installed.
-    """
-    try:
-        import matplotlib  # noqa: F401
-    except ModuleNotFoundError:
-        raise FastnnError(
-            'a page with charts needs matplotlib: pip install ".[plot]" in a checkout of fastnn'
-        ) from None
 
 
 Chart = TypeVar("Chart", bound=Callable[..., str])

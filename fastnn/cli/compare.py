@@ -93,9 +93,9 @@ def run(args: argparse.Namespace) -> int:
         if path is not None:
             options.require_folder(option, path)
     if args.html is not None:
-        from ..benchmarks import charts
+        from ..plotting.figures import require_matplotlib
 
-        charts.require()
+        require_matplotlib()
     command = "fastnn " + shlex.join(sys.argv[1:])
     with tempfile.TemporaryDirectory() as folder:
         found = _comparison(args, Path(folder)).measure(command)
