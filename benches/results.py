@@ -49,8 +49,7 @@ def digest() -> str:
 def fastest(found: Found) -> tuple[Found, Found, int]:
     """fastnn's fastest backend and the fastest other library with the most threads, and how many these are."""
     threads = max(line["threads"] for line in found["libraries"])
-    lines = [line for line in found["libraries"] if line["threads"] == threads]
-    lines.sort(key=lambda line: line["samples_per_second"], reverse=True)
+    lines = figures.ranked(found["libraries"], threads)
     return next(x for x in lines if x["own"]), next(x for x in lines if not x["own"]), threads
 
 

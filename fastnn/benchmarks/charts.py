@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-from .figures import digits
+from .figures import digits, ranked
 from .processes import Found, count
 
 WIDTH = 4.9  # inches of every chart: a phone shrinks them little, and two stand beside each other on a screen
@@ -66,7 +66,7 @@ def _svg(figure: Any, title: str) -> str:
 @_styled
 def speeds(lines: Sequence[Found], threads: int) -> str:
     """How fast each library trains, as bars from 0, with the quartiles."""
-    shown = sorted((x for x in lines if x["threads"] == threads), key=lambda x: -x["samples_per_second"])
+    shown = ranked(lines, threads)
     figure, axes = _axes(0.7 + 0.42 * len(shown))
     for place, line in enumerate(shown):
         value, own = line["samples_per_second"], line["own"]
@@ -120,9 +120,7 @@ def trainings(comparisons: Sequence[Found]) -> str:
 
 def _fastest(found: Found) -> list[Found]:
     """The lines with the most threads, the fastest first, and of fastnn's the fastest alone."""
-    threads = max(line["threads"] for line in found["libraries"])
-    lines = [line for line in found["libraries"] if line["threads"] == threads]
-    lines.sort(key=lambda line: float(line["samples_per_second"]), reverse=True)
+    lines = ranked(found["libraries"], max(line["threads"] for line in found["libraries"]))
     mine = next((line for line in lines if line["own"]), None)
     return [line for line in lines if not line["own"] or line is mine]
 
