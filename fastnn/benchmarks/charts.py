@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-from .figures import digits, ranked
+from .figures import digits, ranked, times
 from .processes import Found, count
 
 WIDTH = 4.9  # inches of every chart: a phone shrinks them little, and two stand beside each other on a screen
@@ -153,9 +153,7 @@ def ratios(lines: Sequence[Found], threads: int) -> str:
                 capsize=2,
                 label=label,
             )
-            axes.text(
-                max(high, 1.0), at, f"  {ratio:.2f}" if ratio < 100 else f"  {ratio:,.0f}", va="center", ha="left"
-            )
+            axes.text(max(high, 1.0), at, f"  {times(ratio)}", va="center", ha="left")
     axes.axvline(1, color=INK, linewidth=1.2)
     axes.set_xscale("log")
     lows = [line["ratios"][name][1] for line in own for name in rivals if name in line["ratios"]]

@@ -95,6 +95,11 @@ def ranked(lines: Sequence[Found], threads: int) -> list[Found]:
     return sorted(some, key=lambda line: float(line["samples_per_second"]), reverse=True)
 
 
+def times(ratio: float) -> str:
+    """A ratio: hundredths, whole numbers from 100 on."""
+    return f"{ratio:.2f}" if ratio < 100 else f"{ratio:,.0f}"
+
+
 def digits(value: float) -> str:
     """Three digits; thousands as k from 10,000 on."""
     if not math.isfinite(value):

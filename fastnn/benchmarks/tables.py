@@ -113,13 +113,9 @@ def _ratios(found: Found) -> Table:
     for line in found["libraries"]:
         if line["own"]:
             given = [line["ratios"].get(name) for name in rivals]
-            cells = ["-" if r is None else f"{_ratio(r[0])} ({_ratio(r[1])}-{_ratio(r[2])})" for r in given]
+            cells = ["-" if r is None else "{} ({}-{})".format(*map(figures.times, r)) for r in given]
             table.add_row(line["name"], str(line["threads"]), *cells)
     return table
-
-
-def _ratio(value: float) -> str:
-    return f"{value:.2f}" if value < 100 else f"{value:,.0f}"
 
 
 def _phases(phases: Sequence[Found]) -> Table:
