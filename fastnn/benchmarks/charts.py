@@ -129,7 +129,7 @@ def _fastest(found: Found) -> list[Found]:
 def ratios(lines: Sequence[Found], threads: int) -> str:
     """How many times as fast as each peer fastnn is, as bars from 1, on a logarithmic axis."""
     own = [line for line in lines if line["own"] and line["threads"] == threads and line["ratios"]]
-    rivals = sorted({name for line in own for name in line["ratios"]}, key=lambda name: _least(own, name))
+    rivals = sorted(dict.fromkeys(name for line in own for name in line["ratios"]), key=lambda name: _least(own, name))
     figure, axes = _axes(0.9 + 0.36 * len(rivals) * (len(own) + 0.5))
     thick, most = 0.8 / len(own), 1.0
     for number, line in enumerate(own):
