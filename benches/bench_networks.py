@@ -16,7 +16,6 @@ from fastnn.benchmarks import models, operations
 from fastnn.benchmarks.networks import NETWORKS, OPTIMIZERS, Network
 from fastnn.benchmarks.training import USUAL, compiled
 
-FAST = [name for name, reason in operations.timeable().items() if not reason and name != "reference"]
 BATCHES = 8
 CASES = [
     pytest.param(network, id=network.name, marks=[pytest.mark.full, *([pytest.mark.plain] if number < 4 else [])])
@@ -56,7 +55,7 @@ def note(benchmark: Any, table: list[operations.Figures], row: operations.Figure
 
 
 @pytest.mark.parametrize("network", CASES)
-@pytest.mark.parametrize("backend", FAST)
+@pytest.mark.parametrize("backend", operations.usual_backends())
 @pytest.mark.parametrize("name", ["training", "inference"])
 def test_network(benchmark: Any, table: list[operations.Figures], name: str, backend: str, network: Network) -> None:
     """Times `fit` for an epoch, or `predict`, as users call them."""

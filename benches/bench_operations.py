@@ -16,7 +16,6 @@ from fastnn.core.operations import OPERATIONS
 
 DTYPES = ("float32", "float64")
 PLAIN = "layer"
-FAST = [name for name, reason in operations.timeable().items() if not reason and name != "reference"]
 SHAPES = [
     pytest.param(name, marks=[pytest.mark.full, *([pytest.mark.plain] if name == PLAIN else [])])
     for name in operations.SHAPES
@@ -25,7 +24,7 @@ SHAPES = [
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("backend", FAST)
+@pytest.mark.parametrize("backend", operations.usual_backends())
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_operation(benchmark: Any, table: list[Figures], name: str, backend: str, dtype: str, shape: str) -> None:
     """Times one operation, prepared for its arrays, whose bits are those of the reference."""

@@ -100,12 +100,9 @@ def parse(made: argparse.ArgumentParser, peers: Mapping[str, str]) -> argparse.N
 
 def own_libraries(args: argparse.Namespace) -> list[Library]:
     """fastnn on each backend that is asked for, or available."""
-    if args.backends:
-        names = args.backends.split(",")
-    else:
-        from fastnn.benchmarks.operations import timeable
+    from fastnn.benchmarks.operations import usual_backends
 
-        names = [name for name, reason in timeable().items() if not reason and name != "reference"]
+    names = args.backends.split(",") if args.backends else usual_backends()
     return [Library(f"fastnn {name}", "fastnn", name, sys.executable) for name in names]
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from fastnn.benchmarks import charts, figures
 from fastnn.benchmarks.processes import Found, count
+from fastnn.plotting.figures import require_matplotlib
 
 HERE = Path(__file__).resolve().parent
 FOLDER, PAGE, README = HERE / "results", HERE / "RESULTS.md", HERE.parent / "README.md"
@@ -48,8 +49,7 @@ def digest() -> str:
 def fastest(found: Found) -> tuple[Found, Found, int]:
     """fastnn's fastest backend and the fastest other library with the most threads, and how many these are."""
     threads = max(line["threads"] for line in found["libraries"])
-    lines = [line for line in found["libraries"] if line["threads"] == threads]
-    lines.sort(key=lambda line: line["samples_per_second"], reverse=True)
+    lines = figures.ranked(found["libraries"], threads)
     return next(x for x in lines if x["own"]), next(x for x in lines if not x["own"]), threads
 
 
@@ -166,7 +166,7 @@ def main() -> None:
     argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     ).parse_args()
-    charts.require()
+    require_matplotlib()
     comparisons = load()
     PAGE.write_text(page(comparisons), encoding="utf-8")
     README.write_text(readme(README.read_text(encoding="utf-8"), comparisons), encoding="utf-8")

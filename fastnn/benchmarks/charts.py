@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-from ..errors import FastnnError
-from .figures import digits
+from .figures import digits, ranked, times
 from .processes import Found, count
 
 WIDTH = 4.9  # inches of every chart: a phone shrinks them little, and two stand beside each other on a screen
@@ -19,20 +18,6 @@ COLOURS = ("#2f7fc1", "#d0691e", "#3d9a55", "#9a66c9", "#8a8a3a", "#777f88")
 MARKS = ("o", "s", "^", "D", "v", "P")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "--")
-
-
-def require() -> None:
-    """Finds out before anything is measured whether there is what draws.
-
-    Raises:
-        FastnnError: matplotlib is not installed.
-    """
-    try:
-        import matplotlib  # noqa: F401
-    except ModuleNotFoundError:
-        raise FastnnError(
-            'a page with charts needs matplotlib: pip install ".[plot]" in a checkout of fastnn'
-        ) from None
 
 
 Chart = TypeVar("Chart", bound=Callable[..., str])
@@ -81,7 +66,7 @@ def _svg(figure: Any, title: str) -> str:
 @_styled
 def speeds(lines: Sequence[Found], threads: int) -> str:
     """How fast each library trains, as bars from 0, with the quartiles."""
-    shown = sorted((x for x in lines if x["threads"] == threads), key=lambda x: -x["samples_per_second"])
+    shown = ranked(lines, threads)
     figure, axes = _axes(0.7 + 0.42 * len(shown))
     for place, line in enumerate(shown):
         value, own = line["samples_per_second"], line["own"]
@@ -135,9 +120,7 @@ def trainings(comparisons: Sequence[Found]) -> str:
 
 def _fastest(found: Found) -> list[Found]:
     """The lines with the most threads, the fastest first, and of fastnn's the fastest alone."""
-    threads = max(line["threads"] for line in found["libraries"])
-    lines = [line for line in found["libraries"] if line["threads"] == threads]
-    lines.sort(key=lambda line: float(line["samples_per_second"]), reverse=True)
+    lines = ranked(found["libraries"], max(line["threads"] for line in found["libraries"]))
     mine = next((line for line in lines if line["own"]), None)
     return [line for line in lines if not line["own"] or line is mine]
 
@@ -146,7 +129,7 @@ def _fastest(found: Found) -> list[Found]:
 def ratios(lines: Sequence[Found], threads: int) -> str:
     """How many times as fast as each peer fastnn is, as bars from 1, on a logarithmic axis."""
     own = [line for line in lines if line["own"] and line["threads"] == threads and line["ratios"]]
-    rivals = sorted({name for line in own for name in line["ratios"]}, key=lambda name: _least(own, name))
+    rivals = sorted(dict.fromkeys(name for line in own for name in line["ratios"]), key=lambda name: _least(own, name))
     figure, axes = _axes(0.9 + 0.36 * len(rivals) * (len(own) + 0.5))
     thick, most = 0.8 / len(own), 1.0
     for number, line in enumerate(own):
@@ -170,9 +153,7 @@ def ratios(lines: Sequence[Found], threads: int) -> str:
                 capsize=2,
                 label=label,
             )
-            axes.text(
-                max(high, 1.0), at, f"  {ratio:.2f}" if ratio < 100 else f"  {ratio:,.0f}", va="center", ha="left"
-            )
+            axes.text(max(high, 1.0), at, f"  {times(ratio)}", va="center", ha="left")
     axes.axvline(1, color=INK, linewidth=1.2)
     axes.set_xscale("log")
     lows = [line["ratios"][name][1] for line in own for name in rivals if name in line["ratios"]]

@@ -170,8 +170,7 @@ class Comparison:
     def _survey(self, session: Session, columns: Sequence[Library], lines: Sequence[Found]) -> Found:
         """Speed against width and batch, of fastnn's backends and the fastest peer; what every operation reaches."""
         team = self.threads[0]
-        rivals = [line for line in lines if not line["own"] and line["threads"] == team]
-        best = max(rivals, key=lambda line: line["samples_per_second"], default=None)
+        best = next((line for line in figures.ranked(lines, team) if not line["own"]), None)
         peers = {PEERS[name]: name for name in self.peers}
         chosen = list(columns)
         if best is not None:
@@ -211,18 +210,15 @@ def _threads(threads: Sequence[int]) -> str:
 def answer(lines: Sequence[Found], threads: Sequence[int]) -> str:
     """The comparison in a sentence."""
     team = threads[-1]
-    mine = max((x for x in lines if x["own"] and x["threads"] == team), key=_speed, default=None)
-    rival = max((x for x in lines if not x["own"] and x["threads"] == team), key=_speed, default=None)
+    order = figures.ranked(lines, team)
+    mine = next((line for line in order if line["own"]), None)
+    rival = next((line for line in order if not line["own"]), None)
     if mine is None:
         return "fastnn was not measured."
-    text = f"With {count(team)} {mine['name']} trains {figures.digits(_speed(mine))} samples/s"
+    text = f"With {count(team)} {mine['name']} trains {figures.digits(mine['samples_per_second'])} samples/s"
     if rival is None:
         return f"{text}; there was no other library to compare it with."
     ratio, low, high = mine["ratios"][rival["name"]]
     word = f"{ratio:.2f} times as fast as" if abs(ratio - 1) >= 0.02 else "as fast as"
     rounds = f" ({low:.2f} to {high:.2f} by rounds)" if low < high else ""
     return f"{text}, {word} {rival['name']}, the fastest of the others{rounds}."
-
-
-def _speed(line: Found) -> float:
-    return float(line["samples_per_second"])

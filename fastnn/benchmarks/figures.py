@@ -89,6 +89,17 @@ def threads_gain(one: Spread | None, more: Spread | None) -> str:
     return f"{gain:.2f}" + (" (slower)" if gain < 0.97 else "")
 
 
+def ranked(lines: Sequence[Found], threads: int) -> list[Found]:
+    """The lines of a comparison with so many threads, the fastest first."""
+    some = [line for line in lines if line["threads"] == threads]
+    return sorted(some, key=lambda line: float(line["samples_per_second"]), reverse=True)
+
+
+def times(ratio: float) -> str:
+    """A ratio: hundredths, whole numbers from 100 on."""
+    return f"{ratio:.2f}" if ratio < 100 else f"{ratio:,.0f}"
+
+
 def digits(value: float) -> str:
     """Three digits; thousands as k from 10,000 on."""
     if not math.isfinite(value):

@@ -64,8 +64,8 @@ class Figures(NamedTuple):
     error: float  # largest difference from the reference in the wider dtype, in eps of the largest element
 
 
-def sizes_of(operation: Operation, sizes: Mapping[str, int]) -> dict[str, int]:
-    """The letters of an operation, and what follows from them."""
+def sizes_of(sizes: Mapping[str, int]) -> dict[str, int]:
+    """The sizes of letters, and of those that follow from them."""
     return {**sizes, "t": 3 * sizes["c"] + 1, "1": 1, "e": sizes["n"] * sizes["d"]}
 
 
@@ -88,12 +88,12 @@ def given_shape(operation: Operation, text: str) -> dict[str, int]:
     """
     if text in SHAPES:
         columns = {"n": 2} if "embedding" in operation.name else {}  # of class numbers
-        return sizes_of(operation, SHAPES[text] | columns)
+        return sizes_of(SHAPES[text] | columns)
     order, parts = letters(operation), text.split("x")
     if len(parts) != len(order) or not all(part.isdecimal() and int(part) for part in parts):
         usual = shape_text(operation, given_shape(operation, "layer"))
         raise ValueError(f"{operation.name} has the sizes {' x '.join(order)}, such as {usual}; got {text!r}")
-    return sizes_of(operation, _LAYER | dict(zip(order, map(int, parts), strict=True)))
+    return sizes_of(_LAYER | dict(zip(order, map(int, parts), strict=True)))
 
 
 def arguments(operation: Operation, dtype: str, sizes: Mapping[str, int]) -> list[Array]:
@@ -187,6 +187,11 @@ def timeable() -> dict[str, str]:
         if card().emulated:
             reasons["cuda"] = "the card is emulated, and its time says nothing of a card's"
     return reasons
+
+
+def usual_backends() -> list[str]:
+    """The backends that are timed unless others are asked for: all that can be, but the reference."""
+    return [name for name, reason in timeable().items() if not reason and name != "reference"]
 
 
 def prepared(operation: Operation, backend: str, dtype: str, sizes: Mapping[str, int]) -> Any:

@@ -8,22 +8,29 @@ from typing import TYPE_CHECKING
 
 from . import figures
 from .operations import Figures
-from .processes import Found
+from .processes import Found, count
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 
-def of_operations(rows: Sequence[Figures]) -> Table:
-    """A line for each, those of one operation and shape behind one another."""
+def _empty(texts: Sequence[str], numbers: Sequence[str], title: str | None = None) -> Table:
+    """A table without lines, by the names of its columns."""
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("operation", "shape", "dtype", "backend"):
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+    for name in texts:
         table.add_column(name, no_wrap=True)
-    for name in ("threads", "median", "+-", "GFLOP/s", "GB/s", "of peak", "error, eps"):
+    for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def of_operations(rows: Sequence[Figures]) -> Table:
+    """A line for each, those of one operation and shape behind one another."""
+    numbers = ("threads", "median", "+-", "GFLOP/s", "GB/s", "of peak", "error, eps")
+    table = _empty(("operation", "shape", "dtype", "backend"), numbers)
     first: dict[tuple[str, str, str], int] = {}
     for row in rows:
         first.setdefault((row.operation, row.shape, row.dtype), len(first))
@@ -69,8 +76,7 @@ def of_comparison(found: Found) -> str:
     runs = dict.fromkeys(f"{line['name']}: {line['runs']}" for line in found["libraries"])
     parts.append(f"They run on: {'; '.join(runs)}.")
     for threads, limits in found["limits"].items():
-        peak, bandwidth = limits["peak"] / 1e9, limits["bandwidth"] / 1e9
-        team = f"{threads} thread{'' if threads == '1' else 's'}"
+        team, peak, bandwidth = count(int(threads)), limits["peak"] / 1e9, limits["bandwidth"] / 1e9
         parts.append(f"The machine, {team}: {peak:.0f} GFLOP/s at most, {bandwidth:.0f} GB/s at this size.")
     parts += [f"- {reason}" for reason in found["missing"]]
     parts += ["; ".join([found["machine"], ", ".join(found["versions"])])]
@@ -80,13 +86,9 @@ def of_comparison(found: Found) -> str:
 
 
 def _libraries(found: Found) -> Table:
-    from rich import box
-    from rich.table import Table
-
     title = f"{found['network']['name']}; start in s with warm and cold caches, memory and the plan's in MB"
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
-    for name in ("", "threads", "samples/s", "quartiles", "of floor", "warm", "cold", "memory", "plan", "loss"):
-        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    numbers = ("threads", "samples/s", "quartiles", "of floor", "warm", "cold", "memory", "plan", "loss")
+    table = _empty([""], numbers, title)
     for line in found["libraries"]:
         share, cold, planned = line["floor_share"], line["start_cold"], line["predicted"]
         table.add_row(
@@ -105,35 +107,21 @@ def _libraries(found: Found) -> Table:
 
 
 def _ratios(found: Found) -> Table:
-    from rich import box
-    from rich.table import Table
-
     rivals = list(dict.fromkeys(name for line in found["libraries"] for name in line["ratios"]))
     title = "times as fast as: the median of the rounds (smallest to largest)"
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
-    for name in ("", "threads", *rivals):
-        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    table = _empty([""], ["threads", *rivals], title)
     for line in found["libraries"]:
         if line["own"]:
             given = [line["ratios"].get(name) for name in rivals]
-            cells = ["-" if r is None else f"{_ratio(r[0])} ({_ratio(r[1])}-{_ratio(r[2])})" for r in given]
+            cells = ["-" if r is None else "{} ({}-{})".format(*map(figures.times, r)) for r in given]
             table.add_row(line["name"], str(line["threads"]), *cells)
     return table
 
 
-def _ratio(value: float) -> str:
-    return f"{value:.2f}" if value < 100 else f"{value:,.0f}"
-
-
 def _phases(phases: Sequence[Found]) -> Table:
-    from rich import box
-    from rich.table import Table
-
     title = "a step by phases, of its time; the sum of the parts beside the time by the wall"
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     names = list(phases[0]["phases"]) if phases else []
-    for name in ("", "cores", "threads", *names, "sum", "a step", "without counting"):
-        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    table = _empty([""], ["cores", "threads", *names, "sum", "a step", "without counting"], title)
     for one in phases:
         whole = sum(one["phases"].values())
         shares = [f"{part / whole:.1%}" for part in one["phases"].values()]

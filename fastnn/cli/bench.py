@@ -118,11 +118,11 @@ def backends_of(text: str | None) -> list[str]:
     Raises:
         FastnnError: one is unknown or not available.
     """
-    from ..benchmarks.operations import timeable
+    from ..benchmarks.operations import timeable, usual_backends
 
-    reasons = timeable()
     if text is None:
-        return [name for name, reason in reasons.items() if not reason and name != "reference"] or ["reference"]
+        return usual_backends() or ["reference"]
+    reasons = timeable()
     for name in (chosen := text.split(",")):
         if name not in reasons:
             raise FastnnError(f"there is no backend {name!r}{nearest(name, list(reasons))}")

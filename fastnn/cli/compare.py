@@ -93,9 +93,9 @@ def run(args: argparse.Namespace) -> int:
         if path is not None:
             options.require_folder(option, path)
     if args.html is not None:
-        from ..benchmarks import charts
+        from ..plotting.figures import require_matplotlib
 
-        charts.require()
+        require_matplotlib()
     command = "fastnn " + shlex.join(sys.argv[1:])
     with tempfile.TemporaryDirectory() as folder:
         found = _comparison(args, Path(folder)).measure(command)
@@ -119,11 +119,11 @@ def _comparison(args: argparse.Namespace, folder: Path) -> Comparison:
     from .. import config
     from ..benchmarks import networks
     from ..benchmarks.comparing import Comparison
-    from ..benchmarks.operations import timeable
+    from ..benchmarks.operations import timeable, usual_backends
     from ..benchmarks.training import USUAL
 
     reasons = timeable()
-    asked = args.backends.split(",") if args.backends else [n for n, r in reasons.items() if not r and n != "reference"]
+    asked = args.backends.split(",") if args.backends else usual_backends()
     missing = {name: reasons.get(name, "there is no such backend") for name in asked if reasons.get(name, "none")}
     peers = [name for name in args.peers.split(",") if name]
     unknown = [name for name in peers if name not in networks.PEERS]

@@ -20,7 +20,6 @@ from sklearn.utils.validation import validate_data
 
 from ..core.arrays import Array
 from . import network
-from .holder import SPARSE
 from .perceptron import Perceptron
 
 
@@ -114,39 +113,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         n_threads: int | None = None,
         dtype: str | None = None,
     ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.dropout = dropout
-        self.class_weight = class_weight
-        self.normalize = normalize
-        self.monitor = monitor
-        self.time_limit = time_limit
-        self.optimizer = optimizer
-        self.callbacks = callbacks
-        self.backend = backend
-        self.n_threads = n_threads
-        self.dtype = dtype
+        self._take(locals())
 
     # --- targets ----------------------------------------------------------------------------------------------------
 
@@ -177,7 +144,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             self,
             X,
             y,
-            accept_sparse=SPARSE,
+            accept_sparse="csr",
             multi_output=True,
             dtype=(np.float64, np.float32),
             reset=reset,

@@ -17,7 +17,7 @@ _ROWS = 1 << 16  # that are predicted in one call, behind which Ctrl-C takes eff
 
 
 def is_sparse(X: Any) -> bool:
-    """Whether it is a matrix or an array of SciPy's in a sparse format."""
+    """Whether it is a matrix or an array of SciPy's: in CSR, as the checks of rows leave them."""
     return not isinstance(X, np.ndarray)
 
 

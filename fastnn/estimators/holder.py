@@ -15,10 +15,9 @@ from ..core.arrays import Array
 from ..models import Sequential
 from ..optimizers import Optimizer
 from . import network
-from .feeds import forward, is_sparse, moments
+from .feeds import forward, moments
 from .network import Objective
 
-SPARSE = ["csr", "csc"]  # what is read as it is
 _FEW = 200  # rows that are checked in one pass
 _NAMES = ("coefs_", "intercepts_")
 
@@ -180,9 +179,7 @@ class Holder(BaseEstimator):
         if self._is_plain(X):
             return self._forward(X)
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse=SPARSE, reset=False)
-        if is_sparse(X) and X.format != "csr":
-            X = X.tocsr()
+        X = validate_data(self, X, accept_sparse="csr", reset=False)
         return self._forward(X)
 
     def _is_plain(self, X: Any) -> bool:

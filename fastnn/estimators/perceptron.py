@@ -20,7 +20,7 @@ from ..engine import training
 from ..engine.slices import SLICE_SECONDS, run_steps
 from ..optimizers import Optimizer
 from . import lbfgs, network
-from .feeds import Feed, is_sparse, without_penalties
+from .feeds import Feed, without_penalties
 from .holder import Holder
 from .stopping import Deadline, Rates, Stopping
 
@@ -66,6 +66,10 @@ class Perceptron(Holder):
         "dtype": [StrOptions({"float32", "float64"}), None],
     }
 
+    def _take(self, arguments: dict[str, Any]) -> None:
+        """Keeps the arguments of a constructor, of which scikit-learn reads the signature, by their names."""
+        self.__dict__.update((name, value) for name, value in arguments.items() if name != "self")
+
     # --- data -------------------------------------------------------------------------------------------------------
 
     def _targets(self, y: Array) -> Array:
@@ -73,7 +77,7 @@ class Perceptron(Holder):
         raise NotImplementedError
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
-        """X as an array or a sparse matrix, and y in the form that the other methods take."""
+        """X as an array or a CSR matrix, and y in the form that the other methods take."""
         raise NotImplementedError
 
     def _score_of(self, outputs: Array, y: Array, w: Array | None) -> float:
@@ -123,8 +127,6 @@ class Perceptron(Holder):
         deadline = Deadline(self.time_limit, SLICE_SECONDS)
         first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         X, y = self._validate_input(X, y, incremental, first_pass)
-        if is_sparse(X) and X.format != "csr":
-            X = X.tocsr()
         w = None if sample_weight is None else _check_sample_weight(sample_weight, X)
         w = self._weighted(y, w, incremental)
         if w is not None and not w.any():
@@ -189,7 +191,7 @@ class Perceptron(Holder):
             raise ValueError("validation_data: expected (X, y) or (X, y, sample_weight)")
         X, y, w = (*given, None)[:3]
         X, y = self._held_rows(X, y)
-        return X.tocsr() if is_sparse(X) else X, y, None if w is None else _check_sample_weight(w, X)
+        return X, y, None if w is None else _check_sample_weight(w, X)
 
     def _batch(self, rows: int) -> int:
         return min(_AUTO_BATCH if self.batch_size == "auto" else int(self.batch_size), rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,17 +27,7 @@ def equal_model(model: Any) -> Any:
     made, recipe = clone_model(model), model.recipe
     if recipe is not None:
         optimizer = type(recipe.optimizer).from_config(recipe.optimizer.get_config())
-        outputs = range(len(recipe.losses))
-        plain, weighted = ([recipe.of(output, weighted) for output in outputs] for weighted in (False, True))
-        one = len(recipe.losses) == 1
-        made.compile(
-            optimizer,
-            recipe.losses[0] if one else list(recipe.losses),
-            plain[0] if one else plain,
-            weighted_metrics=weighted[0] if one else weighted,
-            loss_weights=list(recipe.loss_weights),
-            backend=recipe.backend.name,
-        )
+        made.take(replace(recipe, optimizer=optimizer, trained=None))
     return made
 
 
