@@ -6,7 +6,7 @@ import html
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -108,11 +108,13 @@ def _share(value: float) -> str:
 
 
 class _Watched(NamedTuple):
-    """A call of a layer, and where a step leaves what it gives and the gradient of that: (unit, width)."""
+    """A call of a layer, the parameters that it trains, and where a step leaves what it gives and the gradient of that:
+    (unit, width)."""
 
     name: str
     layer: Layer
     hidden: bool
+    trained: list[Any]
     output: tuple[int, int]
     gradient: tuple[int, int]
 
@@ -145,9 +147,15 @@ class Examiner:
         self._plan = plan = builder.finish(
             [*losses, *(None for _ in inside)], (), recipe.optimizer.spec(), values, weights, added
         )
+        trained = probes.trained(plan)
         self._calls = [
             _Watched(
-                name, call.operator, call.result not in ends, _place(plan.outputs[places[call.result]]), _place(row)
+                name,
+                call.operator,
+                call.result not in ends,
+                [one for one in trained if one.layer == name],
+                _place(plan.outputs[places[call.result]]),
+                _place(row),
             )
             for (name, call), row in zip(calls, plan.watched, strict=True)
         ]
@@ -191,8 +199,7 @@ class Examiner:
     def _layer(self, call: _Watched, before: Array, gradient: Array, change: Array, rows: int) -> LayerHealth:
         layout = self._plan.layout
         output = probes.buffer(self._program, call.output[0], rows, call.output[1])
-        own = [one for one in probes.trained(self._plan) if one.layer == call.name]
-        largest = max(own, key=lambda one: one.size, default=None)
+        largest = max(call.trained, key=lambda one: one.size, default=None)
         weights = gradients = update = math.nan
         alike = False
         if largest is not None:
@@ -200,11 +207,10 @@ class Examiner:
             weights, gradients = _rms(w), _rms(g)
             changed = _rms(layout.view(change, largest))
             update = changed / weights if weights else math.inf if changed else math.nan
-            vectors = [layout.view(vector, one) for vector in (before, gradient) for one in own]
+            vectors = [layout.view(vector, one) for vector in (before, gradient) for one in call.trained]
             alike = largest.name == "kernel" and w.ndim == 2 and w.shape[1] > 1 and all(map(_columns_alike, vectors))
         name = _activation(call.layer)
         unit, width = call.gradient
-        gradient_there = probes.buffer(self._program, unit, rows, width)
         return LayerHealth(
             name=call.name,
             kind=type(call.layer).__name__,
@@ -214,7 +220,7 @@ class Examiner:
             gradients=gradients,
             outputs=_rms(output),
             mean=float(output.mean(dtype=np.float64)),
-            output_gradients=_rms(gradient_there) if unit >= 0 else math.nan,
+            output_gradients=_rms(self._program.buffer(unit, rows, width)) if unit >= 0 else math.nan,
             saturated=float(_SATURATED[name](output).mean()) if name in _SATURATED else math.nan,
             dead=float((output == 0).all(axis=0).mean()) if name in _RELUS else math.nan,
             zeros=float((output == 0).mean()),
@@ -247,9 +253,4 @@ def _activation(layer: Layer) -> str:
     return str(getattr(getattr(layer, "activation", None), "name", "linear"))
 
 
-def examine(model: TrainableModel, rows: Rows) -> Health:
-    """What one step of a compiled model on some rows shows."""
-    return Examiner(model)(rows)
-
-
-__all__ = ["Examiner", "Health", "LayerHealth", "examine"]
+__all__ = ["Examiner", "Health", "LayerHealth"]
