@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from ..diagnostics import Health
     from .scores import Scores
 
-ROWS = 256  # whose step shows the network's health
 HELP = "draw activations, a training, weights, a confusion matrix, or predictions"
 EPILOG = """\
 WHAT is one of
@@ -123,7 +122,7 @@ def _scores(args: argparse.Namespace) -> Scores:
 
 
 def _health(args: argparse.Namespace) -> Health:
-    from ..diagnostics import gradient_health
+    from ..diagnostics import ROWS, gradient_health
     from .evaluate import opened, rows
 
     args.model, args.data = args.sources

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from .data import Table
 
 DIVERGED = 1
-WATCHED = 256  # rows whose step shows the network's health
 EPOCHS, MOST_EPOCHS, PATIENCE = 20, 200, 10
 HELP = "train a network on a table or on arrays, test it on other rows, and save it"
 EPILOG = """\
@@ -360,9 +359,9 @@ def _fit(model: fastnn.Sequential, table: Table, args: argparse.Namespace, patie
     ]
     health = None
     if args.report is not None:
-        from ..diagnostics import GradientHealth
+        from ..diagnostics import ROWS, GradientHealth
 
-        health = GradientHealth(table.X[:WATCHED], targets[0][:WATCHED], verbose=0)
+        health = GradientHealth(table.X[:ROWS], targets[0][:ROWS], verbose=0)
         callbacks.append(health)
     history = model.fit(
         table.X,
