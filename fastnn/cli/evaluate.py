@@ -47,11 +47,7 @@ def add_parser(commands: options.Commands) -> None:
     parser.add_argument(
         "data", type=sources.name_of, metavar="DATA", help="a .csv or .npz file, - or digits (see below)"
     )
-    parser.add_argument(
-        "--backend", default="auto", metavar="NAME", help="which one computes; `fastnn info` lists them (auto)"
-    )
-    options.add_notation(parser.add_argument_group("how a .csv file is written, if not as the one trained on"))
-    options.add_json(parser)
+    options.add_use(parser)
     parser.set_defaults(run=run)
 
 

@@ -49,11 +49,7 @@ def add_parser(commands: options.Commands) -> None:
     parser.add_argument("what", metavar="WHAT", choices=_KINDS, help="see below")
     parser.add_argument("sources", nargs="*", metavar="SOURCE", type=sources.name_of, help="names or files, see below")
     parser.add_argument("--out", type=Path, metavar="FILE", help="a .png, .svg or .pdf file (WHAT.png)")
-    parser.add_argument(
-        "--backend", default="auto", metavar="NAME", help="which one computes; `fastnn info` lists them (auto)"
-    )
-    options.add_notation(parser.add_argument_group("how a .csv file is written, if not as the one trained on"))
-    options.add_json(parser)
+    options.add_use(parser)
     parser.set_defaults(run=run)
 
 

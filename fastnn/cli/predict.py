@@ -56,11 +56,7 @@ def add_parser(commands: options.Commands) -> None:
     )
     parser.add_argument("--output", type=Path, metavar="FILE", help="a .csv or .npz file to write (stdout, as CSV)")
     parser.add_argument("--probabilities", action="store_true", help="give the probability of each class too")
-    parser.add_argument(
-        "--backend", default="auto", metavar="NAME", help="which one computes; `fastnn info` lists them (auto)"
-    )
-    options.add_notation(parser.add_argument_group("how a .csv file is written, if not as the one trained on"))
-    options.add_json(parser)
+    options.add_use(parser)
     parser.set_defaults(run=run)
 
 

@@ -154,9 +154,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="of the held-out rows, weights and order: the same seed, the same bits (0)",
     )
-    training.add_argument(
-        "--backend", default="auto", metavar="NAME", help="which one computes; `fastnn info` lists them (auto)"
-    )
+    options.add_backend(training)
     training.add_argument("--out", type=Path, metavar="FILE", help="where the network goes (DATA.safetensors)")
     training.add_argument(
         "--report", type=Path, metavar="FILE.html", help='a page with all scores and pictures; needs ".[plot]"'
