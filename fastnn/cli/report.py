@@ -75,7 +75,7 @@ def page(training: Training) -> str:
     parts = [
         f"<h1>{_text(table.name)}: {_text(table.schema.target)}</h1>",
         f'<p class="answer">On {test.rows:,} rows held out: {_text(test.head())}.</p>',
-        f"<p>On the {train.rows:,} rows trained on: {_text(train.head().partition(' · always')[0])}."
+        f"<p>On the {train.rows:,} rows trained on: {_text(train.results())}."
         + (f" <b>{_text(training.word[0].upper() + training.word[1:])}.</b>" if training.word else "")
         + "</p>",
         f'<p class="faint">{"<br>".join(map(_text, table.describe().splitlines()))}</p>',

@@ -58,10 +58,14 @@ class ClassScores:
             found.append({"class": name, "precision": precision, "recall": recall, "f1": both, "rows": there})
         return found
 
+    def results(self) -> str:
+        """The accuracy."""
+        return f"accuracy {options.number(self.accuracy)}"
+
     def head(self) -> str:
         """The accuracy, and that of guessing."""
         name, share = self.guess
-        return f"accuracy {options.number(self.accuracy)} · always guessing {name!r} gives {options.number(share)}"
+        return f"{self.results()} · always guessing {name!r} gives {options.number(share)}"
 
     def lines(self) -> list[str]:
         """The matrix with precision and recall; of many classes, what is confused most."""
@@ -152,10 +156,13 @@ class QuantityScores:
         """The mean absolute error of always predicting the mean."""
         return float(np.abs(self.y - self.y.mean(axis=0)).mean())
 
+    def results(self) -> str:
+        """The errors in the target's unit."""
+        return f"r2 {options.number(self.r2)} · mae {options.number(self.mae)}"
+
     def head(self) -> str:
         """The errors in the target's unit, and that of guessing."""
-        error, guess = options.number(self.mae), options.number(self.guess)
-        return f"r2 {options.number(self.r2)} · mae {error} · always guessing the mean gives mae {guess}"
+        return f"{self.results()} · always guessing the mean gives mae {options.number(self.guess)}"
 
     def lines(self) -> list[str]:
         """How the errors are spread."""

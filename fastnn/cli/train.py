@@ -223,7 +223,7 @@ def run(args: argparse.Namespace) -> int:
         )
     else:
         team = options.count(trained.threads, "thread")
-        lines = [f"test {test.head()}", f"train {train.head().partition(' · always')[0]}", *test.lines()]
+        lines = [f"test {test.head()}", f"train {train.results()}", *test.lines()]
         lines += [word] if word else []
         lines += _curve(trained.history) if not args.no_plot and is_terminal(sys.stdout) else []
         lines.append(f"saved {out} · {rate:,.0f} samples/s · {model.backend}, {team}")
