@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..core.arrays import Array
+from ..core.tables import as_text
 from . import options
 
 MOST_CLASSES = 12  # in a matrix; of more, those that are hardest to tell apart
@@ -76,7 +76,7 @@ class ClassScores:
         for name, counts, one in zip(names, self.matrix, table, strict=True):
             rows.append([name, *(f"{count:,}" for count in counts), _share(one["recall"])])
         rows.append(["precision", *(_share(one["precision"]) for one in table), ""])
-        return aligned(rows)
+        return as_text(rows)
 
     def _worst(self) -> list[str]:
         known = [one for one in self.by_class() if one["f1"] is not None]
@@ -92,7 +92,7 @@ class ClassScores:
             if wrong[true, predicted]:
                 names = [_shortened(self.classes[int(true)]), _shortened(self.classes[int(predicted)])]
                 rows_of_pairs.append([*names, f"{wrong[true, predicted]:,}"])
-        return [*aligned(rows), *(aligned(rows_of_pairs) if len(rows_of_pairs) > 1 else [])]
+        return [*as_text(rows), *(as_text(rows_of_pairs) if len(rows_of_pairs) > 1 else [])]
 
     def parted(self, train: ClassScores) -> str:
         """A word where training rows are predicted much better than these, or both hardly better than by guessing."""
@@ -209,17 +209,6 @@ def score(model: Any, X: Array, y: Array, target: str, classes: tuple[str | int,
     matrix = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(matrix, (y, outputs.argmax(axis=1)), 1)
     return ClassScores(classes, matrix)
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of cells in columns, numbers to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(
-            f"{cell:{widths[at]}}" if at == 0 else f"{cell:>{widths[at]}}" for at, cell in enumerate(row)
-        ).rstrip()
-        for row in rows
-    ]
 
 
 def _shortened(name: object) -> str:

@@ -15,6 +15,7 @@ from ..core.arrays import Array
 from ..core.lowering import Lowering
 from ..core.plan import SUM_COUNT, SUM_LOSS, Clip, Counter, InputEntry, OptimizerEntry, Scalar
 from ..core.state import State
+from ..core.tables import as_html, as_text
 from ..layers import Layer, Rules
 from . import graph, probes
 from .compiling import Held, carry_over
@@ -57,30 +58,19 @@ class Health:
         return self.verdict == "healthy"
 
     def __repr__(self) -> str:
-        rows = [list(_HEADINGS), *([cell for _, cell in row] for row in self._rows())]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
-        lines = [
-            "  ".join(f"{row[0]:{widths[0]}}" if not at else f"{cell:>{widths[at]}}" for at, cell in enumerate(row))
-            for row in rows
-        ]
-        return "\n".join([f"{self.verdict}: {self.text}", *lines])
+        return "\n".join([f"{self.verdict}: {self.text}", *as_text([_HEADINGS, *self._rows()])])
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in _HEADINGS)
-        body = "".join(
-            f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for _, cell in row)}</tr>" for row in self._rows()
-        )
-        return f"<p><b>{self.verdict}</b>: {html.escape(self.text)}</p><table><tr>{head}</tr>{body}</table>"
+        return f"<p><b>{self.verdict}</b>: {html.escape(self.text)}</p>{as_html(_HEADINGS, self._rows())}"
 
-    def _rows(self) -> list[list[tuple[str, str]]]:
+    def _rows(self) -> list[list[str]]:
         return [
-            [("layer", f"{one.name} ({one.activation if one.activation != 'linear' else one.kind})")]
-            + [
-                (name, _size(getattr(one, name)))
-                for name in ("weights", "outputs", "mean", "output_gradients", "gradients")
+            [
+                f"{one.name} ({one.activation if one.activation != 'linear' else one.kind})",
+                *map(_size, (one.weights, one.outputs, one.mean, one.output_gradients, one.gradients)),
+                *map(_share, (one.saturated, one.dead, one.zeros)),
+                _size(one.update),
             ]
-            + [(name, _share(getattr(one, name))) for name in ("saturated", "dead", "zeros")]
-            + [("update", _size(one.update))]
             for one in self.layers
         ]
 
