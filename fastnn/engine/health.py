@@ -13,7 +13,7 @@ import numpy as np
 from ..backends.data import Data
 from ..core.arrays import Array
 from ..core.lowering import Lowering
-from ..core.plan import SUM_COUNT, SUM_LOSS, Clip, Counter, InputEntry, OptimizerEntry, Scalar
+from ..core.plan import SUM_COUNT, SUM_LOSS, Clip, Counter, InputEntry, OptimizerEntry
 from ..core.state import State
 from ..core.tables import as_html, as_text
 from ..layers import Layer, Rules
@@ -163,12 +163,9 @@ class Examiner:
         sums = np.zeros(plan.sums)
         self._program.gradient(Data(rows.X, rows.y, rows.w, None, rows.n), sums)
         before = state.theta.copy()
-        rates = self._model.optimizer.rates(int(state.counters[Counter.STEP]), 1)
-        if rates is not None:
-            state.scalars[Scalar.LEARNING_RATE] = rates[0]
         clips = plan.optimizer[OptimizerEntry.CLIP] != Clip.NONE  # which writes over the gradient
         gradient = state.gradient.copy() if clips else state.gradient
-        self._program.update()
+        probes.update(self._program, self._model.optimizer)
         with np.errstate(all="ignore"):
             change = np.subtract(state.theta, before)
             found = [self._layer(call, before, gradient, change, rows.n) for call in self._calls]
