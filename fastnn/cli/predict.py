@@ -114,10 +114,9 @@ def _inputs(args: argparse.Namespace, model: fastnn.Sequential, trained: Schema 
     else:
         options.require_usual(args.data, options.notation(args, schema.USUAL))
         X = arrays.inputs(args.data)
-        texts = [column.name for column in columns if column.categories is not None]
-        if texts:
+        if names := schema.texts(columns):
             raise FastnnError(
-                f'{args.data}: the network takes texts ("{texts[0]}"), which arrays do not hold; give a .csv file'
+                f'{args.data}: the network takes texts ("{names[0]}"), which arrays do not hold; give a .csv file'
             )
     if not len(X):
         raise FastnnError(f"{args.data}: no rows to predict for")
@@ -148,7 +147,7 @@ def _table(path: Path, columns: Sequence[Column], inputs: int, notation: Notatio
     from ..errors import FastnnError
     from . import frames, schema
 
-    frame = frames.read(path, notation, [column.name for column in columns if column.categories is not None])
+    frame = frames.read(path, notation, schema.texts(columns))
     if not columns:
         columns = [schema.Column(str(name)) for name in frame.columns]
         if len(columns) != inputs:
