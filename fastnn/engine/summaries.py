@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import html
 import math
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.plan import ParameterEntry
 from ..core.symbolic import Function, Tensor
 from ..core.tables import as_html, as_text
-from .costs import Cost, by_call
 from .graph import Flat, Graph
+
+if TYPE_CHECKING:
+    from .costs import Cost
 
 _HEADINGS = ("Layer (type)", "Output shape", "Parameters")
 _COSTS = ("Forward flops", "Backward flops", "Forward bytes", "Backward bytes")
@@ -101,6 +103,8 @@ def _counts(model: Summarized) -> list[str]:
 
 def _costs(model: Summarized, batch: int) -> tuple[list[list[str]], list[str]]:
     """What each layer costs, as cells, and lines that sum it up."""
+    from .costs import Cost, by_call
+
     plan, calls = model.engine().plan, model.flat().calls
     found = by_call(plan, batch)
     of_name: dict[str, Cost] = {}
