@@ -17,13 +17,13 @@ from .callbacks import Callback
 from .core.declaration import whole
 from .core.printing import say
 from .engine.health import Examiner, Health, LayerHealth
-from .engine.requests import rows_of
+from .engine.requests import Rows, rows_of
 from .errors import ArgumentError
 
 if TYPE_CHECKING:
     from .engine.trainer import Trainer
 
-_ROWS = 256  # of which a callback looks at, at most
+ROWS = 256  # whose step shows enough, where there are more
 
 
 def gradient_health(model: Trainer, x: object, y: object, sample_weight: object = None) -> Health:
@@ -88,11 +88,11 @@ class GradientHealth(Callback):
         self.verbose = verbose
         self.epochs: list[int] = []
         self.healths: list[Health] = []
-        self._examiner: Examiner | None = None
+        self._looks_at: tuple[Examiner, Rows] | None = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Looks at how it begins."""
-        self.epochs, self.healths, self._examiner = [], [], None
+        self.epochs, self.healths, self._looks_at = [], [], None
         self._look(0)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -102,7 +102,7 @@ class GradientHealth(Callback):
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Lets the copies go."""
-        self._examiner = None
+        self._looks_at = None
 
     @property
     def health(self) -> Health:
@@ -117,10 +117,11 @@ class GradientHealth(Callback):
 
     def _look(self, epoch: int) -> None:
         model, (x, y, w) = self.model, self._given
-        rows = rows_of(model, model.trainable_engine(x), x, y, w, None)
-        if self._examiner is None or not self._examiner.fits(model):
-            self._examiner = Examiner(model)
-        health = self._examiner(rows.part(0, min(rows.n, _ROWS)))
+        if self._looks_at is None or not self._looks_at[0].fits(model):
+            rows = rows_of(model, model.trainable_engine(x), x, y, w, None)
+            self._looks_at = Examiner(model), rows.part(0, min(rows.n, ROWS))
+        examiner, some = self._looks_at
+        health = examiner(some)
         before = self.healths[-1].verdict if self.healths else "healthy"
         self.epochs.append(epoch)
         self.healths.append(health)

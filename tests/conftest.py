@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -23,6 +24,24 @@ if threading.current_thread() is threading.main_thread():
 
 settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
 settings.load_profile("fixed")
+
+
+@pytest.fixture
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty folder is the current one."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def by_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models compute by NumPy, where nothing else is said."""
+    monkeypatch.setenv("FASTNN_BACKEND", "reference")
+
+
+@pytest.fixture
+def pandas() -> None:
+    """Reading tables needs it."""
+    pytest.importorskip("pandas")
 
 
 @pytest.fixture

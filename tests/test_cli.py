@@ -28,10 +28,7 @@ LAST_LINES = re.compile(
     r"saved (\S+) · [\d,]+ samples/s · \w+, \d+ threads?\n$"
 )
 
-
-@pytest.fixture(autouse=True)
-def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_folder")
 
 
 # training

@@ -16,11 +16,7 @@ from fastnn.core import random
 from fastnn.errors import FastnnError
 from tables import Capture, blobs, lines, run
 
-
-@pytest.fixture(autouse=True)
-def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FASTNN_BACKEND", "reference")
+pytestmark = pytest.mark.usefixtures("in_folder", "by_reference")
 
 
 def test_a_fifth_is_held_out_by_seed() -> None:

@@ -16,10 +16,7 @@ from fastnn.cli import main
 from fastnn.cli.scores import ClassScores, QuantityScores
 from tables import Capture, blobs, flats, run, write
 
-
-@pytest.fixture(autouse=True)
-def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_folder")
 
 
 def train(capsys: Capture, *arguments: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,17 +12,7 @@ import fastnn
 from fastnn.cli import data, schema
 from tables import Capture, lines, run, write
 
-
-@pytest.fixture(autouse=True)
-def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FASTNN_BACKEND", "reference")
-
-
-@pytest.fixture
-def pandas() -> None:
-    """Reading tables needs it."""
-    pytest.importorskip("pandas")
+pytestmark = pytest.mark.usefixtures("in_folder", "by_reference")
 
 
 def column(name: str, values: Any, separator: str = ",") -> None:

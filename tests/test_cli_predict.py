@@ -21,17 +21,7 @@ from fastnn.cli import contents, schema
 from fastnn.errors import FileError
 from tables import Capture, flats, lines, run, write
 
-
-@pytest.fixture(autouse=True)
-def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FASTNN_BACKEND", "reference")
-
-
-@pytest.fixture
-def pandas() -> None:
-    """Reading tables needs it."""
-    pytest.importorskip("pandas")
+pytestmark = pytest.mark.usefixtures("in_folder", "by_reference")
 
 
 # predicting

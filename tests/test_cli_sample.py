@@ -17,10 +17,7 @@ MEANS = {
     "virginica": (6.588, 2.974, 5.552, 2.026),
 }
 
-
-@pytest.fixture(autouse=True)
-def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_folder")
 
 
 def test_iris_is_fishers(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,17 +14,7 @@ import fastnn
 from fastnn.cli import data
 from tables import Capture, blobs, flats, lines, run, write
 
-
-@pytest.fixture(autouse=True)
-def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FASTNN_BACKEND", "reference")
-
-
-@pytest.fixture
-def pandas() -> None:
-    """Reading tables needs it."""
-    pytest.importorskip("pandas")
+pytestmark = pytest.mark.usefixtures("in_folder", "by_reference")
 
 
 @pytest.mark.usefixtures("pandas")

@@ -47,11 +47,7 @@ def add_parser(commands: options.Commands) -> None:
     parser.add_argument(
         "data", type=sources.name_of, metavar="DATA", help="a .csv or .npz file, - or digits (see below)"
     )
-    parser.add_argument(
-        "--backend", default="auto", metavar="NAME", help="which one computes; `fastnn info` lists them (auto)"
-    )
-    options.add_notation(parser.add_argument_group("how a .csv file is written, if not as the one trained on"))
-    options.add_json(parser)
+    options.add_use(parser)
     parser.set_defaults(run=run)
 
 
@@ -119,11 +115,10 @@ def rows(args: argparse.Namespace, model: fastnn.Sequential, trained: Schema) ->
 
 def _table(path: Path, trained: Schema, notation: Notation) -> tuple[Array, Array]:
     from ..errors import FastnnError
-    from . import frames
+    from . import frames, schema
 
-    texts = [column.name for column in trained.columns if column.categories is not None]
     named = trained.classes is not None and isinstance(trained.classes[0], str)
-    frame = frames.read(path, notation, [*texts, *([trained.target] if named else [])])
+    frame = frames.read(path, notation, [*schema.texts(trained.columns), *([trained.target] if named else [])])
     frames.require(path, frame, [*(column.name for column in trained.columns), trained.target])
     target = frame[trained.target]
     if not len(frame):

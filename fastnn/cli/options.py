@@ -25,6 +25,20 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text, for programs")
 
 
+def add_backend(parser: argparse._ActionsContainer) -> None:
+    """Add `--backend`."""
+    parser.add_argument(
+        "--backend", default="auto", metavar="NAME", help="which one computes; `fastnn info` lists them (auto)"
+    )
+
+
+def add_use(parser: argparse.ArgumentParser) -> None:
+    """Add what subcommands share that use a saved network: the backend, how a table is written, `--json`."""
+    add_backend(parser)
+    add_notation(parser.add_argument_group("how a .csv file is written, if not as the one trained on"))
+    add_json(parser)
+
+
 def add_notation(parser: argparse._ActionsContainer) -> None:
     """Add what tells how a table is written; `notation` reads it."""
     parser.add_argument(

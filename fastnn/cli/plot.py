@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from ..diagnostics import Health
     from .scores import Scores
 
-ROWS = 256  # whose step shows the network's health
 HELP = "draw activations, a training, weights, a confusion matrix, or predictions"
 EPILOG = """\
 WHAT is one of
@@ -50,11 +49,7 @@ def add_parser(commands: options.Commands) -> None:
     parser.add_argument("what", metavar="WHAT", choices=_KINDS, help="see below")
     parser.add_argument("sources", nargs="*", metavar="SOURCE", type=sources.name_of, help="names or files, see below")
     parser.add_argument("--out", type=Path, metavar="FILE", help="a .png, .svg or .pdf file (WHAT.png)")
-    parser.add_argument(
-        "--backend", default="auto", metavar="NAME", help="which one computes; `fastnn info` lists them (auto)"
-    )
-    options.add_notation(parser.add_argument_group("how a .csv file is written, if not as the one trained on"))
-    options.add_json(parser)
+    options.add_use(parser)
     parser.set_defaults(run=run)
 
 
@@ -123,7 +118,7 @@ def _scores(args: argparse.Namespace) -> Scores:
 
 
 def _health(args: argparse.Namespace) -> Health:
-    from ..diagnostics import gradient_health
+    from ..diagnostics import ROWS, gradient_health
     from .evaluate import opened, rows
 
     args.model, args.data = args.sources

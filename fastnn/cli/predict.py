@@ -56,11 +56,7 @@ def add_parser(commands: options.Commands) -> None:
     )
     parser.add_argument("--output", type=Path, metavar="FILE", help="a .csv or .npz file to write (stdout, as CSV)")
     parser.add_argument("--probabilities", action="store_true", help="give the probability of each class too")
-    parser.add_argument(
-        "--backend", default="auto", metavar="NAME", help="which one computes; `fastnn info` lists them (auto)"
-    )
-    options.add_notation(parser.add_argument_group("how a .csv file is written, if not as the one trained on"))
-    options.add_json(parser)
+    options.add_use(parser)
     parser.set_defaults(run=run)
 
 
@@ -118,10 +114,9 @@ def _inputs(args: argparse.Namespace, model: fastnn.Sequential, trained: Schema 
     else:
         options.require_usual(args.data, options.notation(args, schema.USUAL))
         X = arrays.inputs(args.data)
-        texts = [column.name for column in columns if column.categories is not None]
-        if texts:
+        if names := schema.texts(columns):
             raise FastnnError(
-                f'{args.data}: the network takes texts ("{texts[0]}"), which arrays do not hold; give a .csv file'
+                f'{args.data}: the network takes texts ("{names[0]}"), which arrays do not hold; give a .csv file'
             )
     if not len(X):
         raise FastnnError(f"{args.data}: no rows to predict for")
@@ -152,7 +147,7 @@ def _table(path: Path, columns: Sequence[Column], inputs: int, notation: Notatio
     from ..errors import FastnnError
     from . import frames, schema
 
-    frame = frames.read(path, notation, [column.name for column in columns if column.categories is not None])
+    frame = frames.read(path, notation, schema.texts(columns))
     if not columns:
         columns = [schema.Column(str(name)) for name in frame.columns]
         if len(columns) != inputs:

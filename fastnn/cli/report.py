@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..core.tables import as_html
 from . import options
 from .scores import MOST_CLASSES, ClassScores, Scores
 
@@ -75,7 +75,7 @@ def page(training: Training) -> str:
     parts = [
         f"<h1>{_text(table.name)}: {_text(table.schema.target)}</h1>",
         f'<p class="answer">On {test.rows:,} rows held out: {_text(test.head())}.</p>',
-        f"<p>On the {train.rows:,} rows trained on: {_text(train.head().partition(' · always')[0])}."
+        f"<p>On the {train.rows:,} rows trained on: {_text(train.results())}."
         + (f" <b>{_text(training.word[0].upper() + training.word[1:])}.</b>" if training.word else "")
         + "</p>",
         f'<p class="faint">{"<br>".join(map(_text, table.describe().splitlines()))}</p>',
@@ -117,13 +117,7 @@ def _by_class(scores: ClassScores) -> str:
         ]
         for one in rows
     ]
-    return _table(["class", "precision", "recall", "F1", "rows"], cells)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    first = "".join(f"<th>{_text(cell)}</th>" for cell in head)
-    body = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<div class="wide"><table><tr>{first}</tr>{body}</table></div>'
+    return f'<div class="wide">{as_html(["class", "precision", "recall", "F1", "rows"], cells)}</div>'
 
 
 def _figure(picture: Any) -> str:

@@ -27,6 +27,11 @@ class Column(NamedTuple):
         return 1 if self.categories is None else len(self.categories)
 
 
+def texts(columns: Sequence[Column]) -> list[str]:
+    """The names of those that hold texts."""
+    return [column.name for column in columns if column.categories is not None]
+
+
 class Notation(NamedTuple):
     """How a table writes its numbers, and what stands for a missing value beside an empty field, NA, NaN and null."""
 

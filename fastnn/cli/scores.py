@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..core.arrays import Array
+from ..core.tables import as_text
 from . import options
 
 MOST_CLASSES = 12  # in a matrix; of more, those that are hardest to tell apart
@@ -58,10 +58,14 @@ class ClassScores:
             found.append({"class": name, "precision": precision, "recall": recall, "f1": both, "rows": there})
         return found
 
+    def results(self) -> str:
+        """The accuracy."""
+        return f"accuracy {options.number(self.accuracy)}"
+
     def head(self) -> str:
         """The accuracy, and that of guessing."""
         name, share = self.guess
-        return f"accuracy {options.number(self.accuracy)} · always guessing {name!r} gives {options.number(share)}"
+        return f"{self.results()} · always guessing {name!r} gives {options.number(share)}"
 
     def lines(self) -> list[str]:
         """The matrix with precision and recall; of many classes, what is confused most."""
@@ -72,7 +76,7 @@ class ClassScores:
         for name, counts, one in zip(names, self.matrix, table, strict=True):
             rows.append([name, *(f"{count:,}" for count in counts), _share(one["recall"])])
         rows.append(["precision", *(_share(one["precision"]) for one in table), ""])
-        return aligned(rows)
+        return as_text(rows)
 
     def _worst(self) -> list[str]:
         known = [one for one in self.by_class() if one["f1"] is not None]
@@ -88,7 +92,7 @@ class ClassScores:
             if wrong[true, predicted]:
                 names = [_shortened(self.classes[int(true)]), _shortened(self.classes[int(predicted)])]
                 rows_of_pairs.append([*names, f"{wrong[true, predicted]:,}"])
-        return [*aligned(rows), *(aligned(rows_of_pairs) if len(rows_of_pairs) > 1 else [])]
+        return [*as_text(rows), *(as_text(rows_of_pairs) if len(rows_of_pairs) > 1 else [])]
 
     def parted(self, train: ClassScores) -> str:
         """A word where training rows are predicted much better than these, or both hardly better than by guessing."""
@@ -152,10 +156,13 @@ class QuantityScores:
         """The mean absolute error of always predicting the mean."""
         return float(np.abs(self.y - self.y.mean(axis=0)).mean())
 
+    def results(self) -> str:
+        """The errors in the target's unit."""
+        return f"r2 {options.number(self.r2)} · mae {options.number(self.mae)}"
+
     def head(self) -> str:
         """The errors in the target's unit, and that of guessing."""
-        error, guess = options.number(self.mae), options.number(self.guess)
-        return f"r2 {options.number(self.r2)} · mae {error} · always guessing the mean gives mae {guess}"
+        return f"{self.results()} · always guessing the mean gives mae {options.number(self.guess)}"
 
     def lines(self) -> list[str]:
         """How the errors are spread."""
@@ -202,17 +209,6 @@ def score(model: Any, X: Array, y: Array, target: str, classes: tuple[str | int,
     matrix = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(matrix, (y, outputs.argmax(axis=1)), 1)
     return ClassScores(classes, matrix)
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of cells in columns, numbers to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(
-            f"{cell:{widths[at]}}" if at == 0 else f"{cell:>{widths[at]}}" for at, cell in enumerate(row)
-        ).rstrip()
-        for row in rows
-    ]
 
 
 def _shortened(name: object) -> str:

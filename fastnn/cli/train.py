@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from .data import Table
 
 DIVERGED = 1
-WATCHED = 256  # rows whose step shows the network's health
 EPOCHS, MOST_EPOCHS, PATIENCE = 20, 200, 10
 HELP = "train a network on a table or on arrays, test it on other rows, and save it"
 EPILOG = """\
@@ -155,9 +154,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="of the held-out rows, weights and order: the same seed, the same bits (0)",
     )
-    training.add_argument(
-        "--backend", default="auto", metavar="NAME", help="which one computes; `fastnn info` lists them (auto)"
-    )
+    options.add_backend(training)
     training.add_argument("--out", type=Path, metavar="FILE", help="where the network goes (DATA.safetensors)")
     training.add_argument(
         "--report", type=Path, metavar="FILE.html", help='a page with all scores and pictures; needs ".[plot]"'
@@ -226,7 +223,7 @@ def run(args: argparse.Namespace) -> int:
         )
     else:
         team = options.count(trained.threads, "thread")
-        lines = [f"test {test.head()}", f"train {train.head().partition(' · always')[0]}", *test.lines()]
+        lines = [f"test {test.head()}", f"train {train.results()}", *test.lines()]
         lines += [word] if word else []
         lines += _curve(trained.history) if not args.no_plot and is_terminal(sys.stdout) else []
         lines.append(f"saved {out} · {rate:,.0f} samples/s · {model.backend}, {team}")
@@ -360,9 +357,9 @@ def _fit(model: fastnn.Sequential, table: Table, args: argparse.Namespace, patie
     ]
     health = None
     if args.report is not None:
-        from ..diagnostics import GradientHealth
+        from ..diagnostics import ROWS, GradientHealth
 
-        health = GradientHealth(table.X[:WATCHED], targets[0][:WATCHED], verbose=0)
+        health = GradientHealth(table.X[:ROWS], targets[0][:ROWS], verbose=0)
         callbacks.append(health)
     history = model.fit(
         table.X,

@@ -232,7 +232,7 @@ def predictions_alike(predictions: Array, y: Array, illness: Callable[[], str | 
     spread = np.ptp(y, axis=0).max()
     if not np.isfinite(predictions).all() or spread == 0 or np.ptp(predictions, axis=0).max() > _ALIKE * spread:
         return None
-    cause = illness() or ("nothing of X was learned; its scale, the initial weights or the learning rate may be wrong")
+    cause = illness() or "nothing of X was learned; its scale, the initial weights or the learning rate may be wrong"
     return f"the predictions are the same for all rows: {cause}"
 
 
@@ -242,7 +242,7 @@ def no_better_than_guessing(losses: Sequence[float], guessing: float, illness: C
     nowhere = last > _LEARNED * guessing and (last < guessing / _LEARNED or last > _LEARNED * losses[0])
     if not nowhere or not (cause := illness()):
         return None
-    return f"the loss is {losses[-1]:.4g}, and {guessing:.4g} without X: {cause}"
+    return f"the loss is {last:.4g}, and {guessing:.4g} without X: {cause}"
 
 
 class Seen(NamedTuple):

@@ -255,7 +255,7 @@ class Engine:
     scores: Scores
     shapes: tuple[Shape, ...]
     ran: bool = field(default=False)
-    probes: dict[str, Any] = field(default_factory=dict, init=False)  # see probes.py
+    probes: dict[str, Program] = field(default_factory=dict, init=False)  # see probes.py
     _program: Program | None = field(default=None, init=False)
 
     @property

@@ -45,9 +45,8 @@ def by_call(plan: Plan, rows: int) -> dict[int, Cost]:
     for row in plan.instructions.tolist():
         cost, kind = costs.setdefault(row[Column.LAYER], Cost()), INSTRUCTIONS[Kind(row[Column.KIND])]
         forward = [*kind.forward_columns, *([kind.forward] if kind.forward else [])]
-        backward = backward_calls(row) if row[Column.GRAD_DST] >= 0 else []
-        columns = [*kind.backward_columns] if row[Column.GRAD_DST] >= 0 else []
-        for calls, back in ((forward, False), ([*columns, *backward], True)):
+        backward = [*kind.backward_columns, *backward_calls(row)] if row[Column.GRAD_DST] >= 0 else []
+        for calls, back in ((forward, False), (backward, True)):
             for call in calls:
                 operation = operation_of(row, call)
                 cost.add(operation, _dims(row, call.arrays.split(), operation.arguments, rows), itemsize, back)

@@ -6,15 +6,16 @@ import html
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..backends.data import Data
 from ..core.arrays import Array
 from ..core.lowering import Lowering
-from ..core.plan import SUM_COUNT, SUM_LOSS, Clip, Counter, InputEntry, OptimizerEntry, Scalar
+from ..core.plan import SUM_COUNT, SUM_LOSS, Clip, Counter, InputEntry, OptimizerEntry
 from ..core.state import State
+from ..core.tables import as_html, as_text
 from ..layers import Layer, Rules
 from . import graph, probes
 from .compiling import Held, carry_over
@@ -57,30 +58,19 @@ class Health:
         return self.verdict == "healthy"
 
     def __repr__(self) -> str:
-        rows = [list(_HEADINGS), *([cell for _, cell in row] for row in self._rows())]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
-        lines = [
-            "  ".join(f"{row[0]:{widths[0]}}" if not at else f"{cell:>{widths[at]}}" for at, cell in enumerate(row))
-            for row in rows
-        ]
-        return "\n".join([f"{self.verdict}: {self.text}", *lines])
+        return "\n".join([f"{self.verdict}: {self.text}", *as_text([_HEADINGS, *self._rows()])])
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in _HEADINGS)
-        body = "".join(
-            f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for _, cell in row)}</tr>" for row in self._rows()
-        )
-        return f"<p><b>{self.verdict}</b>: {html.escape(self.text)}</p><table><tr>{head}</tr>{body}</table>"
+        return f"<p><b>{self.verdict}</b>: {html.escape(self.text)}</p>{as_html(_HEADINGS, self._rows())}"
 
-    def _rows(self) -> list[list[tuple[str, str]]]:
+    def _rows(self) -> list[list[str]]:
         return [
-            [("layer", f"{one.name} ({one.activation if one.activation != 'linear' else one.kind})")]
-            + [
-                (name, _size(getattr(one, name)))
-                for name in ("weights", "outputs", "mean", "output_gradients", "gradients")
+            [
+                f"{one.name} ({one.activation if one.activation != 'linear' else one.kind})",
+                *map(_size, (one.weights, one.outputs, one.mean, one.output_gradients, one.gradients)),
+                *map(_share, (one.saturated, one.dead, one.zeros)),
+                _size(one.update),
             ]
-            + [(name, _share(getattr(one, name))) for name in ("saturated", "dead", "zeros")]
-            + [("update", _size(one.update))]
             for one in self.layers
         ]
 
@@ -108,11 +98,13 @@ def _share(value: float) -> str:
 
 
 class _Watched(NamedTuple):
-    """A call of a layer, and where a step leaves what it gives and the gradient of that: (unit, width)."""
+    """A call of a layer, the parameters that it trains, and where a step leaves what it gives and the gradient of that:
+    (unit, width)."""
 
     name: str
     layer: Layer
     hidden: bool
+    trained: list[Any]
     output: tuple[int, int]
     gradient: tuple[int, int]
 
@@ -145,9 +137,15 @@ class Examiner:
         self._plan = plan = builder.finish(
             [*losses, *(None for _ in inside)], (), recipe.optimizer.spec(), values, weights, added
         )
+        trained = probes.trained(plan)
         self._calls = [
             _Watched(
-                name, call.operator, call.result not in ends, _place(plan.outputs[places[call.result]]), _place(row)
+                name,
+                call.operator,
+                call.result not in ends,
+                [one for one in trained if one.layer == name],
+                _place(plan.outputs[places[call.result]]),
+                _place(row),
             )
             for (name, call), row in zip(calls, plan.watched, strict=True)
         ]
@@ -165,12 +163,9 @@ class Examiner:
         sums = np.zeros(plan.sums)
         self._program.gradient(Data(rows.X, rows.y, rows.w, None, rows.n), sums)
         before = state.theta.copy()
-        rates = self._model.optimizer.rates(int(state.counters[Counter.STEP]), 1)
-        if rates is not None:
-            state.scalars[Scalar.LEARNING_RATE] = rates[0]
         clips = plan.optimizer[OptimizerEntry.CLIP] != Clip.NONE  # which writes over the gradient
         gradient = state.gradient.copy() if clips else state.gradient
-        self._program.update()
+        probes.update(self._program, self._model.optimizer)
         with np.errstate(all="ignore"):
             change = np.subtract(state.theta, before)
             found = [self._layer(call, before, gradient, change, rows.n) for call in self._calls]
@@ -191,8 +186,7 @@ class Examiner:
     def _layer(self, call: _Watched, before: Array, gradient: Array, change: Array, rows: int) -> LayerHealth:
         layout = self._plan.layout
         output = probes.buffer(self._program, call.output[0], rows, call.output[1])
-        own = [one for one in probes.trained(self._plan) if one.layer == call.name]
-        largest = max(own, key=lambda one: one.size, default=None)
+        largest = max(call.trained, key=lambda one: one.size, default=None)
         weights = gradients = update = math.nan
         alike = False
         if largest is not None:
@@ -200,11 +194,10 @@ class Examiner:
             weights, gradients = _rms(w), _rms(g)
             changed = _rms(layout.view(change, largest))
             update = changed / weights if weights else math.inf if changed else math.nan
-            vectors = [layout.view(vector, one) for vector in (before, gradient) for one in own]
+            vectors = [layout.view(vector, one) for vector in (before, gradient) for one in call.trained]
             alike = largest.name == "kernel" and w.ndim == 2 and w.shape[1] > 1 and all(map(_columns_alike, vectors))
         name = _activation(call.layer)
         unit, width = call.gradient
-        gradient_there = probes.buffer(self._program, unit, rows, width)
         return LayerHealth(
             name=call.name,
             kind=type(call.layer).__name__,
@@ -214,7 +207,7 @@ class Examiner:
             gradients=gradients,
             outputs=_rms(output),
             mean=float(output.mean(dtype=np.float64)),
-            output_gradients=_rms(gradient_there) if unit >= 0 else math.nan,
+            output_gradients=_rms(self._program.buffer(unit, rows, width)) if unit >= 0 else math.nan,
             saturated=float(_SATURATED[name](output).mean()) if name in _SATURATED else math.nan,
             dead=float((output == 0).all(axis=0).mean()) if name in _RELUS else math.nan,
             zeros=float((output == 0).mean()),
@@ -247,9 +240,4 @@ def _activation(layer: Layer) -> str:
     return str(getattr(getattr(layer, "activation", None), "name", "linear"))
 
 
-def examine(model: TrainableModel, rows: Rows) -> Health:
-    """What one step of a compiled model on some rows shows."""
-    return Examiner(model)(rows)
-
-
-__all__ = ["Examiner", "Health", "LayerHealth", "examine"]
+__all__ = ["Examiner", "Health", "LayerHealth"]

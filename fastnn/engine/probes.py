@@ -1,14 +1,14 @@
 """What a model shows of one batch beside predictions: what every layer gives, the gradients of weights and inputs; and
 steps by gradients that come from elsewhere.
 
-A probe is a plan of the same layers on the same weights, lowered for one question, so that no backend knows of it. An
-engine keeps its probes.
+A probe is a program of the same layers on the same weights, lowered for one question, so that no backend knows of it.
+An engine keeps its probes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,16 +30,8 @@ from .weights import connected
 
 if TYPE_CHECKING:
     from ..backends.protocol import Program
+    from ..optimizers import Optimizer
     from .model import TrainableModel
-
-
-@dataclass
-class Probe:
-    """A plan that answers one question, on the weights of an engine."""
-
-    plan: Plan
-    state: State
-    program: Program
 
 
 def named_calls(flat: Flat) -> list[tuple[str, Call]]:
@@ -73,7 +65,7 @@ def activations(model: TrainableModel, x: object) -> dict[str, Array]:
     probe = _probe(engine, flat, "activations", lower)
     X = engine.checks.X(model.inputs_of(x), finite=False)
     outs = [np.empty((X[0].shape[0], width), probe.plan.dtype) for width in probe.plan.widths]
-    probe.program.forward(X, outs)
+    probe.forward(X, outs)
     return {name: out.reshape(len(out), *call.row) for (name, call), out in zip(calls, outs, strict=True)}
 
 
@@ -92,7 +84,7 @@ def gradients(
         rows = rows_of(model, engine, x, y, sample_weight, None)
     data = Data(rows.X, rows.y, rows.w, None, rows.n)
     if not inputs:
-        return _run(engine, data)[0]
+        return _run(engine.program, data)[0]
     recipe, flat = model.recipe, model.flat()
     assert recipe is not None  # or trainable_engine would have raised
 
@@ -182,9 +174,11 @@ def _by_output(model: TrainableModel, engine: Engine, given: object, rows: int) 
     return arrays
 
 
-def _probe(engine: Engine, flat: Flat, key: str, lower: Callable[[Lowering], Plan], more: Sequence[int] = ()) -> Probe:
+def _probe(
+    engine: Engine, flat: Flat, key: str, lower: Callable[[Lowering], Plan], more: Sequence[int] = ()
+) -> Program:
     """The probe of an engine for a question; `more`: the widths of inputs beside those of the graph."""
-    probe: Probe | None = engine.probes.get(key)
+    probe = engine.probes.get(key)
     if probe is None:
 
         def lowered(layout: ParameterLayout | None) -> Plan:
@@ -193,20 +187,17 @@ def _probe(engine: Engine, flat: Flat, key: str, lower: Callable[[Lowering], Pla
         plan, store = connected(flat.labels, lowered, 0)
         state = State(plan, 0, store)
         state.counters = engine.state.counters  # the same dropout as in the next step
-        probe = engine.probes[key] = Probe(plan, state, engine.backend.program(plan, state))
+        probe = engine.probes[key] = engine.backend.program(plan, state)
     return probe
 
 
-def _run(probe: Engine | Probe, data: Data) -> tuple[dict[str, Array], list[Array]]:
+def _run(program: Program, data: Data) -> tuple[dict[str, Array], list[Array]]:
     """The gradients of weights, by name, and of what the plan watches."""
-    state, plan = probe.state, probe.plan
+    state, plan = program.state, program.plan
     with state.store.lock:
-        probe.program.gradient(data, np.zeros(plan.sums))
-        found = {
-            f"{parameter.layer}/{parameter.name}": plan.layout.view(state.gradient, parameter).copy()
-            for parameter in trained(plan)
-        }
-        watched = [buffer(probe.program, int(unit), data.rows, int(width)) for unit, width in plan.watched]
+        program.gradient(data, np.zeros(plan.sums))
+        found = {name: plan.layout.view(state.gradient, one).copy() for name, one in _by_name(plan).items()}
+        watched = [buffer(program, int(unit), data.rows, int(width)) for unit, width in plan.watched]
     return found, watched
 
 
@@ -226,6 +217,20 @@ def trained(plan: Plan) -> list[Any]:
     return [parameter for parameter in plan.layout.of("theta") if parameter.offset in offsets]
 
 
+def _by_name(plan: Plan) -> dict[str, Any]:
+    """The parameters that a step of a plan trains, as `gradients` calls them."""
+    return {f"{parameter.layer}/{parameter.name}": parameter for parameter in trained(plan)}
+
+
+def update(program: Program, optimizer: Optimizer) -> None:
+    """One step by the gradient that the program's state holds, at the optimizer's learning rate."""
+    state = program.state
+    rates = optimizer.rates(int(state.counters[Counter.STEP]), 1)
+    if rates is not None:  # else the state has it
+        state.scalars[Scalar.LEARNING_RATE] = rates[0]
+    program.update()
+
+
 def apply_gradients(model: TrainableModel, given: object) -> None:
     """One step of the optimizer by gradients that were made elsewhere; see `Trainer.apply_gradients`."""
     engine = model.engine()
@@ -235,7 +240,7 @@ def apply_gradients(model: TrainableModel, given: object) -> None:
         raise ArgumentTypeError(
             f"apply_gradients: got {type(given).__name__}, expected a dict by weight, as gradients() gives"
         )
-    wanted = {f"{parameter.layer}/{parameter.name}": parameter for parameter in trained(engine.plan)}
+    wanted = _by_name(engine.plan)
     for what, names in (("lacks", set(wanted) - set(given)), ("names", set(given) - set(wanted))):
         if names:
             known = ", ".join(f'"{name}"' for name in wanted)
@@ -255,12 +260,9 @@ def apply_gradients(model: TrainableModel, given: object) -> None:
         with state.store.lock:
             if state.store.moved is not None:
                 continue
-            for parameter in trained(plan):
-                plan.layout.view(state.gradient, parameter)[...] = arrays[f"{parameter.layer}/{parameter.name}"]
-            rates = model.optimizer.rates(int(state.counters[Counter.STEP]), 1)
-            if rates is not None:  # else the state has it
-                state.scalars[Scalar.LEARNING_RATE] = rates[0]
-            engine.program.update()
+            for name, parameter in _by_name(plan).items():
+                plan.layout.view(state.gradient, parameter)[...] = arrays[name]
+            update(engine.program, model.optimizer)
             return
 
 

@@ -66,11 +66,9 @@ class Progress:
             return
         self._shown = now
         if self._notebook:
-            share = done / self._steps
-            left = f"{_duration(self._busy * (1.0 - share) / share)} left"
-            self._shows = self._notebook.show(" · ".join([*self._head(done), *_values(logs()), left]))
+            self._shows = self._notebook.show(" · ".join([*self._head(done), *_values(logs()), self._left()]))
         else:
-            self._show(now - self._start, logs())
+            self._show(logs())
 
     def end(self, logs: Logs) -> None:
         """The epoch is over: its line stays, if it is one of those that do."""
@@ -133,14 +131,17 @@ class Progress:
         head = [f"Epoch {self._epoch + 1}/{self._epochs}"] if self._epochs else []
         return [*head, f"{done:,}/{self._steps:,} steps"]
 
-    def _show(self, seconds: float, logs: Logs) -> None:
+    def _left(self) -> str:
+        share = self._done / self._steps
+        return f"{_duration(self._busy * (1.0 - share) / share)} left"
+
+    def _show(self, logs: Logs) -> None:
         from rich.text import Text
 
         if self._live is None and not self._begin_live():
             return
         share = self._done / self._steps
-        left = f"{_duration(seconds * (1.0 - share) / share)} left"
-        rate = f"{self._rows * share / seconds:,.0f} samples/s"
+        left, rate = self._left(), f"{self._rows * share / self._busy:,.0f} samples/s"
         head, values = self._head(self._done), _values(logs)
         parts = [*head, *values, rate, left]
         width = self._live.console.width - 1  # some terminals wrap a line that is full

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import html
 import math
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.plan import ParameterEntry
 from ..core.symbolic import Function, Tensor
-from .costs import Cost, by_call
+from ..core.tables import as_html, as_text
 from .graph import Flat, Graph
+
+if TYPE_CHECKING:
+    from .costs import Cost
 
 _HEADINGS = ("Layer (type)", "Output shape", "Parameters")
 _COSTS = ("Forward flops", "Backward flops", "Forward bytes", "Backward bytes")
@@ -62,23 +65,16 @@ def text(model: Summarized, costs: int = 0) -> str:
         headings, rows = [*headings, *_COSTS], [[*row, *cells] for row, cells in zip(rows, more, strict=True)]
         numbers |= set(range(len(headings) - len(_COSTS), len(headings)))
         counts += said
-    table = [headings, *rows]
-    widths = [max(len(row[column]) for row in table) for column in range(len(headings))]
-    lines = []
-    for row in table:
-        cells = [f"{cell:>{widths[at]}}" if at in numbers else f"{cell:{widths[at]}}" for at, cell in enumerate(row)]
-        lines.append("  ".join(cells).rstrip())
-    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    return "\n".join([f'Model "{model.name}"', rule, lines[0], rule, *lines[1:], rule, *counts])
+    head, *lines = as_text([headings, *rows], left=set(range(len(headings))) - numbers)
+    rule = "-" * max(map(len, (head, *lines)))
+    return "\n".join([f'Model "{model.name}"', rule, head, rule, *lines, rule, *counts])
 
 
 def page(model: Summarized) -> str:
     """The same as HTML."""
     headings, rows = _table(model)
-    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in headings)
-    body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     name, counts = html.escape(model.name), "<br>".join(map(html.escape, _counts(model)))
-    return f"<p>{model.kind} <b>{name}</b></p><table><tr>{head}</tr>{body}</table><p>{counts}</p>"
+    return f"<p>{model.kind} <b>{name}</b></p>{as_html(headings, rows)}<p>{counts}</p>"
 
 
 def _table(model: Summarized) -> tuple[list[str], list[list[str]]]:
@@ -107,6 +103,8 @@ def _counts(model: Summarized) -> list[str]:
 
 def _costs(model: Summarized, batch: int) -> tuple[list[list[str]], list[str]]:
     """What each layer costs, as cells, and lines that sum it up."""
+    from .costs import Cost, by_call
+
     plan, calls = model.engine().plan, model.flat().calls
     found = by_call(plan, batch)
     of_name: dict[str, Cost] = {}

@@ -123,34 +123,28 @@ def _saturated(shown: Shown) -> str | None:
 
 def _exploding(shown: Shown) -> str | None:
     graded = shown.graded
-    if not graded:
+    bad = max(graded, key=lambda one: one.output_gradients, default=None)
+    if bad is None or bad.output_gradients < _EXPLODED * graded[-1].output_gradients:
         return None
-    bad, last = max(graded, key=lambda one: one.output_gradients), graded[-1].output_gradients
-    if bad.output_gradients < _EXPLODED * last:
-        return None
-    at = f'of layer {graded.index(bad) + 1} of {len(graded)}, "{bad.name}",'
     return (
-        f"gradients {at} are {bad.output_gradients / last:.0e} times the last hidden layer's: they explode; try "
-        "he_normal (relu) or glorot_uniform weights, BatchNormalization, or clipnorm=1.0 in the optimizer"
+        f"{_gradients_of(bad, graded)} times the last hidden layer's: they explode; try he_normal (relu) or "
+        "glorot_uniform weights, BatchNormalization, or clipnorm=1.0 in the optimizer"
     )
 
 
 def _vanishing(shown: Shown) -> str | None:
     graded = shown.graded
-    if not graded:
+    bad = min(graded, key=lambda one: one.output_gradients, default=None)
+    if bad is None or bad.output_gradients > _VANISHED * graded[-1].output_gradients:
         return None
-    bad, last = min(graded, key=lambda one: one.output_gradients), graded[-1].output_gradients
-    if bad.output_gradients > _VANISHED * last:
-        return None
-    at = f'of layer {graded.index(bad) + 1} of {len(graded)}, "{bad.name}",'
-    squashes = any(
-        one.activation in ("sigmoid", "tanh", "softsign", "hard_sigmoid") for one in shown.layers if one.hidden
-    )
+    squashes = any(one.activation in _SQUASHING for one in shown.layers if one.hidden)
     cure = "relu with he_normal" if squashes else "he_normal weights, shortcuts (layers.Add)"
-    return (
-        f"gradients {at} are {bad.output_gradients / last:.0e} of the last hidden layer's: they vanish; try {cure}, or "
-        "BatchNormalization"
-    )
+    return f"{_gradients_of(bad, graded)} of the last hidden layer's: they vanish; try {cure}, or BatchNormalization"
+
+
+def _gradients_of(bad: LayerHealth, graded: Sequence[LayerHealth]) -> str:
+    part = bad.output_gradients / graded[-1].output_gradients
+    return f'gradients of layer {graded.index(bad) + 1} of {len(graded)}, "{bad.name}", are {part:.0e}'
 
 
 def _still(shown: Shown) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core.files import path_of
 from ..errors import ArgumentError, ArgumentTypeError
-from .figures import columns_of, figure, finished, line, shortened, style
+from .figures import finished, line, panels, shortened, style
 
 Series = dict[str, list[float]]
 
@@ -85,10 +85,8 @@ def curves(source: Any, file: str | os.PathLike[str] | None = None) -> Any:
     names += [name for name in series if name.startswith("val_") and name.removeprefix("val_") not in names]
     names.sort(key=lambda name: name != "loss")
     with style():
-        height, width = columns_of(len(names), 2)
-        made = figure(6.4 if width == 1 else 10.0, 4.0 * height)
-        for number, name in enumerate(names):
-            axes = made.add_subplot(height, width, number + 1)
+        made, places = panels(len(names), 5.0, 4.0, most=2)
+        for axes, name in zip(places, names, strict=True):
             both = [(name, "training"), (f"val_{name}", "validation")]
             drawn = [(series[key], label) for key, label in both if key in series]
             for place, (values, label) in enumerate(drawn):
@@ -151,10 +149,9 @@ def health(source: Any, file: str | os.PathLike[str] | None = None) -> Any:
         raise ArgumentError("plotting.health: nothing was looked at yet; give the callback to fit first")
     names = [layer.name for layer in healths[0].layers if not math.isnan(layer.weights)]
     with style():
-        made = figure(10.0, 7.6)
+        made, places = panels(len(_PANELS), 5.0, 3.8, most=2)
         handles: list[Any] = []
-        for number, (what, title, logarithmic) in enumerate(_PANELS):
-            axes = made.add_subplot(2, 2, number + 1)
+        for axes, (what, title, logarithmic) in zip(places, _PANELS, strict=True):
             by_name = {
                 name: [_value(next(layer for layer in each.layers if layer.name == name), what) for each in healths]
                 for name in names

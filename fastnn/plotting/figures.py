@@ -100,10 +100,12 @@ def svg(made: Any) -> str:
     return text[text.index("<svg") :]
 
 
-def columns_of(count: int, most: int = 3) -> tuple[int, int]:
-    """Rows and columns of a grid of so many panels."""
+def panels(count: int, width: float, height: float, most: int = 3) -> tuple[Any, list[Any]]:
+    """An empty figure with so many axes of so many inches, at `most` as many side by side; one alone is wider."""
     columns = min(most, count) if count != 4 else 2
-    return -(-count // columns), columns
+    rows = -(-count // columns)
+    made = figure(6.4 if columns == 1 else width * columns, height * rows)
+    return made, [made.add_subplot(rows, columns, number + 1) for number in range(count)]
 
 
 def line(number: int) -> dict[str, Any]:

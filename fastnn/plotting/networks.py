@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import activations as known
 from ..errors import ArgumentError
-from .figures import COLOURS, GREY, columns_of, figure, finished, style
+from .figures import COLOURS, GREY, finished, panels, style
 
 _USUAL = ("sigmoid", "tanh", "relu", "leaky_relu", "gelu", "silu")
 _STEP = 1e-5
@@ -37,10 +37,8 @@ def activations(names: Sequence[Any] | str = _USUAL, file: str | os.PathLike[str
         raise ArgumentError("plotting.activations: there are no names")
     x = np.linspace(-5.0, 5.0, 1000)  # an even number: 0, where some have a kink, is not among them
     with style():
-        rows, columns = columns_of(len(chosen))
-        made = figure(6.4 if columns == 1 else 3.6 * columns, 3.5 * rows)
-        for number, one in enumerate(chosen):
-            axes = made.add_subplot(rows, columns, number + 1)
+        made, places = panels(len(chosen), 3.6, 3.5)
+        for axes, one in zip(places, chosen, strict=True):
             slope = (one(x + _STEP) - one(x - _STEP)) / (2 * _STEP)
             most = round(float(np.abs(slope).max()), 3)
             axes.axhline(0, color=GREY, linewidth=0.8)
@@ -76,10 +74,8 @@ def weights(model: Any, file: str | os.PathLike[str] | None = None) -> Any:
     if not with_some:
         raise ArgumentError("plotting.weights: there are no weights; the input shape must be known")
     with style():
-        rows, columns = columns_of(len(with_some))
-        made = figure(6.4 if columns == 1 else 3.8 * columns, 3.4 * rows)
-        for number, (layer, own) in enumerate(with_some):
-            axes = made.add_subplot(rows, columns, number + 1)
+        made, places = panels(len(with_some), 3.8, 3.4)
+        for axes, (layer, own) in zip(places, with_some, strict=True):
             for place, weight in enumerate(own):
                 values = np.asarray(weight, np.float64).ravel()
                 values = values[np.isfinite(values)]

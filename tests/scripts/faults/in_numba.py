@@ -68,8 +68,8 @@ IN_NUMBA = (
     fault(
         "numba-unlocked",
         "fastnn/backends/compiled.py",
-        "    @reading\n    def forward(self, inputs: Sequence[Array], outs: Sequence[Array]) -> None:\n",
-        "    def forward(self, inputs: Sequence[Array], outs: Sequence[Array]) -> None:\n",
+        "    @reading\n    def forward(",
+        "    def forward(",
         "predictions of one model in several threads share its buffers",
         "numba",
         "concurrency",
