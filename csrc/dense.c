@@ -32,7 +32,7 @@ INLINE bool FN(has_relu)(const fnn_program *program, int64_t number)
 {
     const int64_t *at = FN(instruction)(program, number), *next = at + FNN_COLUMN_WIDTH;
     return number + 1 < program->instruction_count && FN(is_relu)(next) &&
-           next[FNN_COLUMN_DST] == at[FNN_COLUMN_DST];
+           next[FNN_COLUMN_DST] == at[FNN_COLUMN_DST] && next[FNN_COLUMN_OFFSET] == at[FNN_COLUMN_OFFSET];
 }
 
 /* Columns of a DENSE of rows that lie at src, and of its relu or not, into rows of the workspace from `first`. */
@@ -40,11 +40,12 @@ INLINE void FN(forward_columns)(const fnn_member *m, int64_t number, int64_t fir
                                 int64_t rows, int64_t column, int64_t columns, bool relu, int flags)
 {
     const int64_t *at = FN(instruction)(m->program, number);
-    const int64_t outputs = at[FNN_COLUMN_OUTPUTS], bias = at[FNN_COLUMN_BIAS];
+    const int64_t outputs = at[FNN_COLUMN_OUTPUTS], bias = at[FNN_COLUMN_BIAS], whole = at[FNN_COLUMN_WHOLE];
     const real *theta = m->program->theta;
+    real *dst = FN(buffer)(m->program, at[FNN_COLUMN_DST], whole, first) + at[FNN_COLUMN_OFFSET] + column;
     flags |= (bias >= 0 ? FNN_BIAS : 0) | (relu ? FNN_RELU : 0);
-    FN(gemm)(FN(buffer)(m->program, at[FNN_COLUMN_DST], outputs, first) + column, fnn_padded(outputs), src, ld_src, 1,
-             theta + at[FNN_COLUMN_KERNEL] + column, outputs, rows, columns, at[FNN_COLUMN_INPUTS],
+    FN(gemm)(dst, fnn_padded(whole), src, ld_src, 1, theta + at[FNN_COLUMN_KERNEL] + column, outputs, rows, columns,
+             at[FNN_COLUMN_INPUTS],
              bias >= 0 ? theta + bias + column : NULL, flags, m->scratch);
 }
 
@@ -64,23 +65,25 @@ INLINE bool FN(has_slope)(const fnn_program *program, int64_t number, int64_t ro
 {
     const int64_t *at = FN(instruction)(program, number), *before = at - FNN_COLUMN_WIDTH;
     return number > 0 && FN(is_relu)(before) && before[FNN_COLUMN_GRAD_SRC] == at[FNN_COLUMN_GRAD_SRC] &&
-           FN(takes_slope)(rows, at[FNN_COLUMN_INPUTS], at[FNN_COLUMN_OUTPUTS]);
+           before[FNN_COLUMN_GRAD_OFFSET] == at[FNN_COLUMN_GRAD_FIRST] &&
+           before[FNN_COLUMN_INPUTS] == at[FNN_COLUMN_GRAD_COLUMNS] &&
+           FN(takes_slope)(rows, at[FNN_COLUMN_GRAD_COLUMNS], at[FNN_COLUMN_OUTPUTS]);
 }
 
-/* Columns of the gradient of a DENSE's source, with the slope of the relu before it or not, for `rows` rows of the
+/* Columns of the gradient of a DENSE's source, of those that are wanted, with the slope of the relu before it or not, for `rows` rows of the
  * workspace from `first`. */
 INLINE void FN(backward_columns)(const fnn_member *m, int64_t number, int64_t first, int64_t rows, int64_t column,
                                  int64_t columns, bool slope)
 {
     const int64_t *at = FN(instruction)(m->program, number);
-    const int64_t inputs = at[FNN_COLUMN_INPUTS], outputs = at[FNN_COLUMN_OUTPUTS];
+    const int64_t inputs = at[FNN_COLUMN_INPUTS], outputs = at[FNN_COLUMN_OUTPUTS], whole = at[FNN_COLUMN_GRAD_WHOLE];
+    const real *dZ = FN(buffer)(m->program, at[FNN_COLUMN_GRAD_DST], whole, first) + at[FNN_COLUMN_GRAD_OFFSET];
     const real *kernel = (const real *)m->program->theta + at[FNN_COLUMN_KERNEL], *output = NULL;
     if (slope) {
         output = FN(buffer)(m->program, (at - FNN_COLUMN_WIDTH)[FNN_COLUMN_SAVED], inputs, first) + column;
     }
     FN(gemm)(FN(buffer)(m->program, at[FNN_COLUMN_GRAD_SRC], inputs, first) + column, fnn_padded(inputs),
-             FN(buffer)(m->program, at[FNN_COLUMN_GRAD_DST], outputs, first), fnn_padded(outputs), 1,
-             kernel + column * outputs, outputs, rows, columns, outputs, output,
+             dZ, fnn_padded(whole), 1, kernel + column * outputs, outputs, rows, columns, outputs, output,
              FNN_TRANSPOSED | (slope ? FNN_SLOPE : 0), m->scratch);
 }
 
@@ -88,9 +91,9 @@ INLINE void FN(backward_columns)(const fnn_member *m, int64_t number, int64_t fi
  * how many instructions that is. */
 KERNEL int64_t FN(dense_backward)(const fnn_member *m, int64_t number, int64_t first, int64_t rows)
 {
-    const int64_t inputs = FN(instruction)(m->program, number)[FNN_COLUMN_INPUTS];
+    const int64_t *at = FN(instruction)(m->program, number);
     const bool slope = FN(has_slope)(m->program, number, rows);
-    FN(backward_columns)(m, number, first, rows, 0, inputs, slope);
+    FN(backward_columns)(m, number, first, rows, at[FNN_COLUMN_GRAD_FIRST], at[FNN_COLUMN_GRAD_COLUMNS], slope);
     return slope ? 2 : 1;
 }
 
@@ -108,7 +111,8 @@ INLINE int64_t FN(piece_columns)(int64_t left, int64_t team)
 KERNEL int64_t FN(dense_together)(const fnn_member *m, const fnn_batch *batch, int64_t number, bool backward)
 {
     const int64_t *at = FN(instruction)(m->program, number), inputs = at[FNN_COLUMN_INPUTS];
-    const int64_t columns = backward ? inputs : at[FNN_COLUMN_OUTPUTS];
+    const int64_t columns = backward ? at[FNN_COLUMN_GRAD_COLUMNS] : at[FNN_COLUMN_OUTPUTS];
+    const int64_t begin = backward ? at[FNN_COLUMN_GRAD_FIRST] : 0;
     const bool fused = backward ? FN(has_slope)(m->program, number, batch->rows) : FN(has_relu)(m->program, number);
     const real *src = FN(buffer)(m->program, at[FNN_COLUMN_SRC], inputs, 0);
     fnn_barrier(m->sync, batch->team);
@@ -119,7 +123,7 @@ KERNEL int64_t FN(dense_together)(const fnn_member *m, const fnn_batch *batch, i
             continue;
         }
         if (backward) {
-            FN(backward_columns)(m, number, 0, batch->rows, column, width, fused);
+            FN(backward_columns)(m, number, 0, batch->rows, begin + column, width, fused);
         } else {
             FN(forward_columns)(m, number, 0, src, fnn_padded(inputs), batch->rows, column, width, fused, 0);
         }

@@ -94,9 +94,9 @@ INLINE void FN(kernel_phase)(const fnn_member *m, const int64_t *row, int64_t fi
     const fnn_program *program = m->program;
     const int64_t *at = FN(instruction)(program, row[FNN_PARAMETER_INSTRUCTION]);
     const int64_t width = row[FNN_PARAMETER_COLUMNS], inputs = at[FNN_COLUMN_INPUTS];
-    const int64_t ldx = fnn_padded(inputs), ldz = fnn_padded(width);
+    const int64_t whole = at[FNN_COLUMN_GRAD_WHOLE], ldx = fnn_padded(inputs), ldz = fnn_padded(whole);
     const real *X = FN(buffer)(program, at[FNN_COLUMN_SRC], inputs, 0);
-    const real *dZ = FN(buffer)(program, at[FNN_COLUMN_GRAD_DST], width, 0);
+    const real *dZ = FN(buffer)(program, at[FNN_COLUMN_GRAD_DST], whole, 0) + at[FNN_COLUMN_GRAD_OFFSET];
     const bool packs = FN(packs_columns)(ldz, last - first, width, batch_rows);
     const int64_t packed = packs ? FN(block_columns)(batch_rows) : 0, block = packed > 0 ? packed : FNN_BLOCK_COLUMNS;
     for (int64_t column = from; column < to; column += block) {
@@ -185,11 +185,12 @@ INLINE void FN(table_phase)(const fnn_member *m, const int64_t *row, int64_t fir
     const fnn_program *program = m->program;
     const int64_t *at = FN(instruction)(program, row[FNN_PARAMETER_INSTRUCTION]);
     const int64_t depth = row[FNN_PARAMETER_COLUMNS], inputs = at[FNN_COLUMN_INPUTS], width = at[FNN_COLUMN_OUTPUTS];
+    const int64_t whole = at[FNN_COLUMN_GRAD_WHOLE];
+    const real *dA = FN(buffer)(program, at[FNN_COLUMN_GRAD_DST], whole, 0) + at[FNN_COLUMN_GRAD_OFFSET];
     real *gradient = vector + row[FNN_PARAMETER_OFFSET] + first * depth;
     FN(fill)(gradient, (last - first) * depth, (real)0);
     FN(embedding_backward)(gradient, depth, first, last, FN(buffer)(program, at[FNN_COLUMN_SRC], inputs, 0),
-                           fnn_padded(inputs), FN(buffer)(program, at[FNN_COLUMN_GRAD_DST], width, 0),
-                           fnn_padded(width), batch_rows, width, depth);
+                           fnn_padded(inputs), dA, fnn_padded(whole), batch_rows, width, depth);
     FN(finish_block)(m, row, first, last - first, 0, depth, gradient, depth, s);
 }
 

@@ -11,13 +11,13 @@
 
 #else
 
-/* A member's rows of an array into a buffer of the workspace, converted. */
-INLINE void FN(gather_array)(const fnn_member *m, const fnn_array *array, int64_t unit, int64_t width, int64_t first,
-                             int64_t last, int64_t batch_start)
+/* A member's rows of an array to rows of the workspace `apart` elements apart, of which the first is at `to`,
+ * converted. */
+INLINE void FN(gather_array)(const fnn_member *m, const fnn_array *array, real *to, int64_t apart, int64_t width,
+                             int64_t first, int64_t last, int64_t batch_start)
 {
-    const int64_t *order = m->data->order, apart = fnn_padded(width);
+    const int64_t *order = m->data->order;
     const fnn_array from = *array; /* a row that is written may be anything to the compiler */
-    real *to = FN(buffer)(m->program, unit, width, first);
     for (int64_t row = batch_start + first; row < batch_start + last; row++) {
         const int64_t source = order != NULL ? order[row] : row;
         FN(gather_row)(from.code, to, (const char *)from.data + source * from.row, width, from.element);
@@ -41,14 +41,15 @@ KERNEL void FN(gather)(const fnn_member *m, int64_t first, int64_t last, int64_t
 {
     const fnn_program *program = m->program;
     for (int64_t number = 0; number < program->input_count; number++) {
-        const int64_t *at = FN(input)(program, number);
-        FN(gather_array)(m, m->data->arrays + number, at[FNN_INPUT_ENTRY_UNIT], at[FNN_INPUT_ENTRY_COLUMNS], first,
-                         last, batch_start);
+        const int64_t *at = FN(input)(program, number), whole = at[FNN_INPUT_ENTRY_WHOLE];
+        real *to = FN(buffer)(program, at[FNN_INPUT_ENTRY_UNIT], whole, first) + at[FNN_INPUT_ENTRY_OFFSET];
+        FN(gather_array)(m, m->data->arrays + number, to, fnn_padded(whole), at[FNN_INPUT_ENTRY_COLUMNS], first, last,
+                         batch_start);
     }
     for (int64_t number = 0; with_targets && number < program->loss_count; number++) {
-        const int64_t *at = FN(loss)(program, number);
-        FN(gather_array)(m, FN(targets)(m, number), at[FNN_LOSS_ENTRY_TARGET], at[FNN_LOSS_ENTRY_TARGETS], first, last,
-                         batch_start);
+        const int64_t *at = FN(loss)(program, number), width = at[FNN_LOSS_ENTRY_TARGETS];
+        real *to = FN(buffer)(program, at[FNN_LOSS_ENTRY_TARGET], width, first);
+        FN(gather_array)(m, FN(targets)(m, number), to, fnn_padded(width), width, first, last, batch_start);
         FN(gather_weights)(m, number, first, last, batch_start);
     }
 }

@@ -181,20 +181,76 @@ def test_a_loss_takes_along_what_nothing_else_reads() -> None:
         assert len(of_kind(plan, Kind.FAN)) == others  # of the loss and of the other reader
 
 
+def lies(row: dict[Column, int], gradient: bool = False) -> tuple[int, int, int]:
+    """The unit of an instruction's output or of its gradient, the width of the rows there, and its first column."""
+    if gradient:
+        return row[Column.GRAD_DST], row[Column.GRAD_WHOLE], row[Column.GRAD_OFFSET]
+    return row[Column.DST], row[Column.WHOLE], row[Column.OFFSET]
+
+
 def test_parts_of_a_joined_value() -> None:
+    """What nothing else reads lies there; other parts are copied."""
     graph = Lowering("float32", 4)
     first, second = dense(graph, graph.inputs[0], 3, "a"), dense(graph, graph.inputs[0], 17, "b")
     joined(graph, first, second, first)
     plan = graph.finish(MSE, (), SGD)
     parts, (a, b) = of_kind(plan, Kind.JOIN), of_kind(plan, Kind.DENSE)
-    assert plan.widths == (23,) and [part[Column.OFFSET] for part in parts] == [0, 3, 20]
-    assert len({part[Column.DST] for part in parts}) == len({part[Column.GRAD_DST] for part in parts}) == 1
-    g = [part[Column.GRAD_SRC] for part in parts]
-    assert len({*g, parts[0][Column.GRAD_DST]}) == 4 and b[Column.GRAD_DST] == g[1]
+    assert plan.widths == (23,) and [part[Column.OFFSET] for part in parts] == [0, 20]
+    (unit,), (g,) = ({part[column] for part in parts} for column in (Column.DST, Column.GRAD_DST))
+    assert lies(b) == (unit, 23, 3) and lies(b, gradient=True) == (g, 23, 3)
+    copies = [part[Column.GRAD_SRC] for part in parts]
+    assert len({*copies, g}) == 3
     (fan,) = of_kind(plan, Kind.FAN)
-    assert {fan[Column.GRAD_DST], fan[Column.GRAD_SECOND]} == {g[0], g[2]} and a[Column.GRAD_DST] == fan[
-        Column.GRAD_SRC
-    ]
+    assert {fan[Column.GRAD_DST], fan[Column.GRAD_SECOND]} == set(copies)
+    assert lies(a, gradient=True) == (fan[Column.GRAD_SRC], 3, 0)
+
+
+def test_what_lies_in_a_joined_value() -> None:
+    """Inputs, embeddings, a DENSE and what is over it: no copies, and a gradient of those columns that want one."""
+    graph = Lowering("float32", 5, 1)
+    graph.value = graph.inputs[1]
+    graph.embedding("table", 10, 3)
+    hidden = activation(graph, dense(graph, graph.value, 4, "a"), "relu")
+    graph.value = graph.inputs[1]
+    graph.embedding("other", 10, 2)
+    dense(graph, joined(graph, graph.inputs[0], hidden, graph.value), 1, "out")
+    plan = graph.finish(MSE, (), SGD)
+    (a, out), (relu,), (_, other) = (of_kind(plan, k) for k in (Kind.DENSE, Kind.ACTIVATION, Kind.EMBEDDING))
+    unit, g = out[Column.SRC], out[Column.GRAD_SRC]
+    assert not of_kind(plan, Kind.JOIN) and plan.inputs[0].tolist() == [unit, 5, 11, 0]
+    assert lies(a) == lies(relu) == (unit, 11, 5) and lies(other) == (unit, 11, 9)
+    assert lies(a, gradient=True) == lies(relu, gradient=True) == (g, 11, 5) and lies(other, gradient=True) == (g, 11, 9)
+    assert (out[Column.GRAD_FIRST], out[Column.GRAD_COLUMNS]) == (5, 6)
+    # The inputs' codes, their first table's rows and gradient; the joined value and its gradient; the output, the targets, and theirs.
+    assert plan.row_elements == 8 * padded(1)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        lambda g, z: [z, z],
+        lambda g, z: [merged(g, "multiply", z, z)],  # which cannot write there
+        lambda g, z: [joined(g, z, g.inputs[1])],
+        lambda g, z: [activation(g, joined(g, z, g.inputs[1]), "relu")],
+    ],
+)
+def test_what_does_not(parts: Callable[[Lowering, Value], list[Value]]) -> None:
+    graph = Lowering("float32", 4, 4)
+    made = parts(graph, dense(graph, graph.inputs[0], 4, "a"))
+    whole = joined(graph, *made)
+    plan = graph.finish(MSE, (), SGD)
+    assert [row[Column.DST] for row in of_kind(plan, Kind.JOIN)] == [whole.unit] * len(made)
+
+
+def test_gradients_that_others_read_are_not_written_over() -> None:
+    """The gradient of a joined value that a sum gives on, to what is trained: relu's, of a part, may not lie over it."""
+    graph = Lowering("float32", 4, 4)
+    hidden = activation(graph, dense(graph, graph.inputs[0], 4, "a"), "relu")
+    merged(graph, "add", joined(graph, hidden, graph.inputs[1]), dense(graph, graph.inputs[0], 8, "b"))
+    plan = graph.finish(MSE, (), SGD)
+    (a, b), (relu,) = of_kind(plan, Kind.DENSE), of_kind(plan, Kind.ACTIVATION)
+    assert lies(a) == lies(relu) and lies(relu, gradient=True) == (b[Column.GRAD_DST], 8, 0)
+    assert lies(a, gradient=True) == (relu[Column.GRAD_SRC], 4, 0) and a[Column.GRAD_DST] != b[Column.GRAD_DST]
 
 
 @pytest.mark.parametrize(

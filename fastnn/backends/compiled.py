@@ -35,7 +35,7 @@ from .data import Array, Data, Sums
 from .operators import Mode, forward_threads, large_layers, step_threads, threads_for
 from .protocol import Backend, Program, exclusive, reading
 
-# Operations on elements: rows of the workspace lie one behind another and are one row to them.
+# Operations on elements: rows of the workspace lie one behind another and are one row to them, unless they are parts.
 ELEMENTWISE = (
     Family.ACTIVATION_FORWARD,
     Family.ACTIVATION_BACKWARD,
@@ -301,13 +301,14 @@ class CompiledProgram(Program):
     def _call(self, row: list[int], call: Call) -> Addressed:
         operation = operation_of(row, call)
         arrays = self._arrays(row, call.arrays.split(), operation.arguments)
+        places = [place(row, name) for name in call.arrays.split()]
         return Addressed(
             operation,
             arrays,
-            max(place(row, name).width for name in call.arrays.split()[:2]),
+            max(where.width for where in places[:2]),
             place(row, "table").width if row[Column.KIND] == Kind.EMBEDDING else 0,
             scalars(self.plan, row, call, rows=1),
-            flat=operation.family in ELEMENTWISE,
+            flat=operation.family in ELEMENTWISE and all(where.whole == where.width for where in places),
             per_batch=call.scalars[:1] == (INVERSE_ROWS,),
         )
 

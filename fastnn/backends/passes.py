@@ -57,8 +57,8 @@ class Passes:
 
     def _gather(self, inputs: Sequence[Array]) -> None:
         with np.errstate(all="ignore"):
-            for (unit, width), X in zip(self.plan.inputs.tolist(), inputs, strict=True):
-                self._buffer(unit, X.shape[0], width)[...] = X
+            for (unit, width, whole, offset), X in zip(self.plan.inputs.tolist(), inputs, strict=True):
+                self._buffer(unit, X.shape[0], whole)[:, offset : offset + width] = X
 
     def _buffer(self, unit: int, rows: int, width: int) -> Array:
         state, plan = self.state, self.plan

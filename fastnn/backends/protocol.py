@@ -107,7 +107,7 @@ class Program(Passes):
             stop = min(start + rows, n)
             self._gather([X[start:stop] for X in inputs])
             self._forward(stop - start, training=False, start=first + start)
-            for (unit, width), out in zip(self.plan.outputs.tolist(), outs, strict=True):
+            for (unit, width, *_), out in zip(self.plan.outputs.tolist(), outs, strict=True):
                 out[start:stop] = self._buffer(unit, stop - start, width)
 
     @exclusive

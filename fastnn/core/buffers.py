@@ -4,6 +4,9 @@ Every value has one buffer of rows; an activation that may overwrite its source 
 value is a buffer too. An instruction that reads the gradient of its output last may write that of its source there; one
 whose sources have the gradient of its output, such as a sum, gives it on as it is. Where several instructions read a
 value, each makes a gradient of its own, and a FAN behind the value for each but the first adds them: (g1 + g2) + g3.
+
+A part of a joined value that nothing else reads lies in the rows of the joined one, where its instruction writes it and
+reads its gradient: only other parts are copied.
 """
 
 from __future__ import annotations
@@ -16,13 +19,30 @@ from .instructions import INSTRUCTIONS
 from .plan import ACTIVATION_CODE, Column, Fused, Kind, padded
 
 
+# Whose output may be some columns of wider rows, and the gradient of their output.
+_WRITES_PARTS = (Kind.DENSE, Kind.ACTIVATION, Kind.EMBEDDING)
+
+
 @dataclass(eq=False)
 class Value:
-    """What instructions read and write: so many columns in each row; `unit` says where, once it is known."""
+    """What instructions read and write: so many columns in each row; `unit` says where, once it is known. A part of a
+    `joined` value is the columns of its rows from `offset` on."""
 
     number: int
     width: int
     unit: int = -1
+    joined: Value | None = None
+    offset: int = 0
+
+    @property
+    def whole(self) -> int:
+        """The width of its rows."""
+        return self.width if self.joined is None else self.joined.width
+
+    @property
+    def place(self) -> list[int]:
+        """A row of `plan.InputEntry`."""
+        return [self.unit, self.width, self.whole, self.offset]
 
 
 @dataclass
@@ -42,11 +62,13 @@ class Step:
 @dataclass
 class _Gradient:
     """A buffer that holds the gradient of a value, or a part of it; `readers` have not read it yet, and the parameter
-    phase reads one that is `kept`."""
+    phase reads one that is `kept`. That of a part of a joined value lies in wider rows."""
 
     unit: int
     readers: int = 0
     kept: bool = False
+    whole: int = 0
+    offset: int = 0
 
     @property
     def free(self) -> bool:
@@ -75,10 +97,12 @@ class Buffers:
     steps: Sequence[Step]
     inputs: Sequence[Value]
     itemsize: int
+    watched: set[int] = field(default_factory=set)  # values whose gradients stay in the workspace
     units: int = 0
     numbers: dict[int, int] = field(default_factory=dict)
     _fans: dict[int, list[_Fan]] = field(default_factory=dict)  # by the step behind which they stand
     _producers: dict[int, int] = field(default_factory=dict)  # of a value: the last step that writes it
+    _readers: list[int] = field(default_factory=list)  # of a value: how many there are
 
     def new(self, width: int) -> int:
         """The unit of another buffer."""
@@ -89,27 +113,67 @@ class Buffers:
     def forward(self, outputs: Sequence[Value], activations: Mapping[int, str]) -> None:
         """Gives each value a buffer. `activations`: of the outputs that have losses, by their numbers, the activation
         that such a loss takes along, or ""."""
-        readers = [0] * len(self.values)
+        self._readers = readers = [0] * len(self.values)
         for value in (*outputs, *(source for step in self.steps for source in step.sources)):
             readers[value.number] += 1
         self._producers = {step.output.number: number for number, step in enumerate(self.steps)}
         for number, activation in activations.items():
             self._fuse(outputs[number], activation, readers)
+        for step in self.steps:
+            if step.kind == Kind.JOIN:
+                self._lay_out(step, readers)
         for value in self.inputs:
-            value.unit = self.new(value.width)
+            value.unit = self._unit(value)
         for step in self.steps:
             row, output = step.row, step.output
             if step.kind == Kind.LAYER_NORM:
                 row[Column.INVERSE] = self.new(1)
             if output.unit < 0:  # else it is another part of a joined value
                 in_place = self._in_place(step, readers)
-                output.unit = step.sources[0].unit if in_place else self.new(output.width)
+                output.unit = step.sources[0].unit if in_place else self._unit(output)
             row[Column.DST] = output.unit
+            if output.joined is not None:
+                row[Column.WHOLE], row[Column.OFFSET] = output.whole, output.offset
             for column, source in zip((Column.SRC, Column.SECOND), step.sources, strict=False):
                 row[column] = source.unit
             if step.saved:
                 saved = {"input": row[Column.SRC], "output": output.unit}
                 row[Column.SAVED] = self.new(output.width) if step.saved == "own" else saved[step.saved]
+
+    def _unit(self, value: Value) -> int:
+        """The unit of a value's buffer, or of the joined value that it is a part of."""
+        if value.joined is None:
+            return self.new(value.width)
+        if value.joined.unit < 0:
+            value.joined.unit = self.new(value.joined.width)
+        return value.joined.unit
+
+    def _lay_out(self, step: Step, readers: Sequence[int]) -> None:
+        """Has the source of a JOIN lie in the rows of the joined value, if nothing else wants it, and what makes it
+        can write there."""
+        part, joined = step.sources[0], step.output
+        maker = self._maker(part)
+        if readers[part.number] > 1 or self.watched & {part.number, joined.number}:
+            return
+        parts = [part]
+        if maker is None:
+            if part not in self.inputs:
+                return
+        elif maker.kind not in _WRITES_PARTS:
+            return
+        elif self._in_place(maker, readers):
+            under = maker.sources[0]
+            before = self._maker(under)
+            if before is None or before.kind not in _WRITES_PARTS:
+                return
+            parts.append(under)
+        for value in parts:
+            value.joined, value.offset = joined, step.row[Column.OFFSET]
+
+    def _maker(self, value: Value) -> Step | None:
+        """The last step that writes a value."""
+        number = self._producers.get(value.number)
+        return None if number is None else self.steps[number]
 
     def _fuse(self, output: Value, activation: str, readers: Sequence[int]) -> None:
         """Has the loss read the source of the instruction that makes an output, if that is this activation and nothing
@@ -133,8 +197,15 @@ class Buffers:
         source, and what made it does not read its own output."""
         if step.kind != Kind.ACTIVATION or step.row[Column.FUSED] or readers[step.sources[0].number] > 1:
             return False
-        maker = self._producers.get(step.sources[0].number)
-        return step.saved == "output" and maker is not None and INSTRUCTIONS[self.steps[maker].kind].overwritable
+        return step.saved == "output" and self._overwritable(step.sources[0])
+
+    def _overwritable(self, value: Value) -> bool:
+        """Whether no derivative of what made a value, or a part that lies in its rows, reads it."""
+        maker = self._maker(value)
+        if maker is None or not INSTRUCTIONS[maker.kind].overwritable:
+            return False
+        makers = [self._maker(other) for other in self.values if other.joined is value]
+        return all(other is None or INSTRUCTIONS[other.kind].overwritable for other in makers)
 
     def backward(self, ends: Sequence[tuple[Value, int]], trained: set[int]) -> None:
         """Gives each gradient a buffer, from the last instruction to the first.
@@ -160,6 +231,8 @@ class Buffers:
                 continue
             gradient = self._whole(step.output, parts)
             step.row[Column.GRAD_DST] = gradient.unit
+            if gradient.whole:
+                step.row[Column.GRAD_WHOLE], step.row[Column.GRAD_OFFSET] = gradient.whole, gradient.offset
             gradient.kept = gradient.kept or number in trained
             self._give(step, gradient, needed, parts)
             if firsts[step.output.number] == number:
@@ -194,12 +267,21 @@ class Buffers:
             (column, source) for column, source in zip(columns, step.sources, strict=False) if source.number in needed
         ]
         for column, source in wanted:
+            if step.kind == Kind.JOIN and source.joined is step.output:
+                kept = not gradient.free
+                made = _Gradient(gradient.unit, 1, kept, step.output.width, source.offset)
+                parts.setdefault(source.number, []).append(made)
+                continue
+            if step.kind == Kind.DENSE:
+                self._limit(step, needed)
             if self._passes(step, column):
                 gradient.readers += 1
                 parts.setdefault(source.number, []).append(gradient)
                 continue
             last = (column, source) == wanted[-1]
-            if last and gradient.free and not self._own_gradient(step):
+            # What makes the source must be able to read it there.
+            fits = not gradient.whole or source.joined is step.output.joined
+            if last and gradient.free and fits and not self._own_gradient(step):
                 gradient.readers += 1
                 made = gradient
             else:
@@ -209,6 +291,21 @@ class Buffers:
                 words = -(-step.row[Column.OUTPUTS] // 64)
                 step.row[Column.SAVED] = self.new(words * 8 // self.itemsize)
             parts.setdefault(source.number, []).append(made)
+
+    def _limit(self, step: Step, needed: set[int]) -> None:
+        """Says which columns of the gradient of its source a DENSE must make: of a joined value that it alone reads,
+        those from the first to the last part that wants one."""
+        value = step.sources[0]
+        joins = [other for other in self.steps if other.output is value and other.kind == Kind.JOIN]
+        if not joins or self._readers[value.number] > 1 or value.number in self.watched:
+            return
+        spans = [
+            (other.row[Column.OFFSET], other.row[Column.OFFSET] + other.sources[0].width)
+            for other in joins
+            if other.sources[0].number in needed
+        ]
+        first, last = min(start for start, _ in spans), max(stop for _, stop in spans)
+        step.row[Column.GRAD_FIRST], step.row[Column.GRAD_COLUMNS] = first, last - first
 
     def _own_gradient(self, step: Step) -> bool:
         return INSTRUCTIONS[step.kind].own_gradient
@@ -225,12 +322,14 @@ class Buffers:
         made: list[list[int]] = []
         for number, step in enumerate(self.steps):
             self.numbers[number] = len(made)
-            made.append(step.row)
+            if step.kind != Kind.JOIN or step.sources[0].joined is not step.output:  # else there is nothing to do
+                made.append(step.row)
             for fan in reversed(self._fans.get(number, [])):
                 row = [-1] * Column.WIDTH
                 row[Column.KIND], row[Column.FUSED], row[Column.LAYER] = Kind.FAN, Fused.NONE, step.row[Column.LAYER]
                 row[Column.SRC] = row[Column.DST] = row[Column.SAVED] = step.output.unit
-                row[Column.INPUTS] = row[Column.OUTPUTS] = step.output.width
+                row[Column.INPUTS] = row[Column.OUTPUTS] = row[Column.WHOLE] = row[Column.GRAD_WHOLE] = step.output.width
+                row[Column.OFFSET] = row[Column.GRAD_OFFSET] = 0
                 row[Column.GRAD_DST], row[Column.GRAD_SECOND], row[Column.GRAD_SRC] = fan.unit, fan.second, fan.total
                 made.append(row)
         return made

@@ -98,6 +98,9 @@ class Collecting:
         row = [-1] * Column.WIDTH
         row[Column.KIND], row[Column.INPUTS], row[Column.OUTPUTS] = kind, self.value.width, outputs
         row[Column.LAYER], row[Column.FUSED] = self._layer, Fused.NONE
+        row[Column.WHOLE] = row[Column.GRAD_WHOLE] = outputs
+        row[Column.OFFSET] = row[Column.GRAD_OFFSET] = row[Column.GRAD_FIRST] = 0
+        row[Column.GRAD_COLUMNS] = self.value.width
         for name, value in {**(columns or {}), **more}.items():
             row[Column[name]] = value
         self.value = self._new(outputs)
@@ -185,7 +188,8 @@ class Collecting:
         specs = [(n, spec) for n, spec in enumerate(losses) if spec is not None]
         specs += [(n, LossSpec("prediction")) for n in range(len(outputs), len(outputs) + len(added))]
         weights, ends = (*(weights or [1.0] * len(outputs)), *[1.0] * len(added)), (*outputs, *added)
-        buffers = Buffers(self._values, self._steps, self.inputs, self.dtype.itemsize)
+        watched = {value.number for value in self._watched}
+        buffers = Buffers(self._values, self._steps, self.inputs, self.dtype.itemsize, watched)
         trained = self._trained([ends[n] for n, _ in specs])
         buffers.forward(ends, {n: LOSS_FACTS[spec.name].activation for n, spec in specs})
         loss_rows = [self._lower_loss(buffers, ends[n], spec, weights[n]) for n, spec in specs]
@@ -208,8 +212,8 @@ class Collecting:
             parameters=_table(parameters, ParameterEntry.WIDTH),
             metrics=_table(metric_rows, MetricEntry.WIDTH),
             losses=_table(loss_rows, LossEntry.WIDTH),
-            inputs=_table([[value.unit, value.width] for value in self.inputs], InputEntry.WIDTH),
-            outputs=_table([[value.unit, value.width] for value in outputs], InputEntry.WIDTH),
+            inputs=_table([value.place for value in self.inputs], InputEntry.WIDTH),
+            outputs=_table([value.place for value in outputs], InputEntry.WIDTH),
             watched=_table(self._watched_rows(), InputEntry.WIDTH),
             optimizer=_frozen(np.array(optimizer_row, np.int64)),
             constants=_frozen(np.array(self._constants, np.float64)),
@@ -235,7 +239,7 @@ class Collecting:
     def _watched_rows(self) -> list[list[int]]:
         makers = self._makers()
         units = {number: self._steps[at].row[Column.GRAD_DST] for number, at in makers.items()}
-        return [[units.get(value.number, -1), value.width] for value in self._watched]
+        return [[units.get(value.number, -1), value.width, value.width, 0] for value in self._watched]
 
     def _trained(self, ends: Sequence[Value]) -> set[int]:
         """The numbers of the steps that have parameters to train and lead to a loss."""

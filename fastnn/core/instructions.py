@@ -256,7 +256,8 @@ def operation_of(row: Sequence[int], call: Call) -> Operation:
 
 class Place(NamedTuple):
     """Where an array of an instruction begins: a unit of the workspace for "rows", an element of any other vector; and
-    the elements of one row. A part of rows that have `whole` elements is the columns from `offset` on."""
+    the elements of one row. A part of rows that have `whole` elements, as one of a joined value is, is the columns from
+    `offset` on."""
 
     vector: str  # "rows" | "theta" | "statistics" | "batch", which is the fixed part of the workspace
     start: int
@@ -275,6 +276,13 @@ def place(row: Sequence[int], name: str) -> Place:
         return Place(vector, int(row[Column.STATISTICS]) + which * padded(elements), elements, elements)
     if name in PARTS:
         return Place(vector, int(row[which]), elements, int(row[PARTS[name]]), int(row[Column.OFFSET]))
+    for dst, whole, offset in (
+        (Column.DST, Column.WHOLE, Column.OFFSET),
+        (Column.GRAD_DST, Column.GRAD_WHOLE, Column.GRAD_OFFSET),
+    ):
+        # What lies where dst does is dst, or its source in place.
+        if vector == "rows" and row[which] == row[dst] and row[whole] > row[Column.OUTPUTS]:
+            return Place(vector, int(row[which]), elements, int(row[whole]), int(row[offset]))
     return Place(vector, int(row[which]), elements, elements)
 
 

@@ -92,9 +92,15 @@ class Column(IntEnum):
     INVERSE = 17  # LAYER_NORM: unit of a buffer of width 1, the rows' inverse deviations; -1
     SECOND = 18  # BINARY: unit of the second source; -1
     GRAD_SECOND = 19  # BINARY: unit of the gradient of the second source, FAN: of the gradient that it adds; -1
-    OFFSET = 20  # JOIN, SLICE: the first of the columns in the wider of src and dst
+    OFFSET = 20  # JOIN, SLICE: the first of the columns in the wider of src and dst; else that of dst in its rows
     TABLE = 21  # EMBEDDING: rows of its table
-    WIDTH = 22
+    WHOLE = 22  # width of the rows in which dst lies: OUTPUTS, unless it is a part of a joined value
+    GRAD_WHOLE = 23  # the same of the gradient of dst
+    GRAD_OFFSET = 24  # the first of its columns there
+    GRAD_FIRST = 25  # DENSE: the first of the columns of the gradient of src that anybody reads; programs may leave
+    # the others as they are
+    GRAD_COLUMNS = 26  # DENSE: and how many
+    WIDTH = 27
 
 
 class Fused(IntEnum):
@@ -149,7 +155,9 @@ class InputEntry(IntEnum):
 
     UNIT = 0
     COLUMNS = 1
-    WIDTH = 2
+    WHOLE = 2  # width of the rows in which they lie: COLUMNS, unless they are a part of a joined value
+    OFFSET = 3  # the first of them there
+    WIDTH = 4
 
 
 class MetricEntry(IntEnum):
@@ -293,7 +301,7 @@ class Plan:
     losses: Table  # empty: a model that only predicts
     inputs: Table
     outputs: Table
-    watched: Table  # (unit, width) of gradients that stay in the workspace; unit -1 of one that no program makes
+    watched: Table  # as outputs: gradients that stay in the workspace; unit -1 of one that no program makes
     optimizer: Table
     constants: npt.NDArray[np.float64]
     layout: ParameterLayout

@@ -197,7 +197,7 @@ def _run(program: Program, data: Data) -> tuple[dict[str, Array], list[Array]]:
     with state.store.lock:
         program.gradient(data, np.zeros(plan.sums))
         found = {name: plan.layout.view(state.gradient, one).copy() for name, one in _by_name(plan).items()}
-        watched = [buffer(program, int(unit), data.rows, int(width)) for unit, width in plan.watched]
+        watched = [buffer(program, int(unit), data.rows, int(width)) for unit, width, *_ in plan.watched]
     return found, watched
 
 

@@ -42,6 +42,7 @@ def _is_clipped(row: Row, after: Row) -> bool:
         and after[Column.KIND] == Kind.ACTIVATION
         and after[Column.CODE] == ACTIVATION_CODE["relu"]
         and after[Column.SRC] == after[Column.DST] == row[Column.DST]
+        and after[Column.OFFSET] == row[Column.OFFSET]
     )
 
 
@@ -102,16 +103,14 @@ class Network:
 
     # parts of a step
 
-    def gather(self, sources: Sequence[tuple[Lies, int, int]], order: int, rows: int) -> list[Launch]:
+    def gather(self, sources: Sequence[tuple[Lies, Lies, int]], order: int, rows: int) -> list[Launch]:
         """The rows of a step.
 
         Args:
-            sources: of each array of the data: where it lies, the unit that takes it or -1 - n for the weights of loss
-                n, and its width.
+            sources: of each array of the data: where it lies, where its rows are wanted, and its width.
         """
         launches: list[Launch] = []
-        for source, unit, width in sources:
-            batch = self._buffers.unit(unit, width) if unit >= 0 else self._weights(-1 - unit)
+        for source, batch, width in sources:
             launches += self._launcher.gather(
                 batch, source, order, self._tables.address("firsts"), rows, width, self._steps
             )
@@ -119,18 +118,30 @@ class Network:
 
     def sources(
         self, inputs: Sequence[Lies], targets: Sequence[Lies], weights: Sequence[Lies | None]
-    ) -> list[tuple[Lies, int, int]]:
+    ) -> list[tuple[Lies, Lies, int]]:
         """What `gather` is given, from where inputs, targets and weights lie."""
         plan = self._plan
         pairs = [
-            (lies, int(row[InputEntry.UNIT]), int(row[InputEntry.COLUMNS]))
+            (lies, self.input(row), int(row[InputEntry.COLUMNS]))
             for lies, row in zip(inputs, plan.inputs.tolist(), strict=True)
         ]
         pairs += [
-            (lies, int(loss[LossEntry.TARGET]), int(loss[LossEntry.TARGETS]))
+            (
+                lies,
+                self._buffers.unit(int(loss[LossEntry.TARGET]), int(loss[LossEntry.TARGETS])),
+                int(loss[LossEntry.TARGETS]),
+            )
             for lies, loss in zip(targets, plan.losses.tolist(), strict=False)
         ]
-        return pairs + [(lies, -1 - number, 1) for number, lies in enumerate(weights) if lies is not None]
+        return pairs + [
+            (lies, self._weights(number), 1) for number, lies in enumerate(weights) if lies is not None
+        ]
+
+    def input(self, row: Row) -> Lies:
+        """Where the rows of an input are wanted."""
+        return self._buffers.unit(
+            int(row[InputEntry.UNIT]), int(row[InputEntry.WHOLE]), int(row[InputEntry.OFFSET])
+        )
 
     def ones(self, numbers: Sequence[int]) -> list[Launch]:
         """Weights of 1: of the losses of those numbers, and those that no data have."""

@@ -142,7 +142,7 @@ class CudaProgram(Program):
                     *network.forward(count, training=False),
                 ],
             )
-            for (unit, width), out in zip(plan.outputs.tolist(), outs, strict=True):
+            for (unit, width, *_), out in zip(plan.outputs.tolist(), outs, strict=True):
                 made = np.empty((stop - start, padded(width)), plan.dtype)
                 self._card.get(made, self._buffers.unit(unit, width)[0])
                 out[start:stop] = made[:, :width]

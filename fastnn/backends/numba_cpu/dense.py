@@ -45,6 +45,7 @@ def has_relu(m, number):
         number + 1 < entry(m, Entry.INSTRUCTION_COUNT)
         and is_relu(following)
         and integer_at(following, Column.DST) == integer_at(at, Column.DST)
+        and integer_at(following, Column.OFFSET) == integer_at(at, Column.OFFSET)
     )
 
 
@@ -52,13 +53,13 @@ def has_relu(m, number):
 def forward_columns(m, number, first, src, ld_src, rows, column, columns, relu, flags):
     """Columns of a DENSE of rows that lie at src, and of its relu or not, into rows of the workspace from `first`."""
     at, size = instruction(m, number), itemsize(m.dtype)
-    outputs, bias = integer_at(at, Column.OUTPUTS), integer_at(at, Column.BIAS)
+    outputs, bias, whole = integer_at(at, Column.OUTPUTS), integer_at(at, Column.BIAS), integer_at(at, Column.WHOLE)
     theta = entry(m, Entry.THETA) + column * size
     flags |= (BIAS if bias >= 0 else 0) | (RELU if relu else 0)
     gemm(
         m.dtype,
-        C=buffer(m, integer_at(at, Column.DST), outputs, first) + column * size,
-        ldc=padded(outputs),
+        C=buffer(m, integer_at(at, Column.DST), whole, first) + (integer_at(at, Column.OFFSET) + column) * size,
+        ldc=padded(whole),
         A=src,
         a_row=ld_src,
         a_k=1,
@@ -91,17 +92,19 @@ def has_slope(m, number, rows):
         number > 0
         and is_relu(before)
         and integer_at(before, Column.GRAD_SRC) == integer_at(at, Column.GRAD_SRC)
-        and takes_slope(m.dtype, rows, integer_at(at, Column.INPUTS), integer_at(at, Column.OUTPUTS)) == 1
+        and integer_at(before, Column.GRAD_OFFSET) == integer_at(at, Column.GRAD_FIRST)
+        and integer_at(before, Column.INPUTS) == integer_at(at, Column.GRAD_COLUMNS)
+        and takes_slope(m.dtype, rows, integer_at(at, Column.GRAD_COLUMNS), integer_at(at, Column.OUTPUTS)) == 1
     )
 
 
 @device
 def backward_columns(m, number, first, rows, column, columns, slope):
-    """Columns of the gradient of a DENSE's source, with the slope of the relu before it or not, for `rows` rows of the
+    """Columns of the gradient of a DENSE's source, of those that are wanted, with the slope of the relu before it or not, for `rows` rows of the
     workspace from `first`."""
     at, size = instruction(m, number), itemsize(m.dtype)
     inputs, outputs = integer_at(at, Column.INPUTS), integer_at(at, Column.OUTPUTS)
-    flags, output = TRANSPOSED, 0
+    whole, flags, output = integer_at(at, Column.GRAD_WHOLE), TRANSPOSED, 0
     if slope:
         saved = integer_at(at - Column.WIDTH * 8, Column.SAVED)
         output = buffer(m, saved, inputs, first) + column * size
@@ -110,8 +113,8 @@ def backward_columns(m, number, first, rows, column, columns, slope):
         m.dtype,
         C=buffer(m, integer_at(at, Column.GRAD_SRC), inputs, first) + column * size,
         ldc=padded(inputs),
-        A=buffer(m, integer_at(at, Column.GRAD_DST), outputs, first),
-        a_row=padded(outputs),
+        A=buffer(m, integer_at(at, Column.GRAD_DST), whole, first) + integer_at(at, Column.GRAD_OFFSET) * size,
+        a_row=padded(whole),
         a_k=1,
         B=entry(m, Entry.THETA) + (integer_at(at, Column.KERNEL) + column * outputs) * size,
         ldb=outputs,
@@ -128,8 +131,9 @@ def backward_columns(m, number, first, rows, column, columns, slope):
 def dense_backward(m, number, first, rows):
     """The gradient of a DENSE's source, and of the relu before it, for `rows` rows of the workspace from `first`.
     Returns how many instructions that is."""
-    inputs, slope = integer_at(instruction(m, number), Column.INPUTS), has_slope(m, number, rows)
-    backward_columns(m, number, first, rows, 0, inputs, slope)
+    at, slope = instruction(m, number), has_slope(m, number, rows)
+    column, columns = integer_at(at, Column.GRAD_FIRST), integer_at(at, Column.GRAD_COLUMNS)
+    backward_columns(m, number, first, rows, column, columns, slope)
     return 2 if slope else 1
 
 
@@ -147,8 +151,9 @@ def dense_together(m, batch, number, backward):
     """`dense_forward` or `dense_backward` of a whole batch, of which each member takes columns, once all members have
     their rows of what it reads. Returns what they return."""
     at = instruction(m, number)
-    inputs, outputs = integer_at(at, Column.INPUTS), integer_at(at, Column.OUTPUTS)
-    columns = inputs if backward else outputs
+    inputs, columns, begin = integer_at(at, Column.INPUTS), integer_at(at, Column.OUTPUTS), 0
+    if backward:
+        columns, begin = integer_at(at, Column.GRAD_COLUMNS), integer_at(at, Column.GRAD_FIRST)
     fused = has_slope(m, number, batch.rows) if backward else has_relu(m, number)
     src = buffer(m, integer_at(at, Column.SRC), inputs, 0)
     barrier(m.sync, batch.team)
@@ -157,7 +162,7 @@ def dense_together(m, batch, number, backward):
         width = piece_columns(columns - column, batch.team)
         if piece == following:
             if backward:
-                backward_columns(m, number, 0, batch.rows, column, width, fused)
+                backward_columns(m, number, 0, batch.rows, begin + column, width, fused)
             else:
                 forward_columns(m, number, 0, src, padded(inputs), batch.rows, column, width, fused, 0)
             following = next_piece(m.sync)

@@ -110,9 +110,10 @@ def kernel_phase(m, row, first, last, begin, end, batch_rows, vector, s):
     block of columns."""
     at, size = instruction(m, integer_at(row, ParameterEntry.INSTRUCTION)), itemsize(m.dtype)
     width, inputs = integer_at(row, ParameterEntry.COLUMNS), integer_at(at, Column.INPUTS)
-    ldx, ldz = padded(inputs), padded(width)
+    whole = integer_at(at, Column.GRAD_WHOLE)
+    ldx, ldz = padded(inputs), padded(whole)
     X = buffer(m, integer_at(at, Column.SRC), inputs, 0)
-    dZ = buffer(m, integer_at(at, Column.GRAD_DST), width, 0)
+    dZ = buffer(m, integer_at(at, Column.GRAD_DST), whole, 0) + integer_at(at, Column.GRAD_OFFSET) * size
     packs = packs_columns(m.dtype, ldz, last - first, width, batch_rows) == 1
     packed = block_columns(m, batch_rows) if packs else 0
     block = packed if packed > 0 else BLOCK_BYTES // size
@@ -196,11 +197,12 @@ def table_phase(m, row, first, last, batch_rows, vector, s):
     """The gradient of rows first..last - 1 of an embedding's table in a vector, and what follows it."""
     at, size = instruction(m, integer_at(row, ParameterEntry.INSTRUCTION)), itemsize(m.dtype)
     depth = integer_at(row, ParameterEntry.COLUMNS)
-    inputs, width = integer_at(at, Column.INPUTS), integer_at(at, Column.OUTPUTS)
+    inputs, whole = integer_at(at, Column.INPUTS), integer_at(at, Column.GRAD_WHOLE)
     gradient = vector + (integer_at(row, ParameterEntry.OFFSET) + first * depth) * size
-    y, dA = buffer(m, integer_at(at, Column.SRC), inputs, 0), buffer(m, integer_at(at, Column.GRAD_DST), width, 0)
+    y = buffer(m, integer_at(at, Column.SRC), inputs, 0)
+    dA = buffer(m, integer_at(at, Column.GRAD_DST), whole, 0) + integer_at(at, Column.GRAD_OFFSET) * size
     fill(m.dtype, gradient, (last - first) * depth, real(m.dtype, 0.0))
-    lds = padded(inputs), padded(width)
+    lds = padded(inputs), padded(whole)
     embedding_backward(m.dtype, gradient, depth, first, last, y, lds[0], dA, lds[1], batch_rows, inputs, depth)
     finish_block(m, row, first, last - first, 0, depth, gradient, depth, s)
 

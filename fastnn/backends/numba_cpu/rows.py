@@ -33,12 +33,13 @@ from .workspace import (
 
 
 @device
-def gather_array(m, array, unit, width, first, last, batch_start):
-    """A member's rows of an array into a buffer of the workspace, converted."""
+def gather_array(m, array, to, apart_to, width, first, last, batch_start):
+    """A member's rows of an array to rows of the workspace `apart_to` elements apart, of which the first is at `to`,
+    converted."""
     order = entry(m, Entry.ORDER)
     data, code = integer_at(array, ArrayEntry.DATA), integer_at(array, ArrayEntry.CODE)
     apart, element = integer_at(array, ArrayEntry.ROW), integer_at(array, ArrayEntry.ELEMENT)
-    to, row_bytes = buffer(m, unit, width, first), padded(width) * itemsize(m.dtype)
+    row_bytes = apart_to * itemsize(m.dtype)
     for row in range(batch_start + first, batch_start + last):
         source = integer_at(order, row) if order != 0 else row
         gather_row(m.dtype, code, to, data + source * apart, width, element)
@@ -63,13 +64,16 @@ def gather(m, first, last, batch_start, with_targets):
     """A member's rows of the batch into the workspace, converted."""
     for number in range(entry(m, Entry.INPUT_COUNT)):
         at = input_of(m, number)
-        unit, width = integer_at(at, InputEntry.UNIT), integer_at(at, InputEntry.COLUMNS)
-        gather_array(m, array_of(m, number), unit, width, first, last, batch_start)
+        width, whole = integer_at(at, InputEntry.COLUMNS), integer_at(at, InputEntry.WHOLE)
+        to = buffer(m, integer_at(at, InputEntry.UNIT), whole, first)
+        to += integer_at(at, InputEntry.OFFSET) * itemsize(m.dtype)
+        gather_array(m, array_of(m, number), to, padded(whole), width, first, last, batch_start)
     if with_targets:
         for number in range(entry(m, Entry.LOSS_COUNT)):
             at = loss_of(m, number)
-            unit, width = integer_at(at, LossEntry.TARGET), integer_at(at, LossEntry.TARGETS)
-            gather_array(m, targets_of(m, number), unit, width, first, last, batch_start)
+            width = integer_at(at, LossEntry.TARGETS)
+            to = buffer(m, integer_at(at, LossEntry.TARGET), width, first)
+            gather_array(m, targets_of(m, number), to, padded(width), width, first, last, batch_start)
             gather_weights(m, number, first, last, batch_start)
 
 
