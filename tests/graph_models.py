@@ -246,7 +246,7 @@ def two_modes(keras: Any) -> Made:
     trained."""
     ops, layers = keras.ops, keras.layers
 
-    class Either(layers.Layer):  # type: ignore[misc]
+    class Either(keras.layers.Layer):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.always, self.often, self.seldom = layers.Dense(4, "tanh"), layers.Dense(4), layers.Dense(4)

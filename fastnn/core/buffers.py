@@ -2,9 +2,10 @@
 
 Every value has one buffer of rows; an activation that may overwrite its source shares the source's. Where no gradient
 follows, a buffer is that of another value as soon as nothing reads the one that it held; one of equal rows, since each
-thread of a team has its own rows, and is ahead of others or behind. The gradient of a value is a buffer too. An instruction that reads the gradient of its output last may write that of its source there; one
-whose sources have the gradient of its output, such as a sum, gives it on as it is. Where several instructions read a
-value, each makes a gradient of its own, and a FAN behind the value for each but the first adds them: (g1 + g2) + g3.
+thread of a team has its own rows, and is ahead of others or behind. The gradient of a value is a buffer too. An
+instruction that reads the gradient of its output last may write that of its source there; one whose sources have the
+gradient of its output, such as a sum, gives it on as it is. Where several instructions read a value, each makes a
+gradient of its own, and a FAN behind the value for each but the first adds them: (g1 + g2) + g3.
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ class Buffers:
     """The buffers of a plan, and how many elements they take of each row.
 
     Attributes:
-        units: elements of a row. keeps: whether a gradient follows, which reads all values. numbers: of each step, its place among the instructions, once `rows` was called.
+        units: elements of a row. keeps: whether a gradient follows, which reads all values.
+        numbers: of each step, its place among the instructions, once `rows` was called.
     """
 
     values: Sequence[Value]

@@ -18,9 +18,7 @@ class Made(NamedTuple):
     losses: Sequence[Tensor]
 
 
-def in_both_modes(
-    where: str, make: Callable[[bool], Made], inputs: Sequence[Operand], known: Sequence[Any]
-) -> Made:
+def in_both_modes(where: str, make: Callable[[bool], Made], inputs: Sequence[Operand], known: Sequence[Any]) -> Made:
     """What a `call` makes: that of training, if it does the same in inference; else what is the one in training and the
     other otherwise.
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def named_calls(flat: Flat) -> list[tuple[str, Call]]:
-    """The calls of layers that a mode runs, in order, by the layer's label; the second call of a shared one is "label#2"."""
+    """The calls of layers in order that a mode runs, by the layer's label; the second of a shared one is "label#2"."""
     counts: dict[str, int] = {}
     named = []
     for call in flat.calls:
