@@ -241,11 +241,51 @@ def variational(keras: Any) -> Made:
     return model, [X, Z], X
 
 
+def two_modes(keras: Any) -> Made:
+    """A layer and a model that are others in training: a branch and its loss, a layer, a factor, and what is not
+    trained."""
+    ops, layers = keras.ops, keras.layers
+
+    class Either(keras.layers.Layer):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.always, self.often, self.seldom = layers.Dense(4, "tanh"), layers.Dense(4), layers.Dense(4)
+
+        def call(self, x: Any, training: Any = None) -> Any:
+            x = self.always(x)
+            return x - self.often(x) if training else x + self.seldom(x)
+
+    class TwoModes(keras.Model):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.noise = layers.Dense(6, "tanh"), layers.Dense(6, kernel_regularizer="l2")
+            self.norm, self.either, self.last = layers.BatchNormalization(), Either(), layers.Dense(1)
+
+        def call(self, x: Any, training: bool = False) -> Any:
+            h = self.first(x)
+            if training:
+                h = self.norm(h + self.noise(h), training=training)
+                self.add_loss(0.1 * ops.mean(ops.abs(h)))
+            h = self.either(h, training=training)
+            self.add_loss(0.3 * ops.mean(h * h))
+            return self.last(2 * h if training else h)
+
+    model = TwoModes()
+    if keras.__name__ == "keras":
+        for training in (True, False):  # which each build what they use
+            model(X, training=training)
+    else:
+        model.build((None, 5))
+    begin(model)
+    model.compile(keras.optimizers.Adam(0.01), "mse", metrics=["mae"])
+    return model, X, REAL
+
+
 MODELS: dict[str, Callable[[Any], Made]] = {
     build.__name__: build
     for build in (
         *(wide_and_deep, multi_task, entities, merges, autoencoder, gan, residual, own_layer, functions),
-        variational,
+        *(variational, two_modes),
     )
 }
 

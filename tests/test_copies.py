@@ -53,7 +53,7 @@ def test_a_copy_is_aligned(copied: Callable[[Any], Any]) -> None:
     for engine in (copied(model).engine(), copied(model.engine())):
         assert all(vector.ctypes.data % ALIGNMENT == 0 for vector in (engine.state.theta, *engine.state.slots))
         assert engine.checks.inputs[0].scan._engine() is engine
-        assert engine._program is None and not engine.ran
+        assert not engine._programs and not engine.ran
 
 
 @every_copy

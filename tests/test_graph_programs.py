@@ -107,7 +107,7 @@ class Graph:
             case _:
                 lowering.activation(str(random.choice(["relu", "sigmoid", "silu", *FUNCTIONS])))
 
-    def plan(self) -> Plan:
+    def plan(self, predicts: bool = False) -> Plan:
         """With one to three heads, each with a loss of its own."""
         random, outputs, losses = self.random, [], []
         for head in range(random.randint(1, 4)):
@@ -128,7 +128,7 @@ class Graph:
             self.lowering.activation("tanh")
             added.append(self.lowering.value)
         optimizer = ADAM if random.randint(2) else CLIPPED
-        return self.lowering.finish(losses, metrics, optimizer, outputs, weights, added)
+        return self.lowering.finish(losses, metrics, optimizer, outputs, weights, added, predicts)
 
 
 def state_of(plan: Plan, random: np.random.RandomState) -> State:
@@ -157,19 +157,33 @@ def data_of(plan: Plan, codes: set[int], random: np.random.RandomState) -> Data:
 def run(backend: Any, plan: Plan, state: State, data: Data) -> list[Array]:
     """Everything that programs make of a plan."""
     program, sums, gradient = backend.program(plan, state), np.zeros(plan.sums), np.zeros(plan.sums)
-    outs = tuple(np.full((ROWS, width), np.nan, plan.dtype) for width in plan.widths)
     program.run_steps(data, 0, data.steps, sums)
     program.gradient(data, gradient)
+    return [state.theta.copy(), state.statistics.copy(), state.gradient, sums, gradient, *predicted(program, data)]
+
+
+def predicted(program: Program, data: Data) -> list[Array]:
+    """What a program makes that changes no weights."""
+    plan, sums = program.plan, np.zeros(program.plan.sums)
+    outs = [np.full((ROWS, width), np.nan, plan.dtype) for width in plan.widths]
     program.score(data, 0, data.steps, sums)
     program.forward(data.X, outs)
-    return [state.theta, state.statistics, state.gradient, sums, gradient, *outs]
+    return [sums, *outs]
 
 
 def made(backend: Any, seed: int, depth: int, dtype: str) -> list[Array]:
     random = np.random.RandomState(seed)
     graph = Graph(random, dtype, depth)
     plan = graph.plan()
-    return run(backend, plan, state_of(plan, random), data_of(plan, graph.codes, random))
+    state, data = state_of(plan, random), data_of(plan, graph.codes, random)
+    found = run(backend, plan, state, data)
+    smaller = Graph(np.random.RandomState(seed), dtype, depth).plan(predicts=True)
+    assert smaller.row_elements < plan.row_elements
+    for number, (array, other) in enumerate(
+        zip(predicted(backend.program(smaller, state.beside(smaller)), data), found[5:], strict=True)
+    ):
+        assert_same_bits(array, other, f"seed {seed}, depth {depth}, what is predicted, array {number}")
+    return found
 
 
 @cache

@@ -318,6 +318,8 @@ class CompiledProgram(Program):
         return [self._gradient_call(row) for row in self.plan.parameters.tolist()]
 
     def _gradient_call(self, row: list[int]) -> Addressed | None:
+        if row[ParameterEntry.INSTRUCTION] < 0:
+            return None
         instruction = self.plan.instructions[row[ParameterEntry.INSTRUCTION]].tolist()
         if row[ParameterEntry.ROLE] in (Role.KERNEL, Role.TABLE) or instruction[Column.GRAD_DST] < 0:
             return None

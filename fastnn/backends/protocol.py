@@ -278,6 +278,7 @@ class Backend:
     """One way to execute the contract. Subclasses give `name`, `operations` and, where they fuse, `program`."""
 
     name = ""
+    moves_weights: ClassVar[bool] = False  # to each of its programs, from where they lie
 
     def operations(self, dtype: Any) -> Mapping[str, Operator]:
         """The operations of `core/operations.py`, by name, for arrays of one dtype.

@@ -1,9 +1,11 @@
 """Where the values of a plan and their gradients lie in the workspace.
 
-Every value has one buffer of rows; an activation that may overwrite its source shares the source's. The gradient of a
-value is a buffer too. An instruction that reads the gradient of its output last may write that of its source there; one
-whose sources have the gradient of its output, such as a sum, gives it on as it is. Where several instructions read a
-value, each makes a gradient of its own, and a FAN behind the value for each but the first adds them: (g1 + g2) + g3.
+Every value has one buffer of rows; an activation that may overwrite its source shares the source's. Where no gradient
+follows, a buffer is that of another value as soon as nothing reads the one that it held; one of equal rows, since each
+thread of a team has its own rows, and is ahead of others or behind. The gradient of a value is a buffer too. An
+instruction that reads the gradient of its output last may write that of its source there; one whose sources have the
+gradient of its output, such as a sum, gives it on as it is. Where several instructions read a value, each makes a
+gradient of its own, and a FAN behind the value for each but the first adds them: (g1 + g2) + g3.
 
 A part of a joined value that nothing else reads lies in the rows of the joined one, where its instruction writes it and
 reads its gradient: only other parts are copied.
@@ -90,7 +92,8 @@ class Buffers:
     """The buffers of a plan, and how many elements they take of each row.
 
     Attributes:
-        units: elements of a row. numbers: of each step, its place among the instructions, once `rows` was called.
+        units: elements of a row. keeps: whether a gradient follows, which reads all values.
+        numbers: of each step, its place among the instructions, once `rows` was called.
     """
 
     values: Sequence[Value]
@@ -99,16 +102,24 @@ class Buffers:
     itemsize: int
     watched: set[int] = field(default_factory=set)  # values whose gradients stay in the workspace
     units: int = 0
+    keeps: bool = True
     numbers: dict[int, int] = field(default_factory=dict)
     _fans: dict[int, list[_Fan]] = field(default_factory=dict)  # by the step behind which they stand
     _producers: dict[int, int] = field(default_factory=dict)  # of a value: the last step that writes it
     _readers: list[int] = field(default_factory=list)  # of a value: how many there are
+    _free: dict[int, list[int]] = field(default_factory=dict)  # by their padded widths: units that nothing reads
 
     def new(self, width: int) -> int:
         """The unit of another buffer."""
+        if free := self._free.get(padded(width)):
+            return free.pop()
         unit = self.units
         self.units += padded(width)
         return unit
+
+    def _end(self, width: int, unit: int) -> None:
+        """Nothing reads what a buffer holds any more."""
+        self._free.setdefault(padded(width), []).append(unit)
 
     def forward(self, outputs: Sequence[Value], activations: Mapping[int, str]) -> None:
         """Gives each value a buffer. `activations`: of the outputs that have losses, by their numbers, the activation
@@ -139,6 +150,21 @@ class Buffers:
             if step.saved:
                 saved = {"input": row[Column.SRC], "output": output.unit}
                 row[Column.SAVED] = self.new(output.width) if step.saved == "own" else saved[step.saved]
+            if not self.keeps:
+                self._end_step(step, readers)
+        self._free.clear()  # targets are there before the first instruction
+
+    def _end_step(self, step: Step, readers: list[int]) -> None:
+        """Gives up what an instruction alone used, and sources that it was the last to read: the loss, too, reads that
+        of an instruction that it takes along."""
+        if step.kind == Kind.LAYER_NORM:
+            self._end(1, step.row[Column.INVERSE])
+        if step.saved == "own":
+            self._end(step.output.width, step.row[Column.SAVED])
+        for source in () if step.row[Column.FUSED] else step.sources:
+            readers[source.number] -= 1
+            if readers[source.number] == 0 and source.unit != step.output.unit:
+                self._end(source.width, source.unit)
 
     def _unit(self, value: Value) -> int:
         """The unit of a value's buffer, or of the joined value that it is a part of."""

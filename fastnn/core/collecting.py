@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,7 @@ class Collecting:
         self._hidden: list[Hidden] = []
         self._watched: list[Value] = []
         self._layer = 0
+        self._idle = False
         self.label = ""
         self.inputs = [self._new(width) for width in widths]
         self.value = self.inputs[0]
@@ -121,7 +123,7 @@ class Collecting:
         row[ParameterEntry.OFFSET], row[ParameterEntry.CODE] = offset, code
         row[ParameterEntry.ROWS], row[ParameterEntry.COLUMNS] = shape[0] if len(shape) > 1 else 1, math.prod(shape[-1:])
         row[ParameterEntry.TRAINABLE], row[ParameterEntry.DECAY] = int(spec.trainable), int(spec.decay)
-        row[ParameterEntry.INSTRUCTION] = len(self._steps)
+        row[ParameterEntry.INSTRUCTION] = -1 if self._idle else len(self._steps)
         row[ParameterEntry.ROLE] = _ROLES[name] if code < 0 else Role.VECTOR
         uses = self._uses.setdefault((layer, name), [])
         if not uses:
@@ -160,6 +162,18 @@ class Collecting:
         """Starts the next layer's number."""
         self._layer += 1
 
+    @contextmanager
+    def idle(self, widths: Sequence[int]) -> Iterator[list[Value]]:
+        """Parameters that are added inside have their places, but what uses them is no part of the plan.
+
+        Args:
+            widths: of the values that are there to be read.
+        """
+        before = self._values, self._steps, self._fixed
+        self._values, self._steps, self._idle = [], [], True
+        yield [self._new(width) for width in widths]
+        (self._values, self._steps, self._fixed), self._idle = before, False
+
     # the end
 
     def watch(self, value: Value) -> None:
@@ -174,6 +188,7 @@ class Collecting:
         outputs: Sequence[Value] = (),
         weights: Sequence[float] = (),
         added: Sequence[Value] = (),
+        predicts: bool = False,
     ) -> Plan:
         """The plan.
 
@@ -182,6 +197,7 @@ class Collecting:
             metrics: of which each names its output. outputs: the value, unless others are given.
             weights: what each output's loss is multiplied by in their sum; 1 unless given.
             added: values of one column whose means over the rows are added to the loss; they are the last losses.
+            predicts: whether it only predicts and scores: it has no gradients, and buffers are used again.
         """
         outputs = outputs or (self.value,)
         losses = loss if isinstance(loss, Sequence) and not isinstance(loss, LossSpec) else [loss]
@@ -189,7 +205,8 @@ class Collecting:
         specs += [(n, LossSpec("prediction")) for n in range(len(outputs), len(outputs) + len(added))]
         weights, ends = (*(weights or [1.0] * len(outputs)), *[1.0] * len(added)), (*outputs, *added)
         watched = {value.number for value in self._watched}
-        buffers = Buffers(self._values, self._steps, self.inputs, self.dtype.itemsize, watched)
+        trains = bool(specs) and not predicts
+        buffers = Buffers(self._values, self._steps, self.inputs, self.dtype.itemsize, watched, keeps=trains)
         trained = self._trained([ends[n] for n, _ in specs])
         buffers.forward(ends, {n: LOSS_FACTS[spec.name].activation for n, spec in specs})
         loss_rows = [self._lower_loss(buffers, ends[n], spec, weights[n]) for n, spec in specs]
@@ -198,6 +215,7 @@ class Collecting:
             blocks = sum(self._penalty_blocks(parameter) for parameter in self._rows)
             if blocks:
                 loss_rows[0][LossEntry.BLOCK_TOTALS] = self._scratch(padded(blocks * 8 // self.dtype.itemsize))
+        if trains:
             gradients = [row[LossEntry.GRADIENT] for row in loss_rows]
             made = list(zip((ends[n] for n, _ in specs), gradients, strict=True))
             buffers.backward(made, trained | set(self._makers().values()))
@@ -273,7 +291,7 @@ class Collecting:
                     uses[0][column] = reached[0][column]
         rows = [*self._rows, *more]
         for row in rows:
-            row[ParameterEntry.INSTRUCTION] = numbers[row[ParameterEntry.INSTRUCTION]]
+            row[ParameterEntry.INSTRUCTION] = numbers.get(row[ParameterEntry.INSTRUCTION], -1)
         return rows
 
     def _lower_loss(self, buffers: Buffers, output: Value, spec: LossSpec, weight: float) -> list[int]:

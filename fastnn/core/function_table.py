@@ -14,6 +14,8 @@ from .lowering import Lowering
 
 Shape = tuple[int, ...]
 
+BY_MODE = "by_mode"  # its first tensor in training, its second one otherwise: a graph without one side or the other
+
 
 class FunctionRow(NamedTuple):
     """One function: the shape of a row that comes out of those that go in, and what it adds to a plan, which leaves
@@ -105,6 +107,7 @@ FUNCTIONS: dict[str, FunctionRow] = {
     "concatenate": FunctionRow(_joined, lambda builder, *values: builder.join(values)),
     "one_hot": FunctionRow(lambda row, classes: (*row, classes), _one_hot),
     "identity": FunctionRow(lambda row: row, lambda builder, x: None),
+    BY_MODE: FunctionRow(lambda training, inference: training, lambda builder, training, inference: None),
     "noise": FunctionRow(lambda row: tuple(row), lambda builder, row: builder.random(math.prod(row))),
     "row_mean": FunctionRow(lambda row: (1,), _mean),
     "sum": FunctionRow(_one_column, _sum),

@@ -142,7 +142,7 @@ class ParameterEntry(IntEnum):
     TRAINABLE = 3
     DECAY = 4  # 1: decoupled weight decay applies
     PENALTY = 5  # index of (l1, l2) in the constants; -1
-    INSTRUCTION = 6  # the instruction that produces its gradient
+    INSTRUCTION = 6  # the instruction that produces its gradient; -1 of what the other mode alone uses
     ROLE = 7
     CODE = 8  # VECTOR: which gradient; else -1
     MADE = 9  # elements into the fixed part of the workspace, where the row phase leaves its gradient; -1
@@ -283,6 +283,11 @@ class ParameterLayout:
     def of(self, vector: str) -> tuple[Parameter, ...]:
         """The parameters in "theta", which optimizers keep slots for, or in "statistics"."""
         return tuple(parameter for parameter in self.parameters if parameter.vector == vector)
+
+    def taken(self) -> ParameterLayout:
+        """The same places, for another plan of the same layers."""
+        hidden = (Parameter(one.layer, one.name, (one.size,), one.offset, False) for one in self.hidden)
+        return ParameterLayout((*self.parameters, *hidden), (), self.size, self.statistics_size)
 
     def view(self, vector: npt.NDArray[Any], parameter: Parameter) -> npt.NDArray[Any]:
         """The view of one parameter in an array laid out as its vector is."""

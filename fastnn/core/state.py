@@ -63,10 +63,13 @@ class State:
         self.rows = 0
         self.workspace = aligned(0, self.plan.dtype)
 
-    def beside(self) -> State:
-        """The same state with another workspace: for a program that reads while one of this state runs."""
+    def beside(self, plan: Plan | None = None) -> State:
+        """The same state with another workspace: for a program that reads while one of this state runs, or of a plan
+        that only predicts."""
         other = State.__new__(State)
         vars(other).update(vars(self))
+        if plan is not None:
+            other.plan, other._slots = plan, ()
         other._start()
         return other
 

@@ -1,31 +1,83 @@
-"""What a `call` did with symbolic tensors, and whether it does the same in training and in inference."""
+"""What a `call` did with symbolic tensors, in training and in inference, and what it is in both."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..errors import ArgumentError
-from .function_table import Function
-from .symbolic import Operand
+from .function_table import BY_MODE, Function
+from .symbolic import Operand, Tensor, call, traced
 
 
-class Trace(NamedTuple):
-    """What a `call` did: the names of its operators, and each with its arguments and the calls that it reads."""
+class Made(NamedTuple):
+    """What a `call` made in one mode: a structure of tensors, all of these, and what it added to the loss."""
 
-    names: tuple[str, ...]
-    calls: tuple[object, ...]
+    result: Any
+    tensors: Sequence[Tensor]
+    losses: Sequence[Tensor]
 
 
-def trace(inputs: Sequence[Operand], outputs: Sequence[Operand], known: Sequence[Any]) -> Trace:
-    """What leads from tensors to others, but for layers that only act in training.
+def in_both_modes(where: str, make: Callable[[bool], Made], inputs: Sequence[Operand], known: Sequence[Any]) -> Made:
+    """What a `call` makes: that of training, if it does the same in inference; else what is the one in training and the
+    other otherwise.
 
     Args:
-        known: layers and models that are themselves; others, which a `call` made, are those of their name.
+        make: calls it in a mode. known: layers and models that are themselves; others, which a `call` made, are those
+            of their name.
+
+    Raises:
+        ArgumentError: it returns other structures or shapes.
     """
+    made = []
+    for training in (True, False):
+        with traced(training):
+            made.append(make(training))
+    if len({trace(inputs, [*one.tensors, *one.losses], known) for one in made}) == 1:
+        return made[0]
+    structures = [str(_structure(one.result)) for one in made]
+    if structures[0] != structures[1]:
+        raise ArgumentError(
+            f"{where}: call returns {structures[0]} with training=True and {structures[1]} otherwise; both modes give "
+            "the same structure of the same shapes: make a Model of the other outputs, which shares the layers"
+        )
+    return Made(_either(*(with_losses(one.result, one.losses) for one in made)), (), ())
+
+
+def with_losses(result: Any, losses: Sequence[Tensor]) -> Any:
+    """What `call` returned, from which the losses can be reached that it added."""
+    if not losses:
+        return result
+    several = list(result.values()) if isinstance(result, dict) else result
+    first = several[0] if isinstance(several, list | tuple) else result
+    holder = call("identity", first)  # what is returned may have been made elsewhere
+    holder.node.losses = tuple(losses)
+    if isinstance(result, dict):
+        return dict(zip(result, (holder, *several[1:]), strict=True))
+    return holder if first is result else type(result)((holder, *several[1:]))
+
+
+def _structure(result: Any) -> Any:
+    """The shapes of tensors in the lists and dicts that they are in."""
+    if isinstance(result, Mapping):
+        return {key: _structure(result[key]) for key in sorted(result)}
+    return [_structure(one) for one in result] if isinstance(result, list | tuple) else result.shape
+
+
+def _either(training: Any, inference: Any) -> Any:
+    """Tensors of two structures that are one in training and the other otherwise."""
+    if isinstance(training, Mapping):
+        return {key: _either(one, inference[key]) for key, one in training.items()}
+    if isinstance(training, list | tuple):
+        return type(training)(_either(*pair) for pair in zip(training, inference, strict=True))
+    return training if training is inference else call(BY_MODE, training, inference)
+
+
+def trace(inputs: Sequence[Operand], outputs: Sequence[Operand], known: Sequence[Any]) -> tuple[object, ...]:
+    """What leads from tensors to others: each operator with its arguments and the calls that it reads, but for layers
+    that only act in training."""
     same = {id(operator) for operator in known}
     numbers = {operand.tensor.key: -1 - number for number, operand in enumerate(inputs)}
-    names: list[str] = []
     calls: list[object] = []
     stack = [operand.tensor for operand in reversed(outputs)]
     while stack:  # a deep network would be too much for recursion
@@ -41,27 +93,8 @@ def trace(inputs: Sequence[Operand], outputs: Sequence[Operand], known: Sequence
             numbers[tensor.key] = read[0]
             continue
         numbers[tensor.key] = len(calls)
-        names.append(operator.name)
         what = (
             repr(operator.arguments) if isinstance(operator, Function) else id(operator) if id(operator) in same else 0
         )
         calls.append((operator.name, what, read, tensor.index))
-    return Trace(tuple(names), (*calls, *(numbers[operand.tensor.key] for operand in outputs)))
-
-
-def same_in_both_modes(where: str, training: Trace, inference: Trace) -> None:
-    """Refuses a `call` whose two traces differ by more than what does nothing in inference.
-
-    Raises:
-        ArgumentError: they do.
-    """
-    if training.calls == inference.calls:
-        return
-    only = [name for name in training.names if name not in inference.names] or training.names
-    other = [name for name in inference.names if name not in training.names] or inference.names
-    detail = "the same calls of other values" if training.names == inference.names else ", ".join(other) or "nothing"
-    raise ArgumentError(
-        f"{where}: call makes {', '.join(only) or 'nothing'} with training=True and {detail} "
-        "otherwise; a compiled model has one graph, in which Dropout and BatchNormalization know the mode "
-        "themselves: make a Model of the other outputs, which shares the layers"
-    )
+    return (*calls, *(numbers[operand.tensor.key] for operand in outputs))

@@ -112,7 +112,7 @@ def codes_of(flat: Flat) -> dict[int, Embedding]:
         ArgumentError: an embedding that reads anything else.
     """
     found: dict[int, Embedding] = {}
-    for call in flat.calls:
+    for call in (*flat.calls, *(flat.inference.calls if flat.inference else ())):
         if not isinstance(call.operator, Embedding):
             continue
         (source,) = call.sources

@@ -86,11 +86,12 @@ def graph_config(model: Any) -> Config:
             {
                 "layer": next(number for number, one in enumerate(operators) if one is node.operator),
                 "inputs": [] if id(node) in inputs else [at(tensor) for tensor in node.inputs],
+                **({"losses": [at(tensor) for tensor in node.losses]} if node.losses else {}),
             }
             for node in graph.nodes
         ],
         **model.structures(structure),
-        **({"losses": [at(tensor) for tensor in graph.losses]} if graph.losses else {}),
+        **({"losses": [at(tensor) for tensor in graph.added]} if graph.added else {}),
     }
 
 
@@ -115,6 +116,9 @@ def graph_from_config(cls: Any, config: Mapping[str, Any], replace: Callable[[An
     for entry in config["calls"]:
         operator, inputs = operators[entry["layer"]], [tensor(place) for place in entry["inputs"]]
         made.append(_called(operator, inputs))
+    for entry, tensors_of in zip(config["calls"], made, strict=True):
+        if "losses" in entry:
+            tensors_of[0].node.losses = tuple(tensor(place) for place in entry["losses"])
 
     def tensors(structure: Any) -> Any:
         if isinstance(structure, Mapping):

@@ -246,7 +246,12 @@ class _Scan:
 
 @dataclass
 class Engine:
-    """A plan and its state on one backend: what a built model runs; `shapes` are those of a row of each output."""
+    """A plan and its state on one backend: what a built model runs.
+
+    Attributes:
+        plan: what trains, and without `inference` the whole. inference: what predicts and scores.
+        shapes: of a row of each output.
+    """
 
     plan: Plan
     state: State
@@ -254,21 +259,32 @@ class Engine:
     checks: Checks
     scores: Scores
     shapes: tuple[Shape, ...]
+    inference: Plan | None = None
     ran: bool = field(default=False)
     probes: dict[str, Program] = field(default_factory=dict, init=False)  # see probes.py
-    _program: Program | None = field(default=None, init=False)
+    _programs: dict[bool, Program] = field(default_factory=dict, init=False)
 
     @property
     def program(self) -> Program:
-        """The backend's programs, made when first needed, and anew when `auto` changes over: a backend may load code
-        for them."""
-        program = self._program
+        """The backend's program that trains, made when first needed, and anew when `auto` changes over: a backend may
+        load code for it."""
+        return self._kept(True)
+
+    @property
+    def predictor(self) -> Program:
+        """The program that predicts and scores, likewise."""
+        return self._kept(self.inference is None)
+
+    def _kept(self, trains: bool) -> Program:
+        program = self._programs.get(trains)
         if program is None or not self.backend.keeps(program):
             with self.state.store.lock:  # a lock that all engines share would stay locked in a child forked meanwhile
-                if self._program is program:
-                    self._program = self.backend.program(self.plan, self.state)
-            program = self._program
-            assert program is not None
+                if self._programs.get(trains) is program:
+                    plan = self.plan if trains else self.inference
+                    assert plan is not None  # see `predictor`
+                    state = self.state if trains else self.state.beside(plan)
+                    self._programs[trains] = self.backend.program(plan, state)
+            program = self._programs[trains]
         return program
 
     def __post_init__(self) -> None:
@@ -284,13 +300,21 @@ class Engine:
 
     def __getstate__(self) -> dict[str, object]:
         """A copy makes programs of its own, since they hold addresses."""
-        return vars(self) | {"ran": False, "probes": {}, "_program": None}
+        return vars(self) | {"ran": False, "probes": {}, "_programs": {}}
 
 
 def lower(
-    flat: Flat, dtype: str, recipe: Recipe | None = None, layout: ParameterLayout | None = None
+    flat: Flat,
+    dtype: str,
+    recipe: Recipe | None = None,
+    layout: ParameterLayout | None = None,
+    predicts: bool = False,
 ) -> tuple[Plan, list[Metric]]:
-    """The plan of a graph, and the metrics with "accuracy" made definite; `layout`: places of parameters."""
+    """The plan of a graph, and the metrics with "accuracy" made definite.
+
+    Args:
+        layout: places of parameters. predicts: whether it only predicts and scores.
+    """
     builder = Lowering(dtype, *flat.widths, layout=layout)
     trained = recipe.trained if recipe else None
     rules = Rules(
@@ -300,7 +324,7 @@ def lower(
     outputs, added = graph.lower(flat, builder, rules)
     if recipe is None:
         return builder.finish(outputs=outputs), []
-    optimizer = recipe.optimizer.spec()
+    optimizer = None if predicts else recipe.optimizer.spec()
     if not any(recipe.losses) and not added:
         return builder.finish(optimizer=optimizer, outputs=outputs), []
     resolved, specs = [], []
@@ -314,28 +338,39 @@ def lower(
         resolved.append(metric)
         specs.append(metric.spec()._replace(weighted=entry.weighted, output=entry.output))
     of_outputs = [None if loss is None else loss.spec() for loss in recipe.losses]
-    return builder.finish(of_outputs, tuple(specs), optimizer, outputs, recipe.loss_weights, added), resolved
+    weights = recipe.loss_weights
+    return builder.finish(of_outputs, tuple(specs), optimizer, outputs, weights, added, predicts), resolved
 
 
 def engine(flat: Flat, dtype: str, seed: int, recipe: Recipe | None) -> Engine:
     """A new engine on the weights of the layers, which are made where there are none."""
     resolved: list[Metric] = []
+    inference: Plan | None = None
+    backend = recipe.backend if recipe else backends.get()
 
     def lowered(layout: ParameterLayout | None) -> Plan:
-        nonlocal resolved
+        nonlocal resolved, inference
         plan, resolved = lower(flat, dtype, recipe, layout)
+        inference = None
+        if flat.inference or (len(plan.losses) and not backend.moves_weights):
+            inference, _ = lower(flat.predicting, dtype, recipe, plan.layout.taken(), predicts=True)
         return plan
 
     plan, store = connected(flat.labels, lowered, seed)
-    backend = recipe.backend if recipe else backends.get()
-    return _engine(flat, plan, State(plan, seed, store), backend, resolved, recipe)
+    return _engine(flat, plan, State(plan, seed, store), backend, resolved, recipe, inference)
 
 
 def _engine(
-    flat: Flat, plan: Plan, state: State, backend: Backend, resolved: Sequence[Metric], recipe: Recipe | None
+    flat: Flat,
+    plan: Plan,
+    state: State,
+    backend: Backend,
+    resolved: Sequence[Metric],
+    recipe: Recipe | None,
+    inference: Plan | None = None,
 ) -> Engine:
     checks = Checks(flat, plan, recipe.losses if recipe else (), recipe.outputs if recipe else ())
-    return Engine(plan, state, backend, checks, Scores(plan, resolved, recipe), flat.shapes)
+    return Engine(plan, state, backend, checks, Scores(plan, resolved, recipe), flat.shapes, inference)
 
 
 class Held(NamedTuple):

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..core.declaration import Config, names
-from ..core.symbolic import Function, Node, Tensor, added_losses, any_tensor, traced
-from ..core.traces import same_in_both_modes, trace
+from ..core.symbolic import Function, Node, Tensor, added_losses, any_tensor
+from ..core.traces import Made, in_both_modes
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from ..layers import Input, InputLayer, Layer
 from ..layers.composing import inner_layers
@@ -24,7 +24,7 @@ class Model(Trainer):
 
     A subclass makes its layers in `__init__`, after `super().__init__()`, as attributes or in lists or dicts of them,
     and composes them in `call(self, x)` or `call(self, x, training)`. That is called on symbolic tensors when the shape
-    of the first data is known, with training=False and with True, which may differ by Dropout alone.
+    of the first data is known, with training=True and with False, which may differ in all but what shapes they give.
 
     Args:
         inputs: a symbolic tensor of `Input`, or a list or a dict of them. outputs: likewise, of what layers gave.
@@ -167,21 +167,19 @@ class Model(Trainer):
         for operator in found:
             self._adopt(operator, found[: found.index(operator)])
         nodes = {operator: list(operator.nodes) for operator in found}
-        given, self._losses = _listed("inputs", inputs)[1], []
+
+        def make(**arguments: Any) -> Made:
+            self._losses = []
+            outputs = self.call(inputs, **arguments)
+            return Made(outputs, _listed("outputs", outputs)[1], self._losses)
+
         try:
             if "training" not in inspect.signature(self.call).parameters:
-                outputs = self.call(inputs)
+                made = make()
             else:
-                with traced(False):
-                    outputs = self.call(inputs, training=False)  # type: ignore[call-arg]
-                inference = trace(given, [*_listed("outputs", outputs)[1], *self._losses], found)
-                _restore(nodes)
-                self._losses.clear()
-                with traced(True):
-                    outputs = self.call(inputs, training=True)  # type: ignore[call-arg]
-                training = trace(given, [*_listed("outputs", outputs)[1], *self._losses], found)
-                same_in_both_modes(type(self).__name__, training, inference)
-            self._connect(inputs, outputs, self._losses)
+                given = _listed("inputs", inputs)[1]
+                made = in_both_modes(type(self).__name__, lambda mode: make(training=mode), given, found)
+            self._connect(inputs, made.result, made.losses)
         except Exception:
             _restore(nodes)
             for layer in inner_layers(self, composing=True):

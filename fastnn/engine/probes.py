@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 
 
 def named_calls(flat: Flat) -> list[tuple[str, Call]]:
-    """The calls of layers in order, by the layer's label; the second call of a shared one is "label#2"."""
+    """The calls of layers in order that a mode runs, by the layer's label; the second of a shared one is "label#2"."""
     counts: dict[str, int] = {}
     named = []
     for call in flat.calls:
-        if not isinstance(call.operator, Layer) or isinstance(call.operator, InputLayer):
+        if not call.runs or not isinstance(call.operator, Layer) or isinstance(call.operator, InputLayer):
             continue
         counts[call.label] = number = counts.get(call.label, 0) + 1
         named.append((call.label if number == 1 else f"{call.label}#{number}", call))
@@ -55,7 +55,7 @@ def rules(recipe: Recipe | None) -> Rules:
 def activations(model: TrainableModel, x: object) -> dict[str, Array]:
     """What each layer gives for x; see `Trainer.activations`."""
     engine = model.predicting_engine(x)
-    flat = model.flat()
+    flat = model.flat().predicting
     calls = named_calls(flat)
 
     def lower(builder: Lowering) -> Plan:

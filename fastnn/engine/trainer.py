@@ -177,7 +177,7 @@ class Trainer(Compilable):
             engine = self.predicting_engine(x)
         X = engine.checks.X(self.inputs_of(x), finite=False)
         outs = [np.empty((X[0].shape[0], width), engine.plan.dtype) for width in engine.plan.widths]
-        engine.program.forward(X, outs)
+        engine.predictor.forward(X, outs)
         return self.structured(engine.shaped(outs))
 
     def __call__(self, x: Any, training: object = None) -> Any:
@@ -191,6 +191,11 @@ class Trainer(Compilable):
 
     def _require_one_mode(self, mode: bool) -> None:
         """Refuses a mode for a call on tensors in which layers would be in another one."""
+        if self.flat().inference is not None:
+            raise ArgumentError(
+                f'{self.kind} "{self.name}": training={mode} on tensors is not supported, since its call is another '
+                "one in training; call its layers with training=, or leave it out"
+            )
         for layer in self.leaves():
             if not layer.same_in(mode):
                 raise ArgumentError(
@@ -237,7 +242,7 @@ class Trainer(Compilable):
             engine.state.store.require_idle("train_on_batch")
             run_steps(self, data, 0, 1, sums)
         else:
-            engine.program.score(data, 0, 1, sums)
+            engine.predictor.score(data, 0, 1, sums)
         return engine.scores.result(engine.scores.logs(sums), return_dict)
 
     def activations(self, x: object) -> dict[str, Array]:

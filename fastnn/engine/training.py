@@ -231,7 +231,7 @@ def _seen(
     if all((x == x[:1]).all() for x in X):
         return {}
     outs = [np.empty((len(some), width), engine.plan.dtype) for width in engine.plan.widths]
-    engine.program.forward(X, outs)
+    engine.predictor.forward(X, outs)
     weights = [1.0 if w is None else float(w.mean()) for w in rows.w[: len(numbers)] or [None] * len(numbers)]
 
     def illness() -> str | None:
@@ -258,7 +258,7 @@ def score(engine: Engine, data: Data, hooks: CallbackList, prefix: str = "", pro
         if by_batch:
             hooks.on_test_batch_begin(first)
         start = time.perf_counter()
-        engine.program.score(data, first, last, sums)
+        engine.predictor.score(data, first, last, sums)
         pace.measured(last - first, time.perf_counter() - start)
         if by_batch:
             hooks.on_test_batch_end(first, logs=engine.scores.logs(sums))
@@ -331,7 +331,7 @@ def _predict_slices(
     hooks: CallbackList | None,
     progress: Progress | None,
 ) -> None:
-    program, rows, first = engine.program, X[0].shape[0], 0
+    program, rows, first = engine.predictor, X[0].shape[0], 0
     # At least a block of rows for each thread.
     pace = Pace(1 if rows <= batch else -(-program.plan.forward_rows * config.get_num_threads() // batch))
     while first < rows:

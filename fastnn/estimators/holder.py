@@ -172,7 +172,7 @@ class Holder(BaseEstimator):
     def _forward(self, X: Any) -> Array:
         """Outputs (n, O) of rows that were validated."""
         engine = self.model_.engine()
-        return forward(engine.program, X, engine.plan.widths[0], engine.plan.dtype)
+        return forward(engine.predictor, X, engine.plan.widths[0], engine.plan.dtype)
 
     def _predicted(self, X: Any) -> Array:
         """Outputs (n, O) of rows of any kind."""

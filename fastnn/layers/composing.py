@@ -6,9 +6,9 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.symbolic import Calls, Operand, Tensor, call, traced
-from ..core.traces import same_in_both_modes, trace
-from ..errors import ArgumentTypeError
+from ..core.symbolic import Calls, Operand, Tensor
+from ..core.traces import Made, in_both_modes, with_losses
+from ..errors import ArgumentError, ArgumentTypeError
 
 
 class Composing:
@@ -43,11 +43,11 @@ class Composing:
             self._given_weights = len(self._added)
             self.build(shapes if isinstance(x, list | tuple) else shapes[0] if shapes else None)
             self._composed = True
-        self._losses = []
         try:
-            result = self._with_losses(self._called(x, training))
+            made = self._called(x, training)
         finally:
             self._losses = None
+        result = with_losses(made.result, made.losses)
         if not self.trainable:
             self.trainable = False  # what `build` and `call` made, too
         if isinstance(result, Tensor) and not self._made[0]:
@@ -55,41 +55,30 @@ class Composing:
             self._made[0].append(result.node)
         return result
 
-    def _with_losses(self, result: Any) -> Any:
-        """What `call` returned, from which the losses can be reached that it added."""
-        if not self._losses:
-            return result
-        several = list(result.values()) if isinstance(result, dict) else result
-        first = several[0] if isinstance(several, list | tuple) else result
-        holder = call("identity", first)  # what is returned may have been made elsewhere
-        holder.node.losses = tuple(self._losses)
-        if isinstance(result, dict):
-            return dict(zip(result, (holder, *several[1:]), strict=True))
-        return holder if first is result else type(result)((holder, *several[1:]))
-
-    def _called(self, x: Any, training: object) -> Any:
-        """What `call` makes; where it may ask for the mode, of which nobody said one, the same in both.
+    def _called(self, x: Any, training: object) -> Made:
+        """What `call` makes; where it may ask for the mode, of which nobody said one, in both.
 
         Raises:
-            ArgumentError: they differ by more than Dropout. ArgumentTypeError: it makes no tensors.
+            ArgumentError: it returns other shapes in training, or makes weights. ArgumentTypeError: it makes no
+                tensors.
         """
         its_call, where = self.call, f'{type(self).__name__} "{self.name}"'  # type: ignore[attr-defined]
-        made = f"{where}: call returned"
-        if "training" not in inspect.signature(its_call).parameters:
-            return _tensors(made, its_call(x))[0]
-        if training is not None:
-            return _tensors(made, its_call(x, training=training))[0]
         before = len(self._added)
-        inputs, known = _tensors(f"{where}: x has", x)[1], inner_layers(self)
-        assert self._losses is not None
-        with traced(False):
-            outputs = _tensors(made, its_call(x, training=False))[1]
-        inference = trace(inputs, [*outputs, *self._losses], known)
-        del self._added[before:], self._losses[:]
-        with traced(True):
-            result, outputs = _tensors(made, its_call(x, training=True))
-        same_in_both_modes(where, trace(inputs, [*outputs, *self._losses], known), inference)
-        return result
+
+        def make(**arguments: object) -> Made:
+            self._losses = []
+            result, tensors = _tensors(f"{where}: call returned", its_call(x, **arguments))
+            return Made(result, tensors, self._losses)
+
+        if "training" not in inspect.signature(its_call).parameters:
+            return make()
+        if training is not None:
+            return make(training=training)
+        inputs = _tensors(f"{where}: x has", x)[1]
+        made = in_both_modes(where, lambda mode: make(training=mode), inputs, inner_layers(self))
+        if len(self._added) > before:
+            raise ArgumentError(f"{where}: call makes weights of its own, new ones each time; make them in build")
+        return made
 
     def forget_shape(self) -> None:
         """Forgets the shape that it was called on first, and what `build` made for it."""

@@ -100,6 +100,7 @@ class CudaBackend(Backend):
     """Kernels by Numba CUDA, run by cuda.core."""
 
     name = "cuda"
+    moves_weights = True
 
     def operations(self, dtype: Any) -> Mapping[str, CudaOperator]:
         return _operators(dtype_name("operations", dtype))
