@@ -37,12 +37,10 @@ _COMPILERS = ("numba", "llvmlite")
 _CPU_LINES = ("vendor_id", "cpu family", "model", "stepping", "flags", "Features", "CPU implementer", "CPU part")
 
 # What changes the code that Numba makes: variables, and a file where it is run, which may set them.
-_CODE_CHOSEN = tuple(
-    f"NUMBA_{name}"
-    for name in (
-        "CPU_NAME CPU_FEATURES OPT LOOP_VECTORIZE SLP_VECTORIZE ENABLE_AVX DISABLE_INTEL_SVML BOUNDSCHECK DEBUGINFO "
-        "ENABLE_PROFILING EXTEND_VARIABLE_LIFETIMES LLVM_REFPRUNE_PASS LLVM_REFPRUNE_FLAGS"
-    ).split()
+_CODE_CHOSEN = (
+    *("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_OPT", "NUMBA_LOOP_VECTORIZE", "NUMBA_SLP_VECTORIZE"),
+    *("NUMBA_ENABLE_AVX", "NUMBA_DISABLE_INTEL_SVML", "NUMBA_BOUNDSCHECK", "NUMBA_DEBUGINFO", "NUMBA_ENABLE_PROFILING"),
+    *("NUMBA_EXTEND_VARIABLE_LIFETIMES", "NUMBA_LLVM_REFPRUNE_PASS", "NUMBA_LLVM_REFPRUNE_FLAGS"),
 )
 _SETTINGS = ".numba_config.yaml"
 

@@ -54,7 +54,9 @@ def _kinds(notation: Notation) -> tuple[_Kind, ...]:
         _Kind(apart, r"[+-]?\d{1,3}( \d{3})+,\d+", "say --decimal , --thousands ' '"),
         _Kind(apart, r"[+-]?\d{1,3}('\d{3})+(\.\d+)?", 'say --thousands "\'"'),
         _Kind(points, rf"[+-]?\d*{re.escape(point)}\d+([eE][+-]?\d+)?", f"say --decimal {point}"),
-        _Kind("numbers with a unit", rf"[+-]?\d[\d.,]*[{_SPACES}]?(?P<unit>[^\W\d_][^\d,;:]*[23]?|[°µ'\"″′]\D*)", away),
+        _Kind(
+            "units behind numbers", rf"[+-]?\d[\d.,]*[{_SPACES}]?(?P<unit>[^\W\d_][^\d,;:]*[23]?|[°µ'\"″′]\D*)", away
+        ),
     )
 
 
