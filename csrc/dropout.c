@@ -29,9 +29,9 @@ KERNEL void FN(dropout_forward)(const fnn_member *m, const fnn_batch *batch, con
     }
     int64_t ldm;
     uint64_t *masks = FN(masks_of)(program, at, first, &ldm);
+    const fnn_draw draw = fnn_draw_of(program, at);
     FN(dropout_rows)(dst, ld, src, ld, masks, ldm, first, batch->last, width,
-                     program->constants[at[FNN_COLUMN_CONSTANT]], program->counters[FNN_COUNTER_SEED],
-                     program->counters[FNN_COUNTER_STEP], at[FNN_COLUMN_LAYER]);
+                     program->constants[at[FNN_COLUMN_CONSTANT]], &draw);
 }
 
 /* The gradient of a member's rows, by the masks that `dropout_forward` left. */

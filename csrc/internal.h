@@ -76,6 +76,18 @@ typedef struct fnn_workers {
     fnn_worker *scan; /* an fnn_scan */
 } fnn_workers;
 
+/* What random numbers are keyed by, beside their place. */
+typedef struct fnn_draw {
+    int64_t seed, step, layer;
+} fnn_draw;
+
+/* The same for an instruction of a program in this step. */
+static inline fnn_draw fnn_draw_of(const fnn_program *program, const int64_t *at)
+{
+    const int64_t *counters = program->counters;
+    return (fnn_draw){counters[FNN_COUNTER_SEED], counters[FNN_COUNTER_STEP], at[FNN_COLUMN_LAYER]};
+}
+
 /* philox.c: 64 random words. */
 typedef void fnn_philox(uint32_t *words, int64_t block, int64_t seed, int purpose, int64_t step, int64_t layer);
 

@@ -57,25 +57,32 @@ double FN(sum_abs)(const real *w, int64_t n);
 double FN(sum_squares)(const real *w, int64_t n);
 double FN(weighted_sum)(double total, const real *l, int64_t ld, const real *w, int64_t ld_w, int64_t rows);
 
-/* softmax.c, losses.c: over rows of C elements. */
+/* softmax.c, losses.c: over rows of C elements. Of a loss: its values l, or a gradient, dA or dZ, by the scales s; what it
+ * reads, predictions A or logits Z, targets Y; and P, the softmax, which a forward pass leaves and a backward pass reads. */
+typedef struct FN(loss_rows) {
+    real *l, *dA, *P;
+    const real *A, *Y, *s;
+    int64_t ldl, ldd, ldp, lda, ldy, lds, rows, width;
+    real p, keep, add;
+} FN(loss_rows);
 void FN(softmax_forward)(real *P, int64_t ldp, const real *Z, int64_t ldz, int64_t rows, int64_t width);
 void FN(softmax_backward)(real *dZ, int64_t ldz, const real *dP, int64_t ld_dp, const real *P, int64_t ldp,
                           int64_t rows, int64_t width);
-void FN(crossentropy_forward)(bool sparse, real *l, int64_t ldl, real *P, int64_t ldp, const real *Z, int64_t ldz,
-                              const real *Y, int64_t ldy, int64_t rows, int64_t width, real keep, real add);
-void FN(crossentropy_backward)(bool sparse, real *dZ, int64_t ldz, const real *P, int64_t ldp, const real *Y,
-                               int64_t ldy, const real *s, int64_t lds, int64_t rows, int64_t width, real keep,
-                               real add);
-void FN(loss_forward)(int code, real *l, int64_t ldl, const real *A, int64_t lda, const real *Y, int64_t ldy,
-                      int64_t rows, int64_t width, real p, real keep, real add);
-void FN(loss_backward)(int code, real *dA, int64_t ldd, const real *A, int64_t lda, const real *Y, int64_t ldy,
-                       const real *s, int64_t lds, int64_t rows, int64_t width, real p, real keep, real add);
+void FN(crossentropy_forward)(bool sparse, const FN(loss_rows) *read);
+void FN(crossentropy_backward)(bool sparse, const FN(loss_rows) *read);
+void FN(loss_forward)(int code, const FN(loss_rows) *read);
+void FN(loss_backward)(int code, const FN(loss_rows) *read);
 void FN(accuracy)(int code, real *r, int64_t ldr, const real *A, int64_t lda, const real *Y, int64_t ldy, int64_t rows,
                   int64_t width);
 void FN(r2_sums)(double *sums, const real *A, int64_t lda, const real *Y, int64_t ldy, const real *w, int64_t ldw,
                  int64_t rows, int64_t width);
 
-/* normalization.c: over n contiguous elements, over columns of a batch, over rows. */
+/* normalization.c: over n contiguous elements, over columns of a batch, over rows. Of a normalization: vectors over the
+ * columns, and 1 / how many numbers a mean is of. */
+typedef struct FN(normal) {
+    const real *mean, *inv, *gamma, *beta, *db, *dg;
+    real epsilon, inverse;
+} FN(normal);
 void FN(affine)(real *A, const real *Z, int64_t n, real scale, real offset);
 void FN(moving_average)(real *m, const real *x, int64_t n, real rate);
 void FN(inverse_deviation)(int code, real *inv, const real *var, int64_t n, real epsilon);
@@ -88,14 +95,12 @@ void FN(standardize_forward)(real *A, int64_t lda, const real *Z, int64_t ldz, c
                              const real *gamma, const real *beta, int64_t rows, int64_t width);
 void FN(standardize_backward)(real *dZ, int64_t ldz, const real *dA, int64_t lda, const real *inv, const real *gamma,
                               int64_t rows, int64_t width);
-void FN(batch_norm_forward)(real *A, int64_t lda, real *N, int64_t ldn, const real *Z, int64_t ldz, const real *mean,
-                            const real *inv, const real *gamma, const real *beta, int64_t rows, int64_t width);
+void FN(batch_norm_forward)(real *A, int64_t lda, real *N, int64_t ldn, const real *Z, int64_t ldz,
+                            const FN(normal) *normal, int64_t rows, int64_t width);
 void FN(batch_norm_backward)(real *dZ, int64_t ldz, const real *dA, int64_t lda, const real *N, int64_t ldn,
-                             const real *inv, const real *gamma, const real *db, const real *dg, int64_t rows,
-                             int64_t width, real inverse_b);
+                             const FN(normal) *normal, int64_t rows, int64_t width);
 void FN(layer_norm_forward)(real *A, int64_t lda, real *N, int64_t ldn, real *inv, int64_t ld_inv, const real *Z,
-                            int64_t ldz, const real *gamma, const real *beta, int64_t rows, int64_t width,
-                            real epsilon, real inverse_o);
+                            int64_t ldz, const FN(normal) *normal, int64_t rows, int64_t width);
 void FN(layer_norm_backward)(real *dZ, int64_t ldz, const real *dA, int64_t lda, const real *N, int64_t ldn,
                              const real *inv, int64_t ld_inv, const real *gamma, int64_t rows, int64_t width,
                              real inverse_o);
@@ -126,9 +131,8 @@ void FN(optimizer_step)(int code, real *theta, void *const *slots, int64_t first
 
 /* philox.c */
 void FN(dropout_rows)(real *dst, int64_t ldd, const real *src, int64_t lds, uint64_t *masks, int64_t ldm, int64_t first,
-                      int64_t last, int64_t width, double rate, int64_t seed, int64_t step, int64_t layer);
-void FN(uniform_rows)(real *dst, int64_t ldd, int64_t first, int64_t last, int64_t width, int64_t seed, int64_t step,
-                      int64_t layer);
+                      int64_t last, int64_t width, double rate, const fnn_draw *draw);
+void FN(uniform_rows)(real *dst, int64_t ldd, int64_t first, int64_t last, int64_t width, const fnn_draw *draw);
 void FN(dropout_again)(real *dst, int64_t ldd, const real *src, int64_t lds, const uint64_t *masks, int64_t ldm,
                        int64_t rows, int64_t width, double rate);
 

@@ -15,19 +15,10 @@ INLINE real FN(share)(int64_t width)
     return (real)(1.0 / (double)width);
 }
 
-/* What a loss reads: rows of predictions, targets and scales, and its numbers. */
-#undef READ
-#define READ FN(loss_rows)
-typedef struct READ {
-    const real *A, *Y, *s;
-    int64_t lda, ldy, lds, rows, width;
-    real p, keep, add;
-} READ;
-
 typedef V FN(step)(int number, V lane, V a, V y, V p, const V *sums);
 
 /* The first `count` sums of a loss over a row; `largest` has a bit for each of which the largest is kept. */
-INLINE void FN(loss_sums)(FN(step) *step, const int count, const int largest, V *sums, const READ *read, int64_t row)
+INLINE void FN(loss_sums)(FN(step) *step, const int count, const int largest, V *sums, const FN(loss_rows) *read, int64_t row)
 {
     const real *a = read->A + row * read->lda, *y = read->Y + row * read->ldy;
     const V p = SPLAT(read->p), keep = SPLAT(read->keep), add = SPLAT(read->add);
@@ -48,18 +39,18 @@ INLINE void FN(loss_sums)(FN(step) *step, const int count, const int largest, V 
 }
 
 INLINE void FN(rows_forward)(FN(step) *step, const int count, const int largest, V (*value)(const V *),
-                             const bool mean, real *l, int64_t ldl, const READ *read)
+                             const bool mean, const FN(loss_rows) *read)
 {
     for (int64_t row = 0; row < read->rows; row++) {
         V sums[FNN_MOST_SUMS];
         FN(loss_sums)(step, count, largest, sums, read, row);
         const real total = value(sums)[0];
-        l[row * ldl] = mean ? total * FN(share)(read->width) : total;
+        read->l[row * read->ldl] = mean ? total * FN(share)(read->width) : total;
     }
 }
 
 INLINE void FN(rows_backward)(FN(step) *step, const int count, const int largest, V (*slope)(V, V, V, const V *),
-                              real *dA, int64_t ldd, const READ *read)
+                              const FN(loss_rows) *read)
 {
     const V parameter = SPLAT(read->p), k = SPLAT(read->keep), d = SPLAT(read->add);
     for (int64_t row = 0; row < read->rows; row++) {
@@ -70,65 +61,64 @@ INLINE void FN(rows_backward)(FN(step) *step, const int count, const int largest
             const int64_t left = read->width - c;
             const V target = FMA(LOAD_FIRST(read->Y + row * read->ldy + c, left), k, d);
             const V a = LOAD_FIRST(read->A + row * read->lda + c, left);
-            STORE_FIRST(dA + row * ldd + c, slope(a, target, parameter, sums) * scale, left);
+            STORE_FIRST(read->dA + row * read->ldd + c, slope(a, target, parameter, sums) * scale, left);
         }
     }
 }
 
 /* Functions of their own: in one large function the compiler would share registers among all losses. */
 #define FNN_ITEM(name, mean) \
-    KERNEL static void FN(name##_rows_forward)(real *l, int64_t ldl, const READ *read) \
+    KERNEL static void FN(name##_rows_forward)(const FN(loss_rows) *read) \
     { \
-        FN(rows_forward)(FN(name##_sum), FNN_SUMS_##name, FNN_LARGEST_##name, FN(name##_value), mean, l, ldl, read); \
+        FN(rows_forward)(FN(name##_sum), FNN_SUMS_##name, FNN_LARGEST_##name, FN(name##_value), mean, read); \
     } \
-    KERNEL static void FN(name##_rows_backward)(real *dA, int64_t ldd, const READ *read) \
+    KERNEL static void FN(name##_rows_backward)(const FN(loss_rows) *read) \
     { \
-        FN(rows_backward)(FN(name##_sum), FNN_SLOPE_SUMS_##name, FNN_LARGEST_##name, FN(name##_slope), dA, ldd, read); \
+        FN(rows_backward)(FN(name##_sum), FNN_SLOPE_SUMS_##name, FNN_LARGEST_##name, FN(name##_slope), read); \
     }
 #include "losses.h"
 #undef FNN_ITEM
 
 /* Crossentropy of probabilities, which are renormalised and clipped. */
-INLINE void FN(probability_forward)(const bool sparse, real *l, int64_t ldl, const real *A, int64_t lda, const real *Y,
-                                    int64_t ldy, int64_t rows, int64_t width, real keep, real add)
+INLINE void FN(probability_forward)(const bool sparse, const FN(loss_rows) *read)
 {
-    const V k = SPLAT(keep), d = SPLAT(add);
-    for (int64_t row = 0; row < rows; row++) {
-        const real *a = A + row * lda;
+    const V k = SPLAT(read->keep), d = SPLAT(read->add);
+    const int64_t width = read->width;
+    for (int64_t row = 0; row < read->rows; row++) {
+        const real *a = read->A + row * read->lda, *targets = read->Y + row * read->ldy;
         const V inverse = SPLAT((real)1 / FN(row_sum)(a, width));
         V lanes[PARTS];
         FN(begin)(lanes, (real)0);
         for (int64_t c = 0; c < width; c += W) {
             const int64_t left = width - c;
-            const V lane = LANE(lanes, c), y = FN(target)(sparse, Y + row * ldy, c, left, k, d);
+            const V lane = LANE(lanes, c), y = FN(target)(sparse, targets, c, left, k, d);
             const V clipped = FN(clip_probability)(LOAD_FIRST(a + c, left) * inverse);
             LANE(lanes, c) = SELECT(FN(first)(left), FMA(-y, FN(log)(clipped), lane), lane);
         }
-        l[row * ldl] = FN(fold_sum)(lanes);
+        read->l[row * read->ldl] = FN(fold_sum)(lanes);
     }
 }
 
-INLINE void FN(probability_backward)(const bool sparse, real *dA, int64_t ldd, const real *A, int64_t lda,
-                                     const real *Y, int64_t ldy, const real *s, int64_t lds, int64_t rows,
-                                     int64_t width, real keep, real add)
+INLINE void FN(probability_backward)(const bool sparse, const FN(loss_rows) *read)
 {
-    const V k = SPLAT(keep), d = SPLAT(add);
-    for (int64_t row = 0; row < rows; row++) {
-        const real *a = A + row * lda;
-        const V inverse = SPLAT((real)1 / FN(row_sum)(a, width)), scale = SPLAT(s[row * lds]);
+    const V k = SPLAT(read->keep), d = SPLAT(read->add);
+    const int64_t width = read->width;
+    for (int64_t row = 0; row < read->rows; row++) {
+        const real *a = read->A + row * read->lda, *targets = read->Y + row * read->ldy;
+        const V inverse = SPLAT((real)1 / FN(row_sum)(a, width)), scale = SPLAT(read->s[row * read->lds]);
         V lanes[PARTS], t = inverse;
         FN(begin)(lanes, (real)0);
         /* First the sum of g q, then what needs it. */
         for (int pass = 0; pass < 2; pass++) {
             for (int64_t c = 0; c < width; c += W) {
                 const int64_t left = width - c;
-                const V lane = LANE(lanes, c), y = FN(target)(sparse, Y + row * ldy, c, left, k, d);
+                const V lane = LANE(lanes, c), y = FN(target)(sparse, targets, c, left, k, d);
                 const V q = LOAD_FIRST(a + c, left) * inverse, clipped = FN(clip_probability)(q);
                 const V g = SELECT(NE(q, clipped), SPLAT((real)0), -y / clipped);
                 if (pass == 0) {
                     LANE(lanes, c) = SELECT(FN(first)(left), FMA(g, q, lane), lane);
                 } else {
-                    STORE_FIRST(dA + row * ldd + c, ((g - t) * inverse) * scale, left);
+                    STORE_FIRST(read->dA + row * read->ldd + c, ((g - t) * inverse) * scale, left);
                 }
             }
             if (pass == 0) {
@@ -138,40 +128,36 @@ INLINE void FN(probability_backward)(const bool sparse, real *dA, int64_t ldd, c
     }
 }
 
-KERNEL void FN(loss_forward)(int code, real *l, int64_t ldl, const real *A, int64_t lda, const real *Y, int64_t ldy,
-                             int64_t rows, int64_t width, real p, real keep, real add)
+KERNEL void FN(loss_forward)(int code, const FN(loss_rows) *read)
 {
-    const READ read = {A, Y, NULL, lda, ldy, 0, rows, width, p, keep, add};
     switch (code) {
 #define FNN_ITEM(name, mean) \
-    case FNN_LOSS_##name: FN(name##_rows_forward)(l, ldl, &read); break;
+    case FNN_LOSS_##name: FN(name##_rows_forward)(read); break;
 #include "losses.h"
 #undef FNN_ITEM
     case FNN_LOSS_categorical_crossentropy:
-        FN(probability_forward)(false, l, ldl, A, lda, Y, ldy, rows, width, keep, add);
+        FN(probability_forward)(false, read);
         break;
     case FNN_LOSS_sparse_categorical_crossentropy:
-        FN(probability_forward)(true, l, ldl, A, lda, Y, ldy, rows, width, keep, add);
+        FN(probability_forward)(true, read);
         break;
     default:
         break;
     }
 }
 
-KERNEL void FN(loss_backward)(int code, real *dA, int64_t ldd, const real *A, int64_t lda, const real *Y, int64_t ldy,
-                              const real *s, int64_t lds, int64_t rows, int64_t width, real p, real keep, real add)
+KERNEL void FN(loss_backward)(int code, const FN(loss_rows) *read)
 {
-    const READ read = {A, Y, s, lda, ldy, lds, rows, width, p, keep, add};
     switch (code) {
 #define FNN_ITEM(name, mean) \
-    case FNN_LOSS_##name: FN(name##_rows_backward)(dA, ldd, &read); break;
+    case FNN_LOSS_##name: FN(name##_rows_backward)(read); break;
 #include "losses.h"
 #undef FNN_ITEM
     case FNN_LOSS_categorical_crossentropy:
-        FN(probability_backward)(false, dA, ldd, A, lda, Y, ldy, s, lds, rows, width, keep, add);
+        FN(probability_backward)(false, read);
         break;
     case FNN_LOSS_sparse_categorical_crossentropy:
-        FN(probability_backward)(true, dA, ldd, A, lda, Y, ldy, s, lds, rows, width, keep, add);
+        FN(probability_backward)(true, read);
         break;
     default:
         break;

@@ -108,9 +108,9 @@ KERNEL void FN(standardize_backward)(real *dZ, int64_t ldz, const real *dA, int6
 }
 
 KERNEL void FN(batch_norm_forward)(real *A, int64_t lda, real *N, int64_t ldn, const real *Z, int64_t ldz,
-                                   const real *mean, const real *inv, const real *gamma, const real *beta, int64_t rows,
-                                   int64_t width)
+                                   const FN(normal) *normal, int64_t rows, int64_t width)
 {
+    const real *mean = normal->mean, *inv = normal->inv, *gamma = normal->gamma, *beta = normal->beta;
     for (int64_t row = 0; row < rows; row++) {
         for (int64_t c = 0; c < width; c += W) {
             const int64_t left = width - c;
@@ -123,10 +123,10 @@ KERNEL void FN(batch_norm_forward)(real *A, int64_t lda, real *N, int64_t ldn, c
 }
 
 KERNEL void FN(batch_norm_backward)(real *dZ, int64_t ldz, const real *dA, int64_t lda, const real *N, int64_t ldn,
-                                    const real *inv, const real *gamma, const real *db, const real *dg, int64_t rows,
-                                    int64_t width, real inverse_b)
+                                    const FN(normal) *normal, int64_t rows, int64_t width)
 {
-    const V b = SPLAT(inverse_b);
+    const real *inv = normal->inv, *gamma = normal->gamma, *db = normal->db, *dg = normal->dg;
+    const V b = SPLAT(normal->inverse);
     for (int64_t row = 0; row < rows; row++) {
         for (int64_t c = 0; c < width; c += W) {
             const int64_t left = width - c;
@@ -140,10 +140,10 @@ KERNEL void FN(batch_norm_backward)(real *dZ, int64_t ldz, const real *dA, int64
 
 /* N holds Z - mean until the deviation is known. */
 KERNEL void FN(layer_norm_forward)(real *A, int64_t lda, real *N, int64_t ldn, real *inv, int64_t ld_inv, const real *Z,
-                                   int64_t ldz, const real *gamma, const real *beta, int64_t rows, int64_t width,
-                                   real epsilon, real inverse_o)
+                                   int64_t ldz, const FN(normal) *normal, int64_t rows, int64_t width)
 {
-    const V share = SPLAT(inverse_o);
+    const real *gamma = normal->gamma, *beta = normal->beta;
+    const V share = SPLAT(normal->inverse), epsilon = SPLAT(normal->epsilon);
     for (int64_t row = 0; row < rows; row++) {
         real *n = N + row * ldn;
         const V minus_sum = -SPLAT(FN(row_sum)(Z + row * ldz, width));
@@ -156,7 +156,7 @@ KERNEL void FN(layer_norm_forward)(real *A, int64_t lda, real *N, int64_t ldn, r
             LANE(lanes, c) = SELECT(FN(first)(left), FMA(d, d, lane), lane);
         }
         const V squares = SPLAT(FN(fold_sum)(lanes));
-        const V inverse = SPLAT((real)1) / SQRT(FMA(squares, share, SPLAT(epsilon)));
+        const V inverse = SPLAT((real)1) / SQRT(FMA(squares, share, epsilon));
         inv[row * ld_inv] = inverse[0];
         for (int64_t c = 0; c < width; c += W) {
             const int64_t left = width - c;

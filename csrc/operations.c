@@ -230,22 +230,29 @@ INLINE void FN(operate_elements)(const fnn_call *call, int64_t row, int64_t n)
 KERNEL void FN(operate_losses)(const fnn_call *call, int64_t first, int64_t rows)
 {
     const int64_t *ld = call->ld, n = call->n;
-    const real s[3] = {(real)call->scalar[0], (real)call->scalar[1], (real)call->scalar[2]};
     const bool sparse = call->code != FNN_LOGITS;
     real *a = FN(at)(call, 0, first), *b = FN(at)(call, 1, first), *c = FN(at)(call, 2, first);
     const real *d = FN(at)(call, 3, first);
+    FN(loss_rows) read = {
+        .l = a, .dA = a, .ldl = ld[0], .ldd = ld[0], .rows = rows, .width = n,
+        .p = (real)call->scalar[0], .keep = (real)call->scalar[1], .add = (real)call->scalar[2],
+    };
     switch (call->family) {
     case FNN_FAMILY_LOSS_FORWARD:
-        FN(loss_forward)(call->code, a, ld[0], b, ld[1], c, ld[2], rows, n, s[0], s[1], s[2]);
+        read.A = b, read.lda = ld[1], read.Y = c, read.ldy = ld[2];
+        FN(loss_forward)(call->code, &read);
         break;
     case FNN_FAMILY_LOSS_BACKWARD:
-        FN(loss_backward)(call->code, a, ld[0], b, ld[1], c, ld[2], d, ld[3], rows, n, s[0], s[1], s[2]);
+        read.A = b, read.lda = ld[1], read.Y = c, read.ldy = ld[2], read.s = d, read.lds = ld[3];
+        FN(loss_backward)(call->code, &read);
         break;
     case FNN_FAMILY_CROSSENTROPY_FORWARD:
-        FN(crossentropy_forward)(sparse, a, ld[0], b, ld[1], c, ld[2], d, ld[3], rows, n, s[1], s[2]);
+        read.P = b, read.ldp = ld[1], read.A = c, read.lda = ld[2], read.Y = d, read.ldy = ld[3];
+        FN(crossentropy_forward)(sparse, &read);
         break;
     case FNN_FAMILY_CROSSENTROPY_BACKWARD:
-        FN(crossentropy_backward)(sparse, a, ld[0], b, ld[1], c, ld[2], d, ld[3], rows, n, s[1], s[2]);
+        read.P = b, read.ldp = ld[1], read.Y = c, read.ldy = ld[2], read.s = d, read.lds = ld[3];
+        FN(crossentropy_backward)(sparse, &read);
         break;
     default:
         FN(accuracy)(call->code, a, ld[0], b, ld[1], c, ld[2], rows, n);
@@ -257,7 +264,7 @@ KERNEL void FN(operate_losses)(const fnn_call *call, int64_t first, int64_t rows
 INLINE void FN(operate_normalization)(const fnn_call *call, int64_t first, int64_t rows, int64_t batch_rows)
 {
     const int64_t *ld = call->ld, n = call->n;
-    const real s[2] = {FN(first_scalar)(call, batch_rows), (real)call->scalar[1]};
+    const real s = FN(first_scalar)(call, batch_rows);
     real *a = FN(at)(call, 0, first), *b = FN(at)(call, 1, first), *c = FN(at)(call, 2, first);
     const real *d = FN(at)(call, 3, first), *v4 = call->array[4], *v5 = call->array[5], *v6 = call->array[6];
     switch (call->family) {
@@ -267,17 +274,23 @@ INLINE void FN(operate_normalization)(const fnn_call *call, int64_t first, int64
     case FNN_FAMILY_STANDARDIZE_BACKWARD:
         FN(standardize_backward)(a, ld[0], b, ld[1], c, d, rows, n);
         break;
-    case FNN_FAMILY_BATCH_NORM_FORWARD:
-        FN(batch_norm_forward)(a, ld[0], b, ld[1], c, ld[2], d, v4, v5, v6, rows, n);
+    case FNN_FAMILY_BATCH_NORM_FORWARD: {
+        const FN(normal) normal = {.mean = d, .inv = v4, .gamma = v5, .beta = v6};
+        FN(batch_norm_forward)(a, ld[0], b, ld[1], c, ld[2], &normal, rows, n);
         break;
-    case FNN_FAMILY_BATCH_NORM_BACKWARD:
-        FN(batch_norm_backward)(a, ld[0], b, ld[1], c, ld[2], d, v4, v5, v6, rows, n, s[0]);
+    }
+    case FNN_FAMILY_BATCH_NORM_BACKWARD: {
+        const FN(normal) normal = {.inv = d, .gamma = v4, .db = v5, .dg = v6, .inverse = s};
+        FN(batch_norm_backward)(a, ld[0], b, ld[1], c, ld[2], &normal, rows, n);
         break;
-    case FNN_FAMILY_LAYER_NORM_FORWARD:
-        FN(layer_norm_forward)(a, ld[0], b, ld[1], c, ld[2], d, ld[3], v4, v5, rows, n, s[0], s[1]);
+    }
+    case FNN_FAMILY_LAYER_NORM_FORWARD: {
+        const FN(normal) normal = {.gamma = v4, .beta = v5, .epsilon = s, .inverse = (real)call->scalar[1]};
+        FN(layer_norm_forward)(a, ld[0], b, ld[1], c, ld[2], d, ld[3], &normal, rows, n);
         break;
+    }
     default:
-        FN(layer_norm_backward)(a, ld[0], b, ld[1], c, ld[2], d, ld[3], v4, rows, n, s[0]);
+        FN(layer_norm_backward)(a, ld[0], b, ld[1], c, ld[2], d, ld[3], v4, rows, n, s);
         break;
     }
 }
@@ -289,6 +302,7 @@ KERNEL void FN(operate_rows)(const fnn_call *call, int64_t first, int64_t rows, 
     const int64_t *ld = call->ld, n = call->n;
     real *a = FN(at)(call, 0, first), *b = FN(at)(call, 1, first), *c = FN(at)(call, 2, first);
     const real *v2 = call->array[2], *v3 = call->array[3], *v4 = call->array[4];
+    const fnn_draw draw = {call->seed, call->step, call->layer};
     switch (call->family) {
     case FNN_FAMILY_SOFTMAX_FORWARD:
         FN(softmax_forward)(a, ld[0], b, ld[1], rows, n);
@@ -320,11 +334,10 @@ KERNEL void FN(operate_rows)(const fnn_call *call, int64_t first, int64_t rows, 
         FN(repeat)(a, ld[0], b, ld[1], rows, n);
         break;
     case FNN_FAMILY_DROPOUT:
-        FN(dropout_rows)(a, ld[0], b, ld[1], NULL, 0, first, first + rows, n, call->scalar[0], call->seed,
-                         call->step, call->layer);
+        FN(dropout_rows)(a, ld[0], b, ld[1], NULL, 0, first, first + rows, n, call->scalar[0], &draw);
         break;
     case FNN_FAMILY_UNIFORM:
-        FN(uniform_rows)(a, ld[0], call->k + first, call->k + first + rows, n, call->seed, call->step, call->layer);
+        FN(uniform_rows)(a, ld[0], call->k + first, call->k + first + rows, n, &draw);
         break;
     default:
         if (call->flat) {

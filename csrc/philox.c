@@ -151,8 +151,7 @@ INLINE void FN(dropout_group)(real *dst, const real *src, int64_t n, uint64_t ke
 
 /* Rows first ... last - 1; addresses are those of row `first`. The masks of rows go to `masks`, unless it is NULL. */
 KERNEL void FN(dropout_rows)(real *dst, int64_t ldd, const real *src, int64_t lds, uint64_t *masks, int64_t ldm,
-                             int64_t first, int64_t last, int64_t width, double rate, int64_t seed, int64_t step,
-                             int64_t layer)
+                             int64_t first, int64_t last, int64_t width, double rate, const fnn_draw *draw)
 {
     const double limit = rate * 4294967296.0 + 0.5;
     const uint32_t threshold = limit >= 4294967295.0 ? 4294967295U : (uint32_t)limit;
@@ -162,7 +161,7 @@ KERNEL void FN(dropout_rows)(real *dst, int64_t ldd, const real *src, int64_t ld
         const int64_t at = row - first;
         for (int64_t column = 0; column < width; column += GROUP) {
             uint32_t words[GROUP];
-            PHILOX(words, (row * stride + column) / 4, seed, FNN_PURPOSE_DROPOUT, step, layer);
+            PHILOX(words, (row * stride + column) / 4, draw->seed, FNN_PURPOSE_DROPOUT, draw->step, draw->layer);
             const uint64_t kept = FN(kept)(words, threshold);
             if (masks != NULL) {
                 masks[at * ldm + column / GROUP] = kept;
@@ -175,15 +174,14 @@ KERNEL void FN(dropout_rows)(real *dst, int64_t ldd, const real *src, int64_t ld
 
 /* Rows first ... last - 1 of odd multiples of 2^-23 from -1 to 1, exact in either dtype; the address is that of row
  * `first`. */
-KERNEL void FN(uniform_rows)(real *dst, int64_t ldd, int64_t first, int64_t last, int64_t width, int64_t seed,
-                             int64_t step, int64_t layer)
+KERNEL void FN(uniform_rows)(real *dst, int64_t ldd, int64_t first, int64_t last, int64_t width, const fnn_draw *draw)
 {
     const int64_t stride = (width + GROUP - 1) / GROUP * GROUP;
     for (int64_t row = first; row < last; row++) {
         real *const to = dst + (row - first) * ldd;
         for (int64_t column = 0; column < width; column += GROUP) {
             uint32_t words[GROUP];
-            PHILOX(words, (row * stride + column) / 4, seed, FNN_PURPOSE_NOISE, step, layer);
+            PHILOX(words, (row * stride + column) / 4, draw->seed, FNN_PURPOSE_NOISE, draw->step, draw->layer);
             for (int64_t i = 0; i < fnn_least(GROUP, width - column); i++) {
                 to[column + i] = ((real)2 * (real)(int32_t)(words[i] >> 9) - (real)8388607) * (real)(1.0 / 8388608.0);
             }

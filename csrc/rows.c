@@ -69,10 +69,10 @@ INLINE void FN(columns_together)(const fnn_member *m, const fnn_batch *batch, co
 /* A member's rows of a RANDOM. */
 INLINE void FN(random_forward)(const fnn_member *m, const fnn_batch *batch, const int64_t *at)
 {
-    const int64_t *counters = m->program->counters, width = at[FNN_COLUMN_OUTPUTS];
+    const int64_t width = at[FNN_COLUMN_OUTPUTS];
+    const fnn_draw draw = fnn_draw_of(m->program, at);
     FN(uniform_rows)(FN(buffer)(m->program, at[FNN_COLUMN_DST], width, batch->first), fnn_padded(width),
-                     batch->start + batch->first, batch->start + batch->last, width, counters[FNN_COUNTER_SEED],
-                     counters[FNN_COUNTER_STEP], at[FNN_COLUMN_LAYER]);
+                     batch->start + batch->first, batch->start + batch->last, width, &draw);
 }
 
 /* The instructions in order from `number`, for a member's rows. */

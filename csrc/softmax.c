@@ -88,13 +88,14 @@ INLINE void FN(softmax_columns)(real *P, int64_t ldp, const real *Z, int64_t ldz
     FN(store_scaled)(P, ldp, e, total, rows, width);
 }
 
-INLINE void FN(crossentropy_columns)(const bool sparse, real *l, int64_t ldl, real *P, int64_t ldp, const real *Z,
-                                     int64_t ldz, const real *Y, int64_t ldy, int64_t rows, int64_t width, V keep,
-                                     V add)
+INLINE void FN(crossentropy_columns)(const bool sparse, const FN(loss_rows) *read, int64_t first)
 {
+    const int64_t rows = read->rows - first, width = read->width, ldy = read->ldy;
+    const real *Y = read->Y + first * ldy;
+    real *l = read->l + first * read->ldl;
     V z[FNN_LANES], e[FNN_LANES], loss = SPLAT((real)0);
     real values[W] = {0};
-    FN(load_columns)(z, Z, ldz, rows, width);
+    FN(load_columns)(z, read->A + first * read->lda, read->lda, rows, width);
     const V total = FN(exponential_columns)(e, z, width), log_total = FN(log)(total);
     if (sparse) {
         for (int64_t row = 0; row < fnn_least(W, rows); row++) {
@@ -105,6 +106,7 @@ INLINE void FN(crossentropy_columns)(const bool sparse, real *l, int64_t ldl, re
             loss = SELECT(EQ(label, SPLAT((real)c)), log_total - z[c], loss);
         }
     } else {
+        const V keep = SPLAT(read->keep), add = SPLAT(read->add);
         V y[FNN_LANES];
         FN(load_columns)(y, Y, ldy, rows, width);
         for (int64_t c = 0; c < width; c++) {
@@ -115,9 +117,9 @@ INLINE void FN(crossentropy_columns)(const bool sparse, real *l, int64_t ldl, re
     loss = sparse || width < FNN_LANES ? SPLAT((real)0) + loss : loss;
     STORE(values, loss);
     for (int64_t row = 0; row < fnn_least(W, rows); row++) {
-        l[row * ldl] = values[row];
+        l[row * read->ldl] = values[row];
     }
-    FN(store_scaled)(P, ldp, e, total, rows, width);
+    FN(store_scaled)(read->P + first * read->ldp, read->ldp, e, total, rows, width);
 }
 
 /* --- rows ---------------------------------------------------------------------------------------------------------- */
@@ -204,26 +206,25 @@ INLINE void FN(crossentropy_row)(const bool sparse, real *l, real *P, const real
     FN(scale)(P, width, total);
 }
 
-KERNEL void FN(crossentropy_forward)(bool sparse, real *l, int64_t ldl, real *P, int64_t ldp, const real *Z,
-                                     int64_t ldz, const real *Y, int64_t ldy, int64_t rows, int64_t width, real keep,
-                                     real add)
+KERNEL void FN(crossentropy_forward)(bool sparse, const FN(loss_rows) *read)
 {
-    const V k = SPLAT(keep), a = SPLAT(add);
+    const V keep = SPLAT(read->keep), add = SPLAT(read->add);
+    const int64_t width = read->width;
     int64_t row = 0;
-    for (; width <= FNN_LANES && row + LEAST_ROWS <= rows; row += W) {
-        real *values = l + row * ldl, *p = P + row * ldp;
-        const real *z = Z + row * ldz, *y = Y + row * ldy;
+    for (; width <= FNN_LANES && row + LEAST_ROWS <= read->rows; row += W) {
         if (sparse) {
-            FN(crossentropy_columns)(true, values, ldl, p, ldp, z, ldz, y, ldy, rows - row, width, k, a);
+            FN(crossentropy_columns)(true, read, row);
         } else {
-            FN(crossentropy_columns)(false, values, ldl, p, ldp, z, ldz, y, ldy, rows - row, width, k, a);
+            FN(crossentropy_columns)(false, read, row);
         }
     }
-    for (; row < rows; row++) {
+    for (; row < read->rows; row++) {
+        real *l = read->l + row * read->ldl, *p = read->P + row * read->ldp;
+        const real *z = read->A + row * read->lda, *y = read->Y + row * read->ldy;
         if (sparse) {
-            FN(crossentropy_row)(true, l + row * ldl, P + row * ldp, Z + row * ldz, Y + row * ldy, width, k, a);
+            FN(crossentropy_row)(true, l, p, z, y, width, keep, add);
         } else {
-            FN(crossentropy_row)(false, l + row * ldl, P + row * ldp, Z + row * ldz, Y + row * ldy, width, k, a);
+            FN(crossentropy_row)(false, l, p, z, y, width, keep, add);
         }
     }
 }
@@ -249,16 +250,16 @@ INLINE void FN(crossentropy_slope)(const bool sparse, real *dZ, const real *P, c
     }
 }
 
-KERNEL void FN(crossentropy_backward)(bool sparse, real *dZ, int64_t ldz, const real *P, int64_t ldp, const real *Y,
-                                      int64_t ldy, const real *s, int64_t lds, int64_t rows, int64_t width, real keep,
-                                      real add)
+KERNEL void FN(crossentropy_backward)(bool sparse, const FN(loss_rows) *read)
 {
-    const V k = SPLAT(keep), a = SPLAT(add);
-    for (int64_t row = 0; row < rows; row++) {
+    const V keep = SPLAT(read->keep), add = SPLAT(read->add);
+    for (int64_t row = 0; row < read->rows; row++) {
+        real *dZ = read->dA + row * read->ldd;
+        const real *p = read->P + row * read->ldp, *y = read->Y + row * read->ldy, scale = read->s[row * read->lds];
         if (sparse) {
-            FN(crossentropy_slope)(true, dZ + row * ldz, P + row * ldp, Y + row * ldy, s[row * lds], width, k, a);
+            FN(crossentropy_slope)(true, dZ, p, y, scale, read->width, keep, add);
         } else {
-            FN(crossentropy_slope)(false, dZ + row * ldz, P + row * ldp, Y + row * ldy, s[row * lds], width, k, a);
+            FN(crossentropy_slope)(false, dZ, p, y, scale, read->width, keep, add);
         }
     }
 }

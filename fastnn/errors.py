@@ -26,7 +26,7 @@ class BackendError(FastnnError, RuntimeError):
 
 
 class NotBuiltError(FastnnError, RuntimeError):
-    """A model is used before it knows its input shape, or before it was compiled."""
+    """A model is used before it knows its input shape or was compiled, an object before its base class made it."""
 
 
 class BusyError(FastnnError, RuntimeError):

@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from .core.absent import absent
-from .core.declaration import refuse
 from .engine import cloning, saving
 from .engine.functional import Model
 from .engine.sequential import Sequential
@@ -40,7 +39,8 @@ def load_model(
 
     Args:
         filepath: the file; what counts is its content, not its name.
-        custom_objects: only None. safe_mode: accepted; nothing of a file is ever executed.
+        custom_objects: {"MyLayer": MyLayer}, the classes with `call` that a `Sequential` in it has.
+        safe_mode: accepted; nothing of a file is ever executed.
         compile: whether to compile it as it was compiled; without, it can only predict.
         backend: see `Sequential.compile`.
 
@@ -60,8 +60,8 @@ def load_model(
         >>> bool((again.get_weights()[0] == model.get_weights()[0]).all())
         True
     """
-    refuse("load_model", {"custom_objects": custom_objects or None}, {"custom_objects": None}, ("filepath",))
-    return saving.load(filepath, compile, backend)
+    with cloning.own_classes("load_model", custom_objects):
+        return saving.load(filepath, compile, backend)
 
 
 def clone_model(
@@ -86,7 +86,7 @@ def clone_model(
 
 
 def model_from_json(json_string: str, custom_objects: object = None) -> Any:
-    """A model of a text that `Sequential.to_json` gave, with new weights.
+    """A model of a text that `Sequential.to_json` gave, with new weights; for `custom_objects` see `load_model`.
 
     Raises:
         ArgumentError: not such a text. ArgumentTypeError: not a text.

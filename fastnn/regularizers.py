@@ -14,8 +14,10 @@ class Regularizer(Declaration):
     """Base class: l1 sum|w| + l2 sum(w^2)."""
 
     instead: ClassVar[Mapping[str, str]] = {"": "steps are compiled: use L1, L2 or L1L2"}
-    l1 = 0.0
-    l2 = 0.0
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
+        where = type(self).__name__
+        self.l1, self.l2 = number(where, "l1", l1, 0.0), number(where, "l2", l2, 0.0)
 
     def penalty(self) -> Penalty:
         """What `Lowering.dense` takes."""
@@ -35,7 +37,7 @@ class L1(Regularizer):
     fields = ("l1",)
 
     def __init__(self, l1: float = 0.01) -> None:
-        self.l1 = number("L1", "l1", l1, 0.0)
+        super().__init__(l1=l1)
 
 
 class L2(Regularizer):
@@ -51,7 +53,7 @@ class L2(Regularizer):
     fields = ("l2",)
 
     def __init__(self, l2: float = 0.01) -> None:
-        self.l2 = number("L2", "l2", l2, 0.0)
+        super().__init__(l2=l2)
 
 
 class L1L2(Regularizer):
@@ -65,10 +67,6 @@ class L1L2(Regularizer):
     """
 
     fields = ("l1", "l2")
-
-    def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
-        self.l1 = number("L1L2", "l1", l1, 0.0)
-        self.l2 = number("L1L2", "l2", l2, 0.0)
 
 
 l1, l2, l1_l2 = L1, L2, L1L2

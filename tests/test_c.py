@@ -10,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from fastnn.backends.data import Data
 from fastnn.backends.protocol import Program
 from fastnn.core.instructions import Slot
 from fastnn.core.lowering import Lowering
+from fastnn.core.operations import OPERATIONS, Family
 from fastnn.core.plan import Clip, Column, Kind, OptimizerEntry, Plan
 from fastnn.core.specs import MetricSpec
 from fastnn.core.state import State
@@ -99,10 +101,28 @@ def test_a_refusal_says_where_and_why() -> None:
     load("c")
     from fastnn.backends import c
 
+    scratch = c.ffi.new("double[]", c.lib.FNN_SCRATCH_F64)
+    families = Counter(row.family for row in OPERATIONS.values())
+
+    def status(name: str, **fields: Any) -> int:
+        row = OPERATIONS[name]
+        arrays = [c.ffi.new("double[]", 64) for _ in row.arguments]
+        call = {"family": int(row.family), "code": row.code, "array": arrays, "scratch": scratch}
+        sizes = {"m": 1, "n": 1, "k": 1}
+        return int(c.lib.fnn_operate_f64(c.ffi.new("fnn_call *", call | sizes | fields), 1))
+
     with pytest.raises(BackendError, match="c: gemm_nn: a size is negative"):
-        c._check(c.lib.fnn_gemm_nn_f32(*[c.ffi.NULL, 0] * 3, -1, 1, 1, c.ffi.NULL, 1), "gemm_nn")
-    assert c.lib.fnn_gemm_nn_f32(*[c.ffi.NULL, 0] * 3, 1, 1, 1, c.ffi.NULL, 1) == c.lib.FNN_NULL
-    assert c.lib.fnn_activation_forward_f64(*[c.ffi.NULL, 0] * 2, 1, 1, 99, 0.0, 1) == c.lib.FNN_BAD_CODE
+        c._check(status("gemm_nn", m=-1), "gemm_nn")
+    for name, row in OPERATIONS.items():
+        assert status(name) == c.lib.FNN_OK
+        assert families[row.family] == 1 or status(name, code=-1) == status(name, code=99) == c.lib.FNN_BAD_CODE
+        for number in range(len(row.arguments)):
+            arrays = [c.ffi.NULL if number == one else c.ffi.new("double[]", 64) for one in range(len(row.arguments))]
+            assert status(name, array=arrays) == c.lib.FNN_NULL, (name, number)
+    assert status("gemm_nn", scratch=c.ffi.NULL) == c.lib.FNN_NULL == c.lib.fnn_operate_f32(c.ffi.NULL, 1)
+    assert status("embedding_forward", k=0) == c.lib.FNN_BAD_SIZE
+    for family in (-1, len(Family)):
+        assert status("gemm_nn", family=family) == c.lib.FNN_BAD_CODE
     assert c.lib.fnn_update_f32(c.ffi.NULL, 1) == c.lib.FNN_NULL
     program = load("c").program(plan(), State(plan()))
     data = Data((X,), (np.zeros((ROWS, 1)),), (), None, 32)

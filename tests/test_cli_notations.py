@@ -60,6 +60,11 @@ THOUSANDS = [900 + 137 * i for i in range(60)]
         ([f"{i}%" for i in THOUSANDS], "'900%' in data row 1", "percent signs; take them out of the file", None),
         ([f"${i}" for i in THOUSANDS], "'$900' in data row 1", "currency signs; take them out of the file", None),
         ([f"\u2212{i}" for i in THOUSANDS], "'\u2212900' in data row 1", "minus signs other than -", None),
+        ([f"EUR {i}" for i in THOUSANDS], "'EUR 900' in data row 1", "currency signs; take them out of the file", None),
+        ([f"{i} kg" for i in THOUSANDS], "'900 kg' in data row 1", "units behind numbers; take them out of the", None),
+        ([f"{i / 10}m²" for i in THOUSANDS], "'90.0m²' in data row 1", "units behind numbers; take them out", None),
+        ([f"{i}{'kM'[i % 2]}" for i in THOUSANDS], "'900k' in data row 1", "units behind numbers; take them", None),
+        ([i if i % 2 else f"{i}°C" for i in THOUSANDS], "'900°C' in data row 1", "units behind numbers; take", None),
     ],
 )
 def test_numbers_in_other_notations(
@@ -165,3 +170,23 @@ def test_notations_are_for_tables(capsys: Capture) -> None:
         assert code == 2 and "--na, --decimal and --thousands are for .csv files" in err
     code, _, err = run(capsys, "train", "t.npz", "--decimal", ",", "--thousands", ",")
     assert code == 2 and "--decimal and --thousands are both ','" in err
+
+
+@pytest.mark.usefixtures("pandas")
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (
+            [f"{i % 4} doors" for i in range(60)],
+            "\"v\" holds '0 doors' in data row 1, a number with a unit, and is taken",
+        ),
+        ([f"{2 + 2 * (i % 2)}WD" for i in range(60)], ""),  # two drives
+        ([f"{i % 9}th" for i in range(60)], ""),  # an order
+        ([f"{i} {['Elm', 'Oak', 'Ash', 'Fir', 'Yew'][i % 5]} St" for i in range(60)], ""),  # addresses
+        ([f"{i % 20}{'ABCDEF'[i % 6]}" for i in range(60)], ""),  # seats
+    ],
+)
+def test_few_numbers_with_units_are_texts(values: Any, said: str, capsys: Capture) -> None:
+    column("v", values)
+    code, out, err = run(capsys, "train", "t.csv", "--target", "kind", "--epochs", "1")
+    assert code == 0 and ("a number with a unit" in out + err) == bool(said) and said in out + err

@@ -51,9 +51,9 @@ class Net(fastnn.Model):
         return self.last(x)
 
 
-def stacked(inner: Any, **kwargs: Any) -> fastnn.Sequential:
+def stacked(*inner: Any, **kwargs: Any) -> fastnn.Sequential:
     fastnn.utils.set_random_seed(4)
-    model = fastnn.Sequential([fastnn.Input((6,)), inner, layers.Dense(1)])
+    model = fastnn.Sequential([fastnn.Input((6,)), *inner, layers.Dense(1)])
     model.compile("adam", "mse", **kwargs)
     return model
 
@@ -95,8 +95,81 @@ def test_files_and_copies(tmp_path: Path) -> None:
     again.layers[0].set_weights([np.zeros_like(weights) for weights in again.layers[0].get_weights()])
     again.load_weights(tmp_path / "weights")
     assert (again.predict(X, verbose=0) == stack.predict(X, verbose=0)).all()
-    with pytest.raises(ArgumentError, match="Scaled is a class of your own, which no file describes"):
-        stack.save(tmp_path / "stack")
+
+
+class Block(layers.Layer):
+    """Made with plain values alone, and says nothing of its config."""
+
+    def __init__(self, units: int, activation: Any = "relu", *, deep: Any = (1, {"a": None})) -> None:
+        super().__init__()
+        self.inner = [Scaled(units), layers.Dense(units, activation)]
+
+    def call(self, x: Any) -> Any:
+        return self.inner[1](self.inner[0](x))
+
+
+class Told(Block):
+    """Says it itself, as it must where a config holds no argument of it."""
+
+    def __init__(self, activation: Any, **kwargs: Any) -> None:
+        super().__init__(2, activation)
+        self.name = kwargs.get("name", "told")
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": super().get_config()["name"], "activation": "tanh"}
+
+
+def test_classes_of_ones_own_in_files(tmp_path: Path) -> None:
+    """A stack's layers are made again with what they were made with, by classes that the caller gives."""
+    assert Block(2, deep=[3]).get_config() == {"units": 2, "activation": "relu", "deep": [3]}
+    assert Scaled(4, name="s").get_config() == {"units": 4, "name": "s", "trainable": True, "dtype": "float32"}
+    assert copy.deepcopy(Scaled(4, trainable=False)).get_config()["trainable"] is False
+    with pytest.raises(ArgumentError, match=r"Block: it was made with more than texts.*write Block.get_config"):
+        stacked(Block(2, fastnn.activations.relu)).get_config()
+    model = stacked(Block(3), fastnn.Sequential([Told(fastnn.activations.tanh), Scaled(4, name="s")]))
+    model.fit(X, Y, verbose=0)
+    model.save(tmp_path / "stack")
+    with pytest.raises(FastnnError, match=r'"Block" is a class of your own; give custom_objects={"Block": Block}, or'):
+        fastnn.models.load_model(tmp_path / "stack")
+    with pytest.raises(ArgumentTypeError, match="only layers with `call` can be of classes of one's own"):
+        fastnn.models.load_model(tmp_path / "stack", custom_objects={"Block": layers.Dense})
+    own = {"Block": Block, "Told": Told, "Scaled": Scaled}
+    again, history = fastnn.models.load_model(tmp_path / "stack", own), model.fit(X, Y, verbose=0).history
+    assert again.fit(X, Y, verbose=0).history == history
+    others = [fastnn.models.model_from_json(model.to_json(), own), fastnn.models.clone_model(model)]
+    for other in [*others, fastnn.Sequential.from_config(model.get_config(), own)]:
+        other.set_weights(again.get_weights())
+        assert (other.predict(X, verbose=0) == model.predict(X, verbose=0)).all() and type(other.layers[0]) is Block
+    other = type("Block", (layers.Layer,), {"call": lambda self, x: x})()
+    with pytest.raises(ArgumentError, match="clone_model: there are two classes Block"):
+        fastnn.models.clone_model(stacked(Block(2), other))
+
+
+@pytest.mark.parametrize(
+    ("base", "use"),
+    [
+        (layers.Layer, lambda made: made(fastnn.Input((6,)))),
+        (layers.Dense, lambda made: stacked(made)),
+        (fastnn.Model, lambda made: made.compile("adam", "mse")),
+        (fastnn.Sequential, lambda made: made.add(layers.Dense(1))),
+        (fastnn.callbacks.EarlyStopping, lambda made: stacked(layers.ReLU()).fit(X, Y, callbacks=[made], verbose=0)),
+        (fastnn.regularizers.L2, lambda made: stacked(layers.Dense(1, kernel_regularizer=made))),
+        (
+            fastnn.initializers.GlorotNormal,
+            lambda made: stacked(layers.Dense(1, kernel_initializer=made)).get_weights(),
+        ),
+        (fastnn.optimizers.schedules.CosineDecay, lambda made: made(3)),
+    ],
+)
+def test_a_forgotten_init(base: type, use: Any) -> None:
+    own: dict[str, Any] = {"__init__": lambda self: setattr(self, "mine", 1)}
+    if base in (layers.Layer, fastnn.Model):
+        own["call"] = lambda self, x: x
+    made = type("Mine", (base,), own)()
+    with pytest.raises(NotBuiltError, match=r"Mine.__init__ does not begin with super\(\).__init__\(\), which sets"):
+        use(made)
+    with pytest.raises(AttributeError, match="'Mine' object has no attribute 'yours'"):
+        made.yours  # noqa: B018
 
 
 def test_views(capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,9 +195,15 @@ def test_refused_data_leave_no_shape() -> None:
         model.compile("adam", "mse")
         with pytest.raises(ArgumentError, match="X is nan"):
             model.fit(np.full((9, 3), np.nan), Y[:9], verbose=0)
+        for ask in (model.predict, model.predict_on_batch, model.__call__):
+            with pytest.raises(ArgumentError, match="X has no rows"):
+                ask(np.empty((0, 3)))
         assert not model.built
         model.fit(X, Y, verbose=0)
         assert model.input_shape == (None, 6) and len(model.get_weights()) == 5
+        model.build((None, 6))
+        with pytest.raises(ArgumentError, match=r"build: input_shape is .*7.*, the model is built for .*6"):
+            model.build((None, 7))
 
 
 class Decides(fastnn.Model):

@@ -68,24 +68,30 @@ started.wait()
 print(trained(backend))
 """,
     "Ctrl-C, again and again": """
-import signal, time
+import signal
+
+class Reach(fastnn.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.model.optimizer.iterations >= self.steps:
+            self.reached.set()
 
 class Stop(fastnn.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.model.stop_training = self.model.optimizer.iterations >= self.steps
 
-def interrupt(step):
-    while made.optimizer.iterations < step:
-        time.sleep(1e-4)  # or the training would wait for the interpreter's lock
+def interrupt(reached):
+    reached.wait()
     os.kill(os.getpid(), signal.SIGINT)
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin without it
 for step in (1, 9, 77):
     made, same = model(backend), model(backend)
-    watching = threading.Thread(target=interrupt, args=(step,))
+    reach = Reach()
+    reach.steps, reach.reached = step, threading.Event()
+    watching = threading.Thread(target=interrupt, args=(reach.reached,))
     watching.start()
     try:
-        made.fit(X, Y, epochs=10**9, batch_size=128, verbose=0)
+        made.fit(X, Y, epochs=10**9, batch_size=128, verbose=0, callbacks=[reach])
     except KeyboardInterrupt:
         watching.join()
     stop = Stop()

@@ -113,13 +113,26 @@ def test_compiled_is_all_that_a_dtype_needs(missing: str, folder: Path) -> None:
     assert [disk_cache.compiled(dtype) for dtype in DTYPES] == [not needs for needs in needs_it]
 
 
-def test_the_key_follows_what_is_compiled_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_follows_what_is_compiled_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     load("numba")
     make = disk_cache.key.__wrapped__
     key = make()
     assert len(key) == 24 and make() == key
-    monkeypatch.setenv("NUMBA_CPU_NAME", "haswell")
-    assert make() != key
+    others = {key}
+    for name, value in {
+        "CPU_NAME": "haswell",
+        "OPT": "1",
+        "BOUNDSCHECK": "1",
+        "DEBUGINFO": "1",
+        "ENABLE_AVX": "0",
+    }.items():
+        monkeypatch.setenv(f"NUMBA_{name}", value)
+        others.add(make())
+        monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    Path(".numba_config.yaml").write_text("opt: 1\n")
+    others.add(make())
+    assert len(others) == 7
     monkeypatch.undo()
     for name in ("numba", "llvmlite"):
         version = disk_cache._version

@@ -48,6 +48,18 @@ ELEMENTWISE = (
 OWN_CODE = (Kind.DENSE, Kind.DROPOUT, Kind.RANDOM)
 
 
+class Run(NamedTuple):
+    """What a mode is run with: the first step, or row of random numbers, and that behind the last step; where sums and
+    predictions go; the rate of each step; whether to end after one that makes the loss NaN."""
+
+    first: int = 0
+    last: int = 0
+    sums: Sums | None = None
+    rates: Sums | None = None
+    stop: bool = False
+    outs: Sequence[Array] = ()
+
+
 class Addressed(NamedTuple):
     """An operation of an instruction on addresses: (address, elements between rows) of each array."""
 
@@ -140,17 +152,7 @@ class CompiledProgram(Program):
         what multiplies the penalties of each step, how many rows there are, and those of a batch."""
 
     @abstractmethod
-    def _launch(
-        self,
-        mode: Mode,
-        threads: int,
-        first: int = 0,
-        last: int = 0,
-        sums: Sums | None = None,
-        rates: Sums | None = None,
-        stop: bool = False,
-        outs: Sequence[Array] = (),
-    ) -> int:
+    def _launch(self, mode: Mode, threads: int, run: Run) -> int:
         """Runs a mode; returns how many steps were taken."""
 
     # programs
@@ -162,18 +164,18 @@ class CompiledProgram(Program):
         self._reserve(self.plan.rows_of_blocks(rows, threads))
         self._data = nothing  # what is bound is that of no data until all of it is
         self._bind_arrays(inputs, None, None, rows, rows)
-        self._launch(Mode.FORWARD, threads, first, outs=outs)
+        self._launch(Mode.FORWARD, threads, Run(first, outs=outs))
 
     @exclusive
     def gradient(self, data: Data, sums: Sums) -> None:
         self._bind(data)
         wanted, begun = self._step_team(data), time.perf_counter()
-        self._launch(Mode.GRADIENT, self._crew.team(wanted), 0, 1, sums=sums)
+        self._launch(Mode.GRADIENT, self._crew.team(wanted), Run(0, 1, sums))
         self._crew.ran(wanted, 1, time.perf_counter() - begun)
 
     @exclusive
     def update(self) -> None:
-        self._launch(Mode.UPDATE, self._team(self.state.theta.size, 8 * self.state.theta.size))
+        self._launch(Mode.UPDATE, self._team(self.state.theta.size, 8 * self.state.theta.size), Run())
 
     @exclusive
     def run_steps(
@@ -192,7 +194,7 @@ class CompiledProgram(Program):
         """Steps of a team that the crew chooses."""
         self.threads = self._crew.team(wanted)
         begun = time.perf_counter()
-        taken = self._launch(Mode.STEPS, self.threads, first, last, sums=sums, rates=rates, stop=stop)
+        taken = self._launch(Mode.STEPS, self.threads, Run(first, last, sums, rates, stop))
         seconds = time.perf_counter() - begun
         CompiledProgram.seconds += seconds
         self._crew.ran(wanted, taken, seconds)
@@ -202,7 +204,7 @@ class CompiledProgram(Program):
     def score(self, data: Data, first: int, last: int, sums: Sums) -> None:
         self._bind(data)
         team = self._crew.team(self._forward_team(min(data.batch_size, data.rows)))
-        self._launch(Mode.SCORE, team, first, last, sums=sums)
+        self._launch(Mode.SCORE, team, Run(first, last, sums))
 
     @reading
     def find_nonfinite(self, X: Array) -> int:

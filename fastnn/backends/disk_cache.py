@@ -35,7 +35,14 @@ _COMPILERS = ("numba", "llvmlite")
 
 # What names a processor and its instruction sets in /proc/cpuinfo; the other lines change from core to core.
 _CPU_LINES = ("vendor_id", "cpu family", "model", "stepping", "flags", "Features", "CPU implementer", "CPU part")
-_CPU_CHOSEN = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
+
+# What changes the code that Numba makes: variables, and a file where it is run, which may set them.
+_CODE_CHOSEN = (
+    *("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_OPT", "NUMBA_LOOP_VECTORIZE", "NUMBA_SLP_VECTORIZE"),
+    *("NUMBA_ENABLE_AVX", "NUMBA_DISABLE_INTEL_SVML", "NUMBA_BOUNDSCHECK", "NUMBA_DEBUGINFO", "NUMBA_ENABLE_PROFILING"),
+    *("NUMBA_EXTEND_VARIABLE_LIFETIMES", "NUMBA_LLVM_REFPRUNE_PASS", "NUMBA_LLVM_REFPRUNE_FLAGS"),
+)
+_SETTINGS = ".numba_config.yaml"
 
 # What a model of a dtype needs: its kernels, its worker, and what starts it on one thread and on several.
 _COMPILED = ("kernels_{dtype}", "worker.work_{dtype}", "team._alone", "pool._region", "pool._help")
@@ -47,11 +54,12 @@ _SPEEDS = "speeds.txt"
 
 @cache
 def key() -> str:
-    """A hash of every source of the kernels, of the compilers' versions, and of the processor; "" without Numba."""
+    """A hash of every source of the kernels, of the compilers' versions and settings, and of the processor; "" without
+    Numba."""
     import hashlib
     import sys
 
-    parts = [sys.version.encode(), _processor(), *(os.environ.get(name, "").encode() for name in _CPU_CHOSEN)]
+    parts = [sys.version.encode(), _processor(), _settings()]
     for name in _COMPILERS:
         version = _version(name)
         if not version:
@@ -65,6 +73,15 @@ def key() -> str:
         digest.update(b"%d " % len(part))
         digest.update(part)
     return digest.hexdigest()[:24]
+
+
+def _settings() -> bytes:
+    """What the user set of Numba that changes its code."""
+    chosen = "".join(f"{name}={os.environ[name]}\n" for name in _CODE_CHOSEN if name in os.environ).encode()
+    try:
+        return chosen + Path(_SETTINGS).read_bytes()
+    except OSError:
+        return chosen
 
 
 def _version(name: str) -> bytes:

@@ -19,6 +19,10 @@ MOSTLY, HALF = 0.9, 0.5  # of the values in a column
 MANY = 20  # different numbers are no categories
 SHOWN = 3
 _MISSING = {"na", "n.a.", "n/k", "nd", "nil", "none", "missing", "unknown", "undefined", "not available"}
+UNITS = 3  # more different ones are words that begin with a number, as addresses do
+_ORDINALS = {"st", "nd", "rd", "th"}
+_CODES = ("EUR", "USD", "GBP", "CHF", "JPY", "CNY", "INR", "Rs")
+_CURRENCIES = "|".join(_CODES) + r"\.?"
 _BEGIN = "+-.,$€£¥\u2212\u2013"  # of numbers that do not begin with a digit
 _SPACES = " \u00a0\u202f"  # spreadsheets set thousands apart with the other two
 
@@ -37,7 +41,11 @@ def _kinds(notation: Notation) -> tuple[_Kind, ...]:
     apart, away = "thousands set apart", "take them out of the file"
     return (
         _Kind("percent signs", rf"[+-]?\d[\d.,]*[{_SPACES}]?%", away),
-        _Kind("currency signs", rf"[+-]?[$€£¥][{_SPACES}]?\d[\d.,]*|[+-]?\d[\d.,]*[{_SPACES}]?[$€£¥]", away),
+        _Kind(
+            "currency signs",
+            rf"[+-]?([$€£¥]|{_CURRENCIES})[{_SPACES}]?\d[\d.,]*|[+-]?\d[\d.,]*[{_SPACES}]?([$€£¥]|{_CURRENCIES})",
+            away,
+        ),
         _Kind("minus signs other than -", r"[\u2212\u2013]\d[\d.,]*", "write - in the file"),
         _Kind(apart, r"[+-]?\d{1,3}(\.\d{3})+,\d+|[+-]?\d{1,3}(\.\d{3}){2,}", "say --decimal , --thousands ."),
         _Kind(apart, r"[+-]?\d{1,3}(,\d{3})+\.\d+|[+-]?\d{1,3}(,\d{3}){2,}", "say --thousands ,"),
@@ -46,6 +54,9 @@ def _kinds(notation: Notation) -> tuple[_Kind, ...]:
         _Kind(apart, r"[+-]?\d{1,3}( \d{3})+,\d+", "say --decimal , --thousands ' '"),
         _Kind(apart, r"[+-]?\d{1,3}('\d{3})+(\.\d+)?", 'say --thousands "\'"'),
         _Kind(points, rf"[+-]?\d*{re.escape(point)}\d+([eE][+-]?\d+)?", f"say --decimal {point}"),
+        _Kind(
+            "units behind numbers", rf"[+-]?\d[\d.,]*[{_SPACES}]?(?P<unit>[^\W\d_][^\d,;:]*[23]?|[°µ'\"″′]\D*)", away
+        ),
     )
 
 
@@ -67,10 +78,18 @@ def require_plain(path: Path, frame: pandas.DataFrame, notation: Notation) -> li
             continue
         counts = {str(text): int(rows) for text, rows in frame[name].value_counts(sort=False).items()}
         rows = sum(counts.values())
-        kinds = {text: _kind_of(text.strip(), notation) for text in counts}
+        kinds = _with_units({text: _kind_of(text.strip(), notation) for text in counts}, notation)
         numbers = [text for text, kind in kinds.items() if kind != _WORD]
         written, known = [text for text in numbers if kinds[text] > 0], sum(counts[text] for text in numbers)
         many = len(numbers) > MANY
+        if written and not many and all(kinds[text] == _unit(notation) for text in written):
+            if known >= HALF * rows:
+                taken = f"and is taken as {count(len(counts), 'text')}"
+                notes.append(
+                    f"{_cell(path, frame, name, written[0])}, a number with a unit, {taken}; to use the numbers, "
+                    "take the unit out of the file"
+                )
+            continue
         if written and known >= (HALF if many else MOSTLY) * rows:
             text = min(written, key=lambda text: kinds[text])
             raise FastnnError(f"{_cell(path, frame, name, text)}: {_cure(kinds[text], written, notation)}")
@@ -89,12 +108,27 @@ def require_plain(path: Path, frame: pandas.DataFrame, notation: Notation) -> li
     return notes
 
 
+def _unit(notation: Notation) -> int:
+    """What `_kind_of` gives for a number with a unit."""
+    return len(_kinds(notation))
+
+
+def _with_units(kinds: dict[str, int], notation: Notation) -> dict[str, int]:
+    """The kinds of a column's texts, where numbers with a unit are words unless they share a few units."""
+    suspects = [text for text, kind in kinds.items() if kind == _unit(notation)]
+    found = [re.fullmatch(_kinds(notation)[-1].pattern, text.strip()) for text in suspects]
+    units = {match["unit"].strip(" .").lower() for match in found if match}
+    if len(suspects) > max(2, 2 * len(units)) and len(units) <= UNITS and not units & _ORDINALS:
+        return kinds
+    return kinds | dict.fromkeys(suspects, _WORD)
+
+
 _WORD = -1  # no number in any notation
 
 
 def _kind_of(text: str, notation: Notation) -> int:
     """0 for a number in this notation, 1 and on for those of `_kinds`, or `_WORD`."""
-    if not text or not (text[0].isdigit() or text[0] in _BEGIN):
+    if not text or not (text[0].isdigit() or text[0] in _BEGIN or text.startswith(_CODES)):
         return _WORD  # as most texts
     patterns = (_plain(notation), *(kind.pattern for kind in _kinds(notation)))
     return next((number for number, pattern in enumerate(patterns) if re.fullmatch(pattern, text)), _WORD)

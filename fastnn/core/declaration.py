@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, ClassVar, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
 
-from ..errors import ArgumentError, ArgumentTypeError, nearest
+from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError, nearest
 from .absent import keras_names, refused
 
 # What older scripts call an argument that is still there.
@@ -96,6 +97,31 @@ class Extensible:
         if name in self._hooks and callable(value):
             raise _never_called(type(self), name)
         super().__setattr__(name, value)
+
+    if not TYPE_CHECKING:  # or every attribute would be there for it
+
+        def __getattr__(self, name: str) -> Any:
+            """Raises for what is missing; where a class of the package sets it, its `__init__` was not called.
+
+            Raises:
+                NotBuiltError: `super().__init__()` was forgotten. AttributeError: there is none of this name.
+            """
+            if name in _set_by_init(_ours(type(self))):
+                kind = type(self).__name__
+                raise NotBuiltError(
+                    f'{kind}.__init__ does not begin with super().__init__(), which sets "{name}"; call it first'
+                )
+            return object.__getattribute__(self, name)  # raises once more what a property raised
+
+
+@functools.cache
+def _set_by_init(cls: type) -> frozenset[str]:
+    """The attributes that the constructors of a class of the package and of its bases set."""
+    import dis
+
+    inits = [vars(one)["__init__"] for one in cls.__mro__ if "__init__" in vars(one) and _is_ours(one)]
+    code = [instruction for init in inits for instruction in dis.get_instructions(init)]
+    return frozenset(instruction.argval for instruction in code if instruction.opname == "STORE_ATTR")
 
 
 def _ours(cls: type) -> type:

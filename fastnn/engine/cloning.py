@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any
 
 from .. import layers as layer_module
@@ -17,21 +20,44 @@ from ..layers import Input, Layer
 from ..layers.layer import AddedWeight
 
 KINDS: dict[str, Any] = {}  # the classes of models by the names that descriptions have for them; `models.py` fills it
+_OWN: ContextVar[Mapping[str, type[Layer]]] = ContextVar("own", default=MappingProxyType({}))
+
+
+@contextmanager
+def own_classes(where: str, custom_objects: object) -> Iterator[None]:
+    """What is described meanwhile may be of these classes of the caller's.
+
+    Args:
+        where: what was called. custom_objects: {"Name": class}, layers with `call`; or None.
+
+    Raises:
+        ArgumentTypeError: no dict, or a class of something else.
+    """
+    given = _OWN.get() if custom_objects is None else custom_objects
+    if not isinstance(given, Mapping):
+        raise ArgumentTypeError(f'{where}: custom_objects is {given!r}, expected a dict such as {{"MyLayer": MyLayer}}')
+    for name, kind in given.items():
+        if not (isinstance(kind, type) and issubclass(kind, Layer) and hasattr(kind, "call")):
+            raise ArgumentTypeError(
+                f"{where}: custom_objects[{name!r}] is {kind!r}; only layers with `call` can be of classes of one's own"
+            )
+    token = _OWN.set(given)
+    try:
+        yield
+    finally:
+        _OWN.reset(token)
 
 
 def description(operator: Any) -> Config:
-    """What a layer, a model or a function is.
+    """What a layer, a model or a function is; a layer of a class of the caller's is marked as such.
 
     Raises:
-        ArgumentError: a layer of a class of one's own in a stack.
+        ArgumentError: it cannot say what it was made with.
     """
     if isinstance(operator, Function):
         return {"class_name": "Function", "config": {"function": operator.function, "arguments": operator.arguments}}
     if isinstance(operator, Layer) and operator.composes:
-        raise ArgumentError(
-            f"{type(operator).__name__} is a class of your own, which no file describes; call it in a Model of inputs "
-            "and outputs, or use save_weights, and load_weights on a model that was made as this one"
-        )
+        return {"class_name": type(operator).__name__, "config": operator.get_config(), "own": True}
     if isinstance(operator, Layer):
         return serialize(operator)
     return {"class_name": operator.kind, "config": operator.get_config()}
@@ -48,10 +74,22 @@ def described(entry: Mapping[str, Any]) -> Any:
         if config["function"] not in FUNCTIONS:
             raise ArgumentError(f'unknown function "{config["function"]}"')
         return Function(config["function"], **config["arguments"])
+    if entry.get("own"):
+        return _own_class(name).from_config(config)
     kind = AddedWeight if name == "AddedWeight" else KINDS.get(name, layer_module.CLASSES.get(name))
     if kind is None:
         raise ArgumentError(f'unknown layer "{name}"')
     return kind.from_config(config)
+
+
+def _own_class(name: str) -> type[Layer]:
+    """A class of the caller's by its name."""
+    if (kind := _OWN.get().get(name)) is None:
+        raise ArgumentError(
+            f'"{name}" is a class of your own; give custom_objects={{"{name}": {name}}}, or make the model as it was '
+            "made, and call load_weights"
+        )
+    return kind
 
 
 def sequential_from_config(cls: Any, config: Mapping[str, Any]) -> Any:
@@ -153,7 +191,6 @@ def to_json(model: Any, **kwargs: Any) -> str:
 
 def model_from_json(text: object, custom_objects: object = None) -> Any:
     """A model of a text of `to_json`; see `models.model_from_json`."""
-    refuse("model_from_json", {"custom_objects": custom_objects}, {"custom_objects": None}, ("json_string",))
     if not isinstance(text, str):
         raise ArgumentTypeError(f"model_from_json: expected the text of to_json, got {type(text).__name__}")
     try:
@@ -164,10 +201,11 @@ def model_from_json(text: object, custom_objects: object = None) -> Any:
         raise ArgumentError("model_from_json: this text is of Keras itself; build the model with fastnn.layers instead")
     if not isinstance(found, dict) or found.get("class_name") not in KINDS:
         raise ArgumentError("model_from_json: not a text that to_json of a fastnn model gave")
-    try:
-        return described(found)
-    except (KeyError, TypeError, AttributeError, IndexError, StopIteration, FastnnError) as error:
-        raise ArgumentError(f"model_from_json: its description of the model is not valid: {error}") from None
+    with own_classes("model_from_json", custom_objects):
+        try:
+            return described(found)
+        except (KeyError, TypeError, AttributeError, IndexError, StopIteration, FastnnError) as error:
+            raise ArgumentError(f"model_from_json: its description of the model is not valid: {error}") from None
 
 
 def clone_model(model: Any, clone_function: Callable[[Layer], object] | None = None, **kwargs: object) -> Any:
@@ -176,6 +214,25 @@ def clone_model(model: Any, clone_function: Callable[[Layer], object] | None = N
     refuse("clone_model", kwargs, defaults, ("model", "clone_function"))
     if not any(isinstance(model, kind) for kind in KINDS.values()):
         raise ArgumentTypeError(f"clone_model: expected a model, got {type(model).__name__}")
+    with own_classes("clone_model", _classes_in(model, {})):
+        return _clone(model, clone_function)
+
+
+def _classes_in(model: Any, found: dict[str, type[Layer]]) -> dict[str, type[Layer]]:
+    """The classes of the caller's among the layers of a model, and of those in it, by their names.
+
+    Raises:
+        ArgumentError: two have one name.
+    """
+    for layer in model.layers:
+        if not isinstance(layer, Layer):
+            _classes_in(layer, found)
+        elif layer.composes and found.setdefault(type(layer).__name__, type(layer)) is not type(layer):
+            raise ArgumentError(f"clone_model: there are two classes {type(layer).__name__}")
+    return found
+
+
+def _clone(model: Any, clone_function: Callable[[Layer], object] | None) -> Any:
     if model.kind != "Sequential":
         return graph_from_config(type(model), model.get_config(), clone_function)
     clone = KINDS[model.kind](name=model.name, trainable=model.trainable)
@@ -186,4 +243,4 @@ def clone_model(model: Any, clone_function: Callable[[Layer], object] | None = N
     return clone
 
 
-__all__ = ["KINDS", "clone_model", "described", "description", "model_from_json", "to_json"]
+__all__ = ["KINDS", "clone_model", "described", "description", "model_from_json", "own_classes", "to_json"]

@@ -15,7 +15,7 @@ from ..layers import Input, InputLayer, Layer
 from ..layers.composing import inner_layers
 from . import cloning
 from .graph import Graph
-from .network import Network, input_for
+from .network import Network, input_for, rows_of_shape
 from .trainer import Trainer
 
 
@@ -134,15 +134,27 @@ class Model(Trainer):
             input_shape: (None, I), the shape of X with any number of rows; of several inputs a list or a dict of them.
 
         Raises:
-            ArgumentError: what `call` cannot be traced for.
+            ArgumentError: what `call` cannot be traced for, or another shape is fixed already.
         """
-        if input_shape is None or self._graph is not None:
+        if input_shape is None:
             self._require_built("build")
             return
         if self._in_build:  # the subclass calls this one
             return
+        if self._graph is not None:
+            self._require_rows(input_shape)
+            return
         with self._builds():
-            self._trace(_map(input_shape, lambda shape: Input(tuple(shape)[1:])))
+            self._trace(_map(input_shape, lambda shape: Input(rows_of_shape(shape))))
+
+    def _require_rows(self, input_shape: object) -> None:
+        """Raises where the model is built for rows of other shapes."""
+        given: Any = _map(input_shape, rows_of_shape)
+        built = [tensor.row for tensor in self.graph().inputs]
+        if isinstance(given, Mapping):
+            given = [given.get(key) for key in self._input_keys or self.input_names]
+        if (given if isinstance(given, list) else [given]) != built:
+            raise ArgumentError(f"build: input_shape is {input_shape!r}, the model is built for rows of {built}")
 
     @contextmanager
     def _builds(self) -> Iterator[None]:
@@ -299,9 +311,10 @@ class Model(Trainer):
         return cloning.graph_config(self)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Model:
-        """A model of the layers of `get_config()`, with new weights."""
-        model: Model = cloning.graph_from_config(cls, config)
+    def from_config(cls, config: Mapping[str, Any], custom_objects: object = None) -> Model:
+        """A model of the layers of `get_config()`, with new weights; for `custom_objects` see `load_model`."""
+        with cloning.own_classes("from_config", custom_objects):
+            model: Model = cloning.graph_from_config(cls, config)
         return model
 
 
@@ -313,7 +326,7 @@ def _restore(nodes: Mapping[Any, list[Node]]) -> None:
                 operator.nodes.remove(node)
 
 
-def _map(structure: Any, of: Callable[[Any], Tensor]) -> Any:
+def _map(structure: Any, of: Callable[[Any], Any]) -> Any:
     """What a function makes of one thing, or of each in a list or a dict."""
     if isinstance(structure, Mapping):
         return {key: of(one) for key, one in structure.items()}

@@ -16,7 +16,7 @@ from ..core import forks
 from ..core.arrays import Array, numeric, require_fit
 from ..core.declaration import flag, label
 from ..core.plan import Counter
-from ..core.symbolic import Calls, Function, Node, Tensor
+from ..core.symbolic import Calls, Function, Node, Shape, Tensor
 from ..errors import ArgumentError, BusyError, FastnnError, NotBuiltError
 from ..layers import Input, Layer
 from ..layers.composing import inner_layers
@@ -169,7 +169,7 @@ class Network(Composition):
     @contextmanager
     def _undone_if_refused(self) -> Iterator[None]:
         with self._building:  # others wait to see whether there is an input shape
-            built, trying = self.built, self._trying
+            built, trying, recipe = self.built, self._trying, self._recipe
             self._trying = not built
             try:
                 yield
@@ -179,6 +179,7 @@ class Network(Composition):
                     self._engine = None
                     if self._recipe is not None:
                         self._recipe.optimizer.release()
+                    self._recipe = recipe  # that of now knows which of the layers that are gone were trainable
                 raise
             finally:
                 self._trying = trying
@@ -354,6 +355,17 @@ def input_for(x: object) -> Tensor:
     """The `Input` of rows like those of x; (n,) is one feature."""
     shape = numeric(x, "X").shape
     return Input(shape[1:] if len(shape) > 1 else (1,))
+
+
+def rows_of_shape(input_shape: object) -> Shape:
+    """The shape of one row, of what `build` is given.
+
+    Raises:
+        ArgumentError: it is no shape with rows.
+    """
+    if not isinstance(input_shape, list | tuple) or len(input_shape) < 2 or isinstance(input_shape[0], list | tuple):
+        raise ArgumentError(f"build: input_shape is {input_shape!r}, expected such as (None, 64)")
+    return tuple(input_shape)[1:]
 
 
 def _without_loss() -> ArgumentError:

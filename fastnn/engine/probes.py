@@ -98,9 +98,10 @@ def gradients(
 
 def _of_outputs(model: TrainableModel, x: object, output_gradient: object, inputs: bool) -> Any:
     """The gradients of sum(output * output_gradient), without penalties."""
-    engine, flat = model.predicting_engine(x), model.flat()
-    X = engine.checks.X(model.inputs_of(x))
-    given = _by_output(model, engine, output_gradient, X[0].shape[0])
+    with model.undone_if_refused():
+        engine, flat = model.predicting_engine(x), model.flat()
+        X = engine.checks.X(model.inputs_of(x))
+        given = _by_output(model, engine, output_gradient, X[0].shape[0])
 
     def lower(builder: Lowering) -> Plan:
         own, factors = builder.inputs[: len(flat.inputs)], builder.inputs[len(flat.inputs) :]

@@ -12,7 +12,7 @@ from ..layers import Input, InputLayer, Layer
 from ..layers.composing import inner_layers
 from . import cloning
 from .graph import Graph, input_layer
-from .network import Network, input_for
+from .network import Network, input_for, rows_of_shape
 from .trainer import Trainer
 
 
@@ -176,9 +176,7 @@ class Sequential(Trainer):
         if input_shape is None:
             self._require_built("build")
             return
-        if not isinstance(input_shape, list | tuple) or len(input_shape) < 2:
-            raise ArgumentError(f"build: input_shape is {input_shape!r}, expected such as (None, 64)")
-        self._build(Input(tuple(input_shape)[1:]))
+        self._build(Input(rows_of_shape(input_shape)))
 
     def _build_for(self, x: object) -> None:
         self._build(input_for(self.alone(x)))
@@ -228,9 +226,10 @@ class Sequential(Trainer):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Sequential:
-        """A model of the layers of `get_config()`, with new weights."""
-        model: Sequential = cloning.sequential_from_config(cls, config)
+    def from_config(cls, config: Mapping[str, Any], custom_objects: object = None) -> Sequential:
+        """A model of the layers of `get_config()`, with new weights; for `custom_objects` see `load_model`."""
+        with cloning.own_classes("from_config", custom_objects):
+            model: Sequential = cloning.sequential_from_config(cls, config)
         return model
 
 

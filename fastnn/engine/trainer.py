@@ -174,8 +174,11 @@ class Trainer(Compilable):
         """Predictions (n, O) of the rows of x (n, I), without progress and callbacks."""
         engine = self._engine
         if engine is None or engine.state.store.moved is not None:
-            engine = self.predicting_engine(x)
-        X = engine.checks.X(self.inputs_of(x), finite=False)
+            with self.undone_if_refused():
+                engine = self.predicting_engine(x)
+                X = engine.checks.X(self.inputs_of(x), finite=False)
+        else:
+            X = engine.checks.X(self.inputs_of(x), finite=False)
         outs = [np.empty((X[0].shape[0], width), engine.plan.dtype) for width in engine.plan.widths]
         engine.predictor.forward(X, outs)
         return self.structured(engine.shaped(outs))

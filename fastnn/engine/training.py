@@ -297,8 +297,9 @@ def predict(model: TrainableModel, request: Request) -> Any:
     request.require_rows()
     batch = request.batch
     verbose = verbosity("predict", request.verbose)
-    engine = model.predicting_engine(request.x)
-    X = engine.checks.X(model.inputs_of(request.x), finite=False)
+    with model.undone_if_refused():
+        engine = model.predicting_engine(request.x)
+        X = engine.checks.X(model.inputs_of(request.x), finite=False)
     if request.steps is not None:
         X = tuple(array[: whole("predict", "steps", request.steps) * batch] for array in X)
     rows = X[0].shape[0]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 from ..core.symbolic import Calls, Operand, Tensor
 from ..core.traces import Made, in_both_modes, with_losses
@@ -15,7 +16,17 @@ class Composing:
     """The part of a `Layer` that runs its `call`, once for each call on symbolic tensors."""
 
     name: str
+    dtype: str
     trainable: bool
+
+    _arguments: Mapping[str, Any] | None  # what it was made with, where that is plain; of those with `call` alone
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """An object that knows what it is made with, for `get_config`."""
+        made = super().__new__(cls)
+        if hasattr(cls, "call"):
+            made._arguments = _plain_arguments(cls, args, kwargs)
+        return made
 
     def __init__(self) -> None:
         self._added: list[Any] = []  # what `add_weight` made
@@ -27,7 +38,27 @@ class Composing:
     @property
     def composes(self) -> bool:
         """Whether it is what its `call` makes of other layers and of weights."""
-        return hasattr(self, "call")
+        return hasattr(type(self), "call")
+
+    def _own_config(self, whole: bool) -> dict[str, Any]:
+        """The arguments that make an equal layer, those of its own class only if `whole`, as in Keras.
+
+        Raises:
+            ArgumentError: it was made with what no config holds.
+        """
+        config = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+        if not whole:
+            return config
+        kind = type(self).__name__
+        if self._arguments is None:
+            raise ArgumentError(
+                f"{kind}: it was made with more than texts, numbers, None, lists and dicts of them, by their names; "
+                f"write {kind}.get_config, which gives the arguments that make an equal one"
+            )
+        takes = inspect.signature(type(self).__init__).parameters
+        anything = any(one.kind is one.VAR_KEYWORD for one in takes.values())
+        config = {name: value for name, value in config.items() if anything or name in takes}
+        return copy.deepcopy(dict(self._arguments)) | config
 
     def build(self, input_shape: Any = None) -> None:
         """Makes weights by `add_weight`; subclasses with `call` say it, and it is called before that.
@@ -88,6 +119,34 @@ class Composing:
     def leaves(self) -> list[Any]:
         """The layers with weights that it is: itself, or those that it composes."""
         return [leaf for layer in inner_layers(self) for leaf in layer.leaves()] if self.composes else [self]
+
+
+def _plain_arguments(cls: type, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a constructor is given, by name, with its defaults; None where that is not plain, or has no names."""
+    signature = inspect.signature(cls.__init__)  # type: ignore[misc]
+    try:
+        bound = signature.bind(None, *args, **kwargs)
+    except TypeError:  # what the constructor will say, or a copy, which gets its arguments with its state
+        return None
+    bound.apply_defaults()
+    found: dict[str, Any] = {}
+    for one in list(signature.parameters.values())[1:]:
+        value = bound.arguments[one.name]
+        if one.kind is one.POSITIONAL_ONLY or (one.kind is one.VAR_POSITIONAL and value):
+            return None
+        if one.kind is one.VAR_KEYWORD:
+            found |= value
+        elif one.kind is not one.VAR_POSITIONAL:
+            found[one.name] = value
+    return copy.deepcopy(found) if all(map(_is_plain, found.values())) else None
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, value.values())) and all(isinstance(key, str) for key in value)
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or type(value) in (str, int, float, bool)
 
 
 def _tensors(where: str, given: Any) -> tuple[Any, list[Tensor]]:

@@ -93,8 +93,18 @@ class Layer(Declaration, Bound):
         return kind.lower is not Layer.lower or kind.lower_values is not Layer.lower_values
 
     def get_config(self) -> Config:
-        """The arguments that make an equal layer, without weights."""
+        """The arguments that make an equal layer, without weights; of a class with `call`, those that it was made with.
+
+        Raises:
+            ArgumentError: a class with `call` that was made with other than plain values, and has no `get_config`.
+        """
+        if self.composes:
+            return self._own_config(whole=type(self).get_config is Layer.get_config)
         return {name: _plain(getattr(self, name)) for name in self.fields}
+
+    def __repr__(self) -> str:
+        """What makes an equal one; of a class with `call` its name."""
+        return f'<{type(self).__name__} "{vars(self).get("name", "")}">' if self.composes else super().__repr__()
 
     def output_shape(self, shape: Shape, where: str) -> Shape:
         """The shape of one row that comes out for the shape of one that goes in."""

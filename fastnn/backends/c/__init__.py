@@ -15,12 +15,10 @@ import numpy.typing as npt
 from ...config import dtype_name
 from ...core.operations import OPERATIONS, Family, Operation
 from ...core.plan import Plan, largest
-from ...core.rowwise import MOST_VECTORS
 from ...core.state import State
-from ...core.steps import MOST_SCALARS, MOST_SLOTS
 from ...core.store import aligned
 from ...errors import BackendError
-from ..compiled import Addressed, CompiledProgram
+from ..compiled import Addressed, CompiledProgram, Run
 from ..data import Array, Sums
 from ..operators import GEMMS, CompiledOperator, Mode
 from ..protocol import Backend, exclusive
@@ -65,36 +63,16 @@ SOURCE_DTYPES = {
         "float64",
     )
 }  # fmt: skip
-_SCALARS = ffi.typeof(f"double[{MOST_SCALARS}]")
+_CALL = ffi.typeof("fnn_call *")
+_NO_SIZES = (1, 1, 0)  # rows, columns and depth of what has none
 _STATUS = {
     lib.FNN_NULL: "a buffer is missing",
     lib.FNN_BAD_SIZE: "a size is negative, or more than the buffers hold",
     lib.FNN_BAD_CODE: "unknown code of an instruction, activation, loss, metric, optimizer, clip or dtype",
     lib.FNN_BAD_LEVEL: "unknown instruction set, or not on this processor",
 }
-# Families whose functions take the operation's code after the sizes.
-_CODED = (
-    Family.ACTIVATION_FORWARD,
-    Family.ACTIVATION_BACKWARD,
-    Family.LOSS_FORWARD,
-    Family.LOSS_BACKWARD,
-    Family.CROSSENTROPY_FORWARD,
-    Family.CROSSENTROPY_BACKWARD,
-    Family.METRIC,
-    Family.OPTIMIZER_STEP,
-    Family.INVERSE_DEVIATION,
-    Family.ROW_WISE_FORWARD,
-    Family.ROW_WISE_BACKWARD,
-    Family.VECTOR_BACKWARD,
-    Family.BINARY,
-    Family.BINARY_BACKWARD,
-)
-# Of families with arrays that not all have: how many there may be, and how many come behind them.
-_ROOM = {
-    Family.OPTIMIZER_STEP: (2 + MOST_SLOTS, 1),
-    Family.ROW_WISE_FORWARD: (2 + MOST_VECTORS, 0),
-    Family.ROW_WISE_BACKWARD: (3 + MOST_VECTORS, 0),
-}
+# The fields of a call that the last scalars of a family are.
+_FIELDS = {Family.DROPOUT: ("seed", "step", "layer"), Family.UNIFORM: ("seed", "step", "layer", "k")}
 
 
 def level() -> str:
@@ -127,53 +105,52 @@ class _Scratch(threading.local):
 
 
 class COperator(CompiledOperator):
-    """One function of the library."""
+    """One operation of the library."""
 
     def __init__(self, row: Operation, dtype: str, scratch: _Scratch) -> None:
         super().__init__(row, dtype)
-        self._function = getattr(lib, f"fnn_{row.family.name.lower()}_{SUFFIX[dtype]}")
+        self._function = getattr(lib, f"fnn_operate_{SUFFIX[dtype]}")
         self._dtype, self._scratch = dtype, scratch
         self._reals = ffi.typeof("float[]" if dtype == "float32" else "double[]")
         kinds = (ffi.typeof("double[]") if spec.total else self._reals for spec in row.arguments)
-        self._arrays = tuple(zip(kinds, self._strided, strict=True))
+        arrays = list(zip(range(self._count), kinds, self._strided, strict=True))
+        if row.family == Family.OPTIMIZER_STEP:  # the gradient before the slots, of which there may be several
+            arrays.insert(1, arrays.pop())
+        self._arrays = tuple(arrays)
         self._pack = _SCRATCH[dtype] if row.family in GEMMS else 0  # elements for each thread
-        self._code = (row.code,) if row.family in _CODED else ()
-        # Some functions have room for the most slots or vectors, and take all scalars as one. Crossentropies have no
-        # parameter.
-        missing, self._behind = _ROOM.get(row.family, (self._count, 0))
-        self._missing = (ffi.NULL,) * (missing - self._count)
-        self._vector = row.family in _ROOM
-        self._first = self._count + (row.family in (Family.CROSSENTROPY_FORWARD, Family.CROSSENTROPY_BACKWARD))
+        self._code, self._fields = (int(row.family), row.code), _FIELDS.get(row.family, ())
 
     def _run(self, *arguments: Any) -> None:
-        _check(self._function(*self._given(arguments, self._scratch.room)), self._name)
+        call, threads, _ = self._given(arguments, self._scratch.room)
+        _check(self._function(call, threads), self._name)
 
     def _prepare(self, *arguments: Any) -> Callable[[], object]:
-        # The function refuses no call of it: sizes are those of arrays, the code is the row's, and nothing is missing.
-        return partial(self._function, *self._given(arguments, partial(aligned, dtype=self._dtype)))
+        # The library refuses no call of it: sizes are those of arrays, the code is the row's, and nothing is missing.
+        call, threads, kept = self._given(arguments, partial(aligned, dtype=self._dtype))
+        made = partial(self._function, call, threads)
+        made.kept = kept  # type: ignore[attr-defined]
+        return made
 
-    def _given(self, arguments: tuple[Any, ...], room: Callable[[int], Array]) -> list[Any]:
-        """The function's arguments, which keep alive what they point at."""
-        arrays = arguments[: self._count]
-        given: list[Any] = []
-        for array, (kind, strided) in zip(arrays, self._arrays, strict=True):
-            if strided:  # its first row: only contiguous memory has an address
-                given += ffi.from_buffer(kind, array[:1]), array.strides[0] // array.itemsize
-            else:
-                given.append(ffi.from_buffer(kind, array))
-        place = len(given) - self._behind
-        given[place:place] = self._missing
+    def _given(self, arguments: tuple[Any, ...], room: Callable[[int], Array]) -> tuple[Any, int, list[Any]]:
+        """A call, how many threads it gets, and what keeps alive what it points at."""
+        arrays, scalars = arguments[: self._count], arguments[self._count :]
+        kept, apart = [], []
+        for number, kind, strided in self._arrays:
+            array = arrays[number]
+            # Of one with rows the first: only contiguous memory has an address.
+            kept.append(ffi.from_buffer(kind, array[:1] if strided else array))
+            apart.append(array.strides[0] // array.itemsize if strided else 0)
         sizes = self._sizes(arrays)
-        given += sizes
         threads = self._threads(sizes, arrays)
+        rows, columns, depth = (*sizes, *_NO_SIZES[len(sizes) :]) if self._has_rows else (1, sizes[0], 0)
+        end = len(scalars) - len(self._fields)
+        call = ffi.new(_CALL, (*self._code, kept, apart, rows, columns, depth, scalars[:end]))
+        for name, value in zip(self._fields, scalars[end:], strict=True):
+            setattr(call, name, value)
         if self._pack:
-            given.append(ffi.from_buffer(self._reals, room(self._pack * threads)))
-        scalars = arguments[self._first :]
-        if self._vector:
-            vector = ffi.new(_SCALARS)
-            vector[0 : len(scalars)] = scalars
-            scalars = (vector,)
-        return [*given, *self._code, *scalars, threads]
+            kept.append(ffi.from_buffer(self._reals, room(self._pack * threads)))
+            call.scratch = kept[-1]
+        return call, threads, kept
 
 
 @cache
@@ -236,29 +213,19 @@ class CProgram(CompiledProgram):
         data.order = ffi.NULL if order is None else ffi.cast("int64_t *", order.ctypes.data)
         data.shares = _doubles(shares)
 
-    def _launch(
-        self,
-        mode: Mode,
-        threads: int,
-        first: int = 0,
-        last: int = 0,
-        sums: Sums | None = None,
-        rates: Sums | None = None,
-        stop: bool = False,
-        outs: Sequence[Array] = (),
-    ) -> int:
+    def _launch(self, mode: Mode, threads: int, run: Run) -> int:
         function, program, data = self._functions[mode], self._program, self._c_data
+        first, last, sums = run.first, run.last, _doubles(run.sums)
         if mode == Mode.STEPS:
-            taken, given = self._taken, _doubles(rates)
-            status = function(program, data, first, last, _doubles(sums), taken, given, stop, threads)
+            status = function(program, data, first, last, sums, self._taken, _doubles(run.rates), run.stop, threads)
         elif mode == Mode.SCORE:
-            status = function(program, data, first, last, _doubles(sums), threads)
+            status = function(program, data, first, last, sums, threads)
         elif mode == Mode.GRADIENT:
-            status = function(program, data, _doubles(sums), threads)
+            status = function(program, data, sums, threads)
         elif mode == Mode.UPDATE:
             status = function(program, threads)
         else:
-            for number, out in enumerate(outs):
+            for number, out in enumerate(run.outs):
                 self._c_outs[number] = _address(out)
             status = function(program, data, self._c_outs, first, threads)
         _check(status, _FUNCTIONS[mode])

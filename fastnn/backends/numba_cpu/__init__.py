@@ -18,8 +18,8 @@ from ...core.plan import Plan
 from ...core.state import State
 from ...core.store import aligned
 from ..arguments import WHOLE_SCALARS
-from ..compiled import Addressed, CompiledProgram, nothing
-from ..data import Array, Sums
+from ..compiled import Addressed, CompiledProgram, Run, nothing
+from ..data import Array
 from ..operators import GEMMS, CompiledOperator, Mode
 from ..protocol import Backend, exclusive
 from . import call, team
@@ -179,23 +179,18 @@ class NumbaProgram(CompiledProgram):
         block[Entry.ORDER] = 0 if order is None else order.ctypes.data
         block[Entry.SHARES] = 0 if shares is None else shares.ctypes.data
 
-    def _launch(
-        self,
-        mode: Mode,
-        threads: int,
-        first: int = 0,
-        last: int = 0,
-        sums: Sums | None = None,
-        rates: Sums | None = None,
-        stop: bool = False,
-        outs: Sequence[Array] = (),
-    ) -> int:
+    def _launch(self, mode: Mode, threads: int, run: Run) -> int:
         block = self._block.block
-        block[Entry.MODE], block[Entry.FIRST], block[Entry.LAST], block[Entry.STOP] = mode, first, last, stop
-        block[Entry.RATES] = 0 if rates is None else rates.ctypes.data
-        if sums is not None:
-            block[Entry.SUMS] = sums.ctypes.data
-        for number, out in enumerate(outs):
+        block[Entry.MODE], block[Entry.FIRST], block[Entry.LAST], block[Entry.STOP] = (
+            mode,
+            run.first,
+            run.last,
+            run.stop,
+        )
+        block[Entry.RATES] = 0 if run.rates is None else run.rates.ctypes.data
+        if run.sums is not None:
+            block[Entry.SUMS] = run.sums.ctypes.data
+        for number, out in enumerate(run.outs):
             self._outs_table[number] = out.ctypes.data
         self._block.run(threads)
         return block[Entry.TAKEN]
