@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("cuda.core", reason="without the extra cuda13")
 
-from fastnn.backends.cuda import program, residents
+from fastnn.backends.cuda import residents
 from fastnn.backends.cuda.device import Card, card
 from fastnn.core.plan import Counter
 from fastnn.core.random import permutation
@@ -83,13 +83,13 @@ def test_the_next_piece_is_sent_while_steps_run(monkeypatch: pytest.MonkeyPatch)
 
 def test_training_and_validation_data_stay_on_the_card(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
-    before = program.Residents
+    before = residents.Residents
 
     def counted(*arguments: Any) -> Any:
         made.append(1)
         return before(*arguments)
 
-    monkeypatch.setattr(program, "Residents", counted)
+    monkeypatch.setattr("fastnn.backends.cuda.program.Residents", counted)
     X, y = blobs()
     found = []
     for backend in ("cuda", "reference"):
