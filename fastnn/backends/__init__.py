@@ -1,8 +1,8 @@
 """The backends by name, and which one `auto` takes.
 
-`auto` takes C, which starts at once; Numba for long trainings where `fastnn warmup` has compiled it and measured it
-faster for this kind of work; or whichever of the two there is. It never takes CUDA, whose speed nobody has measured:
-that is asked for by name.
+`auto` takes C, which starts at once; for long trainings Numba where `fastnn warmup` has compiled it and measured it
+faster for this kind of work, or CUDA where that measured it faster, on this card, for a network of no more flops a
+step; or whichever of C and Numba there is. It never takes the emulated card.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .. import config
 from ..errors import ArgumentError, ArgumentTypeError, BackendError, nearest
-from . import disk_cache
+from . import card_speeds, disk_cache
 
 if TYPE_CHECKING:
     from .protocol import Backend
@@ -85,12 +85,15 @@ def get(name: str | Backend | None = None) -> Backend:
     return backend
 
 
-def choice(dtype: str | None = None, parameters: int | None = None, threads: int | None = None) -> Choice:
+def choice(
+    dtype: str | None = None, parameters: int | None = None, threads: int | None = None, batch: int = 0
+) -> Choice:
     """What `auto` takes for a long training of a model; the same all through a process.
 
     Args:
         dtype: "float32" or "float64"; None is `config.floatx()`. parameters: how many the model has, None if not known
-            yet, which counts as large. threads: None is `config.get_num_threads()`.
+            yet, which counts as large. threads: None is `config.get_num_threads()`. batch: rows of a step; 0 if not
+            known yet, for which no card is taken.
     """
     dtype = dtype or config.floatx()
     if _reason("c"):
@@ -102,9 +105,44 @@ def choice(dtype: str | None = None, parameters: int | None = None, threads: int
             '"reference", which is right but slow; install Numba with: pip install "numba>=0.68"',
         )
     speed, why = _promise(dtype, parameters, threads)
+    if _card_speed(dtype, parameters, batch) > speed:
+        faster, how = _card_promise(dtype, parameters, batch)
+        if faster:
+            return Choice("cuda", how)
     if speed and _reason("numba"):  # what loads Numba is asked last
         return Choice("c", f"numba is not available ({_reason('numba')})")
     return Choice("numba" if speed else "c", why)
+
+
+def _card_promise(dtype: str, parameters: int | None, batch: int) -> tuple[float, str]:
+    """How many times as fast as C the card of this machine trains, 0.0 where it is not to be taken; and why."""
+    speed, measured = _card_speed(dtype, parameters, batch), card_speeds.read()
+    if measured is None or speed <= 1.0 + LOADING:
+        return 0.0, "not measured faster"
+    why = why_not_card(measured)  # loads CUDA
+    if why:
+        return 0.0, why
+    repaid = _repaid(speed, measured.loading)
+    return speed, f"it trains {speed:.2f} times as fast as c here; c until a training has taken {repaid:.1f} s"
+
+
+def why_not_card(measured: card_speeds.Measured) -> str:
+    """Why what was measured says nothing of the card of this machine; "" where it does."""
+    if _reason("cuda"):
+        return f"cuda is not available ({_reason('cuda')})"
+    from .cuda.device import card
+
+    found = card()
+    if found.emulated:
+        return "the card is emulated, and its time says nothing of a card's"
+    if (found.name, dotted(found.driver)) != (measured.card, measured.driver):
+        return f"{measured.card} with a driver for CUDA {measured.driver} was measured; run `fastnn warmup` anew"
+    return ""
+
+
+def dotted(version: tuple[int, ...]) -> str:
+    """A version as text."""
+    return ".".join(map(str, version))
 
 
 def _promise(dtype: str, parameters: int | None, threads: int | None = None) -> tuple[float, str]:
@@ -123,18 +161,30 @@ def _promise(dtype: str, parameters: int | None, threads: int | None = None) -> 
     return speed, f"it trains {speed:.2f} times as fast as c here; c until a training has taken {_repaid(speed):.1f} s"
 
 
-def _repaid(speed: float) -> float:
-    """The seconds of training after which Numba would have repaid its loading."""
-    return LOADING_SECONDS / (1.0 - 1.0 / speed)
+def _repaid(speed: float, loading: float = LOADING_SECONDS) -> float:
+    """The seconds of training after which a backend would have repaid its loading."""
+    return loading / (1.0 - 1.0 / speed)
 
 
-def _patience(dtype: str, parameters: int) -> float:
+def _patience(dtype: str, parameters: int, batch: int) -> float:
+    """By what is on disk alone: nothing is loaded yet."""
     speed, _ = _promise(dtype, parameters)
+    faster, measured = _card_speed(dtype, parameters, batch), card_speeds.read()
+    if measured is not None and faster > max(speed, 1.0 + LOADING):
+        return _repaid(faster, measured.loading)
     return _repaid(speed) if speed else math.inf
 
 
-def _chosen(dtype: str, parameters: int) -> Backend:
-    return _load(choice(dtype, parameters).name)()
+def _card_speed(dtype: str, parameters: int | None, batch: int) -> float:
+    """How many times as fast as C a card was measured for a network of such a size; 0.0 where none was."""
+    measured = card_speeds.read()
+    if measured is None or not parameters:
+        return 0.0
+    return measured.speed(dtype, card_speeds.flops_of(parameters, batch))
+
+
+def _chosen(dtype: str, parameters: int, batch: int) -> Backend:
+    return _load(choice(dtype, parameters, batch=batch).name)()
 
 
 def kind(dtype: str, parameters: int | None, threads: int | None = None) -> str:
@@ -188,4 +238,4 @@ def _require_card() -> None:
     card()
 
 
-__all__ = ["Choice", "available", "choice", "get", "kind"]
+__all__ = ["Choice", "available", "choice", "dotted", "get", "kind", "why_not_card"]

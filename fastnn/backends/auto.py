@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,15 +18,16 @@ class AutoBackend(Backend):
     the second would have saved is that of its loading. However long a training is, it loses that time once at most.
 
     Args:
-        patience: the seconds of training of a model, by its dtype and parameters, after which the second repays its
-            loading; at least LOOK_SECONDS.
+        patience: the seconds of training after which the second repays its loading, at least LOOK_SECONDS, of a model,
+            by its dtype, its parameters, and the rows of its batches, 0 if not known yet.
         second: makes it, for such a model.
     """
 
     def __init__(
-        self, first: Backend, patience: Callable[[str, int], float], second: Callable[[str, int], Backend]
+        self, first: Backend, patience: Callable[[str, int, int], float], second: Callable[[str, int, int], Backend]
     ) -> None:
         self.name, self._now, self._arguments = first.name, first, (first, patience, second)
+        self._work: tuple[str, int, int] | None = None
         self._patience = LOOK_SECONDS
 
     def __reduce__(self) -> Any:
@@ -38,20 +38,21 @@ class AutoBackend(Backend):
         return self._now.operations(dtype)
 
     def program(self, plan: Plan, state: State) -> Program:
-        if CompiledProgram.seconds >= self._patience:
-            self._weigh(plan)
+        self._weigh(plan, 0)
         return self._now.program(plan, state)
 
     def keeps(self, program: Program) -> bool:
-        if CompiledProgram.seconds >= self._patience:
-            self._weigh(program.plan)
+        self._weigh(program.plan, program.batch)
         return program.backend is self._now
 
-    def _weigh(self, plan: Plan) -> None:
-        """Changes over, or says when to look again."""
-        _, patience, second = self._arguments
-        model = plan.dtype.name, plan.layout.size
-        self._patience = patience(*model)
+    def _weigh(self, plan: Plan, batch: int) -> None:
+        """Changes over, once, when it is time."""
+        first, patience, second = self._arguments
+        if self._now is not first or CompiledProgram.seconds < LOOK_SECONDS:
+            return
+        work = plan.dtype.name, plan.layout.size, batch
+        if work != self._work:
+            self._work, self._patience = work, patience(*work)
         if CompiledProgram.seconds >= self._patience:
-            self._now, self._patience = second(*model), math.inf
+            self._now = second(*work)
             self.name = self._now.name

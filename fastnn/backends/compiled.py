@@ -182,6 +182,7 @@ class CompiledProgram(Program):
         self, data: Data, first: int, last: int, sums: Sums, rates: Sums | None = None, stop: bool = False
     ) -> int:
         self._bind(data)
+        self.batch = min(data.batch_size, data.rows)
         wanted, trial = self._step_team(data), last
         if self._crew.trying:
             trial = min(last, first + max(1, (last - first) // _TRIAL))

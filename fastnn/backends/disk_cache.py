@@ -179,7 +179,7 @@ def _write(path: Path, *content: bytes) -> bool:
 def write_speeds(speeds: Mapping[str, float]) -> bool:
     """Keeps measured speeds by the kind of work; False if they cannot be written."""
     found = place()
-    lines = [f"c {_library()}", *(f"{kind} {speed:.4f}" for kind, speed in speeds.items())]
+    lines = [f"c {library()}", *(f"{kind} {speed:.4f}" for kind, speed in speeds.items())]
     if found is None or not _write(found / _SPEEDS, ("\n".join(lines) + "\n").encode()):
         return False
     speeds_on_disk.cache_clear()
@@ -195,7 +195,7 @@ def speeds_on_disk() -> Mapping[str, float]:
         return {}
     try:
         first, *lines = (found / _SPEEDS).read_text().splitlines() or [""]
-        if first != f"c {_library()}":
+        if first != f"c {library()}":
             return {}
         pairs = [line.rsplit(" ", 1) for line in lines]
         speeds = {kind: float(speed) for kind, speed in pairs}
@@ -204,7 +204,7 @@ def speeds_on_disk() -> Mapping[str, float]:
     return speeds if all(0.0 < speed < float("inf") for speed in speeds.values()) else {}
 
 
-def _library() -> str:
+def library() -> str:
     """The build of the C library: the size and the time of its file."""
     found = next((_PACKAGE / "backends" / "c").glob("_fastnn.*"), None)
     return f"{found.stat().st_size} {found.stat().st_mtime_ns}" if found else ""

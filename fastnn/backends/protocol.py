@@ -68,6 +68,7 @@ class Program(Passes):
     """
 
     threads = 1  # that the last steps were given
+    batch = 0  # rows of a step, in the last training
     interpreted: ClassVar[bool] = True
 
     def __init__(self, backend: Backend, plan: Plan, state: State) -> None:

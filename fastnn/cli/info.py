@@ -7,7 +7,7 @@ import os
 import platform
 from typing import Any
 
-from . import options
+from . import cards, options
 
 HELP = "show the version, the processor, the threads, each backend with why it is not available, and what is in a model"
 
@@ -93,7 +93,7 @@ def _card() -> str:
     kept = cubins.count(found.arch, ".ptx" if found.emulated else ".cubin")
     return (
         f"{what}{found.name}, {found.arch}, {memory:.1f} GB, a driver for CUDA {known}, {kept} kernels compiled in "
-        f"{cubins.carried() or cubins.place()}; auto never takes it"
+        f"{cubins.carried() or cubins.place()}; {cards.explained()}"
     )
 
 

@@ -10,15 +10,16 @@ from typing import Any
 
 from ..core.printing import say
 from ..errors import FastnnError
-from . import options
+from . import cards, options
 
 HELP = "compile Numba's kernels for this machine, once, and measure whether they or C are faster"
 DESCRIPTION = """\
 Compiles what the backend "numba" needs and keeps it on disk, then trains small
 and large networks with "numba" and "c" for a few seconds and keeps which one
-was faster: `auto` takes that one from the next process on. Run it while the
-machine does little else. Both compute the same bits; until then `auto` takes
-"c", which needs no compilation.
+was faster: `auto` takes that one from the next process on. Where there is a
+card for "cuda", it measures networks of several sizes beside "c", too. Run it
+while the machine does little else. All compute the same bits; until then `auto`
+takes "c", which needs no compilation.
 """
 
 # A network of each size: units from the inputs to the classes, and the batch.
@@ -53,26 +54,33 @@ def run(args: argparse.Namespace) -> int:
     from ..backends import disk_cache
 
     reasons = backends.available()
-    if reasons["numba"]:
+    timed = not reasons["c"] and not cards.why_not_timed()
+    if reasons["numba"] and not timed:
         raise FastnnError(f"there is nothing to compile: numba is not available ({reasons['numba']})")
     dtypes = ("float32", "float64") if args.dtype == "both" else (args.dtype,)
-    if disk_cache.folder() is None and not all(map(disk_cache.compiled, dtypes)):
+    if not reasons["numba"] and disk_cache.folder() is None and not all(map(disk_cache.compiled, dtypes)):
         raise FastnnError(
             "there is no folder to keep compiled kernels in; name one that can be written in NUMBA_CACHE_DIR"
         )
     report: dict[str, Any] = {"folder": str(disk_cache.place()), "compiled": {}, "speeds": {}}
-    for dtype in dtypes:
+    for dtype in dtypes if not reasons["numba"] else ():
         report["compiled"][dtype] = _compile(dtype, quiet=args.json)
-    if not reasons["c"]:
+    if not reasons["c"] and not reasons["numba"]:
         report["speeds"] = _measure(dtypes)
         kept = disk_cache.write_speeds({**disk_cache.speeds_on_disk(), **report["speeds"]})
         if not kept:
             say(f"fastnn warmup: the speeds cannot be kept in {report['folder']}", "stderr")
+    if timed:
+        report["card"] = cards.run(dtypes, _epoch, _speed)
+    elif not reasons["cuda"]:
+        say(f'fastnn warmup: "cuda" is not measured: {cards.why_not_timed()}', "stderr")
     if args.json:
         options.print_json(report)
         return 0
     for work, speed in report["speeds"].items():
         options.answer(f"{work}: numba trains {speed:.2f} times as fast as c\n")
+    for line in report.get("card", ()):
+        options.answer(f"{line}\n")
     options.answer(f"kept in {report['folder']}\n")
     return 0
 
@@ -162,10 +170,10 @@ def _epoch(backend: str, dtype: str, units: tuple[int, ...], batch: int) -> Call
     return lambda: engine.program.run_steps(data, 0, data.steps, sums)
 
 
-def _speed(c: Callable[[], object], numba: Callable[[], object]) -> float:
-    """How many times as fast as `c` `numba` is: the median of rounds that time one right after the other, since other
-    programs disturb a whole round more often than half of one."""
-    ratios = sorted(_seconds(c) / _seconds(numba) for _ in range(ROUNDS))
+def _speed(c: Callable[[], object], other: Callable[[], object]) -> float:
+    """How many times as fast as `c` another backend is: the median of rounds that time one right after the other, since
+    other programs disturb a whole round more often than half of one."""
+    ratios = sorted(_seconds(c) / _seconds(other) for _ in range(ROUNDS))
     return ratios[ROUNDS // 2]
 
 

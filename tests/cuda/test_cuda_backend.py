@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("cuda.core", reason="without the extra cuda13")
 
 import fastnn
-from fastnn import backends, layers
+from fastnn import layers
 from fastnn.backends.cuda import cubins, library
 from fastnn.backends.cuda.device import card
 from fastnn.errors import BackendError
@@ -117,11 +117,6 @@ def test_an_optimizer_goes_on_after_its_state_was_saved(tmp_path: os.PathLike[st
     assert_same_bits(found[0], found[1], "after saving")
 
 
-def test_auto_never_takes_the_card() -> None:
-    assert backends.available()["cuda"] == ""
-    assert backends.get("auto").name != "cuda" and backends.choice().name != "cuda"
-
-
 def test_cubins_that_were_carried_are_found_first(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASTNN_CUDA_CUBINS", str(tmp_path))
     assert cubins.write("any.cubin", "sm_90", b"code", cubins.carried())
@@ -190,40 +185,6 @@ def needs_emulation() -> None:
     """Skips a test whose card must fail by order."""
     if not card().emulated:
         pytest.skip("a card that is one does not fail by order")
-
-
-def test_a_card_that_is_lost_leaves_the_last_epoch() -> None:
-    """The next epoch ends with what to do; the weights are those of the one before, and C goes on with them."""
-    needs_emulation()
-    run = child("-c", LOST)
-    assert run.returncode == 0, run.stderr
-    assert "the card is lost to this process" in run.stdout and "same weights, goes on" in run.stdout
-
-
-LOST = """
-import os
-import numpy as np
-from fastnn.errors import BackendError
-from nets import blobs, classifier
-X, y = blobs()
-model = classifier("cuda")
-model.fit(X, y, epochs=1, verbose=0)
-before = [weight.copy() for weight in model.get_weights()]
-from fastnn.backends.cuda.device import Card
-def lost(self, graph):
-    from fastnn.backends.cuda.device import told
-    with told("start a step"):
-        raise RuntimeError("CUDA_ERROR_LAUNCH_FAILED")
-Card.replay = Card.get = lambda self, *_: lost(self, None)
-try:
-    model.fit(X, y, epochs=1, verbose=0)
-except BackendError as error:
-    print(error)
-assert all((a == b).all() for a, b in zip(model.get_weights(), before))
-model.compile("adam", "sparse_categorical_crossentropy", backend="reference")
-model.fit(X, y, epochs=1, verbose=0)
-print("same weights, goes on")
-"""
 
 
 def test_what_does_not_fit_says_so() -> None:

@@ -239,7 +239,12 @@ class CProgram(CompiledProgram):
     @exclusive
     def shuffle(self, order: npt.NDArray[np.int64]) -> None:
         _, epoch, seed = (int(counter) for counter in self.state.counters)
-        _check(lib.fnn_shuffle(ffi.cast("int64_t *", order.ctypes.data), order.size, seed, epoch), "shuffle")
+        shuffle(order, seed, epoch)
+
+
+def shuffle(order: npt.NDArray[np.int64], seed: int, epoch: int) -> None:
+    """Fills `order`, of contiguous elements, with `core.random.permutation`."""
+    _check(lib.fnn_shuffle(ffi.cast("int64_t *", order.ctypes.data), order.size, seed, epoch), "shuffle")
 
 
 _FUNCTIONS = ("run_steps", "gradient", "score", "update", "forward")  # by mode

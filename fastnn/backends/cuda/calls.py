@@ -181,13 +181,15 @@ class Launcher:
         told: Sequence[int],
         apart: int,
         shares: Sequence[float],
+        kept: Memory,
     ) -> Callable[[int, int], Launch]:
         """A function of the steps of a slice and the rows that there are, which gives the slice's only launch.
 
         Args:
             vectors: the addresses of theta and of the slots. data: of the table of layers, inputs, targets, weights,
                 order. told: of the tables of first rows and of scalars, and of the totals, which lie `apart`. shares:
-                what the slope of the loss is multiplied by in a whole batch, and in the last.
+                what the slope of the loss is multiplied by in a whole batch, and in the last. kept: what the table of
+                layers lies in.
         """
         shared = made.elements * self._real().itemsize
         kernel = self._library.kernel(made.kernel, self._dtype, shared)
@@ -196,7 +198,7 @@ class Launcher:
 
         def slice_of(count: int, rows: int) -> Launch:
             numbers = len(made.table), count, made.batch, rows, *sizes
-            return Launch(kernel, config(1, THREADS, shared), (*addresses, *numbers, *self._rounded(shares)))
+            return Launch(kernel, config(1, THREADS, shared), (*addresses, *numbers, *self._rounded(shares)), kept)
 
         return slice_of
 

@@ -28,7 +28,10 @@ _SOURCES = (
     "backends/cuda/*.py",
 )
 # What starts kernels and has no part in them.
-_HOST = ("__init__", "buffers", "calls", "cubins", "device", "library", "network", "program", "residents", "tables")
+_HOST = (
+    *("__init__", "buffers", "calls", "cubins", "device", "library", "network", "pieces", "program", "residents"),
+    *("snapshots", "speeds", "tables"),
+)
 _DIGEST_BYTES = 32
 
 

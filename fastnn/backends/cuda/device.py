@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -34,10 +36,27 @@ class Memory:
         self.address, self.size = int(self._buffer.handle), size
 
 
-class Card:
-    """One card, and the stream that all work goes to, one behind another.
+class Pinned:
+    """Memory of the host that a card copies from and to while the host goes on; it is given back when nobody holds it,
+    by whom copies must be done then.
 
     Attributes:
+        bytes: it, as long as this is held.
+    """
+
+    def __init__(self, card: Card, size: int) -> None:
+        with told("pin memory of the host", size):
+            address = int(_check(driver.cuMemHostAlloc(max(size, 1), 0))[0])
+        self.bytes = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address))
+        weakref.finalize(self, driver.cuMemFreeHost, address).atexit = False
+
+
+class Card:
+    """One card, and the streams that work goes to.
+
+    Attributes:
+        stream: of all kernels, one behind another, and of what they wait for. incoming, outgoing: of copies to the card
+            and back that go on beside them, which events order.
         multiprocessors: how many. shared_bytes: of memory that a block may have.
         name, arch: such as "NVIDIA H200" and "sm_90". driver: the CUDA that it knows. emulated: whether it is the test
         instrument, which is no card.
@@ -48,7 +67,7 @@ class Card:
         self.capability = tuple(device.compute_capability)
         self.arch = f"sm_{self.capability[0]}{self.capability[1]}"
         self.emulated = self.name.lower().startswith(EMULATED)
-        self.stream = device.create_stream()
+        self.stream, self.incoming, self.outgoing = (device.create_stream() for _ in range(3))
         self.multiprocessors = int(device.properties.multiprocessor_count)
         self.shared_bytes = int(device.properties.max_shared_memory_per_block_optin)
         self._here = threading.local()
@@ -81,10 +100,17 @@ class Card:
         return Memory(self, size)
 
     def put(self, address: int, array: Array) -> None:
-        """Copies an array that is contiguous to the card; when this returns, the array may change."""
+        """Copies an array that is contiguous and not pinned to the card; when this returns, the array may change."""
+        self._put(address, array, self.stream)
+
+    def send(self, address: int, array: Array) -> None:
+        """Copies an array that is contiguous and pinned to the card by `incoming`."""
+        self._put(address, array, self.incoming)
+
+    def _put(self, address: int, array: Array, stream: Any) -> None:
         if array.nbytes:
             with told("copy to the card"):
-                _check(driver.cuMemcpyHtoDAsync(address, array.ctypes.data, array.nbytes, self.stream.handle))
+                _check(driver.cuMemcpyHtoDAsync(address, array.ctypes.data, array.nbytes, stream.handle))
 
     def get(self, array: Array, address: int) -> None:
         """Copies from the card into an array that is contiguous, when all work is done."""
@@ -92,6 +118,38 @@ class Card:
             if array.nbytes:
                 _check(driver.cuMemcpyDtoHAsync(array.ctypes.data, address, array.nbytes, self.stream.handle))
             self.stream.sync()
+
+    def fetch(self, array: Array, address: int) -> None:
+        """Copies from the card into an array that is contiguous and pinned by `outgoing`."""
+        if array.nbytes:
+            with told("copy from the card"):
+                _check(driver.cuMemcpyDtoHAsync(array.ctypes.data, address, array.nbytes, self.outgoing.handle))
+
+    def copy(self, to: int, address: int, size: int) -> None:
+        """Copies so many bytes within the card."""
+        if size:
+            with told("copy on the card"):
+                _check(driver.cuMemcpyDtoDAsync(to, address, size, self.stream.handle))
+
+    def mark(self, stream: Any) -> Any:
+        """An event: all that a stream was given so far is done."""
+        with told("mark a stream"):
+            return stream.record()
+
+    def after(self, stream: Any, event: Any) -> None:
+        """What a stream is given from now on waits for an event."""
+        with told("order streams"):
+            stream.wait(event)
+
+    def wait(self, event: Any) -> None:
+        """The host waits for an event."""
+        with told("wait"):
+            event.sync()
+
+    def number(self, address: int, number: int) -> None:
+        """Writes 32 bits."""
+        with told("fill"):
+            _check(driver.cuMemsetD32Async(address, number, 1, self.stream.handle))
 
     def zero(self, address: int, size: int) -> None:
         """Makes so many bytes 0."""
@@ -196,9 +254,8 @@ def sentence(text: str, what: str, size: int = 0) -> str:
     if name in ("CUDA_ERROR_NO_BINARY_FOR_GPU", "CUDA_ERROR_INVALID_IMAGE", "CUDA_ERROR_INVALID_PTX"):
         return f"{name} ({what}): a kernel was compiled for another card; delete the folder that `fastnn info` names"
     return (
-        f"{name} ({what}): the card is lost to this process, whose weights are those of the last epoch, or of when "
-        f"somebody last asked for them; "
-        f"start it anew, or {_CURE}"
+        f"{name} ({what}): the card is lost to this process, whose weights are those that came home last, at the end "
+        f"of an epoch or when somebody asked for them; start it anew, or {_CURE}"
     )
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ...core.plan import SUM_COUNT, SUM_LOSS, Counter, InputEntry, LossEntry, MetricEntry, Plan, padded
+from ...core.random import permutation
 from ...core.state import State
 from ...core.store import busy
 from ...errors import BackendError
@@ -24,8 +25,20 @@ from .device import Card, Memory, card, contiguous
 from .library import loaded
 from .network import Network
 from .residents import Residents
+from .snapshots import Counts, Snapshots
 from .tables import MOST_STEPS, Tables
 
+try:
+    from ..c import shuffle
+except ImportError:  # not built: the same order, in a second for each million rows
+
+    def shuffle(order: npt.NDArray[np.int64], seed: int, epoch: int) -> None:
+        """Fills `order` with a permutation."""
+        order[:] = permutation(seed, epoch, order.size)
+
+
+MOST_DATA = 2  # that are on the card at a time: of training and of validation
+MOST_CHAINS = 4  # of so many batches and places of the data
 MOST_WORKS = 16  # steps, for batches of so many numbers of rows, that are kept
 FORWARD_BYTES = 2**28  # of the workspace, that predictions may take at a time
 
@@ -60,10 +73,14 @@ class CudaProgram(Program):
         self._totals = Totals(plan)
         self._buffers = Buffers(self._card, plan)
         self._tables = Tables(self._card, plan, max(1, self._totals.count))
-        self._residents = Residents(self._card, plan.dtype)
+        self._residents: list[Residents] = []  # the last that was used at the end
+        self._ones_of = -1  # the serial of those for which weights of 1 were written
         self._launches: dict[tuple[Any, ...], Work] = {}
-        self._chains: dict[int, Any] = {}  # of the last slice's batch
+        self._chains: dict[tuple[int, int, int], Any] = {}
         self._staging: Memory | None = None
+        buffers = self._buffers
+        self._snapshots = Snapshots(self._card, (buffers.theta, buffers.statistics, *buffers.slots))
+        self._at_home = Counts.of(state)  # when the vectors were at home last
         self._away = self._changed = self._runs = False
 
     # where the vectors are
@@ -83,6 +100,8 @@ class CudaProgram(Program):
         ):
             self._card.put(memory.address, vector)
         self._away, self._changed = True, False
+        self._snapshots.forget()
+        self._at_home = Counts.of(state)
         store.lend(self._bring_home)
 
     def _bring_home(self) -> None:
@@ -94,24 +113,39 @@ class CudaProgram(Program):
         self._copy_home()
 
     def _copy_home(self) -> None:
-        """What steps changed since it was last copied."""
-        if not self._changed:
-            return
-        self._card.enter()
+        """What the card has; where it can give nothing any more, the last state that came home before.
+
+        Raises:
+            BackendError: the card is lost; with what is at home now.
+        """
         theta, statistics = self.state.store.vectors_at_home()
-        pairs = [(theta, self._buffers.theta), (statistics, self._buffers.statistics)]
-        pairs += zip(self.state.slots_at_home(), self._buffers.slots, strict=True)
-        made = [np.empty_like(vector) for vector, _ in pairs]
-        for vector, (_, memory) in zip(made, pairs, strict=True):  # all of one time, or none of them
-            self._card.get(vector, memory.address)
-        for vector, (target, _) in zip(made, pairs, strict=True):
-            target[...] = vector
+        vectors = [theta, statistics, *self.state.slots_at_home()]
+        try:
+            self._card.enter()
+            if self._changed:
+                buffers = self._buffers
+                made = [np.empty_like(vector) for vector in vectors]
+                memories = buffers.theta, buffers.statistics, *buffers.slots
+                for vector, memory in zip(made, memories, strict=True):  # all of one time, or none of them
+                    self._card.get(vector, memory.address)
+                for vector, target in zip(made, vectors, strict=True):
+                    target[...] = vector
+            else:
+                self._snapshots.last(vectors, wait=True)
+        except BackendError as error:
+            counts = self._snapshots.last(vectors, wait=False) or self._at_home
+            counts.restore(self.state)
+            raise BackendError(f"{error}; the weights are those after step {counts.step}") from error
         self._changed = False
 
-    def _rescue(self) -> None:
-        """After an error of the card: what it can still give is at home then, else what was there last."""
-        with suppress(BackendError):
+    def _rescue(self, error: BackendError) -> BackendError:
+        """After an error of the card: what it can still give is at home then, else what came home last, of which the
+        error tells."""
+        try:
             self.state.store.home()
+        except BackendError as other:
+            return other
+        return error
 
     # programs
 
@@ -167,9 +201,8 @@ class CudaProgram(Program):
     ) -> int:
         try:
             return self._train(data, first, last, sums, rates, stop)
-        except BackendError:
-            self._rescue()
-            raise
+        except BackendError as error:
+            raise self._rescue(error) from error
 
     def _train(self, data: Data, first: int, last: int, sums: Sums, rates: Sums | None, stop: bool) -> int:
         at = first
@@ -182,9 +215,15 @@ class CudaProgram(Program):
             at = end
             if stop and not math.isfinite(sums[SUM_LOSS]):
                 break
-        if at == data.steps:
-            self._copy_home()  # so that a card that is lost takes an epoch along at most
+        if at == data.steps and self._changed:
+            self._snapshots.take(self.state)  # so that a card that is lost takes little more than an epoch along
+            self._changed = False
         return at - first
+
+    @exclusive
+    def shuffle(self, order: npt.NDArray[np.int64]) -> None:
+        counters = self.state.counters
+        shuffle(order, int(counters[Counter.SEED]), int(counters[Counter.EPOCH]))
 
     @reading
     def score(self, data: Data, first: int, last: int, sums: Sums) -> None:
@@ -201,11 +240,9 @@ class CudaProgram(Program):
     def _steps(self, data: Data, first: int, last: int, sums: Sums, kind: str, rates: Sums | None = None) -> int:
         """Some of the steps first..last - 1, and their sums; gives the step after them."""
         self._reserve(min(data.batch_size, data.rows))
-        if self._residents.bind(data):
-            self._launches.clear()
-            self._chains.clear()
-        last = min(last, first + min(MOST_STEPS, self._residents.steps))
-        firsts = self._residents.piece(data, first, last)
+        residents = self._resident(data)
+        last = min(last, first + MOST_STEPS, residents.end(first))
+        firsts = residents.take(data, first, last)
         starts = [step * data.batch_size for step in range(first, last)]
         shares = [data.share(step) for step in range(first, last)]
         self._tables.tell(self.state, firsts, rates, updates=kind == "steps", starts=starts, shares=shares)
@@ -215,11 +252,15 @@ class CudaProgram(Program):
         rows = [min(data.batch_size, data.rows - step * data.batch_size) for step in range(first, last)]
         self._runs = True
         try:
-            whole = self._chain(data) if kind == "steps" else None
+            whole = self._chain(data, residents) if kind == "steps" else None
             if whole is not None:
-                self._card.launch([whole(len(rows), self._residents.rows_of(data, first, last))])
+                self._card.launch([whole(len(rows), residents.rows_of(data, last))])
             for count in rows if whole is None else ():
-                self._run((kind, count), lambda network, count=count: self._step(network, kind, count))  # type: ignore[misc]
+                self._run(
+                    (kind, count, residents.key),
+                    lambda network, count=count: self._step(network, residents, kind, count),  # type: ignore[misc]
+                )
+            residents.started(data)
             made = self._tables.read(len(rows))
         finally:
             self._runs = False
@@ -234,39 +275,56 @@ class CudaProgram(Program):
                     sums[part] = whole[part]
         return last
 
-    def _chain(self, data: Data) -> Any:
-        """What makes the launch of a whole slice, where the plan is a small chain; else None."""
-        batch = min(data.batch_size, data.rows)
-        if batch not in self._chains:
-            self._chains = {batch: self._made_chain(data, batch)}
-        return self._chains[batch]
+    def _resident(self, data: Data) -> Residents:
+        """Copies of data on the card, and weights of 1 for what has none of its own."""
+        for number, one in enumerate(self._residents):
+            if one.holds(data):
+                found = self._residents.pop(number)
+                break
+        else:
+            del self._residents[: 1 - MOST_DATA]  # given back before more is taken
+            found = Residents(self._card, self.plan.dtype, data)
+        self._residents.append(found)
+        if self._ones_of != found.serial:
+            lies = found.lies[len(self.plan.inputs) + len(self.plan.losses) :]
+            self._card.launch(self._network().ones([number for number, there in enumerate(lies) if there is None]))
+            self._ones_of = found.serial
+        return found
 
-    def _made_chain(self, data: Data, batch: int) -> Any:
-        plan = self.plan
+    def _chain(self, data: Data, residents: Residents) -> Any:
+        """What makes the launch of a whole slice, where the plan is a small chain; else None."""
+        key = min(data.batch_size, data.rows), *residents.key
+        if key not in self._chains:
+            if len(self._chains) == MOST_CHAINS:
+                del self._chains[next(iter(self._chains))]
+            self._chains[key] = self._made_chain(data, residents)
+        return self._chains[key]
+
+    def _made_chain(self, data: Data, residents: Residents) -> Any:
+        plan, batch = self.plan, min(data.batch_size, data.rows)
         made = chain(plan, batch, self._totals.metrics[0][0] if any(self._totals.metrics) else -1)
         if made is None or made.elements * plan.dtype.itemsize > self._card.shared_bytes:
             return None
-        self._layers = self._card.allocate(made.table.nbytes)
-        self._card.put(self._layers.address, made.table)
-        places = [0 if one is None else one[0][0] for one in self._residents.lies]
+        layers = self._card.allocate(made.table.nbytes)
+        self._card.put(layers.address, made.table)
+        places = [0 if one is None else one[0][0] for one in residents.lies]
         outputs = int(plan.losses[0, LossEntry.OUTPUTS])
         weight = float(plan.constants[plan.losses[0, LossEntry.WEIGHT]])
         last = data.rows - (data.steps - 1) * data.batch_size if data.rows > data.batch_size else batch
         shares = [loss_scale(made.loss, rows, outputs) * weight for rows in (batch, last)]
         vectors = [memory.address for memory in (self._buffers.theta, *self._buffers.slots)]
-        data_there = self._layers.address, *places, self._residents.order
+        data_there = layers.address, *places, residents.order
         tables = self._tables
         told = tables.address("firsts"), tables.address("scalars"), tables.total(0)
-        return self._launcher.chain(made, vectors, data_there, told, tables.totals, shares)
+        return self._launcher.chain(made, vectors, data_there, told, tables.totals, shares, layers)
 
-    def _step(self, network: Network, kind: str, rows: int) -> list[Launch]:
+    def _step(self, network: Network, residents: Residents, kind: str, rows: int) -> list[Launch]:
         """One step of a batch of so many rows."""
         losses, inputs = len(self.plan.losses), len(self.plan.inputs)
-        lies = [None if one is None else one[0] for one in self._residents.lies]
+        lies = [None if one is None else one[0] for one in residents.lies]
         weights = lies[inputs + losses :]
         sources = network.sources(lies[:inputs], lies[inputs : inputs + losses], weights)  # type: ignore[arg-type]
-        self._card.launch(network.ones([number for number, there in enumerate(weights) if there is None]))
-        launches = network.gather(sources, self._residents.order, rows)
+        launches = network.gather(sources, residents.order, rows)
         launches += network.forward(rows, training=kind != "score") + network.losses(rows)
         if kind != "score":
             launches += network.backward(rows)
@@ -292,15 +350,18 @@ class CudaProgram(Program):
     def _reserve(self, rows: int) -> None:
         if self._buffers.reserve(rows):
             self._launches.clear()
+            self._ones_of = -1
+
+    def _network(self) -> Network:
+        seed = int(self.state.counters[Counter.SEED])
+        return Network(self.plan, self._buffers, self._tables, self._launcher, self._totals, seed)
 
     def _run(self, key: tuple[Any, ...], make: Any) -> None:
         """Runs launches, which are made once."""
-        seed = int(self.state.counters[Counter.SEED])
-        key = (*key, seed)
+        key = (*key, int(self.state.counters[Counter.SEED]))
         found = self._launches.get(key)
         if found is None:
-            network = Network(self.plan, self._buffers, self._tables, self._launcher, self._totals, seed)
             if len(self._launches) == MOST_WORKS:
                 del self._launches[next(iter(self._launches))]
-            found = self._launches[key] = Work(self._card, make(network))
+            found = self._launches[key] = Work(self._card, make(self._network()))
         found.run()
