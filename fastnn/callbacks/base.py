@@ -150,9 +150,7 @@ class CallbackList(Callback):
         >>> told = fastnn.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, logs))
         >>> every = fastnn.callbacks.CallbackList([told, fastnn.callbacks.History()])
         >>> every.on_epoch_end(0, {"loss": 0.5})  # for loops of your own
-        Traceback (most recent call last):
-            ...
-        builtins.TypeError: <lambda>() takes 2 positional arguments but 3 were given
+        0 {'loss': 0.5}
     """
 
     def __init__(
@@ -214,11 +212,18 @@ def _flat(callbacks: object) -> Iterator[Callback]:
 
 
 def _forward(hook: str) -> Callable[..., None]:
-    def call(self: CallbackList, *arguments: object, logs: Logs = None) -> None:
+    def each(self: CallbackList, *arguments: object) -> None:
         with self.around():
             for callback in self.callbacks:
-                getattr(callback, hook)(*arguments, logs)
+                getattr(callback, hook)(*arguments)
 
+    def of_run(self: CallbackList, logs: Logs = None) -> None:
+        each(self, logs)
+
+    def of_one(self: CallbackList, number: int, logs: Logs = None) -> None:  # an epoch, a batch
+        each(self, number, logs)
+
+    call = of_one if "epoch" in hook or "batch" in hook else of_run
     call.__name__ = hook
     call.__doc__ = getattr(Callback, hook).__doc__
     return call

@@ -51,12 +51,12 @@ class Health:
     Example:
         >>> import fastnn, numpy as np
         >>> X, y = np.eye(32), np.arange(32) % 2
-        >>> hidden = fastnn.layers.Dense(8, "sigmoid", kernel_initializer="zeros")
+        >>> hidden = fastnn.layers.Dense(8, "relu", bias_initializer=fastnn.initializers.Constant(-9.0))
         >>> model = fastnn.Sequential([fastnn.Input((32,)), hidden, fastnn.layers.Dense(2, "softmax")])
         >>> model.compile("sgd", "sparse_categorical_crossentropy")
         >>> health = fastnn.diagnostics.gradient_health(model, X, y)
         >>> bool(health), health.verdict
-        (False, 'symmetric')
+        (False, 'dead units')
     """
 
     layers: tuple[LayerHealth, ...]

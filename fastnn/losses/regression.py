@@ -280,8 +280,8 @@ def log_cosh(y_true: object, y_pred: object) -> Any:
 
     Example:
         >>> import fastnn
-        >>> print(fastnn.losses.log_cosh([[0.0], [0.0]], [[0.1], [10.0]]).round(3))  # 0.1^2 / 2, then straight: 10 - log 2
-        [0.005 9.307]
+        >>> print(fastnn.losses.log_cosh([[0.0], [0.0]], [[1.0], [10.0]]).round(4))  # in the end 10 - log 2
+        [0.4338 9.3069]
     """
     return LogCosh().call(y_true, y_pred)
 
