@@ -1,15 +1,15 @@
-"""What the scripts share: their options, and the tables' last lines."""
+"""What the scripts share: their options, and how they start processes; `output.py` has their tables."""
 
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fastnn.benchmarks.networks import NETWORKS, Network, own
 from fastnn.benchmarks.processes import Found, Library, Runs, Session, rounds
+from output import add_json_option
 
 HERE = Path(__file__).parent
 CALLS = ("predict", "train", "fit")  # of small_calls.py
@@ -68,6 +68,7 @@ def parser(
     measuring.add_argument(
         "--tiny", action="store_true", help="next to no work, one round: tries the program, measures nothing"
     )
+    add_json_option(made)
     compared = made.add_argument_group("what to compare")
     compared.add_argument(
         "--backends", default="", metavar="A,B", help="of fastnn (all that are available, but not reference)"
@@ -133,11 +134,6 @@ def run(
 def limits_job(args: argparse.Namespace, dtype: str = "float32", sizes: Sequence[int] = ()) -> Found:
     """What limits.py is told: the peak, and the bandwidth of Adam at `sizes` parameters."""
     return {"dtype": dtype, "sizes": list(sizes), "seconds": min(0.3, args.seconds)}
-
-
-def footer(session: Session) -> str:
-    """The last lines of a script's tables."""
-    return session.footer(f"python benches/{Path(sys.argv[0]).name} {shlex.join(sys.argv[1:])}".rstrip())
 
 
 # --- which networks -------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from fastnn.benchmarks import figures
 from fastnn.benchmarks.figures import Spread
 from fastnn.benchmarks.networks import Network
 from fastnn.benchmarks.processes import LIMITS, Found, Library, Runs, Session, count
+from output import Output
 
 BATCH = 200
 HIDDEN = ((100,), (100, 50), (256, 128, 64))
@@ -77,13 +78,17 @@ def main() -> None:
         made.error(f"--cases: there are {len(cases())}")
     columns = [*common.own_libraries(args), Library("scikit-learn", "sklearn", "", sys.executable)]
     session = common.session_of(args)
+    made_of = "the same arguments and data, batches of 200 rows; the accuracy is that of rows held out"
+    out = Output(
+        session, args, "The estimators beside scikit-learn's", f"`MLPClassifier` of both libraries: {made_of}."
+    )
     for dtype in args.dtypes.split(","):
         some = [cases()[number - 1] for number in args.cases]
         jobs = {f"{r:,}x{c}, {h}, {dtype}": job(r, c, h, dtype, args.tiny, args.seconds) for r, c, h in some}
         runs: Runs = {}
         for name, told in jobs.items():
             limits = common.limits_job(args, dtype, [network_of(told).parameters])
-            runs |= common.run(session, args, "estimators_child.py", columns, {name: told}, limits)
+            runs |= out.runs(common.run(session, args, "estimators_child.py", columns, {name: told}, limits))
         for threads in args.threads:
             lines, predictions = [], []
             for name, told in jobs.items():
@@ -95,15 +100,14 @@ def main() -> None:
                 predictions.append([name, *cells(columns, here, "predict")[0]])
             own = [f"{c.name}, share of the floor" for c in columns if c.own]
             heads = [*(c.name for c in columns), *figures.best_heads(columns)]
-            table = figures.markdown(["rows x columns, hidden, dtype", "epochs", *heads, *own, "accuracy"], lines)
-            print(f"fit, {count(threads)}, s\n\n{table}", end="\n\n")
-            table = figures.markdown(["rows x columns, hidden, dtype", *heads], predictions)
-            print(f"predict, {count(threads)}, s\n\n{table}", end="\n\n")
-    others(session, args, columns)
-    print(common.footer(session))
+            what = "rows x columns, hidden, dtype"
+            out.table(f"fit, {count(threads)}, s", [what, "epochs", *heads, *own, "accuracy"], lines)
+            out.table(f"predict, {count(threads)}, s", [what, *heads], predictions)
+    others(session, out, args, columns)
+    out.end()
 
 
-def others(session: Session, args: argparse.Namespace, columns: list[Library]) -> None:
+def others(session: Session, out: Output, args: argparse.Namespace, columns: list[Library]) -> None:
     """The table of what is not a fit of many rows; the search has as many cores as jobs."""
     base = job(5_000, 20, (100,), "float64", args.tiny, args.seconds)
     lines = []
@@ -112,11 +116,11 @@ def others(session: Session, args: argparse.Namespace, columns: list[Library]) -
         (f"GridSearchCV, 24 fits, n_jobs=2, {base['rows']:,}x20", "search", 2),
     ):
         on = argparse.Namespace(**vars(args) | {"threads": [threads]})
-        runs = common.run(session, on, "estimators_child.py", columns, {name: base | {"measure": measure}})
+        runs = out.runs(common.run(session, on, "estimators_child.py", columns, {name: base | {"measure": measure}}))
         here = {c.name: runs.get((name, c.name, threads), []) for c in columns}
         lines.append([name, count(threads), *cells(columns, here, measure)[0]])
     heads = ["what", "on", *(c.name for c in columns), *figures.best_heads(columns)]
-    print(f"s\n\n{figures.markdown(heads, lines)}", end="\n\n")
+    out.table("partial_fit and a grid search, s", heads, lines)
 
 
 def cells(

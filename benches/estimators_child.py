@@ -11,6 +11,7 @@ import numpy as np
 
 from fastnn.benchmarks import processes
 from fastnn.benchmarks.processes import Found
+from fastnn.benchmarks.processors import runs_on
 
 CLASSES = 3
 
@@ -90,4 +91,5 @@ def measure(job: Found) -> Found:
     """What the job's `measure` says."""
     module, version = library(job)
     warnings.simplefilter("ignore")
-    return {"version": version} | MEASURES[job["measure"]](module, job)
+    found = MEASURES[job["measure"]](module, job)
+    return found | {"runs": runs_on(job), "version": version}

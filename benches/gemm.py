@@ -17,6 +17,7 @@ import common
 from fastnn.benchmarks import figures
 from fastnn.benchmarks.figures import Spread
 from fastnn.benchmarks.processes import AVX2, ITEMSIZE, LIMITS, Library, Runs, count
+from output import Output
 
 PEERS = {"numpy": "NumPy", "torch": "PyTorch"}
 FORMS = ("nn", "tn", "nt")
@@ -132,9 +133,9 @@ def mean_and_least(pairs: list[tuple[float, float]]) -> tuple[str, str]:
 
 
 def tables(
-    cases: list[tuple[str, Shape]], columns: list[Library], runs: Runs, threads: int
-) -> tuple[str, list[list[str]]]:
-    """GFLOP/s by case, and a line of the summary for each library."""
+    out: Output, cases: list[tuple[str, Shape]], columns: list[Library], runs: Runs, threads: int
+) -> list[list[str]]:
+    """GFLOP/s by case, as a table; a line of the summary for each library."""
     found = {c.name: runs.get((ALL, c.name, threads), []) for c in columns}
     own, rivals = [c for c in columns if c.own], [c for c in columns if not c.own]
     peaks = [limits["peak"] for limits in runs.get((ALL, LIMITS, threads), [])]
@@ -158,7 +159,8 @@ def tables(
             error, first = max(run["error"] for run in given), min(run["first"] for run in given)
             summary.append([column.name, str(threads), *compared, f"{error:.2f}", f"{first:.2f}"])
     title = f"{count(threads)}, GFLOP/s" + (f"; the peak is {max(peaks) / 1e9:.1f}" if peaks else "")
-    return f"{title}\n\n{figures.markdown(head, lines)}", summary
+    out.table(title, head, lines)
+    return summary
 
 
 def main() -> None:
@@ -180,17 +182,20 @@ def main() -> None:
     cases = [(form, size) for size in sizes for form in args.forms]
     columns = common.libraries(args, PEERS)
     session = common.session_of(args, AVX2 if args.avx2 else None)
+    about = (
+        "The three forms that training needs, C = A B, A^T B and A B^T, the best repetition of all rounds; m x n x k."
+    )
+    heading = f"Matrix products, {args.dtype}" + (", every library held to AVX2" if args.avx2 else "")
+    out = Output(session, args, heading, about)
     job = {"cases": [[form, *size] for form, size in cases], "dtype": args.dtype, "seconds": args.seconds}
     limits = common.limits_job(args, args.dtype)
-    runs = common.run(session, args, "gemm_child.py", columns, {ALL: job}, limits)
+    runs = out.runs(common.run(session, args, "gemm_child.py", columns, {ALL: job}, limits))
     summaries = []
     for threads in args.threads:
-        table, summary = tables(cases, columns, runs, threads)
-        print(table, end="\n\n")
-        summaries += summary
+        summaries += tables(out, cases, columns, runs, threads)
     head = ["library", "threads", "geometric mean of the ratios", "smallest ratio", "error", "import and first call, s"]
-    print(figures.markdown(head, summaries), end="\n\n")
-    print(common.footer(session))
+    out.table("all shapes", head, summaries)
+    out.end()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastnn.benchmarks import models
 from fastnn.benchmarks.processes import Found, repeat
+from fastnn.benchmarks.processors import runs_on
 
 Array = NDArray[Any]
 Product = Callable[[str, Array, Array, Array], Callable[[], Any]]  # form, C, A, B: a call that fills C
@@ -95,4 +96,10 @@ def measure(job: Found) -> Found:
         first = first or time.perf_counter() - start
         errors.append(error(form, C, A, B))
         times.append(repeat(call, job["seconds"]))
-    return {"times": times, "error": max(errors), "first": first, "version": models.version(job["library"])}
+    return {
+        "times": times,
+        "error": max(errors),
+        "first": first,
+        "runs": runs_on(job),
+        "version": models.version(job["library"]),
+    }

@@ -16,7 +16,10 @@ import numpy as np
 
 import fastnn
 from fastnn import layers
+from fastnn.benchmarks.processes import Session
+from fastnn.benchmarks.processors import runs_on
 from fastnn.plotting.figures import figure, finished, line, style
+from output import Output, add_json_option
 
 WIDTHS = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
 EXAMPLES = """\
@@ -81,14 +84,26 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.3, metavar="S", help="for each time (0.3)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="a .png, .svg or .pdf file")
     parser.add_argument("--tiny", action="store_true", help="try everything, measure nothing")
+    add_json_option(parser)
     args = parser.parse_args()
+    session = Session()
+    session.versions.append(f"fastnn {fastnn.__version__}")
+    about = "A scored batch and a gradient of 64-W-W-10, by backpropagation and, computed, by finite differences."
+    out = Output(session, args, "What a gradient costs", about)
     widths, seconds = (WIDTHS[:2], 0.0) if args.tiny else (WIDTHS, args.seconds)
     found = [measured(width, args.batch, args.backend, seconds) for width in widths]
-    print("| weights | forward, us | gradient, us | gradient / forward | finite differences, s |")
-    print("| --- | --- | --- | --- | --- |")
-    for count, forward, gradient in found:
-        cells = (f"{count:,}", f"{forward * 1e6:.0f}", f"{gradient * 1e6:.0f}", f"{gradient / forward:.1f}")
-        print(f"| {' | '.join(cells)} | {(count + 1) * forward:.3g} |")
+    head = ["weights", "forward, us", "gradient, us", "gradient / forward", "finite differences, s"]
+    rows = [
+        [
+            *(f"{count:,}", f"{forward * 1e6:.0f}", f"{gradient * 1e6:.0f}"),
+            *(f"{gradient / forward:.1f}", f"{(count + 1) * forward:.3g}"),
+        ]
+        for count, forward, gradient in found
+    ]
+    out.table(f"{args.batch} rows, {args.backend}", head, rows)
+    kernels = runs_on({"library": "fastnn", "backend": args.backend})
+    out.runs({("", f"fastnn {args.backend}", 1): [{"runs": kernels}]})
+    out.end()
     if args.out is not None:
         draw(found, args.out)
 

@@ -10,6 +10,7 @@ from fastnn.benchmarks import figures
 from fastnn.benchmarks.figures import Result, summary
 from fastnn.benchmarks.processes import count
 from graph_networks import GRAPHS
+from output import Output
 
 PEERS = {"jax": "JAX scan", "torch": "PyTorch", "compile": "PyTorch compile"}
 EXAMPLES = """\
@@ -30,11 +31,13 @@ def main() -> None:
     if max(args.graphs) > len(GRAPHS):
         made.error(f"--graphs: there are {len(GRAPHS)}")
     columns, session = common.libraries(args, PEERS), common.session_of(args)
+    about = "Whole epochs with Adam of networks that are no stacks, the best epoch of all rounds."
+    out = Output(session, args, "Graphs of layers", about)
     jobs = {
         name: {"graph": name, "tiny": args.tiny, "seconds": args.seconds, "epochs": 1 if args.tiny else 3}
         for name in (list(GRAPHS)[number - 1] for number in args.graphs)
     }
-    runs = common.run(session, args, "graphs_child.py", columns, jobs)
+    runs = out.runs(common.run(session, args, "graphs_child.py", columns, jobs))
     results = {key: summary(found) for key, found in runs.items()}
     for threads in args.threads:
         head = [
@@ -52,8 +55,8 @@ def main() -> None:
             cells = [figures.digits(GRAPHS[name].rows / t.best) if t else "-" for t in times.values()]
             losses = ", ".join(f"{result.loss:.3f}" for result in row.values())
             lines.append([name, *cells, *figures.best_cells(columns, times), losses])
-        print(f"{count(threads)}, samples/s\n\n{figures.markdown(head, lines)}", end="\n\n")
-    print(common.footer(session))
+        out.table(f"{count(threads)}, samples/s", head, lines)
+    out.end()
 
 
 if __name__ == "__main__":

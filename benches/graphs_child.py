@@ -14,6 +14,7 @@ import numpy as np
 from fastnn.benchmarks import models, training
 from fastnn.benchmarks.networks import CLASSES
 from fastnn.benchmarks.processes import Found
+from fastnn.benchmarks.processors import runs_on
 from fastnn.benchmarks.training import BETA_1, BETA_2, EPSILON, LEARNING_RATE, Training
 from graph_networks import BINARY, GRAPHS, GraphNetwork
 
@@ -188,9 +189,10 @@ TRAININGS = {"fastnn": fastnn_training, "jax": jax_training, "torch": torch_trai
 
 
 def measure(job: Found) -> Found:
-    """See `training.timed`."""
+    """See `training.timed`; runs: on which instruction set."""
     graph = GRAPHS[job["graph"]]
     if job["tiny"]:
         graph = graph._replace(rows=2 * graph.batch)
     inputs, targets = data(graph)
-    return training.timed(lambda: TRAININGS[job["library"]](job, graph, inputs, targets), job)
+    found = training.timed(lambda: TRAININGS[job["library"]](job, graph, inputs, targets), job)
+    return found | {"runs": runs_on(job)}

@@ -12,6 +12,7 @@ import statistics
 import common
 from fastnn.benchmarks import figures
 from fastnn.benchmarks.processes import LIMITS, Found, Runs, count
+from output import Output
 
 PEERS = {
     "jax": "JAX",
@@ -39,10 +40,13 @@ def main() -> None:
     columns = common.libraries(args, PEERS)
     own = [c for c in columns if c.own]
     session = common.session_of(args)
+    about = f"`predict` of {rows:,} rows in one call, from arrays to arrays."
+    out = Output(session, args, "Predictions of many rows", about)
     runs: Runs = {}
     for network in chosen:
         job = {"widths": network.widths, "rows": rows, "seconds": args.seconds}
-        runs |= common.run(session, args, "inference_child.py", columns, {network.name: job}, common.limits_job(args))
+        limits = common.limits_job(args)
+        runs |= out.runs(common.run(session, args, "inference_child.py", columns, {network.name: job}, limits))
     for threads in args.threads:
         lines, firsts = [], []
         for network in chosen:
@@ -57,10 +61,9 @@ def main() -> None:
             firsts.append([name, *(first_use(found) for found in here.values())])
         names = [c.name for c in columns]
         head = ["network", *names, *figures.best_heads(columns), *(f"{c.name}, share of the peak" for c in own)]
-        print(f"{count(threads)}, {rows:,} rows, samples/s\n\n{figures.markdown(head, lines)}", end="\n\n")
-        title = f"First use with {count(threads)}, s (error)"
-        print(f"{title}\n\n{figures.markdown(['network', *names], firsts)}", end="\n\n")
-    print(common.footer(session))
+        out.table(f"{count(threads)}, {rows:,} rows, samples/s", head, lines)
+        out.table(f"First use with {count(threads)}, s (error)", ["network", *names], firsts)
+    out.end()
 
 
 def first_use(found: list[Found]) -> str:

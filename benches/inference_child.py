@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnn.benchmarks import models
 from fastnn.benchmarks.processes import Found, repeat
+from fastnn.benchmarks.processors import runs_on
 
 CHECKED = 256  # rows that are compared with float64
 
@@ -140,4 +141,5 @@ def measure(job: Found) -> Found:
     # Afterwards: the threads of NumPy's OpenBLAS would look for more work on the cores that are measured.
     exact = forward([(W.astype(np.float64), b.astype(np.float64)) for W, b in weights], X[:CHECKED].astype(np.float64))
     error = float(np.abs(P[:CHECKED] - exact).max())
-    return {"times": times, "first": first, "error": error, "version": models.version(job["library"])}
+    kernels = "MLAS, by its own choice" if job["library"] == "onnx" else runs_on(job)
+    return {"times": times, "first": first, "error": error, "runs": kernels, "version": models.version(job["library"])}

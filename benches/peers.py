@@ -16,6 +16,7 @@ from fastnn.benchmarks import figures, networks
 from fastnn.benchmarks.figures import Result, Spread, floor, summary
 from fastnn.benchmarks.networks import PEERS, Network
 from fastnn.benchmarks.processes import LIMITS, Library, Runs, count
+from output import Output
 
 EXAMPLES = """\
   python benches/peers.py                                    all, with 1 and 2 threads: about 45 minutes
@@ -32,8 +33,14 @@ Key = tuple[str, str, int]  # network, library, threads
 
 
 def speeds(
-    threads: int, rows: list[Network], slots: int, columns: list[Library], runs: Runs, results: dict[Key, Result]
-) -> str:
+    out: Output,
+    threads: int,
+    rows: list[Network],
+    slots: int,
+    columns: list[Library],
+    runs: Runs,
+    results: dict[Key, Result],
+) -> None:
     """Samples/s, the ratios to the best peer, the share of the floor that fastnn reaches, what threads gain."""
     own = [c for c in columns if c.own]
     gains = threads > 1 and any(key[2] == 1 for key in results)
@@ -54,17 +61,19 @@ def speeds(
         line += figures.share_cells(columns, here, floor(network, slots, limits))
         line += [figures.threads_gain(alone[c.name], here[c.name]) for c in own if gains]
         lines.append(line)
-    return f"{count(threads)}, samples/s\n\n{figures.markdown(head, lines)}"
+    out.table(f"{count(threads)}, samples/s", head, lines)
 
 
-def first_uses(threads: int, rows: list[Network], columns: list[Library], results: dict[Key, Result]) -> str:
+def first_uses(
+    out: Output, threads: int, rows: list[Network], columns: list[Library], results: dict[Key, Result]
+) -> None:
     """Seconds before the first usual epoch, and the loss of the first epoch."""
     lines = []
     for network in rows:
         row = [results.get((network.name, c.name, threads)) for c in columns]
         lines.append([network.name, *("-" if r is None else f"{r.first:.1f} ({r.loss:.3f})" for r in row)])
     title = f"First use with {count(threads)}, s (mean loss of the first epoch)"
-    return f"{title}\n\n{figures.markdown(['network, batch', *(c.name for c in columns)], lines)}"
+    out.table(title, ["network, batch", *(c.name for c in columns)], lines)
 
 
 def main() -> None:
@@ -80,17 +89,21 @@ def main() -> None:
     rows = common.chosen_networks(made, args)
     columns = common.libraries(args, PEERS)
     session = common.session_of(args)
+    about = (
+        f"Whole epochs with {args.optimizer}, {args.loss}, {args.activation}, float32, the best epoch of all rounds."
+    )
+    out = Output(session, args, "Training", about)
     runs: Runs = {}
     for network in rows:
         job = network._asdict() | task | {"seconds": args.seconds, "epochs": 1 if args.tiny else 3}
         limits = common.limits_job(args, sizes=[network.parameters])
-        runs |= common.run(session, args, "training", columns, {network.name: job}, limits)
+        runs |= out.runs(common.run(session, args, "training", columns, {network.name: job}, limits))
     results = {key: summary(found) for key, found in runs.items() if key[1] != LIMITS}
     for threads in args.threads:
-        print(speeds(threads, rows, networks.OPTIMIZERS[args.optimizer], columns, runs, results), end="\n\n")
+        speeds(out, threads, rows, networks.OPTIMIZERS[args.optimizer], columns, runs, results)
     for threads in args.threads:
-        print(first_uses(threads, rows, columns, results), end="\n\n")
-    print(common.footer(session))
+        first_uses(out, threads, rows, columns, results)
+    out.end()
 
 
 if __name__ == "__main__":

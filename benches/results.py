@@ -1,7 +1,9 @@
-"""Makes what shows the speed, from the files of `fastnn compare --json` in benches/results/: RESULTS.md, the picture in
-light and in dark ink, and the README's sentence. Nothing of them is typed.
+"""Makes what shows the speed, from the files in benches/results/: RESULTS.md, the picture in light and in dark ink, and
+the README's sentence. Nothing of them is typed.
 
-Each picture says by a digest of which files it was made, so that a test finds one that is out of date.
+The files are of two kinds. `fastnn compare --json` writes comparisons of trainings, of which the picture and the
+sentence are made; the scripts of this folder write their tables, `--json`. Each picture says by a digest of which
+comparisons it was made, so that a test finds one that is out of date.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import json
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from fastnn.benchmarks import charts, figures
 from fastnn.benchmarks.processes import Found, count
@@ -19,28 +22,43 @@ from fastnn.plotting.figures import require_matplotlib
 
 HERE = Path(__file__).resolve().parent
 FOLDER, PAGE, README = HERE / "results", HERE / "RESULTS.md", HERE.parent / "README.md"
+EARLIER = FOLDER / "earlier.md"  # typed, until the scripts have measured anew
 INKS = {"light": "#1c1e21", "dark": "#e8e6e3"}
 BEGIN, END = "<!-- speed: made by `python benches/results.py` -->\n", "<!-- end of speed -->"
 EXAMPLES = """\
 examples
   fastnn compare --model 64-32-10 --batch 32 --threads 1,2 --json benches/results/64-32-10.json
+  python benches/graphs.py --json benches/results/graphs.json
   python benches/results.py                                  makes the pages and the pictures of all files"""
 
 
-def files() -> list[Path]:
-    """What was measured."""
-    return sorted(FOLDER.glob("*.json"))
+class Results(NamedTuple):
+    """What was measured: comparisons, the smallest network first; what scripts printed, by the names of the files; the
+    digest of the comparisons' files together."""
+
+    comparisons: list[Found]
+    outputs: list[Found]
+    digest: str
 
 
-def load() -> list[Found]:
-    """The comparisons, the smallest network first."""
-    found: list[Found] = [json.loads(path.read_text(encoding="utf-8")) for path in files()]
-    return sorted(found, key=lambda one: one["network"]["parameters"])
+def load() -> Results:
+    """Of all files.
 
-
-def digest() -> str:
-    """Of the files together."""
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files())).hexdigest()
+    Raises:
+        ValueError: a file is of neither kind.
+    """
+    comparisons, outputs, digest = [], [], hashlib.sha256()
+    for path in sorted(FOLDER.glob("*.json")):
+        found: Found = json.loads(path.read_text(encoding="utf-8"))
+        if "libraries" in found:
+            comparisons.append(found)
+            digest.update(path.read_bytes())
+        elif "tables" in found:
+            outputs.append(found)
+        else:
+            raise ValueError(f"{path} has neither libraries nor tables; expected a file that --json wrote")
+    comparisons.sort(key=lambda one: float(one["network"]["parameters"]))
+    return Results(comparisons, outputs, digest.hexdigest())
 
 
 # --- the sentence ---------------------------------------------------------------------------------------------------
@@ -83,15 +101,15 @@ def readme(text: str, comparisons: Sequence[Found]) -> str:
 # --- the page -------------------------------------------------------------------------------------------------------
 
 
-def page(comparisons: Sequence[Found]) -> str:
+def page(found: Results) -> str:
     """RESULTS.md."""
-    parts = [
-        "# Results\n",
-        "Made by `python benches/results.py` from the files in `benches/results/`, which `fastnn compare` wrote;\n"
-        "[README.md](README.md) says how it measures. Figures of two runs compare by their ratios alone.\n"
-        "[Earlier tables](results/earlier.md) have what other scripts printed.\n",
-    ]
-    return "\n".join([*parts, *(section(found) for found in comparisons)])
+    begin = "Made by `python benches/results.py` from the files in `benches/results/`, which `fastnn compare` and the\n"
+    begin += "scripts of this folder wrote; [README.md](README.md) says how they measure. Figures of two runs compare by\n"
+    begin += "their ratios alone.\n"
+    if EARLIER.exists():
+        begin += f"[Earlier tables](results/{EARLIER.name}) have what other scripts printed.\n"
+    trainings = (section(one) for one in found.comparisons)
+    return "\n".join(["# Results\n", begin, *trainings, *(printed(one) for one in found.outputs)])
 
 
 def section(found: Found) -> str:
@@ -109,6 +127,21 @@ def section(found: Found) -> str:
     parts.append(f"- {found['date']}; {found['machine']}; {', '.join(found['versions'])}")
     parts.append(f"- {count_rounds(found['rounds'])} of fresh processes: `{found['command']}`\n")
     return "\n".join(parts)
+
+
+def printed(found: Found) -> str:
+    """What a script printed."""
+    parts = [f"## {found['heading']}\n", f"{found['about']}\n"]
+    for table in found["tables"]:
+        parts += [f"{capital(table['title'])}:\n", figures.markdown(table["head"], table["rows"]), ""]
+    parts += [f"- {reason}" for reason in found["missing"]]
+    if found["kernels"]:
+        parts.append("- runs on: " + "; ".join(f"{name}: {', '.join(on)}" for name, on in found["kernels"].items()))
+    parts += [f"- with `{name}={value}`" for name, value in found["variables"].items()]
+    if found["busy"]:
+        parts.append(f"- **{found['busy']}**")
+    parts.append(f"- {found['date']}; {found['machine']}; {', '.join(found['versions'])}")
+    return "\n".join([*parts, f"- `{found['command']}`\n"])
 
 
 def capital(text: str) -> str:
@@ -150,10 +183,10 @@ def ratios(found: Found) -> tuple[list[str], list[list[str]]]:
 # --- the picture ----------------------------------------------------------------------------------------------------
 
 
-def picture(ink: str, comparisons: Sequence[Found]) -> str:
+def picture(ink: str, found: Results) -> str:
     """A file that stands by itself: what a browser knows of the page's colours, an image does not."""
-    svg = charts.trainings(comparisons).replace("currentColor", INKS[ink])
-    return f'<?xml version="1.0" encoding="utf-8"?>\n<!-- {digest()} by benches/results.py -->\n{svg}'
+    svg = charts.trainings(found.comparisons).replace("currentColor", INKS[ink])
+    return f'<?xml version="1.0" encoding="utf-8"?>\n<!-- {found.digest} by benches/results.py -->\n{svg}'
 
 
 def place(ink: str) -> Path:
@@ -167,12 +200,12 @@ def main() -> None:
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     ).parse_args()
     require_matplotlib()
-    comparisons = load()
-    PAGE.write_text(page(comparisons), encoding="utf-8")
-    README.write_text(readme(README.read_text(encoding="utf-8"), comparisons), encoding="utf-8")
+    found = load()
+    PAGE.write_text(page(found), encoding="utf-8")
+    README.write_text(readme(README.read_text(encoding="utf-8"), found.comparisons), encoding="utf-8")
     for ink in INKS:
-        place(ink).write_text(picture(ink, comparisons), encoding="utf-8")
-    print(f"{PAGE}, {README} and the pictures: from {', '.join(path.name for path in files())}")
+        place(ink).write_text(picture(ink, found), encoding="utf-8")
+    print(f"{PAGE}, {README} and the pictures: {len(found.comparisons)} comparisons, {len(found.outputs)} other files")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import statistics
 import common
 from fastnn.benchmarks import figures
 from fastnn.benchmarks.processes import count
+from output import Output
 
 PEERS = {"keras": "Keras on JAX", "sklearn": "scikit-learn", "torch": "PyTorch"}
 EXAMPLES = """\
@@ -29,9 +30,11 @@ def main() -> None:
     args = common.parse(made, PEERS)
     columns = common.libraries(args, PEERS)
     session = common.session_of(args)
+    about = "Microseconds of a call, best and in brackets the median; Adam, mean squared error."
+    out = Output(session, args, "Calls with one row" if args.rows == 1 else f"Calls with {args.rows} rows", about)
     network = "-".join(map(str, args.network))
     job = {"widths": args.network, "rows": args.rows, "seconds": args.seconds}
-    runs = common.run(session, args, "small_calls_child.py", columns, {network: job})
+    runs = out.runs(common.run(session, args, "small_calls_child.py", columns, {network: job}))
     for threads in args.threads:
         here = {c.name: runs.get((network, c.name, threads), []) for c in columns}
         lines = []
@@ -44,9 +47,8 @@ def main() -> None:
             values_of = [[run[name] for run in found] for found in here.values()]
             cells = [format(statistics.median(values), form) if values else "-" for values in values_of]
             lines.append([title, *cells, *("" for _ in heads)])
-        table = figures.markdown(["call", *here, *heads], lines)
-        print(f"{network}, rows: {args.rows}, {count(threads)}, us\n\n{table}", end="\n\n")
-    print(common.footer(session))
+        out.table(f"{network}, rows: {args.rows}, {count(threads)}, us", ["call", *here, *heads], lines)
+    out.end()
 
 
 if __name__ == "__main__":

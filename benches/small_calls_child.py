@@ -11,6 +11,7 @@ import numpy as np
 import common
 from fastnn.benchmarks import models
 from fastnn.benchmarks.processes import Found, repeat
+from fastnn.benchmarks.processors import runs_on
 
 Calls = dict[str, Callable[[], Any]]  # by the names of common.CALLS; `train` returns the loss
 
@@ -88,4 +89,4 @@ def measure(job: Found) -> Found:
         call()
     first = time.perf_counter() - start
     times = {name: repeat(calls[name], job["seconds"]) if name in calls else [] for name in common.CALLS}
-    return times | {"first": first, "loss": loss, "version": models.version(job["library"])}
+    return times | {"first": first, "loss": loss, "runs": runs_on(job), "version": models.version(job["library"])}

@@ -23,6 +23,7 @@ from pathlib import Path
 import common
 from fastnn.benchmarks import figures
 from fastnn.benchmarks.processes import ITEMSIZE, Library, Session, cores, environment, say
+from output import Output
 
 IMPORTS = {
     "nothing": "pass",
@@ -50,7 +51,7 @@ def seconds_of(program: str, threads: int) -> float:
         return time.perf_counter() - start
 
 
-def imports(args: argparse.Namespace) -> str:
+def imports(out: Output, args: argparse.Namespace) -> None:
     """The table of imports."""
     found: dict[tuple[str, int], list[float]] = {}
     for number in range(args.rounds):
@@ -69,7 +70,7 @@ def imports(args: argparse.Namespace) -> str:
         lines.append([str(threads), *cells, *ratios])
     names = [name for name in IMPORTS if name.startswith("fastnn")]
     head = ["threads", *(f"{name}, ms" for name in IMPORTS), *(f"{name} / numpy, best (median)" for name in names)]
-    return f"Import, whole processes\n\n{figures.markdown(head, lines)}"
+    out.table("Import, whole processes", head, lines)
 
 
 def caches(kind: str, folder: Path) -> dict[str, str]:
@@ -112,17 +113,16 @@ def train_seconds(backend: str, kind: str, threads: int) -> tuple[float, float]:
     return first, whole
 
 
-def trainings(args: argparse.Namespace, columns: list[Library]) -> str:
+def trainings(out: Output, session: Session, args: argparse.Namespace, columns: list[Library]) -> None:
     """The table of first trainings."""
     names = ["auto", *(column.backend for column in columns)]
     found: dict[tuple[str, str, int], list[tuple[float, float]]] = {}
-    failures: dict[str, str] = {}
-    for name in names:  # fills the caches that "warm" finds
+    for name in tuple(names):  # fills the caches that "warm" finds
         try:
             train_seconds(name, "warm", args.threads[0])
         except RuntimeError as error:
-            failures[name] = str(error)
-    names = [name for name in names if name not in failures]
+            session.failures[name, "training"] = str(error)
+            names.remove(name)
     for number in range(args.rounds):
         say(f"train: round {number + 1} of {args.rounds}")
         for threads in args.threads:
@@ -134,11 +134,12 @@ def trainings(args: argparse.Namespace, columns: list[Library]) -> str:
         spreads = [figures.spread(seconds) for seconds in zip(*times, strict=True)]
         lines.append([name, kind, str(threads), *(f"{r.best:.2f} ({r.median:.2f})" for r in spreads)])
     head = ["backend", "caches", "threads", "first epoch's line, s, best (median)", "whole process, s, best (median)"]
-    table = f"fastnn train digits --epochs 1\n\n{figures.markdown(head, lines)}"
-    return "\n".join([table, *(f"\n- {name}: failed: {reason}" for name, reason in failures.items())])
+    out.table("fastnn train digits --epochs 1", head, lines)
 
 
-def memory(made: argparse.ArgumentParser, args: argparse.Namespace, session: Session, columns: list[Library]) -> str:
+def memory(
+    out: Output, made: argparse.ArgumentParser, args: argparse.Namespace, session: Session, columns: list[Library]
+) -> None:
     """The table of memory."""
     alone = Library("NumPy", "numpy", "", sys.executable)
     lines = []
@@ -165,7 +166,7 @@ def memory(made: argparse.ArgumentParser, args: argparse.Namespace, session: Ses
                 lines.append([network.name, column.name, str(threads), *cells, f"{growth / 1e3:,.0f}"])
     head = ["network, batch", "backend", "threads", "peak beyond NumPy with the data, MB", "theta, gradient, slots, MB"]
     head += ["one batch's activations, MB", "fixed part of the peak, MB", "fixed part at the end, MB", "growth, kB"]
-    return f"Memory of a training\n\n{figures.markdown(head, lines)}"
+    out.table("Memory of a training", head, lines)
 
 
 def main() -> None:
@@ -184,13 +185,17 @@ def main() -> None:
         made.error(f"--epochs is {args.epochs}, expected at least 3")
     columns = common.own_libraries(args)
     session = common.session_of(args)
+    about = (
+        "Wall times of fresh processes, best and in brackets the median, and memory beyond that of NumPy and the data."
+    )
+    out = Output(session, args, "Whole processes", about)
     if "import" in parts:
-        print(imports(args), end="\n\n")
+        imports(out, args)
     if "train" in parts:
-        print(trainings(args, columns), end="\n\n")
+        trainings(out, session, args, columns)
     if "memory" in parts:
-        print(memory(made, args, session, columns), end="\n\n")
-    print(common.footer(session))
+        memory(out, made, args, session, columns)
+    out.end()
 
 
 if __name__ == "__main__":

@@ -17,22 +17,25 @@ from typing import Any
 import pytest
 
 import gemm
+import results
 from fastnn.benchmarks import figures, networks, processes
 from fastnn.benchmarks.figures import Spread
 from fastnn.benchmarks.processes import Library, Session
 
 HERE = Path(__file__).parent
-SCRIPTS = ("peers", "graphs", "variants", "gemm", "small_calls", "inference", "startup", "estimators")
+THREADS = ["--threads", "1,2"]
 TINY = {
-    "peers": ["--networks", "1", "--peers", "numpy"],
-    "graphs": ["--graphs", "4", "--peers", ""],
-    "variants": ["--networks", "1"],
-    "gemm": ["--peers", "numpy", "--shapes", "8x16x8,16x16x16/32"],
-    "small_calls": ["--peers", ""],
-    "inference": ["--networks", "1", "--peers", "numpy"],
-    "estimators": ["--cases", "1", "--dtypes", "float32", "--backends", "c"],
-    "startup": ["--networks", "1", "--parts", "import,train,memory", "--backends", "reference"],
+    "peers": [*THREADS, "--networks", "1", "--peers", "numpy"],
+    "graphs": [*THREADS, "--graphs", "4", "--peers", ""],
+    "variants": [*THREADS, "--networks", "1"],
+    "gemm": [*THREADS, "--peers", "numpy", "--shapes", "8x16x8,16x16x16/32"],
+    "small_calls": [*THREADS, "--peers", ""],
+    "inference": [*THREADS, "--networks", "1", "--peers", "numpy"],
+    "estimators": [*THREADS, "--cases", "1", "--dtypes", "float32", "--backends", "c"],
+    "startup": [*THREADS, "--networks", "1", "--parts", "import,train,memory", "--backends", "reference"],
+    "gradient_cost": [],
 }
+SCRIPTS = tuple(TINY)
 
 
 def run(script: str, *options: str) -> str:
@@ -160,8 +163,9 @@ def test_rounds_visit_every_library_in_turn(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_scripts_run_to_whole_tables(script: str) -> None:
-    out = run(script, "--tiny", "--threads", "1,2", *TINY[script])
+def test_scripts_run_to_whole_tables(script: str, tmp_path: Path) -> None:
+    kept = tmp_path / "found.json"
+    out = run(script, "--tiny", "--json", str(kept), *TINY[script])
     assert "failed" not in out and "skipped: fastnn" not in out, out
     tables = [part.splitlines() for part in out.split("\n\n") if part.startswith("|")]
     assert tables
@@ -169,6 +173,12 @@ def test_scripts_run_to_whole_tables(script: str) -> None:
         assert rows
         assert {len(cells(row)) for row in rows} == {len(cells(head))}
     assert f"Command: python benches/{script}.py --tiny" in out
+    found = json.loads(kept.read_text())
+    # What RESULTS.md has of it: the same tables, and on what they ran.
+    page = results.printed(found)
+    assert all("\n".join(table) in page for table in tables) and len(found["tables"]) == len(tables)
+    assert all(part in page for part in (found["machine"], found["date"], found["command"], *found["versions"]))
+    assert script == "startup" or found["kernels"]
     if script == "peers":  # the same work
         table = out.split("First use with 1 thread")[1]
         row = next(line for line in table.splitlines() if line.startswith("| 64-32-10"))

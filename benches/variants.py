@@ -12,6 +12,7 @@ from typing import Any
 import common
 from fastnn.benchmarks import figures
 from fastnn.benchmarks.processes import count
+from output import Output
 
 BARE = "bare"
 DROPOUT: dict[str, Any] = {"dropout": 0.2}
@@ -64,10 +65,12 @@ def main() -> None:
         made.error(f"--variants: unknown {', '.join(unknown)}; known: {', '.join(VARIANTS)}")
     columns = common.own_libraries(args)
     session = common.session_of(args)
+    about = "Each variant beside the bare training of the same network: Adam, softmax crossentropy, float32."
+    out = Output(session, args, "What options of training cost", about)
     for network in common.chosen_networks(made, args):
         whole = network._asdict() | {"seconds": args.seconds, "epochs": 1 if args.tiny else 3}
         jobs = {name: whole | VARIANTS[name] for name in chosen}
-        runs = common.run(session, args, "training", columns, jobs)
+        runs = out.runs(common.run(session, args, "training", columns, jobs))
         for threads in args.threads:
             head = ["variant", *(c.name for c in columns), *(f"{c.name} / bare, best (median)" for c in columns)]
             lines = []
@@ -76,8 +79,8 @@ def main() -> None:
                 bare = [figures.pooled(runs.get((BARE, c.name, threads), []), "epochs") for c in columns]
                 line = [name, *(figures.digits(network.rows / r.best) if r else "-" for r in row)]
                 lines.append(line + [figures.ratio(r, [b]) for r, b in zip(row, bare, strict=True)])
-            print(f"{network.name}: {count(threads)}, samples/s\n\n{figures.markdown(head, lines)}", end="\n\n")
-    print(common.footer(session))
+            out.table(f"{network.name}: {count(threads)}, samples/s", head, lines)
+    out.end()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,32 @@
 """Activations by name, and of arrays; what they compute is in `core/formulas.py`, `core/rowwise.py` and each backend's
-`softmax.py`."""
+`softmax.py`.
+
+    >>> from fastnn import activations
+    >>> print(activations.relu([-1.0, 0.0, 7.0]), activations.relu6([7.0]))
+    [0. 0. 7.] [6.]
+    >>> print(activations.leaky_relu([-1.0, 2.0]), activations.leaky_relu([-1.0], negative_slope=0.01))
+    [-0.2  2. ] [-0.01]
+    >>> print(activations.sigmoid([0.0]), activations.tanh([0.0]))  # the middle of each
+    [0.5] [0.]
+    >>> print(activations.elu([-99.0]), activations.celu([-99.0], alpha=2.0))  # both fall to -alpha
+    [-1.] [-2.]
+    >>> print(activations.selu([1.0]).round(4))  # lambda; without it rows would shrink from layer to layer
+    [1.0507]
+    >>> print(activations.softplus([0.0, 9.0]).round(2))  # log 2; far to the right it is x
+    [0.69 9.  ]
+    >>> print(activations.silu([-9.0, 9.0]).round(2), activations.mish([-9.0, 9.0]).round(2))
+    [-0.  9.] [-0.  9.]
+    >>> print(activations.gelu([1.0]).round(4), activations.gelu_tanh([1.0]).round(4))  # x times P(N < x); its approximation
+    [0.8413] [0.8412]
+    >>> print(activations.hard_sigmoid([-3.0, 0.0, 3.0]), activations.hard_silu([-3.0, 3.0]))  # straight lines
+    [0.  0.5 1. ] [-0.  3.]
+    >>> print(activations.softsign([1.0, 9.0]))  # x / (1 + |x|): slower than tanh to saturate
+    [0.5 0.9]
+    >>> print(activations.exponential([1.0]).round(4), activations.identity([1.0]))
+    [2.7183] [1.]
+    >>> print(activations.softmax([[0.0, 0.0]]), activations.log_softmax([[0.0, 0.0]]).round(4))  # of each row
+    [[0.5 0.5]] [[-0.6931 -0.6931]]
+"""
 
 from __future__ import annotations
 
@@ -30,6 +57,13 @@ class Activation(Declaration):
 
     Raises:
         ArgumentError: an unknown name, a parameter where there is none or out of its range.
+
+    Example:
+        >>> import fastnn
+        >>> fastnn.activations.Activation("leaky_relu", 0.1)([-1.0, 1.0]).tolist()
+        [-0.1, 1.0]
+        >>> fastnn.layers.Dense(8, fastnn.activations.Activation("elu", 0.5)).activation
+        Activation('elu', 0.5)
     """
 
     fields: ClassVar[tuple[str, ...]] = ("name", "parameter")
@@ -162,6 +196,15 @@ def get(identifier: object) -> Activation:
 
     Raises:
         ArgumentError: an unknown name. ArgumentTypeError: a function of your own, or anything else.
+
+    Example:
+        >>> import fastnn
+        >>> fastnn.activations.get("swish") is fastnn.activations.silu
+        True
+        >>> fastnn.activations.get("rely")
+        Traceback (most recent call last):
+            ...
+        fastnn.errors.ArgumentError: activation: unknown name "rely"; did you mean "relu"?
     """
     if identifier is None:
         return linear
@@ -172,12 +215,27 @@ def get(identifier: object) -> Activation:
 
 
 def serialize(activation: Activation) -> Config | str:
-    """The name, or a config where the name does not say everything."""
+    """The name, or a config where the name does not say everything.
+
+    Example:
+        >>> import fastnn
+        >>> fastnn.activations.serialize(fastnn.activations.relu)
+        'relu'
+        >>> fastnn.activations.serialize(fastnn.activations.Activation("elu", 0.5))
+        {'class_name': 'Activation', 'config': {'name': 'elu', 'parameter': 0.5}}
+    """
     return activation.name if activation.plain else {"class_name": "Activation", "config": activation.get_config()}
 
 
 def deserialize(config: object) -> Activation:
-    """The activation of what `serialize` gave; as `get`."""
+    """The activation of what `serialize` gave; as `get`.
+
+    Example:
+        >>> import fastnn
+        >>> saved = fastnn.activations.serialize(fastnn.activations.Activation("elu", 0.5))
+        >>> fastnn.activations.deserialize(saved)
+        Activation('elu', 0.5)
+    """
     return get(config)
 
 

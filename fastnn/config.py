@@ -56,7 +56,13 @@ def dtype_name(where: str, dtype: object) -> str:
 
 
 def floatx() -> str:
-    """The dtype of layers that do not name one: "float32" unless set."""
+    """The dtype of layers that do not name one: "float32" unless set.
+
+    Example:
+        >>> import fastnn
+        >>> fastnn.backend.floatx()
+        'float32'
+    """
     return _settings.floatx
 
 
@@ -68,12 +74,25 @@ def set_floatx(value: object) -> None:
 
     Raises:
         ArgumentError: any other value.
+
+    Example:
+        >>> import fastnn
+        >>> fastnn.backend.set_floatx("float64")
+        >>> fastnn.layers.Dense(1).dtype
+        'float64'
+        >>> fastnn.backend.set_floatx("float32")
     """
     _settings.floatx = dtype_name("set_floatx", value)
 
 
 def epsilon() -> float:
-    """The small number that probabilities are clipped with."""
+    """The small number that probabilities are clipped with.
+
+    Example:
+        >>> import fastnn
+        >>> fastnn.backend.epsilon()
+        1e-07
+    """
     return 1e-7
 
 
@@ -98,6 +117,13 @@ def get_num_threads() -> int:
 
     Raises:
         ArgumentError: FASTNN_NUM_THREADS is not a whole number of at least 1.
+
+    Example:
+        >>> import fastnn
+        >>> fastnn.set_num_threads(2)
+        >>> fastnn.get_num_threads()
+        2
+        >>> fastnn.set_num_threads(None)
     """
     if (limit := _here.threads) is not None:
         return limit

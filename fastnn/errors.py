@@ -6,7 +6,17 @@ from collections.abc import Iterable
 
 
 class FastnnError(Exception):
-    """Base class of every error that fastnn raises on purpose."""
+    """Base class of every error that fastnn raises on purpose.
+
+    Example:
+        >>> import fastnn
+        >>> try:
+        ...     fastnn.layers.Dense(0)
+        ... except fastnn.FastnnError as error:
+        ...     print(error)
+        ...
+        Dense: units is 0, expected a whole number of at least 1
+    """
 
 
 class ArgumentError(FastnnError, ValueError):
@@ -38,11 +48,29 @@ class FileError(FastnnError, ValueError):
 
 
 class ModelAdvice(UserWarning):
-    """A model that runs but probably is not what its author meant."""
+    """A model that runs but probably is not what its author meant.
+
+    Example:
+        >>> import fastnn
+        >>> import warnings
+        >>> model = fastnn.Sequential([fastnn.Input((4,)), fastnn.layers.Dense(1, "softmax")])
+        >>> with warnings.catch_warnings(record=True) as told:
+        ...     warnings.simplefilter("always")
+        ...     model.compile("adam", "binary_crossentropy")
+        ...
+        >>> print(told[0].category.__name__)
+        ModelAdvice
+    """
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint such as `; did you mean "relu"?`, or the list of known names where none is near."""
+    """A hint such as `; did you mean "relu"?`, or the list of known names where none is near.
+
+    Example:
+        >>> import fastnn
+        >>> fastnn.errors.nearest("relo", ["relu", "tanh"])
+        '; did you mean "relu"?'
+    """
     from difflib import get_close_matches
 
     names = sorted(known)

@@ -107,6 +107,15 @@ def check(
 
     Raises:
         ArgumentError, ArgumentTypeError: as for `fit`. NotBuiltError: the model is not compiled.
+
+    Example:
+        >>> import fastnn
+        >>> fastnn.utils.set_random_seed(0)
+        >>> model = fastnn.Sequential([fastnn.Input((3,)), fastnn.layers.Dense(4, "tanh"), fastnn.layers.Dense(1)])
+        >>> model.compile(loss="mse")
+        >>> result = fastnn.gradcheck.check(model, [[1.0, 2.0, 3.0]], [[1.0]], verbose=0)
+        >>> max(result.errors.values()) < result.tolerance
+        True
     """
     step = number("gradcheck", "step", step, 0.0, ends="()")
     elements = whole("gradcheck", "elements", elements, 0)

@@ -90,6 +90,12 @@ def model_from_json(json_string: str, custom_objects: object = None) -> Any:
 
     Raises:
         ArgumentError: not such a text. ArgumentTypeError: not a text.
+
+    Example:
+        >>> import fastnn
+        >>> model = fastnn.Sequential([fastnn.Input((4,)), fastnn.layers.Dense(2)])
+        >>> fastnn.models.model_from_json(model.to_json()).count_params()
+        10
     """
     return cloning.model_from_json(json_string, custom_objects)
 

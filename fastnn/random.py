@@ -37,6 +37,13 @@ class SeedGenerator:
 
     Raises:
         ArgumentError, ArgumentTypeError: another seed.
+
+    Example:
+        >>> import fastnn
+        >>> seeds = fastnn.random.SeedGenerator(1)
+        >>> first, second = (fastnn.random.uniform((2,), seed=seeds) for _ in range(2))
+        >>> bool((first == second).any())
+        False
     """
 
     def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: Any) -> None:

@@ -96,6 +96,12 @@ def normalize(x: object, axis: int = -1, order: float = 2) -> npt.NDArray[np.flo
     Raises:
         ArgumentError: an axis that x does not have, an order that is not positive.
         ArgumentTypeError: not real numbers.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.utils.normalize([[3.0, 4.0], [0.0, 0.0]]))
+        [[0.6 0.8]
+         [0.  0. ]]
     """
     array = np.atleast_1d(np.asarray(numeric(x, "normalize: x"), np.float64))
     axis = whole("normalize", "axis", axis, -array.ndim)

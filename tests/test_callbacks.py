@@ -221,7 +221,18 @@ def test_lists_of_callbacks() -> None:
     several.append(second)
     assert net().fit(X, Y, verbose=0, callbacks=several).epoch == [0]
     assert first.events == second.events and len(first.events) == 8
-    assert isinstance(callbacks.CallbackList(None, add_history=True).history, callbacks.History)
+    history = callbacks.CallbackList(None, add_history=True).history
+    assert isinstance(history, callbacks.History)
+
+
+def test_lists_take_logs_by_place_and_by_name() -> None:
+    """As loops of one's own pass them on."""
+    several = callbacks.CallbackList([kept := callbacks.History()])
+    several.on_train_begin({})
+    several.on_epoch_end(0, {"loss": 2.0})
+    several.on_epoch_end(1, logs={"loss": 1.0})
+    several.on_train_end()
+    assert kept.history == {"loss": [2.0, 1.0]}
 
 
 def test_validation_freq() -> None:

@@ -130,19 +130,19 @@ def results(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def test_results_are_of_the_files(results: ModuleType) -> None:
     """What shows the speed is what `python benches/results.py` makes of benches/results/."""
-    comparisons = results.load()
-    assert results.PAGE.read_text() == results.page(comparisons)
-    assert results.readme(README, comparisons) == README
+    found = results.load()
+    assert results.PAGE.read_text() == results.page(found)
+    assert results.readme(README, found.comparisons) == README
     for ink in results.INKS:
-        assert results.digest() in results.place(ink).read_text(), "out of date: python benches/results.py"
+        assert found.digest in results.place(ink).read_text(), "out of date: python benches/results.py"
         assert results.place(ink).relative_to(REPOSITORY).as_posix() in README
 
 
 def test_picture(results: ModuleType) -> None:
     """It stands by itself, in either ink."""
     pytest.importorskip("matplotlib")
-    comparisons = results.load()
-    light, dark = (results.picture(ink, comparisons) for ink in results.INKS)
+    found = results.load()
+    light, dark = (results.picture(ink, found) for ink in results.INKS)
     for text, ink, other in ((light, *results.INKS.values()), (dark, *reversed(results.INKS.values()))):
         assert ink in text and other not in text and "currentColor" not in text and "var(" not in text
         assert ElementTree.fromstring(text).tag.endswith("svg")

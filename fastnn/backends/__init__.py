@@ -44,7 +44,16 @@ class Choice(NamedTuple):
 
 
 def available() -> dict[str, str]:
-    """Every backend by name, with the reason why it is not available, or "" where it is."""
+    """Every backend by name, with the reason why it is not available, or "" where it is.
+
+    Example:
+        >>> import fastnn
+        >>> reasons = fastnn.backends.available()
+        >>> reasons["reference"]  # no reason against it
+        ''
+        >>> [name for name in reasons if name != "cuda"]
+        ['numba', 'c', 'reference']
+    """
     return {name: _reason(name) for name in _PLACES}
 
 
@@ -57,6 +66,16 @@ def get(name: str | Backend | None = None) -> Backend:
 
     Raises:
         ArgumentError: an unknown name. BackendError: it is not available.
+
+    Example:
+        >>> import fastnn
+        >>> fastnn.backends.get("reference").name
+        'reference'
+        >>> import numpy as np
+        >>> C, A, B = (np.full((1, 2), value, np.float32) for value in (0, 1, 2))
+        >>> fastnn.backends.get("c").operations("float32")["add"](C, A, B)
+        >>> print(C)
+        [[3. 3.]]
     """
     from .protocol import Backend
 
@@ -94,6 +113,12 @@ def choice(
         dtype: "float32" or "float64"; None is `config.floatx()`. parameters: how many the model has, None if not known
             yet, which counts as large. threads: None is `config.get_num_threads()`. batch: rows of a step; 0 if not
             known yet, for which no card is taken.
+
+    Example:
+        >>> import fastnn
+        >>> small = fastnn.backends.choice("float32", parameters=2410, threads=1)
+        >>> small.name in fastnn.backends.available(), bool(small.why)
+        (True, True)
     """
     dtype = dtype or config.floatx()
     if _reason("c"):

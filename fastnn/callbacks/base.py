@@ -22,6 +22,17 @@ class Callback(Extensible):
     Attributes:
         model: the model that is trained; set `model.stop_training = True` to end after this batch or epoch.
         params: "epochs", "steps" and "verbose" of this run.
+
+    Example:
+        >>> import fastnn
+        >>> class StopBelow(fastnn.callbacks.Callback):
+        ...     def on_epoch_end(self, epoch, logs=None):
+        ...         self.model.stop_training = logs["loss"] < 0.1
+        ...
+        >>> model = fastnn.Sequential([fastnn.Input((1,)), fastnn.layers.Dense(1, kernel_initializer="zeros")])
+        >>> model.compile(fastnn.optimizers.SGD(0.25), "mse")
+        >>> len(model.fit([[1.0]], [[1.0]], epochs=50, callbacks=[StopBelow()], verbose=0).epoch)
+        2
     """
 
     def __init__(self) -> None:
@@ -133,6 +144,13 @@ class CallbackList(Callback):
 
     Raises:
         ArgumentTypeError: one of them is not a `Callback`. ArgumentError: `add_progbar`, which is not supported.
+
+    Example:
+        >>> import fastnn
+        >>> told = fastnn.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, logs))
+        >>> every = fastnn.callbacks.CallbackList([told, fastnn.callbacks.History()])
+        >>> every.on_epoch_end(0, {"loss": 0.5})  # for loops of your own
+        0 {'loss': 0.5}
     """
 
     def __init__(
@@ -194,11 +212,18 @@ def _flat(callbacks: object) -> Iterator[Callback]:
 
 
 def _forward(hook: str) -> Callable[..., None]:
-    def call(self: CallbackList, *arguments: object, logs: Logs = None) -> None:
+    def each(self: CallbackList, *arguments: object) -> None:
         with self.around():
             for callback in self.callbacks:
-                getattr(callback, hook)(*arguments, logs)
+                getattr(callback, hook)(*arguments)
 
+    def of_run(self: CallbackList, logs: Logs = None) -> None:
+        each(self, logs)
+
+    def of_one(self: CallbackList, number: int, logs: Logs = None) -> None:  # an epoch, a batch
+        each(self, number, logs)
+
+    call = of_one if "epoch" in hook or "batch" in hook else of_run
     call.__name__ = hook
     call.__doc__ = getattr(Callback, hook).__doc__
     return call

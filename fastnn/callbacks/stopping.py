@@ -112,6 +112,16 @@ class TerminateOnNaN(Callback):
 
     Args:
         raise_error: whether that is an error; else a line is printed and `fit` returns.
+
+    Example:
+        >>> import fastnn
+        >>> model = fastnn.Sequential([fastnn.Input((1,)), fastnn.layers.Dense(1, kernel_initializer="zeros")])
+        >>> model.compile("sgd", "mse")
+        >>> watch = fastnn.callbacks.TerminateOnNaN()
+        >>> history = model.fit([[1.0]], [[1e30]], epochs=9, verbose=0, callbacks=[watch])  # its square is too large
+        Batch 0: the loss is inf, the training ends
+        >>> len(history.epoch)
+        1
     """
 
     def __init__(self, raise_error: bool = False) -> None:

@@ -58,6 +58,13 @@ class Compilable(Network):
         Raises:
             ArgumentError, ArgumentTypeError: an unknown, unsupported or ill-fitting argument.
             BackendError: a backend that is not available.
+
+        Example:
+            >>> import fastnn
+            >>> model = fastnn.Sequential([fastnn.Input((64,)), fastnn.layers.Dense(10, "softmax")])
+            >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], backend="c")
+            >>> model.optimizer.get_config()["beta_1"], model.backend
+            (0.9, 'c')
         """
         refuse("compile", kwargs, {"auto_scale_loss": True}, ("optimizer", "loss", "metrics", "weighted_metrics"))
         self._require_no_training("compile")

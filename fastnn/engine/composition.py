@@ -49,6 +49,12 @@ class Composition(Extensible):
 
         Raises:
             ArgumentError: there is none such.
+
+        Example:
+            >>> import fastnn
+            >>> model = fastnn.Sequential([fastnn.Input((4,)), fastnn.layers.Dense(3, name="hidden"), fastnn.layers.Dense(1)])
+            >>> model.get_layer("hidden") is model.get_layer(index=0)
+            True
         """
         layers = self.layers
         if index is not None:

@@ -47,6 +47,16 @@ class Health:
         layers: a `LayerHealth` for each call of a layer, in order. loss: of the rows, before the step.
         verdict: "healthy", "vanishing", "exploding", "saturated", "dead units", "symmetric" or "not learning".
         text: the verdict in a sentence, with advice.
+
+    Example:
+        >>> import fastnn, numpy as np
+        >>> X, y = np.eye(32), np.arange(32) % 2
+        >>> hidden = fastnn.layers.Dense(8, "relu", bias_initializer=fastnn.initializers.Constant(-9.0))
+        >>> model = fastnn.Sequential([fastnn.Input((32,)), hidden, fastnn.layers.Dense(2, "softmax")])
+        >>> model.compile("sgd", "sparse_categorical_crossentropy")
+        >>> health = fastnn.diagnostics.gradient_health(model, X, y)
+        >>> bool(health), health.verdict
+        (False, 'dead units')
     """
 
     layers: tuple[LayerHealth, ...]

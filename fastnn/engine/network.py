@@ -330,7 +330,14 @@ class Network(Composition):
         self.trainable = trainable
 
     def get_weights(self) -> list[Array]:
-        """Copies of all parameters, layer by layer; [] before the input shape is known."""
+        """Copies of all parameters, layer by layer; [] before the input shape is known.
+
+        Example:
+            >>> import fastnn
+            >>> model = fastnn.Sequential([fastnn.Input((4,)), fastnn.layers.Dense(1)])
+            >>> [array.shape for array in model.get_weights()]
+            [(4, 1), (1,)]
+        """
         if not self.built:
             return []
         with self.held("get_weights"):
@@ -341,12 +348,26 @@ class Network(Composition):
 
         Raises:
             ArgumentError, ArgumentTypeError: another number, another shape, no real numbers.
+
+        Example:
+            >>> import fastnn
+            >>> import numpy as np
+            >>> model = fastnn.Sequential([fastnn.Input((2,)), fastnn.layers.Dense(1)])
+            >>> model.set_weights([np.array([[1.0], [2.0]]), np.array([0.5])])
+            >>> print(model.predict([[1.0, 1.0]], verbose=0))
+            [[3.5]]
         """
         self.engine()
         self.assign(self.leaves(), weights, "set_weights")
 
     def count_params(self) -> int:
-        """How many numbers the parameters hold."""
+        """How many numbers the parameters hold.
+
+        Example:
+            >>> import fastnn
+            >>> fastnn.Sequential([fastnn.Input((64,)), fastnn.layers.Dense(10)]).count_params()  # 64 x 10 + 10
+            650
+        """
         self._require_built("count_params")
         return sum(map(math.prod, (shape for layer in self.leaves() for shape in layer.shapes())))
 

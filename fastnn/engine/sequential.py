@@ -63,6 +63,14 @@ class Sequential(Trainer):
 
         Raises:
             ArgumentError: it does not fit, or has a name that is taken. ArgumentTypeError: it is not a layer.
+
+        Example:
+            >>> import fastnn
+            >>> model = fastnn.Sequential([fastnn.Input((4,))])
+            >>> model.add(fastnn.layers.Dense(3, "relu"))
+            >>> model.add(fastnn.layers.Dense(1))
+            >>> model.output_shape
+            (None, 1)
         """
         self._require_no_training("Sequential.add")
         if isinstance(layer, Tensor) and input_layer(layer) is not None:
@@ -138,6 +146,13 @@ class Sequential(Trainer):
 
         Raises:
             ArgumentError: there is none.
+
+        Example:
+            >>> import fastnn
+            >>> model = fastnn.Sequential([fastnn.Input((4,)), fastnn.layers.Dense(3, "relu"), fastnn.layers.Dense(1)])
+            >>> removed = model.pop()
+            >>> model.output_shape
+            (None, 3)
         """
         if not self._stack:
             raise ArgumentError("Sequential.pop: there are no layers")
@@ -172,6 +187,13 @@ class Sequential(Trainer):
 
         Raises:
             ArgumentError: the layers do not fit it, or another one is fixed already.
+
+        Example:
+            >>> import fastnn
+            >>> model = fastnn.Sequential([fastnn.layers.Dense(1)])
+            >>> model.build((None, 4))
+            >>> [weight.shape for weight in model.weights]
+            [(4, 1), (1,)]
         """
         if input_shape is None:
             self._require_built("build")

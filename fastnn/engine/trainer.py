@@ -89,6 +89,14 @@ class Trainer(Compilable):
         Raises:
             ArgumentError, ArgumentTypeError: what cannot be trained on, before the first step.
             NotBuiltError: not compiled.
+
+        Example:
+            >>> import fastnn
+            >>> model = fastnn.Sequential([fastnn.Input((1,)), fastnn.layers.Dense(1, kernel_initializer="zeros")])
+            >>> model.compile(fastnn.optimizers.SGD(0.25), "mse")
+            >>> history = model.fit([[1.0], [1.0]], [[1.0], [3.0]], epochs=3, batch_size=2, verbose=0)
+            >>> history.history  # both rows pull towards 2, whose loss is 1
+            {'loss': [5.0, 1.0, 1.0]}
         """
         if kwargs:
             known = ("batch_size", "epochs", "verbose", "callbacks", "validation_split", "sample_weight")
@@ -139,6 +147,15 @@ class Trainer(Compilable):
 
         Raises:
             ArgumentError, ArgumentTypeError: what cannot be scored. NotBuiltError: not compiled.
+
+        Example:
+            >>> import fastnn
+            >>> model = fastnn.Sequential([fastnn.Input((1,)), fastnn.layers.Dense(1, kernel_initializer="zeros")])
+            >>> model.compile(fastnn.optimizers.SGD(0.25), "mse")
+            >>> model.evaluate([[1.0], [1.0]], [[1.0], [3.0]], verbose=0)  # (1 + 9) / 2
+            5.0
+            >>> model.evaluate([[1.0], [1.0]], [[1.0], [3.0]], verbose=0, return_dict=True)
+            {'loss': 5.0}
         """
         if kwargs:
             refuse("evaluate", kwargs, {}, ("batch_size", "verbose", "sample_weight"))
@@ -165,13 +182,27 @@ class Trainer(Compilable):
 
         Raises:
             ArgumentError, ArgumentTypeError: what cannot be predicted for.
+
+        Example:
+            >>> import fastnn
+            >>> model = fastnn.Sequential([fastnn.Input((2,)), fastnn.layers.Dense(1, kernel_initializer="ones")])
+            >>> print(model.predict([[1.0, 2.0], [3.0, 4.0]], verbose=0))
+            [[3.]
+             [7.]]
         """
         if kwargs:
             refuse("predict", kwargs, {}, ("batch_size", "verbose", "callbacks"))
         return training.predict(self, Request("predict", x, None, batch_size, verbose, callbacks, steps=steps))
 
     def predict_on_batch(self, x: object) -> Any:
-        """Predictions (n, O) of the rows of x (n, I), without progress and callbacks."""
+        """Predictions (n, O) of the rows of x (n, I), without progress and callbacks.
+
+        Example:
+            >>> import fastnn
+            >>> model = fastnn.Sequential([fastnn.Input((2,)), fastnn.layers.Dense(1, kernel_initializer="ones")])
+            >>> print(model.predict_on_batch([[1.0, 2.0]]))
+            [[3.]]
+        """
         engine = self._engine
         if engine is None or engine.state.store.moved is not None:
             with self.undone_if_refused():
@@ -224,13 +255,28 @@ class Trainer(Compilable):
 
         Raises:
             ArgumentError, ArgumentTypeError: what cannot be trained on. NotBuiltError: not compiled.
+
+        Example:
+            >>> import fastnn
+            >>> model = fastnn.Sequential([fastnn.Input((1,)), fastnn.layers.Dense(1, kernel_initializer="zeros")])
+            >>> model.compile(fastnn.optimizers.SGD(0.25), "mse")
+            >>> [model.train_on_batch([[1.0]], [[2.0]]) for _ in range(3)]  # each before its step
+            [4.0, 0.0, 0.0]
         """
         return self._on_batch(x, y, sample_weight, class_weight, return_dict, train=True)
 
     def test_on_batch(
         self, x: object, y: object = None, sample_weight: object = None, return_dict: bool = False
     ) -> Any:
-        """The loss and metrics of one batch in inference mode; see `train_on_batch`."""
+        """The loss and metrics of one batch in inference mode; see `train_on_batch`.
+
+        Example:
+            >>> import fastnn
+            >>> model = fastnn.Sequential([fastnn.Input((1,)), fastnn.layers.Dense(1, kernel_initializer="zeros")])
+            >>> model.compile(fastnn.optimizers.SGD(0.25), "mse")
+            >>> model.test_on_batch([[1.0]], [[2.0]]), model.test_on_batch([[1.0]], [[2.0]])  # nothing is learned
+            (4.0, 4.0)
+        """
         return self._on_batch(x, y, sample_weight, None, return_dict, train=False)
 
     def _on_batch(
@@ -260,6 +306,12 @@ class Trainer(Compilable):
 
         Raises:
             ArgumentError, ArgumentTypeError: what cannot be predicted for.
+
+        Example:
+            >>> import fastnn
+            >>> model = fastnn.Sequential([fastnn.Input((2,)), fastnn.layers.Dense(3, "relu"), fastnn.layers.Dense(1)])
+            >>> {name: values.shape for name, values in model.activations([[1.0, 2.0], [3.0, 4.0]]).items()}
+            {'dense': (2, 3), 'dense_1': (2, 1)}
         """
         return probes.activations(self, x)
 
@@ -292,6 +344,13 @@ class Trainer(Compilable):
 
         Raises:
             ArgumentError, ArgumentTypeError: what cannot be trained on. NotBuiltError: y and no `compile`.
+
+        Example:
+            >>> import fastnn
+            >>> model = fastnn.Sequential([fastnn.Input((1,)), fastnn.layers.Dense(1, kernel_initializer="zeros")])
+            >>> model.compile(fastnn.optimizers.SGD(0.25), "mse")
+            >>> model.gradients([[1.0]], [[2.0]])  # of (w x + b - 2)^2 at 0
+            {'dense/kernel': array([[-4.]], dtype=float32), 'dense/bias': array([-4.], dtype=float32)}
         """
         return probes.gradients(self, x, y, sample_weight, output_gradient, inputs)
 
@@ -303,6 +362,15 @@ class Trainer(Compilable):
 
         Raises:
             ArgumentError, ArgumentTypeError: weights that are missing or not known, another shape, no real numbers.
+
+        Example:
+            >>> import fastnn
+            >>> model = fastnn.Sequential([fastnn.Input((1,)), fastnn.layers.Dense(1, kernel_initializer="zeros")])
+            >>> model.compile(fastnn.optimizers.SGD(0.25), "mse")
+            >>> gradients = model.gradients([[1.0]], [[2.0]])
+            >>> model.apply_gradients({name: gradient / 2 for name, gradient in gradients.items()})
+            >>> print(model.get_weights()[0])  # 0.25 4 / 2
+            [[0.5]]
         """
         probes.apply_gradients(self, gradients)
 
@@ -321,6 +389,21 @@ class Trainer(Compilable):
             print_fn: called with the text instead of `print`.
             costs: whether to tell the flops and bytes of a batch of 32 rows, or of so many, forward and backward, and
                 what a gradient costs.
+
+        Example:
+            >>> import fastnn
+            >>> model = fastnn.Sequential([fastnn.Input((64,)), fastnn.layers.Dense(32, "relu"), fastnn.layers.Dense(10)])
+            >>> model.summary()
+            Model "sequential"
+            -----------------------------------------
+            Layer (type)     Output shape  Parameters
+            -----------------------------------------
+            dense (Dense)    (None, 32)         2,080
+            dense_1 (Dense)  (None, 10)           330
+            -----------------------------------------
+            Total params: 2,410 (9.4 KiB)
+            Trainable params: 2,410 (9.4 KiB)
+            Non-trainable params: 0 (0 B)
         """
         defaults = {"line_length": None, "positions": None, "expand_nested": False, "show_trainable": False}
         refuse("summary", kwargs, defaults | {"layer_range": None}, ("print_fn",))
@@ -334,6 +417,12 @@ class Trainer(Compilable):
 
         Args:
             kwargs: of `json.dumps`, such as indent=2.
+
+        Example:
+            >>> import fastnn
+            >>> text = fastnn.Sequential([fastnn.Input((4,)), fastnn.layers.Dense(2)]).to_json()
+            >>> fastnn.models.model_from_json(text).count_params()
+            10
         """
         return cloning.to_json(self, **kwargs)
 
@@ -350,6 +439,16 @@ class Trainer(Compilable):
         Raises:
             ArgumentError: the file is there and `overwrite` is False. ArgumentTypeError: `metadata` that is no JSON.
             NotBuiltError: the input shape is not known. OSError: it cannot be written.
+
+        Example:
+            >>> import fastnn, pathlib, tempfile
+            >>> model = fastnn.Sequential([fastnn.Input((4,)), fastnn.layers.Dense(1)])
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     model.save(pathlib.Path(folder) / "model.safetensors")
+            ...     again = fastnn.load_model(pathlib.Path(folder) / "model.safetensors")
+            ...
+            >>> bool((again.predict([[1.0] * 4], verbose=0) == model.predict([[1.0] * 4], verbose=0)).all())
+            True
         """
         refuse("save", kwargs, {"zipped": None, "include_optimizer": True}, ("filepath", "overwrite"))
         saving.save(self, filepath, overwrite)
@@ -364,6 +463,16 @@ class Trainer(Compilable):
         Raises:
             ArgumentError: the file is there and `overwrite` is False.
             NotBuiltError: the input shape is not known. OSError: it cannot be written.
+
+        Example:
+            >>> import fastnn, pathlib, tempfile
+            >>> one, other = (fastnn.Sequential([fastnn.Input((4,)), fastnn.layers.Dense(1)]) for _ in range(2))
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     one.save_weights(pathlib.Path(folder) / "learned.safetensors")
+            ...     other.load_weights(pathlib.Path(folder) / "learned.safetensors")
+            ...
+            >>> bool((one.get_weights()[0] == other.get_weights()[0]).all())
+            True
         """
         saving.save_weights(self, filepath, overwrite)
 

@@ -69,6 +69,15 @@ def get(identifier: object) -> Initializer:
 
     Raises:
         ArgumentError: an unknown name. ArgumentTypeError: anything else.
+
+    Example:
+        >>> import fastnn
+        >>> fastnn.initializers.get("he_normal")
+        HeNormal(seed=None)
+        >>> fastnn.initializers.get("he_normall")
+        Traceback (most recent call last):
+            ...
+        fastnn.errors.ArgumentError: initializer: unknown name "he_normall"; did you mean "he_normal"?
     """
     if identifier is None:
         return GlorotUniform()

@@ -26,6 +26,18 @@ class Initializer(Declaration):
 
     Attributes:
         seed: None takes the model's seed; with a number of its own it gives the same values wherever it is used.
+
+    Example:
+        >>> import fastnn, numpy as np
+        >>> class Diagonal(fastnn.Initializer):
+        ...     def __call__(self, shape, dtype=None):
+        ...         return np.eye(*shape)
+        ...
+        >>> layer = fastnn.layers.Dense(2, kernel_initializer=Diagonal())
+        >>> model = fastnn.Sequential([fastnn.Input((2,)), layer])
+        >>> print(layer.kernel)
+        [[1. 0.]
+         [0. 1.]]
     """
 
     calls = names("__call__")

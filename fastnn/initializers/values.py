@@ -17,14 +17,26 @@ _DESCRIBED = 1000  # elements of an array that a config in a file may have
 
 
 class Zeros(Initializer):
-    """All 0."""
+    """All 0.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.initializers.Zeros()((3,)))
+        [0. 0. 0.]
+    """
 
     def _values(self, shape: tuple[int, ...], draw: Draw) -> Array:
         return np.zeros(draw.size)
 
 
 class Ones(Initializer):
-    """All 1."""
+    """All 1.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.initializers.Ones()((3,)))
+        [1. 1. 1.]
+    """
 
     def _values(self, shape: tuple[int, ...], draw: Draw) -> Array:
         return np.ones(draw.size)
@@ -38,6 +50,13 @@ class Constant(Initializer):
 
     Raises:
         ArgumentError: not finite; used: it does not broadcast. ArgumentTypeError: not real numbers.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.initializers.Constant([1.0, 2.0])((3, 2)))  # broadcast over the rows
+        [[1. 2.]
+         [1. 2.]
+         [1. 2.]]
     """
 
     fields = ("value",)

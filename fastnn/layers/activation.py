@@ -22,6 +22,11 @@ class Activation(Layer):
 
     Raises:
         ArgumentError: an unknown activation or argument.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.layers.Activation("tanh")([[0.0, 9.0]]))
+        [[0. 1.]]
     """
 
     fields: ClassVar[tuple[str, ...]] = ("activation", "name", "dtype", "trainable")
@@ -52,6 +57,11 @@ class ReLU(Activation):
 
     Raises:
         ArgumentError: a negative slope, an unknown argument, or what only Keras has: a threshold, another max_value.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.layers.ReLU(max_value=6)([[-1.0, 2.0, 7.0]]), fastnn.layers.ReLU(negative_slope=0.5)([[-1.0]]))
+        [[0. 2. 6.]] [[-0.5]]
     """
 
     fields = ("max_value", "negative_slope", "name", "dtype", "trainable")
@@ -101,6 +111,11 @@ class ELU(Activation):
         ArgumentError: an unknown argument.
 
     Source: D.-A. Clevert, T. Unterthiner, S. Hochreiter, ICLR 2016.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.layers.ELU(alpha=0.5)([[-99.0, 1.0]]))
+        [[-0.5  1. ]]
     """
 
     fields = ("alpha", "name", "dtype", "trainable")

@@ -123,6 +123,12 @@ class GlobalAveragePooling1D(Layer):
 
     Raises:
         ArgumentError: an unknown or an unsupported argument.
+
+    Example:
+        >>> import fastnn
+        >>> model = fastnn.Sequential([fastnn.Input((2, 2)), fastnn.layers.GlobalAveragePooling1D()])
+        >>> print(model.predict([[[1.0, 10.0], [3.0, 30.0]]], verbose=0))
+        [[ 2. 20.]]
     """
 
     fields = ("name", "dtype", "trainable")

@@ -21,6 +21,12 @@ class InputLayer(Layer):
 
     Raises:
         ArgumentError: a size that is not positive, an unknown or an unsupported argument.
+
+    Example:
+        >>> import fastnn
+        >>> model = fastnn.Sequential([fastnn.layers.InputLayer((4,)), fastnn.layers.Dense(2)])  # as with Input((4,))
+        >>> model.input_shape
+        (None, 4)
     """
 
     fields = ("shape", "dtype", "name")
@@ -69,5 +75,12 @@ def Input(shape: object = None, dtype: object = None, name: str | None = None, *
 
     Raises:
         ArgumentError: a size that is not positive, an unknown or an unsupported argument.
+
+    Example:
+        >>> import fastnn
+        >>> x = fastnn.Input((4,))
+        >>> model = fastnn.Model(x, fastnn.layers.Dense(2)(x))
+        >>> model.count_params()  # 4 x 2 weights and 2 biases
+        10
     """
     return InputLayer(shape, dtype, name, **kwargs).tensor()

@@ -44,6 +44,19 @@ class Layer(Declaration, Bound):
         named: whether its name was given.
         nodes: its calls on symbolic tensors. store: where its weights lie, once a model has made them.
         compiled_trainable: whether it was trainable when a model was compiled last.
+
+    Example:
+        >>> import fastnn
+        >>> class Residual(fastnn.layers.Layer):
+        ...     def __init__(self, units, **kwargs):
+        ...         super().__init__(**kwargs)
+        ...         self.dense = fastnn.layers.Dense(units, "relu")
+        ...     def call(self, x):
+        ...         return x + self.dense(x)
+        ...
+        >>> model = fastnn.Sequential([fastnn.Input((8,)), Residual(8), Residual(8)])
+        >>> model.count_params()  # twice 8 x 8 + 8
+        144
     """
 
     traced = names("__call__ add_weight build call")

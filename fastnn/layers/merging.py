@@ -83,31 +83,61 @@ class Add(Merge):
 
 
 class Subtract(Merge):
-    """Math: A = X_1 - X_2; see `Merge`."""
+    """Math: A = X_1 - X_2; see `Merge`.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.layers.Subtract()([[[5.0, 1.0]], [[3.0, 4.0]]]))
+        [[ 2. -3.]]
+    """
 
     function, most = "subtract", 2
 
 
 class Multiply(Merge):
-    """Math: A = X_1 X_2 ..., element by element; see `Merge`."""
+    """Math: A = X_1 X_2 ..., element by element; see `Merge`.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.layers.Multiply()([[[2.0, 3.0]], [[4.0, 0.5]]]))
+        [[8.  1.5]]
+    """
 
     function = "multiply"
 
 
 class Maximum(Merge):
-    """The largest of each element; of equal ones each has its share of the gradient; see `Merge`."""
+    """The largest of each element; of equal ones each has its share of the gradient; see `Merge`.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.layers.Maximum()([[[5.0, 1.0]], [[3.0, 4.0]]]))
+        [[5. 4.]]
+    """
 
     function = "maximum"
 
 
 class Minimum(Merge):
-    """The smallest of each element; of equal ones each has its share of the gradient; see `Merge`."""
+    """The smallest of each element; of equal ones each has its share of the gradient; see `Merge`.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.layers.Minimum()([[[5.0, 1.0]], [[3.0, 4.0]]]))
+        [[3. 1.]]
+    """
 
     function = "minimum"
 
 
 class Average(Merge):
-    """Math: A = (X_1 + ... + X_n) / n; see `Merge`."""
+    """Math: A = (X_1 + ... + X_n) / n; see `Merge`.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.layers.Average()([[[5.0, 1.0]], [[3.0, 4.0]]]))
+        [[4.  2.5]]
+    """
 
     function = "add"
 
@@ -165,6 +195,13 @@ class Dot(Merge):
 
     Raises:
         ArgumentError: other axes, an unknown argument. Called: tensors whose shapes do not fit.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.layers.Dot(axes=1)([[[1.0, 2.0]], [[3.0, 4.0]]]))
+        [[11.]]
+        >>> print(fastnn.layers.Dot(axes=1, normalize=True)([[[1.0, 2.0]], [[2.0, 4.0]]]).round(4))  # of one direction
+        [[1.]]
     """
 
     fields = ("axes", "normalize", "name", "dtype", "trainable")
@@ -201,40 +238,96 @@ def _listed(rows: Sequence[Shape]) -> str:
 
 
 def add(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """`Add(**kwargs)(inputs)`."""
+    """`Add(**kwargs)(inputs)`.
+
+    Example:
+        >>> import fastnn
+        >>> x = fastnn.Input((3,))
+        >>> fastnn.layers.add([x, fastnn.layers.Dense(3)(x)]).shape
+        (None, 3)
+    """
     return Add(**kwargs)(inputs)
 
 
 def subtract(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """`Subtract(**kwargs)(inputs)`."""
+    """`Subtract(**kwargs)(inputs)`.
+
+    Example:
+        >>> import fastnn
+        >>> x = fastnn.Input((3,))
+        >>> fastnn.layers.subtract([x, fastnn.layers.Dense(3)(x)]).shape
+        (None, 3)
+    """
     return Subtract(**kwargs)(inputs)
 
 
 def multiply(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """`Multiply(**kwargs)(inputs)`."""
+    """`Multiply(**kwargs)(inputs)`.
+
+    Example:
+        >>> import fastnn
+        >>> x = fastnn.Input((3,))
+        >>> fastnn.layers.multiply([x, fastnn.layers.Dense(3)(x)]).shape
+        (None, 3)
+    """
     return Multiply(**kwargs)(inputs)
 
 
 def average(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """`Average(**kwargs)(inputs)`."""
+    """`Average(**kwargs)(inputs)`.
+
+    Example:
+        >>> import fastnn
+        >>> x = fastnn.Input((3,))
+        >>> fastnn.layers.average([x, fastnn.layers.Dense(3)(x)]).shape
+        (None, 3)
+    """
     return Average(**kwargs)(inputs)
 
 
 def maximum(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """`Maximum(**kwargs)(inputs)`."""
+    """`Maximum(**kwargs)(inputs)`.
+
+    Example:
+        >>> import fastnn
+        >>> x = fastnn.Input((3,))
+        >>> fastnn.layers.maximum([x, fastnn.layers.Dense(3)(x)]).shape
+        (None, 3)
+    """
     return Maximum(**kwargs)(inputs)
 
 
 def minimum(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """`Minimum(**kwargs)(inputs)`."""
+    """`Minimum(**kwargs)(inputs)`.
+
+    Example:
+        >>> import fastnn
+        >>> x = fastnn.Input((3,))
+        >>> fastnn.layers.minimum([x, fastnn.layers.Dense(3)(x)]).shape
+        (None, 3)
+    """
     return Minimum(**kwargs)(inputs)
 
 
 def concatenate(inputs: Sequence[Any], axis: int = -1, **kwargs: Any) -> Any:
-    """`Concatenate(axis, **kwargs)(inputs)`."""
+    """`Concatenate(axis, **kwargs)(inputs)`.
+
+    Example:
+        >>> import fastnn
+        >>> a, b = fastnn.Input((3,)), fastnn.Input((2,))
+        >>> fastnn.layers.concatenate([a, b]).shape
+        (None, 5)
+    """
     return Concatenate(axis, **kwargs)(inputs)
 
 
 def dot(inputs: Sequence[Any], axes: object = -1, **kwargs: Any) -> Any:
-    """`Dot(axes, **kwargs)(inputs)`."""
+    """`Dot(axes, **kwargs)(inputs)`.
+
+    Example:
+        >>> import fastnn
+        >>> a, b = fastnn.Input((3,)), fastnn.Input((3,))
+        >>> fastnn.layers.dot([a, b], axes=1).shape
+        (None, 1)
+    """
     return Dot(axes, **kwargs)(inputs)

@@ -92,6 +92,15 @@ class BatchNormalization(_Scaled):
         ArgumentError: an argument out of range, unknown or unsupported.
 
     Source: S. Ioffe, C. Szegedy, ICML 2015.
+
+    Example:
+        >>> import fastnn
+        >>> norm = fastnn.layers.BatchNormalization(momentum=0.0)  # remembers the last batch alone
+        >>> model = fastnn.Sequential([fastnn.Input((1,)), norm])
+        >>> model.compile("sgd", "mse")
+        >>> loss = model.train_on_batch([[2.0], [4.0]], [[0.0], [0.0]])
+        >>> print(norm.moving_mean, norm.moving_variance)
+        [3.] [1.]
     """
 
     fields = (

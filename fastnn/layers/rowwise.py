@@ -26,6 +26,13 @@ class PReLU(Layer):
         ArgumentError: an unknown or unsupported argument: alpha_constraint and shared_axes are Keras's.
 
     Source: K. He, X. Zhang, S. Ren, J. Sun, ICCV 2015.
+
+    Example:
+        >>> import fastnn
+        >>> layer = fastnn.layers.PReLU(alpha_initializer=fastnn.initializers.Constant([0.5, 0.0]))
+        >>> print(fastnn.Sequential([fastnn.Input((2,)), layer]).predict([[-1.0, -1.0], [3.0, 3.0]], verbose=0))
+        [[-0.5 -0. ]
+         [ 3.   3. ]]
     """
 
     fields = ("alpha_initializer", "alpha_regularizer", "name", "dtype", "trainable")

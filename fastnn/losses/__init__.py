@@ -89,6 +89,13 @@ def get(identifier: object) -> Loss:
 
     Raises:
         ArgumentError: an unknown name. ArgumentTypeError: a function or a class of your own, or anything else.
+
+    Example:
+        >>> import fastnn
+        >>> fastnn.losses.get("huber").delta
+        1.0
+        >>> fastnn.losses.get("mse").name
+        'mean_squared_error'
     """
     if isinstance(identifier, list | tuple) and len(identifier) == 1:
         identifier = identifier[0]
@@ -101,7 +108,14 @@ def get(identifier: object) -> Loss:
 
 
 def deserialize(config: object) -> Loss:
-    """The loss of a dict that `serialize` gave; as `get`."""
+    """The loss of a dict that `serialize` gave; as `get`.
+
+    Example:
+        >>> import fastnn
+        >>> saved = fastnn.losses.serialize(fastnn.losses.Huber(delta=2.0))
+        >>> fastnn.losses.deserialize(saved).delta
+        2.0
+    """
     return get(config)
 
 

@@ -28,6 +28,15 @@ class Loss(Declaration):
 
     Raises:
         ArgumentError: an unknown or an unsupported argument.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.MeanSquaredError()([[0.0], [0.0]], [[1.0], [3.0]]))
+        5.0
+        >>> print(fastnn.losses.MeanSquaredError(reduction="none")([[0.0], [0.0]], [[1.0], [3.0]]))
+        [1. 9.]
+        >>> print(fastnn.losses.MeanSquaredError()([[0.0], [0.0]], [[1.0], [3.0]], sample_weight=[1.0, 0.0]))
+        0.5
     """
 
     calls = names("__call__ call")  # on arrays; `compile` takes no class of the caller's

@@ -11,7 +11,13 @@ from .base import COMMON, Loss
 
 
 class KLDivergence(Loss):
-    """Kullback-Leibler divergence of distributions. Math: sum(y log(y / a)), both clipped to [1e-7, 1]."""
+    """Kullback-Leibler divergence of distributions. Math: sum(y log(y / a)), both clipped to [1e-7, 1].
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.KLDivergence()([[0.5, 0.5]], [[0.25, 0.75]]).round(4))
+        0.1438
+    """
 
     spec_name = default_name = "kl_divergence"
     aliases = ("kld", "KLD", "kullback_leibler_divergence")
@@ -67,6 +73,11 @@ class CategoricalCrossentropy(_Crossentropy):
 
     Raises:
         ArgumentError: label_smoothing outside [0, 1].
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.CategoricalCrossentropy()([[0.0, 1.0]], [[0.5, 0.5]]).round(4))  # log 2
+        0.6931
     """
 
     spec_name = default_name = "categorical_crossentropy"
@@ -110,13 +121,24 @@ class Hinge(Loss):
     Math: mean(max(1 - t a, 0)), t = -1 where y = 0, else y.
 
     Targets are -1 or 0, and 1; Keras takes a 0 for -1 where the batch has no other numbers than 0 and 1.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.Hinge()([[1.0, 1.0, 0.0]], [[2.0, 0.3, -0.5]]).round(4))  # 0, 0.7 and 0.5: 0 stands for -1
+        0.4
     """
 
     spec_name = default_name = "hinge"
 
 
 class SquaredHinge(Loss):
-    """The square of what `Hinge` counts. Math: mean(max(1 - t a, 0)^2), t = -1 where y = 0, else y."""
+    """The square of what `Hinge` counts. Math: mean(max(1 - t a, 0)^2), t = -1 where y = 0, else y.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.SquaredHinge()([[1.0]], [[0.3]]).round(4))  # 0.7^2
+        0.49
+    """
 
     spec_name = default_name = "squared_hinge"
 
@@ -125,50 +147,97 @@ class CategoricalHinge(Loss):
     """What the right class's prediction lacks of a margin of 1 over the largest other one.
 
     Math: max(max((1 - y) a) - sum(y a) + 1, 0), of one-hot targets y.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.CategoricalHinge()([[0.0, 1.0]], [[0.6, 0.7]]).round(4))  # 0.6 - 0.7 + 1
+        0.9
     """
 
     spec_name = default_name = "categorical_hinge"
 
 
 def kl_divergence(y_true: object, y_pred: object) -> Any:
-    """`KLDivergence` of each row."""
+    """`KLDivergence` of each row.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.kl_divergence([[0.5, 0.5]], [[0.25, 0.75]]).round(4))
+        [0.1438]
+    """
     return KLDivergence().call(y_true, y_pred)
 
 
 def binary_crossentropy(
     y_true: object, y_pred: object, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Any:
-    """`BinaryCrossentropy` of each row; only axis -1."""
+    """`BinaryCrossentropy` of each row; only axis -1.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.binary_crossentropy([[1.0], [0.0]], [[0.5], [0.1]]).round(4))  # log 2, and -log 0.9
+        [0.6931 0.1054]
+    """
     return BinaryCrossentropy(from_logits, label_smoothing, axis=axis).call(y_true, y_pred)
 
 
 def categorical_crossentropy(
     y_true: object, y_pred: object, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Any:
-    """`CategoricalCrossentropy` of each row; only axis -1."""
+    """`CategoricalCrossentropy` of each row; only axis -1.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.categorical_crossentropy([[0.0, 1.0]], [[0.5, 0.5]]).round(4))  # log 2
+        [0.6931]
+    """
     return CategoricalCrossentropy(from_logits, label_smoothing, axis=axis).call(y_true, y_pred)
 
 
 def sparse_categorical_crossentropy(
     y_true: object, y_pred: object, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
 ) -> Any:
-    """`SparseCategoricalCrossentropy` of each row; only axis -1, and no ignore_class."""
+    """`SparseCategoricalCrossentropy` of each row; only axis -1, and no ignore_class.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.sparse_categorical_crossentropy([1, 0], [[0.5, 0.5], [0.9, 0.1]]).round(4))  # log 2, and -log 0.9
+        [0.6931 0.1054]
+    """
     loss = SparseCategoricalCrossentropy(from_logits, ignore_class=ignore_class, axis=axis)
     return loss.call(y_true, y_pred)
 
 
 def hinge(y_true: object, y_pred: object) -> Any:
-    """`Hinge` of each row."""
+    """`Hinge` of each row.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.hinge([[1.0], [1.0]], [[2.0], [0.3]]).round(4))  # beyond the margin it is 0
+        [0.  0.7]
+    """
     return Hinge().call(y_true, y_pred)
 
 
 def squared_hinge(y_true: object, y_pred: object) -> Any:
-    """`SquaredHinge` of each row."""
+    """`SquaredHinge` of each row.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.squared_hinge([[1.0], [1.0]], [[2.0], [0.3]]).round(4))
+        [0.   0.49]
+    """
     return SquaredHinge().call(y_true, y_pred)
 
 
 def categorical_hinge(y_true: object, y_pred: object) -> Any:
-    """`CategoricalHinge` of each row."""
+    """`CategoricalHinge` of each row.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.categorical_hinge([[0.0, 1.0]], [[0.6, 0.7]]).round(4))  # 0.6 - 0.7 + 1
+        [0.9]
+    """
     return CategoricalHinge().call(y_true, y_pred)
 
 

@@ -23,21 +23,39 @@ class MeanSquaredError(Loss):
 
 
 class MeanAbsoluteError(Loss):
-    """Mean absolute error. Math: mean(|a - y|), with abs'(0) = 0."""
+    """Mean absolute error. Math: mean(|a - y|), with abs'(0) = 0.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.MeanAbsoluteError()([[0.0, 0.0]], [[1.0, -3.0]]))  # (1 + 3) / 2
+        2.0
+    """
 
     spec_name = default_name = "mean_absolute_error"
     aliases = ("mae", "MAE")
 
 
 class MeanAbsolutePercentageError(Loss):
-    """Mean error in percent of the targets. Math: 100 mean(|a - y| / max(|y|, 1e-7))."""
+    """Mean error in percent of the targets. Math: 100 mean(|a - y| / max(|y|, 1e-7)).
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.MeanAbsolutePercentageError()([[100.0, 10.0]], [[110.0, 8.0]]).round(4))  # 10 and 20 percent
+        15.0
+    """
 
     spec_name = default_name = "mean_absolute_percentage_error"
     aliases = ("mape", "MAPE")
 
 
 class MeanSquaredLogarithmicError(Loss):
-    """Mean squared error of logarithms. Math: mean((log(1 + a) - log(1 + y))^2), a and y at least 1e-7."""
+    """Mean squared error of logarithms. Math: mean((log(1 + a) - log(1 + y))^2), a and y at least 1e-7.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.MeanSquaredLogarithmicError()([[1.0]], [[3.0]]).round(4))  # log(2)^2
+        0.4805
+    """
 
     spec_name = default_name = "mean_squared_logarithmic_error"
     aliases = ("msle", "MSLE")
@@ -51,6 +69,11 @@ class Lp(Loss):
 
     Raises:
         ArgumentError: p below 1.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.Lp(3.0)([[0.0]], [[2.0]]))  # 2^3
+        8.0
     """
 
     fields = ("p", *COMMON)
@@ -104,6 +127,11 @@ class LogCosh(Loss):
     """Like half the squared error where it is small, like the absolute error less log 2 where it is large.
 
     Math: mean(log(cosh(a - y))).
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.LogCosh()([[0.0, 0.0]], [[0.1, 10.0]]).round(4))  # about 0.1^2 / 2 and 10 - log 2
+        4.6559
     """
 
     spec_name = default_name = "log_cosh"
@@ -116,6 +144,11 @@ class Poisson(Loss):
     Math: mean(a - y log(a + 1e-7)).
 
     Predictions must not be negative: end the model with an exponential or softplus.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.Poisson()([[2.0]], [[2.0]]).round(4))  # least there, but not 0
+        0.6137
     """
 
     spec_name = default_name = "poisson"
@@ -129,6 +162,11 @@ class PoissonDeviance(Loss):
     After an exponential it is computed from that one's argument, so that its gradient there is a - y.
 
     Source: P. McCullagh, J. A. Nelder, "Generalized Linear Models", 2nd edition, 1989, section 6.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.PoissonDeviance()([[2.0, 0.0]], [[2.0, 1.0]]))  # 0 where they are equal, and 1
+        0.5
     """
 
     spec_name = default_name = "poisson_deviance"
@@ -171,6 +209,11 @@ class CosineSimilarity(Loss):
     """The negative cosine of the angle between rows: -1 where they point the same way.
 
     Math: -sum(a y) / (|a| |y|), norms below 1e-7 counting as 1e-7.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.CosineSimilarity()([[1.0, 0.0]], [[5.0, 0.0]]))  # one direction, whatever the lengths
+        -1.0
     """
 
     spec_name = default_name = "cosine_similarity"
@@ -178,42 +221,90 @@ class CosineSimilarity(Loss):
 
 
 def mean_squared_error(y_true: object, y_pred: object) -> Any:
-    """`MeanSquaredError` of each row."""
+    """`MeanSquaredError` of each row.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.mean_squared_error([[0.0, 0.0], [1.0, 1.0]], [[1.0, 3.0], [1.0, 1.0]]))  # by row
+        [5. 0.]
+    """
     return MeanSquaredError().call(y_true, y_pred)
 
 
 def mean_absolute_error(y_true: object, y_pred: object) -> Any:
-    """`MeanAbsoluteError` of each row."""
+    """`MeanAbsoluteError` of each row.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.mean_absolute_error([[0.0, 0.0], [1.0, 1.0]], [[1.0, 3.0], [1.0, 1.0]]))  # by row
+        [2. 0.]
+    """
     return MeanAbsoluteError().call(y_true, y_pred)
 
 
 def mean_absolute_percentage_error(y_true: object, y_pred: object) -> Any:
-    """`MeanAbsolutePercentageError` of each row."""
+    """`MeanAbsolutePercentageError` of each row.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.mean_absolute_percentage_error([[100.0], [10.0]], [[110.0], [8.0]]).round(4))
+        [10. 20.]
+    """
     return MeanAbsolutePercentageError().call(y_true, y_pred)
 
 
 def mean_squared_logarithmic_error(y_true: object, y_pred: object) -> Any:
-    """`MeanSquaredLogarithmicError` of each row."""
+    """`MeanSquaredLogarithmicError` of each row.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.mean_squared_logarithmic_error([[1.0], [3.0]], [[3.0], [7.0]]).round(4))  # both log(2)^2
+        [0.4805 0.4805]
+    """
     return MeanSquaredLogarithmicError().call(y_true, y_pred)
 
 
 def huber(y_true: object, y_pred: object, delta: float = 1.0) -> Any:
-    """`Huber` of each row."""
+    """`Huber` of each row.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.huber([[0.0], [0.0]], [[0.5], [10.0]]).round(4))  # 0.5^2 / 2, then straight: 10 - 1 / 2
+        [0.125 9.5  ]
+    """
     return Huber(delta).call(y_true, y_pred)
 
 
 def log_cosh(y_true: object, y_pred: object) -> Any:
-    """`LogCosh` of each row."""
+    """`LogCosh` of each row.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.log_cosh([[0.0], [0.0]], [[1.0], [10.0]]).round(4))  # in the end 10 - log 2
+        [0.4338 9.3069]
+    """
     return LogCosh().call(y_true, y_pred)
 
 
 def poisson(y_true: object, y_pred: object) -> Any:
-    """`Poisson` of each row."""
+    """`Poisson` of each row.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.poisson([[2.0]], [[2.0]]).round(4))  # 2 - 2 log 2
+        [0.6137]
+    """
     return Poisson().call(y_true, y_pred)
 
 
 def cosine_similarity(y_true: object, y_pred: object, axis: int = -1) -> Any:
-    """`CosineSimilarity` of each row; only axis -1."""
+    """`CosineSimilarity` of each row; only axis -1.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.losses.cosine_similarity([[1.0, 0.0], [1.0, 0.0]], [[5.0, 0.0], [3.0, 4.0]]))  # one direction; 3 / 5
+        [-1.  -0.6]
+    """
     return CosineSimilarity(axis=axis).call(y_true, y_pred)
 
 

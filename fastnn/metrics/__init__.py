@@ -120,6 +120,13 @@ def get(identifier: object) -> Metric:
 
     Raises:
         ArgumentError: an unknown name. ArgumentTypeError: a function or a class of your own, or anything else.
+
+    Example:
+        >>> import fastnn
+        >>> fastnn.metrics.get("mae").name
+        'mae'
+        >>> type(fastnn.metrics.get("mae")).__name__
+        'MeanAbsoluteError'
     """
     if isinstance(identifier, losses.Loss):
         compiled("metric", identifier, losses.CLASSES)
@@ -138,7 +145,14 @@ def get(identifier: object) -> Metric:
 
 
 def deserialize(config: object) -> Metric:
-    """The metric of a dict that `serialize` gave; as `get`."""
+    """The metric of a dict that `serialize` gave; as `get`.
+
+    Example:
+        >>> import fastnn
+        >>> saved = fastnn.metrics.serialize(fastnn.metrics.BinaryAccuracy(threshold=0.7))
+        >>> fastnn.metrics.deserialize(saved).threshold
+        0.7
+    """
     return get(config)
 
 

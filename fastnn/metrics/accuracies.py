@@ -16,6 +16,13 @@ class Accuracy(Metric):
     """In `compile` the share of rows predicted right: binary, sparse or categorical as outputs and targets have it.
 
     Math: one output: (a > 1/2) = y; class numbers: argmax a = y; else argmax a = argmax y. Of arrays: mean(a = y).
+
+    Example:
+        >>> import fastnn
+        >>> metric = fastnn.metrics.Accuracy()
+        >>> metric.update_state([[1.0], [2.0]], [[1.0], [2.5]])
+        >>> round(float(metric.result()), 4)  # equal to the last digit
+        0.5
     """
 
     default_name = "accuracy"
@@ -74,7 +81,15 @@ class BinaryAccuracy(Metric):
 
 
 class CategoricalAccuracy(Metric):
-    """The share of rows whose largest prediction is where the largest target is. Math: mean(argmax a = argmax y)."""
+    """The share of rows whose largest prediction is where the largest target is. Math: mean(argmax a = argmax y).
+
+    Example:
+        >>> import fastnn
+        >>> metric = fastnn.metrics.CategoricalAccuracy()
+        >>> metric.update_state([[0, 1], [1, 0]], [[0.2, 0.8], [0.4, 0.6]])
+        >>> round(float(metric.result()), 4)  # the largest is in the right place once
+        0.5
+    """
 
     spec_name = "categorical_accuracy"
     maximize = True
@@ -97,19 +112,38 @@ class SparseCategoricalAccuracy(Metric):
 
 
 def binary_accuracy(y_true: object, y_pred: object, threshold: float = 0.5) -> Array:
-    """1 where an element is on the right side of the threshold, else 0."""
+    """1 where an element is on the right side of the threshold, else 0.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.metrics.binary_accuracy([[1], [0]], [[0.6], [0.6]]))
+        [[1.]
+         [0.]]
+    """
     rows = eager.pair("binary_accuracy", y_true, y_pred, sparse=False)
     right = (rows.a > number("binary_accuracy", "threshold", threshold)) == rows.y
     return np.asarray(right.reshape(*rows.shape, rows.a.shape[1]), rows.a.dtype)
 
 
 def categorical_accuracy(y_true: object, y_pred: object) -> Array:
-    """`CategoricalAccuracy` of each row."""
+    """`CategoricalAccuracy` of each row.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.metrics.categorical_accuracy([[0, 1], [1, 0]], [[0.2, 0.8], [0.4, 0.6]]))
+        [1. 0.]
+    """
     return _by_row(CategoricalAccuracy(), y_true, y_pred)
 
 
 def sparse_categorical_accuracy(y_true: object, y_pred: object) -> Array:
-    """`SparseCategoricalAccuracy` of each row."""
+    """`SparseCategoricalAccuracy` of each row.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.metrics.sparse_categorical_accuracy([1, 0], [[0.2, 0.8], [0.4, 0.6]]))
+        [1. 0.]
+    """
     return _by_row(SparseCategoricalAccuracy(), y_true, y_pred)
 
 

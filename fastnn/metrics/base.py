@@ -24,6 +24,17 @@ class Metric(Declaration):
     Attributes:
         sparse: whether it reads class numbers (True), rows as wide as the predictions (False), or depends (None).
         maximize: whether larger is better.
+
+    Example:
+        >>> import fastnn
+        >>> metric = fastnn.metrics.SparseCategoricalAccuracy()
+        >>> metric.update_state([1, 0], [[0.2, 0.8], [0.4, 0.6]])  # a batch
+        >>> metric.update_state([0], [[0.9, 0.1]])  # and another
+        >>> round(float(metric.result()), 4)
+        0.6667
+        >>> metric.reset_state()
+        >>> float(metric.result())
+        0.0
     """
 
     calls = names("__call__ reset_state result update_state")  # on arrays; `compile` takes no class of the caller's

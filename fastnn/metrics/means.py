@@ -15,7 +15,15 @@ from .base import Metric
 
 
 class MeanSquaredError(Metric):
-    """Math: mean((a - y)^2)."""
+    """Math: mean((a - y)^2).
+
+    Example:
+        >>> import fastnn
+        >>> metric = fastnn.metrics.MeanSquaredError()
+        >>> metric.update_state([[0.0], [0.0]], [[1.0], [3.0]])
+        >>> round(float(metric.result()), 4)  # (1 + 9) / 2
+        5.0
+    """
 
     spec_name = "mean_squared_error"
 
@@ -41,38 +49,86 @@ class RootMeanSquaredError(Metric):
 
 
 class MeanAbsoluteError(Metric):
-    """Math: mean(|a - y|)."""
+    """Math: mean(|a - y|).
+
+    Example:
+        >>> import fastnn
+        >>> metric = fastnn.metrics.MeanAbsoluteError()
+        >>> metric.update_state([[0.0], [0.0]], [[1.0], [-3.0]])
+        >>> round(float(metric.result()), 4)  # (1 + 3) / 2
+        2.0
+    """
 
     spec_name = "mean_absolute_error"
 
 
 class MeanAbsolutePercentageError(Metric):
-    """Math: 100 mean(|a - y| / max(|y|, 1e-7))."""
+    """Math: 100 mean(|a - y| / max(|y|, 1e-7)).
+
+    Example:
+        >>> import fastnn
+        >>> metric = fastnn.metrics.MeanAbsolutePercentageError()
+        >>> metric.update_state([[100.0], [10.0]], [[110.0], [8.0]])
+        >>> round(float(metric.result()), 4)  # of 10 and 20 percent
+        15.0
+    """
 
     spec_name = "mean_absolute_percentage_error"
 
 
 class MeanSquaredLogarithmicError(Metric):
-    """Math: mean((log(1 + a) - log(1 + y))^2), a and y at least 1e-7."""
+    """Math: mean((log(1 + a) - log(1 + y))^2), a and y at least 1e-7.
+
+    Example:
+        >>> import fastnn
+        >>> metric = fastnn.metrics.MeanSquaredLogarithmicError()
+        >>> metric.update_state([[1.0]], [[3.0]])
+        >>> round(float(metric.result()), 4)  # log(2)^2
+        0.4805
+    """
 
     spec_name = "mean_squared_logarithmic_error"
 
 
 class LogCoshError(Metric):
-    """Math: mean(log(cosh(a - y)))."""
+    """Math: mean(log(cosh(a - y))).
+
+    Example:
+        >>> import fastnn
+        >>> metric = fastnn.metrics.LogCoshError()
+        >>> metric.update_state([[0.0]], [[10.0]])
+        >>> round(float(metric.result()), 4)  # 10 - log 2
+        9.3069
+    """
 
     spec_name = "log_cosh"
     default_name = "logcosh"
 
 
 class Poisson(Metric):
-    """Math: mean(a - y log(a + 1e-7))."""
+    """Math: mean(a - y log(a + 1e-7)).
+
+    Example:
+        >>> import fastnn
+        >>> metric = fastnn.metrics.Poisson()
+        >>> metric.update_state([[2.0]], [[2.0]])
+        >>> round(float(metric.result()), 4)  # 2 - 2 log 2
+        0.6137
+    """
 
     spec_name = "poisson"
 
 
 class CosineSimilarity(Metric):
-    """The mean cosine of the angle between rows; the loss of this name is its negative. Math: sum(a y) / (|a| |y|)."""
+    """The mean cosine of the angle between rows; the loss of this name is its negative. Math: sum(a y) / (|a| |y|).
+
+    Example:
+        >>> import fastnn
+        >>> metric = fastnn.metrics.CosineSimilarity()
+        >>> metric.update_state([[1.0, 0.0], [1.0, 0.0]], [[5.0, 0.0], [0.0, 5.0]])
+        >>> round(float(metric.result()), 4)  # of 1 and 0
+        0.5
+    """
 
     spec_name = "cosine_similarity"
     maximize = True
@@ -106,6 +162,13 @@ class BinaryCrossentropy(_Crossentropy):
         name: the key in the logs.
         from_logits: whether predictions are logits.
         label_smoothing: s in y' = y (1 - s) + s / 2.
+
+    Example:
+        >>> import fastnn
+        >>> metric = fastnn.metrics.BinaryCrossentropy()
+        >>> metric.update_state([[1.0]], [[0.5]])
+        >>> round(float(metric.result()), 4)  # log 2
+        0.6931
     """
 
     spec_name = "binary_crossentropy"
@@ -118,6 +181,13 @@ class CategoricalCrossentropy(_Crossentropy):
         name: the key in the logs.
         from_logits: whether predictions are logits; of arrays only.
         label_smoothing: s in y' = y (1 - s) + s / C.
+
+    Example:
+        >>> import fastnn
+        >>> metric = fastnn.metrics.CategoricalCrossentropy()
+        >>> metric.update_state([[0.0, 1.0]], [[0.5, 0.5]])
+        >>> round(float(metric.result()), 4)  # log 2
+        0.6931
     """
 
     spec_name = "categorical_crossentropy"
@@ -129,6 +199,13 @@ class SparseCategoricalCrossentropy(Metric):
     Args:
         name: the key in the logs.
         from_logits: whether predictions are logits; of arrays only.
+
+    Example:
+        >>> import fastnn
+        >>> metric = fastnn.metrics.SparseCategoricalCrossentropy()
+        >>> metric.update_state([1], [[0.5, 0.5]])
+        >>> round(float(metric.result()), 4)  # log 2
+        0.6931
     """
 
     fields = ("name", "from_logits")
@@ -146,25 +223,57 @@ class SparseCategoricalCrossentropy(Metric):
 
 
 class KLDivergence(Metric):
-    """Math: sum(y log(y / a)), both clipped to [1e-7, 1]."""
+    """Math: sum(y log(y / a)), both clipped to [1e-7, 1].
+
+    Example:
+        >>> import fastnn
+        >>> metric = fastnn.metrics.KLDivergence()
+        >>> metric.update_state([[0.5, 0.5]], [[0.25, 0.75]])
+        >>> round(float(metric.result()), 4)
+        0.1438
+    """
 
     spec_name = "kl_divergence"
 
 
 class Hinge(Metric):
-    """Math: mean(max(1 - t a, 0)), t = -1 where y = 0, else y."""
+    """Math: mean(max(1 - t a, 0)), t = -1 where y = 0, else y.
+
+    Example:
+        >>> import fastnn
+        >>> metric = fastnn.metrics.Hinge()
+        >>> metric.update_state([[1.0], [0.0]], [[0.3], [-0.5]])
+        >>> round(float(metric.result()), 4)  # of 0.7 and 0.5: 0 stands for -1
+        0.6
+    """
 
     spec_name = "hinge"
 
 
 class SquaredHinge(Metric):
-    """Math: mean(max(1 - t a, 0)^2), t = -1 where y = 0, else y."""
+    """Math: mean(max(1 - t a, 0)^2), t = -1 where y = 0, else y.
+
+    Example:
+        >>> import fastnn
+        >>> metric = fastnn.metrics.SquaredHinge()
+        >>> metric.update_state([[1.0]], [[0.3]])
+        >>> round(float(metric.result()), 4)  # 0.7^2
+        0.49
+    """
 
     spec_name = "squared_hinge"
 
 
 class CategoricalHinge(Metric):
-    """Math: max(max((1 - y) a) - sum(y a) + 1, 0)."""
+    """Math: max(max((1 - y) a) - sum(y a) + 1, 0).
+
+    Example:
+        >>> import fastnn
+        >>> metric = fastnn.metrics.CategoricalHinge()
+        >>> metric.update_state([[0.0, 1.0]], [[0.6, 0.7]])
+        >>> round(float(metric.result()), 4)  # 0.6 - 0.7 + 1
+        0.9
+    """
 
     spec_name = "categorical_hinge"
 
@@ -175,6 +284,13 @@ class LossMetric(Metric):
     Args:
         loss: a `losses.Loss`.
         name: the key in the logs.
+
+    Example:
+        >>> import fastnn
+        >>> metric = fastnn.metrics.LossMetric(fastnn.losses.Huber(delta=2.0), name="huber_2")
+        >>> metric.update_state([[0.0]], [[10.0]])
+        >>> float(metric.result())  # 2 (10 - 2 / 2)
+        18.0
     """
 
     fields = ("loss", "name")

@@ -25,6 +25,13 @@ class R2Score(Metric):
 
     Raises:
         ArgumentError: another aggregation.
+
+    Example:
+        >>> import fastnn
+        >>> metric = fastnn.metrics.R2Score()
+        >>> metric.update_state([[1.0], [2.0], [3.0]], [[1.0], [2.0], [4.0]])
+        >>> round(float(metric.result()), 4)  # 1 - 1 / 2; always guessing the mean would have 0
+        0.5
     """
 
     fields = ("class_aggregation", "name")

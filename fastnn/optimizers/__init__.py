@@ -23,6 +23,15 @@ def get(identifier: object) -> Optimizer:
 
     Raises:
         ArgumentError: an unknown name. ArgumentTypeError: a class of your own, or anything else.
+
+    Example:
+        >>> import fastnn
+        >>> float(fastnn.optimizers.get("adam").learning_rate)
+        0.001
+        >>> fastnn.optimizers.get("adamm")
+        Traceback (most recent call last):
+            ...
+        fastnn.errors.ArgumentError: optimizer: unknown name "adamm"; did you mean "adam"?
     """
     result = find("optimizer", identifier, Optimizer, NAMES, "optimizers")
     compiled("optimizer", result, CLASSES)
@@ -30,7 +39,14 @@ def get(identifier: object) -> Optimizer:
 
 
 def deserialize(config: object) -> Optimizer:
-    """The optimizer of a dict that `serialize` gave; as `get`."""
+    """The optimizer of a dict that `serialize` gave; as `get`.
+
+    Example:
+        >>> import fastnn
+        >>> saved = fastnn.optimizers.serialize(fastnn.optimizers.SGD(0.1, momentum=0.9))
+        >>> fastnn.optimizers.deserialize(saved).momentum
+        0.9
+    """
     return get(config)
 
 

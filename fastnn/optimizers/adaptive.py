@@ -26,6 +26,15 @@ class RMSprop(Optimizer):
         ArgumentError: a hyper-parameter out of range, an unknown or an unsupported argument.
 
     Source: T. Tieleman, G. Hinton, Neural networks for machine learning, lecture 6.5, 2012.
+
+    Example:
+        >>> import fastnn
+        >>> layer = fastnn.layers.Dense(1, use_bias=False, kernel_initializer="ones")
+        >>> model = fastnn.Sequential([fastnn.Input((1,)), layer])
+        >>> model.compile(fastnn.optimizers.RMSprop(0.1), "mse")
+        >>> model.apply_gradients({"dense/kernel": [[2.0]]})  # 0.1 2 / sqrt(0.1 2^2)
+        >>> round(float(layer.kernel[0, 0]), 4)
+        0.6838
     """
 
     fields = ("learning_rate", "rho", "momentum", "epsilon", "centered", *COMMON)
@@ -66,6 +75,15 @@ class Adagrad(Optimizer):
         ArgumentError: a hyper-parameter out of range, an unknown or an unsupported argument.
 
     Source: J. Duchi, E. Hazan, Y. Singer, JMLR 12, 2011.
+
+    Example:
+        >>> import fastnn
+        >>> layer = fastnn.layers.Dense(1, use_bias=False, kernel_initializer="ones")
+        >>> model = fastnn.Sequential([fastnn.Input((1,)), layer])
+        >>> model.compile(fastnn.optimizers.Adagrad(0.1), "mse")
+        >>> model.apply_gradients({"dense/kernel": [[2.0]]})  # 0.1 2 / sqrt(0.1 + 2^2)
+        >>> round(float(layer.kernel[0, 0]), 4)
+        0.9012
     """
 
     fields = ("learning_rate", "initial_accumulator_value", "epsilon", *COMMON)
@@ -103,6 +121,15 @@ class Adadelta(Optimizer):
         ArgumentError: a hyper-parameter out of range, an unknown or an unsupported argument.
 
     Source: M. D. Zeiler, "ADADELTA: an adaptive learning rate method", arXiv:1212.5701, 2012.
+
+    Example:
+        >>> import fastnn
+        >>> layer = fastnn.layers.Dense(1, use_bias=False, kernel_initializer="ones")
+        >>> model = fastnn.Sequential([fastnn.Input((1,)), layer])
+        >>> model.compile(fastnn.optimizers.Adadelta(1.0), "mse")
+        >>> model.apply_gradients({"dense/kernel": [[2.0]]})  # with no past steps, the first is tiny whatever the rate
+        >>> round(float(layer.kernel[0, 0]), 4)
+        0.9986
     """
 
     fields = ("learning_rate", "rho", "epsilon", *COMMON)
@@ -140,6 +167,15 @@ class Ftrl(Optimizer):
         ArgumentError: a hyper-parameter out of range, an unknown or an unsupported argument.
 
     Source: H. B. McMahan et al., "Ad click prediction: a view from the trenches", KDD 2013.
+
+    Example:
+        >>> import fastnn
+        >>> layer = fastnn.layers.Dense(1, use_bias=False, kernel_initializer="zeros")
+        >>> model = fastnn.Sequential([fastnn.Input((1,)), layer])
+        >>> model.compile(fastnn.optimizers.Ftrl(0.1, l1_regularization_strength=5.0), "mse")
+        >>> model.apply_gradients({"dense/kernel": [[2.0]]})  # less than the penalty: it stays at 0
+        >>> float(layer.kernel[0, 0])
+        0.0
     """
 
     fields = (

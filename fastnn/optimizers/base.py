@@ -69,6 +69,15 @@ class Optimizer(Declaration):
 
     Raises:
         ArgumentError: a hyper-parameter out of range, two ways to clip, an unknown or an unsupported argument.
+
+    Example:
+        >>> import fastnn
+        >>> model = fastnn.Sequential([fastnn.Input((1,)), fastnn.layers.Dense(1)])
+        >>> model.compile(fastnn.optimizers.SGD(0.1, clipnorm=1.0), "mse")
+        >>> loss = model.train_on_batch([[1.0]], [[2.0]])
+        >>> model.optimizer.iterations
+        1
+        >>> model.optimizer.learning_rate = 0.01  # from the next step on
     """
 
     instead: ClassVar[Mapping[str, str]] = {

@@ -64,6 +64,15 @@ class Lion(Optimizer):
         ArgumentError: a hyper-parameter out of range, an unknown or an unsupported argument.
 
     Source: X. Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS 2023.
+
+    Example:
+        >>> import fastnn
+        >>> layer = fastnn.layers.Dense(1, use_bias=False, kernel_initializer="ones")
+        >>> model = fastnn.Sequential([fastnn.Input((1,)), layer])
+        >>> model.compile(fastnn.optimizers.Lion(0.1), "mse")
+        >>> model.apply_gradients({"dense/kernel": [[2.0]]})  # only the sign of the gradient counts
+        >>> round(float(layer.kernel[0, 0]), 4)
+        0.9
     """
 
     fields = ("learning_rate", "beta_1", "beta_2", *COMMON)

@@ -91,6 +91,15 @@ class AdamW(Adam):
         ArgumentError: a hyper-parameter out of range, an unknown or an unsupported argument.
 
     Source: I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
+
+    Example:
+        >>> import fastnn
+        >>> layer = fastnn.layers.Dense(1, use_bias=False, kernel_initializer="ones")
+        >>> model = fastnn.Sequential([fastnn.Input((1,)), layer])
+        >>> model.compile(fastnn.optimizers.AdamW(0.1, weight_decay=0.5), "mse")
+        >>> model.apply_gradients({"dense/kernel": [[2.0]]})  # 0.1 for the gradient, 0.1 0.5 for the decay
+        >>> round(float(layer.kernel[0, 0]), 4)
+        0.85
     """
 
     def __init__(
@@ -120,6 +129,15 @@ class Adamax(_OfMoments):
         ArgumentError: a hyper-parameter out of range, an unknown or an unsupported argument.
 
     Source: D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, section 7.1.
+
+    Example:
+        >>> import fastnn
+        >>> layer = fastnn.layers.Dense(1, use_bias=False, kernel_initializer="ones")
+        >>> model = fastnn.Sequential([fastnn.Input((1,)), layer])
+        >>> model.compile(fastnn.optimizers.Adamax(0.1), "mse")
+        >>> model.apply_gradients({"dense/kernel": [[2.0]]})  # the first step is as long as the rate
+        >>> round(float(layer.kernel[0, 0]), 4)
+        0.9
     """
 
     def _step(self) -> tuple[str, tuple[float, ...]]:
@@ -141,6 +159,15 @@ class Nadam(_OfMoments):
         ArgumentError: a hyper-parameter out of range, an unknown or an unsupported argument.
 
     Source: T. Dozat, "Incorporating Nesterov momentum into Adam", ICLR 2016 workshop.
+
+    Example:
+        >>> import fastnn
+        >>> layer = fastnn.layers.Dense(1, use_bias=False, kernel_initializer="ones")
+        >>> model = fastnn.Sequential([fastnn.Input((1,)), layer])
+        >>> model.compile(fastnn.optimizers.Nadam(0.1), "mse")
+        >>> model.apply_gradients({"dense/kernel": [[2.0]]})  # the first step, where Adam's is 0.1
+        >>> round(float(layer.kernel[0, 0]), 4)
+        0.8937
     """
 
     def _step(self) -> tuple[str, tuple[float, ...]]:

@@ -17,7 +17,18 @@ from ..errors import ArgumentError, ArgumentTypeError
 
 class LearningRateSchedule(Declaration):
     """Base class; one of your own has `__call__(step)`, which gives the rate after `step` steps, and for files
-    `get_config`."""
+    `get_config`.
+
+    Example:
+        >>> import fastnn
+        >>> class Halved(fastnn.optimizers.schedules.LearningRateSchedule):
+        ...     def __call__(self, step):
+        ...         return 0.1 * 0.5 ** (step // 100)
+        ...
+        >>> optimizer = fastnn.optimizers.SGD(Halved())
+        >>> float(Halved()(250))
+        0.025
+    """
 
     calls = names("__call__")
 
@@ -84,6 +95,12 @@ class InverseTimeDecay(ExponentialDecay):
 
     Raises:
         ArgumentError: an argument out of range.
+
+    Example:
+        >>> import fastnn
+        >>> rate = fastnn.optimizers.schedules.InverseTimeDecay(0.1, decay_steps=1, decay_rate=0.5)
+        >>> [round(float(rate(step)), 4) for step in (0, 1, 2, 8)]
+        [0.1, 0.0667, 0.05, 0.02]
     """
 
     def __init__(
@@ -152,6 +169,12 @@ class PolynomialDecay(LearningRateSchedule):
 
     Raises:
         ArgumentError: an argument out of range.
+
+    Example:
+        >>> import fastnn
+        >>> rate = fastnn.optimizers.schedules.PolynomialDecay(0.1, decay_steps=100, end_learning_rate=0.0)
+        >>> [round(float(rate(step)), 4) for step in (0, 50, 100, 200)]
+        [0.1, 0.05, 0.0, 0.0]
     """
 
     fields = ("initial_learning_rate", "decay_steps", "end_learning_rate", "power", "cycle", "name")
@@ -197,6 +220,12 @@ class CosineDecay(LearningRateSchedule):
         ArgumentError: an argument out of range.
 
     Source: I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
+
+    Example:
+        >>> import fastnn
+        >>> rate = fastnn.optimizers.schedules.CosineDecay(0.0, decay_steps=100, warmup_target=0.1, warmup_steps=10)
+        >>> [round(float(rate(step)), 4) for step in (0, 5, 10, 60, 110)]
+        [0.0, 0.05, 0.1, 0.05, 0.0]
     """
 
     fields = ("initial_learning_rate", "decay_steps", "alpha", "name", "warmup_target", "warmup_steps")
@@ -242,6 +271,12 @@ class CosineDecayRestarts(LearningRateSchedule):
         ArgumentError: an argument out of range.
 
     Source: I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
+
+    Example:
+        >>> import fastnn
+        >>> rate = fastnn.optimizers.schedules.CosineDecayRestarts(0.1, first_decay_steps=10)
+        >>> [round(float(rate(step)), 4) for step in (0, 5, 9, 10, 20, 29)]  # the second period is twice as long
+        [0.1, 0.05, 0.0024, 0.1, 0.05, 0.0006]
     """
 
     fields = ("initial_learning_rate", "first_decay_steps", "t_mul", "m_mul", "alpha", "name")
@@ -309,6 +344,13 @@ def deserialize(config: object) -> LearningRateSchedule:
 
     Raises:
         ArgumentError: a class that is not one of this module's. ArgumentTypeError: anything else.
+
+    Example:
+        >>> import fastnn
+        >>> rate = fastnn.optimizers.schedules.ExponentialDecay(0.1, decay_steps=100, decay_rate=0.5)
+        >>> saved = fastnn.optimizers.schedules.serialize(rate)
+        >>> float(fastnn.optimizers.schedules.deserialize(saved)(100))
+        0.05
     """
     if isinstance(config, Mapping) and "class_name" in config and config["class_name"] not in NAMES:
         raise ArgumentError(

@@ -29,6 +29,11 @@ def log(source: Any) -> Series:
 
     Raises:
         ArgumentError: there are no results. ArgumentTypeError: something else. OSError: the file cannot be read.
+
+    Example:
+        >>> import fastnn
+        >>> fastnn.plotting.log({"loss": [2.0, 1.0], "val_loss": [3.0]})
+        {'loss': [2.0, 1.0], 'val_loss': [3.0]}
     """
     if isinstance(source, str | os.PathLike):
         return _read(source)
@@ -79,6 +84,12 @@ def curves(source: Any, file: str | os.PathLike[str] | None = None) -> Any:
 
     Raises:
         ArgumentError, ArgumentTypeError: see `log`. FastnnError: matplotlib is not installed.
+
+    Example:
+        >>> import fastnn
+        >>> figure = fastnn.plotting.curves({"loss": [2.0, 1.0, 0.5], "val_loss": [2.0, 1.5, 1.6]})
+        >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+        ['training', 'validation', 'best: epoch 2']
     """
     series = log(source)
     names = [name for name in series if not name.startswith("val_")]
@@ -142,6 +153,16 @@ def health(source: Any, file: str | os.PathLike[str] | None = None) -> Any:
 
     Raises:
         ArgumentError: it has not looked at anything yet. FastnnError: matplotlib is not installed.
+
+    Example:
+        >>> import fastnn
+        >>> X, y = fastnn.datasets.load_digits()
+        >>> model = fastnn.Sequential([fastnn.layers.Dense(8, "relu"), fastnn.layers.Dense(10, "softmax")])
+        >>> model.compile("adam", "sparse_categorical_crossentropy")
+        >>> watch = fastnn.diagnostics.GradientHealth(X, y, verbose=0)
+        >>> history = model.fit(X, y, epochs=2, callbacks=[watch], verbose=0)
+        >>> len(fastnn.plotting.health(watch).axes)
+        4
     """
     one = hasattr(source, "layers")
     epochs, healths = ([0], [source]) if one else (source.epochs, source.healths)

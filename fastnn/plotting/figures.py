@@ -92,7 +92,14 @@ def finished(made: Any, file: str | os.PathLike[str] | None) -> Any:
 
 
 def svg(made: Any) -> str:
-    """A figure as SVG, to stand in a page of HTML."""
+    """A figure as SVG, to stand in a page of HTML.
+
+    Example:
+        >>> import fastnn
+        >>> picture = fastnn.plotting.svg(fastnn.plotting.curves({"loss": [2.0, 1.0, 0.5]}))
+        >>> picture.startswith("<svg")
+        True
+    """
     content = io.StringIO()
     with style():
         made.savefig(content, format="svg", metadata={"Date": None})

@@ -28,6 +28,12 @@ def activations(names: Sequence[Any] | str = _USUAL, file: str | os.PathLike[str
     Raises:
         ArgumentError: an unknown name, or one that needs a whole row, such as softmax.
         FastnnError: matplotlib is not installed.
+
+    Example:
+        >>> import fastnn
+        >>> figure = fastnn.plotting.activations(["sigmoid", "tanh"])
+        >>> [axes.get_title() for axes in figure.axes]
+        ['sigmoid', 'tanh']
     """
     chosen = [known.get(name) for name in ([names] if isinstance(names, str) else names)]
     for one in chosen:
@@ -65,6 +71,12 @@ def weights(model: Any, file: str | os.PathLike[str] | None = None) -> Any:
 
     Raises:
         ArgumentError: there are no weights. FastnnError: matplotlib is not installed.
+
+    Example:
+        >>> import fastnn
+        >>> model = fastnn.Sequential([fastnn.Input((64,)), fastnn.layers.Dense(32, "relu"), fastnn.layers.Dense(10)])
+        >>> [axes.get_title() for axes in fastnn.plotting.weights(model).axes]
+        ['dense', 'dense_1']
     """
     with_some = []
     for layer in model.leaves():

@@ -27,6 +27,12 @@ def confusion(matrix: Any, classes: Sequence[object] | None = None, file: str | 
 
     Raises:
         ArgumentError: not a square matrix, or another number of names. FastnnError: matplotlib is not installed.
+
+    Example:
+        >>> import fastnn
+        >>> figure = fastnn.plotting.confusion([[9, 1], [2, 8]], classes=["cat", "dog"])
+        >>> [text.get_text() for text in figure.axes[0].get_xticklabels()]
+        ['cat', 'dog']
     """
     counts = numeric(matrix, "plotting.confusion: matrix")
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not counts.size:
@@ -70,6 +76,12 @@ def predictions(y: Any, predicted: Any, unit: str = "", file: str | os.PathLike[
 
     Raises:
         ArgumentError: not as many. FastnnError: matplotlib is not installed.
+
+    Example:
+        >>> import fastnn
+        >>> figure = fastnn.plotting.predictions([1.0, 2.0, 3.0], [1.1, 2.1, 2.7], unit="cm")
+        >>> figure.axes[0].get_xlabel()
+        'true cm'
     """
     true, made_of_it = (_vector(values, name) for values, name in ((y, "y"), (predicted, "predicted")))
     if true.size != made_of_it.size or not true.size:

@@ -17,6 +17,16 @@ def curve(series: Mapping[str, Sequence[float]], width: int = 64, height: int = 
 
     Returns:
         Lines of text; "" where nothing is finite or there are fewer than two epochs.
+
+    Example:
+        >>> import fastnn
+        >>> print(fastnn.plotting.curve({"loss": [4.0, 2.0, 1.0, 0.5, 0.5]}, width=24, height=6))
+          4 |***
+            |   ****
+        0.5 |       ***********
+            +------------------
+             1     epoch      5
+             * loss
     """
     known = {name: list(values) for name, values in series.items() if any(map(math.isfinite, values))}
     finite = [value for values in known.values() for value in values if math.isfinite(value)]

@@ -214,6 +214,20 @@ class KerasClassifier(ClassifierMixin, BaseWrapper):
 
     Attributes:
         classes_, n_classes_: the labels and their number.
+
+    Example:
+        >>> import fastnn
+        >>> from sklearn.datasets import load_iris
+        >>> X, y = load_iris(return_X_y=True)
+        >>> fastnn.utils.set_random_seed(0)
+        >>> def build(units=16):
+        ...     model = fastnn.Sequential([fastnn.layers.Dense(units, "relu"), fastnn.layers.Dense(3, "softmax")])
+        ...     model.compile("adam", "sparse_categorical_crossentropy")
+        ...     return model
+        ...
+        >>> wrapped = fastnn.wrappers.KerasClassifier(build, units=32, epochs=40, verbose=0)
+        >>> bool(wrapped.fit(X, y).score(X, y) > 0.9)
+        True
     """
 
     def _targets(self, y: Array) -> tuple[Array, dict[str, Any]]:
@@ -243,7 +257,22 @@ class KerasClassifier(ClassifierMixin, BaseWrapper):
 
 
 class KerasRegressor(RegressorMixin, BaseWrapper):
-    """A regressor for scikit-learn around a function that builds a model; see `BaseWrapper`."""
+    """A regressor for scikit-learn around a function that builds a model; see `BaseWrapper`.
+
+    Example:
+        >>> import fastnn
+        >>> from sklearn.datasets import load_iris
+        >>> X, y = load_iris(return_X_y=True)
+        >>> fastnn.utils.set_random_seed(0)
+        >>> def build():
+        ...     model = fastnn.Sequential([fastnn.layers.Dense(1)])
+        ...     model.compile(fastnn.optimizers.Adam(0.05), "mse")
+        ...     return model
+        ...
+        >>> wrapped = fastnn.wrappers.KerasRegressor(build, epochs=200, verbose=0)
+        >>> bool(wrapped.fit(X[:, :3], X[:, 3]).score(X[:, :3], X[:, 3]) > 0.8)
+        True
+    """
 
     def _targets(self, y: Array) -> tuple[Array, dict[str, Any]]:
         outputs = 1 if y.ndim == 1 else y.shape[1]

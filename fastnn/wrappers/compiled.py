@@ -120,6 +120,17 @@ class SKLearnClassifier(ClassifierMixin, Wrapper):
         ValueError: targets that are no classes, or one class alone.
 
     Source: Keras 3, `keras.wrappers.SKLearnClassifier`.
+
+    Example:
+        >>> import fastnn
+        >>> from sklearn.datasets import load_iris
+        >>> X, y = load_iris(return_X_y=True)
+        >>> fastnn.utils.set_random_seed(0)
+        >>> model = fastnn.Sequential([fastnn.layers.Dense(16, "relu"), fastnn.layers.Dense(3, "softmax")])
+        >>> model.compile(fastnn.optimizers.Adam(0.05), "categorical_crossentropy")
+        >>> wrapped = fastnn.wrappers.SKLearnClassifier(model, fit_kwargs={"epochs": 40, "verbose": 0})
+        >>> bool(wrapped.fit(X, y).score(X, y) > 0.9)
+        True
     """
 
     def _process_target(self, y: Array) -> Array:
@@ -158,6 +169,17 @@ class SKLearnRegressor(RegressorMixin, Wrapper):
         model_, history_: the model, and what its `fit` returned.
 
     Source: Keras 3, `keras.wrappers.SKLearnRegressor`.
+
+    Example:
+        >>> import fastnn
+        >>> from sklearn.datasets import load_iris
+        >>> X, y = load_iris(return_X_y=True)
+        >>> fastnn.utils.set_random_seed(0)
+        >>> model = fastnn.Sequential([fastnn.layers.Dense(1)])
+        >>> model.compile(fastnn.optimizers.Adam(0.05), "mse")
+        >>> wrapped = fastnn.wrappers.SKLearnRegressor(model, fit_kwargs={"epochs": 60, "verbose": 0})
+        >>> bool(wrapped.fit(X[:, :3], X[:, 3]).score(X[:, :3], X[:, 3]) > 0.8)
+        True
     """
 
     def __sklearn_tags__(self) -> Any:
