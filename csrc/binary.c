@@ -81,14 +81,23 @@ KERNEL void FN(repeat)(real *A, int64_t lda, const real *s, int64_t lds, int64_t
     }
 }
 
+/* C = A, or A + B, of n elements: few, as rows of tables have. */
+INLINE void FN(give_few)(const bool adds, real *C, const real *A, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += W) {
+        const V a = LOAD_FIRST(A + i, n - i);
+        STORE_FIRST(C + i, adds ? LOAD_FIRST(C + i, n - i) + a : a, n - i);
+    }
+}
+
 /* Rows of a table, one for each of a row's class numbers. */
 KERNEL void FN(embedding_forward)(real *A, int64_t lda, const real *y, int64_t ldy, const real *table, int64_t ldt,
                                   int64_t rows, int64_t width, int64_t depth)
 {
+    const int64_t places = width / depth;
     for (int64_t row = 0; row < rows; row++) {
-        for (int64_t place = 0; place < width / depth; place++) {
-            memcpy(A + row * lda + place * depth, table + (int64_t)y[row * ldy + place] * ldt,
-                   (size_t)depth * sizeof(real));
+        for (int64_t place = 0; place < places; place++) {
+            FN(give_few)(false, A + row * lda + place * depth, table + (int64_t)y[row * ldy + place] * ldt, depth);
         }
     }
 }
@@ -98,12 +107,12 @@ KERNEL void FN(embedding_forward)(real *A, int64_t lda, const real *y, int64_t l
 KERNEL void FN(embedding_backward)(real *gradient, int64_t ldg, int64_t first, int64_t last, const real *y, int64_t ldy,
                                    const real *dA, int64_t lda, int64_t rows, int64_t width, int64_t depth)
 {
+    const int64_t places = width / depth;
     for (int64_t row = 0; row < rows; row++) {
-        for (int64_t place = 0; place < width / depth; place++) {
+        for (int64_t place = 0; place < places; place++) {
             const int64_t code = (int64_t)y[row * ldy + place];
             if (code >= first && code < last) {
-                real *sum = gradient + (code - first) * ldg;
-                FN(binary)(FNN_BINARY_add, sum, sum, dA + row * lda + place * depth, depth);
+                FN(give_few)(true, gradient + (code - first) * ldg, dA + row * lda + place * depth, depth);
             }
         }
     }

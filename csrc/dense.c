@@ -70,8 +70,8 @@ INLINE bool FN(has_slope)(const fnn_program *program, int64_t number, int64_t ro
            FN(takes_slope)(rows, at[FNN_COLUMN_GRAD_COLUMNS], at[FNN_COLUMN_OUTPUTS]);
 }
 
-/* Columns of the gradient of a DENSE's source, of those that are wanted, with the slope of the relu before it or not, for `rows` rows of the
- * workspace from `first`. */
+/* Columns of the gradient of a DENSE's source, of those that are wanted, with the slope of the relu before it or not,
+ * for `rows` rows of the workspace from `first`. */
 INLINE void FN(backward_columns)(const fnn_member *m, int64_t number, int64_t first, int64_t rows, int64_t column,
                                  int64_t columns, bool slope)
 {

@@ -137,6 +137,30 @@ KERNEL void FN(gather_row)(int code, real *dst, const char *src, int64_t n, int6
     }
 }
 
+/* The first elements of rows first ... last - 1 of an array, or of those of the order, `apart` elements apart. */
+INLINE void FN(convert_column)(real (*from)(const char *), real *dst, int64_t apart, const char *src, int64_t row_bytes,
+                               const int64_t *order, int64_t first, int64_t last)
+{
+    for (int64_t row = first; row < last; row++, dst += apart) {
+        *dst = from(src + (order != NULL ? order[row] : row) * row_bytes);
+    }
+}
+
+KERNEL void FN(gather_column)(int code, real *dst, int64_t apart, const char *src, int64_t row_bytes,
+                              const int64_t *order, int64_t first, int64_t last)
+{
+    switch (code) {
+#define FNN_ITEM(code, type, to_real) \
+    case FNN_##code: \
+        FN(convert_column)(FN(from_##code), dst, apart, src, row_bytes, order, first, last); \
+        break;
+#include "sources.h"
+#undef FNN_ITEM
+    default:
+        break;
+    }
+}
+
 /* The index of the first element that is not within +-largest, or -1: whole blocks first, then the guilty one by
  * elements. */
 KERNEL int64_t FN(find_nonfinite)(const char *x, int64_t n, real largest)

@@ -52,6 +52,8 @@ void FN(row_scale)(real *s, const real *w, int64_t n, real factor);
 void FN(penalty_backward)(real *g, const real *w, int64_t n, real l1, real two_l2);
 void FN(decay_step)(real *theta, int64_t n, real factor);
 void FN(gather_row)(int code, real *dst, const char *src, int64_t n, int64_t stride);
+void FN(gather_column)(int code, real *dst, int64_t apart, const char *src, int64_t row_bytes, const int64_t *order,
+                       int64_t first, int64_t last);
 int64_t FN(find_nonfinite)(const char *x, int64_t n, real largest);
 double FN(sum_abs)(const real *w, int64_t n);
 double FN(sum_squares)(const real *w, int64_t n);

@@ -18,6 +18,10 @@ INLINE void FN(gather_array)(const fnn_member *m, const fnn_array *array, real *
 {
     const int64_t *order = m->data->order;
     const fnn_array from = *array; /* a row that is written may be anything to the compiler */
+    if (width == 1) {
+        FN(gather_column)(from.code, to, apart, from.data, from.row, order, batch_start + first, batch_start + last);
+        return;
+    }
     for (int64_t row = batch_start + first; row < batch_start + last; row++) {
         const int64_t source = order != NULL ? order[row] : row;
         FN(gather_row)(from.code, to, (const char *)from.data + source * from.row, width, from.element);

@@ -219,9 +219,11 @@ def test_what_lies_in_a_joined_value() -> None:
     unit, g = out[Column.SRC], out[Column.GRAD_SRC]
     assert not of_kind(plan, Kind.JOIN) and plan.inputs[0].tolist() == [unit, 5, 11, 0]
     assert lies(a) == lies(relu) == (unit, 11, 5) and lies(other) == (unit, 11, 9)
-    assert lies(a, gradient=True) == lies(relu, gradient=True) == (g, 11, 5) and lies(other, gradient=True) == (g, 11, 9)
+    assert lies(a, gradient=True) == lies(relu, gradient=True) == (g, 11, 5)
+    assert lies(other, gradient=True) == (g, 11, 9)
     assert (out[Column.GRAD_FIRST], out[Column.GRAD_COLUMNS]) == (5, 6)
-    # The inputs' codes, their first table's rows and gradient; the joined value and its gradient; the output, the targets, and theirs.
+    # The codes, the first table's rows and their gradient, the joined value and its gradient, the output, the targets,
+    # and the output's gradient.
     assert plan.row_elements == 8 * padded(1)
 
 
@@ -243,7 +245,7 @@ def test_what_does_not(parts: Callable[[Lowering, Value], list[Value]]) -> None:
 
 
 def test_gradients_that_others_read_are_not_written_over() -> None:
-    """The gradient of a joined value that a sum gives on, to what is trained: relu's, of a part, may not lie over it."""
+    """The gradient of a joined value that a sum gives on to another: relu's, of a part, may not lie over it."""
     graph = Lowering("float32", 4, 4)
     hidden = activation(graph, dense(graph, graph.inputs[0], 4, "a"), "relu")
     merged(graph, "add", joined(graph, hidden, graph.inputs[1]), dense(graph, graph.inputs[0], 8, "b"))

@@ -20,7 +20,6 @@ from .binary import BINARY
 from .instructions import INSTRUCTIONS
 from .plan import ACTIVATION_CODE, Column, Fused, Kind, padded
 
-
 # Whose output may be some columns of wider rows, and the gradient of their output.
 _WRITES_PARTS = (Kind.DENSE, Kind.ACTIVATION, Kind.EMBEDDING)
 
@@ -241,9 +240,8 @@ class Buffers:
             trained: numbers of the steps with parameters to train.
         """
         needed = self._needed(trained)
-        firsts: dict[
-            int, int
-        ] = {}  # of each value the first step that writes it: all parts of a joined one read its gradient
+        # Of each value the first step that writes it: all parts of a joined one read its gradient.
+        firsts: dict[int, int] = {}
         for number, step in enumerate(self.steps):
             firsts.setdefault(step.output.number, number)
         parts: dict[int, list[_Gradient]] = {}  # of each value, by its readers from the last to the first
@@ -354,7 +352,8 @@ class Buffers:
                 row = [-1] * Column.WIDTH
                 row[Column.KIND], row[Column.FUSED], row[Column.LAYER] = Kind.FAN, Fused.NONE, step.row[Column.LAYER]
                 row[Column.SRC] = row[Column.DST] = row[Column.SAVED] = step.output.unit
-                row[Column.INPUTS] = row[Column.OUTPUTS] = row[Column.WHOLE] = row[Column.GRAD_WHOLE] = step.output.width
+                row[Column.INPUTS] = row[Column.OUTPUTS] = step.output.width
+                row[Column.WHOLE] = row[Column.GRAD_WHOLE] = step.output.width
                 row[Column.OFFSET] = row[Column.GRAD_OFFSET] = 0
                 row[Column.GRAD_DST], row[Column.GRAD_SECOND], row[Column.GRAD_SRC] = fan.unit, fan.second, fan.total
                 made.append(row)

@@ -133,15 +133,11 @@ class Network:
             )
             for lies, loss in zip(targets, plan.losses.tolist(), strict=False)
         ]
-        return pairs + [
-            (lies, self._weights(number), 1) for number, lies in enumerate(weights) if lies is not None
-        ]
+        return pairs + [(lies, self._weights(number), 1) for number, lies in enumerate(weights) if lies is not None]
 
     def input(self, row: Row) -> Lies:
         """Where the rows of an input are wanted."""
-        return self._buffers.unit(
-            int(row[InputEntry.UNIT]), int(row[InputEntry.WHOLE]), int(row[InputEntry.OFFSET])
-        )
+        return self._buffers.unit(int(row[InputEntry.UNIT]), int(row[InputEntry.WHOLE]), int(row[InputEntry.OFFSET]))
 
     def ones(self, numbers: Sequence[int]) -> list[Launch]:
         """Weights of 1: of the losses of those numbers, and those that no data have."""

@@ -100,8 +100,8 @@ def has_slope(m, number, rows):
 
 @device
 def backward_columns(m, number, first, rows, column, columns, slope):
-    """Columns of the gradient of a DENSE's source, of those that are wanted, with the slope of the relu before it or not, for `rows` rows of the
-    workspace from `first`."""
+    """Columns of the gradient of a DENSE's source, of those that are wanted, with the slope of the relu before it or
+    not, for `rows` rows of the workspace from `first`."""
     at, size = instruction(m, number), itemsize(m.dtype)
     inputs, outputs = integer_at(at, Column.INPUTS), integer_at(at, Column.OUTPUTS)
     whole, flags, output = integer_at(at, Column.GRAD_WHOLE), TRANSPOSED, 0

@@ -120,6 +120,32 @@ def _gather(dtype: str) -> Body:
 gather_row = choose("gather_row", "*dst uint8*src n stride", [_gather(dtype) for dtype in SOURCE_DTYPES])
 
 
+def _gather_column(dtype: str) -> Body:
+    """Body of the first elements of rows first .. last - 1, or of those of the order, to numbers `apart` elements
+    apart."""
+
+    def body(f: Frame, a: Arguments) -> None:
+        src = a.src.cast(dtype, aligned=False)
+
+        def one(row: Integer, source: Integer) -> None:
+            a.dst[(row - a.first) * a.apart] = _converted(f.scalar, src.offset(source * a.row_bytes)[0], dtype)
+
+        with f.if_else(a.order == 0) as (as_it_lies, ordered):
+            with as_it_lies, f.loop(a.last, 1, a.first) as row:
+                one(row, row)
+            with ordered, f.loop(a.last, 1, a.first) as row:
+                one(row, a.order[row])
+
+    return body
+
+
+gather_column = choose(
+    "gather_column",
+    "*dst apart uint8*src row_bytes int64*order first last",
+    [_gather_column(dtype) for dtype in SOURCE_DTYPES],
+)
+
+
 def _first_above(f: Frame, src: Pointer, n: Integer, limit: float) -> Integer:
     """The index of the first element with |x| > limit or NaN, or -1: whole blocks first, then the guilty one."""
     first = f.variable(f.integer(-1))

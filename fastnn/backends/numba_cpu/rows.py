@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .dense import dense_backward, dense_forward, dense_together, shares_columns
 from .dropout import dropout_backward, dropout_forward
-from .elementwise import copy, gather_row, scale
+from .elementwise import copy, gather_column, gather_row, scale
 from .jit import device
 from .memory import integer_at, itemsize, real
 from .operations import operate_columns, operate_losses, operate_rows
@@ -39,6 +39,9 @@ def gather_array(m, array, to, apart_to, width, first, last, batch_start):
     order = entry(m, Entry.ORDER)
     data, code = integer_at(array, ArrayEntry.DATA), integer_at(array, ArrayEntry.CODE)
     apart, element = integer_at(array, ArrayEntry.ROW), integer_at(array, ArrayEntry.ELEMENT)
+    if width == 1:
+        gather_column(m.dtype, code, to, apart_to, data, apart, order, batch_start + first, batch_start + last)
+        return
     row_bytes = apart_to * itemsize(m.dtype)
     for row in range(batch_start + first, batch_start + last):
         source = integer_at(order, row) if order != 0 else row
