@@ -322,3 +322,32 @@ def test_a_head_without_a_loss_is_not_trained() -> None:
     graph = Lowering("float32", 4)
     dense(graph, graph.inputs[0], 4, "first")
     assert graph.finish().parameters[:, ParameterEntry.TRAINABLE].tolist() == [1, 1]
+
+
+def test_a_prediction_uses_buffers_again() -> None:
+    """A chain has two, however deep it is; blocks that add to what came before them have one more. What trains keeps
+    all."""
+
+    def elements(depth: int, residual: bool, predicts: bool) -> int:
+        graph = Lowering("float32", 64)
+        value = graph.value
+        for number in range(depth):
+            before, value = value, activation(graph, dense(graph, value, 64, f"dense_{number}"), "relu")
+            value = merged(graph, "add", before, value) if residual else value
+        return graph.finish(MSE, outputs=(value,), predicts=predicts).row_elements
+
+    of_loss = 2 * 64  # targets, and the gradient of predictions
+    for depth in (3, 50):
+        assert elements(depth, False, True) == 2 * 64 + of_loss
+        assert elements(depth, True, True) == 3 * 64 + of_loss
+        assert elements(depth, False, False) >= depth * 64
+
+
+def test_programs_of_two_widths_share_no_rows() -> None:
+    """Rows of another length would be those of another thread."""
+    graph = Lowering("float32", 64)
+    for units in (32, 64, 32, 16):
+        graph.dense(f"dense_{units}", units)
+    plan = graph.finish()
+    units = plan.instructions[:, [Column.DST, Column.OUTPUTS]].tolist()
+    assert [unit for unit, _ in units] == [64, 0, 64, 96] and plan.row_elements == 112

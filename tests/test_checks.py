@@ -10,7 +10,8 @@ import pytest
 
 import fastnn
 from fastnn import layers
-from fastnn.errors import ArgumentTypeError
+from fastnn.engine.checks import TargetChecks
+from fastnn.errors import ArgumentError, ArgumentTypeError
 from frames import Frame, Series
 from nets import classifier, every_backend, net, wave
 
@@ -24,6 +25,28 @@ def test_what_just_fits_float32() -> None:
     assert model.fit(np.full((20, 4), -largest), np.zeros(20), sample_weight=np.zeros(20) + 1e-39, verbose=0)
     wide = net(layers.Dense(1, dtype="float64"))
     assert wide.fit(X * 1e39, Y, sample_weight=np.full(20, 1e39), verbose=0)
+
+
+def test_targets_of_the_shape_of_an_output() -> None:
+    """What they cost is a mean over all of it; where a metric looks at the last axis, they stay refused."""
+    stack = [layers.Flatten(), layers.Dense(6), layers.Reshape((3, 2))]
+    model = fastnn.Sequential([fastnn.Input((2, 2)), *stack])
+    x, y = wave(20, 2, 2), wave(20, 3, 2, phase=0.7)
+    for metrics in (["mae"], ["accuracy"]):
+        model.compile("sgd", "mse", metrics=metrics)
+        if metrics == ["accuracy"]:
+            with pytest.raises(ArgumentError, match=r"y has shape \(20, 3, 2\), expected \(n, 6\)"):
+                model.fit(x, y, verbose=0)
+        else:
+            assert model.evaluate(x, y, verbose=0) == model.evaluate(x, y.reshape(20, 6), verbose=0)
+
+
+def test_classes_that_floats_cannot_tell_apart() -> None:
+    loss = fastnn.losses.SparseCategoricalCrossentropy()
+    for dtype in (np.float32, np.float64):
+        TargetChecks("Dense", loss, 2**24, np.dtype(dtype))
+    with pytest.raises(ArgumentError, match="float32 tells at most 16,777,216 classes apart"):
+        TargetChecks("Dense", loss, 2**24 + 1, np.dtype(np.float32))
 
 
 def test_weights_of_zero_are_a_warning() -> None:

@@ -178,7 +178,7 @@ def made(backend: Any, seed: int, depth: int, dtype: str) -> list[Array]:
     state, data = state_of(plan, random), data_of(plan, graph.codes, random)
     found = run(backend, plan, state, data)
     smaller = Graph(np.random.RandomState(seed), dtype, depth).plan(predicts=True)
-    assert smaller.row_elements < plan.row_elements
+    assert smaller.row_elements <= plan.row_elements
     for number, (array, other) in enumerate(
         zip(predicted(backend.program(smaller, state.beside(smaller)), data), found[5:], strict=True)
     ):

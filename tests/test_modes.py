@@ -202,6 +202,19 @@ def test_refused(training: Any, inference: Any, message: str) -> None:
         fastnn.Sequential([fastnn.Input((6,)), Gives(training, inference), layers.Dense(1)])
 
 
+def test_layers_without_weights_may_be_made_inside() -> None:
+    """They are what they do: of two modes that differ in one alone, each has its own."""
+
+    def made(name: str) -> Any:
+        return lambda x: layers.concatenate([layers.Activation(name)(x), layers.Dropout(0.5)(x)])
+
+    model = fastnn.Sequential([fastnn.Input((6,)), Gives(made("tanh"), made("relu"))])
+    model.compile("sgd", "mse")
+    np.testing.assert_allclose(model.predict(X, verbose=0), np.hstack([np.maximum(X, 0), X]))
+    loss = model.train_on_batch(X, np.hstack([np.tanh(X), 0 * X]))
+    np.testing.assert_allclose(loss, 2 * (X**2).mean() / 2, rtol=0.2)  # what is kept is doubled, half of it
+
+
 def test_a_mode_is_not_fixed_from_outside() -> None:
     with pytest.raises(ArgumentError, match="its call is another one in training"):
         graph()(fastnn.Input((6,)), training=False)

@@ -24,7 +24,7 @@ def in_both_modes(where: str, make: Callable[[bool], Made], inputs: Sequence[Ope
 
     Args:
         make: calls it in a mode. known: layers and models that are themselves; others, which a `call` made, are those
-            of their name.
+            of their configuration.
 
     Raises:
         ArgumentError: it returns other structures or shapes.
@@ -93,8 +93,10 @@ def trace(inputs: Sequence[Operand], outputs: Sequence[Operand], known: Sequence
             numbers[tensor.key] = read[0]
             continue
         numbers[tensor.key] = len(calls)
-        what = (
-            repr(operator.arguments) if isinstance(operator, Function) else id(operator) if id(operator) in same else 0
-        )
+        what: object = id(operator)
+        if isinstance(operator, Function):
+            what = repr(operator.arguments)
+        elif what not in same:
+            what = repr(operator.get_config())
         calls.append((operator.name, what, read, tensor.index))
     return (*calls, *(numbers[operand.tensor.key] for operand in outputs))

@@ -11,7 +11,8 @@ import numpy as np
 
 from .. import losses
 from ..core.arrays import Array, numeric
-from ..core.plan import Plan, largest
+from ..core.losses import METRIC_NAMES
+from ..core.plan import MetricEntry, Plan, largest, mean_outputs
 from ..errors import ArgumentError, ArgumentTypeError
 from ..layers import Embedding, InputLayer, Shape
 
@@ -53,6 +54,11 @@ class Checks:
             for number, (loss, width) in enumerate(zip(given_losses, plan.widths, strict=False))
             if loss is not None
         ]
+        names = [(METRIC_NAMES[row[MetricEntry.CODE]], row[MetricEntry.LOSS]) for row in plan.metrics.tolist()]
+        for place, (number, check) in enumerate(zip(self.with_loss, self.targets, strict=True)):
+            of_it = [name for name, loss in names if loss == place]
+            if all(name == "binary_accuracy" or mean_outputs(name) for name in (check.loss.spec().name, *of_it)):
+                check.shape = flat.shapes[number]
 
     def set_scan(self, scan: Scan) -> None:
         """Has all of them search for what is not finite by `scan`, which is `Program.find_nonfinite`."""
@@ -218,6 +224,10 @@ class TargetChecks(FiniteChecks):
         self.loss, self.outputs = loss, outputs
         self.sparse = isinstance(loss, losses.SparseCategoricalCrossentropy)
         self.binary = isinstance(loss, losses.BinaryCrossentropy)
+        self.shape: Shape = (outputs,)  # of a row, where losses and metrics are means over all of it
+        most = int(2 / np.finfo(dtype).eps)  # all whole numbers below have a float of their own
+        if self.sparse and outputs > most:
+            raise ArgumentError(f'{where}: {dtype} tells at most {most:,} classes apart; use dtype="float64" for more')
 
     def y(self, value: object, rows: int, name: str = "y", X_name: str = "X") -> Array:
         """y as (n, 1) class numbers or (n, outputs) targets, a view.
@@ -232,6 +242,8 @@ class TargetChecks(FiniteChecks):
         if y.ndim == 0 or y.shape[0] != rows:
             came = "is one number" if y.ndim == 0 else f"has {y.shape[0]:,} rows"
             raise ArgumentError(f"{name} {came}, {X_name} has {rows:,} rows; expected as many")
+        if len(self.shape) > 1 and y.shape[1:] == self.shape:
+            y = y.reshape(rows, self.outputs)
         width = 1 if self.sparse else self.outputs
         if y.ndim == 1 and width == 1:
             y = y[:, None]

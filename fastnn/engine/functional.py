@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..core.declaration import Config, names
-from ..core.symbolic import Function, Node, Tensor, added_losses, any_tensor
+from ..core.symbolic import Node, Tensor, added_losses, any_tensor
 from ..core.traces import Made, in_both_modes
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
-from ..layers import Input, InputLayer, Layer
-from ..layers.composing import inner_layers
+from ..layers import Input, Layer
+from ..layers.composing import inner_layers, with_new_weights
 from . import cloning
 from .graph import Graph
 from .network import Network, input_for, rows_of_shape
@@ -200,11 +200,7 @@ class Model(Trainer):
         finally:
             self._losses = None
         found = inner_layers(self)
-        made_inside = [
-            operator.name
-            for operator in self._operators
-            if not isinstance(operator, Function | InputLayer) and not any(operator is one for one in found)
-        ]
+        made_inside = with_new_weights(self._operators, found)
         if made_inside:
             self._unbuild()
             raise ArgumentError(

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core.declaration import Config
-from ..core.symbolic import Function, Shape, Tensor
+from ..core.symbolic import Shape, Tensor
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from ..layers import Input, InputLayer, Layer
-from ..layers.composing import inner_layers
+from ..layers.composing import inner_layers, with_new_weights
 from . import cloning
 from .graph import Graph, input_layer
 from .network import Network, input_for, rows_of_shape
@@ -119,9 +119,7 @@ class Sequential(Trainer):
             made = layer(tensor)
             if not isinstance(made, Tensor):
                 raise ArgumentError(f'Sequential: the layer "{layer.name}" has several outputs, a stack takes one')
-            kept = [*inner_layers(layer), tensor.node.operator]
-            operators = Graph((tensor,), (made,)).operators
-            strangers = [one.name for one in operators if not isinstance(one, Function) and one not in kept]
+            strangers = with_new_weights(Graph((tensor,), (made,)).operators, inner_layers(layer))
             if strangers:
                 raise ArgumentError(
                     f'{type(layer).__name__} "{layer.name}": call makes layers of its own ({", ".join(strangers)}), '

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from ..core.symbolic import Calls, Operand, Tensor
@@ -161,6 +161,12 @@ def _tensors(where: str, given: Any) -> tuple[Any, list[Tensor]]:
         kept = [one for one, _ in several]
         return kept if isinstance(given, list) else tuple(kept), [tensor for _, found in several for tensor in found]
     raise ArgumentTypeError(f"{where} {type(given).__name__}, expected a symbolic tensor, or a list or dict of them")
+
+
+def with_new_weights(operators: Iterable[Any], known: Sequence[Any]) -> list[str]:
+    """The names of the layers and models among operators of a `call` that it made itself, and that have weights."""
+    made = [one for one in operators if hasattr(one, "leaves") and not any(one is other for other in known)]
+    return [one.name for one in made if any(leaf.parameters() for leaf in one.leaves())]
 
 
 def inner_layers(owner: object, composing: bool = False) -> list[Any]:
