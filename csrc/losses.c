@@ -53,15 +53,18 @@ INLINE void FN(rows_backward)(FN(step) *step, const int count, const int largest
                               const FN(loss_rows) *read)
 {
     const V parameter = SPLAT(read->p), k = SPLAT(read->keep), d = SPLAT(read->add);
+    const int64_t width = read->width;
     for (int64_t row = 0; row < read->rows; row++) {
         const V scale = SPLAT(read->s[row * read->lds]);
+        const real *const A = read->A + row * read->lda, *const Y = read->Y + row * read->ldy;
+        real *const dA = read->dA + row * read->ldd;
         V sums[FNN_MOST_SUMS];
         FN(loss_sums)(step, count, largest, sums, read, row);
-        for (int64_t c = 0; c < read->width; c += W) {
-            const int64_t left = read->width - c;
-            const V target = FMA(LOAD_FIRST(read->Y + row * read->ldy + c, left), k, d);
-            const V a = LOAD_FIRST(read->A + row * read->lda + c, left);
-            STORE_FIRST(read->dA + row * read->ldd + c, slope(a, target, parameter, sums) * scale, left);
+        for (int64_t c = 0; c < width; c += W) {
+            const int64_t left = width - c;
+            const V target = FMA(LOAD_FIRST(Y + c, left), k, d);
+            const V a = LOAD_FIRST(A + c, left);
+            STORE_FIRST(dA + c, slope(a, target, parameter, sums) * scale, left);
         }
     }
 }
@@ -105,6 +108,7 @@ INLINE void FN(probability_backward)(const bool sparse, const FN(loss_rows) *rea
     const int64_t width = read->width;
     for (int64_t row = 0; row < read->rows; row++) {
         const real *a = read->A + row * read->lda, *targets = read->Y + row * read->ldy;
+        real *const dA = read->dA + row * read->ldd;
         const V inverse = SPLAT((real)1 / FN(row_sum)(a, width)), scale = SPLAT(read->s[row * read->lds]);
         V lanes[PARTS], t = inverse;
         FN(begin)(lanes, (real)0);
@@ -118,7 +122,7 @@ INLINE void FN(probability_backward)(const bool sparse, const FN(loss_rows) *rea
                 if (pass == 0) {
                     LANE(lanes, c) = SELECT(FN(first)(left), FMA(g, q, lane), lane);
                 } else {
-                    STORE_FIRST(read->dA + row * read->ldd + c, ((g - t) * inverse) * scale, left);
+                    STORE_FIRST(dA + c, ((g - t) * inverse) * scale, left);
                 }
             }
             if (pass == 0) {

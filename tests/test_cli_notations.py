@@ -182,8 +182,8 @@ def test_notations_are_for_tables(capsys: Capture) -> None:
         ),
         ([f"{2 + 2 * (i % 2)}WD" for i in range(60)], ""),  # two drives
         ([f"{i % 9}th" for i in range(60)], ""),  # an order
-        ([f"{i} {['Elm', 'Oak', 'Ash', 'Fir', 'Yew'][i % 5]} St" for i in range(60)], ""),  # addresses
-        ([f"{i % 20}{'ABCDEF'[i % 6]}" for i in range(60)], ""),  # seats
+        ([f"{i % 3} {['Elm', 'Oak', 'Ash', 'Fir'][i % 4]} St" for i in range(60)], ""),  # addresses
+        ([f"{i % 4}{'ABCDE'[i % 5]}" for i in range(60)], ""),  # seats
     ],
 )
 def test_few_numbers_with_units_are_texts(values: Any, said: str, capsys: Capture) -> None:
