@@ -145,3 +145,73 @@ INLINE void FN(load_exchanged)(V *block, const real *src, int64_t lds, int64_t r
         FN(load_rest)(block, src, lds, rows, columns);
     }
 }
+
+/* Vectors of 256 bits, of which a processor exchanges two or three at once and of 512 only one; narrower ones where there
+ * are none. */
+#undef H
+#undef H_BYTES
+#undef HALF
+#undef H_MM
+#define H FN(H)
+#define H_BYTES (BYTES < 32 ? BYTES : 32)
+#define HALF (H_BYTES / (int64_t)sizeof(real))
+typedef real H __attribute__((vector_size(H_BYTES)));
+
+#if FNN_LEVEL == FNN_PORTABLE
+INLINE H FN(add_product)(real a, H b, H c)
+{
+    return FMA(SPLAT(a), b, c);
+}
+
+INLINE void FN(load_half)(H *block, const real *src, int64_t lds)
+{
+    FN(load_whole)(block, src, lds);
+}
+#else
+#if FNN_F64
+#define H_MM(name) FNN_CAT(_mm256_, name, _pd)
+#else
+#define H_MM(name) FNN_CAT(_mm256_, name, _ps)
+#endif
+/* a b + c */
+INLINE H FN(add_product)(real a, H b, H c)
+{
+    return (H)H_MM(fmadd)(H_MM(set1)(a), b, c);
+}
+
+/* A whole block of HALF x HALF of src, exchanged, as load_whole does: rounds of even and odd elements. */
+INLINE void FN(load_half)(H *block, const real *src, int64_t lds)
+{
+    const real *at[HALF / 2]; /* a pointer for two rows: with fewer the compiler makes others, and keeps them elsewhere */
+    FNN_UNROLL
+    for (int pair = 0; pair < HALF / 2; pair++) {
+        at[pair] = src + 2 * pair * lds;
+        __asm__("" : "+r"(at[pair]));
+    }
+    FNN_UNROLL
+    for (int i = 0; i < LANE_ITEMS; i++) {
+        const real *low = at[i / 2], *high = at[(i + LANE_ITEMS) / 2];
+        FNN_UNROLL
+        for (int part = 0; part < HALF; part += LANE_ITEMS) {
+            const __m256 v = _mm256_castps128_ps256(_mm_loadu_ps((const float *)(low + i % 2 * lds + part)));
+            block[part + i] = (H)_mm256_insertf128_ps(v, _mm_loadu_ps((const float *)(high + i % 2 * lds + part)), 1);
+        }
+    }
+    FNN_UNROLL
+    for (int part = 0; part < HALF; part += LANE_ITEMS) {
+        H *b = block + part;
+#if FNN_F64
+        const H a = b[0];
+        b[0] = (H)H_MM(shuffle)(a, b[1], 0x0);
+        b[1] = (H)H_MM(shuffle)(a, b[1], 0xF);
+#else
+        const H even = (H)H_MM(shuffle)(b[0], b[1], 0x88), odd = (H)H_MM(shuffle)(b[0], b[1], 0xDD);
+        const H other_even = (H)H_MM(shuffle)(b[2], b[3], 0x88), other_odd = (H)H_MM(shuffle)(b[2], b[3], 0xDD);
+        b[0] = (H)H_MM(shuffle)(even, other_even, 0x88);
+        b[1] = (H)H_MM(shuffle)(odd, other_odd, 0x88);
+        b[2] = (H)H_MM(shuffle)(even, other_even, 0xDD);
+        b[3] = (H)H_MM(shuffle)(odd, other_odd, 0xDD);
+#endif
+    }
+}
+#endif

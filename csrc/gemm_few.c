@@ -23,80 +23,143 @@ INLINE void FN(add_dots)(const int count, V *sum, V rows, const real *q, int64_t
     }
 }
 
-/* out (rows, count) = R (rows, k), contiguous along k, times `count` vectors of k: `groups` blocks of W rows at once,
- * exchanged in registers. Blocks are whole if there are several. `count` and `groups` are constants after inlining. */
-INLINE void FN(dots)(const int count, const int groups, real *out, int64_t out_row, int64_t out_vector, const real *R,
-                     int64_t ldr, const real *Q, int64_t q_vector, int64_t q_k, int64_t rows, int64_t k,
-                     const real *epilogue, int flags)
+/* Bias, ReLU and where `height` dot products belong. */
+INLINE void FN(put_dots)(V value, real *out, int64_t out_row, real bias, int flags, int64_t height)
 {
-    for (int64_t row = 0; row < rows; row += groups * W) {
-        V total[FNN_DOT_BLOCKS][FNN_DOT_VECTORS];
+    if (flags & FNN_BIAS) {
+        value = value + SPLAT(bias);
+    }
+    if (flags & FNN_RELU) {
+        value = SELECT(LT(value, SPLAT((real)0)), SPLAT((real)0), value);
+    }
+    if (out_row == 1) {
+        STORE_FIRST(out, value, height);
+    } else {
+        for (int64_t i = 0; i < fnn_least(W, height); i++) {
+            out[i * out_row] = value[i];
+        }
+    }
+}
+
+/* out (rows, count) = R (rows, k), contiguous along k, times `count` vectors of k: blocks of W rows, exchanged in
+ * registers. `count` is a constant after inlining. */
+INLINE void FN(dots)(const int count, real *out, int64_t out_row, int64_t out_vector, const real *R, int64_t ldr,
+                     const real *Q, int64_t q_vector, int64_t q_k, int64_t rows, int64_t k, const real *epilogue,
+                     int flags)
+{
+    for (int64_t row = 0; row < rows; row += W) {
+        V total[FNN_DOT_VECTORS];
         int64_t start = 0;
         do {
             const int64_t end = fnn_least(start + FNN_K_CHUNK, k);
-            V sum[FNN_DOT_BLOCKS][FNN_DOT_VECTORS];
+            V sum[FNN_DOT_VECTORS], block[W];
             FNN_UNROLL
-            for (int group = 0; group < groups; group++) {
-                FNN_UNROLL
-                for (int j = 0; j < count; j++) {
-                    sum[group][j] = SPLAT((real)0);
-                }
+            for (int j = 0; j < count; j++) {
+                sum[j] = SPLAT((real)0);
             }
             int64_t step = start;
-            for (; step + W <= end && (groups > 1 || rows - row >= W); step += W) {
+            for (; step + W <= end && rows - row >= W; step += W) {
+                const real *q = Q + step * q_k;
+                FN(load_whole)(block, R + row * ldr + step, ldr);
                 FNN_UNROLL
-                for (int group = 0; group < groups; group++) {
-                    const real *q = Q + step * q_k;
-                    V block[W];
-                    FN(load_whole)(block, R + (row + group * W) * ldr + step, ldr);
-                    FNN_UNROLL
-                    for (int i = 0; i < W; i++) {
-                        FN(add_dots)(count, sum[group], block[i], q, q_vector);
-                        q += q_k;
-                        __asm__("" : "+r"(q)); /* one pointer, not W */
-                    }
+                for (int i = 0; i < W; i++) {
+                    FN(add_dots)(count, sum, block[i], q, q_vector);
+                    q += q_k;
+                    __asm__("" : "+r"(q)); /* one pointer, not W */
                 }
             }
             for (; step < end; step += W) {
-                FNN_UNROLL
-                for (int group = 0; group < groups; group++) {
-                    V block[W];
-                    FN(load_rest)(block, R + (row + group * W) * ldr + step, ldr, rows - row, end - step);
-                    for (int64_t i = 0; i < fnn_least(W, end - step); i++) {
-                        FN(add_dots)(count, sum[group], block[i], Q + (step + i) * q_k, q_vector);
-                    }
+                FN(load_rest)(block, R + row * ldr + step, ldr, rows - row, end - step);
+                for (int64_t i = 0; i < fnn_least(W, end - step); i++) {
+                    FN(add_dots)(count, sum, block[i], Q + (step + i) * q_k, q_vector);
                 }
             }
             FNN_UNROLL
-            for (int group = 0; group < groups; group++) {
-                FNN_UNROLL
-                for (int j = 0; j < count; j++) {
-                    total[group][j] = start == 0 ? sum[group][j] : total[group][j] + sum[group][j];
-                }
+            for (int j = 0; j < count; j++) {
+                total[j] = start == 0 ? sum[j] : total[j] + sum[j];
             }
             start = end;
         } while (start < k);
         FNN_UNROLL
-        for (int group = 0; group < groups; group++) {
-            const int64_t height = fnn_least(W, rows - row - group * W);
+        for (int j = 0; j < count; j++) {
+            const real bias = (flags & FNN_BIAS) ? epilogue[j] : (real)0;
+            FN(put_dots)(total[j], out + row * out_row + j * out_vector, out_row, bias, flags, rows - row);
+        }
+    }
+}
+
+/* Sums of chunks of `steps` products, at least HALF from the beginning of a row: sum (chunks, blocks) of as many blocks
+ * of HALF rows of R, one behind another, and chunks of theirs. A sum waits for its last product as long as four take to
+ * be exchanged, so that there are FNN_DOT_CHAINS of them where that can be. */
+INLINE void FN(chains)(const int blocks, const int chunks, H *sum, const real *R, int64_t ldr, const real *Q, int64_t q_k,
+                       int64_t steps)
+{
+    const int64_t whole = steps / HALF * HALF;
+    H block[HALF];
+    FNN_UNROLL
+    for (int chain = 0; chain < blocks * chunks; chain++) {
+        sum[chain] = (H){0};
+    }
+    for (int64_t step = 0; step < whole; step += HALF) {
+        FNN_UNROLL
+        for (int chain = 0; chain < blocks * chunks; chain++) {
+            const int64_t at = chain / blocks * FNN_K_CHUNK + step;
+            const real *q = Q + at * q_k;
+            FN(load_half)(block, R + chain % blocks * HALF * ldr + at, ldr);
             FNN_UNROLL
-            for (int j = 0; j < count; j++) {
-                V value = total[group][j];
-                if (flags & FNN_BIAS) {
-                    value = value + SPLAT(epilogue[j]);
-                }
-                if (flags & FNN_RELU) {
-                    value = SELECT(LT(value, SPLAT((real)0)), SPLAT((real)0), value);
-                }
-                real *o = out + (row + group * W) * out_row + j * out_vector;
-                if (out_row == 1) {
-                    STORE_FIRST(o, value, height);
-                } else {
-                    for (int64_t i = 0; i < height; i++) {
-                        o[i * out_row] = value[i];
-                    }
+            for (int i = 0; i < HALF; i++) {
+                sum[chain] = FN(add_product)(*q, block[i], sum[chain]);
+                q += q_k;
+                __asm__("" : "+r"(q)); /* one pointer, not HALF */
+            }
+        }
+    }
+    if (whole < steps) { /* the last HALF steps, of which some were there */
+        const int64_t at = steps - HALF;
+        FNN_UNROLL
+        for (int chain = 0; chain < blocks; chain++) {
+            FN(load_half)(block, R + chain * HALF * ldr + at, ldr);
+            FNN_UNROLL
+            for (int i = 0; i < HALF; i++) {
+                if (at + i >= whole) {
+                    sum[chain] = FN(add_product)(Q[(at + i) * q_k], block[i], sum[chain]);
                 }
             }
+        }
+    }
+}
+
+/* out (rows) = R (rows, k) times one vector of k >= HALF: `blocks` blocks of HALF rows at once, the last ones from the
+ * end, so that all are whole; of two chunks at once if they are `paired`. */
+INLINE void FN(single_dots)(const int blocks, const bool paired, real *out, int64_t out_row, const real *R, int64_t ldr,
+                            const real *q, int64_t q_k, int64_t rows, int64_t k, const real *epilogue, int flags)
+{
+    const real bias = (flags & FNN_BIAS) ? *epilogue : (real)0;
+    for (int64_t next = 0; next < rows; next += blocks * HALF) {
+        const int64_t row = fnn_least(next, rows - blocks * HALF);
+        _Alignas(64) real done[FNN_DOT_CHAINS * HALF];
+        H total[FNN_DOT_CHAINS], sum[FNN_DOT_CHAINS];
+        for (int64_t start = 0; start < k;) {
+            const real *at = R + row * ldr + start;
+            const bool two = paired && k - start >= 2 * FNN_K_CHUNK;
+            const int64_t steps = fnn_least(FNN_K_CHUNK, k - start);
+            if (two) {
+                FN(chains)(blocks, 2, sum, at, ldr, q + start * q_k, q_k, FNN_K_CHUNK);
+            } else {
+                FN(chains)(blocks, 1, sum, at, ldr, q + start * q_k, q_k, steps);
+            }
+            FNN_UNROLL
+            for (int block = 0; block < blocks; block++) {
+                total[block] = start == 0 ? sum[block] : total[block] + sum[block];
+                if (two) {
+                    total[block] = total[block] + sum[blocks + block];
+                }
+            }
+            start += two ? 2 * FNN_K_CHUNK : steps;
+        }
+        memcpy(done, total, (size_t)blocks * sizeof(H));
+        for (int64_t i = 0; i < blocks * HALF; i += W) {
+            FN(put_dots)(LOAD(done + i), out + (row + i) * out_row, out_row, bias, flags, W);
         }
     }
 }
@@ -105,21 +168,33 @@ KERNEL void FN(few_dots)(real *out, int64_t out_row, int64_t out_vector, const r
                                 const real *Q, int64_t q_vector, int64_t q_k, int64_t rows, int64_t count, int64_t k,
                                 const real *epilogue, int flags)
 {
-    const int64_t whole = rows / (FNN_DOT_BLOCKS * W) * (FNN_DOT_BLOCKS * W);
+    /* Rows come sooner from memory if few are read at once; those that share sets of the first cache push each other out. */
+    const bool far = rows * k * (int64_t)sizeof(real) > 2 * FNN_L2_BYTES;
+    const bool paired = !far && k >= 2 * FNN_K_CHUNK && fnn_aliases(2 * ldr * (int64_t)sizeof(real));
+    const int most = FNN_DOT_CHAINS, few = FNN_DOT_CHAINS / 2;
+    int64_t done = 0;
     switch (count) {
     case 1:
-        FN(dots)(1, FNN_DOT_BLOCKS, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, whole, k, epilogue, flags);
-        FN(dots)(1, 1, out + whole * out_row, out_row, out_vector, R + whole * ldr, ldr, Q, q_vector, q_k, rows - whole,
-                 k, epilogue, flags);
+        if (rows >= most * HALF && k >= HALF && !paired && !(far && most * HALF > FNN_LANES)) {
+            done = rows / (most * HALF) * (most * HALF);
+            FN(single_dots)(most, false, out, out_row, R, ldr, Q, q_k, done, k, epilogue, flags);
+        }
+        if (rows < few * HALF || k < HALF) {
+            FN(dots)(1, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, epilogue, flags);
+        } else if (done < rows) {
+            done = fnn_least(done, rows - few * HALF);
+            FN(single_dots)(few, paired, out + done * out_row, out_row, R + done * ldr, ldr, Q, q_k, rows - done, k,
+                            epilogue, flags);
+        }
         break;
     case 2:
-        FN(dots)(2, 1, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, epilogue, flags);
+        FN(dots)(2, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, epilogue, flags);
         break;
     case 3:
-        FN(dots)(3, 1, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, epilogue, flags);
+        FN(dots)(3, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, epilogue, flags);
         break;
     default:
-        FN(dots)(4, 1, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, epilogue, flags);
+        FN(dots)(4, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, epilogue, flags);
         break;
     }
 }

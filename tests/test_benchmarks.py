@@ -16,6 +16,7 @@ from fastnn.core.operations import OPERATIONS
 from support import load
 from tables import run
 
+MEASURED_LIMITS = operations.limits
 PHASES = {"gather": 1e-6, "forward": 4e-6, "loss": 1e-6, "backward": 9e-6, "update": 4e-6, "wait": 1e-6}
 
 
@@ -23,7 +24,7 @@ PHASES = {"gather": 1e-6, "forward": 4e-6, "loss": 1e-6, "backward": 9e-6, "upda
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     # Nothing is measured, and so nobody needs a compiler.
-    monkeypatch.setattr(operations, "limits", lambda *given: operations.Limits(1e11, {1024: 1e10}))
+    monkeypatch.setattr(operations, "limits", lambda *given, **more: operations.Limits(1e11, {1024: 1e10}))
 
 
 # operations
@@ -123,6 +124,39 @@ def test_compare_tells_ratios_bits_start_memory_and_the_floor(
     assert "They run on: fastnn c: avx2; NumPy loop: avx2." in out
     assert "- scikit-learn: skipped: sklearn is not installed" in out and "- fastnn cuda: skipped: " in out
     assert re.search(r"fastnn c +1 +1 +5.0% +20.0% +5.0% +45.0% +20.0% +5.0% +99.5% +20.1 us +19 us", out)
+
+
+def test_compare_leaves_the_cold_start_out(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure(self: Any, child: str, *given: Any, cold: bool = False) -> Any:
+        assert not cold
+        return canned(self, child, *given)
+
+    monkeypatch.setattr(Session, "measure", measure)
+    given = ["--model", "3-2-1", "--backends", "c", "--peers", "numpy", "--threads", "1", "--no-cold", "--json", "-"]
+    code, out, _ = run(capsys, "compare", *given)
+    assert code == 0 and [line["start_cold"] for line in json.loads(out)["libraries"]] == [None, None]
+
+
+def test_limits_that_an_operation_exceeds_are_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    peaks = iter([1e9, 8e9, 2e9])
+    slow = {str(size): 1e30 for size in operations.SWEPT}
+
+    def measure(job: Any) -> Any:
+        return {"peak": next(peaks), "bandwidth": slow}
+
+    pytest.importorskip("numba")
+    monkeypatch.setattr(operations, "limits", MEASURED_LIMITS)
+    monkeypatch.setattr(operations, "_limits", {})
+    monkeypatch.setattr("fastnn.benchmarks.limits.measure", measure)
+    product, sizes = OPERATIONS["gemm_nn"], operations.given_shape(OPERATIONS["gemm_nn"], "10x10x10")
+
+    def share(seconds: float) -> float | None:
+        return operations.figures(product, "c", "float32", sizes, [seconds], 0.0).share
+
+    assert share(4e-6) == pytest.approx(0.5)  # 2000 flops: half a Gflop in the first moment
+    assert share(5e-7) == pytest.approx(0.5)  # 4 Gflops, of 8 in the second moment
+    assert share(1e-7) == pytest.approx(2.5)  # more than any moment showed
+    assert next(peaks, None) is None
 
 
 def test_compare_says_where_bits_differ(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ PACK_PREFETCH_ROWS = 6  # how many rows before its turn a row of B is asked for 
 
 SUM_ROW_BYTES = 8192  # of a row of sums that stays in the first cache
 SUM_ROW_STEPS = 8  # rows of B that are added to it at once
-DOT_BLOCKS = 2  # of rows that single dot products take at once: a chain of sums is longer than a block's transposition
+DOT_CHAINS = 4  # sums that single dot products make at once: an fma takes as long as four blocks' exchange for it
 TRANSPOSED_ROWS = 112  # of a C^T that are transposed at once
 TRANSPOSE_COST = 7  # products of a tile in the time that it takes to transpose an element
 

@@ -24,7 +24,7 @@ class Comparison:
     Attributes:
         network: what is trained. task: activation, loss and optimizer, and the file of the data where there is one.
         backends, peers: by their names. rounds: fresh processes of each. seconds: of repeating epochs in each.
-        phases, survey: whether those are measured, too. avx2: whether every library is held to it.
+        cold, phases, survey: whether those are measured, too. avx2: whether every library is held to it.
     """
 
     network: Network
@@ -34,6 +34,7 @@ class Comparison:
     threads: Sequence[int]
     rounds: int = 3
     seconds: float = 0.5
+    cold: bool = True
     phases: bool = False
     survey: bool = False
     avx2: bool = False
@@ -52,7 +53,8 @@ class Comparison:
         runs = rounds(session, self.rounds, self.threads, "training", columns, {where: job}, limits)
         lines = [line for team in self.threads for column in columns if (line := self._line(column, team, runs))]
         self._ratios(lines, runs)
-        self._cold(session, columns, job, lines)
+        if self.cold:
+            self._cold(session, columns, job, lines)
         found: Found = {
             "command": command,
             "date": time.strftime("%Y-%m-%d", time.gmtime()),

@@ -40,7 +40,7 @@ def of_operations(rows: Sequence[Figures]) -> Table:
         if before is not None and case != before:
             table.add_section()
         shown = ("", "", "") if case == before else case
-        share = "-" if row.share is None else f"{row.share:.0%}"
+        share = "-" if row.share is None else f"{row.share:.0%}" if row.share <= 1 else "> 100%"
         speed = f"{row.gflops:.1f}" if row.gflops else "-"
         spread = f"{row.spread / row.seconds:.0%}"
         cells = str(row.threads), duration(row.seconds), spread, speed, f"{row.gbytes:.1f}", share, f"{row.error:.2g}"

@@ -25,7 +25,9 @@ The columns
   threads     how many of those that there are the operation takes
   +-          the distance of the quartiles, of the median
   of peak     the share of what this machine can do at most: of its fused
-              multiply-adds, or of the bytes that it moves, whichever is nearer
+              multiply-adds, or of the bytes that it moves, whichever is nearer;
+              above 100%: others kept the machine busy while that was measured,
+              three times
   error       the largest difference from the reference, in eps of the largest
               element: of float32 against float64. The bits are those of the
               reference, or the command ends with code 1

@@ -73,6 +73,11 @@ def add_parser(commands: options.Commands) -> None:
         "--seconds", type=options.rate, default=0.5, metavar="X", help="of repeating epochs in each process (0.5)"
     )
     how.add_argument(
+        "--no-cold",
+        action="store_true",
+        help="leave out the start with empty caches, for which Numba compiles everything: half a minute, or minutes",
+    )
+    how.add_argument(
         "--phases", action="store_true", help="where the time of a step goes: gather, forward, loss, backward, update"
     )
     how.add_argument(
@@ -145,6 +150,7 @@ def _comparison(args: argparse.Namespace, folder: Path) -> Comparison:
         threads=args.threads or [config.get_num_threads()],
         rounds=args.rounds,
         seconds=args.seconds,
+        cold=not args.no_cold,
         phases=args.phases or args.html is not None,
         survey=args.html is not None,
         avx2=args.avx2,

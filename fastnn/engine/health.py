@@ -161,6 +161,9 @@ class Examiner:
         ]
         self._state = State(plan)
         self._program: Program = self._backend.program(plan, self._state)
+        theta = self._state.theta
+        # Memory that a look gets anew would take it as long as what it does there.
+        self._before, self._gradient, self._change = np.empty_like(theta), np.empty_like(theta), np.empty_like(theta)
 
     def fits(self, model: TrainableModel) -> bool:
         """Whether it is one for the model as it is now."""
@@ -172,13 +175,14 @@ class Examiner:
         self._copy()
         sums = np.zeros(plan.sums)
         self._program.gradient(Data(rows.X, rows.y, rows.w, None, rows.n), sums)
-        before = state.theta.copy()
-        clips = plan.optimizer[OptimizerEntry.CLIP] != Clip.NONE  # which writes over the gradient
-        gradient = state.gradient.copy() if clips else state.gradient
+        np.copyto(self._before, state.theta)
+        gradient = state.gradient
+        if plan.optimizer[OptimizerEntry.CLIP] != Clip.NONE:  # which writes over the gradient
+            np.copyto(self._gradient, gradient)
+            gradient = self._gradient
         probes.update(self._program, self._model.optimizer)
         with np.errstate(all="ignore"):
-            change = np.subtract(state.theta, before)
-            found = [self._layer(call, before, gradient, change, rows.n) for call in self._calls]
+            found = [self._layer(call, gradient, rows.n) for call in self._calls]
             loss = float(sums[SUM_LOSS] / sums[SUM_COUNT])
         verdict, text = judged(Shown(found, loss, rows.n, int(state.counters[Counter.STEP]) - 1))
         return Health(tuple(found), loss, verdict, text)
@@ -193,8 +197,8 @@ class Examiner:
             self._state.counters[:] = engine.state.counters
             self._state.scalars[:] = engine.state.scalars
 
-    def _layer(self, call: _Watched, before: Array, gradient: Array, change: Array, rows: int) -> LayerHealth:
-        layout = self._plan.layout
+    def _layer(self, call: _Watched, gradient: Array, rows: int) -> LayerHealth:
+        layout, before = self._plan.layout, self._before
         output = probes.buffer(self._program, call.output[0], rows, call.output[1])
         largest = max(call.trained, key=lambda one: one.size, default=None)
         weights = gradients = update = math.nan
@@ -202,12 +206,13 @@ class Examiner:
         if largest is not None:
             w, g = layout.view(before, largest), layout.view(gradient, largest)
             weights, gradients = _rms(w), _rms(g)
-            changed = _rms(layout.view(change, largest))
+            changed = _rms(np.subtract(layout.view(self._state.theta, largest), w, layout.view(self._change, largest)))
             update = changed / weights if weights else math.inf if changed else math.nan
             vectors = [layout.view(vector, one) for vector in (before, gradient) for one in call.trained]
             alike = largest.name == "kernel" and w.ndim == 2 and w.shape[1] > 1 and all(map(_columns_alike, vectors))
         name = _activation(call.layer)
         unit, width = call.gradient
+        zero = output == 0
         return LayerHealth(
             name=call.name,
             kind=type(call.layer).__name__,
@@ -219,8 +224,8 @@ class Examiner:
             mean=float(output.mean(dtype=np.float64)),
             output_gradients=_rms(self._program.buffer(unit, rows, width)) if unit >= 0 else math.nan,
             saturated=float(_SATURATED[name](output).mean()) if name in _SATURATED else math.nan,
-            dead=float((output == 0).all(axis=0).mean()) if name in _RELUS else math.nan,
-            zeros=float((output == 0).mean()),
+            dead=float(zero.all(axis=0).mean()) if name in _RELUS else math.nan,
+            zeros=np.count_nonzero(zero) / zero.size if zero.size else math.nan,
             update=update,
             alike=alike,
         )

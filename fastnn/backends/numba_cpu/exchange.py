@@ -39,6 +39,26 @@ def load_whole(f: Frame, o: Lanes, src: Pointer, lds: Integer) -> list[Value]:
     return [column for part in zip(*rows, strict=True) for column in exchange(part)]
 
 
+def load_half(f: Frame, o: Lanes, src: Pointer, lds: Integer) -> list[Value]:
+    """The same for vectors of 256 bits, of which a processor exchanges two or three at once and of 512 only one: rounds
+    of even and odd elements."""
+    items = LANE_BYTES // f.itemsize
+    lane, starts = Lanes(f.builder, f.dtype, items), range(0, o.width, items)
+    at = [f.opaque(src + lds * row) for row in range(0, o.width, 2)]  # two rows each
+    even = [start + i + side for start in starts for side in (0, o.width) for i in range(0, items, 2)]
+    columns = []
+    for part in starts:
+        rows = []
+        for i in range(items):
+            places = [at[(start + i) // 2] + (lds * (i % 2) + part) for start in starts]
+            rows.append(joined(o, [place.load(None, lane) for place in places]))
+        for _ in range(items.bit_length() - 1):
+            pairs = list(zip(rows[::2], rows[1::2], strict=True))
+            rows = [a.shuffled(b, [i + odd for i in even]) for odd in (0, 1) for a, b in pairs]
+        columns += rows
+    return columns
+
+
 def load_rest(f: Frame, o: Lanes, src: Pointer, lds: Integer, rows: Integer, columns: Integer) -> list[Value]:
     """A square of src as wide as a vector, of which `rows` x `columns` are there, exchanged. Rows past the end repeat
     the first one."""

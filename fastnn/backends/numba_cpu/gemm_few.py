@@ -3,50 +3,62 @@
 from __future__ import annotations
 
 from ...core.arithmetic import K_CHUNK
-from ..tuning import DOT_BLOCKS, DOT_VECTORS, SUM_ROW_BYTES, SUM_ROW_STEPS, WIDE_VECTORS
+from ..tuning import ALIAS_BYTES, DOT_CHAINS, DOT_VECTORS, L2_BYTES, SUM_ROW_BYTES, SUM_ROW_STEPS, WIDE_VECTORS
 from .declare import Arguments, Body, choose, kernel
-from .exchange import load_rest, load_whole
+from .exchange import load_half, load_rest, load_whole
 from .frame import Frame
 from .gemm_blocks import gemm_rows
 from .gemm_tile import ACCUMULATE, BIAS, BYTES, RELU, SLOPE, WIDE_ROWS, Sums, gemm_wide_tiles, tile_lanes
 from .integers import Condition, Integer, Pointer
-from .lanes import Mask, Value
+from .lanes import LANES, Lanes, Mask, Value
+
+
+def _put_dots(
+    f: Frame, a: Arguments, value: Value, place: Pointer, bias: Value, left: Integer, square: Pointer
+) -> None:
+    """Bias, ReLU and where dot products belong, of which `left` are there. `square` has room for them."""
+    o = value.lanes
+    value = f.either(a.flags & BIAS != 0, lambda: value + o.splat(bias), lambda: value)
+    value = f.either(a.flags & RELU != 0, lambda: o.select(value < 0.0, 0.0, value), lambda: value)
+    with f.if_else(a.out_row == 1) as (together, apart):
+        with together:
+            place.store(value, f.mask(left, o))
+        with apart:
+            square.store(value)
+            with f.loop(left.least(o.width)) as i:
+                place[i * a.out_row] = square[i]
 
 
 class _Dots:
-    """out (rows, count) = R (rows, k), contiguous along k, times `count` vectors of k: a block of as many rows at a
-    time as a vector has lanes, or several blocks, exchanged in registers. Sums are by blocks and vectors of k."""
+    """out (rows, count) = R (rows, k), contiguous along k, times `count` vectors of k: blocks of as many rows as a
+    vector has lanes, exchanged in registers."""
 
     def __init__(self, f: Frame, a: Arguments, count: int) -> None:
         self.f, self.a, self.count, self.o = f, a, count, tile_lanes(f)
         self.square = f.scratch(self.o.width, self.o, align=BYTES)
 
-    def rows(self, blocks: int, first: Integer | int, end: Integer) -> None:
-        """Rows first ... end - 1, `blocks` blocks at a time, which are whole if they are several."""
-        width = self.o.width
-        with self.f.loop(end, blocks * width, first) as row:
-            starts = [row + block * width for block in range(blocks)]
-            left = self.a.rows - row
-            totals = self._totals([self.a.R + start * self.a.ldr for start in starts], left)
-            for start, total in zip(starts, totals, strict=True):
-                self._finish(total, start, self.a.rows - start)
+    def rows(self) -> None:
+        """All of them."""
+        f, a = self.f, self.a
+        with f.loop(a.rows, self.o.width) as row:
+            left = a.rows - row
+            for j, total in enumerate(self._totals(a.R + row * a.ldr, left)):
+                bias = f.either(a.flags & BIAS != 0, lambda j=j: a.epilogue[j], lambda: f.scalar.constant(0.0))
+                place = a.out + (row * a.out_row + a.out_vector * j)
+                _put_dots(f, a, total, place, bias, left, self.square)
 
-    def _totals(self, R: list[Pointer], left: Integer) -> Sums:
-        """The sums of blocks of rows, of which `left` rows are there, chunk by chunk."""
+    def _totals(self, R: Pointer, left: Integer) -> tuple[Value, ...]:
+        """The sums of a block of rows, of which `left` are there, chunk by chunk."""
         f, width = self.f, self.o.width
-        zeros = ((self.o.constant(0.0),) * self.count,) * len(R)
+        zeros = (self.o.constant(0.0),) * self.count
         full = left >= width
 
-        def chunk(start: Integer, totals: Sums) -> Sums:
+        def chunk(start: Integer, totals: tuple[Value, ...]) -> tuple[Value, ...]:
             end = (start + K_CHUNK).least(self.a.k)
             whole = full.select(end & -width, start)
             sums = f.carry(whole, zeros, lambda step, sums: self._whole(R, step, sums), width, start)
             sums = f.carry(end, sums, lambda step, sums: self._rest(R, left, end, step, sums), width, whole)
-            first = start == 0
-            return tuple(
-                tuple(first.select(value, total + value) for total, value in zip(*pair, strict=True))
-                for pair in zip(totals, sums, strict=True)
-            )
+            return tuple((start == 0).select(value, total + value) for total, value in zip(totals, sums, strict=True))
 
         return f.carry(self.a.k, zeros, chunk, K_CHUNK)
 
@@ -58,69 +70,135 @@ class _Dots:
             added.append(o.fma(o.splat(q[0]), vector, value))
         return tuple(added)
 
-    def _whole(self, R: list[Pointer], step: Integer, sums: Sums) -> Sums:
+    def _whole(self, R: Pointer, step: Integer, sums: tuple[Value, ...]) -> tuple[Value, ...]:
         """The sums after as many steps as there are rows in a block, all of which are there."""
-        added = []
-        for place, block in zip(R, sums, strict=True):
-            for i, vector in enumerate(load_whole(self.f, self.o, place + step, self.a.ldr)):
-                block = self._add(block, vector, step + i)
-            added.append(block)
-        return tuple(added)
+        for i, vector in enumerate(load_whole(self.f, self.o, R + step, self.a.ldr)):
+            sums = self._add(sums, vector, step + i)
+        return sums
 
-    def _rest(self, R: list[Pointer], left: Integer, end: Integer, step: Integer, sums: Sums) -> Sums:
+    def _rest(
+        self, R: Pointer, left: Integer, end: Integer, step: Integer, sums: tuple[Value, ...]
+    ) -> tuple[Value, ...]:
         """The same, if fewer steps are left, or fewer rows are there."""
-        f, o, square, added = self.f, self.o, self.square, []
+        f, o, square = self.f, self.o, self.square
         depth = (end - step).least(o.width)
-        for place, block in zip(R, sums, strict=True):
-            for i, vector in enumerate(load_rest(f, o, place + step, self.a.ldr, left, depth)):
-                (square + i * o.width).store(vector)
+        for i, vector in enumerate(load_rest(f, o, R + step, self.a.ldr, left, depth)):
+            (square + i * o.width).store(vector)
 
-            def one(i: Integer, block: tuple[Value, ...]) -> tuple[Value, ...]:
-                return self._add(block, (square + i * o.width).load(None, o), step + i)
+        def one(i: Integer, sums: tuple[Value, ...]) -> tuple[Value, ...]:
+            return self._add(sums, (square + i * o.width).load(None, o), step + i)
 
-            added.append(f.carry(depth, block, one))
-        return tuple(added)
+        return f.carry(depth, sums, one)
 
-    def _finish(self, totals: tuple[Value, ...], row: Integer, left: Integer) -> None:
-        """Bias, ReLU and where a block belongs, of which `left` rows are there."""
-        f, a, o = self.f, self.a, self.o
 
-        def biased() -> tuple[Value, ...]:
-            bias = [a.epilogue[j] for j in range(self.count)]
-            return tuple(total + o.splat(b) for total, b in zip(totals, bias, strict=True))
+def half_lanes(f: Frame) -> Lanes:
+    """The algebra of vectors of 256 bits, or of those that the CPU has, if they are narrower."""
+    return Lanes(f.builder, f.dtype, min(BYTES, 32) // f.itemsize)
 
-        def rectified() -> tuple[Value, ...]:
-            return tuple(o.select(total < 0.0, 0.0, total) for total in totals)
 
-        totals = f.either(a.flags & BIAS != 0, biased, lambda: totals)
-        totals = f.either(a.flags & RELU != 0, rectified, lambda: totals)
-        for j, total in enumerate(totals):
-            place = a.out + (row * a.out_row + a.out_vector * j)
-            with f.if_else(a.out_row == 1) as (together, apart):
-                with together:
-                    place.store(total, f.mask(left, o))
-                with apart:
-                    self.square.store(total)
-                    with f.loop(left.least(o.width)) as i:
-                        place[i * a.out_row] = self.square[i]
+def _chains(f: Frame, a: Arguments, blocks: int, chunks: int, R: Pointer, q: Pointer, steps: Integer) -> Sums:
+    """Sums of chunks of `steps` products, at least a vector's from the beginning of a row, by chunks and blocks of rows
+    of R, which lie one behind another. A sum waits for its last product as long as four take to be exchanged, so that
+    there are DOT_CHAINS of them where that can be."""
+    o = half_lanes(f)
+    whole = steps & -o.width
+
+    def exchanged(block: int, at: Integer) -> list[Value]:
+        return load_half(f, o, R + (a.ldr * (block * o.width) + at), a.ldr)
+
+    def add(step: Integer, sums: Sums) -> Sums:
+        added = []
+        for chunk, row in enumerate(sums):
+            at = step + chunk * K_CHUNK
+            numbers = [o.splat(q[(at + i) * a.q_k]) for i in range(o.width)]
+            for block, value in enumerate(row):
+                for number, vector in zip(numbers, exchanged(block, at), strict=True):
+                    value = o.fma(number, vector, value)
+                added.append(value)
+        return tuple(tuple(added[chunk * blocks : (chunk + 1) * blocks]) for chunk in range(chunks))
+
+    def add_last(sums: Sums) -> Sums:
+        """The last steps of a vector's, of which some were there."""
+        at, added = steps - o.width, []
+        for block, value in enumerate(sums[0]):
+            for i, vector in enumerate(exchanged(block, at)):
+                step = at + i
+                value = (step >= whole).select(o.fma(o.splat(q[step * a.q_k]), vector, value), value)
+            added.append(value)
+        return (tuple(added),)
+
+    sums = f.carry(whole, ((o.constant(0.0),) * blocks,) * chunks, add, o.width)
+    return sums if chunks > 1 else f.either(whole < steps, lambda: add_last(sums), lambda: sums)
+
+
+def _single_dots(
+    f: Frame, a: Arguments, blocks: int, first: Integer | int, end: Integer, paired: Condition | None
+) -> None:
+    """Rows first ... end - 1 of out (rows) = R (rows, k) times one vector, of as many k as a vector has or more:
+    `blocks` blocks of rows at once, the last ones from the end, so that all are whole; of two chunks at once if they
+    are `paired`."""
+    o, wide = half_lanes(f), tile_lanes(f)
+    height, zero = blocks * o.width, o.constant(0.0)
+    done, square = f.scratch(DOT_CHAINS, o, align=BYTES), f.scratch(1, wide, align=BYTES)
+    bias = f.either(a.flags & BIAS != 0, lambda: a.epilogue[0], lambda: f.scalar.constant(0.0))
+    with f.loop(end, height, first) as following:
+        row = following.least(end - height)
+        R = a.R + row * a.ldr
+
+        def chunk(start: Integer, totals: tuple[Value, ...], chunks: int, steps: Integer) -> tuple[Value, ...]:
+            opening, *others = _chains(f, a, blocks, chunks, R + start, a.Q + start * a.q_k, steps)
+            pairs = zip(totals, opening, strict=True)
+            totals = tuple((start == 0).select(value, total + value) for total, value in pairs)
+            for sums in others:
+                totals = tuple(total + value for total, value in zip(totals, sums, strict=True))
+            return totals
+
+        def one(start: Integer, totals: tuple[Value, ...]) -> tuple[Value, ...]:
+            return chunk(start, totals, 1, (a.k - start).least(K_CHUNK))
+
+        def two(start: Integer, totals: tuple[Value, ...]) -> tuple[Value, ...]:
+            return chunk(start, totals, 2, f.integer(K_CHUNK))
+
+        totals, start = (zero,) * blocks, f.integer(0)
+        if paired is not None:
+            start = paired.select(a.k & -(2 * K_CHUNK), 0)
+            totals = f.carry(start, totals, two, 2 * K_CHUNK)
+        totals = f.carry(a.k, totals, one, K_CHUNK, start)
+        for block, total in enumerate(totals):
+            (done + block * o.width).store(total)
+        with f.loop(height, wide.width) as i:
+            place = a.out + (row + i) * a.out_row
+            _put_dots(f, a, (done + i).load(None, wide), place, bias, f.integer(wide.width), square)
 
 
 def _few_dots(count: int) -> Body:
     def body(f: Frame, a: Arguments) -> None:
-        dots, whole = _Dots(f, a, count), 0
-        if count == 1:
-            whole = a.rows & -(DOT_BLOCKS * dots.o.width)
-            dots.rows(DOT_BLOCKS, 0, whole)
-        dots.rows(1, whole, a.rows)
+        _Dots(f, a, count).rows()
 
     return body
+
+
+def _few_single(f: Frame, a: Arguments) -> None:
+    width = half_lanes(f).width
+    most, few = DOT_CHAINS * width, DOT_CHAINS // 2 * width
+    # Rows come sooner from memory if few are read at once; those that share sets of the first cache push each other out
+    far = a.rows * a.k * f.itemsize > 2 * L2_BYTES
+    paired = ~far & (a.k >= 2 * K_CHUNK) & (a.ldr * (2 * f.itemsize) % ALIAS_BYTES == 0)
+    many = (a.rows >= most) & (a.k >= width) & ~paired & ~(far & (most > LANES))
+    done = many.select(a.rows // most * most, 0)
+    _single_dots(f, a, DOT_CHAINS, 0, done, None)
+    f.cases(
+        ((a.rows < few) | (a.k < width), _Dots(f, a, 1).rows),
+        (done < a.rows, lambda: _single_dots(f, a, DOT_CHAINS // 2, done, a.rows, paired)),
+        otherwise=lambda: None,
+    )
 
 
 # The code is the number of vectors less 1.
 few_dots = choose(
     "few_dots",
     "*out out_row out_vector *R ldr *Q q_vector q_k rows k *epilogue flags",
-    [_few_dots(count) for count in range(1, DOT_VECTORS + 1)],
+    [_few_single, *(_few_dots(count) for count in range(2, DOT_VECTORS + 1))],
 )
 
 
