@@ -4,7 +4,8 @@ the first run on a card, not a measurement. Every assumption is printed.
 Of a product: blocks run in waves of two a multiprocessor; an issue slot of each of its four schedulers a clock; the
 hot loop has so many instructions for each fma (counted by nvdisasm). Products of few rows or columns, which have a
 kernel of their own, count as tiles. Of a small chain: its phases one after another, each as long as its chain of
-dependent products, or as the instructions that all its threads issue. Of larger networks: a kernel costs what it takes
+dependent products, or as the instructions that all its threads issue; in one block, or dealt to those of a grid, whose
+loads are of a cache and whose barriers go through the second one. Of larger networks: a kernel costs what it takes
 to start in a graph, or the time of its products, or that of its bytes.
 """
 
@@ -24,7 +25,8 @@ EXAMPLES = """\
   python benches/cuda_model.py                                            an H200
   python benches/cuda_model.py --measured benches/results/gpu.json        beside what was measured
 """
-THREADS = 256  # of the block that trains a chain
+THREADS = 256  # of a block that trains a chain
+SHARED_BYTES = 227 * 1024  # that it may have
 
 
 def main() -> None:
@@ -38,6 +40,8 @@ def main() -> None:
     made.add_argument("--launch", type=float, default=1.5, help="us of a kernel in a graph (1.5)")
     made.add_argument("--latency", type=float, default=30.0, help="clocks of a shared load and its fma, dependent (30)")
     made.add_argument("--barrier", type=float, default=40.0, help="clocks of a barrier of a block (40)")
+    made.add_argument("--cache-latency", type=float, default=60.0, help="the same of a load by the L1 cache (60)")
+    made.add_argument("--grid-barrier", type=float, default=2500.0, help="clocks of a barrier of a grid (2500)")
     made.add_argument("--measured", type=Path, metavar="FILE", help="what gpu.py wrote")
     made.add_argument("--tiny", action="store_true", help="the same: nothing here takes long")
     args = made.parse_args()
@@ -60,8 +64,8 @@ def predictions(args: argparse.Namespace) -> Iterator[tuple[str, str, float]]:
     for side in (1024, 2048, 4096, 8192):
         yield f"product {side}", "TFLOP/s", 2.0 * side**3 / product_seconds(args, side, side, side) / 1e12
     for network in networks.NETWORKS:
-        chain = chain_seconds(args, network)
-        step = operations_seconds(args, network) if chain is None else chain
+        found = chain_seconds(args, network), grid_seconds(args, network), operations_seconds(args, network)
+        step = next(seconds for seconds in found if seconds is not None)
         yield network.name, "samples/s", network.batch / step
 
 
@@ -81,10 +85,27 @@ def chain_seconds(args: argparse.Namespace, network: networks.Network) -> float 
     """Of a step of a network that one block trains; None where it does not fit its shared memory."""
     from fastnn.backends.cuda.chains import chain
 
-    plan = plan_of(network)
-    made = chain(plan, network.batch, -1)
-    if made is None or made.elements * 4 > 227 * 1024:
+    made = chain(plan_of(network), network.batch, -1)
+    if made is None or made.elements * 4 > SHARED_BYTES:
         return None
+    return phases_seconds(args, network, 1, args.latency, args.barrier)
+
+
+def grid_seconds(args: argparse.Namespace, network: networks.Network) -> float | None:
+    """Of a step of a network that the blocks of a grid train; None where operations are launched one by one."""
+    from fastnn.backends.cuda.chains import GRID_FLOPS, chain
+
+    made = chain(plan_of(network), network.batch, -1)
+    if made is None or made.flops > GRID_FLOPS:
+        return None
+    blocks = min(args.multiprocessors, -(-made.most // THREADS))
+    return phases_seconds(args, network, blocks, args.cache_latency, args.grid_barrier)
+
+
+def phases_seconds(
+    args: argparse.Namespace, network: networks.Network, blocks: int, latency: float, barrier: float
+) -> float:
+    """Of the phases of a step, whose elements are dealt to all threads, and a barrier after each."""
     clocks = 0.0
     for fan_in, fan_out in pairwise(network.widths):
         for elements, depth in (
@@ -92,9 +113,10 @@ def chain_seconds(args: argparse.Namespace, network: networks.Network) -> float 
             (network.batch * fan_in, fan_out),
             ((fan_in + 1) * fan_out, network.batch),
         ):
-            turns = -(-elements // THREADS)
-            clocks += max(turns * depth * 4 * THREADS / 32 / 4, turns * depth * args.latency / 2) + args.barrier
-    clocks += network.batch / (THREADS / 16) * 600 + network.batch * args.latency  # the loss; totals in row order
+            turns = -(-elements // (THREADS * blocks))
+            clocks += max(turns * depth * 4 * THREADS / 32 / 4, turns * depth * latency / 2) + barrier
+    # The loss; totals in row order, by one thread.
+    clocks += network.batch / (THREADS / 16 * blocks) * 600 + network.batch * latency
     return float(clocks / (args.clock * 1e9))
 
 

@@ -12,10 +12,10 @@ pytest.importorskip("cuda.core", reason="without the extra cuda13")
 
 import golden_nets
 import test_graph_programs as graphs
-from fastnn.backends.cuda import residents
+from fastnn.backends.cuda import program, residents
 from fastnn.backends.cuda.chains import chain
 from fastnn.backends.cuda.device import card
-from fastnn.backends.cuda.program import CudaProgram
+from fastnn.backends.cuda.library import Library
 from fastnn.backends.protocol import Backend
 from fastnn.core.specs import LossSpec, MetricSpec, OptimizerSpec
 from plans import ADAM, ENDS, MODELS, MSE, SGD, Layer, Model
@@ -98,21 +98,27 @@ CHAINS = {
 
 @pytest.mark.parametrize("name", CHAINS)
 def test_small_chains(name: str, twin: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One launch a slice; and operation by operation, as larger ones are. Both have the bits."""
-    made: list[bool] = []
-    before = CudaProgram._made_chain
+    """One launch a slice, by a block, or by a grid as what does not fit there; and operation by operation, as larger
+    ones are. All have the bits."""
+    made: list[str] = []
+    before = Library.kernel
 
-    def watched(self: CudaProgram, *arguments: Any) -> Any:
-        found = before(self, *arguments)
-        made.append(found is not None)
-        return found
+    def watched(self: Library, kernel: str, *arguments: Any) -> Any:
+        made.append(kernel)
+        return before(self, kernel, *arguments)
 
-    monkeypatch.setattr(CudaProgram, "_made_chain", watched)
+    monkeypatch.setattr(Library, "kernel", watched)
     expected = trace(twin, CHAINS[name], "float32")
     assert_same(trace(load("cuda"), CHAINS[name], "float32"), expected, name)
-    assert made and all(made)
-    monkeypatch.setattr(CudaProgram, "_made_chain", lambda *_: None)
+    assert {one for one in made if "steps_" in one} == {one for one in made if one.startswith("steps_")} != set()
+    made.clear()
+    monkeypatch.setattr(card(), "shared_bytes", 0)
+    assert_same(trace(load("cuda"), CHAINS[name], "float32"), expected, f"{name} by a grid")
+    assert {one for one in made if "steps_" in one} == {one for one in made if one.startswith("grid_steps_")} != set()
+    made.clear()
+    monkeypatch.setattr(program, "GRID_FLOPS", 0)
     assert_same(trace(load("cuda"), CHAINS[name], "float32"), expected, f"{name} by operations")
+    assert not any("steps_" in one for one in made)
 
 
 def test_what_is_no_chain() -> None:

@@ -1,4 +1,5 @@
-"""Copies beside the steps: pieces of the data on their way to the card, states on their way home; and a lost card."""
+"""What goes on side by side: pieces of the data on their way to the card, states on their way home, the blocks of a
+grid; and a lost card."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from nets import blobs, classifier
 from plans import ENDS
 from support import child, load
 
-STREAMED = str(Path(__file__).with_name("streamed.py"))
+PROGRAMS = str(Path(__file__).with_name("planted_programs.py"))
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +42,13 @@ PLANTED = {
     ("epochs", "steps before the copy"): "race",
     ("epochs", "home before the snapshot"): r"race|uninitialised",
     ("epochs", "the host does not wait"): "wrong bits",
+    ("grid", "none"): "right",
+    ("grid", "the wait is relaxed"): "race",
+    ("grid", "the count is relaxed"): "race",
+    ("grid", "the count is of the block"): "race",
+    ("grid", "the count is not 0"): "race",
+    ("grid", "blocks are not together"): "not co-resident",
+    ("grid", "more blocks than are resident"): "exceeds the limit",  # cuda.core asks the driver first
 }
 
 
@@ -48,7 +56,7 @@ PLANTED = {
 def test_each_wait_is_needed(what: str, fault: str) -> None:
     """Without one of them the emulated card finds a race, or bits are wrong; with all of them neither."""
     needs_emulation()
-    run = child(STREAMED, what, fault)
+    run = child(PROGRAMS, what, fault)
     said = run.stdout + run.stderr
     assert (run.returncode == 0) == (fault == "none"), said
     assert any(word in said for word in PLANTED[what, fault].split("|")), said

@@ -12,7 +12,8 @@ from ...core.operations import Family, Operation
 from ...core.random import dropout_threshold
 from ...core.steps import MOST_SLOTS
 from .chains import Chain
-from .device import Memory, config
+from .chains import kernel_name as chain_name
+from .device import Memory, config, resident
 from .geometry import STRIPES, THREADS, map_grid, row_blocks, thread_blocks
 from .library import Library
 from .specs import Columns, Map, Own, Rows
@@ -182,6 +183,7 @@ class Launcher:
         apart: int,
         shares: Sequence[float],
         kept: Memory,
+        room: Memory | None,
     ) -> Callable[[int, int], Launch]:
         """A function of the steps of a slice and the rows that there are, which gives the slice's only launch.
 
@@ -189,16 +191,22 @@ class Launcher:
             vectors: the addresses of theta and of the slots. data: of the table of layers, inputs, targets, weights,
                 order. told: of the tables of first rows and of scalars, and of the totals, which lie `apart`. shares:
                 what the slope of the loss is multiplied by in a whole batch, and in the last. kept: what the table of
-                layers lies in.
+                layers lies in. room: what a grid works in, whose first 8 bytes, 0 at each launch, count its barriers;
+                None: it is one block, with its shared memory.
         """
-        shared = made.elements * self._real().itemsize
-        kernel = self._library.kernel(made.kernel, self._dtype, shared)
-        addresses = *vectors, *(0,) * (1 + MOST_SLOTS - len(vectors)), *data, *told
+        shared = made.elements * self._real().itemsize if room is None else 0
+        kernel = self._library.kernel(chain_name(made.loss, made.optimizer, room is not None), self._dtype, shared)
+        works = (0, 0) if room is None else (room.address + 8, room.address)
+        addresses = *works, *vectors, *(0,) * (1 + MOST_SLOTS - len(vectors)), *data, *told
         sizes = apart, made.parameters, *made.at, made.targets, made.metric, int(made.weighted)
+        how = config(1, THREADS, shared)
+        if room is not None:  # more blocks than are resident together would wait for each other for ever
+            most = self._library.multiprocessors * resident(kernel, THREADS)
+            how = config(min(most, thread_blocks(made.most)), THREADS, together=True)
 
         def slice_of(count: int, rows: int) -> Launch:
             numbers = len(made.table), count, made.batch, rows, *sizes
-            return Launch(kernel, config(1, THREADS, shared), (*addresses, *numbers, *self._rounded(shares)), kept)
+            return Launch(kernel, how, (*addresses, *numbers, *self._rounded(shares)), kept)
 
         return slice_of
 

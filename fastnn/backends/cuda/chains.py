@@ -1,4 +1,7 @@
-"""Which plans are small chains of layers, that one block trains by itself; and their tables. Imports no compiler."""
+"""Which plans are small chains of layers, that one launch trains for a slice of steps; and their tables.
+
+Imports no compiler.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +31,22 @@ STEPS = ("sgd", "momentum", "adam")
 METRIC = "sparse_categorical_accuracy"
 
 
-def kernel_name(loss: str, optimizer: str) -> str:
-    """Of the kernel that trains chains."""
-    return f"steps_{loss}_{optimizer}"
+GRID_FLOPS = 2**27  # of a step at most: beyond, products in tiles repay a launch of each; by the model, not measured
 
 
-def chain_kernels() -> dict[str, tuple[str, str]]:
-    """The loss and the optimizer of each, by its name; one takes four seconds to compile."""
-    return {kernel_name(loss, optimizer): (loss, optimizer) for loss in LOSSES for optimizer in STEPS}
+def kernel_name(loss: str, optimizer: str, grid: bool) -> str:
+    """Of the kernel that trains chains, in one block or in a grid."""
+    return f"{'grid_steps' if grid else 'steps'}_{loss}_{optimizer}"
+
+
+def chain_kernels() -> dict[str, tuple[str, str, bool]]:
+    """What each is made of, by its name; one takes four seconds to compile."""
+    return {
+        kernel_name(loss, optimizer, grid): (loss, optimizer, grid)
+        for loss in LOSSES
+        for optimizer in STEPS
+        for grid in (False, True)
+    }
 
 
 class Layer(IntEnum):
@@ -56,14 +67,15 @@ class Chain(NamedTuple):
     """A chain for a batch.
 
     Attributes:
-        table: (layers, len(Layer)) int64. kernel, loss: their names. batch: rows. parameters: elements of theta.
+        table: (layers, len(Layer)) int64. loss, optimizer: their names. batch: rows. parameters: elements of theta.
         targets: columns of a row of them. metric: the number of its first total; -1. weighted: whether it is. at: where
-        weights, targets, losses and values of the metric begin. elements: of shared memory.
+        weights, targets, losses and values of the metric begin. elements: of shared memory, or of a grid's room. most:
+        elements of the largest phase.
     """
 
     table: npt.NDArray[np.int64]
-    kernel: str
     loss: str
+    optimizer: str
     batch: int
     parameters: int
     targets: int
@@ -71,6 +83,12 @@ class Chain(NamedTuple):
     weighted: bool
     at: tuple[int, ...]
     elements: int
+    most: int
+
+    @property
+    def flops(self) -> int:
+        """Of a step."""
+        return 6 * self.parameters * self.batch
 
 
 def chain(plan: Plan, batch: int, first_metric: int) -> Chain | None:
@@ -160,5 +178,8 @@ def _placed(plan: Plan, layers: list[list[int]], batch: int, loss: str, metric: 
             gradient,
         )
         source, gradient, at = at, at + size, at + 2 * size
-    kernel = kernel_name(loss, tuple(OPTIMIZERS)[plan.optimizer[OptimizerEntry.CODE]])
-    return Chain(table, kernel, loss, batch, plan.layout.size, columns, metric, weighted, tuple(places), at)
+    optimizer = tuple(OPTIMIZERS)[plan.optimizer[OptimizerEntry.CODE]]
+    sizes = plan.layout.size, columns, metric, weighted, tuple(places), at
+    widths = table[:, [Layer.INPUTS, Layer.OUTPUTS]].tolist()
+    most = max(max(batch * max(fan_in, fan_out), (fan_in + 1) * fan_out) for fan_in, fan_out in widths)
+    return Chain(table, loss, optimizer, batch, *sizes, most)

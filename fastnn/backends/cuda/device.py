@@ -204,9 +204,15 @@ class Card:
             return int(_check(driver.cuMemGetInfo())[1])
 
 
-def config(grid: int | tuple[int, ...], threads: int, shared: int = 0) -> Any:
-    """How many blocks, the threads of each, and its bytes of shared memory."""
-    return LaunchConfig(grid=grid, block=threads, shmem_size=shared)
+def config(grid: int | tuple[int, ...], threads: int, shared: int = 0, together: bool = False) -> Any:
+    """How many blocks, the threads of each, and its bytes of shared memory; `together`: all blocks at one time."""
+    return LaunchConfig(grid=grid, block=threads, shmem_size=shared, is_cooperative=together)
+
+
+def resident(kernel: Any, threads: int) -> int:
+    """How many blocks of a kernel without dynamic shared memory a multiprocessor has at a time."""
+    with told("ask for the occupancy of a kernel"):
+        return int(kernel.occupancy.max_active_blocks_per_multiprocessor(threads, 0))
 
 
 def _check(answer: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -20,7 +20,7 @@ from ..passes import loss_scale
 from ..protocol import Backend, Program, exclusive, reading
 from .buffers import Buffers, Totals
 from .calls import Launch, Launcher
-from .chains import chain
+from .chains import GRID_FLOPS, chain
 from .device import Card, Memory, card, contiguous
 from .library import loaded
 from .network import Network
@@ -254,7 +254,7 @@ class CudaProgram(Program):
         try:
             whole = self._chain(data, residents) if kind == "steps" else None
             if whole is not None:
-                self._card.launch([whole(len(rows), residents.rows_of(data, last))])
+                whole(len(rows), residents.rows_of(data, last))
             for count in rows if whole is None else ():
                 self._run(
                     (kind, count, residents.key),
@@ -292,7 +292,7 @@ class CudaProgram(Program):
         return found
 
     def _chain(self, data: Data, residents: Residents) -> Any:
-        """What makes the launch of a whole slice, where the plan is a small chain; else None."""
+        """What starts a whole slice, where the plan is a small chain; else None."""
         key = min(data.batch_size, data.rows), *residents.key
         if key not in self._chains:
             if len(self._chains) == MOST_CHAINS:
@@ -303,8 +303,13 @@ class CudaProgram(Program):
     def _made_chain(self, data: Data, residents: Residents) -> Any:
         plan, batch = self.plan, min(data.batch_size, data.rows)
         made = chain(plan, batch, self._totals.metrics[0][0] if any(self._totals.metrics) else -1)
-        if made is None or made.elements * plan.dtype.itemsize > self._card.shared_bytes:
+        if made is None:
             return None
+        size, room = made.elements * plan.dtype.itemsize, None
+        if size > self._card.shared_bytes:
+            if made.flops > GRID_FLOPS:
+                return None
+            room = self._card.allocate(8 + size)
         layers = self._card.allocate(made.table.nbytes)
         self._card.put(layers.address, made.table)
         places = [0 if one is None else one[0][0] for one in residents.lies]
@@ -316,7 +321,14 @@ class CudaProgram(Program):
         data_there = layers.address, *places, residents.order
         tables = self._tables
         told = tables.address("firsts"), tables.address("scalars"), tables.total(0)
-        return self._launcher.chain(made, vectors, data_there, told, tables.totals, shares, layers)
+        slice_of = self._launcher.chain(made, vectors, data_there, told, tables.totals, shares, layers, room)
+
+        def start(count: int, rows: int) -> None:
+            if room is not None:
+                self._card.zero(room.address, 8)
+            self._card.launch([slice_of(count, rows)])
+
+        return start
 
     def _step(self, network: Network, residents: Residents, kind: str, rows: int) -> list[Launch]:
         """One step of a batch of so many rows."""

@@ -1,8 +1,9 @@
-"""A whole slice of steps of a small network in one launch of one block: theta, slots and a batch lie in shared
-memory."""
+"""A whole slice of steps of a small network in one launch: by one block, in whose shared memory theta, slots and a
+batch lie; or by a grid with a barrier of its own, for those that do not fit there."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ...core import arithmetic as ar
@@ -13,31 +14,13 @@ from ...core.steps import OPTIMIZERS
 from .chains import ACTIVATIONS, Layer
 from .compiler import TYPES, cuda, emits
 from .geometry import THREADS
-from .intrinsics import converts, folds, load, loads, offset, shared, stores, traced
-from .scalars import FLOATS, I32, I64, ITEMSIZE, Scalars
+from .intrinsics import converts, folds, load, loads, offset, stores, traced
+from .scalars import I64, ITEMSIZE, Scalars
+from .spaces import space
 from .templates import LANE_BITS, Source, quotient
 
-GROUPS = THREADS // LANES
 _INPUTS, _OUTPUTS, _KERNEL, _BIAS, _ACTIVATION, _SOURCE, _OUTPUT, _GRADIENT, _SOURCE_GRADIENT = map(int, Layer)
 _WIDTH = len(Layer)
-
-
-def _shared_elements(dtype: str) -> tuple[Any, Any]:
-    """Intrinsics (element) -> value and (element, value) of shared memory."""
-    size = ITEMSIZE[dtype]
-
-    def place(builder: Any, element: Any) -> Any:
-        return shared(builder, builder.mul(builder.trunc(element, I32), I32(size)), FLOATS[dtype])
-
-    @emits(dtype, 1)
-    def get(builder: Any, element: Any) -> Any:
-        return builder.load(place(builder, element), align=size)
-
-    @emits("nothing", 2)
-    def put(builder: Any, element: Any, value: Any) -> None:
-        builder.store(value, place(builder, element), align=size)
-
-    return get, put
 
 
 def _numbers(dtype: str) -> tuple[Any, Any]:
@@ -81,20 +64,20 @@ def _chosen(builder: Any, dtype: str, code: Any, otherwise: Any, formula: Any, *
     return builder.load(kept)
 
 
-def steps(dtype: str, loss: str, optimizer: str) -> Source:
-    """All steps of a slice, for a loss of `chains.LOSSES` and an optimizer.
+def steps(dtype: str, loss: str, optimizer: str, grid: bool = False) -> Source:
+    """All steps of a slice, for a loss of `chains.LOSSES` and an optimizer, by one block or by a `grid`.
 
-    Arguments: the addresses of theta, of the slots (three), of the table of layers, of inputs, targets, weights (0: 1),
-    of the order (0: as they lie), of the tables of the first rows of steps and of their scalars, of their totals;
-    layers, steps, rows of a batch, of all; float64 between the totals of steps; elements of theta; where in shared
-    memory weights, targets, losses and values of the metric of each row begin; columns of a row of targets; -1 or the
-    first total of the metric, 1 where it is weighted; what the slope of a loss is multiplied by in a whole batch, and
-    in the last.
+    Arguments: the addresses of the room that a grid works in, and of the count of its barrier, which is 0; of theta, of
+    the slots (three), of the table of layers, of inputs, targets, weights (0: 1), of the order (0: as they lie), of the
+    tables of the first rows of steps and of their scalars, of their totals; layers, steps, rows of a batch, of all;
+    float64 between the totals of steps; elements of theta; where in the room or in shared memory weights, targets,
+    losses and values of the metric of each row begin; columns of a row of targets; -1 or the first total of the metric,
+    1 where it is weighted; what the slope of a loss is multiplied by in a whole batch, and in the last.
     """
-    get, put = _shared_elements(dtype)
+    get, put, pointer, meet, on_grid = space(dtype, grid)
     real, inverse = _numbers(dtype)
     activated, slope = _activations(dtype)
-    update = _update(dtype, optimizer)
+    update = _update(dtype, optimizer, pointer)
     fold_sum = folds(lambda o, a, b: a + b, dtype)
     fold_largest = folds(lambda o, a, b: o.select(b > a, b, a), dtype)
     fold_least = folds(lambda o, a, b: o.select(b < a, b, a), dtype)
@@ -127,22 +110,25 @@ def steps(dtype: str, loss: str, optimizer: str) -> Source:
     error_slope = traced(lambda o, a, y, s: by_element.slope(o, a, y, None) * s, dtype, 3)
 
     def kernel(  # type: ignore[no-untyped-def]
-        theta, slot_0, slot_1, slot_2, table, X, Y, W, order, firsts, scalars, totals, layers, count, batch,
-        rows_of_all, apart, size, at_w, at_y, at_l, at_r, y_width, metric, weighted, whole_share, last_share
+        room, counter, theta, slot_0, slot_1, slot_2, table, X, Y, W, order, firsts, scalars, totals, layers, count,
+        batch, rows_of_all, apart, size, at_w, at_y, at_l, at_r, y_width, metric, weighted, whole_share, last_share
     ):  # fmt: skip
-        thread = cuda.threadIdx.x
-        lane, group = thread & (LANES - 1), thread >> LANE_BITS
+        thread, threads, turn = cuda.threadIdx.x + 0, THREADS, 0
+        if on_grid > 0:
+            thread += cuda.blockIdx.x * THREADS
+            threads *= cuda.gridDim.x
+        lane, group, groups = thread & (LANES - 1), thread >> LANE_BITS, threads >> LANE_BITS
         inputs, at_x = integer(table, _INPUTS), integer(table, _SOURCE)
         e = thread + 0
         while e < size:
-            put(e, element(theta, e))
+            put(room, e, element(theta, e))
             if slots > 0:
-                put(size + e, element(slot_0, e))
+                put(room, size + e, element(slot_0, e))
             if slots > 1:
-                put(2 * size + e, element(slot_1, e))
+                put(room, 2 * size + e, element(slot_1, e))
             if slots > 2:
-                put(3 * size + e, element(slot_2, e))
-            e += THREADS
+                put(room, 3 * size + e, element(slot_2, e))
+            e += threads
         step = 0
         while step < count:
             first = integer(firsts, step)
@@ -154,20 +140,20 @@ def steps(dtype: str, loss: str, optimizer: str) -> Source:
                 place = first + row
                 if order != 0:
                     place = integer(order, place)
-                put(at_x + e, element(X, place * inputs + (e - row * inputs)))
-                e += THREADS
+                put(room, at_x + e, element(X, place * inputs + (e - row * inputs)))
+                e += threads
             e = thread + 0
             while e < rows:
                 place = first + e
                 if order != 0:
                     place = integer(order, place)
-                put(at_w + e, element(W, place) if W != 0 else one())
+                put(room, at_w + e, element(W, place) if W != 0 else one())
                 column = 0
                 while column < y_width:
-                    put(at_y + e * y_width + column, element(Y, place * y_width + column))
+                    put(room, at_y + e * y_width + column, element(Y, place * y_width + column))
                     column += 1
-                e += THREADS
-            cuda.syncthreads()
+                e += threads
+            turn = meet(counter, turn)
             layer = 0
             while layer < layers:  # A = f(X W + b)
                 entry = layer * _WIDTH
@@ -183,15 +169,15 @@ def steps(dtype: str, loss: str, optimizer: str) -> Source:
                     while go_on:
                         end, chunk = min(k + K_CHUNK, I), zero()
                         while k < end:
-                            chunk = fma(get(source + row * I + k), get(kernel_at + k * O + column), chunk)
+                            chunk = fma(get(room, source + row * I + k), get(room, kernel_at + k * O + column), chunk)
                             k += 1
                         total = add(total, chunk)
                         go_on = k < I
                     if bias_at >= 0:
-                        total = add(total, get(bias_at + column))
-                    put(output + e, activated(total, code))
-                    e += THREADS
-                cuda.syncthreads()
+                        total = add(total, get(room, bias_at + column))
+                    put(room, output + e, activated(total, code))
+                    e += threads
+                turn = meet(counter, turn)
                 layer += 1
             entry = (layers - 1) * _WIDTH
             C, output = integer(table, entry + _OUTPUTS), integer(table, entry + _OUTPUT)
@@ -201,63 +187,63 @@ def steps(dtype: str, loss: str, optimizer: str) -> Source:
                 row = base + group
                 end = C if row < rows else 0
                 at = output + row * C
-                s = multiply(get(at_w + row), share) if end > 0 else zero()
+                s = multiply(get(room, at_w + row), share) if end > 0 else zero()
                 if has_softmax > 0:
-                    y = get(at_y + row) if end > 0 else zero()
+                    y = get(room, at_y + row) if end > 0 else zero()
                     top, column = lowest(), lane + 0
                     while column < end:
-                        top = larger(get(at + column), top)
+                        top = larger(get(room, at + column), top)
                         column += LANES
                     top = fold_largest(top)
                     total, column = zero(), lane + 0
                     while column < end:
-                        total = add_exponential(total, get(at + column), top)
+                        total = add_exponential(total, get(room, at + column), top)
                         column += LANES
                     total = fold_sum(total)
                     lost, best, column = zero(), lowest(), lane + 0
                     while column < end:
-                        z = get(at + column)
+                        z = get(room, at + column)
                         lost = add_lost(lost, z, top, total, real(column), y)
                         q = probability(z, top, total)
-                        put(at + column, q)
-                        put(gradient + row * C + column, class_slope(q, real(column), y, s))
+                        put(room, at + column, q)
+                        put(room, gradient + row * C + column, class_slope(q, real(column), y, s))
                         best = larger(q, best)
                         column += LANES
                     lost, best = fold_sum(lost), fold_largest(best)
                     found, column = real(C), lane + 0
                     while column < end:
-                        found = first_of(found, get(at + column), best, real(column), real(C))
+                        found = first_of(found, get(room, at + column), best, real(column), real(C))
                         column += LANES
                     found = fold_least(found)
                     if lane == 0 and end > 0:
-                        put(at_r + row, same(found, y))
+                        put(room, at_r + row, same(found, y))
                 else:
                     lost, column = zero(), lane + 0
                     while column < end:
-                        a, t = get(at + column), get(at_y + row * C + column)
+                        a, t = get(room, at + column), get(room, at_y + row * C + column)
                         lost = add_error(lost, a, t)
-                        put(gradient + row * C + column, error_slope(a, t, s))
+                        put(room, gradient + row * C + column, error_slope(a, t, s))
                         column += LANES
                     lost = multiply(fold_sum(lost), inverse(C))
                 if lane == 0 and end > 0:
-                    put(at_l + row, lost)
-                base += GROUPS
-            cuda.syncthreads()
+                    put(room, at_l + row, lost)
+                base += groups
+            turn = meet(counter, turn)
             if thread == 0:  # totals in row order
                 made, row = 0.0, 0
                 while row < rows:
-                    made = fma_total(wide(get(at_w + row)), wide(get(at_l + row)), made)
+                    made = fma_total(wide(get(room, at_w + row)), wide(get(room, at_l + row)), made)
                     row += 1
                 store_total(totals, step * apart, made)
-            if thread == THREADS - 1 and metric >= 0:
+            if thread == threads - 1 and metric >= 0:
                 made, sum_of_weights, row = 0.0, 0.0, 0
                 while row < rows:
                     if weighted != 0:
-                        w = wide(get(at_w + row))
-                        made = fma_total(w, wide(get(at_r + row)), made)
+                        w = wide(get(room, at_w + row))
+                        made = fma_total(w, wide(get(room, at_r + row)), made)
                         sum_of_weights = add_total(sum_of_weights, w)
                     else:  # an fma by 1, of which NVVM would make a bare add
-                        made = add_total(made, wide(get(at_r + row)))
+                        made = add_total(made, wide(get(room, at_r + row)))
                     row += 1
                 store_total(totals, step * apart + metric, made)
                 if weighted != 0:
@@ -277,13 +263,13 @@ def steps(dtype: str, loss: str, optimizer: str) -> Source:
                     while go_on:
                         end, chunk = min(k + K_CHUNK, O), zero()
                         while k < end:
-                            chunk = fma(get(gradient + row * O + k), get(kernel_at + column * O + k), chunk)
+                            chunk = fma(get(room, gradient + row * O + k), get(room, kernel_at + column * O + k), chunk)
                             k += 1
                         total = add(total, chunk)
                         go_on = k < O
-                    put(into + e, slope(total, get(source + e), code))
-                    e += THREADS
-                cuda.syncthreads()
+                    put(room, into + e, slope(total, get(room, source + e), code))
+                    e += threads
+                turn = meet(counter, turn)
                 layer -= 1
             layer = 0
             while layer < layers:  # each thread: a parameter's gradient over the batch, then its step
@@ -300,53 +286,55 @@ def steps(dtype: str, loss: str, optimizer: str) -> Source:
                         end, chunk = min(row + K_CHUNK, rows), zero()
                         if i < I:
                             while row < end:
-                                chunk = fma(get(source + row * I + i), get(gradient + row * O + column), chunk)
+                                chunk = fma(
+                                    get(room, source + row * I + i), get(room, gradient + row * O + column), chunk
+                                )
                                 row += 1
                         else:
                             while row < end:
-                                chunk = add(chunk, get(gradient + row * O + column))
+                                chunk = add(chunk, get(room, gradient + row * O + column))
                                 row += 1
                         total = add(total, chunk)
                         go_on = row < rows
-                    update(kernel_at + e if i < I else bias_at + column, size, total, scalars, step)
-                    e += THREADS
+                    update(room, kernel_at + e if i < I else bias_at + column, size, total, scalars, step)
+                    e += threads
                 layer += 1
-            cuda.syncthreads()
+            turn = meet(counter, turn)
             step += 1
         e = thread + 0
         while e < size:
-            store(theta, e, get(e))
+            store(theta, e, get(room, e))
             if slots > 0:
-                store(slot_0, e, get(size + e))
+                store(slot_0, e, get(room, size + e))
             if slots > 1:
-                store(slot_1, e, get(2 * size + e))
+                store(slot_1, e, get(room, 2 * size + e))
             if slots > 2:
-                store(slot_2, e, get(3 * size + e))
-            e += THREADS
+                store(slot_2, e, get(room, 3 * size + e))
+            e += threads
 
-    arguments = (*(TYPES["address"],) * 12, *(TYPES["integer"],) * 13, *(TYPES[dtype],) * 2)
+    arguments = (*(TYPES["address"],) * 14, *(TYPES["integer"],) * 13, *(TYPES[dtype],) * 2)
     return Source(kernel, arguments, (THREADS, 1))
 
 
-def _update(dtype: str, name: str) -> Any:
-    """An intrinsic (element, size, gradient, table of scalars, step): a step of one parameter in shared memory."""
+def _update(dtype: str, name: str, pointer: Callable[..., Any]) -> Any:
+    """An intrinsic (room, element, size, gradient, table of scalars, step): a step of one parameter."""
     optimizer, size = OPTIMIZERS[name], ITEMSIZE[dtype]
 
-    @emits("nothing", 5)
-    def update(builder: Any, element: Any, whole: Any, gradient: Any, table: Any, step: Any) -> None:
+    @emits("nothing", 6)
+    def update(builder: Any, room: Any, element: Any, whole: Any, gradient: Any, table: Any, step: Any) -> None:
         o, count = Scalars(builder, dtype), len(optimizer.scalars)
         row = builder.mul(step, I64(count))
         values = [
             o.value(load(builder, offset(builder, table, builder.add(row, I64(number)), size), o.type))
             for number in range(count)
         ]
-        pointers = []
+        places = []
         for number in range(1 + len(optimizer.slots)):
             place = builder.add(element, builder.mul(whole, I64(number)))
-            pointers.append(shared(builder, builder.mul(builder.trunc(place, I32), I32(size)), o.type))
-        theta, *old = (o.value(builder.load(pointer, align=size)) for pointer in pointers)
+            places.append(pointer(builder, room, place, o.type))
+        theta, *old = (o.value(builder.load(one, align=size)) for one in places)
         theta, new = optimizer.step(o, theta, tuple(old), o.value(gradient), tuple(values))
-        for pointer, value in zip(pointers, (theta, *new), strict=True):
-            builder.store(o.coerce(value), pointer, align=size)
+        for one, value in zip(places, (theta, *new), strict=True):
+            builder.store(o.coerce(value), one, align=size)
 
     return update
