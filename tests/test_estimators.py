@@ -175,6 +175,34 @@ def test_float32_stays() -> None:
     assert_alike(estimators, rows=X.astype(np.float32), tolerance=2e-4)
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array([-128, 5, 127], np.int8),  # whose range exceeds the type's
+        np.array([3, 7, 250], np.uint8),  # which not all numbers between them have
+        np.array([0, 1, 2]) + 2**40,
+        np.array([-(2**63), 0, 2**63 - 1]),
+        np.array([0, 1, 2], np.uint64) + 2**63,
+        np.array([0.0, 1.0, 4.0]),
+        np.array([False, True]),
+    ],
+    ids=lambda labels: f"{labels.dtype} {labels[-1]}",
+)
+def test_labels_of_any_kind(labels: Array) -> None:
+    y = labels[(X[:, 0] > 0).astype(int) + (X[:, 1] > 1) * (len(labels) - 2)]
+    estimators = pair("two", max_iter=2)
+    told = [caught(lambda e=e: e.fit(X, y)) for e in estimators]
+    assert told[0] == told[1]
+    assert estimators[1].classes_.dtype == labels.dtype and np.array_equal(estimators[1].classes_, labels)
+    assert_alike(estimators)
+
+
+@pytest.mark.parametrize("y", [np.arange(len(X)), np.arange(len(X)).astype(str)], ids=["integers", "words"])
+def test_a_label_for_each_row(y: Array) -> None:
+    told = [caught(lambda e=e: e.fit(X, y)) for e in pair("two", max_iter=1)]
+    assert told[0] == told[1]
+
+
 def test_warnings() -> None:
     with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(2\) reached"):
         ours.MLPClassifier(max_iter=2, random_state=0).fit(X, Y["two"])

@@ -92,7 +92,8 @@ class CompiledProgram(Program):
         self._threads = min(config.get_num_threads(), threads)
         self._crew = Crew(self._threads)
         self._laps: npt.NDArray[np.int64] | None = None
-        self._norms, self._scratch = np.empty(len(plan.parameters)), aligned(scratch * self._threads, plan.dtype)
+        self._norms = np.empty(len(plan.parameters))
+        self._scratch = aligned(scratch * self._threads, plan.dtype, zeroed=False)  # megabytes, written before read
         shared = (plan.parameters[:, ParameterEntry.NEXT] >= 0).any()  # whose gradients are added
         self._addend = aligned(plan.layout.size, plan.dtype) if shared else None
         self._point(

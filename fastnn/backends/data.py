@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -32,12 +33,12 @@ class Data:
     batch_size: int
     shares: Sums | None = None
 
-    @property
+    @cached_property
     def rows(self) -> int:
         """n."""
         return int(self.X[0].shape[0])
 
-    @property
+    @cached_property
     def steps(self) -> int:
         """Steps in an epoch."""
         return -(-self.rows // self.batch_size)

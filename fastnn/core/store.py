@@ -20,10 +20,10 @@ from .arrays import Array
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
 
-def aligned(size: int, dtype: npt.DTypeLike) -> Array:
-    """A zeroed vector whose first element lies on a cache line."""
+def aligned(size: int, dtype: npt.DTypeLike, zeroed: bool = True) -> Array:
+    """A vector whose first element lies on a cache line, of zeros or of anything."""
     dtype = np.dtype(dtype)
-    block = np.zeros(size * dtype.itemsize + ALIGNMENT, np.uint8)
+    block = (np.zeros if zeroed else np.empty)(size * dtype.itemsize + ALIGNMENT, np.uint8)
     start = -block.ctypes.data % ALIGNMENT
     return block[start : start + size * dtype.itemsize].view(dtype)
 
@@ -183,7 +183,7 @@ class Training:
     """While it is entered, this thread trains what lies in a store; `paused`, while a callback has the say."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self._store, self._pause = store, _Pause(store)
 
     def __enter__(self) -> None:
         _here.stores.append(self._store)
@@ -191,14 +191,22 @@ class Training:
     def __exit__(self, *exception: object) -> None:
         _here.stores.remove(self._store)
 
-    @contextmanager
-    def paused(self) -> Iterator[None]:
+    def paused(self) -> _Pause:
         """What is called inside may change the model."""
-        self.__exit__()
-        try:
-            yield
-        finally:
-            self.__enter__()
+        return self._pause
+
+
+class _Pause:
+    """What `Training.paused` gives, for every hook: no generator, which costs more than most hooks do."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __enter__(self) -> None:
+        _here.stores.remove(self._store)
+
+    def __exit__(self, *exception: object) -> None:
+        _here.stores.append(self._store)
 
 
 def trains_here(store: Store) -> bool:

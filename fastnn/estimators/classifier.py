@@ -10,17 +10,27 @@ from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import (
-    _check_partial_fit_first_call,
-    check_classification_targets,
-    type_of_target,
-    unique_labels,
-)
+from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.validation import validate_data
 
 from ..core.arrays import Array
 from . import network
 from .perceptron import Perceptron
+
+
+def _counted(y: Any) -> tuple[Array, Array] | None:
+    """The labels in order, and the numbers of the rows' labels among them, where they are integers near each other: by
+    counting, since to sort them or to look each one up takes longer than an epoch of a small network. None where that
+    does not pay, or it is for scikit-learn to say what `y` is."""
+    if y.ndim != 1 or not np.can_cast(y.dtype, np.int64):
+        return None
+    least = int(y.min())
+    if int(y.max()) - least > len(y):
+        return None
+    places = np.subtract(y, least, dtype=np.int64)
+    there = np.bincount(places) > 0
+    labels = (np.flatnonzero(there) + least).astype(y.dtype)
+    return labels, places if len(labels) == len(there) else (np.cumsum(there) - 1)[places]
 
 
 class MLPClassifier(ClassifierMixin, Perceptron):
@@ -121,10 +131,14 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         """X, and y as class numbers (n,), or as booleans (n, K) where a row has any number of labels."""
         X, y = self._checked(X, y, reset)
         if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
-            check_classification_targets(y)
+            if (counted := _counted(y)) is not None:
+                self._multilabel, (self.classes_, numbers) = False, counted
+                return X, numbers
             kind = type_of_target(y, input_name="y")
             if kind == "multiclass-multioutput":
                 raise ValueError("Multioutput target data is not supported with label binarization")
+            if kind not in ("binary", "multiclass", "multilabel-indicator"):
+                raise ValueError(f"Unknown label type: {kind}. A classifier needs labels; is `y` for an MLPRegressor?")
             self._multilabel = kind == "multilabel-indicator"
             self.classes_ = np.arange(y.shape[1]) if self._multilabel else np.unique(y)
             return X, self._numbered(y)

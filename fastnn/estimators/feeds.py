@@ -67,9 +67,7 @@ class Feed:
         """The data of the next epoch, one after another."""
         if self._random is not None:
             assert self._order is not None
-            places = np.arange(self.rows)
-            self._random.shuffle(places)
-            self._order[:] = self._order[places]
+            self._random.shuffle(self._order)  # as scikit-learn, which takes rows of its order by shuffled places
         self._divide()
         if not is_sparse(self._X):
             return (self._whole(),)

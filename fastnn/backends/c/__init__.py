@@ -267,7 +267,7 @@ def _records(calls: list[Addressed | None]) -> Any:
 
 
 def _doubles(array: Sums | None) -> Any:
-    return ffi.NULL if array is None else ffi.cast("double *", array.ctypes.data)
+    return ffi.NULL if array is None else ffi.from_buffer("double[]", array)
 
 
 class CBackend(Backend):
