@@ -141,7 +141,7 @@ class Sequential(Trainer):
         """What follows from other layers: another graph, not compiled."""
         self._flat = self._recipe = self._engine = None
 
-    def pop(self) -> Any:
+    def pop(self) -> Layer:
         """Takes the last layer off and returns it; a compiled model must be compiled again.
 
         Raises:
@@ -159,7 +159,7 @@ class Sequential(Trainer):
         self._require_no_training("Sequential.pop")
         if self._engine is not None or self.built:
             self.engine()
-        layer = self._stack.pop()
+        layer: Layer = self._stack.pop()
         if len(self._tensors) > 1:
             layer.nodes.remove(self._tensors.pop().node)
         if isinstance(layer, Layer):
@@ -250,7 +250,7 @@ class Sequential(Trainer):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Sequential:
+    def from_config(cls, config: Mapping[str, object]) -> Sequential:
         """A model of the layers of `get_config()`, with new weights."""
         model: Sequential = cloning.sequential_from_config(cls, config)
         return model
