@@ -104,8 +104,8 @@ def readme(text: str, comparisons: Sequence[Found]) -> str:
 def page(found: Results) -> str:
     """RESULTS.md."""
     begin = "Made by `python benches/results.py` from the files in `benches/results/`, which `fastnn compare` and the\n"
-    begin += "scripts of this folder wrote; [README.md](README.md) says how they measure. Figures of two runs compare by\n"
-    begin += "their ratios alone.\n"
+    begin += "scripts of this folder wrote; [README.md](README.md) says how they measure.\n"
+    begin += "Figures of two runs compare by their ratios alone.\n"
     if EARLIER.exists():
         begin += f"[Earlier tables](results/{EARLIER.name}) have what other scripts printed.\n"
     trainings = (section(one) for one in found.comparisons)

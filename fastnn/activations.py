@@ -16,7 +16,7 @@
     [0.69 9.  ]
     >>> print(activations.silu([-9.0, 9.0]).round(2), activations.mish([-9.0, 9.0]).round(2))
     [-0.  9.] [-0.  9.]
-    >>> print(activations.gelu([1.0]).round(4), activations.gelu_tanh([1.0]).round(4))  # x times P(N < x); its approximation
+    >>> print(activations.gelu([1.0]).round(4), activations.gelu_tanh([1.0]).round(4))
     [0.8413] [0.8412]
     >>> print(activations.hard_sigmoid([-3.0, 0.0, 3.0]), activations.hard_silu([-3.0, 3.0]))  # straight lines
     [0.  0.5 1. ] [-0.  3.]

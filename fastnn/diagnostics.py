@@ -11,7 +11,7 @@ learns at all.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .callbacks import Callback
 from .core.declaration import whole
@@ -21,6 +21,9 @@ from .engine.requests import Rows, rows_of
 from .errors import ArgumentError
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from .callbacks.base import Logs
     from .engine.trainer import Trainer
 
 ROWS = 256  # whose step shows enough, where there are more
@@ -81,7 +84,9 @@ class GradientHealth(Callback):
         'healthy'
     """
 
-    def __init__(self, x: Any, y: Any, sample_weight: Any = None, every: int = 1, verbose: int = 1) -> None:
+    def __init__(
+        self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, every: int = 1, verbose: int = 1
+    ) -> None:
         super().__init__()
         self._given = x, y, sample_weight
         self.every = whole("GradientHealth", "every", every)
@@ -90,17 +95,17 @@ class GradientHealth(Callback):
         self.healths: list[Health] = []
         self._looks_at: tuple[Examiner, Rows] | None = None
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         """Looks at how it begins."""
         self.epochs, self.healths, self._looks_at = [], [], None
         self._look(0)
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Looks again, after every so many epochs."""
         if (epoch + 1) % self.every == 0:
             self._look(epoch + 1)
 
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+    def on_train_end(self, logs: Logs = None) -> None:
         """Lets the copies go."""
         self._looks_at = None
 

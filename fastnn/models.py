@@ -85,7 +85,7 @@ def clone_model(
     return cloning.clone_model(model, clone_function, input_tensors=input_tensors, **kwargs)
 
 
-def model_from_json(json_string: str, custom_objects: object = None) -> Any:
+def model_from_json(json_string: str, custom_objects: object = None) -> Sequential | Model:
     """A model of a text that `Sequential.to_json` gave, with new weights; for `custom_objects` see `load_model`.
 
     Raises:
@@ -97,7 +97,8 @@ def model_from_json(json_string: str, custom_objects: object = None) -> Any:
         >>> fastnn.models.model_from_json(model.to_json()).count_params()
         10
     """
-    return cloning.model_from_json(json_string, custom_objects)
+    made: Sequential | Model = cloning.model_from_json(json_string, custom_objects)
+    return made
 
 
 def __getattr__(name: str) -> Any:

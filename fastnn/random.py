@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from .core.arrays import Array
 from .core.declaration import number, refuse, whole
 from .core.symbolic import Tensor, noise
 from .errors import ArgumentError, ArgumentTypeError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 _ROOT_2 = 1.4142135623730951
 
@@ -135,7 +138,7 @@ def randint(shape: Sequence[int], minval: int, maxval: int, dtype: object = "int
     return made
 
 
-def shuffle(x: Any, axis: int = 0, seed: object = None) -> Array:
+def shuffle(x: ArrayLike, axis: int = 0, seed: object = None) -> Array:
     """A copy of an array whose rows are in another order.
 
     >>> shuffle([1, 2, 3, 4], seed=1)

@@ -59,9 +59,8 @@ class L2(Regularizer):
 
     Example:
         >>> import fastnn
-        >>> layer = fastnn.layers.Dense(1, kernel_initializer=fastnn.initializers.Constant(2.0), kernel_regularizer="l2")
-        >>> layer.kernel_regularizer.l2
-        0.01
+        >>> twos = fastnn.initializers.Constant(2.0)
+        >>> layer = fastnn.layers.Dense(1, kernel_initializer=twos, kernel_regularizer="l2")
         >>> model = fastnn.Sequential([fastnn.Input((3,)), layer])
         >>> model.compile(loss="mse")
         >>> round(model.evaluate([[0.0, 0.0, 0.0]], [[0.0]], verbose=0), 4)  # 0.01 (4 + 4 + 4)

@@ -39,7 +39,8 @@ def architecture() -> str:
 
 def blank() -> fastnn.Sequential:
     """A model of the same layers, as it is before any file is read."""
-    model: fastnn.Sequential = models.model_from_json(architecture())
+    model = models.model_from_json(architecture())
+    assert isinstance(model, fastnn.Sequential)
     return model
 
 

@@ -221,8 +221,7 @@ def test_lists_of_callbacks() -> None:
     several.append(second)
     assert net().fit(X, Y, verbose=0, callbacks=several).epoch == [0]
     assert first.events == second.events and len(first.events) == 8
-    history = callbacks.CallbackList(None, add_history=True).history
-    assert isinstance(history, callbacks.History)
+    assert isinstance(callbacks.CallbackList(None, add_history=True).history, callbacks.History)
 
 
 def test_lists_take_logs_by_place_and_by_name() -> None:

@@ -59,8 +59,8 @@ WITHOUT = {
 }  # fmt: skip
 METHODS = (
     "add", "apply_gradients", "build", "compile", "count_params", "evaluate", "fit", "get_layer", "get_weights",
-    "gradients", "pop", "predict", "predict_on_batch", "save", "save_weights", "set_weights", "summary", "test_on_batch",
-    "to_json", "train_on_batch",
+    "gradients", "pop", "predict", "predict_on_batch", "save", "save_weights", "set_weights", "summary",
+    "test_on_batch", "to_json", "train_on_batch",
 )  # fmt: skip
 
 

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import diagnostics, layers, plotting
+from fastnn import diagnostics, layers
 from fastnn.callbacks import CSVLogger, History
 from fastnn.errors import ArgumentError, ArgumentTypeError, FastnnError
 from nets import blobs, classifier, net, wave
+
+plotting: Any = fastnn.plotting  # figures are matplotlib's, with or without its types
 
 X, Y = blobs()
 

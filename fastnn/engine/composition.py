@@ -52,7 +52,7 @@ class Composition(Extensible):
 
         Example:
             >>> import fastnn
-            >>> model = fastnn.Sequential([fastnn.Input((4,)), fastnn.layers.Dense(3, name="hidden"), fastnn.layers.Dense(1)])
+            >>> model = fastnn.Sequential([fastnn.layers.Dense(3, name="hidden"), fastnn.layers.Dense(1)])
             >>> model.get_layer("hidden") is model.get_layer(index=0)
             True
         """

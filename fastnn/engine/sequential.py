@@ -139,7 +139,7 @@ class Sequential(Trainer):
         """What follows from other layers: another graph, not compiled."""
         self._flat = self._recipe = self._engine = None
 
-    def pop(self) -> Any:
+    def pop(self) -> Layer:
         """Takes the last layer off and returns it; a compiled model must be compiled again.
 
         Raises:
@@ -157,7 +157,7 @@ class Sequential(Trainer):
         self._require_no_training("Sequential.pop")
         if self._engine is not None or self.built:
             self.engine()
-        layer = self._stack.pop()
+        layer: Layer = self._stack.pop()
         if len(self._tensors) > 1:
             layer.nodes.remove(self._tensors.pop().node)
         if isinstance(layer, Layer):
@@ -246,7 +246,7 @@ class Sequential(Trainer):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], custom_objects: object = None) -> Sequential:
+    def from_config(cls, config: Mapping[str, object], custom_objects: object = None) -> Sequential:
         """A model of the layers of `get_config()`, with new weights; for `custom_objects` see `load_model`."""
         with cloning.own_classes("from_config", custom_objects):
             model: Sequential = cloning.sequential_from_config(cls, config)

@@ -63,7 +63,7 @@ class Trainer(Compilable):
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: object = 1,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> History:
         """Trains for `epochs - initial_epoch` epochs.
 
@@ -133,7 +133,7 @@ class Trainer(Compilable):
         steps: int | None = None,
         callbacks: object = None,
         return_dict: bool = False,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> Any:
         """The loss and metrics in inference mode.
 
@@ -169,7 +169,7 @@ class Trainer(Compilable):
         verbose: object = "auto",
         steps: int | None = None,
         callbacks: object = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> Any:
         """Predictions, the same for a row whatever rows are beside it.
 
@@ -381,7 +381,7 @@ class Trainer(Compilable):
         raise NotImplementedError
 
     def summary(
-        self, print_fn: Callable[[str], object] | None = None, *, costs: bool | int = False, **kwargs: Any
+        self, print_fn: Callable[[str], object] | None = None, *, costs: bool | int = False, **kwargs: object
     ) -> None:
         """Prints the layers, their output shapes and parameters.
 
@@ -392,7 +392,7 @@ class Trainer(Compilable):
 
         Example:
             >>> import fastnn
-            >>> model = fastnn.Sequential([fastnn.Input((64,)), fastnn.layers.Dense(32, "relu"), fastnn.layers.Dense(10)])
+            >>> model = fastnn.Sequential([fastnn.Input((64,)), fastnn.layers.Dense(32), fastnn.layers.Dense(10)])
             >>> model.summary()
             Model "sequential"
             -----------------------------------------
@@ -412,7 +412,7 @@ class Trainer(Compilable):
             self._require_built("summary")
         (print_fn or say)(summaries.text(self, batch))
 
-    def to_json(self, **kwargs: Any) -> str:
+    def to_json(self, **kwargs: object) -> str:
         """The architecture as JSON, for `models.model_from_json`; weights and the arguments of `compile` are not in it.
 
         Args:
@@ -426,7 +426,7 @@ class Trainer(Compilable):
         """
         return cloning.to_json(self, **kwargs)
 
-    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, **kwargs: Any) -> None:
+    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, **kwargs: object) -> None:
         """Writes the model to a safetensors file, all or nothing, whatever happens meanwhile.
 
         In it are weights, architecture, arguments of `compile`, the optimizer's state, counters, seed and `metadata`: a
@@ -476,7 +476,7 @@ class Trainer(Compilable):
         """
         saving.save_weights(self, filepath, overwrite)
 
-    def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, **kwargs: Any) -> None:
+    def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, **kwargs: object) -> None:
         """Takes the weights of a file that `save_weights` or `save` wrote; layers correspond by their order.
 
         A model compiled with the same optimizer takes its state too, the counters and the seed, and so goes on as the

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
@@ -16,6 +16,14 @@ from sklearn.utils.validation import validate_data
 from ..core.arrays import Array
 from . import network
 from .perceptron import Perceptron
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import ArrayLike
+
+    from ..callbacks import Callback
+    from ..optimizers import Optimizer
 
 
 def _counted(y: Any) -> tuple[Array, Array] | None:
@@ -88,7 +96,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
 
     def __init__(
         self,
-        hidden_layer_sizes: Any = (100,),
+        hidden_layer_sizes: int | Sequence[int] = (100,),
         activation: str = "relu",
         *,
         solver: str = "adam",
@@ -99,7 +107,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         power_t: float = 0.5,
         max_iter: int = 200,
         shuffle: bool = True,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         tol: float = 1e-4,
         verbose: bool = False,
         warm_start: bool = False,
@@ -113,12 +121,12 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
         dropout: float = 0.0,
-        class_weight: Any = None,
+        class_weight: Mapping[Any, float] | str | None = None,
         normalize: bool = False,
         monitor: str | None = None,
         time_limit: float | None = None,
-        optimizer: Any = None,
-        callbacks: Any = None,
+        optimizer: str | Optimizer | None = None,
+        callbacks: Callback | Sequence[Callback] | None = None,
         backend: str = "auto",
         n_threads: int | None = None,
         dtype: str | None = None,
@@ -211,7 +219,13 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     # --- fitting ----------------------------------------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> MLPClassifier:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+    ) -> MLPClassifier:
         """Trains on all rows, from new weights unless `warm_start`.
 
         Args:
@@ -228,7 +242,9 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         return self
 
     @available_if(Perceptron._check_solver)
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> MLPClassifier:
+    def partial_fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, classes: ArrayLike | None = None
+    ) -> MLPClassifier:
         """Trains for one epoch on the rows given.
 
         Args:
@@ -243,7 +259,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         if classes is None and self._at_hand(X, y, sample_weight):
             numbers = np.searchsorted(self.classes_, y)
             if numbers.max() < len(self.classes_) and (self.classes_[numbers] == y).all():
-                self._few_rows(X, numbers[:, None])
+                self._few_rows(np.asarray(X), numbers[:, None])
                 return self
         return self._partial_fit(X, y, sample_weight, classes)
 
@@ -271,18 +287,18 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             right = (outputs.argmax(axis=1) if self._exclusive() else outputs[:, 0] > 0.5) == y
         return float(np.average(right, weights=w))
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: ArrayLike) -> Array:
         """The labels (n,) of the rows of X (n, I), or (n, K) of 0 and 1."""
         return self._labels(self._predicted(X))
 
-    def predict_proba(self, X: Any) -> Array:
+    def predict_proba(self, X: ArrayLike) -> Array:
         """The probabilities (n, C) of the classes in the order of `classes_`, for the rows of X (n, I)."""
         outputs = self._predicted(X)
         if self.n_outputs_ == 1:
             return np.hstack([1 - outputs, outputs])
         return outputs
 
-    def predict_log_proba(self, X: Any) -> Array:
+    def predict_log_proba(self, X: ArrayLike) -> Array:
         """The logarithms (n, C) of `predict_proba`."""
         probabilities = self.predict_proba(X)
         with np.errstate(divide="ignore"):

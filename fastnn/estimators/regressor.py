@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
@@ -16,6 +16,15 @@ from ..core.arrays import Array
 from ..losses import Loss
 from . import network
 from .perceptron import Perceptron
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+
+    from ..callbacks import Callback
+    from ..losses import Loss
+    from ..optimizers import Optimizer
 
 
 class MLPRegressor(RegressorMixin, Perceptron):
@@ -55,8 +64,8 @@ class MLPRegressor(RegressorMixin, Perceptron):
 
     def __init__(
         self,
-        loss: Any = "squared_error",
-        hidden_layer_sizes: Any = (100,),
+        loss: str | Loss = "squared_error",
+        hidden_layer_sizes: int | Sequence[int] = (100,),
         activation: str = "relu",
         *,
         solver: str = "adam",
@@ -67,7 +76,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
         power_t: float = 0.5,
         max_iter: int = 200,
         shuffle: bool = True,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         tol: float = 1e-4,
         verbose: bool = False,
         warm_start: bool = False,
@@ -84,8 +93,8 @@ class MLPRegressor(RegressorMixin, Perceptron):
         normalize: bool = False,
         monitor: str | None = None,
         time_limit: float | None = None,
-        optimizer: Any = None,
-        callbacks: Any = None,
+        optimizer: str | Optimizer | None = None,
+        callbacks: Callback | Sequence[Callback] | None = None,
         backend: str = "auto",
         n_threads: int | None = None,
         dtype: str | None = None,
@@ -122,7 +131,13 @@ class MLPRegressor(RegressorMixin, Perceptron):
     # --- fitting ----------------------------------------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> MLPRegressor:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+    ) -> MLPRegressor:
         """Trains on all rows, from new weights unless `warm_start`.
 
         Args:
@@ -139,7 +154,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
         return self
 
     @available_if(Perceptron._check_solver)
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
+    def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> MLPRegressor:
         """Trains for one epoch on the rows given.
 
         Args:
@@ -152,7 +167,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
             ValueError, TypeError: what cannot be trained on.
         """
         if self._at_hand(X, y, sample_weight) and self.n_outputs_ == 1 and np.isfinite(y).all():
-            self._few_rows(X, y[:, None])
+            self._few_rows(np.asarray(X), np.asarray(y)[:, None])
             return self
         return self._partial_fit(X, y, sample_weight)
 
@@ -168,7 +183,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
             return float("nan")
         return float(r2_score(y, outputs, sample_weight=w))
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: ArrayLike) -> Array:
         """The numbers (n,) or (n, K) for the rows of X (n, I)."""
         outputs = self._predicted(X)
         return outputs[:, 0] if self.n_outputs_ == 1 else outputs

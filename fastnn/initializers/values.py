@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,9 @@ from ..core.arrays import Array, numeric
 from ..core.declaration import Config, number
 from ..errors import ArgumentError
 from .base import Draw, Initializer
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 _DESCRIBED = 1000  # elements of an array that a config in a file may have
 
@@ -61,7 +64,7 @@ class Constant(Initializer):
 
     fields = ("value",)
 
-    def __init__(self, value: Any = 0.0) -> None:
+    def __init__(self, value: ArrayLike = 0.0) -> None:
         self.value: float | Array
         if not isinstance(value, list | tuple) and not getattr(value, "shape", ()) and not hasattr(value, "to_numpy"):
             self.value = number("Constant", "value", value)

@@ -237,7 +237,7 @@ def _listed(rows: Sequence[Shape]) -> str:
     return ", ".join(map(str, rows))
 
 
-def add(inputs: Sequence[Any], **kwargs: Any) -> Any:
+def add(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
     """`Add(**kwargs)(inputs)`.
 
     Example:
@@ -246,10 +246,11 @@ def add(inputs: Sequence[Any], **kwargs: Any) -> Any:
         >>> fastnn.layers.add([x, fastnn.layers.Dense(3)(x)]).shape
         (None, 3)
     """
-    return Add(**kwargs)(inputs)
+    made: Tensor = Add(**kwargs)(inputs)
+    return made
 
 
-def subtract(inputs: Sequence[Any], **kwargs: Any) -> Any:
+def subtract(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
     """`Subtract(**kwargs)(inputs)`.
 
     Example:
@@ -258,10 +259,11 @@ def subtract(inputs: Sequence[Any], **kwargs: Any) -> Any:
         >>> fastnn.layers.subtract([x, fastnn.layers.Dense(3)(x)]).shape
         (None, 3)
     """
-    return Subtract(**kwargs)(inputs)
+    made: Tensor = Subtract(**kwargs)(inputs)
+    return made
 
 
-def multiply(inputs: Sequence[Any], **kwargs: Any) -> Any:
+def multiply(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
     """`Multiply(**kwargs)(inputs)`.
 
     Example:
@@ -270,10 +272,11 @@ def multiply(inputs: Sequence[Any], **kwargs: Any) -> Any:
         >>> fastnn.layers.multiply([x, fastnn.layers.Dense(3)(x)]).shape
         (None, 3)
     """
-    return Multiply(**kwargs)(inputs)
+    made: Tensor = Multiply(**kwargs)(inputs)
+    return made
 
 
-def average(inputs: Sequence[Any], **kwargs: Any) -> Any:
+def average(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
     """`Average(**kwargs)(inputs)`.
 
     Example:
@@ -282,10 +285,11 @@ def average(inputs: Sequence[Any], **kwargs: Any) -> Any:
         >>> fastnn.layers.average([x, fastnn.layers.Dense(3)(x)]).shape
         (None, 3)
     """
-    return Average(**kwargs)(inputs)
+    made: Tensor = Average(**kwargs)(inputs)
+    return made
 
 
-def maximum(inputs: Sequence[Any], **kwargs: Any) -> Any:
+def maximum(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
     """`Maximum(**kwargs)(inputs)`.
 
     Example:
@@ -294,10 +298,11 @@ def maximum(inputs: Sequence[Any], **kwargs: Any) -> Any:
         >>> fastnn.layers.maximum([x, fastnn.layers.Dense(3)(x)]).shape
         (None, 3)
     """
-    return Maximum(**kwargs)(inputs)
+    made: Tensor = Maximum(**kwargs)(inputs)
+    return made
 
 
-def minimum(inputs: Sequence[Any], **kwargs: Any) -> Any:
+def minimum(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
     """`Minimum(**kwargs)(inputs)`.
 
     Example:
@@ -306,10 +311,11 @@ def minimum(inputs: Sequence[Any], **kwargs: Any) -> Any:
         >>> fastnn.layers.minimum([x, fastnn.layers.Dense(3)(x)]).shape
         (None, 3)
     """
-    return Minimum(**kwargs)(inputs)
+    made: Tensor = Minimum(**kwargs)(inputs)
+    return made
 
 
-def concatenate(inputs: Sequence[Any], axis: int = -1, **kwargs: Any) -> Any:
+def concatenate(inputs: Sequence[Tensor], axis: int = -1, **kwargs: Any) -> Tensor:
     """`Concatenate(axis, **kwargs)(inputs)`.
 
     Example:
@@ -318,10 +324,11 @@ def concatenate(inputs: Sequence[Any], axis: int = -1, **kwargs: Any) -> Any:
         >>> fastnn.layers.concatenate([a, b]).shape
         (None, 5)
     """
-    return Concatenate(axis, **kwargs)(inputs)
+    made: Tensor = Concatenate(axis, **kwargs)(inputs)
+    return made
 
 
-def dot(inputs: Sequence[Any], axes: object = -1, **kwargs: Any) -> Any:
+def dot(inputs: Sequence[Tensor], axes: object = -1, **kwargs: Any) -> Tensor:
     """`Dot(axes, **kwargs)(inputs)`.
 
     Example:
@@ -330,4 +337,5 @@ def dot(inputs: Sequence[Any], axes: object = -1, **kwargs: Any) -> Any:
         >>> fastnn.layers.dot([a, b], axes=1).shape
         (None, 1)
     """
-    return Dot(axes, **kwargs)(inputs)
+    made: Tensor = Dot(axes, **kwargs)(inputs)
+    return made

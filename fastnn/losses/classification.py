@@ -124,7 +124,7 @@ class Hinge(Loss):
 
     Example:
         >>> import fastnn
-        >>> print(fastnn.losses.Hinge()([[1.0, 1.0, 0.0]], [[2.0, 0.3, -0.5]]).round(4))  # 0, 0.7 and 0.5: 0 stands for -1
+        >>> print(fastnn.losses.Hinge()([[1.0, 1.0, 0.0]], [[2.0, 0.3, -0.5]]).round(4))  # 0, 0.7 and 0.5
         0.4
     """
 
@@ -201,7 +201,7 @@ def sparse_categorical_crossentropy(
 
     Example:
         >>> import fastnn
-        >>> print(fastnn.losses.sparse_categorical_crossentropy([1, 0], [[0.5, 0.5], [0.9, 0.1]]).round(4))  # log 2, and -log 0.9
+        >>> print(fastnn.losses.sparse_categorical_crossentropy([1, 0], [[0.5, 0.5], [0.9, 0.1]]).round(4))
         [0.6931 0.1054]
     """
     loss = SparseCategoricalCrossentropy(from_logits, ignore_class=ignore_class, axis=axis)

@@ -40,7 +40,7 @@ class MeanAbsolutePercentageError(Loss):
 
     Example:
         >>> import fastnn
-        >>> print(fastnn.losses.MeanAbsolutePercentageError()([[100.0, 10.0]], [[110.0, 8.0]]).round(4))  # 10 and 20 percent
+        >>> print(fastnn.losses.MeanAbsolutePercentageError()([[100.0, 10.0]], [[110.0, 8.0]]).round(4))  # 10 %, 20 %
         15.0
     """
 
@@ -258,7 +258,7 @@ def mean_squared_logarithmic_error(y_true: object, y_pred: object) -> Any:
 
     Example:
         >>> import fastnn
-        >>> print(fastnn.losses.mean_squared_logarithmic_error([[1.0], [3.0]], [[3.0], [7.0]]).round(4))  # both log(2)^2
+        >>> print(fastnn.losses.mean_squared_logarithmic_error([[1.0], [3.0]], [[3.0], [7.0]]).round(4))
         [0.4805 0.4805]
     """
     return MeanSquaredLogarithmicError().call(y_true, y_pred)
@@ -302,7 +302,7 @@ def cosine_similarity(y_true: object, y_pred: object, axis: int = -1) -> Any:
 
     Example:
         >>> import fastnn
-        >>> print(fastnn.losses.cosine_similarity([[1.0, 0.0], [1.0, 0.0]], [[5.0, 0.0], [3.0, 4.0]]))  # one direction; 3 / 5
+        >>> print(fastnn.losses.cosine_similarity([[1.0, 0.0], [1.0, 0.0]], [[5.0, 0.0], [3.0, 4.0]]))
         [-1.  -0.6]
     """
     return CosineSimilarity(axis=axis).call(y_true, y_pred)

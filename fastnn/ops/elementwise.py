@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.symbolic import Operand, call
 from .dispatch import binary, no_out, unary
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
-def abs(x: Any, out: Any = None) -> Any:
+    from ..core.arrays import Array
+    from ..core.symbolic import Tensor
+
+
+def abs(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """|x|; its gradient at 0 is 0.
 
     >>> abs([-2.0, 0.0, 3.0])
@@ -17,7 +23,7 @@ def abs(x: Any, out: Any = None) -> Any:
     return unary("abs", "abs", x, out)
 
 
-def arctan(x: Any, out: Any = None) -> Any:
+def arctan(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """The inverse tangent, from -pi / 2 to pi / 2.
 
     >>> arctan([0.0, 1.0])
@@ -26,7 +32,7 @@ def arctan(x: Any, out: Any = None) -> Any:
     return unary("arctan", "arctan", x, out)
 
 
-def cos(x: Any, out: Any = None) -> Any:
+def cos(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """The cosine, within 4 ulp for every finite x.
 
     >>> cos([0.0, 1e22])
@@ -35,7 +41,7 @@ def cos(x: Any, out: Any = None) -> Any:
     return unary("cos", "cos", x, out)
 
 
-def cosh(x: Any, out: Any = None) -> Any:
+def cosh(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """(e^x + e^-x) / 2.
 
     >>> cosh([0.0, 1.0])
@@ -44,7 +50,7 @@ def cosh(x: Any, out: Any = None) -> Any:
     return unary("cosh", "cosh", x, out)
 
 
-def erf(x: Any, out: Any = None) -> Any:
+def erf(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """The error function: 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x.
 
     >>> erf([0.0, 1.0])
@@ -53,7 +59,7 @@ def erf(x: Any, out: Any = None) -> Any:
     return unary("erf", "erf", x, out)
 
 
-def erfinv(x: Any, out: Any = None) -> Any:
+def erfinv(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """The number of which x is the error function; NaN beyond -1 and 1.
 
     >>> erfinv([0.0, 0.5])
@@ -62,7 +68,7 @@ def erfinv(x: Any, out: Any = None) -> Any:
     return unary("erfinv", "erfinv", x, out)
 
 
-def exp(x: Any, out: Any = None) -> Any:
+def exp(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """e^x.
 
     >>> exp([0.0, 1.0])
@@ -71,7 +77,7 @@ def exp(x: Any, out: Any = None) -> Any:
     return unary("exp", "exp", x, out)
 
 
-def expm1(x: Any, out: Any = None) -> Any:
+def expm1(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """e^x - 1, exact near 0.
 
     >>> expm1([0.0, 1e-5])
@@ -80,7 +86,7 @@ def expm1(x: Any, out: Any = None) -> Any:
     return unary("expm1", "expm1", x, out)
 
 
-def floor(x: Any, out: Any = None) -> Any:
+def floor(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """The largest whole number not above x; its gradient is 0.
 
     >>> floor([-1.5, 1.5])
@@ -89,7 +95,7 @@ def floor(x: Any, out: Any = None) -> Any:
     return unary("floor", "floor", x, out)
 
 
-def gelu(x: Any, approximate: bool = True, out: Any = None) -> Any:
+def gelu(x: ArrayLike | Tensor, approximate: bool = True, out: Array | None = None) -> Any:
     """x times the normal distribution function of x; `approximate`, as it is in Keras: by tanh.
 
     >>> gelu([-1.0, 1.0])
@@ -98,7 +104,7 @@ def gelu(x: Any, approximate: bool = True, out: Any = None) -> Any:
     return unary("gelu", "gelu_tanh" if approximate else "gelu", x, out)
 
 
-def log(x: Any, out: Any = None) -> Any:
+def log(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """The natural logarithm; -inf at 0, NaN below.
 
     >>> log([1.0, 10.0])
@@ -107,7 +113,7 @@ def log(x: Any, out: Any = None) -> Any:
     return unary("log", "log", x, out)
 
 
-def log1p(x: Any, out: Any = None) -> Any:
+def log1p(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """log(1 + x), exact near 0.
 
     >>> log1p([0.0, 1e-5])
@@ -116,7 +122,7 @@ def log1p(x: Any, out: Any = None) -> Any:
     return unary("log1p", "log1p", x, out)
 
 
-def negative(x: Any, out: Any = None) -> Any:
+def negative(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """-x.
 
     >>> negative([1.0, -2.0])
@@ -128,7 +134,7 @@ def negative(x: Any, out: Any = None) -> Any:
     return binary("negative", "multiply", x, -1, out)
 
 
-def relu(x: Any, out: Any = None) -> Any:
+def relu(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """x where x > 0, else 0.
 
     >>> relu([-1.0, 2.0])
@@ -137,7 +143,7 @@ def relu(x: Any, out: Any = None) -> Any:
     return unary("relu", "relu", x, out)
 
 
-def round(x: Any, out: Any = None) -> Any:
+def round(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """The nearest whole number, of two the even one; its gradient is 0.
 
     >>> round([0.5, 1.5, 2.4])
@@ -146,7 +152,7 @@ def round(x: Any, out: Any = None) -> Any:
     return unary("round", "round", x, out)
 
 
-def rsqrt(x: Any, out: Any = None) -> Any:
+def rsqrt(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """1 / sqrt(x).
 
     >>> rsqrt([1.0, 4.0])
@@ -155,7 +161,7 @@ def rsqrt(x: Any, out: Any = None) -> Any:
     return unary("rsqrt", "rsqrt", x, out)
 
 
-def sigmoid(x: Any, out: Any = None) -> Any:
+def sigmoid(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """1 / (1 + e^-x).
 
     >>> sigmoid([0.0, 1.0])
@@ -164,7 +170,7 @@ def sigmoid(x: Any, out: Any = None) -> Any:
     return unary("sigmoid", "sigmoid", x, out)
 
 
-def sign(x: Any, out: Any = None) -> Any:
+def sign(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """-1, 0 or 1; its gradient is 0.
 
     >>> sign([-2.0, 0.0, 3.0])
@@ -173,7 +179,7 @@ def sign(x: Any, out: Any = None) -> Any:
     return unary("sign", "sign", x, out)
 
 
-def silu(x: Any, out: Any = None) -> Any:
+def silu(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """x sigmoid(x).
 
     >>> silu([0.0, 1.0])
@@ -182,7 +188,7 @@ def silu(x: Any, out: Any = None) -> Any:
     return unary("silu", "silu", x, out)
 
 
-def sin(x: Any, out: Any = None) -> Any:
+def sin(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """The sine, within 4 ulp for every finite x.
 
     >>> sin([0.0, 1e22])
@@ -191,7 +197,7 @@ def sin(x: Any, out: Any = None) -> Any:
     return unary("sin", "sin", x, out)
 
 
-def sinh(x: Any, out: Any = None) -> Any:
+def sinh(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """(e^x - e^-x) / 2.
 
     >>> sinh([0.0, 1.0])
@@ -200,7 +206,7 @@ def sinh(x: Any, out: Any = None) -> Any:
     return unary("sinh", "sinh", x, out)
 
 
-def softplus(x: Any, out: Any = None) -> Any:
+def softplus(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """log(1 + e^x).
 
     >>> softplus([0.0, 1.0])
@@ -209,7 +215,7 @@ def softplus(x: Any, out: Any = None) -> Any:
     return unary("softplus", "softplus", x, out)
 
 
-def sqrt(x: Any, out: Any = None) -> Any:
+def sqrt(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """The square root; NaN below 0.
 
     >>> sqrt([4.0, 2.0])
@@ -218,7 +224,7 @@ def sqrt(x: Any, out: Any = None) -> Any:
     return unary("sqrt", "sqrt", x, out)
 
 
-def square(x: Any, out: Any = None) -> Any:
+def square(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """x x.
 
     >>> square([2.0, 3.0])
@@ -230,7 +236,7 @@ def square(x: Any, out: Any = None) -> Any:
     return binary("square", "multiply", x, x, out)
 
 
-def tan(x: Any, out: Any = None) -> Any:
+def tan(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """The tangent, within 4 ulp for every finite x.
 
     >>> tan([0.0, 1.0])
@@ -239,7 +245,7 @@ def tan(x: Any, out: Any = None) -> Any:
     return unary("tan", "tan", x, out)
 
 
-def tanh(x: Any, out: Any = None) -> Any:
+def tanh(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """The hyperbolic tangent.
 
     >>> tanh([0.0, 1.0])

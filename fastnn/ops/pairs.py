@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..backends import eager
 from ..core.binary import POWERS
@@ -12,8 +12,14 @@ from ..errors import ArgumentTypeError
 from .dispatch import binary, comparison
 from .elementwise import rsqrt, sqrt, square
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
-def add(x1: Any, x2: Any, out: Any = None) -> Any:
+    from ..core.arrays import Array
+    from ..core.symbolic import Tensor
+
+
+def add(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """x1 + x2.
 
     >>> add([1.0, 2.0], 10)
@@ -22,7 +28,7 @@ def add(x1: Any, x2: Any, out: Any = None) -> Any:
     return binary("add", "add", x1, x2, out)
 
 
-def clip(x: Any, x_min: Any, x_max: Any, out: Any = None) -> Any:
+def clip(x: ArrayLike | Tensor, x_min: ArrayLike | Tensor, x_max: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """x within x_min and x_max; NaN stays, and at an end the gradient is half.
 
     >>> clip([-2.0, 0.5, 2.0], 0, 1)
@@ -31,7 +37,7 @@ def clip(x: Any, x_min: Any, x_max: Any, out: Any = None) -> Any:
     return binary("clip", "minimum", binary("clip", "maximum", x, x_min), x_max, out)
 
 
-def divide(x1: Any, x2: Any, out: Any = None) -> Any:
+def divide(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """x1 / x2.
 
     >>> divide(1, [2.0, 4.0])
@@ -40,7 +46,7 @@ def divide(x1: Any, x2: Any, out: Any = None) -> Any:
     return binary("divide", "divide", x1, x2, out)
 
 
-def equal(x1: Any, x2: Any) -> Any:
+def equal(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> Any:
     """Whether x1 = x2; NaN equals nothing.
 
     >>> equal([1.0, 2.0], 2)
@@ -49,7 +55,7 @@ def equal(x1: Any, x2: Any) -> Any:
     return comparison("equal", "equal", x1, x2)
 
 
-def greater(x1: Any, x2: Any) -> Any:
+def greater(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> Any:
     """Whether x1 > x2.
 
     >>> greater([1.0, 3.0], 2)
@@ -58,7 +64,7 @@ def greater(x1: Any, x2: Any) -> Any:
     return comparison("greater", "less", x2, x1)
 
 
-def greater_equal(x1: Any, x2: Any) -> Any:
+def greater_equal(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> Any:
     """Whether x1 >= x2.
 
     >>> greater_equal([1.0, 2.0], 2)
@@ -67,7 +73,7 @@ def greater_equal(x1: Any, x2: Any) -> Any:
     return comparison("greater_equal", "less_equal", x2, x1)
 
 
-def less(x1: Any, x2: Any) -> Any:
+def less(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> Any:
     """Whether x1 < x2.
 
     >>> less([1.0, 3.0], 2)
@@ -76,7 +82,7 @@ def less(x1: Any, x2: Any) -> Any:
     return comparison("less", "less", x1, x2)
 
 
-def less_equal(x1: Any, x2: Any) -> Any:
+def less_equal(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> Any:
     """Whether x1 <= x2.
 
     >>> less_equal([2.0, 3.0], 2)
@@ -85,7 +91,7 @@ def less_equal(x1: Any, x2: Any) -> Any:
     return comparison("less_equal", "less_equal", x1, x2)
 
 
-def logical_and(x1: Any, x2: Any) -> Any:
+def logical_and(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> Any:
     """Whether both are other than 0.
 
     >>> logical_and([1.0, 2.0], [0.0, 3.0])
@@ -94,7 +100,7 @@ def logical_and(x1: Any, x2: Any) -> Any:
     return not_equal(multiply(_truth(x1), _truth(x2)), 0)
 
 
-def logical_not(x: Any) -> Any:
+def logical_not(x: ArrayLike | Tensor) -> Any:
     """Whether x = 0.
 
     >>> logical_not([0.0, 2.0])
@@ -103,7 +109,7 @@ def logical_not(x: Any) -> Any:
     return equal(x, 0)
 
 
-def logical_or(x1: Any, x2: Any) -> Any:
+def logical_or(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> Any:
     """Whether one of both is other than 0.
 
     >>> logical_or([0.0, 2.0], [0.0, 0.0])
@@ -112,7 +118,7 @@ def logical_or(x1: Any, x2: Any) -> Any:
     return not_equal(add(_truth(x1), _truth(x2)), 0)
 
 
-def maximum(x1: Any, x2: Any, out: Any = None) -> Any:
+def maximum(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """The larger one, NaN where either is; of equal ones each has half of the gradient.
 
     >>> maximum([1.0, 3.0], 2)
@@ -121,7 +127,7 @@ def maximum(x1: Any, x2: Any, out: Any = None) -> Any:
     return binary("maximum", "maximum", x1, x2, out)
 
 
-def minimum(x1: Any, x2: Any, out: Any = None) -> Any:
+def minimum(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """The smaller one, NaN where either is; of equal ones each has half of the gradient.
 
     >>> minimum([1.0, 3.0], 2)
@@ -130,7 +136,7 @@ def minimum(x1: Any, x2: Any, out: Any = None) -> Any:
     return binary("minimum", "minimum", x1, x2, out)
 
 
-def multiply(x1: Any, x2: Any, out: Any = None) -> Any:
+def multiply(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """x1 x2.
 
     >>> multiply([1.0, 2.0], [3.0, 4.0])
@@ -139,7 +145,7 @@ def multiply(x1: Any, x2: Any, out: Any = None) -> Any:
     return binary("multiply", "multiply", x1, x2, out)
 
 
-def not_equal(x1: Any, x2: Any) -> Any:
+def not_equal(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> Any:
     """Whether x1 differs from x2.
 
     >>> not_equal([1.0, 2.0], 2)
@@ -148,18 +154,19 @@ def not_equal(x1: Any, x2: Any) -> Any:
     return comparison("not_equal", "not_equal", x1, x2)
 
 
-def power(x1: Any, x2: Any, out: Any = None) -> Any:
+def power(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """x1 to the power x2; NaN for a negative x1 and an x2 that is not whole. Its error grows with |x2 log x1|.
 
     >>> power([2.0, 3.0], 2)
     array([4., 9.])
     """
-    if isinstance(x2, Real) and not isinstance(x1, Operand) and x2 in POWERS:
-        return {"square": square, "sqrt": sqrt, "rsqrt": rsqrt}[POWERS[float(x2)]](x1, out)
+    exponent: object = x2
+    if isinstance(exponent, Real) and not isinstance(x1, Operand) and exponent in POWERS:
+        return {"square": square, "sqrt": sqrt, "rsqrt": rsqrt}[POWERS[float(exponent)]](x1, out)
     return binary("power", "power", x1, x2, out)
 
 
-def subtract(x1: Any, x2: Any, out: Any = None) -> Any:
+def subtract(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """x1 - x2.
 
     >>> subtract(1, [2.0, 3.0])
@@ -168,7 +175,7 @@ def subtract(x1: Any, x2: Any, out: Any = None) -> Any:
     return binary("subtract", "subtract", x1, x2, out)
 
 
-def where(condition: Any, x1: Any, x2: Any) -> Any:
+def where(condition: ArrayLike | Tensor, x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> Any:
     """x1 where the condition is other than 0, else x2; what is not chosen has no gradient, and may be NaN.
 
     >>> where([True, False], [1.0, 2.0], 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,8 +16,13 @@ from ..errors import ArgumentError, ArgumentTypeError
 from .dispatch import by_row, last_axis, no_out, summed
 from .pairs import multiply
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
-def concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
+    from ..core.arrays import Array
+
+
+def concatenate(xs: Sequence[ArrayLike | Tensor], axis: int = 0) -> Any:
     """All behind each other along an axis, of tensors the last.
 
     >>> concatenate([[[1.0, 2.0]], [[3.0]]], axis=-1)
@@ -38,7 +43,7 @@ def concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
     return call("concatenate", *xs)
 
 
-def log_softmax(x: Any, axis: int = -1, out: Any = None) -> Any:
+def log_softmax(x: ArrayLike | Tensor, axis: int = -1, out: Array | None = None) -> Any:
     """The logarithm of `softmax`.
 
     >>> log_softmax([0.0, 0.0])
@@ -47,7 +52,7 @@ def log_softmax(x: Any, axis: int = -1, out: Any = None) -> Any:
     return by_row("log_softmax", x, axis, out)
 
 
-def matmul(x1: Any, x2: Any, out: Any = None) -> Any:
+def matmul(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = None) -> Any:
     """The product of matrices, (M, K) and (K, N); of a tensor (B, K) and a weight (K, N) of its layer.
 
     >>> matmul([[1.0, 2.0]], [[3.0], [4.0]])
@@ -59,7 +64,7 @@ def matmul(x1: Any, x2: Any, out: Any = None) -> Any:
     return eager.matmul(x1, x2, out)
 
 
-def mean(x: Any, axis: int | None = None, keepdims: bool = False, out: Any = None) -> Any:
+def mean(x: ArrayLike | Tensor, axis: int | None = None, keepdims: bool = False, out: Array | None = None) -> Any:
     """The mean over the last axis, or over everything: of a symbolic tensor one number for the batch, for `add_loss`.
 
     >>> mean([[1.0, 2.0], [3.0, 4.0]], axis=-1)
@@ -72,7 +77,7 @@ def mean(x: Any, axis: int | None = None, keepdims: bool = False, out: Any = Non
     return multiply(summed("mean", given, axis, keepdims, out), 1.0 / count if count else np.nan, out)
 
 
-def one_hot(x: Any, num_classes: int, axis: int = -1) -> Any:
+def one_hot(x: ArrayLike | Tensor, num_classes: int, axis: int = -1) -> Any:
     """1 in the column of a class number, 0 in the others; all 0 for a number out of range.
 
     >>> one_hot([0, 2], 3)
@@ -89,7 +94,7 @@ def one_hot(x: Any, num_classes: int, axis: int = -1) -> Any:
     return (codes[..., None] == columns).astype(config.floatx())
 
 
-def shape(x: Any) -> Any:
+def shape(x: ArrayLike | Tensor) -> Any:
     """The shape; that of a tensor has None for the rows.
 
     >>> shape([[1.0, 2.0]])
@@ -98,7 +103,7 @@ def shape(x: Any) -> Any:
     return x.shape if isinstance(x, Tensor) else np.shape(x)
 
 
-def softmax(x: Any, axis: int = -1, out: Any = None) -> Any:
+def softmax(x: ArrayLike | Tensor, axis: int = -1, out: Array | None = None) -> Any:
     """e^x / sum of e^x over the last axis, of arrays any.
 
     >>> softmax([0.0, 0.0])
@@ -107,7 +112,7 @@ def softmax(x: Any, axis: int = -1, out: Any = None) -> Any:
     return by_row("softmax", x, axis, out)
 
 
-def sum(x: Any, axis: int | None = None, keepdims: bool = False, out: Any = None) -> Any:
+def sum(x: ArrayLike | Tensor, axis: int | None = None, keepdims: bool = False, out: Array | None = None) -> Any:
     """The sum over the last axis, or of an array over everything.
 
     >>> sum([[1.0, 2.0], [3.0, 4.0]])

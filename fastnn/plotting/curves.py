@@ -6,11 +6,14 @@ import csv
 import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.files import path_of
 from ..errors import ArgumentError, ArgumentTypeError
 from .figures import finished, line, panels, shortened, style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Series = dict[str, list[float]]
 
@@ -73,7 +76,7 @@ def _number(text: str | None) -> float:
         return math.nan
 
 
-def curves(source: Any, file: str | os.PathLike[str] | None = None) -> Any:
+def curves(source: Any, file: str | os.PathLike[str] | None = None) -> Figure:
     """Losses and metrics by epoch, those of training and of validation in one panel.
 
     Args:
@@ -141,7 +144,7 @@ _PANELS = (
 )
 
 
-def health(source: Any, file: str | os.PathLike[str] | None = None) -> Any:
+def health(source: Any, file: str | os.PathLike[str] | None = None) -> Figure:
     """The health of layers: gradients, activations, sizes of steps, and shares of dead or saturated units.
 
     Args:

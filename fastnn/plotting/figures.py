@@ -6,10 +6,14 @@ import io
 import os
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.files import path_of, write_atomically
 from ..errors import ArgumentError, FastnnError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 # Okabe and Ito's colours, which people with colour blindness tell apart; lines differ in their dashes, too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -91,7 +95,7 @@ def finished(made: Any, file: str | os.PathLike[str] | None) -> Any:
     return made
 
 
-def svg(made: Any) -> str:
+def svg(made: Figure) -> str:
     """A figure as SVG, to stand in a page of HTML.
 
     Example:

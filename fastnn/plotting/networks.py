@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,11 +12,16 @@ from .. import activations as known
 from ..errors import ArgumentError
 from .figures import COLOURS, GREY, finished, panels, style
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..activations import Activation
+
 _USUAL = ("sigmoid", "tanh", "relu", "leaky_relu", "gelu", "silu")
 _STEP = 1e-5
 
 
-def activations(names: Sequence[Any] | str = _USUAL, file: str | os.PathLike[str] | None = None) -> Any:
+def activations(names: Sequence[str | Activation] | str = _USUAL, file: str | os.PathLike[str] | None = None) -> Figure:
     """Activations of one number, each with its derivative and the largest value of that: 0.25 of a sigmoid, 1 of tanh.
 
     Args:
@@ -60,7 +65,7 @@ def activations(names: Sequence[Any] | str = _USUAL, file: str | os.PathLike[str
         return finished(made, file)
 
 
-def weights(model: Any, file: str | os.PathLike[str] | None = None) -> Any:
+def weights(model: Any, file: str | os.PathLike[str] | None = None) -> Figure:
     """Histograms of the weights of each layer that has some, biases beside kernels; statistics are no weights.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,11 +12,17 @@ from ..core.arrays import Array, numeric
 from ..errors import ArgumentError
 from .figures import COLOURS, GREY, figure, finished, shortened, style
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
+
 _MOST_NUMBERS = 20  # classes: a matrix of more has colours alone
 _FEW = 5000  # points: of more, a part is drawn
 
 
-def confusion(matrix: Any, classes: Sequence[object] | None = None, file: str | os.PathLike[str] | None = None) -> Any:
+def confusion(
+    matrix: ArrayLike, classes: Sequence[object] | None = None, file: str | os.PathLike[str] | None = None
+) -> Figure:
     """A confusion matrix: a row for each true class, a column for each prediction.
 
     Args:
@@ -65,7 +71,9 @@ def confusion(matrix: Any, classes: Sequence[object] | None = None, file: str | 
         return finished(made, file)
 
 
-def predictions(y: Any, predicted: Any, unit: str = "", file: str | os.PathLike[str] | None = None) -> Any:
+def predictions(
+    y: ArrayLike, predicted: ArrayLike, unit: str = "", file: str | os.PathLike[str] | None = None
+) -> Figure:
     """Predicted against true values, and the line on which they would be equal.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -16,6 +16,9 @@ from ..core.arrays import Array
 from ..engine.trainer import Trainer
 from ..errors import ArgumentError
 from .compiled import equal_model
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 _FIT = frozenset(inspect.signature(Trainer.fit).parameters) - {"self", "x", "y", "kwargs"}
 _PREDICT = frozenset({"batch_size", "verbose", "steps", "callbacks"})
@@ -53,7 +56,9 @@ class BaseWrapper(BaseEstimator):
     Source: Keras 2, `keras.wrappers.scikit_learn`; SciKeras, `scikeras.wrappers`, for the names with prefixes.
     """
 
-    def __init__(self, model: Any = None, build_fn: Any = None, **params: Any) -> None:
+    def __init__(
+        self, model: Callable[..., Trainer] | None = None, build_fn: Callable[..., Trainer] | None = None, **params: Any
+    ) -> None:
         self._model, self.build_fn, self._params = model, build_fn, dict(params)
         self._check(params)
 
@@ -169,7 +174,7 @@ class BaseWrapper(BaseEstimator):
         """What the model trains on, and what a builder may ask of it."""
         raise NotImplementedError
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, **kwargs: Any) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **kwargs: Any) -> Self:
         """Builds a model and trains it.
 
         Args:
@@ -181,9 +186,9 @@ class BaseWrapper(BaseEstimator):
         Raises:
             ValueError, TypeError: what cannot be trained on.
         """
-        X, y = validate_data(self, X, y, multi_output=True, allow_nd=True)
-        targets, meta = self._targets(y)
-        meta |= {"n_features_in_": X.shape[1], "X_shape_": X.shape, "X_dtype_": X.dtype}
+        rows, labels = validate_data(self, X, y, multi_output=True, allow_nd=True)
+        targets, meta = self._targets(labels)
+        meta |= {"n_features_in_": rows.shape[1], "X_shape_": rows.shape, "X_dtype_": rows.dtype}
         if not (self._params.get("warm_start") and "model_" in vars(self)):
             self.model_ = self._made(meta)
         if isinstance(self.model_.loss, losses.CategoricalCrossentropy) and targets.shape[1:] in ((), (1,)):
@@ -193,7 +198,7 @@ class BaseWrapper(BaseEstimator):
             arguments.setdefault("epochs", self._params["nb_epoch"])
         if sample_weight is not None:
             arguments["sample_weight"] = sample_weight
-        self.history_ = self.model_.fit(X, targets, **(arguments | kwargs)).history
+        self.history_ = self.model_.fit(rows, targets, **(arguments | kwargs)).history
         return self
 
     @property
@@ -246,12 +251,12 @@ class KerasClassifier(ClassifierMixin, BaseWrapper):
     def _loss_for(self, meta: dict[str, Any]) -> str:
         return "sparse_categorical_crossentropy" if meta["target_type_"] == "multiclass" else "binary_crossentropy"
 
-    def predict_proba(self, X: Any, **kwargs: Any) -> Array:
+    def predict_proba(self, X: ArrayLike, **kwargs: Any) -> Array:
         """The probabilities (n, C) of the classes for the rows of X (n, I); kwargs: of the model's `predict`."""
         outputs = self._outputs(X, kwargs)
         return np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
 
-    def predict(self, X: Any, **kwargs: Any) -> Array:
+    def predict(self, X: ArrayLike, **kwargs: Any) -> Array:
         """The labels (n,) of the rows of X (n, I); kwargs: of the model's `predict`."""
         return np.asarray(self.classes_[self.predict_proba(X, **kwargs).argmax(axis=1)])
 
@@ -282,12 +287,12 @@ class KerasRegressor(RegressorMixin, BaseWrapper):
     def _loss_for(self, meta: dict[str, Any]) -> str:
         return "mean_squared_error"
 
-    def predict(self, X: Any, **kwargs: Any) -> Array:
+    def predict(self, X: ArrayLike, **kwargs: Any) -> Array:
         """The numbers (n,) or (n, O) for the rows of X (n, I); kwargs: of the model's `predict`."""
         outputs = self._outputs(X, kwargs)
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None, **kwargs: Any) -> float:
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **kwargs: Any) -> float:
         """R^2; where the function was given as `build_fn`, less the model's loss, as in Keras 2."""
         if not self._old:
             return float(super().score(X, y, sample_weight))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import (
@@ -21,6 +21,11 @@ from ..engine.trainer import Trainer
 from ..errors import NotBuiltError
 from ..models import clone_model
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike
+
 
 def equal_model(model: Any) -> Any:
     """A model of equal layers with new weights, compiled as this one is."""
@@ -36,7 +41,7 @@ class Wrapper(BaseEstimator):
 
     def __init__(
         self,
-        model: Any,
+        model: Trainer | Callable[..., Trainer],
         warm_start: bool = False,
         model_kwargs: dict[str, Any] | None = None,
         fit_kwargs: dict[str, Any] | None = None,
@@ -53,7 +58,7 @@ class Wrapper(BaseEstimator):
             return self.model if self.warm_start else equal_model(self.model)
         return self.model(X=X, y=y, **(self.model_kwargs or {}))
 
-    def fit(self, X: Any, y: Any, **kwargs: Any) -> Any:
+    def fit(self, X: ArrayLike, y: ArrayLike, **kwargs: Any) -> Self:
         """Trains a model on all rows.
 
         Args:
@@ -65,15 +70,15 @@ class Wrapper(BaseEstimator):
         Raises:
             NotBuiltError: the model is not compiled. ValueError, TypeError: what cannot be trained on.
         """
-        X, y = validate_data(self, X, y, multi_output=True)
-        y = self._process_target(y)
-        model = self._model(X, y)
+        rows, targets = validate_data(self, X, y, multi_output=True)
+        targets = self._process_target(targets)
+        model = self._model(rows, targets)
         if not model.compiled or not model.loss:
             raise NotBuiltError(
                 f"{type(self).__name__}: the model is not compiled with a loss; call compile on it, in the function "
                 "that makes it"
             )
-        self.history_ = model.fit(X, y, **{**(self.fit_kwargs or {}), **kwargs})
+        self.history_ = model.fit(rows, targets, **{**(self.fit_kwargs or {}), **kwargs})
         self.model_ = model
         return self
 
@@ -93,7 +98,7 @@ class Wrapper(BaseEstimator):
         outputs: Array = self.model_.predict(X, verbose=0)
         return outputs
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: ArrayLike) -> Array:
         """Predictions for the rows of X (n, I), in the shape that the targets had."""
         outputs = self._outputs(X)
         return outputs[:, 0] if self._flat and outputs.shape[1] == 1 else outputs
@@ -143,13 +148,13 @@ class SKLearnClassifier(ClassifierMixin, Wrapper):
         self._flat = y.ndim == 1
         return np.eye(len(self.classes_))[numbers.reshape(-1)]
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: ArrayLike) -> Array:
         """The labels of the rows of X (n, I), in the shape that the targets had."""
         numbers = self._outputs(X).argmax(axis=1)
         labels: Array = self.classes_[numbers]
         return labels if self._flat else labels[:, None]
 
-    def predict_proba(self, X: Any) -> Array:
+    def predict_proba(self, X: ArrayLike) -> Array:
         """The model's outputs (n, C) for the rows of X (n, I)."""
         return self._outputs(X)
 
@@ -205,7 +210,7 @@ class SKLearnTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Wrap
         tags.transformer_tags.preserves_dtype = []
         return tags
 
-    def transform(self, X: Any) -> Array:
+    def transform(self, X: ArrayLike) -> Array:
         """The model's outputs (n, O) for the rows of X (n, I)."""
         return self._outputs(X)
 
