@@ -153,6 +153,8 @@ def test_what_several_read_is_not_written_over() -> None:
         (lambda g, x, z: [activation(g, z, "relu")], [True]),
         (lambda g, x, z: [activation(g, merged(g, "multiply", x, z), "tanh")], [True]),
         (lambda g, x, z: [activation(g, joined(g, x, z), "tanh")], [True]),
+        # over a part whose slope reads it
+        (lambda g, x, z: [activation(g, joined(g, activation(g, z, "relu"), x), "tanh")], [True, False]),
         (lambda g, x, z: [activation(g, x, "relu")], [False]),  # over an input
         (lambda g, x, z: [activation(g, z, "gelu")], [False]),  # whose derivative reads what it would be over
         (lambda g, x, z: [activation(g, activation(g, z, "tanh"), "relu")], [True, False]),  # tanh's reads its output

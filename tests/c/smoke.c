@@ -27,16 +27,20 @@ enum { LOSS = 0, ADAM = 3, LIMIT = 7, BATCH_NORM = 8, LAYER_NORM = 10 };
 
 static const int64_t instructions[][FNN_COLUMN_WIDTH] = {
     /* kind, code, src, dst, inputs, outputs, kernel, bias, constant, layer, d src, d dst, saved, fused, mean, variance,
-     * statistics, inverse, second, d second, offset, table */
-    {FNN_KIND_DENSE, -1, X, Z1, IN, HIDDEN, W1, B1, -1, 0, -1, D_Z1, Z1, 0, -1, -1, -1, -1, -1, -1, 0, 0},
+     * statistics, inverse, second, d second, offset, table, whole, whole of d dst, offset of d dst, first and columns of
+     * d src */
+    {FNN_KIND_DENSE, -1, X, Z1, IN, HIDDEN, W1, B1, -1, 0, -1, D_Z1, Z1, 0, -1, -1, -1, -1, -1, -1, 0, 0,
+     HIDDEN, HIDDEN, 0, 0, IN},
     {FNN_KIND_BATCH_NORM, FNN_DEVIATION_CODE_inverse_deviation, Z1, A1, HIDDEN, HIDDEN, GAMMA1, BETA1, BATCH_NORM, 1,
-     D_Z1, D_A1, N1, 0, MEAN, VARIANCE, BATCH_MEAN, -1, -1, -1, 0, 0},
+     D_Z1, D_A1, N1, 0, MEAN, VARIANCE, BATCH_MEAN, -1, -1, -1, 0, 0, HIDDEN, HIDDEN, 0, 0, HIDDEN},
     {FNN_KIND_ACTIVATION, FNN_ACTIVATION_tanh, A1, A1, HIDDEN, HIDDEN, -1, -1, -1, 2, D_A1, D_A1, A1, 0, -1, -1, -1,
-     -1, -1, -1, 0, 0},
+     -1, -1, -1, 0, 0, HIDDEN, HIDDEN, 0, 0, HIDDEN},
     {FNN_KIND_LAYER_NORM, -1, A1, A2, HIDDEN, HIDDEN, GAMMA2, BETA2, LAYER_NORM, 3, D_A1, D_A2, N2, 0, -1, -1, -1,
-     INVERSE, -1, -1, 0, 0},
-    {FNN_KIND_DENSE, -1, A2, Z2, HIDDEN, OUT, W2, B2, -1, 4, D_A2, D_Z2, Z2, 0, -1, -1, -1, -1, -1, -1, 0, 0},
-    {FNN_KIND_SOFTMAX, -1, Z2, P2, OUT, OUT, -1, -1, -1, 4, -1, -1, P2, FNN_FUSED_BOTH, -1, -1, -1, -1, -1, -1, 0, 0},
+     INVERSE, -1, -1, 0, 0, HIDDEN, HIDDEN, 0, 0, HIDDEN},
+    {FNN_KIND_DENSE, -1, A2, Z2, HIDDEN, OUT, W2, B2, -1, 4, D_A2, D_Z2, Z2, 0, -1, -1, -1, -1, -1, -1, 0, 0,
+     OUT, OUT, 0, 0, HIDDEN},
+    {FNN_KIND_SOFTMAX, -1, Z2, P2, OUT, OUT, -1, -1, -1, 4, -1, -1, P2, FNN_FUSED_BOTH, -1, -1, -1, -1, -1, -1, 0, 0,
+     OUT, OUT, 0, 0, OUT},
 };
 static const int64_t parameters[][FNN_PARAMETER_WIDTH] = {
     /* offset, rows, columns, trainable, decay, penalty, instruction, role, code, made, next */
@@ -53,7 +57,7 @@ static const int64_t metrics[][FNN_METRIC_ENTRY_WIDTH] = {{FNN_METRIC_sparse_cat
 static const int64_t loss[FNN_LOSS_ENTRY_WIDTH] = {
     FNN_LOSS_sparse_softmax_crossentropy, Z2, P2, P2, D_Z2, OUT, TARGET, 1, LOSS, -1, 0, LOSS + 1, -1,
 };
-static const int64_t inputs[] = {X, IN}, outputs[] = {P2, OUT};
+static const int64_t inputs[] = {X, IN, IN, 0}, outputs[] = {P2, OUT, OUT, 0};
 static const double constants[] = {0.0, 1.0, 0.0, 0.0, 0.9, 0.999, 1e-7, 0.05, 1e-3, 0.1, 1e-3};
 
 static float theta[THETA], gradient[THETA], slot_0[THETA], slot_1[THETA], statistics[STATISTICS];
