@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+
 from requires import instrument
 
 instrument()
@@ -29,7 +30,9 @@ PLANTED = {
     "the count of the block": ("race", re.escape(COUNT), COUNT.replace("gpu", "cta")),
     "barrier before the count gone": ("race", r"bar\.sync\s+0;(?=(?:(?!bar\.)[\s\S])*?atom\.)", ""),
     "the last but one adds": (
-        "race", r"(setp\.eq\.s32\s+%p\d+, %r\d+, )%r\d+(?=;\s*selp\.u32[^;]*;\s*\$\w+:\s*{[^}]*bar\.red)", r"\g<1>1"
+        "race",
+        r"(setp\.eq\.s32\s+%p\d+, %r\d+, )%r\d+(?=;\s*selp\.u32[^;]*;\s*\$\w+:\s*{[^}]*bar\.red)",
+        r"\g<1>1",
     ),
 }
 

@@ -22,24 +22,25 @@ from support import DTYPES, Array, assert_same_bits, load
 
 MOST_REGISTERS = 248  # two blocks of 128 threads a multiprocessor
 FMAS, SUMS = {"float32": "FFMA", "float64": "DFMA"}, {"float32": "FADD", "float64": "DADD"}
-FAMILIES = {"nn": Family.GEMM_NN, "tn": Family.GEMM_TN, "nt": Family.GEMM_NT}
 
 # Whole tiles, tiles that begin further up or left, an end of k inside a stage and inside a chunk.
 SHAPES = (
-    (128, 128, 16), (133, 256, 40), (200, 140, 257), (132, 132, 520),
-    (65, 70, 33), (17, 129, 300), (33, 40, 256), (16, 16, 17),
+    (128, 128, 16), (133, 132, 24), (132, 140, 260),
+    (65, 70, 33), (17, 70, 300), (33, 40, 256), (16, 16, 17),
 )  # fmt: skip
 
 
 def kernels() -> list[Any]:
-    """Dtype, tile, form and architecture: all on sm_90, of the other the large tile and one form of those."""
+    """Dtype, tile, form and architecture: all on sm_90, of the other the large tile and a form of the small one."""
     found = []
     for dtype in DTYPES:
         for tile in tiles.TILES[dtype]:
             for form in tiles.FORMS:
-                rest = tile is not tiles.LARGE and form != "tn"
+                rest = tile is not tiles.LARGE and (form != "tn" or not tile.whole)
                 for arch, marks in (("sm_90", ()), ("sm_80", pytest.mark.slow if rest else ())):
-                    found.append(pytest.param(dtype, tile, form, arch, marks=marks, id=f"{dtype} {tile.name} {form} {arch}"))
+                    found.append(
+                        pytest.param(dtype, tile, form, arch, marks=marks, id=f"{dtype} {tile.name} {form} {arch}")
+                    )
     return found
 
 
@@ -127,40 +128,34 @@ class There:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_what_follows_the_sums(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bias, a relu and its slope: by every division, and by the plain product; NaN, zeros and their signs as they
-    should be."""
+    """A bias and a relu, or the slope of one: by every tile, and by the plain product; of NaN and of zeros, too."""
     load("cuda")
-    sides, launcher = (68, 132, 300), Launcher(library.loaded(), dtype)
-    (M, N, K), special = sides, np.array([0.0, -0.0, np.nan, np.inf, 1.0], dtype)
-    for form in ("nn", "nt"):
+    sides, launcher, zero = (132, 132, 20), Launcher(library.loaded(), dtype), np.dtype(dtype).type(0.0)
+    sizes, special = dict(zip("mnk", sides, strict=True)), np.array([0.0, -0.0, np.nan, np.inf, 1.0], dtype)
+    for form, family in (("nn", Family.GEMM_NN), ("nt", Family.GEMM_NT)):
         A, B = operands(form, sides, dtype)
-        A[3], bias = 0.0, np.resize(special, (1, N))
-        outputs = np.resize(special, (M, N))
-        sums = np.empty((M, N), dtype)
+        A[3] = 0.0
+        sums = np.empty(sides[:2], dtype)
         load("reference").operations(dtype)[f"gemm_{form}"](sums, A, B)
-        biased = sums + bias
-        wanted = {"relu": np.where(0 > biased, dtype_zero(dtype), biased), "slope": np.where(outputs > 0, sums, dtype_zero(dtype))}
+        beside = np.resize(special, (1, sides[1]) if form == "nn" else sums.shape)
+        biased = sums + beside
+        expected = np.where(biased < 0, zero, biased) if form == "nn" else np.where(beside > 0, sums, zero)
         for division in (*divisions(form, sides, dtype), None):
             monkeypatch.setattr(calls, "choose", lambda *_, division=division: division)
-            for name, expected in wanted.items():
-                there = There(dtype)
-                arrays = [there.put(array) for array in (np.full((M, N), np.nan, dtype), A, B)]
-                extra = there.put(bias if name == "relu" else outputs)
-                sizes = dict(zip("mnk", sides, strict=True))
-                if name == "relu":
-                    launches = launcher.product(FAMILIES[form], [*arrays, extra], sizes, relu=True)
-                else:
-                    launches = launcher.product(FAMILIES[form], arrays, sizes, output=extra[0])
-                card().launch(launches)
-                assert_same_bits(there.get(0, (M, N)), expected, f"{name} {form} {dtype} {division}")
-
-
-def dtype_zero(dtype: str) -> Any:
-    return np.dtype(dtype).type(0.0)
+            there = There(dtype)
+            arrays = [there.put(array) for array in (np.full(sides[:2], np.nan, dtype), A, B, beside)]
+            if form == "nn":
+                launches = launcher.product(family, arrays, sizes, relu=True)
+            else:
+                launches = launcher.product(family, arrays[:3], sizes, output=arrays[3][0])
+            card().launch(launches)
+            assert_same_bits(there.get(0, sides[:2]), expected, f"{form} {dtype} {division}")
 
 
 def test_which_division_takes_a_shape() -> None:
-    def chosen(M: int, N: int, K: int, form: str = "nn", aligned: bool = True, dtype: str = "float32") -> tuple[str, int]:
+    def chosen(
+        M: int, N: int, K: int, form: str = "nn", aligned: bool = True, dtype: str = "float32"
+    ) -> tuple[str, int]:
         division = tiles.choose(dtype, form, M, N, K, aligned, 132)
         return (division.tile.name, division.chunks) if division else ("", 0)
 
@@ -169,7 +164,9 @@ def test_which_division_takes_a_shape() -> None:
     assert chosen(4096, 4097, 4096) == ("ragged", 1)
     assert chosen(4097, 4096, 4096) == ("large", 1) and chosen(4097, 4096, 4096, "tn") == ("ragged", 1)
     assert chosen(256, 256, 256) == ("small", 1)  # four large ones would leave most of the card idle
-    assert chosen(1024, 1024, 1024) == ("large", 4)  # 64 of them half of it
+    assert chosen(256, 1024, 784) == ("small", 4)  # a hidden layer of a small batch
+    assert chosen(512, 16, 4096, aligned=False) == ("ragged", 16)  # eight tiles, each with all of K
+    assert chosen(4096, 4096, 512, "tn") == ("large", 1)
     assert chosen(256, 256, 4096) == ("small", 16)
     assert chosen(256, 10, 1024) == ("", 0) and chosen(4096, 4096, 8) == ("", 0)
     assert chosen(4096, 4096, 4096, dtype="float64") == ("small", 1)
@@ -178,19 +175,21 @@ def test_which_division_takes_a_shape() -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("form", tiles.FORMS)
 def test_memory_is_accessed_without_waste(form: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whole stages in two chunks: each access of shared memory takes as many wavefronts as its bytes need, and each of
-    memory as many sectors."""
+    """Three whole stages, and once two chunks: each access of shared memory takes as many wavefronts as its bytes need,
+    and each of memory as many sectors."""
     load("cuda")
     if not card().emulated:
         pytest.skip("only the emulated card shows its addresses")
     banks = importlib.import_module("emulated_card.banks")
     monkeypatch.setattr(banks, "load", lambda: ctypes.CDLL("libcuda.so.1"))  # the one that cuda.core has
-    for tile in tiles.TILES[dtype]:
-        for chunks in (1, 2):
-            monkeypatch.setattr(calls, "choose", lambda *_, division=Division(tile, chunks): division)
-            with banks.traced() as trace:
-                product("cuda", form, (tile.rows, tile.columns, K_CHUNK + 2 * tile.depth), dtype)
-            assert any(one.shared for one in trace.traffic())
-            assert not trace.conflicts(), tile.name
-            wasted = {one.text: one.parts - one.least for one in trace.traffic() if not one.shared and one.parts > one.least}
-            assert not wasted, tile.name
+    ways = [(Division(tile, 1), 3 * tile.depth) for tile in tiles.TILES[dtype]]
+    if form == "tn":
+        ways.append((Division(tiles.TILES[dtype][-1], 2), K_CHUNK + tiles.RAGGED.depth))
+    for division, K in ways:
+        monkeypatch.setattr(calls, "choose", lambda *_, division=division: division)
+        with banks.traced() as trace:
+            product("cuda", form, (division.tile.rows, division.tile.columns, K), dtype)
+        traffic = trace.traffic()
+        assert {one.shared for one in traffic} == {True, False}
+        wasted = {f"line {one.line}: {one.text}": one.parts - one.least for one in traffic if one.parts > one.least}
+        assert not wasted, division

@@ -27,7 +27,12 @@ def gemm(dtype: str, form: str, tile: Tile) -> Source:
     up or left, and leaves out what others write; else it reads the last row and column again instead of those outside.
     """
     layout = Layout(dtype, form, tile)
-    begin, clear, zeros, fetch = layout.begin(), gemm_sums.clear(layout), gemm_tile.zeros(layout), gemm_tile.fetch(layout)
+    begin, clear, zeros, fetch = (
+        layout.begin(),
+        gemm_sums.clear(layout),
+        gemm_tile.zeros(layout),
+        gemm_tile.fetch(layout),
+    )
     put, put_rest, advance = gemm_tile.put(layout), gemm_tile.put_rest(layout), gemm_tile.advance(layout)
     multiply, multiply_one = gemm_tile.multiply(layout, tile.depth), gemm_tile.multiply(layout, 1)
     fold, depth_of, leave = gemm_sums.fold(layout), gemm_sums.depth_of(layout), gemm_sums.leave(layout)

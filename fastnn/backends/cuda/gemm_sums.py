@@ -194,8 +194,8 @@ Beside, Made = Callable[[Value], Any], Callable[[list[Any], Any, Any], list[Any]
 def _write(
     layout: Layout, o: Scalars, part: Any, fixed: Any, C: Any, M: Any, N: Any, apart: Any, beside: Beside, made: Made
 ) -> None:
-    """Writes what is `made` of sums that lie side by side, of what is `beside` their first column, and of the bytes from
-    C's first element."""
+    """Writes what is `made` of sums that lie side by side, of what is `beside` their first column, and of the bytes
+    from C's first element."""
     builder = o.builder
 
     def offset(m: Value, n: Value) -> Any:
@@ -207,7 +207,16 @@ def _write(
 
 
 def _packs_of_c(
-    layout: Layout, o: Scalars, part: Value, fixed: Any, C: Any, M: Value, N: Value, offset: Any, beside: Beside, made: Made
+    layout: Layout,
+    o: Scalars,
+    part: Value,
+    fixed: Any,
+    C: Any,
+    M: Value,
+    N: Value,
+    offset: Any,
+    beside: Beside,
+    made: Made,
 ) -> None:
     """The thread's own sums, but those that another block writes."""
     builder, tile, pack = o.builder, layout.tile, layout.pack
@@ -226,7 +235,16 @@ def _packs_of_c(
 
 
 def _elements_of_c(
-    layout: Layout, o: Scalars, part: Value, fixed: Any, C: Any, M: Value, N: Value, offset: Any, beside: Beside, made: Made
+    layout: Layout,
+    o: Scalars,
+    part: Value,
+    fixed: Any,
+    C: Any,
+    M: Value,
+    N: Value,
+    offset: Any,
+    beside: Beside,
+    made: Made,
 ) -> None:
     """Sums of any thread, so that those of a warp lie side by side in C."""
     builder, tile, thread = o.builder, layout.tile, special(o, "tid.x")

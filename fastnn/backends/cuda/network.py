@@ -42,9 +42,7 @@ def _is_relu(row: Row) -> bool:
 def _is_clipped(row: Row, after: Row) -> bool:
     """Whether an instruction is a DENSE, and the next a relu in its place."""
     return (
-        row[Column.KIND] == Kind.DENSE
-        and _is_relu(after)
-        and after[Column.SRC] == after[Column.DST] == row[Column.DST]
+        row[Column.KIND] == Kind.DENSE and _is_relu(after) and after[Column.SRC] == after[Column.DST] == row[Column.DST]
     )
 
 
@@ -96,9 +94,7 @@ class Network:
                 sizes[argument.dims[-1]] = where.width
         return sizes
 
-    def _call(
-        self, row: Row, call: Call, rows: int, relu: bool = False, clipped: Row | None = None
-    ) -> list[Launch]:
+    def _call(self, row: Row, call: Call, rows: int, relu: bool = False, clipped: Row | None = None) -> list[Launch]:
         """One operation of an instruction for a batch; of a DENSE's, a relu, or the slope of the relu before, too."""
         operation = operation_of(row, call)
         pairs = list(zip(call.arrays.split(), operation.arguments, strict=False))

@@ -69,22 +69,22 @@ class Tile(NamedTuple):
     def takes(self, form: str, M: int, N: int, itemsize: int, aligned: bool) -> bool:
         """Whether a product may be made of them."""
         pack = PACK_BYTES // itemsize
-        sides = M >= self.rows and N >= self.columns and N % pack == 0 and (form != "tn" or M % pack == 0)
+        sides = self.rows <= M and self.columns <= N and N % pack == 0 and (form != "tn" or M % pack == 0)
         return not self.whole or (aligned and sides)
 
 
 FORMS = ("nn", "tn", "nt")
 LARGE = Tile("large", 128, 128, 8, 16, 8, 2, True, 0.91)
-SMALL = Tile("small", 64, 64, 16, 8, 4, 3, True, 0.84)
+SMALL = Tile("small", 64, 64, 8, 8, 4, 3, True, 0.81)
 RAGGED = Tile("ragged", 64, 64, 8, 8, 4, 3, False, 0.73)
-# An fma of float64 keeps a scheduler for two clocks, so that what stands between them costs nothing: less shared memory.
-SMALL_64, RAGGED_64 = SMALL._replace(depth=8, share=0.70), RAGGED._replace(share=0.68)
+# An fma of float64 keeps a scheduler for two clocks or more: what stands between costs nothing.
+SMALL_64, RAGGED_64 = SMALL._replace(share=0.74), RAGGED._replace(share=0.69)
 TILES = {"float32": (LARGE, SMALL, RAGGED), "float64": (SMALL_64, RAGGED_64)}
 assert all(K_CHUNK % tile.depth == 0 for tiles in TILES.values() for tile in tiles)
 
 LEAST_SIDE = 16  # of C, below which tiles are mostly empty and the plain product is taken
 LEAST_DEPTH = 16
-# Assumed of a card, in clocks: of blocks that meet, and of a warp's wide access to the second cache.
+# Assumed of a card: clocks until blocks have met, and bytes a clock between a multiprocessor and what blocks leave.
 MEETING, SCRATCH_BYTES = 2000, 64
 
 
@@ -100,12 +100,12 @@ class Division(NamedTuple):
 
     def clocks(self, M: int, N: int, K: int, itemsize: int, multiprocessors: int) -> float:
         """What it takes by a model: blocks in turns on each multiprocessor, whose schedulers issue an instruction a
-        clock; and blocks that share a tile meet, and the last of them reads what each left."""
+        clock; blocks that share a tile write their sums and meet, and the last of them reads what each left."""
         tile, split = self.tile, self.chunks > 1
         depth = min(K, K_CHUNK) if split else K
         turns = -(-tile.count(M, N) * K // (depth * multiprocessors))
         issued = tile.thread_rows * tile.thread_columns * depth / tile.share
-        met = MEETING + self.chunks * tile.sum_bytes(itemsize) / SCRATCH_BYTES if split else 0.0
+        met = MEETING + (turns + self.chunks) * tile.sum_bytes(itemsize) / SCRATCH_BYTES if split else 0.0
         return turns * issued + met
 
     def scratch_bytes(self, M: int, N: int, itemsize: int) -> int:
@@ -124,17 +124,18 @@ def kernels(dtype: str) -> dict[str, tuple[str, Tile]]:
 
 
 def choose(dtype: str, form: str, M: int, N: int, K: int, aligned: bool, multiprocessors: int) -> Division | None:
-    """The division of a shape that takes fewest clocks by the model; None for the plain product.
+    """The division of a shape that takes fewest clocks by the model, into chunks only where C does not fill the card;
+    None for the plain product.
 
     Args:
         aligned: whether all strides and addresses allow accesses of 16 bytes.
     """
     if min(M, N) < LEAST_SIDE or K < LEAST_DEPTH:
         return None
-    itemsize = np.dtype(dtype).itemsize
-    tiles = (tile for tile in TILES[dtype] if tile.takes(form, M, N, itemsize, aligned))
-    return min(
-        (Division(tile, chunks) for tile in tiles for chunks in sorted({1, -(-K // K_CHUNK)})),
-        key=lambda division: division.clocks(M, N, K, itemsize, multiprocessors),
-    )
-
+    itemsize, chunks = np.dtype(dtype).itemsize, -(-K // K_CHUNK)
+    found = []
+    for tile in TILES[dtype]:
+        if tile.takes(form, M, N, itemsize, aligned):
+            fills = tile.count(M, N) >= tile.blocks * multiprocessors
+            found += [Division(tile, parts) for parts in sorted({1, 1 if fills else chunks})]
+    return min(found, key=lambda division: division.clocks(M, N, K, itemsize, multiprocessors))
