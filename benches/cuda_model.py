@@ -2,9 +2,9 @@
 the first run on a card, not a measurement. Every assumption is printed.
 
 Of a product: the model by which the backend divides it (`Division.clocks` of `tiles.py`). Products of few rows or
-columns, which have a kernel of their own, count as tiles. Of a small chain: its phases one after another, each as long as its chain of
-dependent products, or as the instructions that all its threads issue. Of larger networks: a kernel costs what it takes
-to start in a graph, or the time of its products, or that of its bytes.
+columns, which have a kernel of their own, count as tiles. Of a small chain: its phases one after another, each as long
+as its chain of dependent products, or as the instructions that all its threads issue. Of larger networks: a kernel
+costs what it takes to start in a graph, or the time of its products, or that of its bytes.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def product_seconds(args: argparse.Namespace, M: int, N: int, K: int) -> float:
     from fastnn.backends.cuda.tiles import RAGGED, Division, choose
 
     division = choose("float32", "nn", M, N, K, True, args.multiprocessors) or Division(RAGGED, 1)
-    return division.clocks(M, N, K, 4, args.multiprocessors) / (args.clock * 1e9)
+    return float(division.clocks(M, N, K, 4, args.multiprocessors) / (args.clock * 1e9))
 
 
 def chain_seconds(args: argparse.Namespace, network: networks.Network) -> float | None:
