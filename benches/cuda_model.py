@@ -1,19 +1,17 @@
 """What a card should take for the rows of gpu.py, from the counts of its machine code: a prediction to be held against
 the first run on a card, not a measurement. Every assumption is printed.
 
-Of a product: blocks run in waves of two a multiprocessor; an issue slot of each of its four schedulers a clock; the
-hot loop has so many instructions for each fma (counted by nvdisasm). Products of few rows or columns, which have a
-kernel of their own, count as tiles. Of a small chain: its phases one after another, each as long as its chain of
-dependent products, or as the instructions that all its threads issue; in one block, or dealt to those of a grid, whose
-loads are of a cache and whose barriers go through the second one. Of larger networks: a kernel costs what it takes
-to start in a graph, or the time of its products, or that of its bytes.
+Of a product: the model by which the backend divides it (`Division.clocks` of `tiles.py`). Products of few rows or
+columns, which have a kernel of their own, count as tiles. Of a small chain: its phases one after another, each as long
+as its chain of dependent products, or as the instructions that all its threads issue; in one block, or dealt to those
+of a grid, whose loads are of a cache and whose barriers go through the second one. Of larger networks: a kernel costs
+what it takes to start in a graph, or the time of its products, or that of its bytes.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -36,7 +34,6 @@ def main() -> None:
     made.add_argument("--multiprocessors", type=int, default=132, help="of the card (132: H200)")
     made.add_argument("--clock", type=float, default=1.98, help="GHz (1.98)")
     made.add_argument("--bandwidth", type=float, default=4.8e3, help="GB/s of memory (4800)")
-    made.add_argument("--fma-share", type=float, default=0.905, help="fmas of the hot loop's instructions (0.905)")
     made.add_argument("--launch", type=float, default=1.5, help="us of a kernel in a graph (1.5)")
     made.add_argument("--latency", type=float, default=30.0, help="clocks of a shared load and its fma, dependent (30)")
     made.add_argument("--barrier", type=float, default=40.0, help="clocks of a barrier of a block (40)")
@@ -70,15 +67,11 @@ def predictions(args: argparse.Namespace) -> Iterator[tuple[str, str, float]]:
 
 
 def product_seconds(args: argparse.Namespace, M: int, N: int, K: int) -> float:
-    """Of the tiles of 128 x 128, or of those of 64 x 64 where they would leave half of the card idle."""
-    from fastnn.backends.cuda.tiles import LARGE, SMALL, choose
+    """Of the division that the backend takes, by its own model."""
+    from fastnn.backends.cuda.tiles import RAGGED, Division, choose
 
-    tile = choose("float32", "nn", M, N, K, True, args.multiprocessors) or SMALL
-    blocks = -(-M // tile.rows) * -(-N // tile.columns)
-    waves = math.ceil(blocks / (2 * args.multiprocessors))
-    at_once = min(2, math.ceil(blocks / args.multiprocessors))
-    issued = tile.rows * tile.columns * K / 32 / (args.fma_share if tile is LARGE else 0.6)
-    return float(waves * at_once * issued / 4 / (args.clock * 1e9))
+    division = choose("float32", "nn", M, N, K, True, args.multiprocessors) or Division(RAGGED, 1)
+    return float(division.clocks(M, N, K, 4, args.multiprocessors) / (args.clock * 1e9))
 
 
 def chain_seconds(args: argparse.Namespace, network: networks.Network) -> float | None:
@@ -130,7 +123,7 @@ def operations_seconds(args: argparse.Namespace, network: networks.Network) -> f
             seconds += max(launch, product_seconds(args, *shape))
         parameters = (fan_in + 1) * fan_out
         seconds += max(launch, 7 * 4 * parameters / (args.bandwidth * 1e9))  # theta, m, v read and written, g read
-        seconds += 3 * launch  # the bias's gradient and step, the slope of the activation
+        seconds += 2 * launch  # the bias's gradient and step; the relu and its slope are the products'
     return float(seconds + 8 * launch)  # rows, the loss, totals, the step's number
 
 

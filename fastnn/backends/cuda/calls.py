@@ -18,7 +18,7 @@ from .geometry import STRIPES, THREADS, map_grid, row_blocks, thread_blocks
 from .library import Library
 from .specs import Columns, Map, Own, Rows
 from .table import is_stepped, specs
-from .tiles import choose, kernel_name
+from .tiles import PACK_BYTES, choose, kernel_name
 
 Lies = tuple[int, int]  # the address of an array, and the elements between its rows
 ONE_WARP = 32
@@ -124,25 +124,34 @@ class Launcher:
         return self._launch(kernel, threads, THREADS, *addresses, *strides, rows, sizes["n"], sizes["d"])
 
     def product(
-        self, family: Family, arrays: Sequence[Lies], sizes: Mapping[str, int], relu: bool = False
+        self, family: Family, arrays: Sequence[Lies], sizes: Mapping[str, int], relu: bool = False, output: int = 0
     ) -> list[Launch]:
-        """C = A B by one of the forms, with a bias if there are four arrays, and a relu."""
+        """C = A B by one of the forms, with a bias if there are four arrays, then a relu; or times the slope of a relu
+        with that output, which lies as C does (0: none)."""
         (C, c), (A, a), (B, b) = arrays[:3]
         bias = arrays[3][0] if len(arrays) > 3 else 0
         M, N, K = (sizes[letter] for letter in ("boi" if family == Family.DENSE_FORWARD else "mnk"))
         form = {Family.GEMM_TN: "tn", Family.GEMM_NT: "nt"}.get(family, "nn")
         itemsize = self._real().itemsize
-        whole = not any(address % 16 for address in (C, A, B)) and not any(apart * itemsize % 16 for apart in (a, b, c))
-        tile = choose(self._dtype, form, M, N, K, whole, self._library.multiprocessors)
-        if tile is None:
+        places = C, A, B, output, a * itemsize, b * itemsize, c * itemsize
+        aligned = not any(place % PACK_BYTES for place in places)
+        division = choose(self._dtype, form, M, N, K, aligned, self._library.multiprocessors)
+        if division is None:
             of_a, of_b = (1, a) if form == "tn" else (a, 1), (1, b) if form == "nt" else (b, 1)
             blocks, *beside = map_grid(M, N)
-            return self._launch("product", blocks, THREADS, C, A, B, bias, c, *of_a, *of_b, M, N, K, int(relu), *beside)
+            return self._launch(
+                "product", blocks, THREADS, C, A, B, bias, output, c, *of_a, *of_b, M, N, K, int(relu), *beside
+            )
+        tile, chunks = division
         shared = tile.shared_bytes(form, itemsize)
         kernel = self._library.kernel(kernel_name(tile, form), self._dtype, shared)
-        grid = -(-N // tile.columns), -(-M // tile.rows)
+        grid = -(-N // tile.columns), -(-M // tile.rows), chunks
+        scratch = division.scratch_bytes(M, N, itemsize)
+        kept = self._library.zeros(scratch + 4 * tile.count(M, N)) if scratch else None
+        left, counts = (kept.address, kept.address + scratch) if kept else (0, 0)
         numbers = (np.int32(value) for value in (M, N, K, a, b, c, relu))
-        return [Launch(kernel, config(grid, tile.threads, shared), (C, A, B, bias, *numbers))]
+        arguments = C, A, B, bias, output, left, counts, *numbers
+        return [Launch(kernel, config(grid, tile.threads, shared), arguments, kept)]
 
     def parameter_sum(self, kernel: str, total: int, w: int, size: int, steps: Steps) -> list[Launch]:
         """total += a sum over so many parameters."""

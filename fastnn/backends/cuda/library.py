@@ -107,6 +107,12 @@ class Library:
         """So many bytes of the card's."""
         return self._card.allocate(size)
 
+    def zeros(self, size: int) -> Memory:
+        """The same, all 0."""
+        memory = self._card.allocate(size)
+        self._card.zero(memory.address, size)
+        return memory
+
 
 @cache
 def loaded() -> Library:

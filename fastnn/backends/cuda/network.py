@@ -35,15 +35,27 @@ from .tables import Tables, penalty_table
 Row = Sequence[int]
 
 
+def _is_relu(row: Row) -> bool:
+    return row[Column.KIND] == Kind.ACTIVATION and row[Column.CODE] == ACTIVATION_CODE["relu"]
+
+
 def _is_clipped(row: Row, after: Row) -> bool:
     """Whether an instruction is a DENSE, and the next a relu in its place."""
     return (
         row[Column.KIND] == Kind.DENSE
-        and after[Column.KIND] == Kind.ACTIVATION
-        and after[Column.CODE] == ACTIVATION_CODE["relu"]
+        and _is_relu(after)
         and after[Column.SRC] == after[Column.DST] == row[Column.DST]
         and after[Column.OFFSET] == row[Column.OFFSET]
     )
+
+
+def _is_sloped(row: Row, before: Row) -> bool:
+    """Whether an instruction is a DENSE that makes a gradient, and the one before a relu that makes its own there, of
+    all of its columns."""
+    gradient = row[Column.GRAD_SRC]
+    whole = before[Column.GRAD_OFFSET] == 0 and before[Column.INPUTS] == row[Column.INPUTS]
+    makes_it = gradient >= 0 and before[Column.GRAD_SRC] == gradient and whole
+    return row[Column.KIND] == Kind.DENSE and _is_relu(before) and makes_it
 
 
 class Network:
@@ -88,8 +100,8 @@ class Network:
                 sizes[argument.dims[-1]] = where.width
         return sizes
 
-    def _call(self, row: Row, call: Call, rows: int, relu: bool = False) -> list[Launch]:
-        """One operation of an instruction for a batch."""
+    def _call(self, row: Row, call: Call, rows: int, relu: bool = False, clipped: Row | None = None) -> list[Launch]:
+        """One operation of an instruction for a batch; of a DENSE's, a relu, or the slope of the relu before, too."""
         operation = operation_of(row, call)
         pairs = list(zip(call.arrays.split(), operation.arguments, strict=False))
         values: tuple[float, ...] = scalars(self._plan, row, call, rows)
@@ -97,8 +109,9 @@ class Network:
             values += self._seed, 0, int(row[Column.LAYER])
         arrays = [self._lies(row, name, argument) for name, argument in pairs]
         sizes = self._sizes(row, pairs, rows)
-        if relu:
-            return self._launcher.product(operation.family, arrays, sizes, relu=True)
+        if relu or clipped is not None:
+            output = 0 if clipped is None else self._buffers.unit(clipped[Column.SAVED], clipped[Column.OUTPUTS])[0]
+            return self._launcher.product(operation.family, arrays, sizes, relu, output)
         return self._launcher.operation(operation, arrays, sizes, values, self._steps)
 
     # parts of a step
@@ -256,12 +269,20 @@ class Network:
             launches += self._operation(
                 row.name, arrays, {"b": rows, "c": outputs}, self._spec(loss[LossEntry.CONSTANT])[: len(row.scalars)]
             )
-        for instruction in plan.instructions[::-1].tolist():
+        instructions = plan.instructions.tolist()
+        fused = -1
+        for number in reversed(range(len(instructions))):
+            if number == fused:
+                continue
+            instruction, before = instructions[number], instructions[number - 1] if number else None
             if instruction[Column.GRAD_DST] >= 0:
                 for call in INSTRUCTIONS[Kind(instruction[Column.KIND])].backward_columns:
                     launches += self._call(instruction, call, rows)
+            clipped = before if before is not None and _is_sloped(instruction, before) else None
             for call in backward_calls(instruction):
-                launches += self._call(instruction, call, rows)
+                launches += self._call(instruction, call, rows, clipped=clipped)
+            if clipped is not None:
+                fused = number - 1
         for parameter in self._trainable():
             launches += self._parameter_gradient(parameter, rows)
         return launches

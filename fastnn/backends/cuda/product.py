@@ -13,7 +13,8 @@ from .templates import Source, map_place
 def product(dtype: str) -> Source:
     """C = A B in chunks of K, each from +0 in ascending k, which are added up in order; then the bias, if there is one.
 
-    Arguments: the addresses of C, A, B and the bias (0: none); the elements between rows of C, between rows and between
+    Arguments: the addresses of C, A, B, of the bias and of the output of the relu whose slope C is multiplied by (0:
+    none), which lies as C does; the elements between rows of C, between rows and between
     columns of A, and of B; M, N, K; 1 for a relu; of a map's blocks those beside each other, and the bits of the
     columns of one.
     """
@@ -21,10 +22,11 @@ def product(dtype: str) -> Source:
     fma = traced(lambda o, a, b, c: o.fma(a, b, c), dtype, 3)
     add = traced(lambda o, a, b: a + b, dtype, 2)
     clipped = traced(lambda o, z: fo.relu(o, z, None), dtype, 1)
+    sloped = traced(lambda o, d, s: fo.relu_slope(o, d, s, None), dtype, 2)
     zero = traced(lambda o: o.constant(0.0), dtype, 0)
     minus_zero = traced(lambda o: o.constant(-0.0), dtype, 0)
 
-    def kernel(C, A, B, bias, cm, am, ak, bk, bn, M, N, K, relu, column_blocks, shift):  # type: ignore[no-untyped-def]
+    def kernel(C, A, B, bias, output, cm, am, ak, bk, bn, M, N, K, relu, column_blocks, shift):  # type: ignore[no-untyped-def]
         m, n = map_place(column_blocks, shift)
         if m < M and n < N:
             total, k, go_on = minus_zero(), 0, True
@@ -40,6 +42,8 @@ def product(dtype: str) -> Source:
                 total = add(total, load(bias, n))
             if relu != 0:
                 total = clipped(total)
+            if output != 0:
+                total = sloped(total, load(output, m * cm + n))
             store(C, m * cm + n, total)
 
-    return Source(kernel, (*(TYPES["address"],) * 4, *(TYPES["integer"],) * 11), (THREADS, 1))
+    return Source(kernel, (*(TYPES["address"],) * 5, *(TYPES["integer"],) * 11), (THREADS, 1))
