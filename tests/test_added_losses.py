@@ -128,7 +128,7 @@ def test_what_cannot_be(case: str) -> None:
 
 def test_arrays() -> None:
     found = doctest.testmod(random)
-    assert found.attempted == 5 and not found.failed
+    assert found.attempted == 9 and not found.failed
     generator = random.SeedGenerator(3)
     assert (random.uniform((9,), seed=generator) != random.uniform((9,), seed=generator)).any()
     fastnn.utils.set_random_seed(2)

@@ -207,12 +207,13 @@ def test_programs_stay_within_their_buffers(
     )  # fmt: skip
     blocks: list[tuple[np.ndarray, int]] = []
 
-    def guarded(size: int, kind: Any) -> Any:
+    def guarded(size: int, kind: Any, zeroed: bool = True) -> Any:
         """As `aligned`, with guards of a line before and of several behind."""
         bytes_ = size * np.dtype(kind).itemsize
         block = np.full(64 + bytes_ + 512, 0xA5, np.uint8)
         block = block[-block.ctypes.data % 64 :]
-        block[64 : 64 + bytes_] = 0
+        if zeroed:
+            block[64 : 64 + bytes_] = 0
         blocks.append((block, bytes_))
         return block[64 : 64 + bytes_].view(kind)
 

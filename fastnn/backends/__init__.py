@@ -160,14 +160,9 @@ def why_not_card(measured: card_speeds.Measured) -> str:
     found = card()
     if found.emulated:
         return "the card is emulated, and its time says nothing of a card's"
-    if (found.name, dotted(found.driver)) != (measured.card, measured.driver):
+    if (found.name, card_speeds.dotted(found.driver)) != (measured.card, measured.driver):
         return f"{measured.card} with a driver for CUDA {measured.driver} was measured; run `fastnn warmup` anew"
     return ""
-
-
-def dotted(version: tuple[int, ...]) -> str:
-    """A version as text."""
-    return ".".join(map(str, version))
 
 
 def _promise(dtype: str, parameters: int | None, threads: int | None = None) -> tuple[float, str]:
@@ -263,4 +258,4 @@ def _require_card() -> None:
     card()
 
 
-__all__ = ["Choice", "available", "choice", "dotted", "get", "kind", "why_not_card"]
+__all__ = ["Choice", "available", "choice", "get", "kind"]

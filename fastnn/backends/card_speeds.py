@@ -39,6 +39,11 @@ class Measured(NamedTuple):
         ]
 
 
+def dotted(version: Sequence[int]) -> str:
+    """A version as text."""
+    return ".".join(map(str, version))
+
+
 def flops_of(parameters: int, batch: int) -> float:
     """Of a step: each parameter takes part in three products, of two flops for each row."""
     return 6.0 * parameters * batch

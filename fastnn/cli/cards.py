@@ -78,7 +78,7 @@ def run(
     seconds = (loading or _loading)()
     kept = card_speeds.read()
     speeds = (dict(kept.speeds) if kept is not None and not backends.why_not_card(kept) else {}) | measured
-    path = card_speeds.write(card_speeds.Measured(found.name, backends.dotted(found.driver), seconds, speeds))
+    path = card_speeds.write(card_speeds.Measured(found.name, card_speeds.dotted(found.driver), seconds, speeds))
     if path is None:
         say("fastnn warmup: the card's speeds cannot be kept; there is no folder that can be written", "stderr")
     return lines

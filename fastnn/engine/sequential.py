@@ -119,7 +119,8 @@ class Sequential(Trainer):
             made = layer(tensor)
             if not isinstance(made, Tensor):
                 raise ArgumentError(f'Sequential: the layer "{layer.name}" has several outputs, a stack takes one')
-            strangers = with_new_weights(Graph((tensor,), (made,)).operators, inner_layers(layer))
+            known = [*inner_layers(layer), tensor.node.operator]
+            strangers = with_new_weights(Graph((tensor,), (made,)).operators, known)
             if strangers:
                 raise ArgumentError(
                     f'{type(layer).__name__} "{layer.name}": call makes layers of its own ({", ".join(strangers)}), '

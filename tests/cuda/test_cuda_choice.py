@@ -45,7 +45,7 @@ def real(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def keep(speed: float, name: str = "NVIDIA H200", driver: str = "", parameters: int = 1) -> None:
     """A speed of networks of so many parameters or more."""
-    driver = driver or backends.dotted(card().driver)
+    driver = driver or card_speeds.dotted(card().driver)
     assert card_speeds.write(Measured(name, driver, 1.0, {"float32": [(flops_of(parameters, BATCH), speed)]}))
 
 

@@ -17,6 +17,7 @@ from cuda.core import Device, LaunchConfig, ObjectCode, launch
 from cuda.pathfinder import DynamicLibNotFoundError
 
 from ...errors import BackendError
+from ..card_speeds import dotted
 from ..data import Array
 
 OLDEST_DRIVER = (13, 0)  # the CUDA that a driver must know
@@ -289,7 +290,7 @@ def card() -> Card:
         ) from error
     if found.capability < OLDEST_CARD:
         raise BackendError(
-            f"{found.name} has compute capability {_dotted(found.capability)}, expected {_dotted(OLDEST_CARD)} or "
+            f"{found.name} has compute capability {dotted(found.capability)}, expected {dotted(OLDEST_CARD)} or "
             "later; use another card or another backend"
         )
     return found
@@ -301,7 +302,7 @@ def _found() -> Card:
     known = version // 1000, version % 1000 // 10
     if known < OLDEST_DRIVER:
         raise BackendError(
-            f"the NVIDIA driver is too old: it knows CUDA {_dotted(known)}, expected {_dotted(OLDEST_DRIVER)}; install "
+            f"the NVIDIA driver is too old: it knows CUDA {dotted(known)}, expected {dotted(OLDEST_DRIVER)}; install "
             f"driver {DRIVER} or later"
         )
     if not int(_check(driver.cuDeviceGetCount())[0]):
@@ -309,10 +310,6 @@ def _found() -> Card:
     device = Device(0)
     device.set_current()
     return Card(device, known)
-
-
-def _dotted(version: Sequence[int]) -> str:
-    return ".".join(map(str, version))
 
 
 def contiguous(array: Array, dtype: Any) -> Array:
