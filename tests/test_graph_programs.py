@@ -127,7 +127,7 @@ class Graph:
             self.lowering.row_sum()
             self.lowering.activation("tanh")
             added.append(self.lowering.value)
-        optimizer = ADAM if random.randint(2) else CLIPPED
+        optimizer = None if predicts else ADAM if random.randint(2) else CLIPPED
         return self.lowering.finish(losses, metrics, optimizer, outputs, weights, added, predicts)
 
 
