@@ -123,7 +123,9 @@ def check(
     recipe = model.recipe
     assert recipe is not None  # or trainable_engine would have raised
     with model.held("gradcheck") as old:
-        engine = compiling.float64_copy(model.flat(), old, recipe, backends.get(backend) if backend else old.backend)
+        engine = compiling.float64_copy(
+            model.flat_graph(), old, recipe, backends.get(backend) if backend else old.backend
+        )
     rows = rows_of(model, engine, x, y, sample_weight, None)
     data = rows.data(rows.n)
     _loss(engine, data)

@@ -106,11 +106,11 @@ def test_a_layer_keeps_its_weights(backend: str) -> None:
     layer, expected = model.layers[0], model.layers[0](X)
     (kernel, bias), parts = layer.get_weights(), [layer.output, model.inputs]
     del model
-    assert (layer.get_weights()[0] == kernel).all() and (layer(X) == expected).all() and not layer.bound
+    assert (layer.get_weights()[0] == kernel).all() and (layer(X) == expected).all() and not layer.is_bound
     with pytest.raises(fastnn.errors.NotBuiltError, match="after its model has gone"):
         layer.set_weights([kernel, bias])
     for again in (fastnn.Sequential([fastnn.Input((4,)), layer]), fastnn.Model(parts[1], parts[0])):
-        assert layer.bound
+        assert layer.is_bound
         np.testing.assert_array_equal(again.predict(X, verbose=0), expected)
     del again, parts
     with pytest.raises(fastnn.errors.ArgumentError, match="its weights have other shapes"):

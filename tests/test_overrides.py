@@ -52,6 +52,32 @@ def test_what_is_never_called_is_refused(base: Any, name: str, make: Any) -> Non
             make(cls)
 
 
+def test_what_would_hide_a_method_of_fastnns_is_refused() -> None:
+    """But for what only a layer is asked that computes itself, and what fastnn does not call."""
+
+    class Block(layers.Layer):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            setattr(self, name, layers.Dense(2))
+
+        def call(self, x: Any) -> Any:
+            return x
+
+    class Net(fastnn.Model):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            setattr(self, name, layers.Flatten())
+
+        def call(self, x: Any) -> Any:
+            return x
+
+    for cls, name, base in ((Block, "leaves", "Layer"), (Net, "engine", "Model"), (Net, "optimizer", "Model")):
+        with pytest.raises(ArgumentTypeError, match=f'{cls.__name__}.{name}: "{name}" is a name .* every {base}; take'):
+            cls(name)
+    for cls, name in ((Block, "parameters"), (Block, "bound"), (Net, "activations"), (Net, "flat"), (Net, "graph")):
+        assert isinstance(getattr(cls(name), name), layers.Layer)
+
+
 def test_what_is_set_on_an_instance_is_refused() -> None:
     for owner, name in (
         (fastnn.Sequential(), "train_step"), (layers.Dense(1), "call"), (regularizers.L2(0.1), "__call__"),

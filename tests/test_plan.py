@@ -38,7 +38,7 @@ def plan_of(*stack: layers.Layer, loss: object = None, metrics: object = None, f
     for number, layer in enumerate(stack):
         layer.name = f"{layer.name}_{number}"
     model = fastnn.Sequential([fastnn.Input((features,)), *stack])
-    return compiling.lower(model.flat(), "float32", told)[0]
+    return compiling.lower(model.flat_graph(), "float32", told)[0]
 
 
 def test_layout() -> None:

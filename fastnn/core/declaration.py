@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
@@ -75,13 +76,16 @@ class Extensible:
     """What callers make subclasses of: an override that would never be called is refused at the first instance.
 
     `calls`: what of `_KERAS_CALLS` fastnn calls, too. `traced`: what it calls of direct subclasses of this class alone.
-    `instead`: what there is instead of an override, by its name, or under "" of any other.
+    `instead`: what there is instead of an override, by its name, or under "" of any other. `spare`: methods that fastnn
+    does not call, so that an attribute may hide them; None of classes whose attributes may hide any.
     """
 
     calls: ClassVar[frozenset[str]] = frozenset()
     traced: ClassVar[frozenset[str]] = frozenset()
     instead: ClassVar[Mapping[str, str]] = {}
+    spare: ClassVar[frozenset[str] | None] = None
     _hooks: ClassVar[frozenset[str]] = frozenset()  # what Keras calls of such an object
+    _taken: ClassVar[frozenset[str]] = frozenset()  # of a class of the caller's: methods that fastnn calls
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -91,11 +95,16 @@ class Extensible:
             if name not in allowed:
                 cls.__new__ = _refusing(name)  # type: ignore[method-assign]
                 break
+        cls._taken = frozenset() if cls.spare is None else _methods(cls) - cls.spare
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Sets an attribute; a method that Keras would call, and fastnn looks for in classes alone, is refused."""
+        """Sets an attribute; a method that Keras would call, and fastnn looks for in classes alone, is refused, and so
+        is what would hide a method of fastnn's."""
         if name in self._hooks and callable(value):
             raise _never_called(type(self), name)
+        if name in self._taken:
+            kind, base = type(self).__name__, _ours(type(self)).__name__
+            raise ArgumentTypeError(f'{kind}.{name}: "{name}" is a name that fastnn uses in every {base}; take another')
         super().__setattr__(name, value)
 
     if not TYPE_CHECKING:  # or every attribute would be there for it
@@ -133,6 +142,14 @@ def _overridden(cls: type[Extensible]) -> list[str]:
     """What Keras calls, and a class of the caller's defines."""
     owners = {name: next((one for one in cls.__mro__ if name in vars(one)), object) for name in cls._hooks}
     return sorted(name for name, owner in owners.items() if owner is not object and not _is_ours(owner))
+
+
+def _methods(cls: type) -> frozenset[str]:
+    """What a class of the caller's has from the package: functions, and properties that nobody can set."""
+    ours = () if _is_ours(cls) else [one for one in cls.__mro__ if _is_ours(one)]
+    found = {name: value for one in reversed(ours) for name, value in vars(one).items() if not name.startswith("__")}
+    fixed = (name for name, value in found.items() if isinstance(value, property) and value.fset is None)
+    return frozenset(name for name, value in found.items() if inspect.isfunction(value)).union(fixed)
 
 
 def _is_ours(cls: type) -> bool:

@@ -105,7 +105,7 @@ def sequential_from_config(cls: Any, config: Mapping[str, Any]) -> Any:
 def graph_config(model: Any) -> Config:
     """Name, layers and calls of a `Model`: each call says which tensors went in, by the place of the call that made
     them and their place there."""
-    graph, operators = model.graph(), model.operators
+    graph, operators = model.layer_graph(), model.operators
     places = {id(node): number for number, node in enumerate(graph.nodes)}
 
     def at(tensor: Tensor) -> list[int]:

@@ -115,7 +115,7 @@ class Compilable(Network):
         """The layers that lead to each output, one after another, back to where tensors were merged or a model ends."""
         if not self.built:
             return [self.layers] * len(self._recipe.losses) if self._recipe else []
-        flat = self.flat()
+        flat = self.flat_graph()
         makers = {call.result: call for call in flat.calls}
         chains = []
         for output in flat.outputs:

@@ -81,7 +81,7 @@ class Composition(Extensible):
 
     # calling
 
-    def graph(self) -> Graph:
+    def layer_graph(self) -> Graph:
         """The calls between inputs and outputs.
 
         Raises:
@@ -91,13 +91,13 @@ class Composition(Extensible):
 
     def rows_out(self, rows: Sequence[Shape]) -> list[Shape]:
         """The shapes of one row of each output for those that go in."""
-        expected = [tensor.row for tensor in self.graph().inputs]
+        expected = [tensor.row for tensor in self.layer_graph().inputs]
         if list(rows) != expected:
             raise ArgumentError(
                 f'{self.kind} "{self.name}": it was called on rows of shape {", ".join(map(str, rows))}, '
                 f"expected {', '.join(map(str, expected))}"
             )
-        return [tensor.row for tensor in self.graph().outputs]
+        return [tensor.row for tensor in self.layer_graph().outputs]
 
     def symbolic(self, x: Any) -> Any:
         """What comes out for symbolic tensors."""
@@ -125,12 +125,12 @@ class Composition(Extensible):
     @property
     def inputs(self) -> list[Tensor]:
         """The symbolic tensors that go in."""
-        return list(self.graph().inputs)
+        return list(self.layer_graph().inputs)
 
     @property
     def outputs(self) -> list[Tensor]:
         """The symbolic tensors that come out."""
-        return list(self.graph().outputs)
+        return list(self.layer_graph().outputs)
 
     @property
     def input(self) -> Any:
@@ -156,10 +156,10 @@ class Composition(Extensible):
             names.append(f"{tensor.name}_{count}" if tensor.name in names else tensor.name)
         return names
 
-    def flat(self) -> Flat:
+    def flat_graph(self) -> Flat:
         """The graph with the models in it taken apart."""
         if self._flat is None:
-            self._flat = self.graph().flat()
+            self._flat = self.layer_graph().flat()
         return self._flat
 
     # building

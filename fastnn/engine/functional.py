@@ -110,7 +110,7 @@ class Model(Trainer):
         if self.traces or self._recipe is not None:
             cure = "in `call`, which is traced once" if self.traces else "before compile"
             raise ArgumentError(f"{where}: call it {cure}")
-        graph = self.graph()
+        graph = self.layer_graph()
         self._take_graph(Graph(graph.inputs, graph.outputs, (*graph.added, *losses)))
         self._flat = self._engine = None
 
@@ -150,7 +150,7 @@ class Model(Trainer):
     def _require_rows(self, input_shape: object) -> None:
         """Raises where the model is built for rows of other shapes."""
         given: Any = _map(input_shape, rows_of_shape)
-        built = [tensor.row for tensor in self.graph().inputs]
+        built = [tensor.row for tensor in self.layer_graph().inputs]
         if isinstance(given, Mapping):
             given = [given.get(key) for key in self._input_keys or self.input_names]
         if (given if isinstance(given, list) else [given]) != built:
@@ -240,7 +240,7 @@ class Model(Trainer):
         """Layers, models and functions, in order."""
         return list(self._operators)
 
-    def graph(self) -> Graph:
+    def layer_graph(self) -> Graph:
         """The calls between inputs and outputs."""
         if self._graph is None:
             self._require_built(self.kind)
@@ -289,7 +289,7 @@ class Model(Trainer):
 
     def structures(self, structure: Callable[[Any, Any, bool], Any]) -> Config:
         """How inputs and outputs were given, as `structure(tensors, keys, single)` describes them."""
-        graph = self.graph()
+        graph = self.layer_graph()
         inputs = structure(graph.inputs, self._input_keys, self._single_input)
         return {"inputs": inputs, "outputs": structure(graph.outputs, self._output_keys, self._single)}
 

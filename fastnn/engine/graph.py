@@ -125,7 +125,7 @@ class Graph:
     def differs(self) -> bool:
         """Whether it is another one in inference."""
         return any(
-            operator.function == BY_MODE if isinstance(operator, Function) else operator.graph().differs
+            operator.function == BY_MODE if isinstance(operator, Function) else operator.layer_graph().differs
             for operator in self.operators
             if not isinstance(operator, Layer)
         )
@@ -172,7 +172,7 @@ class Graph:
                     label = made.labels.setdefault(operator, _free(label, made.labels))
                 made.calls.append(Call(operator, label, sources, results[0], node.outputs[0].row, its))
             else:
-                results = operator.graph()._flatten(made, sources, f"{prefix}{operator.name}/", training, its)
+                results = operator.layer_graph()._flatten(made, sources, f"{prefix}{operator.name}/", training, its)
             values |= {tensor.key: number for tensor, number in zip(node.outputs, results, strict=True)}
         made.losses.extend(values[tensor.key] if runs else None for tensor in self.added)
         for node in self._holders:

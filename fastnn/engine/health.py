@@ -127,7 +127,7 @@ class Examiner:
     """
 
     def __init__(self, model: TrainableModel) -> None:
-        recipe, flat = model.recipe, model.flat()
+        recipe, flat = model.recipe, model.flat_graph()
         assert recipe is not None  # callers have asked for a trainable engine
         self._model, self._of, self._backend = model, model.engine(), recipe.backend
         calls = probes.named_calls(flat)

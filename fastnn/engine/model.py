@@ -34,7 +34,7 @@ class TrainableModel(LayerOwner, CallbackModel, Protocol):
     def advice(self, seen: Mapping[int, Seen] | None = None) -> list[str]:
         """What there is to say of the model, or of what a training has `seen`."""
 
-    def flat(self) -> Flat:
+    def flat_graph(self) -> Flat:
         """The graph with the models in it taken apart."""
 
     @property
@@ -76,7 +76,7 @@ class TrainableModel(LayerOwner, CallbackModel, Protocol):
     def held(self, where: str, writes: bool = False) -> AbstractContextManager[Engine]:
         """The engine, which no program uses meanwhile."""
 
-    def training(self) -> AbstractContextManager[None]:
+    def while_training(self) -> AbstractContextManager[None]:
         """What is called inside cannot change what the model is made of, or compiled with."""
 
     def trainable_engine(self, x: object) -> Engine:

@@ -14,7 +14,7 @@ import numpy as np
 from .. import config
 from ..core import forks
 from ..core.arrays import Array, numeric, require_fit
-from ..core.declaration import flag, label
+from ..core.declaration import flag, label, names
 from ..core.plan import Counter
 from ..core.symbolic import Calls, Function, Node, Shape, Tensor
 from ..errors import ArgumentError, BusyError, FastnnError, NotBuiltError
@@ -35,6 +35,7 @@ class Network(Composition):
         trainable: whether training changes weights at all. name: what `summary` and other models call it.
     """
 
+    spare = names("activations apply_gradients gradients save save_weights summary to_json")
     instead: ClassVar[Mapping[str, str]] = {
         "": "steps are compiled: give compile a loss, an optimizer and metrics, and a callback what is to happen "
         "between steps; or write the loop yourself, with model.gradients and model.apply_gradients",
@@ -89,12 +90,12 @@ class Network(Composition):
         Raises:
             ArgumentError: a name that it was given is taken.
         """
-        names = {other.name for other in taken}
+        there = {other.name for other in taken}
         given = getattr(operator, "named", False)
-        if given and operator.name in names:
+        if given and operator.name in there:
             raise ArgumentError(f'{self.kind}: there are two layers "{operator.name}"; names are unique in a model')
         name, suffix = operator.name, 0
-        while name in names:
+        while name in there:
             suffix += 1
             name = f"{operator.name}_{suffix}"
         if isinstance(operator, Layer):
@@ -151,7 +152,7 @@ class Network(Composition):
         return self._recipe
 
     def _new_engine(self, recipe: Recipe | None) -> Engine:
-        return compiling.engine(self.flat(), self.dtype, self._seed, recipe)
+        return compiling.engine(self.flat_graph(), self.dtype, self._seed, recipe)
 
     def predicting_engine(self, x: object) -> Engine:
         """The engine; a model without an input shape takes that of x."""
@@ -186,7 +187,7 @@ class Network(Composition):
 
     def _unbuild(self) -> None:
         """Forgets an input shape that came from data, and the calls that were made for it."""
-        self._forget(self.graph().nodes)
+        self._forget(self.layer_graph().nodes)
         self._flat = None
 
     def _forget(self, nodes: Sequence[Node]) -> None:
@@ -201,7 +202,7 @@ class Network(Composition):
             layer.forget_shape()
 
     @contextmanager
-    def training(self) -> Iterator[None]:
+    def while_training(self) -> Iterator[None]:
         """What is called inside cannot change what the model is made of, or compiled with."""
         models, thread = list(self._models()), threading.current_thread()
         for model in models:
@@ -233,7 +234,7 @@ class Network(Composition):
         """
         if self._recipe is None:
             raise NotBuiltError('the model is not compiled; call compile(optimizer="adam", loss=...) first')
-        if self.built and not any(self._recipe.losses) and not self.flat().losses:
+        if self.built and not any(self._recipe.losses) and not self.flat_graph().losses:
             raise _without_loss()
         engine = self.predicting_engine(x)
         if not len(engine.plan.losses):

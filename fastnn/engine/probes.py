@@ -55,7 +55,7 @@ def rules(recipe: Recipe | None) -> Rules:
 def activations(model: TrainableModel, x: object) -> dict[str, Array]:
     """What each layer gives for x; see `Trainer.activations`."""
     engine = model.predicting_engine(x)
-    flat = model.flat().predicting
+    flat = model.flat_graph().predicting
     calls = named_calls(flat)
 
     def lower(builder: Lowering) -> Plan:
@@ -85,7 +85,7 @@ def gradients(
     data = Data(rows.X, rows.y, rows.w, None, rows.n)
     if not inputs:
         return _run(engine.program, data)[0]
-    recipe, flat = model.recipe, model.flat()
+    recipe, flat = model.recipe, model.flat_graph()
     assert recipe is not None  # or trainable_engine would have raised
 
     def lower(builder: Lowering) -> Plan:
@@ -99,7 +99,7 @@ def gradients(
 def _of_outputs(model: TrainableModel, x: object, output_gradient: object, inputs: bool) -> Any:
     """The gradients of sum(output * output_gradient), without penalties."""
     with model.undone_if_refused():
-        engine, flat = model.predicting_engine(x), model.flat()
+        engine, flat = model.predicting_engine(x), model.flat_graph()
         X = engine.checks.X(model.inputs_of(x))
         given = _by_output(model, engine, output_gradient, X[0].shape[0])
 
@@ -208,7 +208,7 @@ def buffer(program: Program, unit: int, rows: int, width: int) -> Array:
 
 
 def _with_inputs(model: TrainableModel, found: dict[str, Array], dX: list[Array]) -> tuple[dict[str, Array], Any]:
-    rows = [one.reshape(len(one), *shape) for one, shape in zip(dX, model.flat().rows, strict=True)]
+    rows = [one.reshape(len(one), *shape) for one, shape in zip(dX, model.flat_graph().rows, strict=True)]
     return found, rows[0] if len(rows) == 1 else rows
 
 

@@ -151,7 +151,7 @@ def _built(file: TensorFile, backend: str | Backend | None) -> Any:
     model.metadata = entry.get("metadata", {})
     if not isinstance(model.metadata, dict):
         raise TypeError(f"metadata is {model.metadata!r}, expected an object")
-    plan, _ = compiling.lower(model.flat(), model.dtype)  # shapes without arrays
+    plan, _ = compiling.lower(model.flat_graph(), model.dtype)  # shapes without arrays
     for p in plan.layout.parameters:
         file.require(f"weights/{p.layer}/{p.name}", p.shape, np.dtype(model.dtype))
     arguments = entry["compile"]

@@ -173,7 +173,7 @@ class Sequential(Trainer):
         """Whether the input shape is known."""
         return bool(self._tensors and self._stack)
 
-    def graph(self) -> Graph:
+    def layer_graph(self) -> Graph:
         """The chain of calls."""
         self._require_built("Sequential")
         return Graph(self._tensors[:1], self._tensors[-1:])

@@ -40,10 +40,10 @@ class Summarized(Protocol):
     def leaves(self) -> list[Any]:
         """The layers in order, those of models in it too."""
 
-    def graph(self) -> Graph:
+    def layer_graph(self) -> Graph:
         """The calls between inputs and outputs."""
 
-    def flat(self) -> Flat:
+    def flat_graph(self) -> Flat:
         """The graph with the models in it taken apart."""
 
     def engine(self) -> Any:
@@ -79,7 +79,7 @@ def page(model: Summarized) -> str:
 
 def _table(model: Summarized) -> tuple[list[str], list[list[str]]]:
     known, chain = model.built, model.kind == "Sequential"
-    nodes = {id(node.operator): node for node in reversed(model.graph().nodes)} if known else {}
+    nodes = {id(node.operator): node for node in reversed(model.layer_graph().nodes)} if known else {}
     rows = []
     for operator in model.operators:
         node = nodes.get(id(operator))
@@ -105,7 +105,7 @@ def _costs(model: Summarized, batch: int) -> tuple[list[list[str]], list[str]]:
     """What each layer costs, as cells, and lines that sum it up."""
     from .costs import Cost, by_call
 
-    plan, calls = model.engine().plan, model.flat().calls
+    plan, calls = model.engine().plan, model.flat_graph().calls
     found = by_call(plan, batch)
     of_name: dict[str, Cost] = {}
     for number, call in enumerate(calls):

@@ -225,7 +225,7 @@ class Trainer(Compilable):
 
     def _require_one_mode(self, mode: bool) -> None:
         """Refuses a mode for a call on tensors in which layers would be in another one."""
-        if self.flat().inference is not None:
+        if self.flat_graph().inference is not None:
             raise ArgumentError(
                 f'{self.kind} "{self.name}": training={mode} on tensors is not supported, since its call is another '
                 "one in training; call its layers with training=, or leave it out"

@@ -200,7 +200,7 @@ def train(
         if any(type(callback) is not History for callback in hooks.callbacks):
             hooks.around = here.paused
         try:
-            with here, model.training():
+            with here, model.while_training():
                 hooks.on_train_begin()
                 for epoch in epochs:
                     logs = training.epoch(epoch)

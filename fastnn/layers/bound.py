@@ -51,7 +51,7 @@ class Bound(Composing):
         return next((model for owner in self._owners if (model := owner()) is not None), None)
 
     @property
-    def bound(self) -> bool:
+    def is_bound(self) -> bool:
         """Whether it is part of a model."""
         return self._model is not None
 
