@@ -385,6 +385,8 @@ def test_merging_layers_on_arrays() -> None:
     np.testing.assert_array_equal(merged("concatenate", a, b), np.concatenate([a, b], axis=1))
     np.testing.assert_allclose(merged("average", a, b, a), (a + b + a) / 3, rtol=1e-6)
     np.testing.assert_allclose(merged("dot", a, b)[:, 0], (a * b).sum(axis=1), rtol=1e-5)
+    parts = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    assert (layers.GlobalAveragePooling1D()(parts) == parts.mean(axis=1)).all()
 
 
 def test_a_deep_graph() -> None:

@@ -237,6 +237,7 @@ def test_no_second_copy_of_the_data(dtype: str, backend: str) -> None:
     X = np.zeros((60_000, 64), dtype)
     y = np.zeros(len(X), np.float64)
     model.fit(X[:100], y[:100], verbose=0)
+    model.evaluate(X[:100], y[:100], verbose=0)  # both programs are there, with the scratch of their threads
     tracemalloc.start()
     try:
         model.fit(X, y, batch_size=1000, verbose=0)

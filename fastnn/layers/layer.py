@@ -188,7 +188,7 @@ class Layer(Declaration, Bound):
         model = self._model if self.built else None
         dtype, backend = (self.dtype, None) if model is None else (model.dtype, model.engine().backend)
         result = eager.forward(
-            lambda builder: self.lower(builder, RULES),
+            lambda builder: self.lower_values(builder, builder.inputs, RULES),
             (rows.reshape(len(rows), -1),),
             self._values(shape),
             dtype,
