@@ -186,10 +186,11 @@ static int shares_chunks(float *scratch, int32_t threads)
             B[k][j] = 0.3F * (float)(k % (j + 3)) - 0.2F;
         }
     }
-    int same = fnn_gemm_nn_f32(alone[0], N, A[0], K, B[0], N, M, N, K, scratch, 1) == FNN_OK;
+    fnn_call call = {FNN_FAMILY_GEMM_NN, 0, {alone[0], A[0], B[0]}, {N, K, N}, .m = M, .n = N, .k = K, .scratch = scratch};
+    int same = fnn_operate_f32(&call, 1) == FNN_OK;
+    call.array[0] = shared[0];
     for (int round = 0; same && round < 100; round++) {
-        same = fnn_gemm_nn_f32(shared[0], N, A[0], K, B[0], N, M, N, K, scratch, threads) == FNN_OK &&
-               memcmp(alone, shared, sizeof alone) == 0;
+        same = fnn_operate_f32(&call, threads) == FNN_OK && memcmp(alone, shared, sizeof alone) == 0;
     }
     return same;
 }
