@@ -309,7 +309,9 @@ def test_forks(scenario: str, backend: str, alone: str) -> None:
     assert len(found) >= 3 and set(found) == {alone}
 
 
-@pytest.mark.parametrize("method", ["spawn", *(["fork", "forkserver"] if FORKS else [])])
+@pytest.mark.parametrize(
+    "method", ["spawn", *(["fork", pytest.param("forkserver", marks=pytest.mark.slow)] if FORKS else [])]
+)
 def test_pools_of_processes(method: str, backend: str, alone: str) -> None:
     """Models train in the parent, in its workers, which get one too, and in the parent again."""
     assert digests(PROCESSES, backend=backend, method=method) == [alone] * 6
