@@ -38,10 +38,67 @@ INLINE void FN(loss_sums)(FN(step) *step, const int count, const int largest, V 
     }
 }
 
+/* v: an element of each of W rows, of which so many are there; the others are 0. */
+KERNEL static void FN(load_apart)(V *v, const real *p, int64_t apart, int64_t rows)
+{
+    real elements[W] = {0};
+    if (apart == 1) {
+        *v = LOAD_FIRST(p, rows);
+        return;
+    }
+    if (rows < W) {
+        for (int64_t i = 0; i < rows; i++) {
+            elements[i] = p[i * apart];
+        }
+        *v = LOAD(elements);
+        return;
+    }
+    FNN_UNROLL
+    for (int64_t i = 0; i < W; i++) {
+        (*v)[i] = p[i * apart];
+    }
+}
+
+KERNEL static void FN(store_apart)(real *p, int64_t apart, const V *v, int64_t rows)
+{
+    real elements[W];
+    if (apart == 1) {
+        STORE_FIRST(p, *v, rows);
+        return;
+    }
+    STORE(elements, *v);
+    for (int64_t i = 0; i < fnn_least(W, rows); i++) {
+        p[i * apart] = elements[i];
+    }
+}
+
+/* The same sums of W rows of one element, which need not be folded; gives the elements and the targets. */
+INLINE void FN(single_sums)(FN(step) *step, const int count, const int largest, V *sums, const FN(loss_rows) *read,
+                            int64_t row, V *a, V *target)
+{
+    const int64_t left = read->rows - row;
+    FN(load_apart)(a, read->A + row * read->lda, read->lda, left);
+    FN(load_apart)(target, read->Y + row * read->ldy, read->ldy, left);
+    *target = FMA(*target, SPLAT(read->keep), SPLAT(read->add));
+    FNN_UNROLL
+    for (int number = 0; number < count; number++) {
+        const bool max = largest >> number & 1;
+        const V lane = SPLAT(max ? (real)-__builtin_inf() : (real)0);
+        const V after = step(number, lane, *a, *target, SPLAT(read->p), sums);
+        sums[number] = max ? after : after + SPLAT((real)0); /* as the other lanes would, of a sum that is -0 */
+    }
+}
+
 INLINE void FN(rows_forward)(FN(step) *step, const int count, const int largest, V (*value)(const V *),
                              const bool mean, const FN(loss_rows) *read)
 {
-    for (int64_t row = 0; row < read->rows; row++) {
+    for (int64_t row = 0; read->width == 1 && row < read->rows; row += W) {
+        V sums[FNN_MOST_SUMS], a, target;
+        FN(single_sums)(step, count, largest, sums, read, row, &a, &target);
+        a = value(sums);
+        FN(store_apart)(read->l + row * read->ldl, read->ldl, &a, read->rows - row);
+    }
+    for (int64_t row = 0; read->width != 1 && row < read->rows; row++) {
         V sums[FNN_MOST_SUMS];
         FN(loss_sums)(step, count, largest, sums, read, row);
         const real total = value(sums)[0];
@@ -54,7 +111,15 @@ INLINE void FN(rows_backward)(FN(step) *step, const int count, const int largest
 {
     const V parameter = SPLAT(read->p), k = SPLAT(read->keep), d = SPLAT(read->add);
     const int64_t width = read->width;
-    for (int64_t row = 0; row < read->rows; row++) {
+    for (int64_t row = 0; width == 1 && row < read->rows; row += W) {
+        const int64_t left = read->rows - row;
+        V sums[FNN_MOST_SUMS], a, target, scale;
+        FN(single_sums)(step, count, largest, sums, read, row, &a, &target);
+        FN(load_apart)(&scale, read->s + row * read->lds, read->lds, left);
+        a = slope(a, target, parameter, sums) * scale;
+        FN(store_apart)(read->dA + row * read->ldd, read->ldd, &a, left);
+    }
+    for (int64_t row = 0; width != 1 && row < read->rows; row++) {
         const V scale = SPLAT(read->s[row * read->lds]);
         const real *const A = read->A + row * read->lda, *const Y = read->Y + row * read->ldy;
         real *const dA = read->dA + row * read->ldd;

@@ -128,12 +128,6 @@ crossentropy_backward = choose_by_rows(
 # --- losses of predictions ------------------------------------------------------------------------------------------
 
 
-def _mean(row: Row, value: Value) -> Value:
-    """value * (1 / C), with 1 / C rounded once from float64."""
-    inverse = 1.0 / Lanes(row.f.builder, "float64", None).real(row.width)
-    return value * row.f.scalar.convert(inverse)
-
-
 def _sums(loss: Loss, row: Row, a: Arguments, target: Callable[[Integer, Mask], Value]) -> list[Value]:
     """A loss's sums over a row, numbers."""
     o = row.o
@@ -145,7 +139,7 @@ def _sums(loss: Loss, row: Row, a: Arguments, target: Callable[[Integer, Mask], 
             return step(o, lane, row.load(a.A, i, k), target(i, k), a.p, *splats)
 
         sums.append(row.fold(-INFINITY, accumulate, larger) if largest else row.sum(accumulate))
-        splats.append(o.splat(sums[-1]))
+        splats.append(row.spread(sums[-1]))
     return sums
 
 
@@ -154,7 +148,7 @@ def _loss_forward(loss: Loss) -> ByRows:
         target = _dense_target(row, a.Y, a.keep, a.add)
         sums = _sums(loss, row, a, target)
         value = sums[0] if loss.value is None else row.single(loss.value, *sums)
-        a.l[0] = _mean(row, value) if loss.mean else value
+        row.give(row.mean(value) if loss.mean else value, a.l)
 
     return body
 
@@ -162,8 +156,8 @@ def _loss_forward(loss: Loss) -> ByRows:
 def _loss_backward(loss: Loss) -> ByRows:
     def body(row: Row, a: Arguments) -> None:
         target = _dense_target(row, a.Y, a.keep, a.add)
-        s = row.o.splat(a.s[0])
-        sums = [] if loss.value is None else [row.o.splat(total) for total in _sums(loss, row, a, target)]
+        s = row.number(a.s)
+        sums = [] if loss.value is None else [row.spread(total) for total in _sums(loss, row, a, target)]
 
         def block(i: Integer, k: Mask) -> None:
             row.store(loss.slope(row.o, row.load(a.A, i, k), target(i, k), a.p, *sums) * s, a.dA, i, k)
@@ -218,12 +212,20 @@ def _probability_backward(sparse: bool) -> ByRows:
 
 
 _FORWARD = [_loss_forward(loss) for loss in LOSSES.values()]
-_FORWARD += [_probability_forward(False), _probability_forward(True)]
 _BACKWARD = [_loss_backward(loss) for loss in LOSSES.values()]
-_BACKWARD += [_probability_backward(False), _probability_backward(True)]
 
-loss_forward = choose_by_rows("loss_forward", "*l ldl *A ldA *Y ldY rows columns; p keep add", _FORWARD)
-loss_backward = choose_by_rows("loss_backward", "*dA lddA *A ldA *Y ldY *s lds rows columns; p keep add", _BACKWARD)
+loss_forward = choose_by_rows(
+    "loss_forward",
+    "*l ldl *A ldA *Y ldY rows columns; p keep add",
+    [*_FORWARD, _probability_forward(False), _probability_forward(True)],
+    by_elements=_FORWARD,
+)
+loss_backward = choose_by_rows(
+    "loss_backward",
+    "*dA lddA *A ldA *Y ldY *s lds rows columns; p keep add",
+    [*_BACKWARD, _probability_backward(False), _probability_backward(True)],
+    by_elements=_BACKWARD,
+)
 
 
 # --- metrics --------------------------------------------------------------------------------------------------------
@@ -253,7 +255,7 @@ def _binary_accuracy(row: Row, a: Arguments) -> None:
         guess = o.select(row.load(a.A, i, k) > 0.5, 1.0, 0.0)
         return lane + o.select(guess == row.load(a.Y, i, k), 1.0, 0.0)
 
-    a.r[0] = _mean(row, row.sum(step))
+    a.r[0] = row.mean(row.sum(step))
 
 
 def _categorical_accuracy(row: Row, a: Arguments) -> None:

@@ -3,7 +3,7 @@ register."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from ...core import arithmetic as ar
@@ -77,9 +77,66 @@ class Row:
         one = Lanes(self.f.builder, self.f.dtype, 1)
         return formula(one, *(one.splat(number) for number in numbers)).lane(0)
 
+    def spread(self, number: Value) -> Value:
+        """A number of the row beside each of its elements."""
+        return self.o.splat(number)
+
+    def number(self, place: Pointer) -> Value:
+        """The row's number at a place, beside each of its elements."""
+        return self.spread(place[0])
+
+    def give(self, number: Value, place: Pointer) -> None:
+        """Stores a number of the row."""
+        place[0] = number
+
+    def mean(self, value: Value) -> Value:
+        """value * (1 / C), with 1 / C rounded once from float64."""
+        inverse = 1.0 / Lanes(self.f.builder, "float64", None).real(self.width)
+        return value * self.f.scalar.convert(inverse)
+
     def columns(self, index: Integer) -> Value:
         """The column numbers of a block as floats, to compare with a class label."""
         return self.o.iota() + self.o.splat(self.f.scalar.real(index))
+
+
+class Elements(Row):
+    """Sixteen rows of one element, `left` of which are there: a vector holds them all, and their numbers."""
+
+    def __init__(self, f: Frame, strides: dict[Any, Integer], left: Integer, scratch: Pointer) -> None:
+        super().__init__(f, f.integer(1), True)
+        self._strides, self._scratch, self._count = strides, scratch, left.least(LANES)
+
+    def load(self, row: Pointer, index: Integer, mask: Mask) -> Value:
+        if row.ir not in self._kept:
+            self._kept[row.ir] = self.number(row)
+        return self._kept[row.ir]
+
+    def store(self, value: Value, row: Pointer, index: Integer, mask: Mask) -> None:
+        self.give(value, row)
+
+    def fold(self, start: float, step: Step, combine: Combine) -> Value:
+        """The other lanes would only make a sum of -0 one of +0."""
+        value = step(self.f.integer(0), self._mask, self.o.constant(start))
+        return combine(value, self.o.constant(0.0)) if start == 0.0 else value
+
+    def single(self, formula: Callable[..., Value], *numbers: Value) -> Value:
+        return formula(self.o, *numbers)
+
+    def spread(self, number: Value) -> Value:
+        return number
+
+    def number(self, place: Pointer) -> Value:
+        with self.f.loop(self._count) as i:
+            self._scratch[i] = place[i * self._strides[place.ir]]
+        return self._scratch.load()
+
+    def give(self, number: Value, place: Pointer) -> None:
+        self._scratch.store(number)
+        with self.f.loop(self._count) as i:
+            place[i * self._strides[place.ir]] = self._scratch[i]
+
+    def mean(self, value: Value) -> Value:
+        return value
 
 
 class Columns:
@@ -171,15 +228,20 @@ class Rows:
         a = self.arguments
         return a._replace(**{name: getattr(a, name) + number * stride for name, stride in self._strides.items()})
 
+    def strides(self, a: Arguments) -> dict[Any, Integer]:
+        """Of each array of `at`, by the IR value of its address."""
+        return {getattr(a, name).ir: stride for name, stride in self._strides.items()}
+
 
 ByRows = Callable[[Row, Arguments], None]
 ByColumns = Callable[[Columns, Arguments], Callable[[Arguments], None]]
 
 
-def by_rows(body: ByRows, by_columns: ByColumns | None = None) -> Body:
+def by_rows(body: ByRows, by_columns: ByColumns | None = None, by_elements: bool = False) -> Body:
     """The body of a kernel over rows: `body(row, a)` writes one, of the arguments at this row (`Rows`).
 
     `by_columns(columns, a)` gives a function that does the same for sixteen narrow rows, of the arguments at the first.
+    `by_elements`: rows of one element are written sixteen at a time, too, by the body, which uses `Row` for all memory.
     """
 
     def emit(f: Frame, a: Arguments) -> None:
@@ -190,13 +252,32 @@ def by_rows(body: ByRows, by_columns: ByColumns | None = None) -> Body:
                 row = Row(f, a.columns, narrow)
                 body(row, rows.at(number))
 
-        with f.if_else(a.columns <= LANES) as (narrow, wide):
-            with narrow:
-                loop(True, _sixteens(f, rows, by_columns) if by_columns is not None else 0)
-            with wide:
-                loop(False)
+        def rows_of_several() -> None:
+            with f.if_else(a.columns <= LANES) as (narrow, wide):
+                with narrow:
+                    loop(True, _sixteens(f, rows, by_columns) if by_columns is not None else 0)
+                with wide:
+                    loop(False)
+
+        if not by_elements:
+            rows_of_several()
+            return
+        with f.if_else(a.columns == 1) as (one, several):
+            with one:
+                _elements(f, rows, body)
+            with several:
+                rows_of_several()
 
     return emit
+
+
+def _elements(f: Frame, rows: Rows, body: ByRows) -> None:
+    """Rows of one element, sixteen at a time."""
+    scratch = f.scratch(1, f.lanes)
+    scratch.store(f.lanes.constant(0.0))
+    with f.loop(rows.arguments.rows, LANES) as number:
+        a = rows.at(number)
+        body(Elements(f, rows.strides(a), rows.arguments.rows - number, scratch), a)
 
 
 def _sixteens(f: Frame, rows: Rows, by_columns: ByColumns) -> Integer:
@@ -213,10 +294,14 @@ def _sixteens(f: Frame, rows: Rows, by_columns: ByColumns) -> Integer:
 
 
 def choose_by_rows(
-    name: str, arguments: str, bodies: Sequence[ByRows], by_columns: Sequence[ByColumns] | None = None
+    name: str,
+    arguments: str,
+    bodies: Sequence[ByRows],
+    by_columns: Sequence[ByColumns] | None = None,
+    by_elements: Collection[ByRows] = (),
 ) -> Function:
     pairs = zip(bodies, by_columns or [None] * len(bodies), strict=True)
-    return choose(name, arguments, [by_rows(body, columns) for body, columns in pairs])
+    return choose(name, arguments, [by_rows(body, columns, body in by_elements) for body, columns in pairs])
 
 
 def batch_fold(
