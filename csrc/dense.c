@@ -44,9 +44,11 @@ INLINE void FN(forward_columns)(const fnn_member *m, int64_t number, int64_t fir
     const real *theta = m->program->theta;
     real *dst = FN(buffer)(m->program, at[FNN_COLUMN_DST], whole, first) + at[FNN_COLUMN_OFFSET] + column;
     flags |= (bias >= 0 ? FNN_BIAS : 0) | (relu ? FNN_RELU : 0);
-    FN(gemm)(dst, fnn_padded(whole), src, ld_src, 1, theta + at[FNN_COLUMN_KERNEL] + column, outputs, rows, columns,
-             at[FNN_COLUMN_INPUTS],
-             bias >= 0 ? theta + bias + column : NULL, flags, m->scratch);
+    FN(gemm)(&(FN(product)){
+        .C = dst, .ldc = fnn_padded(whole), .A = src, .a_row = ld_src, .a_k = 1,
+        .B = theta + at[FNN_COLUMN_KERNEL] + column, .ldb = outputs, .n = columns, .k = at[FNN_COLUMN_INPUTS],
+        .epilogue = bias >= 0 ? theta + bias + column : NULL, .flags = flags,
+    }, rows, m->scratch);
 }
 
 /* A DENSE, and the relu behind it, of rows that lie at src, into rows of the workspace from `first`. Returns how many
@@ -82,9 +84,11 @@ INLINE void FN(backward_columns)(const fnn_member *m, int64_t number, int64_t fi
     if (slope) {
         output = FN(buffer)(m->program, (at - FNN_COLUMN_WIDTH)[FNN_COLUMN_SAVED], inputs, first) + column;
     }
-    FN(gemm)(FN(buffer)(m->program, at[FNN_COLUMN_GRAD_SRC], inputs, first) + column, fnn_padded(inputs),
-             dZ, fnn_padded(whole), 1, kernel + column * outputs, outputs, rows, columns, outputs, output,
-             FNN_TRANSPOSED | (slope ? FNN_SLOPE : 0), m->scratch);
+    FN(gemm)(&(FN(product)){
+        .C = FN(buffer)(m->program, at[FNN_COLUMN_GRAD_SRC], inputs, first) + column, .ldc = fnn_padded(inputs),
+        .A = dZ, .a_row = fnn_padded(whole), .a_k = 1, .B = kernel + column * outputs, .ldb = outputs, .n = columns,
+        .k = outputs, .epilogue = output, .flags = FNN_TRANSPOSED | (slope ? FNN_SLOPE : 0),
+    }, rows, m->scratch);
 }
 
 /* The gradient of a DENSE's source, and of the relu before it, for `rows` rows of the workspace from `first`. Returns

@@ -35,9 +35,10 @@ KERNEL bool FN(packs_columns)(int64_t ldb, int64_t m, int64_t n, int64_t k)
 }
 
 /* The product of a block of columns at a time, chunk by chunk. */
-KERNEL static void FN(blocks)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B,
-                              int64_t ldb, int64_t m, int64_t n, int64_t k, const real *epilogue, int flags, real *pack)
+KERNEL static void FN(blocks)(const FN(product) *product, int64_t m, real *pack)
 {
+    const int64_t a_k = product->a_k, ldb = product->ldb, n = product->n, k = product->k;
+    int flags = product->flags;
     const bool transposed = (flags & FNN_TRANSPOSED) != 0, slow = FN(comes_slowly)(ldb, n, k);
     const bool packs = transposed || FN(packs_columns)(ldb, m, n, k);
     const bool few = !packs && n > 2 * W && m <= (slow && WIDE_ROWS > 2 ? SLOW_ROWS : WIDE_ROWS);
@@ -53,17 +54,19 @@ KERNEL static void FN(blocks)(real *C, int64_t ldc, const real *A, int64_t a_row
         int64_t start = 0;
         do {
             const int64_t depth = fnn_least(k - start, FNN_K_CHUNK);
+            const real *B = product->B + start * ldb + j;
             FN(product) p = {
-                .C = C + j, .A = A + start * a_k, .B = packs ? pack : B + start * ldb + j,
-                .epilogue = (flags & (FNN_BIAS | FNN_SLOPE)) ? epilogue + j : NULL, .ldc = ldc, .a_row = a_row,
-                .a_k = a_k, .ldb = packs ? 2 * W : ldb, .panel = packs ? 2 * W * depth : 2 * W, .n = width, .k = depth,
+                .C = product->C + j, .A = product->A + start * a_k, .B = packs ? pack : B,
+                .epilogue = (flags & (FNN_BIAS | FNN_SLOPE)) ? product->epilogue + j : NULL, .ldc = product->ldc,
+                .a_row = product->a_row, .a_k = a_k, .ldb = packs ? 2 * W : ldb, .n = width, .k = depth,
                 .flags = (start + depth >= k ? flags : flags & FNN_FAR) | (start > 0 ? FNN_ACCUMULATE : 0) |
                          (packs ? FNN_PACKED : 0),
+                .panel = packs ? 2 * W * depth : 2 * W,
             };
             if (transposed) {
-                FN(pack_transposed)(pack, B + j * ldb + start, ldb, width, depth);
+                FN(pack_transposed)(pack, product->B + j * ldb + start, ldb, width, depth);
             } else if (packs) {
-                FN(pack_panels)(pack, B + start * ldb + j, ldb, width, depth);
+                FN(pack_panels)(pack, B, ldb, width, depth);
             }
             if (few) {
                 FN(few_rows)(&p, m);
@@ -119,29 +122,38 @@ KERNEL bool FN(takes_slope)(int64_t m, int64_t n, int64_t k)
     return m > FNN_DOT_VECTORS && n > FNN_DOT_VECTORS && !FN(repays_transposing)(m, n, k);
 }
 
-KERNEL void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B, int64_t ldb,
-                     int64_t m, int64_t n, int64_t k, const real *epilogue, int flags, real *pack)
+KERNEL void FN(gemm)(const FN(product) *product, int64_t m, real *pack)
 {
-    const bool transposed = (flags & FNN_TRANSPOSED) != 0;
+    const FN(product) p = *product;
+    const int64_t n = p.n, k = p.k;
+    const bool transposed = (p.flags & FNN_TRANSPOSED) != 0;
+    const bool plain = !(p.flags & (FNN_TRANSPOSED | FNN_BIAS | FNN_RELU));
     if (m <= 0 || n <= 0) {
         return;
     }
-    if (n <= FNN_DOT_VECTORS && a_k == 1 && m >= W) {
-        FN(few_dots)(C, ldc, 1, A, a_row, B, transposed ? ldb : 1, transposed ? 1 : ldb, m, n, k, epilogue, flags);
-    } else if (transposed && m <= FNN_DOT_VECTORS && n >= W && !(flags & FNN_BIAS)) {
-        FN(few_dots)(C, 1, ldc, B, ldb, A, a_row, a_k, n, m, k, NULL, flags);
+    if (n <= FNN_DOT_VECTORS && p.a_k == 1 && m >= W) {
+        FN(few_dots)(&(FN(dot_products)){
+            .out = p.C, .out_row = p.ldc, .out_vector = 1, .R = p.A, .ldr = p.a_row, .Q = p.B,
+            .q_vector = transposed ? p.ldb : 1, .q_k = transposed ? 1 : p.ldb, .rows = m, .count = n, .k = k,
+            .epilogue = p.epilogue, .flags = p.flags,
+        });
+    } else if (transposed && m <= FNN_DOT_VECTORS && n >= W && !(p.flags & FNN_BIAS)) {
+        FN(few_dots)(&(FN(dot_products)){
+            .out = p.C, .out_row = 1, .out_vector = p.ldc, .R = p.B, .ldr = p.ldb, .Q = p.A, .q_vector = p.a_row,
+            .q_k = p.a_k, .rows = n, .count = m, .k = k, .flags = p.flags,
+        });
     } else if (m == 1 && n >= W && k > 0 && !transposed) {
-        FN(gemv)(C, 1, A, a_k, B, ldb, n, k, epilogue, flags);
-    } else if (n == 1 && a_row == 1 && m >= W && k > 0 && !(flags & (FNN_TRANSPOSED | FNN_BIAS | FNN_RELU))) {
-        FN(gemv)(C, ldc, B, ldb, A, a_k, m, k, NULL, 0);
-    } else if (n <= WIDE_ROWS && a_row == 1 && m >= W && !(flags & (FNN_TRANSPOSED | FNN_BIAS | FNN_RELU))) {
-        FN(few_columns)(C, ldc, A, a_k, B, ldb, m, n, k);
-    } else if (k == 1 && n > W && flags == 0) {
-        FN(outer)(C, ldc, A, a_row, B, m, n);
-    } else if (transposed && a_k == 1 && FN(repays_transposing)(m, n, k) && !(flags & (FNN_BIAS | FNN_RELU))) {
-        FN(transposed_product)(C, ldc, A, a_row, B, ldb, m, n, k, pack);
+        FN(gemv)(p.C, 1, p.A, p.a_k, p.B, p.ldb, n, k, p.epilogue, p.flags);
+    } else if (n == 1 && p.a_row == 1 && m >= W && k > 0 && plain) {
+        FN(gemv)(p.C, p.ldc, p.B, p.ldb, p.A, p.a_k, m, k, NULL, 0);
+    } else if (n <= WIDE_ROWS && p.a_row == 1 && m >= W && plain) {
+        FN(few_columns)(p.C, p.ldc, p.A, p.a_k, p.B, p.ldb, m, n, k);
+    } else if (k == 1 && n > W && p.flags == 0) {
+        FN(outer)(p.C, p.ldc, p.A, p.a_row, p.B, m, n);
+    } else if (transposed && p.a_k == 1 && FN(repays_transposing)(m, n, k) && !(p.flags & (FNN_BIAS | FNN_RELU))) {
+        FN(transposed_product)(p.C, p.ldc, p.A, p.a_row, p.B, p.ldb, m, n, k, pack);
     } else {
-        FN(blocks)(C, ldc, A, a_row, a_k, B, ldb, m, n, k, epilogue, flags, pack);
+        FN(blocks)(product, m, pack);
     }
 }
 

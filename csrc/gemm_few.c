@@ -43,11 +43,12 @@ INLINE void FN(put_dots)(V value, real *out, int64_t out_row, real bias, int fla
 
 /* out (rows, count) = R (rows, k), contiguous along k, times `count` vectors of k: blocks of W rows, exchanged in
  * registers. `count` is a constant after inlining. */
-INLINE void FN(dots)(const int count, real *out, int64_t out_row, int64_t out_vector, const real *R, int64_t ldr,
-                     const real *Q, int64_t q_vector, int64_t q_k, int64_t rows, int64_t k, const real *epilogue,
-                     int flags)
+INLINE void FN(dots)(const int count, FN(dot_products) d)
 {
-    for (int64_t row = 0; row < rows; row += W) {
+    const int64_t k = d.k;
+    for (int64_t row = 0; row < d.rows; row += W) {
+        const real *R = d.R + row * d.ldr;
+        const int64_t left = d.rows - row;
         V total[FNN_DOT_VECTORS];
         int64_t start = 0;
         do {
@@ -58,20 +59,20 @@ INLINE void FN(dots)(const int count, real *out, int64_t out_row, int64_t out_ve
                 sum[j] = SPLAT((real)0);
             }
             int64_t step = start;
-            for (; step + W <= end && rows - row >= W; step += W) {
-                const real *q = Q + step * q_k;
-                FN(load_whole)(block, R + row * ldr + step, ldr);
+            for (; step + W <= end && left >= W; step += W) {
+                const real *q = d.Q + step * d.q_k;
+                FN(load_whole)(block, R + step, d.ldr);
                 FNN_UNROLL
                 for (int i = 0; i < W; i++) {
-                    FN(add_dots)(count, sum, block[i], q, q_vector);
-                    q += q_k;
+                    FN(add_dots)(count, sum, block[i], q, d.q_vector);
+                    q += d.q_k;
                     __asm__("" : "+r"(q)); /* one pointer, not W */
                 }
             }
             for (; step < end; step += W) {
-                FN(load_rest)(block, R + row * ldr + step, ldr, rows - row, end - step);
+                FN(load_rest)(block, R + step, d.ldr, left, end - step);
                 for (int64_t i = 0; i < fnn_least(W, end - step); i++) {
-                    FN(add_dots)(count, sum, block[i], Q + (step + i) * q_k, q_vector);
+                    FN(add_dots)(count, sum, block[i], d.Q + (step + i) * d.q_k, d.q_vector);
                 }
             }
             FNN_UNROLL
@@ -82,8 +83,8 @@ INLINE void FN(dots)(const int count, real *out, int64_t out_row, int64_t out_ve
         } while (start < k);
         FNN_UNROLL
         for (int j = 0; j < count; j++) {
-            const real bias = (flags & FNN_BIAS) ? epilogue[j] : (real)0;
-            FN(put_dots)(total[j], out + row * out_row + j * out_vector, out_row, bias, flags, rows - row);
+            const real bias = (d.flags & FNN_BIAS) ? d.epilogue[j] : (real)0;
+            FN(put_dots)(total[j], d.out + row * d.out_row + j * d.out_vector, d.out_row, bias, d.flags, left);
         }
     }
 }
@@ -129,24 +130,24 @@ INLINE void FN(chains)(const int blocks, const int chunks, H *sum, const real *R
     }
 }
 
-/* out (rows) = R (rows, k) times one vector of k >= HALF: `blocks` blocks of HALF rows at once, the last ones from the
- * end, so that all are whole; of two chunks at once if they are `paired`. */
-INLINE void FN(single_dots)(const int blocks, const bool paired, real *out, int64_t out_row, const real *R, int64_t ldr,
-                            const real *q, int64_t q_k, int64_t rows, int64_t k, const real *epilogue, int flags)
+/* Rows first ... end - 1 of out (rows) = R (rows, k) times one vector of k >= HALF: `blocks` blocks of HALF rows at once,
+ * the last ones from the end, so that all are whole; of two chunks at once if they are `paired`. */
+INLINE void FN(single_dots)(const int blocks, const bool paired, FN(dot_products) d, int64_t first, int64_t end)
 {
-    const real bias = (flags & FNN_BIAS) ? *epilogue : (real)0;
-    for (int64_t next = 0; next < rows; next += blocks * HALF) {
-        const int64_t row = fnn_least(next, rows - blocks * HALF);
+    const real bias = (d.flags & FNN_BIAS) ? *d.epilogue : (real)0;
+    const int64_t k = d.k;
+    for (int64_t next = first; next < end; next += blocks * HALF) {
+        const int64_t row = fnn_least(next, end - blocks * HALF);
         _Alignas(64) real done[FNN_DOT_CHAINS * HALF];
         H total[FNN_DOT_CHAINS], sum[FNN_DOT_CHAINS];
         for (int64_t start = 0; start < k;) {
-            const real *at = R + row * ldr + start;
+            const real *R = d.R + row * d.ldr + start, *q = d.Q + start * d.q_k;
             const bool two = paired && k - start >= 2 * FNN_K_CHUNK;
             const int64_t steps = fnn_least(FNN_K_CHUNK, k - start);
             if (two) {
-                FN(chains)(blocks, 2, sum, at, ldr, q + start * q_k, q_k, FNN_K_CHUNK);
+                FN(chains)(blocks, 2, sum, R, d.ldr, q, d.q_k, FNN_K_CHUNK);
             } else {
-                FN(chains)(blocks, 1, sum, at, ldr, q + start * q_k, q_k, steps);
+                FN(chains)(blocks, 1, sum, R, d.ldr, q, d.q_k, steps);
             }
             FNN_UNROLL
             for (int block = 0; block < blocks; block++) {
@@ -159,42 +160,40 @@ INLINE void FN(single_dots)(const int blocks, const bool paired, real *out, int6
         }
         memcpy(done, total, (size_t)blocks * sizeof(H));
         for (int64_t i = 0; i < blocks * HALF; i += W) {
-            FN(put_dots)(LOAD(done + i), out + (row + i) * out_row, out_row, bias, flags, W);
+            FN(put_dots)(LOAD(done + i), d.out + (row + i) * d.out_row, d.out_row, bias, d.flags, W);
         }
     }
 }
 
-KERNEL void FN(few_dots)(real *out, int64_t out_row, int64_t out_vector, const real *R, int64_t ldr,
-                                const real *Q, int64_t q_vector, int64_t q_k, int64_t rows, int64_t count, int64_t k,
-                                const real *epilogue, int flags)
+KERNEL void FN(few_dots)(const FN(dot_products) *products)
 {
+    const FN(dot_products) d = *products;
+    const int64_t rows = d.rows, k = d.k;
     /* Rows come sooner from memory if few are read at once; those that share sets of the first cache push each other out. */
     const bool far = rows * k * (int64_t)sizeof(real) > 2 * FNN_L2_BYTES;
-    const bool paired = !far && k >= 2 * FNN_K_CHUNK && fnn_aliases(2 * ldr * (int64_t)sizeof(real));
+    const bool paired = !far && k >= 2 * FNN_K_CHUNK && fnn_aliases(2 * d.ldr * (int64_t)sizeof(real));
     const int most = FNN_DOT_CHAINS, few = FNN_DOT_CHAINS / 2;
     int64_t done = 0;
-    switch (count) {
+    switch (d.count) {
     case 1:
         if (rows >= most * HALF && k >= HALF && !paired && !(far && most * HALF > FNN_LANES)) {
             done = rows / (most * HALF) * (most * HALF);
-            FN(single_dots)(most, false, out, out_row, R, ldr, Q, q_k, done, k, epilogue, flags);
+            FN(single_dots)(most, false, d, 0, done);
         }
         if (rows < few * HALF || k < HALF) {
-            FN(dots)(1, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, epilogue, flags);
+            FN(dots)(1, d);
         } else if (done < rows) {
-            done = fnn_least(done, rows - few * HALF);
-            FN(single_dots)(few, paired, out + done * out_row, out_row, R + done * ldr, ldr, Q, q_k, rows - done, k,
-                            epilogue, flags);
+            FN(single_dots)(few, paired, d, fnn_least(done, rows - few * HALF), rows);
         }
         break;
     case 2:
-        FN(dots)(2, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, epilogue, flags);
+        FN(dots)(2, d);
         break;
     case 3:
-        FN(dots)(3, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, epilogue, flags);
+        FN(dots)(3, d);
         break;
     default:
-        FN(dots)(4, out, out_row, out_vector, R, ldr, Q, q_vector, q_k, rows, k, epilogue, flags);
+        FN(dots)(4, d);
         break;
     }
 }

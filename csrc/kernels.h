@@ -1,10 +1,21 @@
 /* The kernels of one instruction set and dtype, as the families call each other's; included by vector.h. Addresses are
  * of the pair's reals, strides in elements. */
 
-/* gemm.c: C_mn = A_mk B_kn, then flags: FNN_BIAS, FNN_RELU, FNN_SLOPE; with FNN_TRANSPOSED B is given as (n, k); with
- * FNN_FAR A comes from memory, as one too large for the second cache does. `pack` has room for FNN_PACK_SIZE reals. */
-void FN(gemm)(real *C, int64_t ldc, const real *A, int64_t a_row, int64_t a_k, const real *B, int64_t ldb, int64_t m,
-              int64_t n, int64_t k, const real *epilogue, int flags, real *pack);
+/* A product C_mn = A_mk B_kn, and what follows it, by flags: FNN_BIAS, FNN_RELU, FNN_SLOPE, of `epilogue`. Strides in
+ * elements. What is in the second half concerns gemm_blocks.c alone. */
+typedef struct FN(product) {
+    real *C;
+    const real *A, *B, *epilogue;
+    int64_t ldc, a_row, a_k, ldb, n, k;
+    int flags;
+    int64_t panel;
+    const char *prefetch; /* or NULL */
+    int64_t prefetch_row, slot_0, slot_1;
+} FN(product);
+
+/* gemm.c: with FNN_TRANSPOSED B is given as (n, k); with FNN_FAR A comes from memory, as one too large for the second
+ * cache does. `pack` has room for FNN_PACK_SIZE reals. */
+void FN(gemm)(const FN(product) *product, int64_t m, real *pack);
 bool FN(takes_slope)(int64_t m, int64_t n, int64_t k); /* whether FNN_SLOPE may be among the flags, with FNN_TRANSPOSED */
 bool FN(packs_columns)(int64_t ldb, int64_t m, int64_t n, int64_t k); /* whether packing B repays the copy */
 void FN(bias_backward)(real *db, const real *dZ, int64_t ld, int64_t rows, int64_t columns);
@@ -19,21 +30,18 @@ INLINE fnn_expected *FN(expected)(real *pack)
  * a panel `ldb` apart, panels `panel`. A gradient names the parameters that the optimizer wants after it: where they
  * begin, the bytes of a row, and those from theta to a slot. With FNN_FAR the next rows of A are asked for. `pack` takes
  * copies of A's rows where they repay it, and says which samples tiles ask for; it may be NULL. */
-typedef struct FN(product) {
-    real *C;
-    const real *A, *B, *epilogue;
-    int64_t ldc, a_row, a_k, ldb, panel, n, k;
-    int flags;
-    const char *prefetch; /* or NULL */
-    int64_t prefetch_row, slot_0, slot_1;
-} FN(product);
 void FN(gemm_rows)(const FN(product) *product, int64_t m, real *pack);
 void FN(pack_panels)(real *panels, const real *B, int64_t ldb, int64_t n, int64_t k);
 
 /* gemm_few.c: what gemm.c gives to it. Dot products: out (rows, count) = R (rows, k), contiguous along k, times `count`
  * vectors of k. Few rows: B as it is given. gemv: one row of C, C (n) = q B. Few columns: A is contiguous along m. */
-void FN(few_dots)(real *out, int64_t out_row, int64_t out_vector, const real *R, int64_t ldr, const real *Q,
-                  int64_t q_vector, int64_t q_k, int64_t rows, int64_t count, int64_t k, const real *epilogue, int flags);
+typedef struct FN(dot_products) {
+    real *out;
+    const real *R, *Q, *epilogue;
+    int64_t out_row, out_vector, ldr, q_vector, q_k, rows, count, k;
+    int flags;
+} FN(dot_products);
+void FN(few_dots)(const FN(dot_products) *products);
 void FN(few_rows)(const FN(product) *product, int64_t m);
 void FN(gemv)(real *C, int64_t c_n, const real *q, int64_t q_k, const real *B, int64_t ldb, int64_t n, int64_t k,
               const real *epilogue, int flags);

@@ -63,9 +63,12 @@ INLINE void FN(operate_chunks)(const fnn_call *call, fnn_sync *sync, int64_t a_r
     fnn_share(chunks, 1, member, team, &first, &last);
     for (int64_t chunk = first; chunk < last; chunk++) {
         const int64_t start = chunk * FNN_K_CHUNK;
-        FN(gemm)(scratch + FNN_PACK_SIZE + (chunk - first) * m * n, n, (const real *)call->array[1] + start * a_k,
-                 a_row, a_k, (const real *)call->array[2] + start * (transposed ? 1 : ldb), ldb, m, n,
-                 fnn_least(FNN_K_CHUNK, k - start), NULL, transposed ? FNN_TRANSPOSED : 0, scratch);
+        FN(gemm)(&(FN(product)){
+            .C = scratch + FNN_PACK_SIZE + (chunk - first) * m * n, .ldc = n,
+            .A = (const real *)call->array[1] + start * a_k, .a_row = a_row, .a_k = a_k,
+            .B = (const real *)call->array[2] + start * (transposed ? 1 : ldb), .ldb = ldb, .n = n,
+            .k = fnn_least(FNN_K_CHUNK, k - start), .flags = transposed ? FNN_TRANSPOSED : 0,
+        }, m, scratch);
     }
     if (atomic_fetch_add_explicit(&sync->count, 1, memory_order_acq_rel) < team - 1) {
         return;
@@ -98,10 +101,13 @@ INLINE void FN(operate_gemm)(const fnn_call *call, fnn_sync *sync, int64_t membe
         return;
     }
     const int64_t row = columns ? 0 : first, column = columns ? first : 0;
-    FN(gemm)(FN(at)(call, 0, row) + column, call->ld[0], (const real *)call->array[1] + row * a_row, a_row, a_k,
-             (const real *)call->array[2] + column * (transposed ? ldb : 1), ldb, columns ? m : last - first,
-             columns ? last - first : n, call->k, bias ? (const real *)call->array[3] + column : NULL,
-             (bias ? FNN_BIAS : 0) | (transposed ? FNN_TRANSPOSED : 0), scratch);
+    FN(gemm)(&(FN(product)){
+        .C = FN(at)(call, 0, row) + column, .ldc = call->ld[0], .A = (const real *)call->array[1] + row * a_row,
+        .a_row = a_row, .a_k = a_k, .B = (const real *)call->array[2] + column * (transposed ? ldb : 1), .ldb = ldb,
+        .n = columns ? last - first : n, .k = call->k,
+        .epilogue = bias ? (const real *)call->array[3] + column : NULL,
+        .flags = (bias ? FNN_BIAS : 0) | (transposed ? FNN_TRANSPOSED : 0),
+    }, columns ? m : last - first, scratch);
 }
 
 /* Totals, whose order is fixed: one thread. */

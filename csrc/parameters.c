@@ -116,8 +116,10 @@ INLINE void FN(kernel_phase)(const fnn_member *m, const int64_t *row, int64_t fi
                 FN(packed_gradient)(m, gradient, ld, X + start, ldx, block, rows, columns, batch_rows, prefetch,
                                     width * (int64_t)sizeof(real));
             } else {
-                FN(gemm)(gradient, ld, X + start, 1, ldx, dZ + column, ldz, rows, columns, batch_rows, NULL, 0,
-                         m->scratch);
+                FN(gemm)(&(FN(product)){
+                    .C = gradient, .ldc = ld, .A = X + start, .a_row = 1, .a_k = ldx, .B = dZ + column, .ldb = ldz,
+                    .n = columns, .k = batch_rows,
+                }, rows, m->scratch);
             }
             FN(finish_block)(m, row, start, rows, column, columns, gradient, ld, s);
         }

@@ -76,9 +76,10 @@ class Frame:
         from others."""
         return value.like(self.builder.asm(ir.FunctionType(I64, [I64]), "", "=r,0", [value.ir], side_effect=False))
 
-    def call(self, function: Function, *arguments: Traced | int) -> None:
-        """Calls another kernel of this dtype."""
-        values = [value.ir if isinstance(value, Traced) else I64(value) for value in arguments]
+    def call(self, function: Function, *arguments: Traced | int, **named: Traced | int) -> None:
+        """Calls another kernel of this dtype, with its arguments in their order or by name: all of them."""
+        given = function.kernel.arguments(*arguments, **named)
+        values = [value.ir if isinstance(value, Traced) else I64(value) for value in given]
         self.builder.call(function.kernel.define(self.builder.module, self.dtype), values)
 
     # loops

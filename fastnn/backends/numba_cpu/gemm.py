@@ -3,6 +3,8 @@ of K_CHUNK added in order."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from ...core.arithmetic import K_CHUNK
 from ..tuning import (
     ALIAS_BYTES,
@@ -17,7 +19,7 @@ from ..tuning import (
 )
 from .declare import Arguments, kernel
 from .frame import Frame
-from .gemm_blocks import gemm_rows, pack_panels, packed_columns, packed_rows
+from .gemm_blocks import NO_PREFETCH, gemm_rows, pack_panels, packed_columns, packed_rows
 from .gemm_few import few_columns, few_dots, few_rows, gemv, outer
 from .gemm_tile import ACCUMULATE, BIAS, BYTES, FAR, PACKED, RELU, SLOW_ROWS, TRANSPOSED, WIDE_ROWS
 from .integers import Condition, Integer
@@ -78,14 +80,15 @@ def blocks(f: Frame, a: Arguments) -> None:
                     f.call(pack_transposed, pack, B + (j * ldb + start), ldb, width, depth)
                 with given:
                     f.call(pack_panels, pack, b, ldb, width, depth)
+            sizes: dict[str, Any] = {"m": m, "n": width, "k": depth, "flags": of_chunk}
+            product = {"C": c, "ldc": ldc, "A": a_at, "a_row": a_row, "a_k": a_k, "epilogue": epilogue_at, **sizes}
             with f.if_else(few) as (yes, no):
                 with yes:
-                    f.call(few_rows, c, ldc, a_at, a_row, a_k, b, ldb, m, width, depth, epilogue_at, of_chunk)
+                    f.call(few_rows, **product, B=b, ldb=ldb)
                 with no:
                     b, ld = packs.select(pack, b), packs.select(2 * lanes, ldb)
                     panel = packs.select(depth * (2 * lanes), 2 * lanes)
-                    product = c, ldc, a_at, a_row, a_k, b, ld, panel, m, width, depth, epilogue_at, of_chunk
-                    f.call(gemm_rows, *product, pack, 0, 0, 0, 0)
+                    f.call(gemm_rows, **product, B=b, ldb=ld, panel=panel, pack=pack, **NO_PREFETCH)
 
 
 def _panel_columns(size: int, n: Integer) -> Integer:
@@ -119,8 +122,24 @@ def transposed_product(f: Frame, a: Arguments) -> None:
             depth = (k - start).least(K_CHUNK)
             b, panels = B + (row * ldb + start), pack + width * start
             flags = far | (start > 0).select(PACKED | ACCUMULATE, PACKED)
-            product = block, width, b, ldb, 1, panels, panel, depth * panel, rows, m, depth, 0, flags
-            f.call(gemm_rows, *product, pack, 0, 0, 0, 0)
+            f.call(
+                gemm_rows,
+                C=block,
+                ldc=width,
+                A=b,
+                a_row=ldb,
+                a_k=1,
+                B=panels,
+                ldb=panel,
+                panel=depth * panel,
+                m=rows,
+                n=m,
+                k=depth,
+                epilogue=0,
+                flags=flags,
+                pack=pack,
+                **NO_PREFETCH,
+            )
         f.call(transpose, C + row, ldc, block, width, rows, m)
 
 
@@ -148,12 +167,18 @@ def gemm(f: Frame, a: Arguments) -> None:
     narrow = (n > 0) & (n <= WIDE_ROWS) & (a_row == 1) & (m >= lanes) & plain
 
     def dots_by_rows() -> None:
-        q_vector, q_k = transposed.select(ldb, 1), transposed.select(1, ldb)
-        f.call(few_dots, n - 1, C, ldc, 1, A, a_row, B, q_vector, q_k, m, k, epilogue, flags)
+        q: dict[str, Any] = {"Q": B, "q_vector": transposed.select(ldb, 1), "q_k": transposed.select(1, ldb)}
+        out: dict[str, Any] = {"out": C, "out_row": ldc, "out_vector": 1, "epilogue": epilogue, "flags": flags}
+        f.call(few_dots, n - 1, R=A, ldr=a_row, rows=m, k=k, **q, **out)
+
+    def dots_by_columns() -> None:
+        q: dict[str, Any] = {"Q": A, "q_vector": a_row, "q_k": a_k}
+        out: dict[str, Any] = {"out": C, "out_row": 1, "out_vector": ldc, "epilogue": 0, "flags": flags}
+        f.call(few_dots, m - 1, R=B, ldr=ldb, rows=n, k=k, **q, **out)
 
     f.cases(
         (by_rows, dots_by_rows),
-        (by_columns, lambda: f.call(few_dots, m - 1, C, 1, ldc, B, ldb, A, a_row, a_k, n, k, 0, flags)),
+        (by_columns, dots_by_columns),
         (row, lambda: f.call(gemv, C, 1, A, a_k, B, ldb, n, k, epilogue, flags, pack)),
         (column, lambda: f.call(gemv, C, ldc, B, ldb, A, a_k, m, k, 0, 0, pack)),
         (narrow, lambda: f.call(few_columns, C, ldc, A, a_k, B, ldb, m, n, k, pack)),

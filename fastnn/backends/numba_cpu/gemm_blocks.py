@@ -153,6 +153,10 @@ def _packs_rows(size: int, a_row: Integer, a_k: Integer, m: Integer, n: Integer,
     return ((a_k == 1) & aliased) | ((a_k != 1) & many)
 
 
+# Of a product after which nothing is wanted.
+NO_PREFETCH = {"prefetch": 0, "prefetch_row": 0, "slot_0": 0, "slot_1": 0}
+
+
 @kernel("*C ldc *A a_row a_k *B ldb panel m n k *epilogue flags *pack uint8*prefetch prefetch_row slot_0 slot_1")
 def gemm_rows(f: Frame, a: Arguments) -> None:
     """C_mn (+)= A_mk B_kn over one chunk of k and a block of columns. Columns of B lie in panels of two vectors: rows
@@ -193,13 +197,26 @@ def gemm_rows(f: Frame, a: Arguments) -> None:
             C, whole = a.C + first * a.ldc, ((a.prefetch != 0) | far) & (height == TILE_ROWS)
             done = whole.select(asking // width * width, 0)  # columns
             epilogue = a.epilogue + (flags & SLOPE != 0).select(first * a.ldc, 0)
-            product = C, a.ldc, at, row, step, a.B, a.panel, asking, k, epilogue, flags
+            product = {
+                "C": C,
+                "ldc": a.ldc,
+                "A": at,
+                "a_row": row,
+                "a_k": step,
+                "k": k,
+                "panel": a.panel,
+                "flags": flags,
+            }
+            asked = {"n": asking, "B": a.B, "epilogue": epilogue, **product}
             with f.when(whole), f.if_else(far) as (rows_next, parameters_next):
                 with rows_next:
-                    f.call(far_tiles, *product, A + height * a_row, a_row * size, 0, 0)
+                    wanted, apart = A + height * a_row, a_row * size
+                    f.call(far_tiles, **asked, prefetch=wanted, prefetch_row=apart, slot_0=0, slot_1=0)
                 with parameters_next:
                     wanted = a.prefetch + first * a.prefetch_row
-                    f.call(prefetching_tiles, *product, wanted, a.prefetch_row, a.slot_0, a.slot_1)
+                    slots = {"slot_0": a.slot_0, "slot_1": a.slot_1}
+                    f.call(prefetching_tiles, **asked, prefetch=wanted, prefetch_row=a.prefetch_row, **slots)
             with f.when(done < n):
                 C, B, epilogue = C + done, a.B + done // width * a.panel, epilogue + done
-                f.call(gemm_tiles, height - 1, C, a.ldc, at, row, step, B, a.ldb, a.panel, n - done, k, epilogue, flags)
+                product |= {"C": C, "B": B, "ldb": a.ldb, "n": n - done, "epilogue": epilogue}
+                f.call(gemm_tiles, height - 1, **product)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ...core.arithmetic import K_CHUNK
 from ..tuning import ALIAS_BYTES, DOT_CHAINS, DOT_VECTORS, L2_BYTES, SUM_ROW_BYTES, SUM_ROW_STEPS, WIDE_VECTORS
 from .declare import Arguments, Body, choose, kernel
 from .exchange import load_half, load_rest, load_whole
 from .frame import Frame
-from .gemm_blocks import gemm_rows
+from .gemm_blocks import NO_PREFETCH, gemm_rows
 from .gemm_tile import ACCUMULATE, BIAS, BYTES, RELU, SLOPE, WIDE_ROWS, Sums, gemm_wide_tiles, tile_lanes
 from .integers import Condition, Integer, Pointer
 from .lanes import LANES, Lanes, Mask, Value
@@ -216,12 +218,12 @@ def few_rows(f: Frame, a: Arguments) -> None:
         first, height = tile * low + tile.least(tall), (tile < tall).select(low + 1, low)
         C, A = a.C + (first * a.ldc + column), a.A + first * a.a_row
         epilogue = a.epilogue + column + (a.flags & SLOPE != 0).select(first * a.ldc, 0)
-        product = C, a.ldc, A, a.a_row, a.a_k, a.B + column, a.ldb, columns, a.k, epilogue, a.flags
-        f.call(gemm_wide_tiles, height - 1, *product)
+        product = {"ldc": a.ldc, "a_row": a.a_row, "a_k": a.a_k, "ldb": a.ldb, "k": a.k, "flags": a.flags}
+        f.call(gemm_wide_tiles, height - 1, C=C, A=A, B=a.B + column, n=columns, epilogue=epilogue, **product)
     with f.when(left > 0):
         C, B, epilogue = (place + whole for place in (a.C, a.B, a.epilogue))
-        product = C, a.ldc, a.A, a.a_row, a.a_k, B, a.ldb, width, a.m, left, a.k, epilogue, a.flags
-        f.call(gemm_rows, *product, 0, 0, 0, 0, 0)
+        product = a._asdict() | {"C": C, "B": B, "epilogue": epilogue, "n": left}
+        f.call(gemm_rows, **product, panel=width, pack=0, **NO_PREFETCH)
 
 
 def _finished(f: Frame, sums: Value, bias: Pointer, mask: Mask, flags: Integer) -> Value:
@@ -305,7 +307,16 @@ def few_columns(f: Frame, a: Arguments) -> None:
         with f.loop(a.k.greatest(1), K_CHUNK) as start:
             depth, flags = (a.k - start).least(K_CHUNK), (start > 0).select(ACCUMULATE, 0)
             B, A = a.B + start * a.ldb, a.A + (start * a.a_k + i)
-            f.call(few_rows, a.pack, block, B, 1, a.ldb, A, a.a_k, a.n, width, depth, 0, flags)
+            product: dict[str, Any] = {
+                "C": a.pack,
+                "ldc": block,
+                "A": B,
+                "a_row": 1,
+                "a_k": a.ldb,
+                "B": A,
+                "ldb": a.a_k,
+            }
+            f.call(few_rows, **product, m=a.n, n=width, k=depth, epilogue=0, flags=flags)
         with f.loop(width) as row, f.loop(a.n) as j:
             value = a.pack[j * block + row]
             a.C[(i + row) * a.ldc + j] = value

@@ -114,9 +114,22 @@ def operate_chunks(dtype, call, sync, a_row, a_k, b_k, flags, scratch, member, t
     first, last = share(chunks, 1, member, team)
     for chunk in range(first, last):
         start = chunk * K_CHUNK
-        sums = scratch + (pack_size(size) + (chunk - first) * m * n) * size
-        a, b = A + start * a_k * size, B + start * b_k * size
-        gemm(dtype, sums, n, a, a_row, a_k, b, ldb, m, n, min(K_CHUNK, k - start), 0, flags, scratch)
+        gemm(
+            dtype,
+            C=scratch + (pack_size(size) + (chunk - first) * m * n) * size,
+            ldc=n,
+            A=A + start * a_k * size,
+            a_row=a_row,
+            a_k=a_k,
+            B=B + start * b_k * size,
+            ldb=ldb,
+            m=m,
+            n=n,
+            k=min(K_CHUNK, k - start),
+            epilogue=0,
+            flags=flags,
+            pack=scratch,
+        )
     if atomic_add(sync, COUNT, 1) == team - 1:
         for other in range(team):
             sums = whole + (other * scratch_size(size) + pack_size(size)) * size
@@ -153,7 +166,22 @@ def operate_gemm(dtype, call, sync, family, member, team):
         first, last = share(m, ROW_BLOCK, member, team)
         C, A, m = C + first * ldc * size, A + first * a_row * size, last - first
     if last > first:
-        gemm(dtype, C, ldc, A, a_row, a_k, B, ldb, m, n, k, bias, flags, scratch)
+        gemm(
+            dtype,
+            C=C,
+            ldc=ldc,
+            A=A,
+            a_row=a_row,
+            a_k=a_k,
+            B=B,
+            ldb=ldb,
+            m=m,
+            n=n,
+            k=k,
+            epilogue=bias,
+            flags=flags,
+            pack=scratch,
+        )
 
 
 @device

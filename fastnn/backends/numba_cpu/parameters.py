@@ -133,8 +133,22 @@ def kernel_phase(m, row, first, last, begin, end, batch_rows, vector, s):
                 prefetch = entry(m, Entry.THETA) + place if s != 0 else 0
                 packed_gradient(m, gradient, ld, x, ldx, block, rows, columns, batch_rows, prefetch, width * size)
             else:
-                dz = dZ + column * size
-                gemm(m.dtype, gradient, ld, x, 1, ldx, dz, ldz, rows, columns, batch_rows, 0, 0, m.scratch)
+                gemm(
+                    m.dtype,
+                    C=gradient,
+                    ldc=ld,
+                    A=x,
+                    a_row=1,
+                    a_k=ldx,
+                    B=dZ + column * size,
+                    ldb=ldz,
+                    m=rows,
+                    n=columns,
+                    k=batch_rows,
+                    epilogue=0,
+                    flags=0,
+                    pack=m.scratch,
+                )
             finish_block(m, row, start, rows, column, columns, gradient, ld, s)
 
 
