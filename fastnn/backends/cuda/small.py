@@ -12,7 +12,7 @@ from ...core.arithmetic import K_CHUNK, LANES
 from ...core.losses import LOSSES
 from ...core.steps import OPTIMIZERS
 from .chains import ACTIVATIONS, Layer
-from .compiler import TYPES, cuda, emits
+from .compiler import TYPES, cuda, emits, repeated
 from .geometry import THREADS
 from .intrinsics import converts, folds, load, loads, offset, stores, traced
 from .scalars import I64, ITEMSIZE, Scalars
@@ -109,10 +109,14 @@ def steps(dtype: str, loss: str, optimizer: str, grid: bool = False) -> Source:
     add_error = traced(lambda o, lane, a, y: by_element.sums[0].step(o, lane, a, y, None), dtype, 3)
     error_slope = traced(lambda o, a, y, s: by_element.slope(o, a, y, None) * s, dtype, 3)
 
-    def kernel(  # type: ignore[no-untyped-def]
-        room, counter, theta, slot_0, slot_1, slot_2, table, X, Y, W, order, firsts, scalars, totals, layers, count,
-        batch, rows_of_all, apart, size, at_w, at_y, at_l, at_r, y_width, metric, weighted, whole_share, last_share
-    ):  # fmt: skip
+    def kernel(room, counter, vectors, data, tables, sizes, places, metrics, shares):  # type: ignore[no-untyped-def]
+        theta, slot_0, slot_1, slot_2 = vectors
+        table, X, Y, W, order = data
+        firsts, scalars, totals = tables
+        layers, count, batch, rows_of_all, apart, size = sizes
+        at_w, at_y, at_l, at_r = places
+        y_width, metric, weighted = metrics
+        whole_share, last_share = shares
         thread, threads, turn = cuda.threadIdx.x + 0, THREADS, 0
         if on_grid > 0:
             thread += cuda.blockIdx.x * THREADS
@@ -312,7 +316,9 @@ def steps(dtype: str, loss: str, optimizer: str, grid: bool = False) -> Source:
                 store(slot_2, e, get(room, 3 * size + e))
             e += threads
 
-    arguments = (*(TYPES["address"],) * 14, *(TYPES["integer"],) * 13, *(TYPES[dtype],) * 2)
+    addresses = (TYPES["address"], TYPES["address"], *(repeated("address", count) for count in (4, 5, 3)))
+    integers = tuple(repeated("integer", count) for count in (6, 4, 3))
+    arguments = *addresses, *integers, repeated(dtype, 2)
     return Source(kernel, arguments, (THREADS, 1))
 
 

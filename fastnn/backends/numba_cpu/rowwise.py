@@ -22,15 +22,15 @@ def _map_rows(layer: RowWise, formula: Formula, terms: tuple[Formula, ...], maxi
     out_name, *read_names = names.split()
 
     def body(f: Frame, a: Arguments) -> None:
-        o, pointers = f.lanes, tuple(getattr(a, f"vector_{number}") for number in range(len(layer.vectors)))
-        constants = tuple(o.splat(f.scalar.convert(a.h[number])) for number in range(len(layer.constants)))
+        o, pointers = f.lanes, tuple(getattr(a, f"vector_{index}") for index in range(len(layer.vectors)))
+        constants = tuple(o.splat(f.scalar.convert(a.h[index])) for index in range(len(layer.constants)))
 
-        def at(name: str, number: Integer) -> Pointer:
+        def row_of(name: str, index: Integer) -> Pointer:
             first: Pointer = getattr(a, name)
-            return first + number * getattr(a, f"ld{name}")
+            return first + index * getattr(a, f"ld{name}")
 
-        with f.loop(a.rows) as number:
-            out, read = at(out_name, number), [at(name, number) for name in read_names]
+        with f.loop(a.rows) as index:
+            out, read = row_of(out_name, index), [row_of(name, index) for name in read_names]
             row = Reduction(f, a.columns, narrow=False)
             top = o.splat(row.max(read[0])) if maximum else None
 
@@ -63,7 +63,7 @@ def _sum_slopes(slope: Formula) -> Body:
     return body
 
 
-_VECTORS = " ".join(f"*vector_{number}" for number in range(MOST_VECTORS))
+_VECTORS = " ".join(f"*vector_{index}" for index in range(MOST_VECTORS))
 
 row_wise_forward = choose(
     "row_wise_forward",
