@@ -47,8 +47,8 @@ def dropout(dtype: str) -> Source:
             column = ((word >> 4) << 6) + (word & 15)
             for drawn in words:
                 if column < columns:
-                    kept = multiply(load(Z, row * z_apart + column), scale)
-                    store(A, row * a_apart + column, kept if np.int64(drawn) >= least else zero())
+                    scaled = multiply(load(Z, row * z_apart + column), scale)
+                    store(A, row * a_apart + column, scaled if np.int64(drawn) >= least else zero())
                 column += 16
 
     key = tuple_of("address", "address", "integer", "integer")

@@ -95,13 +95,13 @@ def gemm(dtype: str, form: str, tile: Tile) -> Source:
             if cuda.syncthreads_or(last) == zero:
                 return
             clear(fixed)
-            number = zero
-            while number < cuda.gridDim.z:
+            index = zero
+            while index < cuda.gridDim.z:
                 part = zero
                 while part < parts:
-                    add_left(part, fixed, scratch, number)
+                    add_left(part, fixed, scratch, index)
                     part = np.int32(part + one)
-                number = np.int32(number + one)
+                index = np.int32(index + one)
         if exchanges:
             cuda.syncthreads()
         part = zero
