@@ -197,25 +197,16 @@ def gemm_rows(f: Frame, a: Arguments) -> None:
             C, whole = a.C + first * a.ldc, ((a.prefetch != 0) | far) & (height == TILE_ROWS)
             done = whole.select(asking // width * width, 0)  # columns
             epilogue = a.epilogue + (flags & SLOPE != 0).select(first * a.ldc, 0)
-            product = {
-                "C": C,
-                "ldc": a.ldc,
-                "A": A_tile,
-                "a_row": row,
-                "a_k": step,
-                "k": k,
-                "panel": a.panel,
-                "flags": flags,
-            }
+            product = {"C": C, "ldc": a.ldc, "A": A_tile, "a_row": row, "a_k": step, "k": k}
+            product |= {"panel": a.panel, "flags": flags}
             asked = {"n": asking, "B": a.B, "epilogue": epilogue, **product}
             with f.when(whole), f.if_else(far) as (rows_next, parameters_next):
                 with rows_next:
-                    wanted, apart = A + height * a_row, a_row * size
-                    f.call(far_tiles, **asked, prefetch=wanted, prefetch_row=apart, slot_0=0, slot_1=0)
+                    wanted = {"prefetch": A + height * a_row, "prefetch_row": a_row * size}
+                    f.call(far_tiles, **asked, **NO_PREFETCH | wanted)
                 with parameters_next:
-                    wanted = a.prefetch + first * a.prefetch_row
-                    slots = {"slot_0": a.slot_0, "slot_1": a.slot_1}
-                    f.call(prefetching_tiles, **asked, prefetch=wanted, prefetch_row=a.prefetch_row, **slots)
+                    wanted = {"prefetch": a.prefetch + first * a.prefetch_row, "prefetch_row": a.prefetch_row}
+                    f.call(prefetching_tiles, **asked, **wanted, slot_0=a.slot_0, slot_1=a.slot_1)
             with f.when(done < n):
                 C, B, epilogue = C + done, a.B + done // width * a.panel, epilogue + done
                 product |= {"C": C, "B": B, "ldb": a.ldb, "n": n - done, "epilogue": epilogue}
