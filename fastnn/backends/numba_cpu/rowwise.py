@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def _at_block(
-    o: Lanes, formula: Formula, read: list[Pointer], vectors: list[Pointer], of_row: Row
+    o: Lanes, formula: Formula, read: list[Pointer], vectors: list[Pointer], of_row: Row[Value]
 ) -> Callable[..., Value]:
     """A function of a block's first column and mask, and of the lanes of a sum: what a formula makes of elements."""
 
