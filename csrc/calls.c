@@ -119,8 +119,8 @@ static int fnn_checked(const fnn_call *call)
     if (call->m < 0 || call->n < 0 || call->k < 0 || (takes_rows && call->k < 1 && call->n > 0)) {
         return FNN_BAD_SIZE;
     }
-    for (int number = 0; number < needed; number++) {
-        if (call->array[number] == NULL) {
+    for (int index = 0; index < needed; index++) {
+        if (call->array[index] == NULL) {
             return FNN_NULL;
         }
     }

@@ -69,19 +69,19 @@ INLINE void FN(exchange)(V *block)
 #define LANE_COUNT (W / LANE_ITEMS)
 
 /* A vector whose lanes are at at[0] + offset, at[1] + offset ... */
-INLINE V FN(load_lanes)(const real *const *at, int64_t offset)
+INLINE V FN(load_lanes)(const real *const *pointers, int64_t offset)
 {
 #if FNN_LEVEL == FNN_AVX512
-    __m512 v = _mm512_castps128_ps512(_mm_loadu_ps((const float *)(at[0] + offset)));
-    v = _mm512_mask_broadcast_f32x4(v, 0x00F0, _mm_loadu_ps((const float *)(at[1] + offset)));
-    v = _mm512_mask_broadcast_f32x4(v, 0x0F00, _mm_loadu_ps((const float *)(at[2] + offset)));
-    v = _mm512_mask_broadcast_f32x4(v, 0xF000, _mm_loadu_ps((const float *)(at[3] + offset)));
+    __m512 v = _mm512_castps128_ps512(_mm_loadu_ps((const float *)(pointers[0] + offset)));
+    v = _mm512_mask_broadcast_f32x4(v, 0x00F0, _mm_loadu_ps((const float *)(pointers[1] + offset)));
+    v = _mm512_mask_broadcast_f32x4(v, 0x0F00, _mm_loadu_ps((const float *)(pointers[2] + offset)));
+    v = _mm512_mask_broadcast_f32x4(v, 0xF000, _mm_loadu_ps((const float *)(pointers[3] + offset)));
     return (V)v;
 #elif FNN_LEVEL == FNN_AVX2
-    const __m256 v = _mm256_castps128_ps256(_mm_loadu_ps((const float *)(at[0] + offset)));
-    return (V)_mm256_insertf128_ps(v, _mm_loadu_ps((const float *)(at[1] + offset)), 1);
+    const __m256 v = _mm256_castps128_ps256(_mm_loadu_ps((const float *)(pointers[0] + offset)));
+    return (V)_mm256_insertf128_ps(v, _mm_loadu_ps((const float *)(pointers[1] + offset)), 1);
 #else
-    return LOAD(at[0] + offset);
+    return LOAD(pointers[0] + offset);
 #endif
 }
 
@@ -107,18 +107,18 @@ INLINE void FN(exchange_lanes)(V *part)
 /* A whole block of W x W of src, exchanged. */
 INLINE void FN(load_whole)(V *block, const real *src, int64_t lds)
 {
-    const real *at[LANE_COUNT]; /* the compiler would keep a pointer a row, most of them on the stack */
+    const real *pointers[LANE_COUNT]; /* the compiler would keep a pointer a row, most of them on the stack */
     FNN_UNROLL
     for (int lane = 0; lane < LANE_COUNT; lane++) {
-        at[lane] = src + lane * LANE_ITEMS * lds;
-        __asm__("" : "+r"(at[lane]));
+        pointers[lane] = src + lane * LANE_ITEMS * lds;
+        __asm__("" : "+r"(pointers[lane]));
     }
     /* All of a line at once: rows may share a set of the first cache. */
     FNN_UNROLL
     for (int i = 0; i < LANE_ITEMS; i++) {
         FNN_UNROLL
         for (int part = 0; part < W; part += LANE_ITEMS) {
-            block[part + i] = FN(load_lanes)(at, i * lds + part);
+            block[part + i] = FN(load_lanes)(pointers, i * lds + part);
         }
     }
     FNN_UNROLL
@@ -182,15 +182,15 @@ INLINE H FN(add_product)(real a, H b, H c)
 /* A whole block of HALF x HALF of src, exchanged, as load_whole does: rounds of even and odd elements. */
 INLINE void FN(load_half)(H *block, const real *src, int64_t lds)
 {
-    const real *at[HALF / 2]; /* a pointer for two rows: with fewer the compiler makes others, and keeps them elsewhere */
+    const real *pointers[HALF / 2]; /* of two rows each: with fewer the compiler makes others, and keeps them elsewhere */
     FNN_UNROLL
     for (int pair = 0; pair < HALF / 2; pair++) {
-        at[pair] = src + 2 * pair * lds;
-        __asm__("" : "+r"(at[pair]));
+        pointers[pair] = src + 2 * pair * lds;
+        __asm__("" : "+r"(pointers[pair]));
     }
     FNN_UNROLL
     for (int i = 0; i < LANE_ITEMS; i++) {
-        const real *low = at[i / 2], *high = at[(i + LANE_ITEMS) / 2];
+        const real *low = pointers[i / 2], *high = pointers[(i + LANE_ITEMS) / 2];
         FNN_UNROLL
         for (int part = 0; part < HALF; part += LANE_ITEMS) {
             const __m256 v = _mm256_castps128_ps256(_mm_loadu_ps((const float *)(low + i % 2 * lds + part)));

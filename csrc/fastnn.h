@@ -125,11 +125,11 @@ int fnn_set_region(fnn_region region);
 /* order (n) = the permutation of an epoch. */
 int fnn_shuffle(int64_t *order, int64_t n, int64_t seed, int64_t epoch);
 
-/* found (threads) = the first flat index of each thread's rows of x (b, i) that is NaN or whose magnitude exceeds
+/* indices (threads) = the first flat index of each thread's rows of x (b, i) that is NaN or whose magnitude exceeds
  * `largest`, or -1; the stride between rows is in bytes. */
-int fnn_find_nonfinite_f32(int64_t *found, const void *x_bi, int64_t row_bytes, int64_t b, int64_t i, double largest,
+int fnn_find_nonfinite_f32(int64_t *indices, const void *x_bi, int64_t row_bytes, int64_t b, int64_t i, double largest,
         int32_t threads);
-int fnn_find_nonfinite_f64(int64_t *found, const void *x_bi, int64_t row_bytes, int64_t b, int64_t i, double largest,
+int fnn_find_nonfinite_f64(int64_t *indices, const void *x_bi, int64_t row_bytes, int64_t b, int64_t i, double largest,
         int32_t threads);
 
 /* Runs an operation, a row of fastnn/core/operations.py: its arrays stand in the order of the row, after an optimizer's

@@ -35,7 +35,7 @@ KERNEL bool FN(packs_columns)(int64_t ldb, int64_t m, int64_t n, int64_t k)
 }
 
 /* The product of a block of columns at a time, chunk by chunk. */
-KERNEL static void FN(blocks)(const FN(product) *product, int64_t m, real *pack)
+KERNEL static void FN(blocks)(const FN(product) *product, int64_t m, real *scratch)
 {
     const int64_t a_k = product->a_k, ldb = product->ldb, n = product->n, k = product->k;
     int flags = product->flags;
@@ -56,7 +56,7 @@ KERNEL static void FN(blocks)(const FN(product) *product, int64_t m, real *pack)
             const int64_t depth = fnn_least(k - start, FNN_K_CHUNK);
             const real *B = product->B + start * ldb + j;
             FN(product) p = {
-                .C = product->C + j, .A = product->A + start * a_k, .B = packs ? pack : B,
+                .C = product->C + j, .A = product->A + start * a_k, .B = packs ? scratch : B,
                 .epilogue = (flags & (FNN_BIAS | FNN_SLOPE)) ? product->epilogue + j : NULL, .ldc = product->ldc,
                 .a_row = product->a_row, .a_k = a_k, .ldb = packs ? 2 * W : ldb, .n = width, .k = depth,
                 .flags = (start + depth >= k ? flags : flags & FNN_FAR) | (start > 0 ? FNN_ACCUMULATE : 0) |
@@ -64,14 +64,14 @@ KERNEL static void FN(blocks)(const FN(product) *product, int64_t m, real *pack)
                 .panel = packs ? 2 * W * depth : 2 * W,
             };
             if (transposed) {
-                FN(pack_transposed)(pack, product->B + j * ldb + start, ldb, width, depth);
+                FN(pack_transposed)(scratch, product->B + j * ldb + start, ldb, width, depth);
             } else if (packs) {
-                FN(pack_panels)(pack, B, ldb, width, depth);
+                FN(pack_panels)(scratch, B, ldb, width, depth);
             }
             if (few) {
                 FN(few_rows)(&p, m);
             } else {
-                FN(gemm_rows)(&p, m, pack);
+                FN(gemm_rows)(&p, m, scratch);
             }
             start += FNN_K_CHUNK;
         } while (start < k);
@@ -95,23 +95,23 @@ INLINE bool FN(repays_transposing)(int64_t m, int64_t n, int64_t k)
 
 /* C = A B^T for few rows of A: B, as it is given, times A^T, and C exchanged from its transposed. */
 KERNEL static void FN(transposed_product)(real *C, int64_t ldc, const real *A, int64_t a_row, const real *B, int64_t ldb,
-                                          int64_t m, int64_t n, int64_t k, real *pack)
+                                          int64_t m, int64_t n, int64_t k, real *scratch)
 {
     const int64_t width = FN(panel_columns)(m);
     const int far = FN(outgrows)(n, k) ? FNN_FAR : 0;
-    real *block = pack + width * k;
+    real *block = scratch + width * k;
     for (int64_t start = 0; start < k; start += FNN_K_CHUNK) {
-        FN(pack_transposed)(pack + width * start, A + start, a_row, m, fnn_least(k - start, FNN_K_CHUNK));
+        FN(pack_transposed)(scratch + width * start, A + start, a_row, m, fnn_least(k - start, FNN_K_CHUNK));
     }
     for (int64_t row = 0; row < n; row += FNN_TRANSPOSED_ROWS) {
         const int64_t rows = fnn_least(FNN_TRANSPOSED_ROWS, n - row);
         for (int64_t start = 0; start < k; start += FNN_K_CHUNK) {
             const int64_t depth = fnn_least(k - start, FNN_K_CHUNK);
             FN(gemm_rows)(&(FN(product)){
-                .C = block, .A = B + row * ldb + start, .B = pack + width * start, .ldc = width, .a_row = ldb, .a_k = 1,
-                .ldb = 2 * W, .panel = 2 * W * depth, .n = m, .k = depth,
+                .C = block, .A = B + row * ldb + start, .B = scratch + width * start, .ldc = width, .a_row = ldb,
+                .a_k = 1, .ldb = 2 * W, .panel = 2 * W * depth, .n = m, .k = depth,
                 .flags = FNN_PACKED | far | (start > 0 ? FNN_ACCUMULATE : 0),
-            }, rows, pack);
+            }, rows, scratch);
         }
         FN(transpose)(C + row, ldc, block, width, rows, m);
     }
@@ -122,7 +122,7 @@ KERNEL bool FN(takes_slope)(int64_t m, int64_t n, int64_t k)
     return m > FNN_DOT_VECTORS && n > FNN_DOT_VECTORS && !FN(repays_transposing)(m, n, k);
 }
 
-KERNEL void FN(gemm)(const FN(product) *product, int64_t m, real *pack)
+KERNEL void FN(gemm)(const FN(product) *product, int64_t m, real *scratch)
 {
     const FN(product) p = *product;
     const int64_t n = p.n, k = p.k;
@@ -151,9 +151,9 @@ KERNEL void FN(gemm)(const FN(product) *product, int64_t m, real *pack)
     } else if (k == 1 && n > W && p.flags == 0) {
         FN(outer)(p.C, p.ldc, p.A, p.a_row, p.B, m, n);
     } else if (transposed && p.a_k == 1 && FN(repays_transposing)(m, n, k) && !(p.flags & (FNN_BIAS | FNN_RELU))) {
-        FN(transposed_product)(p.C, p.ldc, p.A, p.a_row, p.B, p.ldb, m, n, k, pack);
+        FN(transposed_product)(p.C, p.ldc, p.A, p.a_row, p.B, p.ldb, m, n, k, scratch);
     } else {
-        FN(blocks)(product, m, pack);
+        FN(blocks)(product, m, scratch);
     }
 }
 

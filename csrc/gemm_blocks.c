@@ -116,11 +116,11 @@ INLINE bool FN(packs_rows)(const FN(product) *p, int64_t m)
     return (p->n > 8 * W && often) || (p->n > 2 * W && p->a_k * p->k * size > FNN_L2_BYTES);
 }
 
-KERNEL void FN(gemm_rows)(const FN(product) *product, int64_t m, real *pack)
+KERNEL void FN(gemm_rows)(const FN(product) *product, int64_t m, real *scratch)
 {
     FN(product) p = *product;
-    real *rows = pack != NULL && FN(packs_rows)(&p, m) ? pack + FNN_PACKED_ROWS : NULL;
-    fnn_expected *expected = pack != NULL ? FN(expected)(pack) : NULL;
+    real *rows = scratch != NULL && FN(packs_rows)(&p, m) ? scratch + FNN_PACKED_ROWS : NULL;
+    fnn_expected *expected = scratch != NULL ? FN(expected)(scratch) : NULL;
     const int64_t a_row = p.a_row, a_k = p.a_k, k = p.k;
     const bool copies = rows != NULL && a_k == 1, packs = rows != NULL && !copies;
     const int64_t most = p.n <= W ? NARROW_ROWS : TILE_ROWS, tiles = (m + most - 1) / most;

@@ -104,9 +104,9 @@ INLINE void FN(chains)(const int blocks, const int chunks, H *sum, const real *R
     for (int64_t step = 0; step < whole; step += HALF) {
         FNN_UNROLL
         for (int chain = 0; chain < blocks * chunks; chain++) {
-            const int64_t at = chain / blocks * FNN_K_CHUNK + step;
-            const real *q = Q + at * q_k;
-            FN(load_half)(block, R + chain % blocks * HALF * ldr + at, ldr);
+            const int64_t place = chain / blocks * FNN_K_CHUNK + step;
+            const real *q = Q + place * q_k;
+            FN(load_half)(block, R + chain % blocks * HALF * ldr + place, ldr);
             FNN_UNROLL
             for (int i = 0; i < HALF; i++) {
                 sum[chain] = FN(add_product)(*q, block[i], sum[chain]);
@@ -116,14 +116,14 @@ INLINE void FN(chains)(const int blocks, const int chunks, H *sum, const real *R
         }
     }
     if (whole < steps) { /* the last HALF steps, of which some were there */
-        const int64_t at = steps - HALF;
+        const int64_t place = steps - HALF;
         FNN_UNROLL
         for (int chain = 0; chain < blocks; chain++) {
-            FN(load_half)(block, R + chain * HALF * ldr + at, ldr);
+            FN(load_half)(block, R + chain * HALF * ldr + place, ldr);
             FNN_UNROLL
             for (int i = 0; i < HALF; i++) {
-                if (at + i >= whole) {
-                    sum[chain] = FN(add_product)(Q[(at + i) * q_k], block[i], sum[chain]);
+                if (place + i >= whole) {
+                    sum[chain] = FN(add_product)(Q[(place + i) * q_k], block[i], sum[chain]);
                 }
             }
         }

@@ -82,10 +82,10 @@ typedef struct fnn_draw {
 } fnn_draw;
 
 /* The same for an instruction of a program in this step. */
-static inline fnn_draw fnn_draw_of(const fnn_program *program, const int64_t *at)
+static inline fnn_draw fnn_draw_of(const fnn_program *program, const int64_t *op)
 {
     const int64_t *counters = program->counters;
-    return (fnn_draw){counters[FNN_COUNTER_SEED], counters[FNN_COUNTER_STEP], at[FNN_COLUMN_LAYER]};
+    return (fnn_draw){counters[FNN_COUNTER_SEED], counters[FNN_COUNTER_STEP], op[FNN_COLUMN_LAYER]};
 }
 
 /* philox.c: 64 random words. */
@@ -127,7 +127,7 @@ typedef struct fnn_member {
     const fnn_program *program;
     const fnn_data *data;
     fnn_sync *sync;
-    int64_t number, team;
+    int64_t index, team;
     void *scratch; /* its own */
     double share; /* what the penalties of this step are multiplied by */
     int64_t *laps; /* its own, or NULL */
@@ -184,7 +184,7 @@ typedef struct fnn_scan {
     const char *x;
     int64_t row_bytes, rows, columns;
     double largest;
-    int64_t *found;
+    int64_t *indices;
 } fnn_scan;
 
 /* prefetch.c: the samples that a thread gathers in the next step, which the tiles of this one ask for. */
@@ -208,7 +208,7 @@ typedef struct fnn_step {
 
 fnn_step fnn_begin_step(const fnn_program *program, double rate);
 void fnn_finish_step(const fnn_program *program, const fnn_step *s);
-double fnn_norm_factor(const fnn_program *program, int64_t number); /* what clipping multiplies a gradient by */
+double fnn_norm_factor(const fnn_program *program, int64_t index); /* what clipping multiplies a gradient by */
 bool fnn_clips_norms(const fnn_program *program); /* whether the optimizer needs the whole gradient first */
 
 /* Whether rows so many bytes apart share few sets of a cache. */

@@ -14,23 +14,23 @@ typedef struct FN(product) {
 } FN(product);
 
 /* gemm.c: with FNN_TRANSPOSED B is given as (n, k); with FNN_FAR A comes from memory, as one too large for the second
- * cache does. `pack` has room for FNN_PACK_SIZE reals. */
-void FN(gemm)(const FN(product) *product, int64_t m, real *pack);
+ * cache does. `scratch` has room for FNN_PACK_SIZE reals. */
+void FN(gemm)(const FN(product) *product, int64_t m, real *scratch);
 bool FN(takes_slope)(int64_t m, int64_t n, int64_t k); /* whether FNN_SLOPE may be among the flags, with FNN_TRANSPOSED */
 bool FN(packs_columns)(int64_t ldb, int64_t m, int64_t n, int64_t k); /* whether packing B repays the copy */
 void FN(bias_backward)(real *db, const real *dZ, int64_t ld, int64_t rows, int64_t columns);
 
 /* The samples that a thread expects, in its buffer. */
-INLINE fnn_expected *FN(expected)(real *pack)
+INLINE fnn_expected *FN(expected)(real *scratch)
 {
-    return (fnn_expected *)(void *)(pack + FNN_EXPECTED);
+    return (fnn_expected *)(void *)(scratch + FNN_EXPECTED);
 }
 
 /* gemm_blocks.c: C (+)= A B over one chunk of k and a block of columns. Columns of B lie in panels of two vectors: rows of
  * a panel `ldb` apart, panels `panel`. A gradient names the parameters that the optimizer wants after it: where they
- * begin, the bytes of a row, and those from theta to a slot. With FNN_FAR the next rows of A are asked for. `pack` takes
- * copies of A's rows where they repay it, and says which samples tiles ask for; it may be NULL. */
-void FN(gemm_rows)(const FN(product) *product, int64_t m, real *pack);
+ * begin, the bytes of a row, and those from theta to a slot. With FNN_FAR the next rows of A are asked for.
+ * `scratch` takes copies of A's rows where they repay it, and says which samples tiles ask for; it may be NULL. */
+void FN(gemm_rows)(const FN(product) *product, int64_t m, real *scratch);
 void FN(pack_panels)(real *panels, const real *B, int64_t ldb, int64_t n, int64_t k);
 
 /* gemm_few.c: what gemm.c gives to it. Dot products: out (rows, count) = R (rows, k), contiguous along k, times `count`
@@ -153,17 +153,17 @@ INLINE real *FN(buffer)(const fnn_program *program, int64_t unit, int64_t width,
 }
 
 /* A row of the instruction table, of the parameter table, and an instruction's calls. */
-INLINE const int64_t *FN(instruction)(const fnn_program *program, int64_t number)
+INLINE const int64_t *FN(instruction)(const fnn_program *program, int64_t index)
 {
-    return program->instructions + number * FNN_COLUMN_WIDTH;
+    return program->instructions + index * FNN_COLUMN_WIDTH;
 }
-INLINE const int64_t *FN(parameter)(const fnn_program *program, int64_t number)
+INLINE const int64_t *FN(parameter)(const fnn_program *program, int64_t index)
 {
-    return program->parameters + number * FNN_PARAMETER_WIDTH;
+    return program->parameters + index * FNN_PARAMETER_WIDTH;
 }
-INLINE const fnn_call *FN(calls)(const fnn_program *program, int64_t number)
+INLINE const fnn_call *FN(calls)(const fnn_program *program, int64_t index)
 {
-    return program->calls + number * FNN_SLOT_WIDTH;
+    return program->calls + index * FNN_SLOT_WIDTH;
 }
 
 /* A member's scratch: what gemm_blocks.c packs, then the gradient of a block of a W. */
@@ -173,17 +173,17 @@ INLINE real *FN(scratch)(const fnn_program *program, int64_t member)
 }
 
 /* A row of the table of losses, of inputs, of outputs. */
-INLINE const int64_t *FN(loss)(const fnn_program *program, int64_t number)
+INLINE const int64_t *FN(loss)(const fnn_program *program, int64_t index)
 {
-    return program->loss + number * FNN_LOSS_ENTRY_WIDTH;
+    return program->loss + index * FNN_LOSS_ENTRY_WIDTH;
 }
-INLINE const int64_t *FN(input)(const fnn_program *program, int64_t number)
+INLINE const int64_t *FN(input)(const fnn_program *program, int64_t index)
 {
-    return program->inputs + number * FNN_INPUT_ENTRY_WIDTH;
+    return program->inputs + index * FNN_INPUT_ENTRY_WIDTH;
 }
-INLINE const int64_t *FN(output)(const fnn_program *program, int64_t number)
+INLINE const int64_t *FN(output)(const fnn_program *program, int64_t index)
 {
-    return program->outputs + number * FNN_INPUT_ENTRY_WIDTH;
+    return program->outputs + index * FNN_INPUT_ENTRY_WIDTH;
 }
 
 /* The targets of a loss and its weights. */
@@ -197,15 +197,15 @@ INLINE const fnn_array *FN(weights)(const fnn_member *m, int64_t loss)
 }
 
 /* dense.c, dropout.c, rows.c: a member's part of a batch. */
-bool FN(shares_columns)(const int64_t *at, int64_t rows, int64_t team, bool training);
-int64_t FN(dense_forward)(const fnn_member *m, int64_t number, int64_t first, const real *src, int64_t ld_src,
+bool FN(shares_columns)(const int64_t *op, int64_t rows, int64_t team, bool training);
+int64_t FN(dense_forward)(const fnn_member *m, int64_t index, int64_t first, const real *src, int64_t ld_src,
                           int64_t rows, int flags);
-int64_t FN(dense_backward)(const fnn_member *m, int64_t number, int64_t first, int64_t rows);
-int64_t FN(dense_together)(const fnn_member *m, const fnn_batch *batch, int64_t number, bool backward);
-void FN(dropout_forward)(const fnn_member *m, const fnn_batch *batch, const int64_t *at);
-void FN(dropout_backward)(const fnn_member *m, const fnn_batch *batch, const int64_t *at);
+int64_t FN(dense_backward)(const fnn_member *m, int64_t index, int64_t first, int64_t rows);
+int64_t FN(dense_together)(const fnn_member *m, const fnn_batch *batch, int64_t index, bool backward);
+void FN(dropout_forward)(const fnn_member *m, const fnn_batch *batch, const int64_t *op);
+void FN(dropout_backward)(const fnn_member *m, const fnn_batch *batch, const int64_t *op);
 void FN(gather)(const fnn_member *m, int64_t first, int64_t last, int64_t batch_start, bool with_targets);
-void FN(forward)(const fnn_member *m, const fnn_batch *batch, int64_t number);
+void FN(forward)(const fnn_member *m, const fnn_batch *batch, int64_t index);
 void FN(losses)(const fnn_member *m, const fnn_batch *batch);
 void FN(loss_gradients)(const fnn_member *m, const fnn_batch *batch);
 void FN(backward)(const fnn_member *m, const fnn_batch *batch);

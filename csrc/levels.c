@@ -69,9 +69,9 @@ int fnn_set_level(const char *name)
         level = best;
         return FNN_OK;
     }
-    for (int number = 0; number <= best; number++) {
-        if (strcmp(name, names[number]) == 0) {
-            level = number;
+    for (int index = 0; index <= best; index++) {
+        if (strcmp(name, names[index]) == 0) {
+            level = index;
             return FNN_OK;
         }
     }

@@ -15,7 +15,7 @@ INLINE real FN(share)(int64_t width)
     return (real)(1.0 / (double)width);
 }
 
-typedef V FN(step)(int number, V lane, V a, V y, V p, const V *sums);
+typedef V FN(step)(int index, V lane, V a, V y, V p, const V *sums);
 
 /* The first `count` sums of a loss over a row; `largest` has a bit for each of which the largest is kept. */
 INLINE void FN(loss_sums)(FN(step) *step, const int count, const int largest, V *sums, const FN(loss_rows) *read, int64_t row)
@@ -24,17 +24,17 @@ INLINE void FN(loss_sums)(FN(step) *step, const int count, const int largest, V 
     const V p = SPLAT(read->p), keep = SPLAT(read->keep), add = SPLAT(read->add);
     const int64_t width = read->width;
     FNN_UNROLL
-    for (int number = 0; number < count; number++) {
-        const bool max = largest >> number & 1;
+    for (int index = 0; index < count; index++) {
+        const bool max = largest >> index & 1;
         V lanes[PARTS];
         FN(begin)(lanes, max ? (real)-__builtin_inf() : (real)0);
         for (int64_t c = 0; c < width; c += W) {
             const int64_t left = width - c;
             const V lane = LANE(lanes, c), target = FMA(LOAD_FIRST(y + c, left), keep, add);
-            const V after = step(number, lane, LOAD_FIRST(a + c, left), target, p, sums);
+            const V after = step(index, lane, LOAD_FIRST(a + c, left), target, p, sums);
             LANE(lanes, c) = SELECT(FN(first)(left), after, lane);
         }
-        sums[number] = SPLAT(max ? FN(fold_max)(lanes) : FN(fold_sum)(lanes));
+        sums[index] = SPLAT(max ? FN(fold_max)(lanes) : FN(fold_sum)(lanes));
     }
 }
 

@@ -17,10 +17,10 @@ INLINE void FN(prepare)(const fnn_member *m, bool training)
     const fnn_program *program = m->program;
     bool any = false;
     FN(expected)(m->scratch)->left = 0;
-    for (int64_t number = 0; number < program->instruction_count; number++) {
-        const fnn_call *calls = FN(calls)(program, number), *columns = &calls[FNN_SLOT_INFERENCE_COLUMNS];
+    for (int64_t index = 0; index < program->instruction_count; index++) {
+        const fnn_call *calls = FN(calls)(program, index), *columns = &calls[FNN_SLOT_INFERENCE_COLUMNS];
         if (columns->family >= 0 && !(training && calls[FNN_SLOT_FORWARD_COLUMNS].family >= 0)) {
-            FN(operate_columns)(columns, 1, m->number, m->team);
+            FN(operate_columns)(columns, 1, m->index, m->team);
             any = true;
         }
     }
@@ -55,12 +55,12 @@ INLINE void FN(add_weighted)(const fnn_member *m, int64_t slot, const real *valu
 INLINE void FN(add_metric)(const fnn_member *m, const int64_t *metric, const real *values, int64_t rows)
 {
     const fnn_program *program = m->program;
-    const int64_t number = metric[FNN_METRIC_ENTRY_LOSS], slot = metric[FNN_METRIC_ENTRY_SLOT];
-    const int64_t *loss = FN(loss)(program, number), outputs = loss[FNN_LOSS_ENTRY_OUTPUTS];
+    const int64_t index = metric[FNN_METRIC_ENTRY_LOSS], slot = metric[FNN_METRIC_ENTRY_SLOT];
+    const int64_t *loss = FN(loss)(program, index), outputs = loss[FNN_LOSS_ENTRY_OUTPUTS];
     const int64_t targets = loss[FNN_LOSS_ENTRY_TARGETS];
     const bool weighted = metric[FNN_METRIC_ENTRY_WEIGHTED];
-    const real *all_weights = (const real *)program->row_weights + number * program->capacity;
-    const real *weights = weighted && FN(weights)(m, number)->data != NULL ? all_weights : NULL;
+    const real *all_weights = (const real *)program->row_weights + index * program->capacity;
+    const real *weights = weighted && FN(weights)(m, index)->data != NULL ? all_weights : NULL;
     if (metric[FNN_METRIC_ENTRY_CODE] == FNN_METRIC_r2_score) {
         const real *A = FN(buffer)(program, loss[FNN_LOSS_ENTRY_PREDICTION], outputs, 0);
         const real *Y = FN(buffer)(program, loss[FNN_LOSS_ENTRY_TARGET], targets, 0);
@@ -79,9 +79,9 @@ INLINE void FN(add_sums)(const fnn_member *m, int64_t rows)
     const fnn_program *program = m->program;
     const real *values = program->row_values, *all_weights = program->row_weights;
     double *sums = m->run->sums, whole = 0.0;
-    for (int64_t number = 0; number < program->loss_count; number++) {
-        const int64_t *loss = FN(loss)(program, number), place = number * program->capacity;
-        const real *weights = FN(weights)(m, number)->data != NULL ? all_weights + place : NULL;
+    for (int64_t index = 0; index < program->loss_count; index++) {
+        const int64_t *loss = FN(loss)(program, index), place = index * program->capacity;
+        const real *weights = FN(weights)(m, index)->data != NULL ? all_weights + place : NULL;
         const double total = FN(weighted_sum)(0.0, values + place, 1, weights, 1, rows);
         if (loss[FNN_LOSS_ENTRY_SLOT] >= 0) {
             sums[loss[FNN_LOSS_ENTRY_SLOT]] += total;
@@ -90,9 +90,9 @@ INLINE void FN(add_sums)(const fnn_member *m, int64_t rows)
     }
     sums[FNN_SUM_LOSS] += whole + (double)rows * (m->share * FN(penalty)(program));
     sums[FNN_SUM_COUNT] += (double)rows;
-    for (int64_t number = 0; number < program->metric_count; number++) {
-        FN(add_metric)(m, program->metrics + number * FNN_METRIC_ENTRY_WIDTH,
-                       values + (program->loss_count + number) * program->capacity, rows);
+    for (int64_t index = 0; index < program->metric_count; index++) {
+        FN(add_metric)(m, program->metrics + index * FNN_METRIC_ENTRY_WIDTH,
+                       values + (program->loss_count + index) * program->capacity, rows);
     }
 }
 
@@ -105,7 +105,7 @@ INLINE double FN(step_rate)(const fnn_member *m, int64_t taken)
 /* Steps first ... last - 1 of the epoch: training with or without the update, or scoring. Returns how many were taken. */
 KERNEL int64_t FN(steps)(const fnn_member *member, bool training, bool updating)
 {
-    fnn_member own = *member, *m = &own;
+    fnn_member copy = *member, *m = &copy;
     const fnn_run *run = m->run;
     const fnn_program *program = m->program;
     const fnn_data *data = m->data;
@@ -115,7 +115,7 @@ KERNEL int64_t FN(steps)(const fnn_member *member, bool training, bool updating)
         const int64_t start = step * data->batch;
         fnn_batch batch = {.rows = fnn_least(data->batch, data->rows - start), .team = m->team, .training = training,
                            .with_loss = true, .start = start};
-        fnn_share(batch.rows, FNN_ROW_BLOCK, m->number, m->team, &batch.first, &batch.last);
+        fnn_share(batch.rows, FNN_ROW_BLOCK, m->index, m->team, &batch.first, &batch.last);
         if (training || step == run->first) {
             FN(penalty_blocks)(m);
             fnn_lap(m, FNN_PHASE_LOSS);
@@ -130,7 +130,7 @@ KERNEL int64_t FN(steps)(const fnn_member *member, bool training, bool updating)
         FN(row_phase)(m, &batch, start);
         fnn_barrier(m->sync, m->team);
         fnn_lap(m, FNN_PHASE_WAIT);
-        if (m->number == 0) {
+        if (m->index == 0) {
             FN(add_sums)(m, batch.rows);
             fnn_lap(m, FNN_PHASE_LOSS);
         }
@@ -142,7 +142,7 @@ KERNEL int64_t FN(steps)(const fnn_member *member, bool training, bool updating)
             fnn_barrier(m->sync, m->team);
             FN(update_phase)(m, &s);
         }
-        if (updating && m->number == 0) {
+        if (updating && m->index == 0) {
             fnn_finish_step(program, &s);
         }
         if (updating) {
@@ -164,7 +164,7 @@ KERNEL void FN(update)(const fnn_member *m)
     const fnn_step s = fnn_begin_step(m->program, m->program->scalars[FNN_SCALAR_LEARNING_RATE]);
     FN(update_phase)(m, &s);
     fnn_barrier(m->sync, m->team);
-    if (m->number == 0) {
+    if (m->index == 0) {
         fnn_finish_step(m->program, &s);
     }
 }
@@ -181,11 +181,11 @@ INLINE bool FN(reads_in_place)(const fnn_program *program, const fnn_data *data)
 INLINE void FN(give)(const fnn_member *m, int64_t start, int64_t base, int64_t rows)
 {
     const fnn_program *program = m->program;
-    for (int64_t number = 0; number < program->output_count; number++) {
-        const int64_t *at = FN(output)(program, number), width = at[FNN_INPUT_ENTRY_COLUMNS];
+    for (int64_t index = 0; index < program->output_count; index++) {
+        const int64_t *output = FN(output)(program, index), width = output[FNN_INPUT_ENTRY_COLUMNS];
         for (int64_t row = 0; row < rows; row++) {
-            memcpy((real *)m->run->outs[number] + (start + row) * width,
-                   FN(buffer)(program, at[FNN_INPUT_ENTRY_UNIT], width, base + row), (size_t)width * sizeof(real));
+            memcpy((real *)m->run->outs[index] + (start + row) * width,
+                   FN(buffer)(program, output[FNN_INPUT_ENTRY_UNIT], width, base + row), (size_t)width * sizeof(real));
         }
     }
 }
@@ -194,8 +194,8 @@ INLINE void FN(give)(const fnn_member *m, int64_t start, int64_t base, int64_t r
 INLINE bool FN(predicts_together)(const fnn_program *program, int64_t rows, int64_t team)
 {
     bool shared = false;
-    for (int64_t number = 0; number < program->instruction_count; number++) {
-        shared = shared || FN(shares_columns)(FN(instruction)(program, number), rows, team, false);
+    for (int64_t index = 0; index < program->instruction_count; index++) {
+        shared = shared || FN(shares_columns)(FN(instruction)(program, index), rows, team, false);
     }
     return shared && rows <= fnn_least(program->forward_rows, program->capacity);
 }
@@ -209,13 +209,13 @@ KERNEL void FN(predict)(const fnn_member *m)
     const bool together = FN(predicts_together)(program, data->rows, m->team);
     const bool in_place = !together && FN(reads_in_place)(program, data);
     int64_t first, last;
-    fnn_share(data->rows, FNN_ROW_BLOCK, m->number, m->team, &first, &last);
+    fnn_share(data->rows, FNN_ROW_BLOCK, m->index, m->team, &first, &last);
     const int64_t block = together ? last - first : fnn_least(program->forward_rows, program->capacity / m->team);
-    const int64_t base = together ? first : m->number * block;
+    const int64_t base = together ? first : m->index * block;
     const int64_t blocks = together ? 1 : (last - first + block - 1) / block; /* without rows a member has columns */
     FN(prepare)(m, false);
-    for (int64_t number = 0; number < blocks; number++) {
-        const int64_t start = first + number * block, rows = fnn_least(block, last - start);
+    for (int64_t index = 0; index < blocks; index++) {
+        const int64_t start = first + index * block, rows = fnn_least(block, last - start);
         const fnn_batch batch = {
             .rows = data->rows, .first = base, .last = base + rows, .team = together ? m->team : 1,
             .start = m->run->first + start - base,

@@ -7,10 +7,10 @@
 
 #else
 
-/* Row `row` of array `number`. */
-INLINE real *FN(at)(const fnn_call *call, int number, int64_t row)
+/* Row `row` of array `index`. */
+INLINE real *FN(row_of)(const fnn_call *call, int index, int64_t row)
 {
-    return call->array[number] == NULL ? NULL : (real *)call->array[number] + row * call->ld[number];
+    return call->array[index] == NULL ? NULL : (real *)call->array[index] + row * call->ld[index];
 }
 
 /* The first scalar: in a program it may be 1 / the rows of the batch. */
@@ -102,7 +102,7 @@ INLINE void FN(operate_gemm)(const fnn_call *call, fnn_sync *sync, int64_t membe
     }
     const int64_t row = columns ? 0 : first, column = columns ? first : 0;
     FN(gemm)(&(FN(product)){
-        .C = FN(at)(call, 0, row) + column, .ldc = call->ld[0], .A = (const real *)call->array[1] + row * a_row,
+        .C = FN(row_of)(call, 0, row) + column, .ldc = call->ld[0], .A = (const real *)call->array[1] + row * a_row,
         .a_row = a_row, .a_k = a_k, .B = (const real *)call->array[2] + column * (transposed ? ldb : 1), .ldb = ldb,
         .n = columns ? last - first : n, .k = call->k,
         .epilogue = bias ? (const real *)call->array[3] + column : NULL,
@@ -115,13 +115,14 @@ INLINE void FN(operate_totals)(const fnn_call *call)
 {
     double *total = (double *)call->array[0];
     const int64_t *ld = call->ld;
-    const real *a = FN(at)(call, 1, 0), *b = FN(at)(call, 2, 0), *c = FN(at)(call, 3, 0);
+    const real *a = FN(row_of)(call, 1, 0), *b = FN(row_of)(call, 2, 0), *c = FN(row_of)(call, 3, 0);
     switch (call->family) {
     case FNN_FAMILY_R2_SUMS:
         FN(r2_sums)(total, a, ld[1], b, ld[2], c, ld[3], call->m, call->n);
         break;
     case FNN_FAMILY_EMBEDDING_BACKWARD:
-        FN(embedding_backward)(FN(at)(call, 0, 0), ld[0], 0, INT64_MAX, a, ld[1], b, ld[2], call->m, call->n, call->k);
+        FN(embedding_backward)(FN(row_of)(call, 0, 0), ld[0], 0, INT64_MAX, a, ld[1], b, ld[2], call->m, call->n,
+                               call->k);
         break;
     case FNN_FAMILY_WEIGHTED_SUM:
         *total = FN(weighted_sum)(*total, a, ld[1], b, ld[2], call->m);
@@ -139,7 +140,7 @@ INLINE void FN(operate_totals)(const fnn_call *call)
 KERNEL void FN(sum_batch)(const fnn_call *call, real *sums, int64_t first, int64_t n, int64_t rows)
 {
     const int64_t *ld = call->ld;
-    const real *b = FN(at)(call, 1, 0) + first, *c = FN(at)(call, 2, 0) + first;
+    const real *b = FN(row_of)(call, 1, 0) + first, *c = FN(row_of)(call, 2, 0) + first;
     switch (call->family) {
     case FNN_FAMILY_BIAS_BACKWARD:
         FN(bias_backward)(sums, b, ld[1], rows, n);
@@ -163,10 +164,10 @@ KERNEL void FN(operate_columns)(const fnn_call *call, int64_t rows, int64_t memb
     }
     const int64_t n = last - first;
     const real s = FN(first_scalar)(call, rows);
-    real *a = FN(at)(call, 0, 0) + first, *b = FN(at)(call, 1, 0) + first;
+    real *a = FN(row_of)(call, 0, 0) + first, *b = FN(row_of)(call, 1, 0) + first;
     switch (call->family) {
     case FNN_FAMILY_BATCH_MOMENTS:
-        FN(batch_moments)(a, b, FN(at)(call, 2, 0) + first, call->ld[2], rows, n, s);
+        FN(batch_moments)(a, b, FN(row_of)(call, 2, 0) + first, call->ld[2], rows, n, s);
         break;
     case FNN_FAMILY_INVERSE_DEVIATION:
         FN(inverse_deviation)(call->code, a, b, n, s);
@@ -184,13 +185,13 @@ KERNEL void FN(operate_columns)(const fnn_call *call, int64_t rows, int64_t memb
 INLINE void FN(operate_elements)(const fnn_call *call, int64_t row, int64_t n)
 {
     const real s[2] = {(real)call->scalar[0], (real)call->scalar[1]};
-    real *a = FN(at)(call, 0, row), *b = FN(at)(call, 1, row), *c = FN(at)(call, 2, row);
+    real *a = FN(row_of)(call, 0, row), *b = FN(row_of)(call, 1, row), *c = FN(row_of)(call, 2, row);
     switch (call->family) {
     case FNN_FAMILY_BINARY:
         FN(binary)(call->code, a, b, c, n);
         break;
     case FNN_FAMILY_BINARY_BACKWARD:
-        FN(binary_backward)(call->code, a, b, c, FN(at)(call, 3, row), n);
+        FN(binary_backward)(call->code, a, b, c, FN(row_of)(call, 3, row), n);
         break;
     case FNN_FAMILY_COPY:
         memcpy(a, b, (size_t)n * sizeof(real));
@@ -223,7 +224,7 @@ INLINE void FN(operate_elements)(const fnn_call *call, int64_t row, int64_t n)
         FN(decay_step)(a, n, s[0]);
         break;
     case FNN_FAMILY_OPTIMIZER_STEP: {
-        void *const slots[] = {c, FN(at)(call, 3, row), FN(at)(call, 4, row)};
+        void *const slots[] = {c, FN(row_of)(call, 3, row), FN(row_of)(call, 4, row)};
         FN(optimizer_step)(call->code, a, slots, 0, b, n, call->scalar, FNN_STEP_PREFETCH_BYTES);
         break;
     }
@@ -237,8 +238,8 @@ KERNEL void FN(operate_losses)(const fnn_call *call, int64_t first, int64_t rows
 {
     const int64_t *ld = call->ld, n = call->n;
     const bool sparse = call->code != FNN_LOGITS;
-    real *a = FN(at)(call, 0, first), *b = FN(at)(call, 1, first), *c = FN(at)(call, 2, first);
-    const real *d = FN(at)(call, 3, first);
+    real *a = FN(row_of)(call, 0, first), *b = FN(row_of)(call, 1, first), *c = FN(row_of)(call, 2, first);
+    const real *d = FN(row_of)(call, 3, first);
     FN(loss_rows) read = {
         .l = a, .dA = a, .ldl = ld[0], .ldd = ld[0], .rows = rows, .width = n,
         .p = (real)call->scalar[0], .keep = (real)call->scalar[1], .add = (real)call->scalar[2],
@@ -271,8 +272,8 @@ INLINE void FN(operate_normalization)(const fnn_call *call, int64_t first, int64
 {
     const int64_t *ld = call->ld, n = call->n;
     const real s = FN(first_scalar)(call, batch_rows);
-    real *a = FN(at)(call, 0, first), *b = FN(at)(call, 1, first), *c = FN(at)(call, 2, first);
-    const real *d = FN(at)(call, 3, first), *v4 = call->array[4], *v5 = call->array[5], *v6 = call->array[6];
+    real *a = FN(row_of)(call, 0, first), *b = FN(row_of)(call, 1, first), *c = FN(row_of)(call, 2, first);
+    const real *d = FN(row_of)(call, 3, first), *v4 = call->array[4], *v5 = call->array[5], *v6 = call->array[6];
     switch (call->family) {
     case FNN_FAMILY_STANDARDIZE_FORWARD:
         FN(standardize_forward)(a, ld[0], b, ld[1], c, d, v4, v5, rows, n);
@@ -306,7 +307,7 @@ INLINE void FN(operate_normalization)(const fnn_call *call, int64_t first, int64
 KERNEL void FN(operate_rows)(const fnn_call *call, int64_t first, int64_t rows, int64_t batch_rows)
 {
     const int64_t *ld = call->ld, n = call->n;
-    real *a = FN(at)(call, 0, first), *b = FN(at)(call, 1, first), *c = FN(at)(call, 2, first);
+    real *a = FN(row_of)(call, 0, first), *b = FN(row_of)(call, 1, first), *c = FN(row_of)(call, 2, first);
     const real *v2 = call->array[2], *v3 = call->array[3], *v4 = call->array[4];
     const fnn_draw draw = {call->seed, call->step, call->layer};
     switch (call->family) {

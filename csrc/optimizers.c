@@ -18,12 +18,12 @@ INLINE void FN(step)(void (*formula)(V *, V *, V, const V *), const int slots, c
                      void *const *slot, int64_t first, const real *g, int64_t n, const double *values, int64_t ahead)
 {
     V h[FNN_MOST_SCALARS], s[FNN_MOST_SLOTS], t;
-    real *at[FNN_MOST_SLOTS];
+    real *places[FNN_MOST_SLOTS];
     for (int j = 0; j < scalars; j++) {
         h[j] = SPLAT((real)values[j]);
     }
     for (int j = 0; j < slots; j++) {
-        at[j] = (real *)slot[j] + first;
+        places[j] = (real *)slot[j] + first;
     }
     theta += first;
     int64_t i = 0;
@@ -32,14 +32,14 @@ INLINE void FN(step)(void (*formula)(V *, V *, V, const V *), const int slots, c
         t = LOAD(theta + i);
         FNN_UNROLL
         for (int j = 0; j < slots; j++) {
-            FN(ask)(at[j] + i, ahead);
-            s[j] = LOAD(at[j] + i);
+            FN(ask)(places[j] + i, ahead);
+            s[j] = LOAD(places[j] + i);
         }
         formula(&t, s, LOAD(g + i), h);
         STORE(theta + i, t);
         FNN_UNROLL
         for (int j = 0; j < slots; j++) {
-            STORE(at[j] + i, s[j]);
+            STORE(places[j] + i, s[j]);
         }
     }
     if (i < n) {
@@ -47,13 +47,13 @@ INLINE void FN(step)(void (*formula)(V *, V *, V, const V *), const int slots, c
         t = LOAD_FIRST(theta + i, left);
         FNN_UNROLL
         for (int j = 0; j < slots; j++) {
-            s[j] = LOAD_FIRST(at[j] + i, left);
+            s[j] = LOAD_FIRST(places[j] + i, left);
         }
         formula(&t, s, LOAD_FIRST(g + i, left), h);
         STORE_FIRST(theta + i, t, left);
         FNN_UNROLL
         for (int j = 0; j < slots; j++) {
-            STORE_FIRST(at[j] + i, s[j], left);
+            STORE_FIRST(places[j] + i, s[j], left);
         }
     }
 }

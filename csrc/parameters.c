@@ -8,14 +8,14 @@
 #else
 
 /* The gradient of a vector's elements first ... first + n - 1. */
-INLINE void FN(vector_gradient)(const fnn_program *program, int64_t number, real *gradient, int64_t first, int64_t n,
+INLINE void FN(vector_gradient)(const fnn_program *program, int64_t index, real *gradient, int64_t first, int64_t n,
                                 int64_t batch_rows)
 {
-    const int64_t made = FN(parameter)(program, number)[FNN_PARAMETER_MADE];
+    const int64_t made = FN(parameter)(program, index)[FNN_PARAMETER_MADE];
     if (made >= 0) { /* by the row phase */
         memcpy(gradient, (const real *)program->workspace + made + first, (size_t)n * sizeof(real));
     } else {
-        FN(sum_batch)(&program->gradients[number], gradient, first, n, batch_rows);
+        FN(sum_batch)(&program->gradients[index], gradient, first, n, batch_rows);
     }
 }
 
@@ -92,11 +92,11 @@ INLINE void FN(kernel_phase)(const fnn_member *m, const int64_t *row, int64_t fi
                              int64_t to, int64_t batch_rows, real *vector, const fnn_step *s)
 {
     const fnn_program *program = m->program;
-    const int64_t *at = FN(instruction)(program, row[FNN_PARAMETER_INSTRUCTION]);
-    const int64_t width = row[FNN_PARAMETER_COLUMNS], inputs = at[FNN_COLUMN_INPUTS];
-    const int64_t whole = at[FNN_COLUMN_GRAD_WHOLE], ldx = fnn_padded(inputs), ldz = fnn_padded(whole);
-    const real *X = FN(buffer)(program, at[FNN_COLUMN_SRC], inputs, 0);
-    const real *dZ = FN(buffer)(program, at[FNN_COLUMN_GRAD_DST], whole, 0) + at[FNN_COLUMN_GRAD_OFFSET];
+    const int64_t *op = FN(instruction)(program, row[FNN_PARAMETER_INSTRUCTION]);
+    const int64_t width = row[FNN_PARAMETER_COLUMNS], inputs = op[FNN_COLUMN_INPUTS];
+    const int64_t whole = op[FNN_COLUMN_GRAD_WHOLE], ldx = fnn_padded(inputs), ldz = fnn_padded(whole);
+    const real *X = FN(buffer)(program, op[FNN_COLUMN_SRC], inputs, 0);
+    const real *dZ = FN(buffer)(program, op[FNN_COLUMN_GRAD_DST], whole, 0) + op[FNN_COLUMN_GRAD_OFFSET];
     const bool packs = FN(packs_columns)(ldz, last - first, width, batch_rows);
     const int64_t packed = packs ? FN(block_columns)(batch_rows) : 0, block = packed > 0 ? packed : FNN_BLOCK_COLUMNS;
     for (int64_t column = from; column < to; column += block) {
@@ -130,8 +130,8 @@ INLINE void FN(kernel_phase)(const fnn_member *m, const int64_t *row, int64_t fi
 INLINE int64_t FN(trainable_size)(const fnn_program *program)
 {
     int64_t total = 0;
-    for (int64_t number = 0; number < program->parameter_count; number++) {
-        const int64_t *row = FN(parameter)(program, number);
+    for (int64_t index = 0; index < program->parameter_count; index++) {
+        const int64_t *row = FN(parameter)(program, index);
         total += row[FNN_PARAMETER_TRAINABLE] ? row[FNN_PARAMETER_ROWS] * row[FNN_PARAMETER_COLUMNS] : 0;
     }
     return total;
@@ -160,22 +160,22 @@ INLINE int64_t FN(part_of)(const fnn_member *m, const int64_t *row, int64_t befo
     const bool matrix = FN(is_matrix)(row);
     const int64_t n = row[matrix ? FNN_PARAMETER_ROWS : FNN_PARAMETER_COLUMNS];
     const int64_t unit = matrix ? row[FNN_PARAMETER_COLUMNS] : 1;
-    *first = FN(cut)(total * m->number / m->team - before, n, unit);
-    *last = FN(cut)(total * (m->number + 1) / m->team - before, n, unit);
+    *first = FN(cut)(total * m->index / m->team - before, n, unit);
+    *last = FN(cut)(total * (m->index + 1) / m->team - before, n, unit);
     return unit;
 }
 
 /* The gradient of a vector's elements first ... last - 1, and what follows it; without a step it is left in a vector of
  * all parameters. */
-INLINE void FN(vector_phase)(const fnn_member *m, int64_t number, int64_t first, int64_t last, int64_t batch_rows,
+INLINE void FN(vector_phase)(const fnn_member *m, int64_t index, int64_t first, int64_t last, int64_t batch_rows,
                              real *vector, const fnn_step *s)
 {
     const fnn_program *program = m->program;
-    const int64_t *row = FN(parameter)(program, number);
+    const int64_t *row = FN(parameter)(program, index);
     for (int64_t start = first; start < last; start += FNN_GRADIENT_BLOCK) {
         const int64_t n = fnn_least(FNN_GRADIENT_BLOCK, last - start);
         real *gradient = s != NULL ? m->scratch : vector + row[FNN_PARAMETER_OFFSET] + start;
-        FN(vector_gradient)(program, number, gradient, start, n, batch_rows);
+        FN(vector_gradient)(program, index, gradient, start, n, batch_rows);
         FN(finish_block)(m, row, 0, 1, start, n, gradient, n, s);
     }
 }
@@ -185,13 +185,13 @@ INLINE void FN(table_phase)(const fnn_member *m, const int64_t *row, int64_t fir
                             real *vector, const fnn_step *s)
 {
     const fnn_program *program = m->program;
-    const int64_t *at = FN(instruction)(program, row[FNN_PARAMETER_INSTRUCTION]);
-    const int64_t depth = row[FNN_PARAMETER_COLUMNS], inputs = at[FNN_COLUMN_INPUTS], width = at[FNN_COLUMN_OUTPUTS];
-    const int64_t whole = at[FNN_COLUMN_GRAD_WHOLE];
-    const real *dA = FN(buffer)(program, at[FNN_COLUMN_GRAD_DST], whole, 0) + at[FNN_COLUMN_GRAD_OFFSET];
+    const int64_t *op = FN(instruction)(program, row[FNN_PARAMETER_INSTRUCTION]);
+    const int64_t depth = row[FNN_PARAMETER_COLUMNS], inputs = op[FNN_COLUMN_INPUTS], width = op[FNN_COLUMN_OUTPUTS];
+    const int64_t whole = op[FNN_COLUMN_GRAD_WHOLE];
+    const real *dA = FN(buffer)(program, op[FNN_COLUMN_GRAD_DST], whole, 0) + op[FNN_COLUMN_GRAD_OFFSET];
     real *gradient = vector + row[FNN_PARAMETER_OFFSET] + first * depth;
     FN(fill)(gradient, (last - first) * depth, (real)0);
-    FN(embedding_backward)(gradient, depth, first, last, FN(buffer)(program, at[FNN_COLUMN_SRC], inputs, 0),
+    FN(embedding_backward)(gradient, depth, first, last, FN(buffer)(program, op[FNN_COLUMN_SRC], inputs, 0),
                            fnn_padded(inputs), dA, fnn_padded(whole), batch_rows, width, depth);
     FN(finish_block)(m, row, first, last - first, 0, depth, gradient, depth, s);
 }
@@ -226,10 +226,10 @@ KERNEL static void FN(uses_phase)(const fnn_member *m, const int64_t *row, int64
 
 /* A part of a parameter's gradient, and what follows it: rows first ... last - 1 of columns from ... to - 1 of a W, or
  * elements first ... last - 1 of a vector. */
-INLINE void FN(part_phase)(const fnn_member *m, int64_t number, int64_t first, int64_t last, int64_t from, int64_t to,
+INLINE void FN(part_phase)(const fnn_member *m, int64_t index, int64_t first, int64_t last, int64_t from, int64_t to,
                            int64_t batch_rows, const fnn_step *s)
 {
-    const int64_t *row = FN(parameter)(m->program, number);
+    const int64_t *row = FN(parameter)(m->program, index);
     if (row[FNN_PARAMETER_NEXT] >= 0) {
         FN(uses_phase)(m, row, first, last, from, to, batch_rows, s);
     } else if (row[FNN_PARAMETER_ROLE] == FNN_ROLE_KERNEL) {
@@ -237,7 +237,7 @@ INLINE void FN(part_phase)(const fnn_member *m, int64_t number, int64_t first, i
     } else if (row[FNN_PARAMETER_ROLE] == FNN_ROLE_TABLE) {
         FN(table_phase)(m, row, first, last, batch_rows, m->program->gradient, s);
     } else {
-        FN(vector_phase)(m, number, first, last, batch_rows, m->program->gradient, s);
+        FN(vector_phase)(m, index, first, last, batch_rows, m->program->gradient, s);
     }
 }
 
@@ -255,15 +255,15 @@ KERNEL static void FN(phase_by_pieces)(const fnn_member *m, int64_t left, int64_
     const fnn_program *program = m->program;
     const int64_t packed = FN(block_columns)(batch_rows), width = packed > 0 ? packed : FNN_BLOCK_COLUMNS;
     int64_t piece = 0, next = fnn_next_piece(m->sync);
-    for (int64_t number = 0; number < program->parameter_count; number++) {
-        const int64_t *row = FN(parameter)(program, number);
+    for (int64_t index = 0; index < program->parameter_count; index++) {
+        const int64_t *row = FN(parameter)(program, index);
         const int64_t rows = row[FNN_PARAMETER_ROWS], all = row[FNN_PARAMETER_COLUMNS];
         if (!row[FNN_PARAMETER_TRAINABLE]) {
             continue;
         }
         if (row[FNN_PARAMETER_ROLE] != FNN_ROLE_KERNEL) {
             if (piece++ == next) {
-                FN(part_phase)(m, number, 0, FN(is_matrix)(row) ? rows : all, 0, all, batch_rows, s);
+                FN(part_phase)(m, index, 0, FN(is_matrix)(row) ? rows : all, 0, all, batch_rows, s);
                 next = fnn_next_piece(m->sync);
             }
             left -= rows * all;
@@ -274,7 +274,7 @@ KERNEL static void FN(phase_by_pieces)(const fnn_member *m, int64_t left, int64_
             const int64_t height = FN(piece_rows)(rows, columns, left, m->team);
             for (int64_t start = 0; start < rows; start += height) {
                 if (piece++ == next) {
-                    FN(part_phase)(m, number, start, fnn_least(start + height, rows), column, column + columns,
+                    FN(part_phase)(m, index, start, fnn_least(start + height, rows), column, column + columns,
                                    batch_rows, s);
                     next = fnn_next_piece(m->sync);
                 }
@@ -294,15 +294,15 @@ KERNEL void FN(parameter_phase)(const fnn_member *m, int64_t batch_rows, const f
         FN(phase_by_pieces)(m, total, batch_rows, s);
         return;
     }
-    for (int64_t number = 0; number < program->parameter_count; number++) {
-        const int64_t *row = FN(parameter)(program, number);
+    for (int64_t index = 0; index < program->parameter_count; index++) {
+        const int64_t *row = FN(parameter)(program, index);
         if (!row[FNN_PARAMETER_TRAINABLE]) {
             continue;
         }
         FN(part_of)(m, row, before, total, &first, &last);
         before += row[FNN_PARAMETER_ROWS] * row[FNN_PARAMETER_COLUMNS];
         if (first < last) {
-            FN(part_phase)(m, number, first, last, 0, row[FNN_PARAMETER_COLUMNS], batch_rows, s);
+            FN(part_phase)(m, index, first, last, 0, row[FNN_PARAMETER_COLUMNS], batch_rows, s);
         }
     }
 }
@@ -317,12 +317,12 @@ KERNEL void FN(update_phase)(const fnn_member *m, const fnn_step *s)
         FN(add_squares)(m);
         fnn_barrier(m->sync, m->team);
     }
-    for (int64_t number = 0; number < program->parameter_count; number++) {
-        const int64_t *row = FN(parameter)(program, number);
+    for (int64_t index = 0; index < program->parameter_count; index++) {
+        const int64_t *row = FN(parameter)(program, index);
         if (!row[FNN_PARAMETER_TRAINABLE]) {
             continue;
         }
-        const double factor = fnn_clips_norms(program) ? fnn_norm_factor(program, number) : 1.0;
+        const double factor = fnn_clips_norms(program) ? fnn_norm_factor(program, index) : 1.0;
         const int64_t unit = FN(part_of)(m, row, before, total, &first, &last);
         const int64_t place = row[FNN_PARAMETER_OFFSET] + first * unit;
         before += row[FNN_PARAMETER_ROWS] * row[FNN_PARAMETER_COLUMNS];

@@ -19,15 +19,15 @@ KERNEL void FN(penalty_blocks)(const fnn_member *m)
 {
     const fnn_program *program = m->program;
     double *totals = FN(block_totals)(program);
-    for (int64_t number = 0; number < program->parameter_count; number++) {
-        const int64_t *row = program->parameters + number * FNN_PARAMETER_WIDTH;
+    for (int64_t index = 0; index < program->parameter_count; index++) {
+        const int64_t *row = program->parameters + index * FNN_PARAMETER_WIDTH;
         if (row[FNN_PARAMETER_PENALTY] < 0) {
             continue;
         }
         const real *w = (const real *)program->theta + row[FNN_PARAMETER_OFFSET];
         const int64_t n = row[FNN_PARAMETER_ROWS] * row[FNN_PARAMETER_COLUMNS];
         int64_t first, last;
-        fnn_share(n, FNN_BLOCK, m->number, m->team, &first, &last);
+        fnn_share(n, FNN_BLOCK, m->index, m->team, &first, &last);
         for (int power = 1; power <= 2; power++) {
             if (program->constants[row[FNN_PARAMETER_PENALTY] + power - 1] != 0.0) {
                 for (int64_t start = first; start < last; start += FNN_BLOCK) {
@@ -45,8 +45,8 @@ KERNEL double FN(penalty)(const fnn_program *program)
 {
     const double *totals = FN(block_totals)(program);
     double penalty = 0.0;
-    for (int64_t number = 0; number < program->parameter_count; number++) {
-        const int64_t *row = program->parameters + number * FNN_PARAMETER_WIDTH;
+    for (int64_t index = 0; index < program->parameter_count; index++) {
+        const int64_t *row = program->parameters + index * FNN_PARAMETER_WIDTH;
         const int64_t blocks = (row[FNN_PARAMETER_ROWS] * row[FNN_PARAMETER_COLUMNS] + FNN_BLOCK - 1) / FNN_BLOCK;
         for (int power = 1; row[FNN_PARAMETER_PENALTY] >= 0 && power <= 2; power++) {
             const double factor = program->constants[row[FNN_PARAMETER_PENALTY] + power - 1];

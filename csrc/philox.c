@@ -26,12 +26,12 @@ int fnn_shuffle(int64_t *order, int64_t n, int64_t seed, int64_t epoch)
     for (int64_t group = (n + draws - 1) / draws - 1; group >= 0; group--) {
         uint32_t words[GROUP];
         philox(words, group * FNN_LANES, seed, FNN_PURPOSE_SHUFFLE, epoch, 0);
-        for (int64_t at = draws - 1; at >= 0; at--) {
-            const int64_t i = group * draws + at;
+        for (int64_t draw = draws - 1; draw >= 0; draw--) {
+            const int64_t i = group * draws + draw;
             if (i <= 0 || i >= n) {
                 continue;
             }
-            const uint64_t bits = (uint64_t)words[2 * at] << 32 | words[2 * at + 1];
+            const uint64_t bits = (uint64_t)words[2 * draw] << 32 | words[2 * draw + 1];
             const int64_t j = (int64_t)(uint64_t)((unsigned __int128)bits * ((uint64_t)i + 1) >> 64);
             const int64_t swapped = order[i];
             order[i] = order[j];
@@ -116,36 +116,36 @@ KERNEL void PHILOX(uint32_t *words, int64_t block, int64_t seed, int purpose, in
 #endif
 
 /* Bit i: whether element i of a group is kept, which it is iff its 32 bits are at least the threshold. */
-INLINE uint64_t FN(kept)(const uint32_t *words, uint32_t threshold)
+INLINE uint64_t FN(keep_mask)(const uint32_t *words, uint32_t threshold)
 {
-    uint64_t kept = 0;
+    uint64_t keep = 0;
 #if FNN_LEVEL == FNN_AVX512
     const __m512i limit = _mm512_set1_epi32((int32_t)threshold);
     for (int word = 0; word < 4; word++) {
         const __m512i of = _mm512_loadu_si512(words + word * FNN_LANES);
-        kept |= (uint64_t)_mm512_cmpge_epu32_mask(of, limit) << word * FNN_LANES;
+        keep |= (uint64_t)_mm512_cmpge_epu32_mask(of, limit) << word * FNN_LANES;
     }
 #elif FNN_LEVEL == FNN_AVX2
     const __m256i limit = _mm256_set1_epi32((int32_t)threshold);
     for (int half = 0; half < GROUP / 8; half++) {
         const __m256i of = _mm256_loadu_si256((const __m256i *)(words + half * 8));
         const __m256i at_least = _mm256_cmpeq_epi32(_mm256_max_epu32(of, limit), of);
-        kept |= (uint64_t)(uint32_t)_mm256_movemask_ps((__m256)at_least) << half * 8;
+        keep |= (uint64_t)(uint32_t)_mm256_movemask_ps((__m256)at_least) << half * 8;
     }
 #else
     for (int i = 0; i < GROUP; i++) {
-        kept |= (uint64_t)(words[i] >= threshold) << i;
+        keep |= (uint64_t)(words[i] >= threshold) << i;
     }
 #endif
-    return kept;
+    return keep;
 }
 
 /* At most a group of elements: kept and scaled, or +0. */
-INLINE void FN(dropout_group)(real *dst, const real *src, int64_t n, uint64_t kept, V scale)
+INLINE void FN(dropout_group)(real *dst, const real *src, int64_t n, uint64_t keep, V scale)
 {
     for (int64_t i = 0; i < n; i += W) {
         const V x = LOAD_FIRST(src + i, n - i) * scale;
-        STORE_FIRST(dst + i, SELECT(FN(of_bits)(kept >> i), x, SPLAT((real)0)), n - i);
+        STORE_FIRST(dst + i, SELECT(FN(of_bits)(keep >> i), x, SPLAT((real)0)), n - i);
     }
 }
 
@@ -158,16 +158,16 @@ KERNEL void FN(dropout_rows)(real *dst, int64_t ldd, const real *src, int64_t ld
     const V scale = SPLAT((real)(1.0 / (1.0 - rate)));
     const int64_t stride = (width + GROUP - 1) / GROUP * GROUP;
     for (int64_t row = first; row < last; row++) {
-        const int64_t at = row - first;
+        const int64_t offset = row - first;
         for (int64_t column = 0; column < width; column += GROUP) {
             uint32_t words[GROUP];
             PHILOX(words, (row * stride + column) / 4, draw->seed, FNN_PURPOSE_DROPOUT, draw->step, draw->layer);
-            const uint64_t kept = FN(kept)(words, threshold);
+            const uint64_t keep = FN(keep_mask)(words, threshold);
             if (masks != NULL) {
-                masks[at * ldm + column / GROUP] = kept;
+                masks[offset * ldm + column / GROUP] = keep;
             }
-            FN(dropout_group)(dst + at * ldd + column, src + at * lds + column, fnn_least(GROUP, width - column), kept,
-                              scale);
+            FN(dropout_group)(dst + offset * ldd + column, src + offset * lds + column,
+                              fnn_least(GROUP, width - column), keep, scale);
         }
     }
 }

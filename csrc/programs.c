@@ -48,9 +48,9 @@ static int check_instructions(const fnn_program *p)
     if (p->calls == NULL || p->gradients == NULL) {
         return FNN_NULL;
     }
-    for (int64_t number = 0; number < p->instruction_count; number++) {
-        const int64_t kind = p->instructions[number * FNN_COLUMN_WIDTH + FNN_COLUMN_KIND];
-        const fnn_call *calls = p->calls + number * FNN_SLOT_WIDTH;
+    for (int64_t index = 0; index < p->instruction_count; index++) {
+        const int64_t kind = p->instructions[index * FNN_COLUMN_WIDTH + FNN_COLUMN_KIND];
+        const fnn_call *calls = p->calls + index * FNN_SLOT_WIDTH;
         if (kind < FNN_KIND_DENSE || kind > FNN_KIND_RANDOM) {
             return FNN_BAD_CODE;
         }
@@ -73,19 +73,19 @@ static int check_inputs(const fnn_program *p, const fnn_data *d)
     if (d == NULL || d->arrays == NULL || p->inputs == NULL || p->workspace == NULL) {
         return FNN_NULL;
     }
-    for (int64_t number = 0; number < p->input_count; number++) {
-        if (d->arrays[number].data == NULL || !known_dtype(d->arrays[number].code)) {
-            return d->arrays[number].data == NULL ? FNN_NULL : FNN_BAD_CODE;
+    for (int64_t index = 0; index < p->input_count; index++) {
+        if (d->arrays[index].data == NULL || !known_dtype(d->arrays[index].code)) {
+            return d->arrays[index].data == NULL ? FNN_NULL : FNN_BAD_CODE;
         }
     }
     return d->rows < 0 || p->input_count < 1 ? FNN_BAD_SIZE : FNN_OK;
 }
 
 /* What one loss must have. */
-static int check_loss(const fnn_program *p, const fnn_data *d, int64_t number)
+static int check_loss(const fnn_program *p, const fnn_data *d, int64_t index)
 {
-    const int64_t code = p->loss[number * FNN_LOSS_ENTRY_WIDTH + FNN_LOSS_ENTRY_CODE];
-    const fnn_array *y = d->arrays + p->input_count + number;
+    const int64_t code = p->loss[index * FNN_LOSS_ENTRY_WIDTH + FNN_LOSS_ENTRY_CODE];
+    const fnn_array *y = d->arrays + p->input_count + index;
     return y->data == NULL ? FNN_NULL : !known_dtype(y->code) || code < 0 || code >= FNN_LOSS_COUNT ? FNN_BAD_CODE : FNN_OK;
 }
 
@@ -98,14 +98,14 @@ static int check_steps(const fnn_run *run)
         p->counters == NULL || run->sums == NULL) {
         return FNN_NULL;
     }
-    for (int64_t number = 0; number < p->loss_count; number++) {
-        const int status = check_loss(p, d, number);
+    for (int64_t index = 0; index < p->loss_count; index++) {
+        const int status = check_loss(p, d, index);
         if (status != FNN_OK) {
             return status;
         }
     }
-    for (int64_t number = 0; number < 2 * p->loss_count + p->metric_count; number++) {
-        const int status = p->losses[number].family < 0 ? FNN_OK : check_call(&p->losses[number]);
+    for (int64_t index = 0; index < 2 * p->loss_count + p->metric_count; index++) {
+        const int status = p->losses[index].family < 0 ? FNN_OK : check_call(&p->losses[index]);
         if (status != FNN_OK) {
             return status;
         }
@@ -120,8 +120,8 @@ static int check_steps(const fnn_run *run)
 /* Whether a parameter has several uses, whose gradients need a vector each. */
 static bool has_uses(const fnn_program *p)
 {
-    for (int64_t number = 0; number < p->parameter_count; number++) {
-        if (p->parameters[number * FNN_PARAMETER_WIDTH + FNN_PARAMETER_NEXT] >= 0) {
+    for (int64_t index = 0; index < p->parameter_count; index++) {
+        if (p->parameters[index * FNN_PARAMETER_WIDTH + FNN_PARAMETER_NEXT] >= 0) {
             return true;
         }
     }
@@ -135,8 +135,8 @@ static int check_outs(const fnn_run *run, int32_t threads)
     if (run->outs == NULL || p->outputs == NULL) {
         return FNN_NULL;
     }
-    for (int64_t number = 0; number < p->output_count; number++) {
-        if (run->outs[number] == NULL) {
+    for (int64_t index = 0; index < p->output_count; index++) {
+        if (run->outs[index] == NULL) {
             return FNN_NULL;
         }
     }
@@ -229,20 +229,20 @@ int OP(forward)(const fnn_program *program, const fnn_data *data, void *const *o
     return OP(program)(&run, threads);
 }
 
-int OP(find_nonfinite)(int64_t *found, const void *x_bi, int64_t row_bytes, int64_t b, int64_t i, double largest,
+int OP(find_nonfinite)(int64_t *indices, const void *x_bi, int64_t row_bytes, int64_t b, int64_t i, double largest,
                        int32_t threads)
 {
-    if (found == NULL || x_bi == NULL) {
+    if (indices == NULL || x_bi == NULL) {
         return FNN_NULL;
     }
     if (b < 0 || i < 0 || threads < 1) {
         return FNN_BAD_SIZE;
     }
     for (int32_t member = 0; member < threads; member++) {
-        found[member] = -1;
+        indices[member] = -1;
     }
     fnn_scan scan = {
-        .x = x_bi, .row_bytes = row_bytes, .rows = b, .columns = i, .largest = largest, .found = found,
+        .x = x_bi, .row_bytes = row_bytes, .rows = b, .columns = i, .largest = largest, .indices = indices,
     };
     fnn_launch_shares(OP(workers)()->scan, &scan, threads);
     return FNN_OK;

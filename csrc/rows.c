@@ -44,17 +44,17 @@ INLINE void FN(gather_weights)(const fnn_member *m, int64_t loss, int64_t first,
 KERNEL void FN(gather)(const fnn_member *m, int64_t first, int64_t last, int64_t batch_start, bool with_targets)
 {
     const fnn_program *program = m->program;
-    for (int64_t number = 0; number < program->input_count; number++) {
-        const int64_t *at = FN(input)(program, number), whole = at[FNN_INPUT_ENTRY_WHOLE];
-        real *to = FN(buffer)(program, at[FNN_INPUT_ENTRY_UNIT], whole, first) + at[FNN_INPUT_ENTRY_OFFSET];
-        FN(gather_array)(m, m->data->arrays + number, to, fnn_padded(whole), at[FNN_INPUT_ENTRY_COLUMNS], first, last,
+    for (int64_t index = 0; index < program->input_count; index++) {
+        const int64_t *op = FN(input)(program, index), whole = op[FNN_INPUT_ENTRY_WHOLE];
+        real *to = FN(buffer)(program, op[FNN_INPUT_ENTRY_UNIT], whole, first) + op[FNN_INPUT_ENTRY_OFFSET];
+        FN(gather_array)(m, m->data->arrays + index, to, fnn_padded(whole), op[FNN_INPUT_ENTRY_COLUMNS], first, last,
                          batch_start);
     }
-    for (int64_t number = 0; with_targets && number < program->loss_count; number++) {
-        const int64_t *at = FN(loss)(program, number), width = at[FNN_LOSS_ENTRY_TARGETS];
-        real *to = FN(buffer)(program, at[FNN_LOSS_ENTRY_TARGET], width, first);
-        FN(gather_array)(m, FN(targets)(m, number), to, fnn_padded(width), width, first, last, batch_start);
-        FN(gather_weights)(m, number, first, last, batch_start);
+    for (int64_t index = 0; with_targets && index < program->loss_count; index++) {
+        const int64_t *op = FN(loss)(program, index), width = op[FNN_LOSS_ENTRY_TARGETS];
+        real *to = FN(buffer)(program, op[FNN_LOSS_ENTRY_TARGET], width, first);
+        FN(gather_array)(m, FN(targets)(m, index), to, fnn_padded(width), width, first, last, batch_start);
+        FN(gather_weights)(m, index, first, last, batch_start);
     }
 }
 
@@ -64,52 +64,52 @@ INLINE void FN(columns_together)(const fnn_member *m, const fnn_batch *batch, co
     fnn_barrier(m->sync, batch->team);
     for (; slot < end; slot++) {
         if (calls[slot].family >= 0) {
-            FN(operate_columns)(&calls[slot], batch->rows, m->number, batch->team);
+            FN(operate_columns)(&calls[slot], batch->rows, m->index, batch->team);
         }
     }
     fnn_barrier(m->sync, batch->team);
 }
 
 /* A member's rows of a RANDOM. */
-INLINE void FN(random_forward)(const fnn_member *m, const fnn_batch *batch, const int64_t *at)
+INLINE void FN(random_forward)(const fnn_member *m, const fnn_batch *batch, const int64_t *op)
 {
-    const int64_t width = at[FNN_COLUMN_OUTPUTS];
-    const fnn_draw draw = fnn_draw_of(m->program, at);
-    FN(uniform_rows)(FN(buffer)(m->program, at[FNN_COLUMN_DST], width, batch->first), fnn_padded(width),
+    const int64_t width = op[FNN_COLUMN_OUTPUTS];
+    const fnn_draw draw = fnn_draw_of(m->program, op);
+    FN(uniform_rows)(FN(buffer)(m->program, op[FNN_COLUMN_DST], width, batch->first), fnn_padded(width),
                      batch->start + batch->first, batch->start + batch->last, width, &draw);
 }
 
-/* The instructions in order from `number`, for a member's rows. */
-KERNEL void FN(forward)(const fnn_member *m, const fnn_batch *batch, int64_t number)
+/* The instructions in order from `index`, for a member's rows. */
+KERNEL void FN(forward)(const fnn_member *m, const fnn_batch *batch, int64_t index)
 {
     const fnn_program *program = m->program;
     const int64_t first = batch->first, rows = batch->last - first;
-    while (number < program->instruction_count) {
-        const int64_t *at = FN(instruction)(program, number), inputs = at[FNN_COLUMN_INPUTS];
-        const fnn_call *calls = FN(calls)(program, number);
-        if (FN(shares_columns)(at, batch->rows, batch->team, batch->training)) {
-            number += FN(dense_together)(m, batch, number, false);
+    while (index < program->instruction_count) {
+        const int64_t *op = FN(instruction)(program, index), inputs = op[FNN_COLUMN_INPUTS];
+        const fnn_call *calls = FN(calls)(program, index);
+        if (FN(shares_columns)(op, batch->rows, batch->team, batch->training)) {
+            index += FN(dense_together)(m, batch, index, false);
             continue;
         }
-        if (at[FNN_COLUMN_KIND] == FNN_KIND_DENSE) {
-            const real *src = FN(buffer)(program, at[FNN_COLUMN_SRC], inputs, first);
-            number += FN(dense_forward)(m, number, first, src, fnn_padded(inputs), rows, 0);
+        if (op[FNN_COLUMN_KIND] == FNN_KIND_DENSE) {
+            const real *src = FN(buffer)(program, op[FNN_COLUMN_SRC], inputs, first);
+            index += FN(dense_forward)(m, index, first, src, fnn_padded(inputs), rows, 0);
             continue;
         }
-        number++;
-        if (at[FNN_COLUMN_KIND] == FNN_KIND_DROPOUT) {
-            FN(dropout_forward)(m, batch, at);
+        index++;
+        if (op[FNN_COLUMN_KIND] == FNN_KIND_DROPOUT) {
+            FN(dropout_forward)(m, batch, op);
             continue;
         }
-        if (at[FNN_COLUMN_KIND] == FNN_KIND_RANDOM) {
-            FN(random_forward)(m, batch, at);
+        if (op[FNN_COLUMN_KIND] == FNN_KIND_RANDOM) {
+            FN(random_forward)(m, batch, op);
             continue;
         }
         if (batch->training && calls[FNN_SLOT_FORWARD_COLUMNS].family >= 0) {
             FN(columns_together)(m, batch, calls, FNN_SLOT_FORWARD_COLUMNS, FNN_SLOT_INFERENCE_COLUMNS);
         }
         const fnn_call *call = &calls[batch->training ? FNN_SLOT_FORWARD : FNN_SLOT_INFERENCE];
-        if (call->family >= 0 && !(batch->with_loss && at[FNN_COLUMN_FUSED] == FNN_FUSED_BOTH)) {
+        if (call->family >= 0 && !(batch->with_loss && op[FNN_COLUMN_FUSED] == FNN_FUSED_BOTH)) {
             FN(operate_rows)(call, first, rows, batch->rows);
         }
     }
@@ -119,8 +119,8 @@ KERNEL void FN(forward)(const fnn_member *m, const fnn_batch *batch, int64_t num
 KERNEL void FN(losses)(const fnn_member *m, const fnn_batch *batch)
 {
     const int64_t pairs = 2 * m->program->loss_count;
-    for (int64_t number = 1; number < pairs + m->program->metric_count; number += number < pairs - 1 ? 2 : 1) {
-        const fnn_call *call = &m->program->losses[number];
+    for (int64_t index = 1; index < pairs + m->program->metric_count; index += index < pairs - 1 ? 2 : 1) {
+        const fnn_call *call = &m->program->losses[index];
         if (call->family >= 0) {
             FN(operate_losses)(call, batch->first, batch->last - batch->first);
         }
@@ -132,15 +132,15 @@ KERNEL void FN(loss_gradients)(const fnn_member *m, const fnn_batch *batch)
 {
     const fnn_program *program = m->program;
     const int64_t first = batch->first, rows = batch->last - first;
-    for (int64_t number = 0; number < program->loss_count; number++) {
-        const int64_t *loss = FN(loss)(program, number), place = number * program->capacity + first;
+    for (int64_t index = 0; index < program->loss_count; index++) {
+        const int64_t *loss = FN(loss)(program, index), place = index * program->capacity + first;
         double share = 1.0 / (double)batch->rows;
         if (loss[FNN_LOSS_ENTRY_MEAN]) {
             share = share / (double)loss[FNN_LOSS_ENTRY_OUTPUTS];
         }
         share *= program->constants[loss[FNN_LOSS_ENTRY_WEIGHT]];
         FN(row_scale)((real *)program->row_scales + place, (real *)program->row_weights + place, rows, (real)share);
-        FN(operate_losses)(&program->losses[2 * number], first, rows);
+        FN(operate_losses)(&program->losses[2 * index], first, rows);
     }
 }
 
@@ -148,28 +148,28 @@ KERNEL void FN(loss_gradients)(const fnn_member *m, const fnn_batch *batch)
 KERNEL void FN(backward)(const fnn_member *m, const fnn_batch *batch)
 {
     const int64_t first = batch->first, rows = batch->last - first;
-    int64_t number = m->program->instruction_count - 1;
-    while (number >= 0) {
-        const int64_t *at = FN(instruction)(m->program, number);
-        const fnn_call *calls = FN(calls)(m->program, number);
-        if (at[FNN_COLUMN_GRAD_DST] >= 0 && calls[FNN_SLOT_BACKWARD_COLUMNS].family >= 0) {
+    int64_t index = m->program->instruction_count - 1;
+    while (index >= 0) {
+        const int64_t *op = FN(instruction)(m->program, index);
+        const fnn_call *calls = FN(calls)(m->program, index);
+        if (op[FNN_COLUMN_GRAD_DST] >= 0 && calls[FNN_SLOT_BACKWARD_COLUMNS].family >= 0) {
             FN(columns_together)(m, batch, calls, FNN_SLOT_BACKWARD_COLUMNS, FNN_SLOT_WIDTH);
         }
-        if (at[FNN_COLUMN_GRAD_SRC] < 0 && at[FNN_COLUMN_GRAD_SECOND] < 0) {
-            number--;
-        } else if (FN(shares_columns)(at, batch->rows, batch->team, true)) {
-            number -= FN(dense_together)(m, batch, number, true);
-        } else if (at[FNN_COLUMN_KIND] == FNN_KIND_DENSE) {
-            number -= FN(dense_backward)(m, number, first, rows);
-        } else if (at[FNN_COLUMN_KIND] == FNN_KIND_DROPOUT) {
-            FN(dropout_backward)(m, batch, at);
-            number--;
+        if (op[FNN_COLUMN_GRAD_SRC] < 0 && op[FNN_COLUMN_GRAD_SECOND] < 0) {
+            index--;
+        } else if (FN(shares_columns)(op, batch->rows, batch->team, true)) {
+            index -= FN(dense_together)(m, batch, index, true);
+        } else if (op[FNN_COLUMN_KIND] == FNN_KIND_DENSE) {
+            index -= FN(dense_backward)(m, index, first, rows);
+        } else if (op[FNN_COLUMN_KIND] == FNN_KIND_DROPOUT) {
+            FN(dropout_backward)(m, batch, op);
+            index--;
         } else {
             FN(operate_rows)(&calls[FNN_SLOT_BACKWARD], first, rows, batch->rows);
             if (calls[FNN_SLOT_BACKWARD + 1].family >= 0) {
                 FN(operate_rows)(&calls[FNN_SLOT_BACKWARD + 1], first, rows, batch->rows);
             }
-            number--;
+            index--;
         }
     }
 }

@@ -41,9 +41,9 @@ INLINE void FN(load_vectors)(const unsigned vectors, ROW *row, const MAP *map, i
 
 /* `terms` adds an element to the lanes of all sums. */
 INLINE void FN(row_sums)(const unsigned sums, const unsigned vectors, void (*terms)(V *, V, V, const ROW *), ROW *row,
-                         const MAP *map, int64_t number)
+                         const MAP *map, int64_t index)
 {
-    const real *d = map->d + number * map->ldd, *x = map->x + number * map->ldx;
+    const real *d = map->d + index * map->ldd, *x = map->x + index * map->ldx;
     V lanes[FNN_MOST_ROW_SUMS][PARTS];
     for (unsigned i = 0; i < sums; i++) {
         FN(begin)(lanes[i], (real)0);
@@ -73,17 +73,17 @@ INLINE void FN(map_rows)(const bool maximum, const unsigned sums, const unsigned
     for (int i = 0; i < FNN_MOST_CONSTANTS; i++) {
         row.constant[i] = SPLAT((real)map->h[i]);
     }
-    for (int64_t number = 0; number < map->rows; number++) {
-        const real *d = map->d + number * map->ldd, *x = map->x + number * map->ldx;
+    for (int64_t index = 0; index < map->rows; index++) {
+        const real *d = map->d + index * map->ldd, *x = map->x + index * map->ldx;
         if (maximum) {
             row.maximum = SPLAT(FN(row_max)(x, map->width));
         }
-        FN(row_sums)(sums, vectors, terms, &row, map, number);
+        FN(row_sums)(sums, vectors, terms, &row, map, index);
         for (int64_t c = 0; c < map->width; c += W) {
             const int64_t left = map->width - c;
             FN(load_vectors)(vectors, &row, map, c);
             const V value = formula(LOAD_FIRST(d + c, left), LOAD_FIRST(x + c, left), &row);
-            STORE_FIRST(map->out + number * map->ldo + c, value, left);
+            STORE_FIRST(map->out + index * map->ldo + c, value, left);
         }
     }
 }

@@ -43,10 +43,10 @@ static double fnn_clip_limit(const fnn_program *program)
     return program->constants[program->optimizer[FNN_OPTIMIZER_ENTRY_CLIP_CONSTANT]];
 }
 
-double fnn_norm_factor(const fnn_program *program, int64_t number)
+double fnn_norm_factor(const fnn_program *program, int64_t index)
 {
     const bool global = program->optimizer[FNN_OPTIMIZER_ENTRY_CLIP] == FNN_CLIP_GLOBAL_NORM;
-    const int64_t first = global ? 0 : number, count = global ? program->parameter_count : 1;
+    const int64_t first = global ? 0 : index, count = global ? program->parameter_count : 1;
     double squares = 0.0;
     for (int64_t other = first; other < first + count; other++) {
         squares += program->norms[other];
@@ -72,12 +72,12 @@ KERNEL void FN(add_squares)(const fnn_member *m)
 {
     const fnn_program *program = m->program;
     int64_t matrices = 0, vectors = 0;
-    for (int64_t number = 0; number < program->parameter_count; number++) {
-        const int64_t *row = FN(parameter)(program, number);
+    for (int64_t index = 0; index < program->parameter_count; index++) {
+        const int64_t *row = FN(parameter)(program, index);
         const int64_t turn = row[FNN_PARAMETER_ROLE] == FNN_ROLE_KERNEL ? matrices++ : vectors++;
-        if (turn % m->team == m->number) {
+        if (turn % m->team == m->index) {
             const int64_t n = row[FNN_PARAMETER_TRAINABLE] ? row[FNN_PARAMETER_ROWS] * row[FNN_PARAMETER_COLUMNS] : 0;
-            program->norms[number] = FN(sum_squares)((real *)program->gradient + row[FNN_PARAMETER_OFFSET], n);
+            program->norms[index] = FN(sum_squares)((real *)program->gradient + row[FNN_PARAMETER_OFFSET], n);
         }
     }
 }

@@ -7,7 +7,7 @@
 
 #else
 
-/* Each member leaves the first bad flat index of its rows in found[member]. */
+/* Each member leaves the first bad flat index of its rows in indices[member]. */
 KERNEL void FN(scan)(void *context, fnn_sync *sync, int64_t member, int64_t team)
 {
     const fnn_scan *scan = context;
@@ -19,9 +19,9 @@ KERNEL void FN(scan)(void *context, fnn_sync *sync, int64_t member, int64_t team
     const int64_t rows = whole ? last - first : 1;
     for (int64_t row = first; row < last; row += rows) {
         const char *x = scan->x + row * scan->row_bytes;
-        const int64_t at = FN(find_nonfinite)(x, rows * scan->columns, (real)scan->largest);
-        if (at >= 0) {
-            scan->found[member] = row * scan->columns + at;
+        const int64_t place = FN(find_nonfinite)(x, rows * scan->columns, (real)scan->largest);
+        if (place >= 0) {
+            scan->indices[member] = row * scan->columns + place;
             return;
         }
     }
@@ -32,7 +32,7 @@ KERNEL void FN(work)(void *context, fnn_sync *sync, int64_t member, int64_t team
 {
     const fnn_run *run = context;
     const fnn_member m = {
-        .run = run, .program = run->program, .data = run->data, .sync = sync, .number = member, .team = team,
+        .run = run, .program = run->program, .data = run->data, .sync = sync, .index = member, .team = team,
         .scratch = FN(scratch)(run->program, member), .laps = fnn_start_laps(run->program, member),
     };
     if (run->mode == FNN_MODE_UPDATE) {

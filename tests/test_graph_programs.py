@@ -94,7 +94,7 @@ class Graph:
                 self.call(partial(lowering.batch_norm, name, 0.9, 1e-3))
             case 9:
                 lowering.value = lowering.inputs[random.randint(len(lowering.inputs))]
-                self.codes.add(lowering.value.number)
+                self.codes.add(lowering.value.index)
                 if random.randint(2):
                     lowering.embedding("table", 5, 3)
                 else:

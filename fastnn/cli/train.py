@@ -164,7 +164,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train as the options say and print what came of it."""
-    from . import data, report, schema
+    from . import report
     from .scores import remark, score
 
     out = args.out or Path(f"{sources.stem(args.data)}.safetensors")
@@ -173,17 +173,7 @@ def run(args: argparse.Namespace) -> int:
     if args.report is not None:
         report.require(args.report, out, args.data)
     patience = _patience(args)
-    table = data.load(
-        args.data,
-        args.seed,
-        target=args.target,
-        drop=args.drop,
-        task=args.task,
-        impute=args.impute is not None,
-        validation=patience > 0,
-        sparing=args.patience is None,
-        notation=options.notation(args, schema.USUAL),
-    )
+    table = _load(args, validation=patience > 0)
     if table.X_val is None:
         patience = 0
     model = _model(table, args)
@@ -230,6 +220,22 @@ def run(args: argparse.Namespace) -> int:
         lines += [f"report {args.report}"] if args.report is not None else []
         options.answer("\n".join(lines) + "\n")
     return 0
+
+
+def _load(args: argparse.Namespace, validation: bool) -> Table:
+    from . import data, schema
+
+    return data.load(
+        args.data,
+        args.seed,
+        target=args.target,
+        drop=args.drop,
+        task=args.task,
+        impute=args.impute is not None,
+        validation=validation,
+        sparing=args.patience is None,
+        notation=options.notation(args, schema.USUAL),
+    )
 
 
 def _patience(args: argparse.Namespace) -> int:

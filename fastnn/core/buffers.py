@@ -29,7 +29,7 @@ class Value:
     """What instructions read and write: so many columns in each row; `unit` says where, once it is known. A part of a
     `joined` value is the columns of its rows from `offset` on."""
 
-    number: int
+    index: int
     width: int
     unit: int = -1
     joined: Value | None = None
@@ -63,18 +63,18 @@ class Step:
 @dataclass
 class _Gradient:
     """A buffer that holds the gradient of a value, or a part of it; `readers` have not read it yet, and the parameter
-    phase reads one that is `kept`. That of a part of a joined value lies in wider rows."""
+    phase reads one that is `reserved`. That of a part of a joined value lies in wider rows."""
 
     unit: int
     readers: int = 0
-    kept: bool = False
+    reserved: bool = False
     whole: int = 0
     offset: int = 0
 
     @property
     def free(self) -> bool:
         """Whether its one reader may write there."""
-        return self.readers == 1 and not self.kept
+        return self.readers == 1 and not self.reserved
 
 
 @dataclass
@@ -125,10 +125,10 @@ class Buffers:
         that such a loss takes along, or ""."""
         self._readers = readers = [0] * len(self.values)
         for value in (*outputs, *(source for step in self.steps for source in step.sources)):
-            readers[value.number] += 1
-        self._producers = {step.output.number: number for number, step in enumerate(self.steps)}
-        for number, activation in activations.items():
-            self._fuse(outputs[number], activation, readers)
+            readers[value.index] += 1
+        self._producers = {step.output.index: index for index, step in enumerate(self.steps)}
+        for index, activation in activations.items():
+            self._fuse(outputs[index], activation, readers)
         for step in self.steps:
             if step.kind == Kind.JOIN:
                 self._lay_out(step, readers)
@@ -161,8 +161,8 @@ class Buffers:
         if step.saved == "own":
             self._end(step.output.width, step.row[Column.SAVED])
         for source in () if step.row[Column.FUSED] else step.sources:
-            readers[source.number] -= 1
-            if readers[source.number] == 0 and source.unit != step.output.unit:
+            readers[source.index] -= 1
+            if readers[source.index] == 0 and source.unit != step.output.unit:
                 self._end(source.width, source.unit)
 
     def _unit(self, value: Value) -> int:
@@ -178,7 +178,7 @@ class Buffers:
         can write there."""
         part, joined = step.sources[0], step.output
         maker = self._maker(part)
-        if readers[part.number] > 1 or self.watched & {part.number, joined.number}:
+        if readers[part.index] > 1 or self.watched & {part.index, joined.index}:
             return
         parts = [part]
         if maker is None:
@@ -197,16 +197,16 @@ class Buffers:
 
     def _maker(self, value: Value) -> Step | None:
         """The last step that writes a value."""
-        number = self._producers.get(value.number)
-        return None if number is None else self.steps[number]
+        index = self._producers.get(value.index)
+        return None if index is None else self.steps[index]
 
     def _fuse(self, output: Value, activation: str, readers: Sequence[int]) -> None:
         """Has the loss read the source of the instruction that makes an output, if that is this activation and nothing
         else reads the output."""
-        number = self._producers.get(output.number)
-        if not activation or number is None or readers[output.number] > 1:
+        index = self._producers.get(output.index)
+        if not activation or index is None or readers[output.index] > 1:
             return
-        step = self.steps[number]
+        step = self.steps[index]
         if activation == "softmax" and step.kind == Kind.SOFTMAX:
             step.row[Column.FUSED] = Fused.BOTH
         elif step.kind == Kind.ACTIVATION and step.row[Column.CODE] == ACTIVATION_CODE.get(activation):
@@ -214,13 +214,13 @@ class Buffers:
 
     def fused(self, output: Value) -> Step | None:
         """The activation that the loss of an output takes along."""
-        number = self._producers.get(output.number)
-        return self.steps[number] if number is not None and self.steps[number].row[Column.FUSED] else None
+        index = self._producers.get(output.index)
+        return self.steps[index] if index is not None and self.steps[index].row[Column.FUSED] else None
 
     def _in_place(self, step: Step, readers: Sequence[int]) -> bool:
         """Whether an activation writes over its source: where its derivative reads the output, nothing else reads the
         source, and what made it does not read its own output."""
-        if step.kind != Kind.ACTIVATION or step.row[Column.FUSED] or readers[step.sources[0].number] > 1:
+        if step.kind != Kind.ACTIVATION or step.row[Column.FUSED] or readers[step.sources[0].index] > 1:
             return False
         return step.saved == "output" and self._overwritable(step.sources[0])
 
@@ -242,42 +242,42 @@ class Buffers:
         needed = self._needed(trained)
         # Of each value the first step that writes it: all parts of a joined one read its gradient.
         firsts: dict[int, int] = {}
-        for number, step in enumerate(self.steps):
-            firsts.setdefault(step.output.number, number)
+        for index, step in enumerate(self.steps):
+            firsts.setdefault(step.output.index, index)
         parts: dict[int, list[_Gradient]] = {}  # of each value, by its readers from the last to the first
         for value, unit in reversed(ends):
             fused = self.fused(value)
             to = value if fused is None else fused.sources[0]
-            parts.setdefault(to.number, []).append(_Gradient(unit, 1))
-        for number in range(len(self.steps) - 1, -1, -1):
-            step = self.steps[number]
-            if step.row[Column.FUSED] or step.output.number not in needed or step.output.number not in parts:
+            parts.setdefault(to.index, []).append(_Gradient(unit, 1))
+        for index in range(len(self.steps) - 1, -1, -1):
+            step = self.steps[index]
+            if step.row[Column.FUSED] or step.output.index not in needed or step.output.index not in parts:
                 continue
             gradient = self._whole(step.output, parts)
             step.row[Column.GRAD_DST] = gradient.unit
             if gradient.whole:
                 step.row[Column.GRAD_WHOLE], step.row[Column.GRAD_OFFSET] = gradient.whole, gradient.offset
-            gradient.kept = gradient.kept or number in trained
+            gradient.reserved = gradient.reserved or index in trained
             self._give(step, gradient, needed, parts)
-            if firsts[step.output.number] == number:
+            if firsts[step.output.index] == index:
                 gradient.readers -= 1
 
     def _needed(self, trained: set[int]) -> set[int]:
         """The values whose gradients somebody wants."""
         needed: set[int] = set()
-        for number, step in enumerate(self.steps):
-            if number in trained or any(source.number in needed for source in step.sources):
-                needed.add(step.output.number)
+        for index, step in enumerate(self.steps):
+            if index in trained or any(source.index in needed for source in step.sources):
+                needed.add(step.output.index)
         return needed
 
     def _whole(self, value: Value, parts: dict[int, list[_Gradient]]) -> _Gradient:
         """The gradient of a value: the sum of its parts, which FANs behind its instruction make."""
-        several = parts[value.number]
+        several = parts[value.index]
         while len(several) > 1:
             first, second = several.pop(), several.pop()
             target = next((part for part in (first, second) if part.free), None) or _Gradient(self.new(value.width), 1)
             fan = _Fan(first.unit, second.unit, target.unit)
-            self._fans.setdefault(self._producers[value.number], []).append(fan)
+            self._fans.setdefault(self._producers[value.index], []).append(fan)
             for part in (first, second):
                 if part is not target:
                     part.readers -= 1
@@ -288,19 +288,19 @@ class Buffers:
         """The gradients that an instruction makes of its sources, from that of its output."""
         columns = (Column.GRAD_SRC, Column.GRAD_SECOND)
         wanted = [
-            (column, source) for column, source in zip(columns, step.sources, strict=False) if source.number in needed
+            (column, source) for column, source in zip(columns, step.sources, strict=False) if source.index in needed
         ]
         for column, source in wanted:
             if step.kind == Kind.JOIN and source.joined is step.output:
-                kept = not gradient.free
-                made = _Gradient(gradient.unit, 1, kept, step.output.width, source.offset)
-                parts.setdefault(source.number, []).append(made)
+                reserved = not gradient.free
+                made = _Gradient(gradient.unit, 1, reserved, step.output.width, source.offset)
+                parts.setdefault(source.index, []).append(made)
                 continue
             if step.kind == Kind.DENSE:
                 self._limit(step, needed)
             if self._passes(step, column):
                 gradient.readers += 1
-                parts.setdefault(source.number, []).append(gradient)
+                parts.setdefault(source.index, []).append(gradient)
                 continue
             last = (column, source) == wanted[-1]
             # What makes the source must be able to read it there.
@@ -314,19 +314,19 @@ class Buffers:
             if step.kind == Kind.DROPOUT:
                 words = -(-step.row[Column.OUTPUTS] // 64)
                 step.row[Column.SAVED] = self.new(words * 8 // self.itemsize)
-            parts.setdefault(source.number, []).append(made)
+            parts.setdefault(source.index, []).append(made)
 
     def _limit(self, step: Step, needed: set[int]) -> None:
         """Says which columns of the gradient of its source a DENSE must make: of a joined value that it alone reads,
         those from the first to the last part that wants one."""
         value = step.sources[0]
         joins = [other for other in self.steps if other.output is value and other.kind == Kind.JOIN]
-        if not joins or self._readers[value.number] > 1 or value.number in self.watched:
+        if not joins or self._readers[value.index] > 1 or value.index in self.watched:
             return
         spans = [
             (other.row[Column.OFFSET], other.row[Column.OFFSET] + other.sources[0].width)
             for other in joins
-            if other.sources[0].number in needed
+            if other.sources[0].index in needed
         ]
         first, last = min(start for start, _ in spans), max(stop for _, stop in spans)
         step.row[Column.GRAD_FIRST], step.row[Column.GRAD_COLUMNS] = first, last - first
@@ -344,11 +344,11 @@ class Buffers:
     def rows(self) -> list[list[int]]:
         """The instruction table."""
         made: list[list[int]] = []
-        for number, step in enumerate(self.steps):
-            self.numbers[number] = len(made)
+        for index, step in enumerate(self.steps):
+            self.numbers[index] = len(made)
             if step.kind != Kind.JOIN or step.sources[0].joined is not step.output:  # else there is nothing to do
                 made.append(step.row)
-            for fan in reversed(self._fans.get(number, [])):
+            for fan in reversed(self._fans.get(index, [])):
                 row = [-1] * Column.WIDTH
                 row[Column.KIND], row[Column.FUSED], row[Column.LAYER] = Kind.FAN, Fused.NONE, step.row[Column.LAYER]
                 row[Column.SRC] = row[Column.DST] = row[Column.SAVED] = step.output.unit

@@ -204,26 +204,22 @@ class Collecting:
         specs = [(n, spec) for n, spec in enumerate(losses) if spec is not None]
         specs += [(n, LossSpec("prediction")) for n in range(len(outputs), len(outputs) + len(added))]
         weights, ends = (*(weights or [1.0] * len(outputs)), *[1.0] * len(added)), (*outputs, *added)
-        watched = {value.number for value in self._watched}
+        watched = {value.index for value in self._watched}
         trains = bool(specs) and not predicts
         buffers = Buffers(self._values, self._steps, self.inputs, self.dtype.itemsize, watched, keeps=trains)
         trained = self._trained([ends[n] for n, _ in specs])
         buffers.forward(ends, {n: LOSS_FACTS[spec.name].activation for n, spec in specs})
         loss_rows = [self._lower_loss(buffers, ends[n], spec, weights[n]) for n, spec in specs]
         metric_rows, sums = self._lower_metrics(metrics, loss_rows, [n for n, _ in specs])
-        if loss_rows:
-            blocks = sum(self._penalty_blocks(parameter) for parameter in self._rows)
-            if blocks:
-                loss_rows[0][LossEntry.BLOCK_TOTALS] = self._scratch(padded(blocks * 8 // self.dtype.itemsize))
+        blocks = sum(self._penalty_blocks(parameter) for parameter in self._rows)
+        if loss_rows and blocks:
+            loss_rows[0][LossEntry.BLOCK_TOTALS] = self._scratch(padded(blocks * 8 // self.dtype.itemsize))
         if trains:
-            gradients = [row[LossEntry.GRADIENT] for row in loss_rows]
-            made = list(zip((ends[n] for n, _ in specs), gradients, strict=True))
-            buffers.backward(made, trained | set(self._makers().values()))
+            gradients = [(ends[n], row[LossEntry.GRADIENT]) for (n, _), row in zip(specs, loss_rows, strict=True)]
+            buffers.backward(gradients, trained | set(self._makers().values()))
         instructions = buffers.rows()
         parameters = self._parameter_rows(buffers.numbers, trained, bool(loss_rows))
         optimizer_row, initial = self._lower_optimizer(optimizer)
-        dense = [row for row in instructions if row[Column.KIND] == Kind.DENSE]
-        first = self.inputs[0]
         return Plan(
             dtype=self.dtype,
             instructions=_table(instructions, Column.WIDTH),
@@ -236,38 +232,39 @@ class Collecting:
             optimizer=_frozen(np.array(optimizer_row, np.int64)),
             constants=_frozen(np.array(self._constants, np.float64)),
             layout=ParameterLayout(tuple(self._parameters), tuple(self._hidden), self._theta, self._statistics),
-            reads_in_place=len(self.inputs) == 1
-            and bool(instructions)
-            and instructions[0][Column.KIND] == Kind.DENSE
-            and first not in ends
-            and sum(first in step.sources for step in self._steps) == 1,
+            reads_in_place=self._reads_in_place(instructions, ends),
             row_elements=buffers.units,
             fixed_elements=self._fixed,
-            flops_per_row=sum(2 * row[Column.INPUTS] * row[Column.OUTPUTS] for row in dense),
+            flops_per_row=_flops(instructions),
             sums=sums,
             slots=len(initial),
             initial_slots=initial,
         )
 
+    def _reads_in_place(self, instructions: list[list[int]], ends: Sequence[Value]) -> bool:
+        """Whether a prediction reads its rows where the caller has them: a first DENSE alone does."""
+        only = len(self.inputs) == 1 and sum(self.inputs[0] in step.sources for step in self._steps) == 1
+        return only and self.inputs[0] not in ends and bool(instructions) and instructions[0][Column.KIND] == Kind.DENSE
+
     def _makers(self) -> dict[int, int]:
         """Of each watched value, by its number, the last step that writes it."""
-        numbers = {value.number for value in self._watched}
-        return {step.output.number: at for at, step in enumerate(self._steps) if step.output.number in numbers}
+        numbers = {value.index for value in self._watched}
+        return {step.output.index: place for place, step in enumerate(self._steps) if step.output.index in numbers}
 
     def _watched_rows(self) -> list[list[int]]:
         makers = self._makers()
-        units = {number: self._steps[at].row[Column.GRAD_DST] for number, at in makers.items()}
-        return [[units.get(value.number, -1), value.width, value.width, 0] for value in self._watched]
+        units = {index: self._steps[place].row[Column.GRAD_DST] for index, place in makers.items()}
+        return [[units.get(value.index, -1), value.width, value.width, 0] for value in self._watched]
 
     def _trained(self, ends: Sequence[Value]) -> set[int]:
         """The numbers of the steps that have parameters to train and lead to a loss."""
-        wanted = {value.number for value in ends}
+        wanted = {value.index for value in ends}
         reached = set()
-        for number in range(len(self._steps) - 1, -1, -1):
-            step = self._steps[number]
-            if step.output.number in wanted:
-                reached.add(number)
-                wanted.update(value.number for value in step.sources)
+        for index in range(len(self._steps) - 1, -1, -1):
+            step = self._steps[index]
+            if step.output.index in wanted:
+                reached.add(index)
+                wanted.update(value.index for value in step.sources)
         rows = (row for uses in self._uses.values() for row in uses if row)
         return reached & {row[ParameterEntry.INSTRUCTION] for row in rows if row[ParameterEntry.TRAINABLE]}
 
@@ -314,10 +311,10 @@ class Collecting:
 
     def _penalty_blocks(self, row: list[int]) -> int:
         """The blocks of all sums that a parameter's penalty takes: of |w|, of w^2, or of both."""
-        at = row[ParameterEntry.PENALTY]
-        if at < 0:
+        place = row[ParameterEntry.PENALTY]
+        if place < 0:
             return 0
-        sums = sum(factor != 0.0 for factor in self._constants[at : at + 2])
+        sums = sum(factor != 0.0 for factor in self._constants[place : place + 2])
         return sums * -(-row[ParameterEntry.ROWS] * row[ParameterEntry.COLUMNS] // BLOCK)
 
     def _lower_metrics(
@@ -365,6 +362,11 @@ def smoothing(parameter: float, smoothing: float, name: str, outputs: int) -> tu
 
 def _with_gap(size: int) -> int:
     return -(-size // PARAMETER_ALIGN) * PARAMETER_ALIGN
+
+
+def _flops(instructions: Sequence[Sequence[int]]) -> int:
+    """Of the products of a row, forward."""
+    return sum(2 * row[Column.INPUTS] * row[Column.OUTPUTS] for row in instructions if row[Column.KIND] == Kind.DENSE)
 
 
 def _table(rows: list[list[int]], width: int) -> Table:

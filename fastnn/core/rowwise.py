@@ -7,7 +7,7 @@ name is its code in a `Plan`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from . import arithmetic as ar
 
@@ -15,14 +15,17 @@ if TYPE_CHECKING:
     from .algebra import Algebra, Formula, Real
 
 
-class Row(NamedTuple):
+T = TypeVar("T")
+
+
+class Row(NamedTuple, Generic[T]):
     """What a formula may read beside its element: the row's maximum and sums, and of the layer the elements of its
     vectors in this column and its constants."""
 
-    maximum: Any
-    sums: tuple[Any, ...]
-    vectors: tuple[Any, ...]
-    constants: tuple[Any, ...]
+    maximum: T
+    sums: tuple[T, ...]
+    vectors: tuple[T, ...]
+    constants: tuple[T, ...]
 
 
 class RowWise(NamedTuple):
@@ -46,20 +49,20 @@ class RowWise(NamedTuple):
     constants: tuple[str, ...] = ()
 
 
-def log_softmax(o: Algebra, z: Real, row: Row) -> Real:
+def log_softmax(o: Algebra, z: Real, row: Row[Real]) -> Real:
     shifted: Real = z - row.maximum
     return shifted - ar.log(o, row.sums[0])
 
 
-def log_softmax_sum(o: Algebra, lane: Real, z: Real, row: Row) -> Real:
+def log_softmax_sum(o: Algebra, lane: Real, z: Real, row: Row[Real]) -> Real:
     return lane + ar.exp_nonpositive(o, z - row.maximum)
 
 
-def log_softmax_slope(o: Algebra, d: Real, s: Real, row: Row) -> Real:
+def log_softmax_slope(o: Algebra, d: Real, s: Real, row: Row[Real]) -> Real:
     return o.fma(-ar.exp_nonpositive(o, s), row.sums[0], d)
 
 
-def sum_of_slopes(o: Algebra, lane: Real, d: Real, s: Real, row: Row) -> Real:
+def sum_of_slopes(o: Algebra, lane: Real, d: Real, s: Real, row: Row[Real]) -> Real:
     return lane + d
 
 
@@ -68,15 +71,15 @@ def _inverse_norm(o: Algebra, squares: Real, epsilon: Real) -> Real:
     return 1.0 / o.select(epsilon > norm, epsilon, norm)
 
 
-def unit_normalization(o: Algebra, z: Real, row: Row) -> Real:
+def unit_normalization(o: Algebra, z: Real, row: Row[Real]) -> Real:
     return z * _inverse_norm(o, row.sums[0], row.constants[0])
 
 
-def sum_of_squares(o: Algebra, lane: Real, z: Real, row: Row) -> Real:
+def sum_of_squares(o: Algebra, lane: Real, z: Real, row: Row[Real]) -> Real:
     return o.fma(z, z, lane)
 
 
-def unit_normalization_slope(o: Algebra, d: Real, s: Real, row: Row) -> Real:
+def unit_normalization_slope(o: Algebra, d: Real, s: Real, row: Row[Real]) -> Real:
     """inv (d - a sum(d a)) with a = s inv; a norm below epsilon is a constant."""
     squares, products = row.sums
     inv = _inverse_norm(o, squares, row.constants[0])
@@ -84,19 +87,19 @@ def unit_normalization_slope(o: Algebra, d: Real, s: Real, row: Row) -> Real:
     return inv * o.fma(-(s * inv), shared, d)
 
 
-def sum_of_saved_squares(o: Algebra, lane: Real, d: Real, s: Real, row: Row) -> Real:
+def sum_of_saved_squares(o: Algebra, lane: Real, d: Real, s: Real, row: Row[Real]) -> Real:
     return o.fma(s, s, lane)
 
 
-def sum_of_products(o: Algebra, lane: Real, d: Real, s: Real, row: Row) -> Real:
+def sum_of_products(o: Algebra, lane: Real, d: Real, s: Real, row: Row[Real]) -> Real:
     return o.fma(d, s, lane)
 
 
-def prelu(o: Algebra, z: Real, row: Row) -> Real:
+def prelu(o: Algebra, z: Real, row: Row[Real]) -> Real:
     return o.select(z < 0.0, row.vectors[0] * z, z)
 
 
-def prelu_slope(o: Algebra, d: Real, s: Real, row: Row) -> Real:
+def prelu_slope(o: Algebra, d: Real, s: Real, row: Row[Real]) -> Real:
     return o.select(s < 0.0, row.vectors[0] * d, d)
 
 

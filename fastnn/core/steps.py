@@ -269,4 +269,6 @@ OPTIMIZERS: dict[str, Optimizer] = {
     ),
 }
 # The most that any of them has: what backends keep room for.
-MOST_SLOTS, MOST_SCALARS, MOST_PRODUCTS = 3, 6, 3
+MOST_SLOTS = max(len(optimizer.slots) for optimizer in OPTIMIZERS.values())
+MOST_SCALARS = max(len(optimizer.scalars) for optimizer in OPTIMIZERS.values())
+MOST_PRODUCTS = max(len(optimizer.products) for optimizer in OPTIMIZERS.values())

@@ -24,12 +24,12 @@ class Totals:
                         self.penalties.append((number, factor, operation))
         self.first_penalty = len(self.losses)
         self.metrics: list[list[int]] = []  # r2_score has its sums elsewhere
-        at = self.first_penalty + len(self.penalties)
+        slot = self.first_penalty + len(self.penalties)
         for row in plan.metrics.tolist():
             slots = 0 if METRIC_NAMES[row[MetricEntry.CODE]] == "r2_score" else row[MetricEntry.SLOTS]
-            self.metrics.append(list(range(at, at + slots)))
-            at += slots
-        self.count = at
+            self.metrics.append(list(range(slot, slot + slots)))
+            slot += slots
+        self.count = slot
 
 
 class ByRow(IntEnum):

@@ -30,7 +30,7 @@ class Launch(NamedTuple):
     kernel: Any
     config: Any
     arguments: tuple[Any, ...]
-    kept: Memory | None = None
+    memory: Memory | None = None
 
 
 class Steps(NamedTuple):
@@ -57,11 +57,11 @@ class Launcher:
         self._real = np.dtype(dtype).type
 
     def _launch(
-        self, name: str, blocks: int, threads: int, *arguments: Any, kept: Memory | None = None
+        self, name: str, blocks: int, threads: int, *arguments: Any, memory: Memory | None = None
     ) -> list[Launch]:
         if not blocks:
             return []
-        return [Launch(self._library.kernel(name, self._dtype), config(blocks, threads), arguments, kept)]
+        return [Launch(self._library.kernel(name, self._dtype), config(blocks, threads), arguments, memory)]
 
     def operation(
         self, row: Operation, arrays: Sequence[Lies], sizes: Mapping[str, int], scalars: Sequence[float], steps: Steps
@@ -147,18 +147,18 @@ class Launcher:
         kernel = self._library.kernel(kernel_name(tile, form), self._dtype, shared)
         grid = -(-N // tile.columns), -(-M // tile.rows), chunks
         scratch = division.scratch_bytes(M, N, itemsize)
-        kept = self._library.zeros(scratch + 4 * tile.count(M, N)) if scratch else None
-        left, counts = (kept.address, kept.address + scratch) if kept else (0, 0)
+        memory = self._library.zeros(scratch + 4 * tile.count(M, N)) if scratch else None
+        left, counts = (memory.address, memory.address + scratch) if memory else (0, 0)
         numbers = (np.int32(value) for value in (M, N, K, a, b, c, relu))
         arguments = C, A, B, bias, output, left, counts, *numbers
-        return [Launch(kernel, config(grid, tile.threads, shared), arguments, kept)]
+        return [Launch(kernel, config(grid, tile.threads, shared), arguments, memory)]
 
     def parameter_sum(self, kernel: str, total: int, w: int, size: int, steps: Steps) -> list[Launch]:
         """total += a sum over so many parameters."""
         blocks = -(-size // BLOCK)
         totals = self._library.memory(8 * blocks)
         return [
-            *self._launch(kernel, row_blocks(blocks), THREADS, totals.address, w, size, kept=totals),
+            *self._launch(kernel, row_blocks(blocks), THREADS, totals.address, w, size, memory=totals),
             *self._launch("add_blocks", 1, ONE_WARP, total, steps.clock, totals.address, steps.apart, blocks),
         ]
 
@@ -170,8 +170,8 @@ class Launcher:
         rate, seed, _, layer = scalars
         words = 16 * -(-columns // 64)
         blocks, *beside = map_grid(rows, words)
-        kept = (*self._rounded([1.0 / (1.0 - rate)]), dropout_threshold(rate), steps.numbers, steps.clock)
-        arguments = A, Z, a_apart, z_apart, rows, columns, words, *beside, *kept, _signed(int(seed)), int(layer)
+        memory = (*self._rounded([1.0 / (1.0 - rate)]), dropout_threshold(rate), steps.numbers, steps.clock)
+        arguments = A, Z, a_apart, z_apart, rows, columns, words, *beside, *memory, _signed(int(seed)), int(layer)
         return self._launch("dropout", blocks, THREADS, *arguments)
 
     def _uniform(self, A: Lies, rows: int, columns: int, scalars: Sequence[float], steps: Steps) -> list[Launch]:
@@ -188,25 +188,25 @@ class Launcher:
         made: Chain,
         vectors: Sequence[int],
         data: Sequence[int],
-        told: Sequence[int],
+        tables: Sequence[int],
         apart: int,
         shares: Sequence[float],
-        kept: Memory,
+        memory: Memory,
         room: Memory | None,
     ) -> Callable[[int, int], Launch]:
         """A function of the steps of a slice and the rows that there are, which gives the slice's only launch.
 
         Args:
             vectors: the addresses of theta and of the slots. data: of the table of layers, inputs, targets, weights,
-                order. told: of the tables of first rows and of scalars, and of the totals, which lie `apart`. shares:
-                what the slope of the loss is multiplied by in a whole batch, and in the last. kept: what the table of
+                order. tables: of those of first rows and of scalars, and of the totals, which lie `apart`. shares:
+                what the slope of the loss is multiplied by in a whole batch, and in the last. memory: what the table of
                 layers lies in. room: what a grid works in, whose first 8 bytes, 0 at each launch, count its barriers;
                 None: it is one block, with its shared memory.
         """
         shared = made.elements * self._real().itemsize if room is None else 0
         kernel = self._library.kernel(chain_name(made.loss, made.optimizer, room is not None), self._dtype, shared)
         works = (0, 0) if room is None else (room.address + 8, room.address)
-        addresses = *works, *vectors, *(0,) * (1 + MOST_SLOTS - len(vectors)), *data, *told
+        addresses = *works, *vectors, *(0,) * (1 + MOST_SLOTS - len(vectors)), *data, *tables
         sizes = apart, made.parameters, *made.at, made.targets, made.metric, int(made.weighted)
         how = config(1, THREADS, shared)
         if room is not None:  # more blocks than are resident together would wait for each other for ever
@@ -215,7 +215,7 @@ class Launcher:
 
         def slice_of(count: int, rows: int) -> Launch:
             numbers = len(made.table), count, made.batch, rows, *sizes
-            return Launch(kernel, how, (*addresses, *numbers, *self._rounded(shares)), kept)
+            return Launch(kernel, how, (*addresses, *numbers, *self._rounded(shares)), memory)
 
         return slice_of
 

@@ -135,11 +135,11 @@ def _updates_plainly(plan: Plan) -> bool:
 
 def _layers(instructions: list[list[int]], loss: str) -> list[list[int]] | None:
     """The DENSE instructions, each with its activation's number behind it; None for others."""
-    codes = {ACTIVATION_CODE[name]: number for number, name in enumerate(ACTIVATIONS, 1)}
+    codes = {ACTIVATION_CODE[name]: index for index, name in enumerate(ACTIVATIONS, 1)}
     layers: list[list[int]] = []
     value = -1
-    for number, row in enumerate(instructions):
-        last = number == len(instructions) - 1
+    for index, row in enumerate(instructions):
+        last = index == len(instructions) - 1
         if row[Column.KIND] == Kind.DENSE:
             if layers and row[Column.SRC] != value:
                 return None

@@ -70,7 +70,7 @@ def emits(result: Any, count: int) -> Callable[[Callable[..., Any]], Any]:
 
             return signature(made, *arguments), generate
 
-        names = ("context", *(f"argument_{number}" for number in range(count)))
+        names = ("context", *(f"argument_{index}" for index in range(count)))
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         typing.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])  # type: ignore[attr-defined]
         typing.__name__ = emit.__name__
@@ -119,9 +119,9 @@ def link(text: str, arch: str) -> Linked:
         nvjitlink.get_info_log(handle, report)
     finally:
         nvjitlink.destroy(handle)
-    told = report.decode(errors="replace").strip("\0")
-    registers = re.search(r"Used (\d+) registers", told)
-    spills = re.findall(r"(\d+) bytes spill (?:stores|loads)", told)
+    words = report.decode(errors="replace").strip("\0")
+    registers = re.search(r"Used (\d+) registers", words)
+    spills = re.findall(r"(\d+) bytes spill (?:stores|loads)", words)
     if registers is None:
-        raise BackendError(f"cuda: nvJitLink reports no registers: {told}")
-    return Linked(bytes(cubin), int(registers[1]), sum(map(int, spills)), told)
+        raise BackendError(f"cuda: nvJitLink reports no registers: {words}")
+    return Linked(bytes(cubin), int(registers[1]), sum(map(int, spills)), words)

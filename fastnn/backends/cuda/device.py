@@ -32,7 +32,7 @@ class Memory:
     """A piece of the card's memory; it is given back when nobody holds it any more."""
 
     def __init__(self, card: Card, size: int) -> None:
-        with told("allocate", size):
+        with explained("allocate", size):
             self._buffer = card.device.allocate(max(size, 1), stream=card.stream)
         self.address, self.size = int(self._buffer.handle), size
 
@@ -46,7 +46,7 @@ class Pinned:
     """
 
     def __init__(self, card: Card, size: int) -> None:
-        with told("pin memory of the host", size):
+        with explained("pin memory of the host", size):
             address = int(_check(driver.cuMemHostAlloc(max(size, 1), 0))[0])
         self.bytes = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address))
         weakref.finalize(self, driver.cuMemFreeHost, address).atexit = False
@@ -88,7 +88,7 @@ class Card:
                 "cuda: this process was forked from one that uses the card, which CUDA forbids; start it with the "
                 'method "spawn" of multiprocessing'
             )
-        with told("use the card"):
+        with explained("use the card"):
             self.device.set_current()
         self._here.entered = True
 
@@ -110,12 +110,12 @@ class Card:
 
     def _put(self, address: int, array: Array, stream: Any) -> None:
         if array.nbytes:
-            with told("copy to the card"):
+            with explained("copy to the card"):
                 _check(driver.cuMemcpyHtoDAsync(address, array.ctypes.data, array.nbytes, stream.handle))
 
     def get(self, array: Array, address: int) -> None:
         """Copies from the card into an array that is contiguous, when all work is done."""
-        with told("copy from the card"):
+        with explained("copy from the card"):
             if array.nbytes:
                 _check(driver.cuMemcpyDtoHAsync(array.ctypes.data, address, array.nbytes, self.stream.handle))
             self.stream.sync()
@@ -123,67 +123,67 @@ class Card:
     def fetch(self, array: Array, address: int) -> None:
         """Copies from the card into an array that is contiguous and pinned by `outgoing`."""
         if array.nbytes:
-            with told("copy from the card"):
+            with explained("copy from the card"):
                 _check(driver.cuMemcpyDtoHAsync(array.ctypes.data, address, array.nbytes, self.outgoing.handle))
 
     def copy(self, to: int, address: int, size: int) -> None:
         """Copies so many bytes within the card."""
         if size:
-            with told("copy on the card"):
+            with explained("copy on the card"):
                 _check(driver.cuMemcpyDtoDAsync(to, address, size, self.stream.handle))
 
     def mark(self, stream: Any) -> Any:
         """An event: all that a stream was given so far is done."""
-        with told("mark a stream"):
+        with explained("mark a stream"):
             return stream.record()
 
     def after(self, stream: Any, event: Any) -> None:
         """What a stream is given from now on waits for an event."""
-        with told("order streams"):
+        with explained("order streams"):
             stream.wait(event)
 
     def wait(self, event: Any) -> None:
         """The host waits for an event."""
-        with told("wait"):
+        with explained("wait"):
             event.sync()
 
     def number(self, address: int, number: int) -> None:
         """Writes 32 bits."""
-        with told("fill"):
+        with explained("fill"):
             _check(driver.cuMemsetD32Async(address, number, 1, self.stream.handle))
 
     def zero(self, address: int, size: int) -> None:
         """Makes so many bytes 0."""
         if size:
-            with told("fill"):
+            with explained("fill"):
                 _check(driver.cuMemsetD8Async(address, 0, size, self.stream.handle))
 
     def load(self, image: bytes, name: str) -> Any:
         """A kernel of machine code, or of PTX for the emulated card."""
-        with told(f"load {name}"):
+        with explained(f"load {name}"):
             made = ObjectCode.from_ptx(image, name=name) if self.emulated else ObjectCode.from_cubin(image, name=name)
             return made.get_kernel(name)
 
     def allow_shared(self, kernel: Any, size: int) -> None:
         """Lets a kernel have more than 48 kB of shared memory."""
-        with told("set the shared memory of a kernel"):
+        with explained("set the shared memory of a kernel"):
             attribute = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
             _check(driver.cuKernelSetAttribute(attribute, size, kernel.handle, driver.CUdevice(self.device.device_id)))
 
     def launch(self, launches: Sequence[tuple[Any, ...]]) -> None:
         """Starts kernels, each with its config and arguments, one behind another."""
-        with told("start a kernel"):
+        with explained("start a kernel"):
             for kernel, config_, arguments, *_ in launches:
                 launch(self.stream, config_, kernel, *arguments)
 
     def sync(self) -> None:
         """Waits for all work."""
-        with told("wait"):
+        with explained("wait"):
             self.stream.sync()
 
     def captured(self, launches: Sequence[tuple[Any, ...]]) -> Any:
         """The same as a graph; nothing runs."""
-        with told("capture a step"):
+        with explained("capture a step"):
             builder = self.device.create_graph_builder().begin_building()
             for kernel, config_, arguments, *_ in launches:
                 launch(builder, config_, kernel, *arguments)
@@ -191,17 +191,17 @@ class Card:
 
     def replay(self, graph: Any) -> None:
         """Starts all kernels of a graph."""
-        with told("start a step"):
+        with explained("start a step"):
             graph.launch(self.stream)
 
     def free_bytes(self) -> int:
         """Of its memory, now."""
-        with told("look at the memory"):
+        with explained("look at the memory"):
             return int(_check(driver.cuMemGetInfo())[0])
 
     def total_bytes(self) -> int:
         """Of its memory."""
-        with told("look at the memory"):
+        with explained("look at the memory"):
             return int(_check(driver.cuMemGetInfo())[1])
 
 
@@ -212,7 +212,7 @@ def config(grid: int | tuple[int, ...], threads: int, shared: int = 0, together:
 
 def resident(kernel: Any, threads: int) -> int:
     """How many blocks of a kernel without dynamic shared memory a multiprocessor has at a time."""
-    with told("ask for the occupancy of a kernel"):
+    with explained("ask for the occupancy of a kernel"):
         return int(kernel.occupancy.max_active_blocks_per_multiprocessor(threads, 0))
 
 
@@ -229,7 +229,7 @@ def _check(answer: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 @contextmanager
-def told(what: str, size: int = 0) -> Iterator[None]:
+def explained(what: str, size: int = 0) -> Iterator[None]:
     """Errors of the card as what a user can do about them.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...core.random import Purpose
-from .compiler import TYPES, cuda
+from .compiler import TYPES, cuda, repeated, tuple_of
 from .geometry import THREADS
 from .intrinsics import loads, philox, stores, traced, wholes
 from .templates import Source, map_place
@@ -37,9 +37,8 @@ def dropout(dtype: str) -> Source:
     multiply = traced(lambda o, a, b: a * b, dtype, 2)
     zero = traced(lambda o: o.constant(0.0), dtype, 0)
 
-    def kernel(  # type: ignore[no-untyped-def]
-        A, Z, a_apart, z_apart, rows, columns, row_words, column_blocks, shift, scale, least, steps, clock, seed, layer
-    ):
+    def kernel(A, Z, strides, rows, columns, row_words, column_blocks, shift, scale, least, key):  # type: ignore[no-untyped-def]
+        (a_apart, z_apart), (steps, clock, seed, layer) = strides, key
         row, word = map_place(column_blocks, shift)
         if row < rows and word < row_words:
             number = row * row_words + word
@@ -48,13 +47,13 @@ def dropout(dtype: str) -> Source:
             column = ((word >> 4) << 6) + (word & 15)
             for drawn in words:
                 if column < columns:
-                    kept = multiply(load(Z, row * z_apart + column), scale)
-                    store(A, row * a_apart + column, kept if np.int64(drawn) >= least else zero())
+                    scaled = multiply(load(Z, row * z_apart + column), scale)
+                    store(A, row * a_apart + column, scaled if np.int64(drawn) >= least else zero())
                 column += 16
 
-    integers = (TYPES["integer"],) * 7
-    rest = (TYPES[dtype], TYPES["integer"], *(TYPES["address"],) * 2, *(TYPES["integer"],) * 2)
-    return Source(kernel, (*(TYPES["address"],) * 2, *integers, *rest), (THREADS, 1))
+    key = tuple_of("address", "address", "integer", "integer")
+    rest = repeated("integer", 2), *(TYPES["integer"],) * 5, TYPES[dtype], TYPES["integer"], key
+    return Source(kernel, (*(TYPES["address"],) * 2, *rest), (THREADS, 1))
 
 
 def uniform(dtype: str) -> Source:
@@ -67,9 +66,8 @@ def uniform(dtype: str) -> Source:
     store, integer, whole = stores(dtype), loads("integer"), wholes(dtype)
     scaled = traced(lambda o, x: x * 2.0**-23, dtype, 1)
 
-    def kernel(  # type: ignore[no-untyped-def]
-        A, a_apart, rows, columns, row_words, column_blocks, shift, starts, steps, clock, seed, layer
-    ):
+    def kernel(A, a_apart, rows, columns, row_words, column_blocks, shift, key):  # type: ignore[no-untyped-def]
+        starts, steps, clock, seed, layer = key
         row, word = map_place(column_blocks, shift)
         if row < rows and word < row_words:
             now = integer(clock, 0)
@@ -81,6 +79,5 @@ def uniform(dtype: str) -> Source:
                     store(A, row * a_apart + column, scaled(whole((np.int64(drawn) >> 9) * 2 - 8388607)))
                 column += 16
 
-    integers = (TYPES["integer"],) * 6
-    rest = (*(TYPES["address"],) * 3, *(TYPES["integer"],) * 2)
-    return Source(kernel, (TYPES["address"], *integers, *rest), (THREADS, 1))
+    key = tuple_of("address", "address", "address", "integer", "integer")
+    return Source(kernel, (TYPES["address"], *(TYPES["integer"],) * 6, key), (THREADS, 1))

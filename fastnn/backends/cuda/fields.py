@@ -41,32 +41,32 @@ class Fields:
         self.sums = [self._o.value(total) for total in sums]
 
     def __getattr__(self, name: str) -> Value:
-        for number, argument in enumerate(self._operation.arguments):
+        for index, argument in enumerate(self._operation.arguments):
             if argument.name == name:
-                value = self._o.value(load(self._builder, self._address(number), self._o.type))
+                value = self._o.value(load(self._builder, self._address(index), self._o.type))
                 break
         else:
             value = self._scalar(self._operation.scalars.index(name))
         setattr(self, name, value)
         return value
 
-    def _address(self, number: int) -> Any:
+    def _address(self, index: int) -> Any:
         builder, (row, column) = self._builder, self._place
-        dims = self._operation.arguments[number].dims
-        address, element = builder.extract_value(self._tuples[0], number), I64(0)
+        dims = self._operation.arguments[index].dims
+        address, element = builder.extract_value(self._tuples[0], index), I64(0)
         if len(dims) > 1 or dims == "b":
-            element = builder.mul(row, builder.extract_value(self._tuples[1], number))
+            element = builder.mul(row, builder.extract_value(self._tuples[1], index))
         if dims != "b":
             element = builder.add(element, column)
         return offset(builder, address, element, ITEMSIZE[self._o.dtype])
 
-    def _scalar(self, number: int) -> Value:
+    def _scalar(self, index: int) -> Value:
         builder, scalars = self._builder, self._tuples[2]
         if not is_stepped(self._operation):
-            return self._o.value(builder.extract_value(scalars, number))
+            return self._o.value(builder.extract_value(scalars, index))
         table, clock = (builder.extract_value(scalars, place) for place in (0, 1))
         count = len(self._operation.scalars)
-        element = builder.add(builder.mul(load(builder, clock, I64), I64(count)), I64(number))
+        element = builder.add(builder.mul(load(builder, clock, I64), I64(count)), I64(index))
         address = offset(builder, table, element, ITEMSIZE[self._o.dtype])
         return self._o.value(load(builder, address, self._o.type))
 
@@ -90,12 +90,12 @@ class Fields:
         """Writes the outputs: all, or of those with a row for each of the batch the ones `of_rows` alone or the
         others."""
         outputs = [
-            number
-            for number, argument in enumerate(self._operation.arguments)
+            index
+            for index, argument in enumerate(self._operation.arguments)
             if argument.output and (of_rows is None or (argument.dims == "b") == of_rows)
         ]
-        for number, value in zip(outputs, values, strict=True):
-            store(self._builder, self._o.coerce(value), self._address(number))
+        for index, value in zip(outputs, values, strict=True):
+            store(self._builder, self._o.coerce(value), self._address(index))
 
 
 def no_value(dtype: str) -> Any:

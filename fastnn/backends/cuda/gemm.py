@@ -12,7 +12,7 @@ import numpy as np
 
 from ...core.arithmetic import K_CHUNK
 from . import gemm_sums, gemm_tile
-from .compiler import TYPES, cuda
+from .compiler import TYPES, cuda, repeated
 from .gemm_layout import Layout
 from .templates import Source
 from .tiles import Tile
@@ -43,7 +43,8 @@ def gemm(dtype: str, form: str, tile: Tile) -> Source:
     shift, exchanges = np.int32(tile.depth.bit_length() - 1), not tile.whole
     parts = np.int32(tile.thread_rows // layout.pack)
 
-    def kernel(C, A, B, bias, output, scratch, counts, M, N, K, a_apart, b_apart, c_apart, relu):  # type: ignore[no-untyped-def]
+    def kernel(C, A, B, bias, output, scratch, counts, sizes, strides, relu):  # type: ignore[no-untyped-def]
+        (M, N, K), (a_apart, b_apart, c_apart) = sizes, strides
         fixed, places = begin(A, B, M, N, a_apart, b_apart)
         clear(fixed)
         sums = zeros()
@@ -94,13 +95,13 @@ def gemm(dtype: str, form: str, tile: Tile) -> Source:
             if cuda.syncthreads_or(last) == zero:
                 return
             clear(fixed)
-            number = zero
-            while number < cuda.gridDim.z:
+            index = zero
+            while index < cuda.gridDim.z:
                 part = zero
                 while part < parts:
-                    add_left(part, fixed, scratch, number)
+                    add_left(part, fixed, scratch, index)
                     part = np.int32(part + one)
-                number = np.int32(number + one)
+                index = np.int32(index + one)
         if exchanges:
             cuda.syncthreads()
         part = zero
@@ -111,5 +112,5 @@ def gemm(dtype: str, form: str, tile: Tile) -> Source:
                 finish(part, fixed, C, bias, relu, M, N, c_apart)
             part = np.int32(part + one)
 
-    arguments = (*(TYPES["address"],) * 7, *(TYPES["int32"],) * 7)
+    arguments = (*(TYPES["address"],) * 7, repeated("int32", 3), repeated("int32", 3), TYPES["int32"])
     return Source(kernel, arguments, (tile.threads, tile.blocks))

@@ -35,11 +35,11 @@ class Side:
         self.pointers = 1 if tile.whole else self.count
         assert self.count and 1 << self.bits == beside and self.count * tile.threads * self.pack == size * tile.depth
 
-    def shared_row(self, number: int, element: int) -> int:
+    def shared_row(self, index: int, element: int) -> int:
         """Bytes from a thread's place in shared memory to those of an element of a pack."""
         if self.along_k:
-            return (element * self.pitch + number * self.step) * self.itemsize
-        return (number * self.step * self.pitch + element) * self.itemsize
+            return (element * self.pitch + index * self.step) * self.itemsize
+        return (index * self.step * self.pitch + element) * self.itemsize
 
 
 # What of a thread does not change. a_next, b_next: bytes between its packs; a_on, b_on: from a stage to the next.
@@ -61,10 +61,10 @@ class Layout:
         self.b = Side(tile, form[1] == "t", tile.columns, pitch_b, tile.depth * pitch_a * self.size, self.size)
         self.sides = (self.a, "a"), (self.b, "b")
         self.stage = tile.stage_bytes(form, self.size)
-        self.held = tile.thread_rows * tile.thread_columns
+        self.sum_count = tile.thread_rows * tile.thread_columns
         self.fixed_type = tuple_of(*("address",) * len(_ADDRESSES), *("int32",) * len(_NUMBERS))
         self.places_type = repeated("address", self.a.pointers + self.b.pointers)
-        self.sums_type = repeated(dtype, self.held)
+        self.sums_type = repeated(dtype, self.sum_count)
         self.got_type = repeated(dtype, self.a.pack * self.a.count + self.b.pack * self.b.count)
 
     def tuple(self, builder: Any, values: list[Any]) -> Any:
@@ -73,13 +73,13 @@ class Layout:
         same = all(type_ == types[0] for type_ in types)
         kind = ir.ArrayType(types[0], len(types)) if same else ir.LiteralStructType(types)
         made = ir.Constant(kind, ir.Undefined)
-        for number, value in enumerate(values):
-            made = builder.insert_value(made, value, number)
+        for index, value in enumerate(values):
+            made = builder.insert_value(made, value, index)
         return made
 
     def unpacked(self, builder: Any, values: Any, count: int) -> list[Any]:
         """The values of such."""
-        return [builder.extract_value(values, number) for number in range(count)]
+        return [builder.extract_value(values, index) for index in range(count)]
 
     def fixed(self, builder: Any, fixed: Any, name: str) -> Any:
         """One of `_ADDRESSES` or `_NUMBERS`."""
@@ -112,13 +112,13 @@ class Layout:
         yield self.b, "b", pointers[self.a.pointers :]
 
     def address(
-        self, builder: Any, fixed: Any, side: Side, name: str, own: list[Any], pack: int, element: int = 0
+        self, builder: Any, fixed: Any, side: Side, name: str, pointers: list[Any], pack: int, element: int = 0
     ) -> Any:
         """Of an element of a pack that a thread brings."""
         if not self.tile.whole:
-            return own[pack]
+            return pointers[pack]
         apart = builder.mul(self.fixed(builder, fixed, f"{name}_next"), I64(pack))
-        return builder.add(builder.add(own[0], apart), I64(element * self.size))
+        return builder.add(builder.add(pointers[0], apart), I64(element * self.size))
 
     def firsts(self, o: Scalars, M: Any, N: Any) -> tuple[Value, Value, Value, Value]:
         """The first row and column of C that the block has, and of what it makes: a whole tile at an edge begins

@@ -26,7 +26,7 @@ def packs(layout: Layout, o: Scalars, fixed: Any, part: Any = None) -> Iterator[
     tile, place = layout.tile, o.value(layout.fixed(o.builder, fixed, "sums"))
     if part is not None:
         place = place + o.value(part) * (tile.thread_columns * tile.threads * PACK_BYTES)
-    for pack in range(tile.thread_columns if part is not None else layout.held // layout.pack):
+    for pack in range(tile.thread_columns if part is not None else layout.sum_count // layout.pack):
         yield shared(o.builder, (place + pack * tile.threads * PACK_BYTES).ir, layout.vector)
 
 
@@ -46,9 +46,9 @@ def fold(layout: Layout) -> Any:
 
     @emits("nothing", 2)
     def fold(builder: Any, sums: Any, fixed: Any) -> None:
-        own = layout.unpacked(builder, sums, layout.held)
-        for number, pointer in enumerate(packs(layout, Scalars(builder, layout.dtype), fixed)):
-            _add(layout, builder, pointer, own[number * layout.pack :][: layout.pack])
+        totals = layout.unpacked(builder, sums, layout.sum_count)
+        for index, pointer in enumerate(packs(layout, Scalars(builder, layout.dtype), fixed)):
+            _add(layout, builder, pointer, totals[index * layout.pack :][: layout.pack])
 
     return fold
 
@@ -87,9 +87,9 @@ def _left(layout: Layout, o: Scalars, scratch: Any, chunk: Any, part: Any) -> It
         return o.value(o.builder.zext(value.ir, I64))
 
     tile = layout.tile
-    number = _number(o) * special(o, "nctaid.z") + o.value(chunk)
-    own = o.value(part) * (tile.thread_columns * tile.threads * PACK_BYTES) + special(o, "tid.x") * PACK_BYTES
-    place = o.value(scratch) + wide(number) * tile.sum_bytes(layout.size) + wide(own)
+    index = _number(o) * special(o, "nctaid.z") + o.value(chunk)
+    offset = o.value(part) * (tile.thread_columns * tile.threads * PACK_BYTES) + special(o, "tid.x") * PACK_BYTES
+    place = o.value(scratch) + wide(index) * tile.sum_bytes(layout.size) + wide(offset)
     for pack in range(tile.thread_columns):
         yield layout.pointer(o.builder, (place + pack * tile.threads * PACK_BYTES).ir, layout.vector)
 
@@ -154,11 +154,11 @@ def finish(layout: Layout) -> Any:
             return [_loaded_if(layout, builder, biased, bias, (column + element).ir) for element in range(count)]
 
         def made(values: list[Any], biases: list[Any], offset: Any) -> list[Any]:
-            found = []
+            clipped = []
             for value, extra in zip(values, biases, strict=True):
                 total = builder.select(biased, o.rounded("add", value, extra).ir, value)
-                found.append(builder.select(clips, o.coerce(fo.relu(o, o.value(total), None)), total))
-            return found
+                clipped.append(builder.select(clips, o.coerce(fo.relu(o, o.value(total), None)), total))
+            return clipped
 
         _write(layout, o, part, fixed, C, M, N, apart, beside, made)
 
@@ -179,8 +179,8 @@ def finish_slope(layout: Layout) -> Any:
             else:
                 outputs = [layout.load_element(builder, address)]
             return [
-                o.coerce(fo.relu_slope(o, o.value(value), o.value(own), None))
-                for value, own in zip(values, outputs, strict=True)
+                o.coerce(fo.relu_slope(o, o.value(value), o.value(activated), None))
+                for value, activated in zip(values, outputs, strict=True)
             ]
 
         _write(layout, o, part, fixed, C, M, N, apart, lambda column: None, made)
@@ -222,7 +222,7 @@ def _packs_of_c(
     builder, tile, pack = o.builder, layout.tile, layout.pack
     own_m, own_n, first_m, first_n = layout.firsts(o, M, N)
     at_m, at_n = layout.thread_firsts(o)
-    columns = [first_n + at_n + number * LANES_N for number in range(0, tile.thread_columns, pack)]
+    columns = [first_n + at_n + index * LANES_N for index in range(0, tile.thread_columns, pack)]
     extras = [beside(column) for column in columns]
     sums = packs(layout, o, fixed, part.ir)
     for i in range(pack):
@@ -255,8 +255,8 @@ def _elements_of_c(
     with builder.if_then((n < N).ir):
         extra = beside(n)
         each = tile.rows * layout.pack // tile.thread_rows
-        for number in range(0, each, tile.threads >> bits):
-            above = part * each + number
+        for index in range(0, each, tile.threads >> bits):
+            above = part * each + index
             m = own_m + row + above
             with builder.if_then((m < M).ir):
                 # A row's bits, and those of the rows above, are others: so their places add up.
@@ -276,8 +276,8 @@ def _place(layout: Layout, row: Any, column: Any) -> Any:
     warp = (row >> (pack_bits + m_bits + rows)) * tile.warps_beside + (column >> (pack_bits + n_bits + columns))
     of_row = (row >> (pack_bits + m_bits) & ((1 << rows) - 1)) * pack + (row & (pack - 1))
     of_column = column >> (pack_bits + n_bits) & ((1 << columns) - 1)
-    number = of_row * (1 << columns) + of_column
-    return (number * tile.threads + warp * WARP + lane) * PACK_BYTES + (column & (pack - 1)) * layout.size
+    index = of_row * (1 << columns) + of_column
+    return (index * tile.threads + warp * WARP + lane) * PACK_BYTES + (column & (pack - 1)) * layout.size
 
 
 def _loaded_if(layout: Layout, builder: Any, condition: Any, address: Any, element: Any) -> Any:

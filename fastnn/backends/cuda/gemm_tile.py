@@ -18,7 +18,7 @@ def zeros(layout: Layout) -> Any:
 
     @emits(layout.sums_type, 0)
     def zeros(builder: Any) -> Any:
-        return ir.Constant(ir.ArrayType(layout.real, layout.held), [layout.real(0.0)] * layout.held)
+        return ir.Constant(ir.ArrayType(layout.real, layout.sum_count), [layout.real(0.0)] * layout.sum_count)
 
     return zeros
 
@@ -29,9 +29,9 @@ def fetch(layout: Layout) -> Any:
     @emits(layout.got_type, 2)
     def fetch(builder: Any, fixed: Any, places: Any) -> Any:
         got: list[Any] = []
-        for side, name, own in layout.side_parts(builder, places):
+        for side, name, pointers in layout.side_parts(builder, places):
             for pack in range(side.count):
-                address = layout.address(builder, fixed, side, name, own, pack)
+                address = layout.address(builder, fixed, side, name, pointers, pack)
                 if side.pack == 1:
                     got.append(layout.load_element(builder, address))
                 else:
@@ -47,9 +47,9 @@ def advance(layout: Layout) -> Any:
     @emits(layout.places_type, 2)
     def advance(builder: Any, fixed: Any, places: Any) -> Any:
         moved = []
-        for _, name, own in layout.side_parts(builder, places):
+        for _, name, pointers in layout.side_parts(builder, places):
             on = layout.fixed(builder, fixed, f"{name}_on")
-            moved += [builder.add(pointer, on) for pointer in own]
+            moved += [builder.add(pointer, on) for pointer in pointers]
         return layout.tuple(builder, moved)
 
     return advance
@@ -60,16 +60,16 @@ def put(layout: Layout) -> Any:
 
     @emits("nothing", 3)
     def put(builder: Any, got: Any, fixed: Any, buffer: Any) -> None:
-        values, at = layout.unpacked(builder, got, layout.got_type.count), 0
+        values, first = layout.unpacked(builder, got, layout.got_type.count), 0
         for side, name in layout.sides:
             place = builder.add(layout.fixed(builder, fixed, f"{name}_write"), buffer)
             for pack in range(side.count):
-                own, at = values[at : at + side.pack], at + side.pack
+                pack_values, first = values[first : first + side.pack], first + side.pack
                 if side.pack > 1 and not side.along_k:
                     where = builder.add(place, I32(side.shared_row(pack, 0)))
-                    layout.store_pack(builder, own, shared(builder, where, layout.vector))
+                    layout.store_pack(builder, pack_values, shared(builder, where, layout.vector))
                     continue
-                for element, value in enumerate(own):
+                for element, value in enumerate(pack_values):
                     where = builder.add(place, I32(side.shared_row(pack, element)))
                     builder.store(value, shared(builder, where, layout.real), align=layout.size)
 
@@ -81,7 +81,7 @@ def put_rest(layout: Layout) -> Any:
 
     @emits("nothing", 3)
     def put_rest(builder: Any, fixed: Any, places: Any, rest: Any) -> None:
-        for side, name, own in layout.side_parts(builder, places):
+        for side, name, pointers in layout.side_parts(builder, places):
             place = layout.fixed(builder, fixed, f"{name}_write")
             for pack in range(side.count):
                 for element in range(side.pack):
@@ -89,7 +89,7 @@ def put_rest(layout: Layout) -> Any:
                     k = builder.add(k, I32(element if side.along_k else pack * side.step))
                     with builder.if_then(builder.icmp_signed("<", k, rest)):
                         value = layout.load_element(
-                            builder, layout.address(builder, fixed, side, name, own, pack, element)
+                            builder, layout.address(builder, fixed, side, name, pointers, pack, element)
                         )
                         where = builder.add(place, I32(side.shared_row(pack, element)))
                         builder.store(value, shared(builder, where, layout.real), align=layout.size)
@@ -103,7 +103,7 @@ def multiply(layout: Layout, depth: int) -> Any:
 
     @emits(layout.sums_type, 3)
     def multiply(builder: Any, sums: Any, fixed: Any, place: Any) -> Any:
-        o, own = Scalars(builder, layout.dtype), layout.unpacked(builder, sums, layout.held)
+        o, totals = Scalars(builder, layout.dtype), layout.unpacked(builder, sums, layout.sum_count)
         reads = []
         for side, name in layout.sides:
             begin = builder.mul(place, I32(side.pitch * layout.size)) if depth == 1 else place
@@ -113,9 +113,9 @@ def multiply(layout: Layout, depth: int) -> Any:
             b = _row(layout, builder, reads[1], layout.b, k, tile.thread_columns, LANES_N)
             for i, left in enumerate(a):
                 for j, right in enumerate(b):
-                    number = i * tile.thread_columns + j
-                    own[number] = o.fma(o.value(left), o.value(right), o.value(own[number])).ir
-        return layout.tuple(builder, own)
+                    index = i * tile.thread_columns + j
+                    totals[index] = o.fma(o.value(left), o.value(right), o.value(totals[index])).ir
+        return layout.tuple(builder, totals)
 
     return multiply
 

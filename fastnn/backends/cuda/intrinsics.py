@@ -178,6 +178,6 @@ def philox(builder: Any, c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -
         )
         c0, c1, c2, c3 = left, low1, right, low0
     words = ir.Constant(ir.ArrayType(I32, 4), ir.Undefined)
-    for number, word in enumerate((c0, c1, c2, c3)):
-        words = builder.insert_value(words, word, number)
+    for index, word in enumerate((c0, c1, c2, c3)):
+        words = builder.insert_value(words, word, index)
     return words

@@ -26,9 +26,9 @@ def ptx(name: str, dtype: str, arch: str) -> str:
     Raises:
         BackendError: nothing here can compile it, and it was not compiled elsewhere.
     """
-    kept = cubins.read(f"{file_name(name, dtype)}.ptx", arch)
-    if kept is not None:
-        return kept.decode()
+    cached = cubins.read(f"{file_name(name, dtype)}.ptx", arch)
+    if cached is not None:
+        return cached.decode()
     text = _compiled(name, dtype, arch)
     cubins.write(f"{file_name(name, dtype)}.ptx", arch, text.encode())
     return text
@@ -50,9 +50,9 @@ def cubin(name: str, dtype: str, arch: str) -> bytes:
     Raises:
         BackendError: see `ptx`.
     """
-    kept = cubins.read(f"{file_name(name, dtype)}.cubin", arch)
-    if kept is not None:
-        return kept
+    cached = cubins.read(f"{file_name(name, dtype)}.cubin", arch)
+    if cached is not None:
+        return cached
     text = ptx(name, dtype, arch)
     with _lock:
         from . import compiler

@@ -14,13 +14,13 @@ def _target(o: Any, e: Any) -> Any:
 
 
 def _folds(loss: Loss, parameter: str) -> tuple[Fold, ...]:
-    def fold(one: Sum, number: int) -> Fold:
+    def fold(one: Sum, index: int) -> Fold:
         def step(o: Any, lane: Any, e: Any) -> Any:
-            return one.step(o, lane, e.A, _target(o, e), getattr(e, parameter), *e.sums[:number])
+            return one.step(o, lane, e.A, _target(o, e), getattr(e, parameter), *e.sums[:index])
 
         return largest(step) if one.largest else Fold(step)
 
-    return tuple(fold(one, number) for number, one in enumerate(loss.sums))
+    return tuple(fold(one, index) for index, one in enumerate(loss.sums))
 
 
 def _forward(loss: Loss, parameter: str) -> Rows:

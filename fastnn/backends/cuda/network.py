@@ -146,7 +146,7 @@ class Network:
             )
             for lies, loss in zip(targets, plan.losses.tolist(), strict=False)
         ]
-        return pairs + [(lies, self._weights(number), 1) for number, lies in enumerate(weights) if lies is not None]
+        return pairs + [(lies, self._weights(index), 1) for index, lies in enumerate(weights) if lies is not None]
 
     def input(self, row: Row) -> Lies:
         """Where the rows of an input are wanted."""
@@ -154,28 +154,28 @@ class Network:
 
     def ones(self, numbers: Sequence[int]) -> list[Launch]:
         """Weights of 1: of the losses of those numbers, and those that no data have."""
-        vectors = [self._weights(number) for number in numbers] + [self._buffers.by_row(ByRow.ONES)]
+        vectors = [self._weights(index) for index in numbers] + [self._buffers.by_row(ByRow.ONES)]
         return [
             launch
             for vector in vectors
             for launch in self._operation("fill", [vector], {"b": self._buffers.rows, "o": 1}, (1.0,))
         ]
 
-    def _weights(self, number: int) -> Lies:
-        return self._buffers.by_row(ByRow.WEIGHTS, number)
+    def _weights(self, index: int) -> Lies:
+        return self._buffers.by_row(ByRow.WEIGHTS, index)
 
     def forward(self, rows: int, training: bool) -> list[Launch]:
         """The forward pass."""
         launches: list[Launch] = []
         rows_of_plan = self._plan.instructions.tolist()
         fused = -1
-        for number, row in enumerate(rows_of_plan):
-            if number == fused:
+        for index, row in enumerate(rows_of_plan):
+            if index == fused:
                 continue
-            after = rows_of_plan[number + 1] if number + 1 < len(rows_of_plan) else None
+            after = rows_of_plan[index + 1] if index + 1 < len(rows_of_plan) else None
             if after is not None and _is_clipped(row, after):
                 launches += self._call(row, INSTRUCTIONS[Kind.DENSE].forward, rows, relu=True)
-                fused = number + 1
+                fused = index + 1
                 continue
             kind = INSTRUCTIONS[Kind(row[Column.KIND])]
             if row[Column.KIND] == Kind.DROPOUT and not training:
@@ -194,17 +194,17 @@ class Network:
     def losses(self, rows: int) -> list[Launch]:
         """The totals of losses, penalties and metrics."""
         plan, launches = self._plan, list[Launch]()
-        for number, loss in enumerate(plan.losses.tolist()):
+        for index, loss in enumerate(plan.losses.tolist()):
             name = LOSS_NAMES[loss[LossEntry.CODE]]
-            values = self._buffers.by_row(ByRow.VALUES, number)
+            values = self._buffers.by_row(ByRow.VALUES, index)
             launches += self._row_values(
                 f"{name}_forward", loss, values, LossEntry.INPUT, rows, loss[LossEntry.CONSTANT]
             )
-            launches += self._weighted(self._totals.losses[number], values, self._weights(number), rows)
-        for number, (parameter, _, operation) in enumerate(self._totals.penalties, self._totals.first_penalty):
+            launches += self._weighted(self._totals.losses[index], values, self._weights(index), rows)
+        for index, (parameter, _, operation) in enumerate(self._totals.penalties, self._totals.first_penalty):
             view = view_of(plan.parameters[parameter])
             w = self._buffers.part("theta", view.start, 1)[0]
-            total = self._tables.total(number)
+            total = self._tables.total(index)
             launches += self._launcher.parameter_sum(operation, total, w, view.stop - view.start, self._steps)
         for row, totals in zip(plan.metrics.tolist(), self._totals.metrics, strict=True):
             launches += self._metric(row, totals, rows)
@@ -232,8 +232,8 @@ class Network:
     def _spec(self, constant: int) -> tuple[float, ...]:
         return tuple(self._plan.constants[constant : constant + 3].tolist())
 
-    def _weighted(self, number: int, values: Lies, weights: Lies, rows: int) -> list[Launch]:
-        arrays = [(self._tables.total(number), 1), values, weights]
+    def _weighted(self, index: int, values: Lies, weights: Lies, rows: int) -> list[Launch]:
+        arrays = [(self._tables.total(index), 1), values, weights]
         return self._operation("weighted_sum", arrays, {"b": rows})
 
     def _metric(self, row: Row, totals: Sequence[int], rows: int) -> list[Launch]:
@@ -251,18 +251,18 @@ class Network:
             )
         operation = name if name in ROW_METRICS else f"{name}_forward"
         launches = self._row_values(operation, loss, values, LossEntry.PREDICTION, rows, row[MetricEntry.CONSTANT])
-        for number, (of, by) in zip(totals, ((values, weights), (weights, ones)), strict=False):
-            launches += self._weighted(number, of, by, rows)
+        for index, (of, by) in zip(totals, ((values, weights), (weights, ones)), strict=False):
+            launches += self._weighted(index, of, by, rows)
         return launches
 
     def backward(self, rows: int) -> list[Launch]:
         """The gradients of the losses and of every activation, then those of what is trainable."""
         plan, launches = self._plan, list[Launch]()
-        for number, loss in enumerate(plan.losses.tolist()):
+        for index, loss in enumerate(plan.losses.tolist()):
             name, outputs = LOSS_NAMES[loss[LossEntry.CODE]], int(loss[LossEntry.OUTPUTS])
             share = loss_scale(name, rows, outputs) * float(plan.constants[loss[LossEntry.WEIGHT]])
-            scale = self._buffers.by_row(ByRow.SCALES, number)
-            launches += self._operation("row_scale", [scale, self._weights(number)], {"b": rows}, (share,))
+            scale = self._buffers.by_row(ByRow.SCALES, index)
+            launches += self._operation("row_scale", [scale, self._weights(index)], {"b": rows}, (share,))
             row = OPERATIONS[f"{name}_backward"]
             places = self._loss_places(loss, LossEntry.INPUT) | {"s": scale}
             arrays = [places[argument.name] for argument in row.arguments]
@@ -271,10 +271,10 @@ class Network:
             )
         instructions = plan.instructions.tolist()
         fused = -1
-        for number in reversed(range(len(instructions))):
-            if number == fused:
+        for index in reversed(range(len(instructions))):
+            if index == fused:
                 continue
-            instruction, before = instructions[number], instructions[number - 1] if number else None
+            instruction, before = instructions[index], instructions[index - 1] if index else None
             if instruction[Column.GRAD_DST] >= 0:
                 for call in INSTRUCTIONS[Kind(instruction[Column.KIND])].backward_columns:
                     launches += self._call(instruction, call, rows)
@@ -282,7 +282,7 @@ class Network:
             for call in backward_calls(instruction):
                 launches += self._call(instruction, call, rows, clipped=clipped)
             if clipped is not None:
-                fused = number - 1
+                fused = index - 1
         for parameter in self._trainable():
             launches += self._parameter_gradient(parameter, rows)
         return launches

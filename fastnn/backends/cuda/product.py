@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...core import formulas as fo
 from ...core.arithmetic import K_CHUNK
-from .compiler import TYPES
+from .compiler import TYPES, repeated
 from .geometry import THREADS
 from .intrinsics import loads, stores, traced
 from .templates import Source, map_place
@@ -26,7 +26,8 @@ def product(dtype: str) -> Source:
     zero = traced(lambda o: o.constant(0.0), dtype, 0)
     minus_zero = traced(lambda o: o.constant(-0.0), dtype, 0)
 
-    def kernel(C, A, B, bias, output, cm, am, ak, bk, bn, M, N, K, relu, column_blocks, shift):  # type: ignore[no-untyped-def]
+    def kernel(C, A, B, bias, output, strides, sizes, relu, column_blocks, shift):  # type: ignore[no-untyped-def]
+        (cm, am, ak, bk, bn), (M, N, K) = strides, sizes
         m, n = map_place(column_blocks, shift)
         if m < M and n < N:
             total, k, go_on = minus_zero(), 0, True
@@ -46,4 +47,5 @@ def product(dtype: str) -> Source:
                 total = sloped(total, load(output, m * cm + n))
             store(C, m * cm + n, total)
 
-    return Source(kernel, (*(TYPES["address"],) * 5, *(TYPES["integer"],) * 11), (THREADS, 1))
+    sizes = repeated("integer", 5), repeated("integer", 3), *(TYPES["integer"],) * 3
+    return Source(kernel, (*(TYPES["address"],) * 5, *sizes), (THREADS, 1))

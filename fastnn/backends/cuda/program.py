@@ -277,9 +277,9 @@ class CudaProgram(Program):
 
     def _resident(self, data: Data) -> Residents:
         """Copies of data on the card, and weights of 1 for what has none of its own."""
-        for number, one in enumerate(self._residents):
+        for index, one in enumerate(self._residents):
             if one.holds(data):
-                found = self._residents.pop(number)
+                found = self._residents.pop(index)
                 break
         else:
             del self._residents[: 1 - MOST_DATA]  # given back before more is taken
@@ -287,7 +287,7 @@ class CudaProgram(Program):
         self._residents.append(found)
         if self._ones_of != found.serial:
             lies = found.lies[len(self.plan.inputs) + len(self.plan.losses) :]
-            self._card.launch(self._network().ones([number for number, there in enumerate(lies) if there is None]))
+            self._card.launch(self._network().ones([index for index, there in enumerate(lies) if there is None]))
             self._ones_of = found.serial
         return found
 
@@ -320,8 +320,8 @@ class CudaProgram(Program):
         vectors = [memory.address for memory in (self._buffers.theta, *self._buffers.slots)]
         data_there = layers.address, *places, residents.order
         tables = self._tables
-        told = tables.address("firsts"), tables.address("scalars"), tables.total(0)
-        slice_of = self._launcher.chain(made, vectors, data_there, told, tables.totals, shares, layers, room)
+        addresses = tables.address("firsts"), tables.address("scalars"), tables.total(0)
+        slice_of = self._launcher.chain(made, vectors, data_there, addresses, tables.totals, shares, layers, room)
 
         def start(count: int, rows: int) -> None:
             if room is not None:
@@ -347,17 +347,17 @@ class CudaProgram(Program):
     def _add(self, rows: int, share: float, totals: list[float], sums: Sums) -> None:
         """Adds the totals of a step to the sums, as `Passes` does."""
         plan, whole, penalty = self.plan, 0.0, 0.0
-        for number, loss in zip(self._totals.losses, plan.losses.tolist(), strict=True):
+        for index, loss in zip(self._totals.losses, plan.losses.tolist(), strict=True):
             if loss[LossEntry.SLOT] >= 0:
-                sums[loss[LossEntry.SLOT]] += totals[number]
-            whole += float(plan.constants[loss[LossEntry.WEIGHT]]) * totals[number]
-        for number, (_, factor, _) in enumerate(self._totals.penalties, self._totals.first_penalty):
-            penalty += factor * totals[number]
+                sums[loss[LossEntry.SLOT]] += totals[index]
+            whole += float(plan.constants[loss[LossEntry.WEIGHT]]) * totals[index]
+        for index, (_, factor, _) in enumerate(self._totals.penalties, self._totals.first_penalty):
+            penalty += factor * totals[index]
         sums[SUM_LOSS] += whole + rows * (share * penalty)
         sums[SUM_COUNT] += rows
         for row, numbers in zip(plan.metrics.tolist(), self._totals.metrics, strict=True):
-            for place, number in enumerate(numbers):
-                sums[row[MetricEntry.SLOT] + place] += totals[number]
+            for place, index in enumerate(numbers):
+                sums[row[MetricEntry.SLOT] + place] += totals[index]
 
     def _reserve(self, rows: int) -> None:
         if self._buffers.reserve(rows):

@@ -25,10 +25,10 @@ def _saved(layer: RowWise) -> str:
 def _forward(layer: RowWise) -> Rows:
     ahead = (maximum_of(lambda e: e.Z),) if layer.maximum else ()
 
-    def fold(term: Formula, number: int) -> Fold:
-        return Fold(lambda o, lane, e: term(o, lane, e.Z, _row(layer, e, layer.maximum, number)))
+    def fold(term: Formula, index: int) -> Fold:
+        return Fold(lambda o, lane, e: term(o, lane, e.Z, _row(layer, e, layer.maximum, index)))
 
-    folds = tuple(fold(term, number) for number, term in enumerate(layer.forward_sums, len(ahead)))
+    folds = tuple(fold(term, index) for index, term in enumerate(layer.forward_sums, len(ahead)))
     return Rows((*ahead, *folds), lambda o, e: (layer.forward(o, e.Z, _row(layer, e, layer.maximum)),))
 
 

@@ -12,7 +12,7 @@ from ...core.arithmetic import K_CHUNK, LANES
 from ...core.losses import LOSSES
 from ...core.steps import OPTIMIZERS
 from .chains import ACTIVATIONS, Layer
-from .compiler import TYPES, cuda, emits
+from .compiler import TYPES, cuda, emits, repeated
 from .geometry import THREADS
 from .intrinsics import converts, folds, load, loads, offset, stores, traced
 from .scalars import I64, ITEMSIZE, Scalars
@@ -55,13 +55,13 @@ def _activations(dtype: str) -> tuple[Any, Any]:
 def _chosen(builder: Any, dtype: str, code: Any, otherwise: Any, formula: Any, *values: Any) -> Any:
     """What the activation of a code makes of values, in a branch of its own; `otherwise` where there is none."""
     o = Scalars(builder, dtype)
-    kept = builder.alloca(otherwise.type)
-    builder.store(otherwise, kept)
-    for number, name in enumerate(ACTIVATIONS, 1):
-        with builder.if_then(builder.icmp_signed("==", code, I64(number))):
+    chosen = builder.alloca(otherwise.type)
+    builder.store(otherwise, chosen)
+    for index, name in enumerate(ACTIVATIONS, 1):
+        with builder.if_then(builder.icmp_signed("==", code, I64(index))):
             made = formula(o, fo.ACTIVATIONS[name], *map(o.value, values))
-            builder.store(o.coerce(made), kept)
-    return builder.load(kept)
+            builder.store(o.coerce(made), chosen)
+    return builder.load(chosen)
 
 
 def steps(dtype: str, loss: str, optimizer: str, grid: bool = False) -> Source:
@@ -109,10 +109,14 @@ def steps(dtype: str, loss: str, optimizer: str, grid: bool = False) -> Source:
     add_error = traced(lambda o, lane, a, y: by_element.sums[0].step(o, lane, a, y, None), dtype, 3)
     error_slope = traced(lambda o, a, y, s: by_element.slope(o, a, y, None) * s, dtype, 3)
 
-    def kernel(  # type: ignore[no-untyped-def]
-        room, counter, theta, slot_0, slot_1, slot_2, table, X, Y, W, order, firsts, scalars, totals, layers, count,
-        batch, rows_of_all, apart, size, at_w, at_y, at_l, at_r, y_width, metric, weighted, whole_share, last_share
-    ):  # fmt: skip
+    def kernel(room, counter, vectors, data, tables, sizes, places, metrics, shares):  # type: ignore[no-untyped-def]
+        theta, slot_0, slot_1, slot_2 = vectors
+        table, X, Y, W, order = data
+        firsts, scalars, totals = tables
+        layers, count, batch, rows_of_all, apart, size = sizes
+        at_w, at_y, at_l, at_r = places
+        y_width, metric, weighted = metrics
+        whole_share, last_share = shares
         thread, threads, turn = cuda.threadIdx.x + 0, THREADS, 0
         if on_grid > 0:
             thread += cuda.blockIdx.x * THREADS
@@ -210,13 +214,13 @@ def steps(dtype: str, loss: str, optimizer: str, grid: bool = False) -> Source:
                         best = larger(q, best)
                         column += LANES
                     lost, best = fold_sum(lost), fold_largest(best)
-                    found, column = real(C), lane + 0
+                    guess, column = real(C), lane + 0
                     while column < end:
-                        found = first_of(found, get(room, at + column), best, real(column), real(C))
+                        guess = first_of(guess, get(room, at + column), best, real(column), real(C))
                         column += LANES
-                    found = fold_least(found)
+                    guess = fold_least(guess)
                     if lane == 0 and end > 0:
-                        put(room, at_r + row, same(found, y))
+                        put(room, at_r + row, same(guess, y))
                 else:
                     lost, column = zero(), lane + 0
                     while column < end:
@@ -312,7 +316,9 @@ def steps(dtype: str, loss: str, optimizer: str, grid: bool = False) -> Source:
                 store(slot_2, e, get(room, 3 * size + e))
             e += threads
 
-    arguments = (*(TYPES["address"],) * 14, *(TYPES["integer"],) * 13, *(TYPES[dtype],) * 2)
+    addresses = (TYPES["address"], TYPES["address"], *(repeated("address", count) for count in (4, 5, 3)))
+    integers = tuple(repeated("integer", count) for count in (6, 4, 3))
+    arguments = *addresses, *integers, repeated(dtype, 2)
     return Source(kernel, arguments, (THREADS, 1))
 
 
@@ -325,12 +331,12 @@ def _update(dtype: str, name: str, pointer: Callable[..., Any]) -> Any:
         o, count = Scalars(builder, dtype), len(optimizer.scalars)
         row = builder.mul(step, I64(count))
         values = [
-            o.value(load(builder, offset(builder, table, builder.add(row, I64(number)), size), o.type))
-            for number in range(count)
+            o.value(load(builder, offset(builder, table, builder.add(row, I64(index)), size), o.type))
+            for index in range(count)
         ]
         places = []
-        for number in range(1 + len(optimizer.slots)):
-            place = builder.add(element, builder.mul(whole, I64(number)))
+        for index in range(1 + len(optimizer.slots)):
+            place = builder.add(element, builder.mul(whole, I64(index)))
             places.append(pointer(builder, room, place, o.type))
         theta, *old = (o.value(builder.load(one, align=size)) for one in places)
         theta, new = optimizer.step(o, theta, tuple(old), o.value(gradient), tuple(values))

@@ -65,20 +65,20 @@ class Snapshots:
             for pinned in self._here:
                 pinned.bytes[size:] = 0
         self._number += 1
-        kept = self._number % KEPT
-        self._counts[kept] = None
+        buffer = self._number % KEPT
+        self._counts[buffer] = None
         if self._home is not None:
             card.after(card.stream, self._home)
         for memory, place in zip(self._memories, self._places, strict=False):
             card.copy(self._there.address + place, memory.address, memory.size)
         card.number(self._there.address + size, self._number)
         card.after(card.outgoing, card.mark(card.stream))
-        here = self._here[kept].bytes
+        here = self._here[buffer].bytes
         for memory, place in zip(self._memories, self._places, strict=False):
             card.fetch(here[place : place + memory.size], self._there.address + place)
         card.fetch(here[size : size + 4], self._there.address + size)
         self._home = card.mark(card.outgoing)
-        self._counts[kept] = Counts.of(state)
+        self._counts[buffer] = Counts.of(state)
 
     def forget(self) -> None:
         """Those that were taken are of no use: the weights were at home since."""

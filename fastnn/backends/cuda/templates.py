@@ -71,7 +71,7 @@ def by_rows(operation: Operation, dtype: str, spec: Rows) -> Source:
     """16 threads a row, which are the 16 lanes of its sums. All threads of a warp come to each fold."""
     folds = (*spec.folds, *(None,) * (MOST_FOLDS - len(spec.folds)))
     begin, step, fold, there = zip(
-        *(_fold(operation, dtype, one, number) for number, one in enumerate(folds)), strict=True
+        *(_fold(operation, dtype, one, index) for index, one in enumerate(folds)), strict=True
     )
     begin_0, begin_1, begin_2, begin_3 = begin
     step_0, step_1, step_2, step_3 = step
@@ -129,7 +129,7 @@ def by_rows(operation: Operation, dtype: str, spec: Rows) -> Source:
     return Source(kernel, (*_tuples(operation, dtype), *(TYPES["integer"],) * 2), (THREADS, 1))
 
 
-def _fold(operation: Operation, dtype: str, one: Fold | None, number: int) -> tuple[Any, Any, Any, int]:
+def _fold(operation: Operation, dtype: str, one: Fold | None, index: int) -> tuple[Any, Any, Any, int]:
     """How a lane begins, what an element makes of it, what joins the lanes; and whether there is such a fold."""
 
     @emits(dtype, 0)
@@ -141,7 +141,7 @@ def _fold(operation: Operation, dtype: str, one: Fold | None, number: int) -> tu
         if one is None:
             return lane
         o = Scalars(builder, dtype)
-        e = Fields(builder, operation, dtype, arrays, strides, scalars, row, column, columns, sums[:number])
+        e = Fields(builder, operation, dtype, arrays, strides, scalars, row, column, columns, sums[:index])
         return o.coerce(one.step(o, o.value(lane), e))
 
     fold = traced(lambda o, lane: lane, dtype, 1) if one is None else folds(one.join, dtype)
@@ -152,7 +152,7 @@ def by_columns(operation: Operation, dtype: str, spec: Columns) -> Source:
     """A thread a column: sums over the batch in chunks, each from +0 in ascending rows, which are added up in order.
     The total begins at -0, since -0 + x is x for every x."""
     terms = (*spec.terms, *(None,) * (MOST_TERMS - len(spec.terms)))
-    term_0, term_1 = (_term(operation, dtype, term, number) for number, term in enumerate(terms))
+    term_0, term_1 = (_term(operation, dtype, term, index) for index, term in enumerate(terms))
     there_1 = int(terms[1] is not None)
 
     zero, minus_zero = (traced(lambda o, v=v: o.constant(v), dtype, 0) for v in (0.0, -0.0))
@@ -190,13 +190,13 @@ def by_columns(operation: Operation, dtype: str, spec: Columns) -> Source:
     return Source(kernel, (*_tuples(operation, dtype), *(TYPES["integer"],) * 2), (THREADS, 1))
 
 
-def _term(operation: Operation, dtype: str, term: Any, number: int) -> Any:
+def _term(operation: Operation, dtype: str, term: Any, index: int) -> Any:
     @emits(dtype, 8)
     def step(builder, total, arrays, strides, scalars, row, column, columns, *sums):  # type: ignore[no-untyped-def]
         if term is None:
             return total
         o = Scalars(builder, dtype)
-        e = Fields(builder, operation, dtype, arrays, strides, scalars, row, column, columns, sums[:number])
+        e = Fields(builder, operation, dtype, arrays, strides, scalars, row, column, columns, sums[:index])
         return o.coerce(term(o, o.value(total), e))
 
     return step

@@ -32,7 +32,7 @@ from .update import scratch_size
 class _Prepared(partial[None]):
     """A call of compiled code by addresses, and what lies there."""
 
-    kept: Any
+    arrays: Any
 
 
 class Call:
@@ -66,7 +66,7 @@ class Call:
             made = _Prepared(team.launch, self.entry, self.address, self.sync, threads, False)
         else:
             made = _Prepared(team.alone(), self.entry, self.address)
-        made.kept = self, arrays
+        made.arrays = self, arrays
         return made
 
 
@@ -116,17 +116,17 @@ class NumbaOperator(CompiledOperator):
     def _fill(self, call: Call, arguments: tuple[Any, ...]) -> int:
         """Writes the call block; gives the number of threads."""
         arrays = arguments[: self._count]
-        at: list[int] = []
+        places: list[int] = []
         for array, strided in zip(arrays, self._strided, strict=True):
-            at += array.ctypes.data, array.strides[0] // array.itemsize if strided else 0
+            places += array.ctypes.data, array.strides[0] // array.itemsize if strided else 0
         sizes = self._sizes(arrays)
         threads = self._threads(sizes, arrays)
-        pack = 0
+        scratch = 0
         if self._packs:
-            pack = call.room(scratch_size(self._dtype.itemsize) * threads, self._dtype)
+            scratch = call.room(scratch_size(self._dtype.itemsize) * threads, self._dtype)
         sizes = *self._before, *sizes, *self._after
         scalars = arguments[self._count :]
-        self._write(call.block, 8 * CallEntry.FAMILY, *self._kernel, *sizes, 0, *at, *scalars, pack, 0)
+        self._write(call.block, 8 * CallEntry.FAMILY, *self._kernel, *sizes, 0, *places, *scalars, scratch, 0)
         return threads
 
 
@@ -170,11 +170,12 @@ class NumbaProgram(CompiledProgram):
     ) -> None:
         block, table = self._block.block, self._arrays_table
         for place, array in enumerate(arrays):
-            at = place * ArrayEntry.WIDTH
-            table[at] = 0 if array is None else array.ctypes.data
+            first = place * ArrayEntry.WIDTH
+            table[first] = 0 if array is None else array.ctypes.data
             if array is not None:
-                table[at + ArrayEntry.ROW] = array.strides[0]
-                table[at + ArrayEntry.ELEMENT], table[at + ArrayEntry.CODE] = array.strides[-1], _CODES[array.dtype]
+                table[first + ArrayEntry.ROW] = array.strides[0]
+                table[first + ArrayEntry.ELEMENT] = array.strides[-1]
+                table[first + ArrayEntry.CODE] = _CODES[array.dtype]
         block[Entry.ROWS], block[Entry.BATCH] = rows, batch_size
         block[Entry.ORDER] = 0 if order is None else order.ctypes.data
         block[Entry.SHARES] = 0 if shares is None else shares.ctypes.data
@@ -190,8 +191,8 @@ class NumbaProgram(CompiledProgram):
         block[Entry.RATES] = 0 if run.rates is None else run.rates.ctypes.data
         if run.sums is not None:
             block[Entry.SUMS] = run.sums.ctypes.data
-        for number, out in enumerate(run.outs):
-            self._outs_table[number] = out.ctypes.data
+        for index, out in enumerate(run.outs):
+            self._outs_table[index] = out.ctypes.data
         self._block.run(threads)
         return block[Entry.TAKEN]
 

@@ -21,22 +21,22 @@ fill = declare("fill", "*A n; value", mapped(lambda o, value: value))
 
 @kernel("*s lds *Z ldZ rows columns")
 def sum_rows(f: Frame, a: Arguments) -> None:
-    with f.loop(a.rows) as number:
-        first, row = a.Z + number * a.ldZ, Row(f, a.columns, narrow=False)
-        (a.s + number * a.lds)[0] = row.sum(lambda index, mask, lane: lane + (first + index).load(mask))
+    with f.loop(a.rows) as b:
+        first, row = a.Z + b * a.ldZ, Row(f, a.columns, narrow=False)
+        (a.s + b * a.lds)[0] = row.sum(lambda index, mask, lane: lane + (first + index).load(mask))
 
 
-def _code(f: Frame, at: Pointer) -> Integer:
+def _code(f: Frame, y: Pointer) -> Integer:
     """A class number as an integer; it lies below the rows of its table."""
-    return Integer(f.builder, f.builder.fptosi(at[0].ir, I64))
+    return Integer(f.builder, f.builder.fptosi(y[0].ir, I64))
 
 
 @kernel("*A ldA *y ldy *table ldt rows places depth")
 def embedding_forward(f: Frame, a: Arguments) -> None:
     """Rows of a table, one for each of a row's class numbers."""
-    with f.loop(a.rows) as number, f.loop(a.places) as place:
-        source = a.table + _code(f, a.y + number * a.ldy + place) * a.ldt
-        target = a.A + number * a.ldA + place * a.depth
+    with f.loop(a.rows) as b, f.loop(a.places) as place:
+        source = a.table + _code(f, a.y + b * a.ldy + place) * a.ldt
+        target = a.A + b * a.ldA + place * a.depth
         with f.blocks(a.depth) as (index, mask):
             (target + index).store((source + index).load(mask), mask)
 
@@ -45,17 +45,17 @@ def embedding_forward(f: Frame, a: Arguments) -> None:
 def embedding_backward(f: Frame, a: Arguments) -> None:
     """Rows first .. last - 1 of the gradient of a table, which begin at `gradient`, += the parts of dA where they were
     taken."""
-    with f.loop(a.rows) as number, f.loop(a.places) as place:
-        code = _code(f, a.y + number * a.ldy + place)
+    with f.loop(a.rows) as b, f.loop(a.places) as place:
+        code = _code(f, a.y + b * a.ldy + place)
         with f.when(code >= a.first), f.when(code < a.last):
-            total, part = a.gradient + (code - a.first) * a.ldg, a.dA + number * a.ldA + place * a.depth
+            total, part = a.gradient + (code - a.first) * a.ldg, a.dA + b * a.ldA + place * a.depth
             with f.blocks(a.depth) as (index, mask):
                 (total + index).store((total + index).load(mask) + (part + index).load(mask), mask)
 
 
 @kernel("*A ldA *s lds rows columns")
 def repeat(f: Frame, a: Arguments) -> None:
-    with f.loop(a.rows) as number:
-        value = f.lanes.splat((a.s + number * a.lds)[0])
+    with f.loop(a.rows) as b:
+        value = f.lanes.splat((a.s + b * a.lds)[0])
         with f.blocks(a.columns) as (index, mask):
-            (a.A + number * a.ldA + index).store(value, mask)
+            (a.A + b * a.ldA + index).store(value, mask)

@@ -24,116 +24,116 @@ _shares = register_jitable(shares)
 
 
 @device
-def shares_columns(m, at, rows, team, training):
+def shares_columns(m, op, rows, team, training):
     """Whether a team shares a DENSE of a batch of so many rows by the columns of its W."""
-    is_dense = integer_at(at, Column.KIND) == Kind.DENSE
-    inputs, outputs = integer_at(at, Column.INPUTS), integer_at(at, Column.OUTPUTS)
+    is_dense = integer_at(op, Column.KIND) == Kind.DENSE
+    inputs, outputs = integer_at(op, Column.INPUTS), integer_at(op, Column.OUTPUTS)
     return team > 1 and is_dense and _shares(inputs, outputs, rows, itemsize(m.dtype), training)
 
 
 @device
-def is_relu(at):
-    return integer_at(at, Column.KIND) == Kind.ACTIVATION and integer_at(at, Column.CODE) == RELU_CODE
+def is_relu(op):
+    return integer_at(op, Column.KIND) == Kind.ACTIVATION and integer_at(op, Column.CODE) == RELU_CODE
 
 
 @device
-def has_relu(m, number):
+def has_relu(m, index):
     """Whether a DENSE is followed by a relu in place, which its product does, too."""
-    at = instruction(m, number)
-    following = at + Column.WIDTH * 8
+    op = instruction(m, index)
+    following = op + Column.WIDTH * 8
     return (
-        number + 1 < entry(m, Entry.INSTRUCTION_COUNT)
+        index + 1 < entry(m, Entry.INSTRUCTION_COUNT)
         and is_relu(following)
-        and integer_at(following, Column.DST) == integer_at(at, Column.DST)
-        and integer_at(following, Column.OFFSET) == integer_at(at, Column.OFFSET)
+        and integer_at(following, Column.DST) == integer_at(op, Column.DST)
+        and integer_at(following, Column.OFFSET) == integer_at(op, Column.OFFSET)
     )
 
 
 @device
-def forward_columns(m, number, first, src, ld_src, rows, column, columns, relu, flags):
+def forward_columns(m, index, first, src, ld_src, rows, column, columns, relu, flags):
     """Columns of a DENSE of rows that lie at src, and of its relu or not, into rows of the workspace from `first`."""
-    at, size = instruction(m, number), itemsize(m.dtype)
-    outputs, bias, whole = integer_at(at, Column.OUTPUTS), integer_at(at, Column.BIAS), integer_at(at, Column.WHOLE)
+    op, size = instruction(m, index), itemsize(m.dtype)
+    outputs, bias, whole = integer_at(op, Column.OUTPUTS), integer_at(op, Column.BIAS), integer_at(op, Column.WHOLE)
     theta = entry(m, Entry.THETA) + column * size
     flags |= (BIAS if bias >= 0 else 0) | (RELU if relu else 0)
     gemm(
         m.dtype,
-        C=buffer(m, integer_at(at, Column.DST), whole, first) + (integer_at(at, Column.OFFSET) + column) * size,
+        C=buffer(m, integer_at(op, Column.DST), whole, first) + (integer_at(op, Column.OFFSET) + column) * size,
         ldc=padded(whole),
         A=src,
         a_row=ld_src,
         a_k=1,
-        B=theta + integer_at(at, Column.KERNEL) * size,
+        B=theta + integer_at(op, Column.KERNEL) * size,
         ldb=outputs,
         m=rows,
         n=columns,
-        k=integer_at(at, Column.INPUTS),
+        k=integer_at(op, Column.INPUTS),
         epilogue=theta + bias * size,
         flags=flags,
-        pack=m.scratch,
+        scratch=m.scratch,
     )
 
 
 @device
-def dense_forward(m, number, first, src, ld_src, rows, flags):
+def dense_forward(m, index, first, src, ld_src, rows, flags):
     """A DENSE, and the relu behind it, of rows that lie at src, into rows of the workspace from `first`. Returns how
     many instructions that is."""
-    outputs, relu = integer_at(instruction(m, number), Column.OUTPUTS), has_relu(m, number)
-    forward_columns(m, number, first, src, ld_src, rows, 0, outputs, relu, flags)
+    outputs, relu = integer_at(instruction(m, index), Column.OUTPUTS), has_relu(m, index)
+    forward_columns(m, index, first, src, ld_src, rows, 0, outputs, relu, flags)
     return 2 if relu else 1
 
 
 @device
-def has_slope(m, number, rows):
+def has_slope(m, index, rows):
     """Whether the gradient of a DENSE's source for so many rows makes that of a relu before it in place, too."""
-    at = instruction(m, number)
-    before = at - Column.WIDTH * 8
+    op = instruction(m, index)
+    before = op - Column.WIDTH * 8
     return (
-        number > 0
+        index > 0
         and is_relu(before)
-        and integer_at(before, Column.GRAD_SRC) == integer_at(at, Column.GRAD_SRC)
-        and integer_at(before, Column.GRAD_OFFSET) == integer_at(at, Column.GRAD_FIRST)
-        and integer_at(before, Column.INPUTS) == integer_at(at, Column.GRAD_COLUMNS)
-        and takes_slope(m.dtype, rows, integer_at(at, Column.GRAD_COLUMNS), integer_at(at, Column.OUTPUTS)) == 1
+        and integer_at(before, Column.GRAD_SRC) == integer_at(op, Column.GRAD_SRC)
+        and integer_at(before, Column.GRAD_OFFSET) == integer_at(op, Column.GRAD_FIRST)
+        and integer_at(before, Column.INPUTS) == integer_at(op, Column.GRAD_COLUMNS)
+        and takes_slope(m.dtype, rows, integer_at(op, Column.GRAD_COLUMNS), integer_at(op, Column.OUTPUTS)) == 1
     )
 
 
 @device
-def backward_columns(m, number, first, rows, column, columns, slope):
+def backward_columns(m, index, first, rows, column, columns, slope):
     """Columns of the gradient of a DENSE's source, of those that are wanted, with the slope of the relu before it or
     not, for `rows` rows of the workspace from `first`."""
-    at, size = instruction(m, number), itemsize(m.dtype)
-    inputs, outputs = integer_at(at, Column.INPUTS), integer_at(at, Column.OUTPUTS)
-    whole, flags, output = integer_at(at, Column.GRAD_WHOLE), TRANSPOSED, 0
+    op, size = instruction(m, index), itemsize(m.dtype)
+    inputs, outputs = integer_at(op, Column.INPUTS), integer_at(op, Column.OUTPUTS)
+    whole, flags, output = integer_at(op, Column.GRAD_WHOLE), TRANSPOSED, 0
     if slope:
-        saved = integer_at(at - Column.WIDTH * 8, Column.SAVED)
+        saved = integer_at(op - Column.WIDTH * 8, Column.SAVED)
         output = buffer(m, saved, inputs, first) + column * size
         flags |= SLOPE
     gemm(
         m.dtype,
-        C=buffer(m, integer_at(at, Column.GRAD_SRC), inputs, first) + column * size,
+        C=buffer(m, integer_at(op, Column.GRAD_SRC), inputs, first) + column * size,
         ldc=padded(inputs),
-        A=buffer(m, integer_at(at, Column.GRAD_DST), whole, first) + integer_at(at, Column.GRAD_OFFSET) * size,
+        A=buffer(m, integer_at(op, Column.GRAD_DST), whole, first) + integer_at(op, Column.GRAD_OFFSET) * size,
         a_row=padded(whole),
         a_k=1,
-        B=entry(m, Entry.THETA) + (integer_at(at, Column.KERNEL) + column * outputs) * size,
+        B=entry(m, Entry.THETA) + (integer_at(op, Column.KERNEL) + column * outputs) * size,
         ldb=outputs,
         m=rows,
         n=columns,
         k=outputs,
         epilogue=output,
         flags=flags,
-        pack=m.scratch,
+        scratch=m.scratch,
     )
 
 
 @device
-def dense_backward(m, number, first, rows):
+def dense_backward(m, index, first, rows):
     """The gradient of a DENSE's source, and of the relu before it, for `rows` rows of the workspace from `first`.
     Returns how many instructions that is."""
-    at, slope = instruction(m, number), has_slope(m, number, rows)
-    column, columns = integer_at(at, Column.GRAD_FIRST), integer_at(at, Column.GRAD_COLUMNS)
-    backward_columns(m, number, first, rows, column, columns, slope)
+    op, slope = instruction(m, index), has_slope(m, index, rows)
+    column, columns = integer_at(op, Column.GRAD_FIRST), integer_at(op, Column.GRAD_COLUMNS)
+    backward_columns(m, index, first, rows, column, columns, slope)
     return 2 if slope else 1
 
 
@@ -147,24 +147,24 @@ def piece_columns(left, team):
 
 
 @device
-def dense_together(m, batch, number, backward):
+def dense_together(m, batch, index, backward):
     """`dense_forward` or `dense_backward` of a whole batch, of which each member takes columns, once all members have
     their rows of what it reads. Returns what they return."""
-    at = instruction(m, number)
-    inputs, columns, begin = integer_at(at, Column.INPUTS), integer_at(at, Column.OUTPUTS), 0
+    op = instruction(m, index)
+    inputs, columns, begin = integer_at(op, Column.INPUTS), integer_at(op, Column.OUTPUTS), 0
     if backward:
-        columns, begin = integer_at(at, Column.GRAD_COLUMNS), integer_at(at, Column.GRAD_FIRST)
-    fused = has_slope(m, number, batch.rows) if backward else has_relu(m, number)
-    src = buffer(m, integer_at(at, Column.SRC), inputs, 0)
+        columns, begin = integer_at(op, Column.GRAD_COLUMNS), integer_at(op, Column.GRAD_FIRST)
+    fused = has_slope(m, index, batch.rows) if backward else has_relu(m, index)
+    src = buffer(m, integer_at(op, Column.SRC), inputs, 0)
     barrier(m.sync, batch.team)
     column, piece, following = 0, 0, next_piece(m.sync)
     while column < columns:
         width = piece_columns(columns - column, batch.team)
         if piece == following:
             if backward:
-                backward_columns(m, number, 0, batch.rows, begin + column, width, fused)
+                backward_columns(m, index, 0, batch.rows, begin + column, width, fused)
             else:
-                forward_columns(m, number, 0, src, padded(inputs), batch.rows, column, width, fused, 0)
+                forward_columns(m, index, 0, src, padded(inputs), batch.rows, column, width, fused, 0)
             following = next_piece(m.sync)
         piece += 1
         column += width

@@ -31,11 +31,11 @@ def load_whole(f: Frame, o: Lanes, src: Pointer, lds: Integer) -> list[Value]:
     items = LANE_BYTES // f.itemsize
     lane = Lanes(f.builder, f.dtype, items)
     starts = range(0, o.width, items)
-    at = [f.opaque(src + lds * row) for row in starts]  # the others are reached by offsets
+    pointers = [f.opaque(src + lds * row) for row in starts]  # the others are reached by offsets
     rows = []  # all of a line at once: rows may share a set of the first cache
     for i in range(items):
         offsets = [lds * i + start for start in starts]
-        rows.append([joined(o, [(row + offset).load(None, lane) for row in at]) for offset in offsets])
+        rows.append([joined(o, [(row + offset).load(None, lane) for row in pointers]) for offset in offsets])
     return [column for part in zip(*rows, strict=True) for column in exchange(part)]
 
 
@@ -44,13 +44,13 @@ def load_half(f: Frame, o: Lanes, src: Pointer, lds: Integer) -> list[Value]:
     of even and odd elements."""
     items = LANE_BYTES // f.itemsize
     lane, starts = Lanes(f.builder, f.dtype, items), range(0, o.width, items)
-    at = [f.opaque(src + lds * row) for row in range(0, o.width, 2)]  # two rows each
+    pointers = [f.opaque(src + lds * row) for row in range(0, o.width, 2)]  # two rows each
     even = [start + i + side for start in starts for side in (0, o.width) for i in range(0, items, 2)]
     columns = []
     for part in starts:
         rows = []
         for i in range(items):
-            places = [at[(start + i) // 2] + (lds * (i % 2) + part) for start in starts]
+            places = [pointers[(start + i) // 2] + (lds * (i % 2) + part) for start in starts]
             rows.append(joined(o, [place.load(None, lane) for place in places]))
         for _ in range(items.bit_length() - 1):
             pairs = list(zip(rows[::2], rows[1::2], strict=True))

@@ -55,11 +55,11 @@ def packs_columns(f: Frame, a: Arguments) -> Integer:
     return _packs(f.itemsize, *a).select(1, 0)
 
 
-@kernel("*C ldc *A a_row a_k *B ldb m n k *epilogue flags *pack")
+@kernel("*C ldc *A a_row a_k *B ldb m n k *epilogue flags *scratch")
 def blocks(f: Frame, a: Arguments) -> None:
     """The product of a block of columns at a time, chunk by chunk."""
     size, lanes = f.itemsize, BYTES // f.itemsize
-    C, ldc, A, a_row, a_k, B, ldb, m, n, k, epilogue, flags, pack = a
+    C, ldc, A, a_row, a_k, B, ldb, m, n, k, epilogue, flags, scratch = a
     transposed = flags & TRANSPOSED != 0
     packs = transposed | _packs(size, ldb, m, n, k)
     most = (_comes_slowly(size, ldb, n, k) & (WIDE_ROWS > 2)).select(SLOW_ROWS, WIDE_ROWS)
@@ -77,18 +77,18 @@ def blocks(f: Frame, a: Arguments) -> None:
             a_at, b = A + start * a_k, B + (start * ldb + j)
             with f.when(packs), f.if_else(transposed) as (exchanged, given):
                 with exchanged:
-                    f.call(pack_transposed, pack, B + (j * ldb + start), ldb, width, depth)
+                    f.call(pack_transposed, scratch, B + (j * ldb + start), ldb, width, depth)
                 with given:
-                    f.call(pack_panels, pack, b, ldb, width, depth)
+                    f.call(pack_panels, scratch, b, ldb, width, depth)
             sizes: dict[str, Any] = {"m": m, "n": width, "k": depth, "flags": of_chunk}
             product = {"C": c, "ldc": ldc, "A": a_at, "a_row": a_row, "a_k": a_k, "epilogue": epilogue_at, **sizes}
             with f.if_else(few) as (yes, no):
                 with yes:
                     f.call(few_rows, **product, B=b, ldb=ldb)
                 with no:
-                    b, ld = packs.select(pack, b), packs.select(2 * lanes, ldb)
+                    b, ld = packs.select(scratch, b), packs.select(2 * lanes, ldb)
                     panel = packs.select(depth * (2 * lanes), 2 * lanes)
-                    f.call(gemm_rows, **product, B=b, ldb=ld, panel=panel, pack=pack, **NO_PREFETCH)
+                    f.call(gemm_rows, **product, B=b, ldb=ld, panel=panel, scratch=scratch, **NO_PREFETCH)
 
 
 def _panel_columns(size: int, n: Integer) -> Integer:
@@ -106,21 +106,21 @@ def _repays_transposing(size: int, m: Integer, n: Integer, k: Integer) -> Condit
     return (m > lanes) & (m * (n + k) * (2 * TRANSPOSE_COST) <= filled * n * k) & fits
 
 
-@kernel("*C ldc *A a_row *B ldb m n k *pack")
+@kernel("*C ldc *A a_row *B ldb m n k *scratch")
 def transposed_product(f: Frame, a: Arguments) -> None:
     """C = A B^T for few rows of A: B, as it is given, times A^T, and C exchanged from its transposed."""
     size, panel = f.itemsize, 2 * BYTES // f.itemsize
-    C, ldc, A, a_row, B, ldb, m, n, k, pack = a
+    C, ldc, A, a_row, B, ldb, m, n, k, scratch = a
     width, far = _panel_columns(size, m), _outgrows(size, n, k).select(FAR, 0)
-    block = pack + width * k
+    block = scratch + width * k
     with f.loop(k, K_CHUNK) as start:
         depth = (k - start).least(K_CHUNK)
-        f.call(pack_transposed, pack + width * start, A + start, a_row, m, depth)
+        f.call(pack_transposed, scratch + width * start, A + start, a_row, m, depth)
     with f.loop(n, TRANSPOSED_ROWS) as row:
         rows = (n - row).least(TRANSPOSED_ROWS)
         with f.loop(k, K_CHUNK) as start:
             depth = (k - start).least(K_CHUNK)
-            b, panels = B + (row * ldb + start), pack + width * start
+            b, panels = B + (row * ldb + start), scratch + width * start
             flags = far | (start > 0).select(PACKED | ACCUMULATE, PACKED)
             f.call(
                 gemm_rows,
@@ -137,7 +137,7 @@ def transposed_product(f: Frame, a: Arguments) -> None:
                 k=depth,
                 epilogue=0,
                 flags=flags,
-                pack=pack,
+                scratch=scratch,
                 **NO_PREFETCH,
             )
         f.call(transpose, C + row, ldc, block, width, rows, m)
@@ -149,13 +149,13 @@ def takes_slope(f: Frame, a: Arguments) -> Integer:
     return ((a.m > DOT_VECTORS) & (a.n > DOT_VECTORS) & ~_repays_transposing(f.itemsize, *a)).select(1, 0)
 
 
-@kernel("*C ldc *A a_row a_k *B ldb m n k *epilogue flags *pack")
+@kernel("*C ldc *A a_row a_k *B ldb m n k *epilogue flags *scratch")
 def gemm(f: Frame, a: Arguments) -> None:
     """C_mn = A_mk B_kn by the chunk rule, then `flags`: BIAS, RELU, SLOPE (see takes_slope); with TRANSPOSED B is given
-    as (n, k). Strides in elements. `pack` is a buffer of `pack_size` elements.
+    as (n, k). Strides in elements. `scratch` is a buffer of `pack_size` elements.
     Rows gemm_nn, gemm_tn, gemm_nt, dense_forward."""
     lanes = BYTES // f.itemsize
-    C, ldc, A, a_row, a_k, B, ldb, m, n, k, epilogue, flags, pack = a
+    C, ldc, A, a_row, a_k, B, ldb, m, n, k, epilogue, flags, scratch = a
     transposed = flags & TRANSPOSED != 0
     by_rows = (n > 0) & (n <= DOT_VECTORS) & (a_k == 1) & (m >= lanes)
     row = (m == 1) & (n >= lanes) & (k > 0) & ~transposed
@@ -179,11 +179,11 @@ def gemm(f: Frame, a: Arguments) -> None:
     f.cases(
         (by_rows, dots_by_rows),
         (by_columns, dots_by_columns),
-        (row, lambda: f.call(gemv, C, 1, A, a_k, B, ldb, n, k, epilogue, flags, pack)),
-        (column, lambda: f.call(gemv, C, ldc, B, ldb, A, a_k, m, k, 0, 0, pack)),
-        (narrow, lambda: f.call(few_columns, C, ldc, A, a_k, B, ldb, m, n, k, pack)),
+        (row, lambda: f.call(gemv, C, 1, A, a_k, B, ldb, n, k, epilogue, flags, scratch)),
+        (column, lambda: f.call(gemv, C, ldc, B, ldb, A, a_k, m, k, 0, 0, scratch)),
+        (narrow, lambda: f.call(few_columns, C, ldc, A, a_k, B, ldb, m, n, k, scratch)),
         (single, lambda: f.call(outer, C, ldc, A, a_row, B, m, n)),
-        (exchanged, lambda: f.call(transposed_product, C, ldc, A, a_row, B, ldb, m, n, k, pack)),
+        (exchanged, lambda: f.call(transposed_product, C, ldc, A, a_row, B, ldb, m, n, k, scratch)),
         otherwise=lambda: f.call(blocks, *a),
     )
 

@@ -124,12 +124,12 @@ def _prefetching_tiles(far: bool) -> Body:
             place = a.prefetch + panel * asked
             starts = (place,) if far else (place, place + a.slot_0, place + a.slot_1)
 
-            def row(number: Integer, tile: Tile) -> Tile:
+            def row(index: Integer, tile: Tile) -> Tile:
                 for start in starts:
                     for line in range(0, asked, 64):
-                        (start + number * a.prefetch_row + line).ask(second=True)
-                done = number * part
-                steps = (number == TILE_ROWS - 1).select(a.k - done, (a.k - done).least(part)).greatest(0)
+                        (start + index * a.prefetch_row + line).ask(second=True)
+                done = index * part
+                steps = (index == TILE_ROWS - 1).select(a.k - done, (a.k - done).least(part)).greatest(0)
                 return add(f, p, [None, None], False, tile, steps)
 
             tile = f.carry(TILE_ROWS, begin(f, TILE_ROWS, 2, p), row)
@@ -157,16 +157,16 @@ def _packs_rows(size: int, a_row: Integer, a_k: Integer, m: Integer, n: Integer,
 NO_PREFETCH = {"prefetch": 0, "prefetch_row": 0, "slot_0": 0, "slot_1": 0}
 
 
-@kernel("*C ldc *A a_row a_k *B ldb panel m n k *epilogue flags *pack uint8*prefetch prefetch_row slot_0 slot_1")
+@kernel("*C ldc *A a_row a_k *B ldb panel m n k *epilogue flags *scratch uint8*prefetch prefetch_row slot_0 slot_1")
 def gemm_rows(f: Frame, a: Arguments) -> None:
     """C_mn (+)= A_mk B_kn over one chunk of k and a block of columns. Columns of B lie in panels of two vectors: rows
     of a panel `ldb` apart, panels `panel`. A gradient names the parameters that the optimizer wants after it: where
     they begin (or 0), the bytes of a row, and those from theta to a slot. With FAR the next rows of A are asked for.
-    `pack` takes copies of A's rows where they repay it, and says which samples tiles ask for; it may be 0."""
+    `scratch` takes copies of A's rows where they repay it, and says which samples tiles ask for; it may be 0."""
     size, a_row, a_k, m, n, k, flags = f.itemsize, a.a_row, a.a_k, a.m, a.n, a.k, a.flags
-    width, has_buffer = 2 * BYTES // size, a.pack != 0
+    width, has_buffer = 2 * BYTES // size, a.scratch != 0
     copied = has_buffer & _packs_rows(size, a_row, a_k, m, n, k)
-    rows, samples = copied.select(a.pack + packed_rows(size), 0), (a.pack + expected_samples(size)).cast("int64")
+    rows, samples = copied.select(a.scratch + packed_rows(size), 0), (a.scratch + expected_samples(size)).cast("int64")
     far = flags & (FAR | PACKED) == FAR | PACKED
     asking = far.select(n.least(K_CHUNK * size // FAR_BYTES * width), n)
     copies, packs = (rows != 0) & (a_k == 1), (rows != 0) & (a_k != 1)
@@ -183,39 +183,30 @@ def gemm_rows(f: Frame, a: Arguments) -> None:
             source, high = a.A + start, (split - opening) * (low + 1)
             f.call(pack_rows, rows, source, a_k, low + 1, split - opening, k)
             f.call(pack_rows, rows + high * k, source + high, a_k, low, end - split, k)
-        with f.loop(end - opening) as number:
+        with f.loop(end - opening) as index:
             with f.when(has_buffer), f.when(samples[LEFT] > 0):
                 f.call(ask, samples)
-            tile = opening + number
+            tile = opening + index
             first = tile * low + tile.least(tall)
             height = (tile < tall).select(low + 1, low)
             A = a.A + first * a_row
             with f.when(copies):
                 f.call(copy_rows, rows, A, a_row, height, k)
-            at = copies.select(rows, packs.select(rows + (first - start) * k, A))
+            A_tile = copies.select(rows, packs.select(rows + (first - start) * k, A))
             row, step = copies.select(COPY_STRIDE, packs.select(1, a_row)), packs.select(height, a_k)
             C, whole = a.C + first * a.ldc, ((a.prefetch != 0) | far) & (height == TILE_ROWS)
             done = whole.select(asking // width * width, 0)  # columns
             epilogue = a.epilogue + (flags & SLOPE != 0).select(first * a.ldc, 0)
-            product = {
-                "C": C,
-                "ldc": a.ldc,
-                "A": at,
-                "a_row": row,
-                "a_k": step,
-                "k": k,
-                "panel": a.panel,
-                "flags": flags,
-            }
+            product = {"C": C, "ldc": a.ldc, "A": A_tile, "a_row": row, "a_k": step, "k": k}
+            product |= {"panel": a.panel, "flags": flags}
             asked = {"n": asking, "B": a.B, "epilogue": epilogue, **product}
             with f.when(whole), f.if_else(far) as (rows_next, parameters_next):
                 with rows_next:
-                    wanted, apart = A + height * a_row, a_row * size
-                    f.call(far_tiles, **asked, prefetch=wanted, prefetch_row=apart, slot_0=0, slot_1=0)
+                    wanted = {"prefetch": A + height * a_row, "prefetch_row": a_row * size}
+                    f.call(far_tiles, **asked, **NO_PREFETCH | wanted)
                 with parameters_next:
-                    wanted = a.prefetch + first * a.prefetch_row
-                    slots = {"slot_0": a.slot_0, "slot_1": a.slot_1}
-                    f.call(prefetching_tiles, **asked, prefetch=wanted, prefetch_row=a.prefetch_row, **slots)
+                    wanted = {"prefetch": a.prefetch + first * a.prefetch_row, "prefetch_row": a.prefetch_row}
+                    f.call(prefetching_tiles, **asked, **wanted, slot_0=a.slot_0, slot_1=a.slot_1)
             with f.when(done < n):
                 C, B, epilogue = C + done, a.B + done // width * a.panel, epilogue + done
                 product |= {"C": C, "B": B, "ldb": a.ldb, "n": n - done, "epilogue": epilogue}

@@ -105,26 +105,26 @@ def _chains(f: Frame, a: Arguments, blocks: int, chunks: int, R: Pointer, q: Poi
     o = half_lanes(f)
     whole = steps & -o.width
 
-    def exchanged(block: int, at: Integer) -> list[Value]:
-        return load_half(f, o, R + (a.ldr * (block * o.width) + at), a.ldr)
+    def exchanged(block: int, place: Integer) -> list[Value]:
+        return load_half(f, o, R + (a.ldr * (block * o.width) + place), a.ldr)
 
     def add(step: Integer, sums: Sums) -> Sums:
         added = []
         for chunk, row in enumerate(sums):
-            at = step + chunk * K_CHUNK
-            numbers = [o.splat(q[(at + i) * a.q_k]) for i in range(o.width)]
+            place = step + chunk * K_CHUNK
+            factors = [o.splat(q[(place + i) * a.q_k]) for i in range(o.width)]
             for block, value in enumerate(row):
-                for number, vector in zip(numbers, exchanged(block, at), strict=True):
-                    value = o.fma(number, vector, value)
+                for factor, vector in zip(factors, exchanged(block, place), strict=True):
+                    value = o.fma(factor, vector, value)
                 added.append(value)
         return tuple(tuple(added[chunk * blocks : (chunk + 1) * blocks]) for chunk in range(chunks))
 
     def add_last(sums: Sums) -> Sums:
         """The last steps of a vector's, of which some were there."""
-        at, added = steps - o.width, []
+        place, added = steps - o.width, []
         for block, value in enumerate(sums[0]):
-            for i, vector in enumerate(exchanged(block, at)):
-                step = at + i
+            for i, vector in enumerate(exchanged(block, place)):
+                step = place + i
                 value = (step >= whole).select(o.fma(o.splat(q[step * a.q_k]), vector, value), value)
             added.append(value)
         return (tuple(added),)
@@ -223,7 +223,7 @@ def few_rows(f: Frame, a: Arguments) -> None:
     with f.when(left > 0):
         C, B, epilogue = (place + whole for place in (a.C, a.B, a.epilogue))
         product = a._asdict() | {"C": C, "B": B, "epilogue": epilogue, "n": left}
-        f.call(gemm_rows, **product, panel=width, pack=0, **NO_PREFETCH)
+        f.call(gemm_rows, **product, panel=width, scratch=0, **NO_PREFETCH)
 
 
 def _finished(f: Frame, sums: Value, bias: Pointer, mask: Mask, flags: Integer) -> Value:
@@ -246,25 +246,25 @@ def _add_rows(
 ) -> None:
     """sums (+)= `steps` rows of B, each times a number; without a condition they are the first ones."""
     o = tile_lanes(f)
-    numbers = [o.splat(q[q_k * i]) for i in range(steps)]
+    factors = [o.splat(q[q_k * i]) for i in range(steps)]
     zero = o.constant(0.0)
 
     def vector(j: Integer, mask: Mask) -> None:
         place = sums + j
         value = zero if first is None else first.select(zero, place.load(mask, o))
-        for i, number in enumerate(numbers):
-            value = o.fma(number, (B + ldb * i + j).load(mask, o), value)
+        for i, factor in enumerate(factors):
+            value = o.fma(factor, (B + ldb * i + j).load(mask, o), value)
         place.store(value, mask)
 
     f.each(n, vector, o)
 
 
-@kernel("*C c_n *q q_k *B ldb n k *epilogue flags *pack")
+@kernel("*C c_n *q q_k *B ldb n k *epilogue flags *scratch")
 def gemv(f: Frame, a: Arguments) -> None:
     """One row of C, or one column as a row: C (n) = q B. B is read row by row, as memory likes it, and the sums stay in
-    the first cache, in the buffer `pack`."""
+    the first cache, in the buffer `scratch`."""
     o, most = tile_lanes(f), SUM_ROW_BYTES // f.itemsize
-    total, partial = a.pack, a.pack.offset(SUM_ROW_BYTES)
+    total, partial = a.scratch, a.scratch.offset(SUM_ROW_BYTES)
     with f.loop(a.n, most) as j:
         width = (a.n - j).least(most)
         with f.loop(a.k, K_CHUNK) as start:
@@ -272,19 +272,19 @@ def gemv(f: Frame, a: Arguments) -> None:
             sums, whole = (start == 0).select(total, partial), depth // SUM_ROW_STEPS * SUM_ROW_STEPS
             for steps, opening, count in ((SUM_ROW_STEPS, start, whole), (1, start + whole, depth - whole)):
                 with f.loop(count, steps) as step:
-                    at = opening + step
-                    B = a.B + (at * a.ldb + j)
-                    _add_rows(f, steps, at == start, sums, a.q + at * a.q_k, a.q_k, B, a.ldb, width)
+                    position = opening + step
+                    B = a.B + (position * a.ldb + j)
+                    _add_rows(f, steps, position == start, sums, a.q + position * a.q_k, a.q_k, B, a.ldb, width)
             with f.when(start > 0), f.blocks(width, o) as (i, mask):
                 place = total + i
                 place.store(place.load(mask, o) + (partial + i).load(mask, o), mask)
 
         with f.blocks(width, o) as (i, mask):
-            at = j + i
-            value = _finished(f, (total + i).load(mask, o), a.epilogue + at, mask, a.flags)
+            position = j + i
+            value = _finished(f, (total + i).load(mask, o), a.epilogue + position, mask, a.flags)
             with f.if_else(a.c_n == 1) as (together, apart):
                 with together:
-                    (a.C + at).store(value, mask)
+                    (a.C + position).store(value, mask)
                 with apart:
                     (total + i).store(value)
         with f.when(a.c_n != 1), f.loop(width) as i:
@@ -298,9 +298,9 @@ def outer(f: Frame, a: Arguments) -> None:
         _add_rows(f, 1, None, a.C + i * a.ldc, a.A + i * a.a_row, 0, a.B, 0, a.n)
 
 
-@kernel("*C ldc *A a_k *B ldb m n k *pack")
+@kernel("*C ldc *A a_k *B ldb m n k *scratch")
 def few_columns(f: Frame, a: Arguments) -> None:
-    """C^T = B^T A for few columns of C, with A contiguous along m: vectors along m. `pack` is a buffer."""
+    """C^T = B^T A for few columns of C, with A contiguous along m: vectors along m. `scratch` is a buffer."""
     block = WIDE_VECTORS * BYTES // f.itemsize
     with f.loop(a.m, block) as i:
         width = (a.m - i).least(block)
@@ -308,7 +308,7 @@ def few_columns(f: Frame, a: Arguments) -> None:
             depth, flags = (a.k - start).least(K_CHUNK), (start > 0).select(ACCUMULATE, 0)
             B, A = a.B + start * a.ldb, a.A + (start * a.a_k + i)
             product: dict[str, Any] = {
-                "C": a.pack,
+                "C": a.scratch,
                 "ldc": block,
                 "A": B,
                 "a_row": 1,
@@ -318,5 +318,5 @@ def few_columns(f: Frame, a: Arguments) -> None:
             }
             f.call(few_rows, **product, m=a.n, n=width, k=depth, epilogue=0, flags=flags)
         with f.loop(width) as row, f.loop(a.n) as j:
-            value = a.pack[j * block + row]
+            value = a.scratch[j * block + row]
             a.C[(i + row) * a.ldc + j] = value

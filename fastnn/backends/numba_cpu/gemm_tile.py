@@ -88,7 +88,7 @@ def add(f: Frame, p: Product, masks: Masks, ahead: bool, tile: Tile, steps: Inte
         for i, row in enumerate(t.sums):
             a = o.splat(t.A[i // 4].offset(offsets[i % 4])[0])
             sums.append(tuple(o.fma(a, vector, total) for vector, total in zip(b, row, strict=True)))
-        return Tile(t.B.offset(b_bytes), tuple(f.opaque(at.offset(k_bytes)) for at in t.A), tuple(sums))
+        return Tile(t.B.offset(b_bytes), tuple(f.opaque(pointer.offset(k_bytes)) for pointer in t.A), tuple(sums))
 
     def asking(index: Integer, state: tuple[Pointer, Tile]) -> tuple[Pointer, Tile]:
         wanted, t = state

@@ -142,12 +142,12 @@ class Value(Traced):
 
     # beside the algebra
 
-    def lane(self, number: int) -> Value:
+    def lane(self, index: int) -> Value:
         """One of a vector."""
-        return self.lanes.scalar.value(self.lanes.builder.extract_element(self.ir, I32(number)))
+        return self.lanes.scalar.value(self.lanes.builder.extract_element(self.ir, I32(index)))
 
-    def with_lane(self, number: int, scalar: Value) -> Self:
-        return self.like(self.lanes.builder.insert_element(self.ir, scalar.ir, I32(number)))
+    def with_lane(self, index: int, scalar: Value) -> Self:
+        return self.like(self.lanes.builder.insert_element(self.ir, scalar.ir, I32(index)))
 
     def shuffled(self, other: Value, lanes: list[int]) -> Self:
         """Lanes of this vector and another, which are numbered through."""
@@ -256,7 +256,8 @@ class Lanes:
         while half:
             narrow = Lanes(self.builder, self.dtype, half)
             low, high = (
-                Value(narrow, shuffle(self.builder, value.ir, value.ir, list(range(at, at + half)))) for at in (0, half)
+                Value(narrow, shuffle(self.builder, value.ir, value.ir, list(range(first, first + half))))
+                for first in (0, half)
             )
             value = combine(low, high)
             half //= 2

@@ -69,11 +69,11 @@ def prepare(m, training):
     columns."""
     any_columns = False
     set_integer(expected(m), LEFT, 0)
-    for number in range(entry(m, Entry.INSTRUCTION_COUNT)):
-        its_calls = calls(m, number)
+    for index in range(entry(m, Entry.INSTRUCTION_COUNT)):
+        its_calls = calls(m, index)
         of_batch = training and has_call(its_calls, Slot.FORWARD_COLUMNS)
         if has_call(its_calls, Slot.INFERENCE_COLUMNS) and not of_batch:
-            operate_columns(m.dtype, call_of(its_calls, Slot.INFERENCE_COLUMNS), 1, m.number, m.team)
+            operate_columns(m.dtype, call_of(its_calls, Slot.INFERENCE_COLUMNS), 1, m.index, m.team)
             any_columns = True
     if any_columns:
         barrier(m.sync, m.team)
@@ -106,12 +106,12 @@ def add_weighted(m, slot, values, weights, rows):
 @device
 def add_metric(m, metric, values, rows):
     """The batch's sums of one metric, whose rows have these values."""
-    number, slot = integer_at(metric, MetricEntry.LOSS), integer_at(metric, MetricEntry.SLOT)
-    loss = loss_of(m, number)
+    index, slot = integer_at(metric, MetricEntry.LOSS), integer_at(metric, MetricEntry.SLOT)
+    loss = loss_of(m, index)
     outputs, targets = integer_at(loss, LossEntry.OUTPUTS), integer_at(loss, LossEntry.TARGETS)
     weighted = integer_at(metric, MetricEntry.WEIGHTED) == 1
-    all_weights = entry(m, Entry.ROW_WEIGHTS) + number * entry(m, Entry.CAPACITY) * itemsize(m.dtype)
-    weights = all_weights if weighted and integer_at(weights_of(m, number), ArrayEntry.DATA) != 0 else 0
+    all_weights = entry(m, Entry.ROW_WEIGHTS) + index * entry(m, Entry.CAPACITY) * itemsize(m.dtype)
+    weights = all_weights if weighted and integer_at(weights_of(m, index), ArrayEntry.DATA) != 0 else 0
     if integer_at(metric, MetricEntry.CODE) == R2_SCORE:
         A = buffer(m, integer_at(loss, LossEntry.PREDICTION), outputs, 0)
         Y = buffer(m, integer_at(loss, LossEntry.TARGET), targets, 0)
@@ -129,9 +129,9 @@ def add_sums(m, rows):
     sums, each, whole = entry(m, Entry.SUMS), entry(m, Entry.CAPACITY) * itemsize(m.dtype), 0.0
     values, all_weights = entry(m, Entry.ROW_VALUES), entry(m, Entry.ROW_WEIGHTS)
     total = m.call + Entry.TOTAL * 8
-    for number in range(entry(m, Entry.LOSS_COUNT)):
-        loss, slot = loss_of(m, number), integer_at(loss_of(m, number), LossEntry.SLOT)
-        weights = all_weights + number * each if integer_at(weights_of(m, number), ArrayEntry.DATA) != 0 else 0
+    for index in range(entry(m, Entry.LOSS_COUNT)):
+        loss, slot = loss_of(m, index), integer_at(loss_of(m, index), LossEntry.SLOT)
+        weights = all_weights + index * each if integer_at(weights_of(m, index), ArrayEntry.DATA) != 0 else 0
         set_double(total, 0, 0.0)
         weighted_sum(m.dtype, total, values, 1, weights, 1, rows)
         if slot >= 0:
@@ -142,8 +142,8 @@ def add_sums(m, rows):
         sums, SUM_LOSS, double_at(sums, SUM_LOSS) + (whole + rows * (double_at(m.call, Entry.SHARE) * penalty(m)))
     )
     set_double(sums, SUM_COUNT, double_at(sums, SUM_COUNT) + rows)
-    for number in range(entry(m, Entry.METRIC_COUNT)):
-        add_metric(m, entry(m, Entry.METRICS) + number * MetricEntry.WIDTH * 8, values, rows)
+    for index in range(entry(m, Entry.METRIC_COUNT)):
+        add_metric(m, entry(m, Entry.METRICS) + index * MetricEntry.WIDTH * 8, values, rows)
         values += each
 
 
@@ -165,7 +165,7 @@ def steps(m, training, updating):
     for step in range(entry(m, Entry.FIRST), last):
         start = step * rows
         batch_rows = min(rows, n - start)
-        first, end = share(batch_rows, ROW_BLOCK, m.number, m.team)
+        first, end = share(batch_rows, ROW_BLOCK, m.index, m.team)
         batch = Batch(batch_rows, first, end, m.team, training, True, start)
         if training or taken == 0:
             penalty_blocks(m)
@@ -173,13 +173,13 @@ def steps(m, training, updating):
         if updating:
             s = begin_step(m, step_rate(m, taken))
             lap(m, Phase.UPDATE)
-        if m.number == 0:  # the others read it behind the barrier
+        if m.index == 0:  # the others read it behind the barrier
             set_double(m.call, Entry.SHARE, double_at(shares, step) if shares != 0 else 1.0)
         expect(m, expected(m), start + batch_rows if step + 1 < last else n)
         row_phase(m, batch, start)
         barrier(m.sync, m.team)
         lap(m, Phase.WAIT)
-        if m.number == 0:
+        if m.index == 0:
             add_sums(m, batch_rows)
             lap(m, Phase.LOSS)
         if training:
@@ -188,7 +188,7 @@ def steps(m, training, updating):
         if updating and not at_once:
             barrier(m.sync, m.team)
             update_phase(m, s)
-        if updating and m.number == 0:
+        if updating and m.index == 0:
             finish_step(m, s)
         if updating:
             lap(m, Phase.UPDATE)
@@ -207,7 +207,7 @@ def update(m):
     s = begin_step(m, double_at(entry(m, Entry.SCALARS), Scalar.LEARNING_RATE))
     update_phase(m, s)
     barrier(m.sync, m.team)
-    if m.number == 0:
+    if m.index == 0:
         finish_step(m, s)
 
 
@@ -226,9 +226,9 @@ def reads_in_place(m):
 @device
 def give(m, start, base, rows):
     """Rows of the workspace into every output's array, from its row `start`."""
-    for number in range(entry(m, Entry.OUTPUT_COUNT)):
-        at, out = output_of(m, number), integer_at(entry(m, Entry.OUTS), number)
-        unit, width = integer_at(at, InputEntry.UNIT), integer_at(at, InputEntry.COLUMNS)
+    for index in range(entry(m, Entry.OUTPUT_COUNT)):
+        output, out = output_of(m, index), integer_at(entry(m, Entry.OUTS), index)
+        unit, width = integer_at(output, InputEntry.UNIT), integer_at(output, InputEntry.COLUMNS)
         for row in range(rows):
             place = out + (start + row) * width * itemsize(m.dtype)
             copy(m.dtype, place, buffer(m, unit, width, base + row), width)
@@ -238,8 +238,8 @@ def give(m, start, base, rows):
 def predicts_together(m, rows):
     """Whether a team shares a large W for all rows of a call, which are few: they are one batch then."""
     shared = False
-    for number in range(entry(m, Entry.INSTRUCTION_COUNT)):
-        shared = shared or shares_columns(m, instruction(m, number), rows, m.team, False)
+    for index in range(entry(m, Entry.INSTRUCTION_COUNT)):
+        shared = shared or shares_columns(m, instruction(m, index), rows, m.team, False)
     return shared and rows <= min(entry(m, Entry.FORWARD_ROWS), entry(m, Entry.CAPACITY))
 
 
@@ -250,14 +250,14 @@ def predict(m):
     n, size = entry(m, Entry.ROWS), itemsize(m.dtype)
     together = predicts_together(m, n)
     in_place = not together and reads_in_place(m)
-    first, last = share(n, ROW_BLOCK, m.number, m.team)
+    first, last = share(n, ROW_BLOCK, m.index, m.team)
     block = min(entry(m, Entry.FORWARD_ROWS), entry(m, Entry.CAPACITY) // m.team)
-    base, crew, blocks = m.number * block, 1, (last - first + block - 1) // block
+    base, crew, blocks = m.index * block, 1, (last - first + block - 1) // block
     if together:  # without rows a member has columns
         block, base, crew, blocks = last - first, first, m.team, 1
     prepare(m, False)
-    for number in range(blocks):
-        start = first + number * block
+    for index in range(blocks):
+        start = first + index * block
         rows = min(block, last - start)
         batch = Batch(n, base, base + rows, crew, False, False, entry(m, Entry.FIRST) + start - base)
         done = 0

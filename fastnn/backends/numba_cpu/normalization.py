@@ -22,8 +22,8 @@ def _mapped_rows(outputs: int, formula: Callable[..., tuple[Value, ...]]) -> Bod
     def body(f: Frame, a: Arguments) -> None:
         rows = Rows(f, a)
         scalars = [argument for argument in rows.arguments if isinstance(argument, Value)]
-        with f.loop(a.rows) as number:
-            places = [argument for argument in rows.at(number) if isinstance(argument, Pointer)]
+        with f.loop(a.rows) as index:
+            places = [argument for argument in rows.at_row(index) if isinstance(argument, Pointer)]
 
             def element(index: Integer, mask: Mask) -> None:
                 values = [(place + index).load(mask) for place in places[outputs:]]

@@ -54,9 +54,9 @@ MOST = 2**62  # beyond any row
 
 
 @device
-def at(dtype, call, number, row):
-    """Row `row` of array `number`."""
-    return address(call, number) + row * stride(call, number) * itemsize(dtype)
+def row_of(dtype, call, index, row):
+    """Row `row` of array `index`."""
+    return address(call, index) + row * stride(call, index) * itemsize(dtype)
 
 
 @device
@@ -128,7 +128,7 @@ def operate_chunks(dtype, call, sync, a_row, a_k, b_k, flags, scratch, member, t
             k=min(K_CHUNK, k - start),
             epilogue=0,
             flags=flags,
-            pack=scratch,
+            scratch=scratch,
         )
     if atomic_add(sync, COUNT, 1) == team - 1:
         for other in range(team):
@@ -180,7 +180,7 @@ def operate_gemm(dtype, call, sync, family, member, team):
             k=k,
             epilogue=bias,
             flags=flags,
-            pack=scratch,
+            scratch=scratch,
         )
 
 
@@ -239,7 +239,7 @@ def operate_columns(dtype, call, rows, member, team):
 def operate_elements(dtype, call, family, row, n):
     """Elements of a row: each row apart, since a stride may lie between them."""
     code, s0, s1 = integer_at(call, CallEntry.CODE), scalar(dtype, call, 0), scalar(dtype, call, 1)
-    a, b, c = at(dtype, call, 0, row), at(dtype, call, 1, row), at(dtype, call, 2, row)
+    a, b, c = row_of(dtype, call, 0, row), row_of(dtype, call, 1, row), row_of(dtype, call, 2, row)
     if family == Family.ACTIVATION_FORWARD:
         activation_forward(dtype, code, a, b, n, s0)
     elif family == Family.ACTIVATION_BACKWARD:
@@ -247,7 +247,7 @@ def operate_elements(dtype, call, family, row, n):
     elif family == Family.BINARY:
         binary(dtype, code, a, b, c, n)
     elif family == Family.BINARY_BACKWARD:
-        binary_backward(dtype, code, a, b, c, at(dtype, call, 3, row), n)
+        binary_backward(dtype, code, a, b, c, row_of(dtype, call, 3, row), n)
     elif family == Family.COPY:
         copy(dtype, a, b, n)
     elif family == Family.FILL:
@@ -266,7 +266,7 @@ def operate_elements(dtype, call, family, row, n):
         decay_step(dtype, a, a, n, s0)
     elif family == Family.OPTIMIZER_STEP:
         gradient = address(call, 1 + integer_at(call, CallEntry.DEPTH))  # behind the slots
-        d, scalars = at(dtype, call, 3, row), call + 8 * CallEntry.SCALARS
+        d, scalars = row_of(dtype, call, 3, row), call + 8 * CallEntry.SCALARS
         optimizer_step(dtype, code, a, b, c, d, gradient, n, STEP_PREFETCH_BYTES, scalars)
 
 
@@ -276,10 +276,10 @@ def operate_losses(dtype, call, first, rows):
     family, code = integer_at(call, CallEntry.FAMILY), integer_at(call, CallEntry.CODE)
     n = integer_at(call, CallEntry.COLUMNS)
     a, b, c, d = (
-        at(dtype, call, 0, first),
-        at(dtype, call, 1, first),
-        at(dtype, call, 2, first),
-        at(dtype, call, 3, first),
+        row_of(dtype, call, 0, first),
+        row_of(dtype, call, 1, first),
+        row_of(dtype, call, 2, first),
+        row_of(dtype, call, 3, first),
     )
     la, lb, lc, ld = stride(call, 0), stride(call, 1), stride(call, 2), stride(call, 3)
     p, keep, shift = scalar(dtype, call, 0), scalar(dtype, call, 1), scalar(dtype, call, 2)
@@ -300,10 +300,10 @@ def operate_normalization(dtype, call, family, first, rows, batch_rows):
     """Whole rows, with vectors that serve each of them."""
     n, s0, s1 = integer_at(call, CallEntry.COLUMNS), first_scalar(dtype, call, batch_rows), scalar(dtype, call, 1)
     a, b, c, d = (
-        at(dtype, call, 0, first),
-        at(dtype, call, 1, first),
-        at(dtype, call, 2, first),
-        at(dtype, call, 3, first),
+        row_of(dtype, call, 0, first),
+        row_of(dtype, call, 1, first),
+        row_of(dtype, call, 2, first),
+        row_of(dtype, call, 3, first),
     )
     la, lb, lc, ld = stride(call, 0), stride(call, 1), stride(call, 2), stride(call, 3)
     v4, v5, v6 = address(call, 4), address(call, 5), address(call, 6)
@@ -326,7 +326,7 @@ def operate_rows(dtype, call, first, rows, batch_rows):
     """Rows first..first + rows - 1 of an instruction, in a batch of so many: whole rows, or elements, which may be
     those of all rows at once."""
     family, n = integer_at(call, CallEntry.FAMILY), integer_at(call, CallEntry.COLUMNS)
-    a, b, c = at(dtype, call, 0, first), at(dtype, call, 1, first), at(dtype, call, 2, first)
+    a, b, c = row_of(dtype, call, 0, first), row_of(dtype, call, 1, first), row_of(dtype, call, 2, first)
     la, lb, lc, code = stride(call, 0), stride(call, 1), stride(call, 2), integer_at(call, CallEntry.CODE)
     v2, v3, v4 = address(call, 2), address(call, 3), address(call, 4)
     if integer_at(call, CallEntry.FLAT) == 1:

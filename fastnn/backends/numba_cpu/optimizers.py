@@ -20,13 +20,13 @@ STEP_BYTES = 128
 def _prepare(optimizer: steps.Optimizer) -> Body:
     def body(f: Frame, a: Arguments) -> None:
         rate = a.step[RATE]
-        products = tuple(a.step[PRODUCTS + number] for number in range(len(optimizer.products)))
-        constants = tuple(a.constants[number] for number in range(len(optimizer.constants)))
+        products = tuple(a.step[PRODUCTS + index] for index in range(len(optimizer.products)))
+        constants = tuple(a.constants[index] for index in range(len(optimizer.constants)))
         o = Lanes(f.builder, "float64", None)
         products, scalars = optimizer.prepare(o, rate, products, constants)
         for first, values in ((PRODUCTS, products), (SCALARS, scalars)):
-            for number, value in enumerate(values):
-                a.step[first + number] = value
+            for index, value in enumerate(values):
+                a.step[first + index] = value
 
     return body
 
@@ -35,7 +35,7 @@ def _step(optimizer: steps.Optimizer) -> Body:
     def body(f: Frame, a: Arguments) -> None:
         slots = (a.slot_0, a.slot_1, a.slot_2)[: len(optimizer.slots)]
         updated = (a.theta, *slots)
-        scalars = [a.scalars[number] for number in range(len(optimizer.scalars))]
+        scalars = [a.scalars[index] for index in range(len(optimizer.scalars))]
         h = tuple(f.lanes.splat(f.scalar.convert(scalar)) for scalar in scalars)
 
         def block(index: Integer, mask: Mask) -> None:
@@ -61,6 +61,6 @@ prepare_step = choose(
 # Asks for what lies `ahead` bytes further.
 optimizer_step = choose(
     "optimizer_step",
-    f"*theta {' '.join(f'*slot_{number}' for number in range(steps.MOST_SLOTS))} *g n ahead float64*scalars",
+    f"*theta {' '.join(f'*slot_{index}' for index in range(steps.MOST_SLOTS))} *g n ahead float64*scalars",
     [_step(optimizer) for optimizer in steps.OPTIMIZERS.values()],
 )

@@ -18,13 +18,13 @@ from .workspace import buffer, constant, entry, instruction, lap, padded, parame
 
 
 @device
-def vector_gradient(m, number, gradient, first, n, batch_rows):
+def vector_gradient(m, index, gradient, first, n, batch_rows):
     """The gradient of a vector's elements first .. first + n - 1."""
-    made = integer_at(parameter(m, number), ParameterEntry.MADE)
+    made = integer_at(parameter(m, index), ParameterEntry.MADE)
     if made >= 0:  # by the row phase
         copy(m.dtype, gradient, entry(m, Entry.WORKSPACE) + (made + first) * itemsize(m.dtype), n)
     else:
-        sum_batch(m.dtype, entry(m, Entry.GRADIENTS) + number * CallEntry.WIDTH * 8, gradient, first, n, batch_rows)
+        sum_batch(m.dtype, entry(m, Entry.GRADIENTS) + index * CallEntry.WIDTH * 8, gradient, first, n, batch_rows)
 
 
 @device
@@ -95,7 +95,7 @@ def packed_gradient(m, gradient, ld, X, ldx, block, rows, columns, batch_rows, p
             k=depth,
             epilogue=0,
             flags=flags,
-            pack=m.scratch,
+            scratch=m.scratch,
             prefetch=asks,
             prefetch_row=prefetch_row,
             slot_0=slot_0,
@@ -108,12 +108,12 @@ def kernel_phase(m, row, first, last, begin, end, batch_rows, vector, s):
     """The gradient of rows first..last - 1 of columns begin..end - 1 of a W: X^T dZ, a block at a time, and what
     follows it; without a step it is left in a vector. A large one has dZ packed, once if the buffer holds all of a
     block of columns."""
-    at, size = instruction(m, integer_at(row, ParameterEntry.INSTRUCTION)), itemsize(m.dtype)
-    width, inputs = integer_at(row, ParameterEntry.COLUMNS), integer_at(at, Column.INPUTS)
-    whole = integer_at(at, Column.GRAD_WHOLE)
+    offset, size = instruction(m, integer_at(row, ParameterEntry.INSTRUCTION)), itemsize(m.dtype)
+    width, inputs = integer_at(row, ParameterEntry.COLUMNS), integer_at(offset, Column.INPUTS)
+    whole = integer_at(offset, Column.GRAD_WHOLE)
     ldx, ldz = padded(inputs), padded(whole)
-    X = buffer(m, integer_at(at, Column.SRC), inputs, 0)
-    dZ = buffer(m, integer_at(at, Column.GRAD_DST), whole, 0) + integer_at(at, Column.GRAD_OFFSET) * size
+    X = buffer(m, integer_at(offset, Column.SRC), inputs, 0)
+    dZ = buffer(m, integer_at(offset, Column.GRAD_DST), whole, 0) + integer_at(offset, Column.GRAD_OFFSET) * size
     packs = packs_columns(m.dtype, ldz, last - first, width, batch_rows) == 1
     packed = block_columns(m, batch_rows) if packs else 0
     block = packed if packed > 0 else BLOCK_BYTES // size
@@ -147,7 +147,7 @@ def kernel_phase(m, row, first, last, begin, end, batch_rows, vector, s):
                     k=batch_rows,
                     epilogue=0,
                     flags=0,
-                    pack=m.scratch,
+                    scratch=m.scratch,
                 )
             finish_block(m, row, start, rows, column, columns, gradient, ld, s)
 
@@ -156,8 +156,8 @@ def kernel_phase(m, row, first, last, begin, end, batch_rows, vector, s):
 def trainable_size(m):
     """Elements of all trainable parameters: the length of the line that a team shares."""
     total = 0
-    for number in range(entry(m, Entry.PARAMETER_COUNT)):
-        row = parameter(m, number)
+    for index in range(entry(m, Entry.PARAMETER_COUNT)):
+        row = parameter(m, index)
         if integer_at(row, ParameterEntry.TRAINABLE) == 1:
             total += integer_at(row, ParameterEntry.ROWS) * integer_at(row, ParameterEntry.COLUMNS)
     return total
@@ -187,34 +187,34 @@ def part_of(m, row, before, total):
     matrix = is_matrix(row)
     n = integer_at(row, ParameterEntry.ROWS if matrix else ParameterEntry.COLUMNS)
     unit = integer_at(row, ParameterEntry.COLUMNS) if matrix else 1
-    first, last = total * m.number // m.team - before, total * (m.number + 1) // m.team - before
+    first, last = total * m.index // m.team - before, total * (m.index + 1) // m.team - before
     return cut(first, n, unit), cut(last, n, unit), unit
 
 
 @device
-def vector_phase(m, number, first, last, batch_rows, vector, s):
+def vector_phase(m, index, first, last, batch_rows, vector, s):
     """The gradient of a vector's elements first..last - 1, and what follows it; without a step it is left in a vector
     of all parameters."""
-    row = parameter(m, number)
+    row = parameter(m, index)
     for start in range(first, last, GRADIENT_BLOCK):
         n = min(GRADIENT_BLOCK, last - start)
         gradient = m.scratch
         if s == 0:
             place = integer_at(row, ParameterEntry.OFFSET) + start
             gradient = vector + place * itemsize(m.dtype)
-        vector_gradient(m, number, gradient, start, n, batch_rows)
+        vector_gradient(m, index, gradient, start, n, batch_rows)
         finish_block(m, row, 0, 1, start, n, gradient, n, s)
 
 
 @device
 def table_phase(m, row, first, last, batch_rows, vector, s):
     """The gradient of rows first..last - 1 of an embedding's table in a vector, and what follows it."""
-    at, size = instruction(m, integer_at(row, ParameterEntry.INSTRUCTION)), itemsize(m.dtype)
+    offset, size = instruction(m, integer_at(row, ParameterEntry.INSTRUCTION)), itemsize(m.dtype)
     depth = integer_at(row, ParameterEntry.COLUMNS)
-    inputs, whole = integer_at(at, Column.INPUTS), integer_at(at, Column.GRAD_WHOLE)
+    inputs, whole = integer_at(offset, Column.INPUTS), integer_at(offset, Column.GRAD_WHOLE)
     gradient = vector + (integer_at(row, ParameterEntry.OFFSET) + first * depth) * size
-    y = buffer(m, integer_at(at, Column.SRC), inputs, 0)
-    dA = buffer(m, integer_at(at, Column.GRAD_DST), whole, 0) + integer_at(at, Column.GRAD_OFFSET) * size
+    y = buffer(m, integer_at(offset, Column.SRC), inputs, 0)
+    dA = buffer(m, integer_at(offset, Column.GRAD_DST), whole, 0) + integer_at(offset, Column.GRAD_OFFSET) * size
     fill(m.dtype, gradient, (last - first) * depth, real(m.dtype, 0.0))
     lds = padded(inputs), padded(whole)
     embedding_backward(m.dtype, gradient, depth, first, last, y, lds[0], dA, lds[1], batch_rows, inputs, depth)
@@ -242,18 +242,18 @@ def uses_phase(m, row, first, last, begin, end, batch_rows, s):
             vector_phase(m, use, first, last, batch_rows, vector, 0)
         if added:
             for run in range(rows):
-                at = run * width * size
-                binary(m.dtype, ADD, total + at, total + at, other + at, columns)
+                offset = run * width * size
+                binary(m.dtype, ADD, total + offset, total + offset, other + offset, columns)
         vector, added = entry(m, Entry.ADDEND), True
         use = integer_at(parameter(m, use), ParameterEntry.NEXT)
     finish_block(m, row, top, rows, start, columns, total, width, s)
 
 
 @device
-def part_phase(m, number, first, last, begin, end, batch_rows, s):
+def part_phase(m, index, first, last, begin, end, batch_rows, s):
     """A part of a parameter's gradient, and what follows it: rows first..last - 1 of columns begin..end - 1 of a W, or
     elements first..last - 1 of a vector."""
-    row, vector = parameter(m, number), entry(m, Entry.GRADIENT)
+    row, vector = parameter(m, index), entry(m, Entry.GRADIENT)
     if integer_at(row, ParameterEntry.NEXT) >= 0:
         uses_phase(m, row, first, last, begin, end, batch_rows, s)
     elif integer_at(row, ParameterEntry.ROLE) == Role.KERNEL:
@@ -261,7 +261,7 @@ def part_phase(m, number, first, last, begin, end, batch_rows, s):
     elif integer_at(row, ParameterEntry.ROLE) == Role.TABLE:
         table_phase(m, row, first, last, batch_rows, vector, s)
     else:
-        vector_phase(m, number, first, last, batch_rows, vector, s)
+        vector_phase(m, index, first, last, batch_rows, vector, s)
 
 
 @device
@@ -278,15 +278,15 @@ def phase_by_pieces(m, left, batch_rows, s):
     """The parameter phase where threads take pieces of the line in turn, each of which packs its own columns of dZ."""
     packed, piece, following = block_columns(m, batch_rows), 0, next_piece(m.sync)
     width = packed if packed > 0 else BLOCK_BYTES // itemsize(m.dtype)
-    for number in range(entry(m, Entry.PARAMETER_COUNT)):
-        row = parameter(m, number)
+    for index in range(entry(m, Entry.PARAMETER_COUNT)):
+        row = parameter(m, index)
         if integer_at(row, ParameterEntry.TRAINABLE) == 0:
             continue
         rows, all_columns = integer_at(row, ParameterEntry.ROWS), integer_at(row, ParameterEntry.COLUMNS)
         if integer_at(row, ParameterEntry.ROLE) != Role.KERNEL:
             if piece == following:
                 end = rows if is_matrix(row) else all_columns
-                part_phase(m, number, 0, end, 0, all_columns, batch_rows, s)
+                part_phase(m, index, 0, end, 0, all_columns, batch_rows, s)
                 following = next_piece(m.sync)
             piece += 1
             left -= rows * all_columns
@@ -297,7 +297,7 @@ def phase_by_pieces(m, left, batch_rows, s):
             for start in range(0, rows, height):
                 if piece == following:
                     last = min(start + height, rows)
-                    part_phase(m, number, start, last, column, column + columns, batch_rows, s)
+                    part_phase(m, index, start, last, column, column + columns, batch_rows, s)
                     following = next_piece(m.sync)
                 piece += 1
             left -= rows * columns
@@ -311,14 +311,14 @@ def parameter_phase(m, batch_rows, s):
     if m.team > 1 and total >= PIECES_FROM:
         phase_by_pieces(m, total, batch_rows, s)
         return
-    for number in range(entry(m, Entry.PARAMETER_COUNT)):
-        row = parameter(m, number)
+    for index in range(entry(m, Entry.PARAMETER_COUNT)):
+        row = parameter(m, index)
         if integer_at(row, ParameterEntry.TRAINABLE) == 0:
             continue
         first, last, _ = part_of(m, row, before, total)
         before += integer_at(row, ParameterEntry.ROWS) * integer_at(row, ParameterEntry.COLUMNS)
         if first < last:
-            part_phase(m, number, first, last, 0, integer_at(row, ParameterEntry.COLUMNS), batch_rows, s)
+            part_phase(m, index, first, last, 0, integer_at(row, ParameterEntry.COLUMNS), batch_rows, s)
 
 
 @device
@@ -328,11 +328,11 @@ def update_phase(m, s):
         add_squares(m)
         barrier(m.sync, m.team)
     before, total = 0, trainable_size(m)
-    for number in range(entry(m, Entry.PARAMETER_COUNT)):
-        row = parameter(m, number)
+    for index in range(entry(m, Entry.PARAMETER_COUNT)):
+        row = parameter(m, index)
         if integer_at(row, ParameterEntry.TRAINABLE) == 0:
             continue
-        factor = norm_factor(m, number) if clips_norms(m) else 1.0
+        factor = norm_factor(m, index) if clips_norms(m) else 1.0
         first, last, unit = part_of(m, row, before, total)
         before += integer_at(row, ParameterEntry.ROWS) * integer_at(row, ParameterEntry.COLUMNS)
         place, n = integer_at(row, ParameterEntry.OFFSET) + first * unit, (last - first) * unit

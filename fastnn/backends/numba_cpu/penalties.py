@@ -13,8 +13,8 @@ from .workspace import constant, entry, parameter, share
 @device
 def block_totals(m):
     """The address of the totals of the blocks that penalties are summed in."""
-    at = integer_at(entry(m, Entry.LOSS), LossEntry.BLOCK_TOTALS)
-    return entry(m, Entry.WORKSPACE) + at * itemsize(m.dtype)
+    constants = integer_at(entry(m, Entry.LOSS), LossEntry.BLOCK_TOTALS)
+    return entry(m, Entry.WORKSPACE) + constants * itemsize(m.dtype)
 
 
 @device
@@ -22,15 +22,15 @@ def penalty_blocks(m):
     """A member's blocks of sum |w| and sum w^2 over the regularised parameters. A factor of 0 is skipped, not
     multiplied: w may be infinite."""
     totals = block_totals(m)
-    for number in range(entry(m, Entry.PARAMETER_COUNT)):
-        row = parameter(m, number)
-        at = integer_at(row, ParameterEntry.PENALTY)
-        if at >= 0:
+    for index in range(entry(m, Entry.PARAMETER_COUNT)):
+        row = parameter(m, index)
+        constants = integer_at(row, ParameterEntry.PENALTY)
+        if constants >= 0:
             w = entry(m, Entry.THETA) + integer_at(row, ParameterEntry.OFFSET) * itemsize(m.dtype)
             n = integer_at(row, ParameterEntry.ROWS) * integer_at(row, ParameterEntry.COLUMNS)
-            first, last = share(n, BLOCK, m.number, m.team)
+            first, last = share(n, BLOCK, m.index, m.team)
             for power in range(1, 3):
-                if constant(m, at + power - 1) != 0.0:
+                if constant(m, constants + power - 1) != 0.0:
                     for start in range(first, last, BLOCK):
                         size, place = min(BLOCK, last - start), w + start * itemsize(m.dtype)
                         total = sum_abs(m.dtype, place, size) if power == 1 else sum_squares(m.dtype, place, size)
@@ -42,17 +42,17 @@ def penalty_blocks(m):
 def penalty(m):
     """l1 sum |w| + l2 sum w^2 of the blocks that all members have summed."""
     totals, result = block_totals(m), 0.0
-    for number in range(entry(m, Entry.PARAMETER_COUNT)):
-        row = parameter(m, number)
-        at = integer_at(row, ParameterEntry.PENALTY)
-        if at >= 0:
+    for index in range(entry(m, Entry.PARAMETER_COUNT)):
+        row = parameter(m, index)
+        constants = integer_at(row, ParameterEntry.PENALTY)
+        if constants >= 0:
             n = integer_at(row, ParameterEntry.ROWS) * integer_at(row, ParameterEntry.COLUMNS)
             blocks = (n + BLOCK - 1) // BLOCK
             for power in range(1, 3):
-                if constant(m, at + power - 1) != 0.0:
+                if constant(m, constants + power - 1) != 0.0:
                     total = 0.0
                     for block in range(blocks):
                         total += double_at(totals, block)
-                    result += constant(m, at + power - 1) * total
+                    result += constant(m, constants + power - 1) * total
                     totals += blocks * 8
     return result

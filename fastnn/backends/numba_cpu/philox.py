@@ -32,10 +32,10 @@ def _philox(counter: list[Unsigned], key: list[Unsigned]) -> list[Unsigned]:
         return full >> 32, full
 
     counter, key = ([word.to(64) for word in words] for words in (counter, key))
-    for number in range(ROUNDS):
+    for part in range(ROUNDS):
         high_0, low_0 = product(counter[0], MULTIPLIERS[0])
         high_2, low_2 = product(counter[2], MULTIPLIERS[1])
-        keys = [key[i] + WEYL[i] * number % 2**32 for i in range(2)]
+        keys = [key[i] + WEYL[i] * part % 2**32 for i in range(2)]
         counter = [high_2 ^ counter[1] ^ keys[0], low_2, high_0 ^ counter[3] ^ keys[1], low_0]
     return [words.to(32) for words in counter]
 
@@ -54,10 +54,10 @@ def _words(f: Frame, block: Integer, seed: Integer, purpose: Purpose, step: Inte
     return _philox([c0, splat(c1), splat(low(step)), splat(c3)], key)
 
 
-def _keep(f: Frame, a: Arguments, index: Integer, kept: Value, scale: Value) -> None:
+def _keep(f: Frame, a: Arguments, index: Integer, keep: Value, scale: Value) -> None:
     """Elements index..index + 15 of a row, below n: kept and scaled, or +0."""
     mask = f.mask(a.n - index)
-    x = f.lanes.select(kept, (a.src + index).load(mask) * scale, 0.0)
+    x = f.lanes.select(keep, (a.src + index).load(mask) * scale, 0.0)
     (a.dst + index).store(x, mask)
 
 
@@ -73,13 +73,13 @@ def dropout_row(f: Frame, a: Arguments) -> None:
     scale, leaves = f.lanes.splat(a.scale), a.masks != 0
     with f.loop(a.n, GROUP) as column:
         block = (a.start + column) >> 2
-        for number, words in enumerate(_words(f, block, a.seed, Purpose.DROPOUT, a.step, a.layer)):
-            index = column + number * LANES
+        for part, words in enumerate(_words(f, block, a.seed, Purpose.DROPOUT, a.step, a.layer)):
+            index = column + part * LANES
             with f.when(index < a.n):
-                kept = words >= limit
+                keep = words >= limit
                 with f.when(leaves):
-                    _bits(a.masks, index)[0] = kept.packed()
-                _keep(f, a, index, kept, scale)
+                    _bits(a.masks, index)[0] = keep.packed()
+                _keep(f, a, index, keep, scale)
 
 
 @device
@@ -97,8 +97,8 @@ def dropout_rows(dtype, dst, ldd, src, lds, masks, ldm, first, last, width, rate
     seed, step, layer = key
     stride, size = (width + 63) & -64, itemsize(dtype)
     for row in range(first, last):
-        at = row - first
-        to, of, mask = dst + at * ldd * size, src + at * lds * size, masks + at * ldm
+        offset = row - first
+        to, of, mask = dst + offset * ldd * size, src + offset * lds * size, masks + offset * ldm
         dropout_row(dtype, to, of, mask, width, row * stride, seed, step, layer, threshold, real(dtype, scale))
 
 
@@ -108,8 +108,8 @@ def uniform_row(f: Frame, a: Arguments) -> None:
     unit = f.lanes.splat(a.unit)
     with f.loop(a.n, GROUP) as column:
         words = _words(f, (a.start + column) >> 2, a.seed, Purpose.NOISE, a.step, a.layer)
-        for number, vector in enumerate(words):
-            index = column + number * LANES
+        for part, vector in enumerate(words):
+            index = column + part * LANES
             with f.when(index < a.n):
                 (a.dst + index).store((f.lanes.whole(vector >> 9) * 2.0 - 8388607.0) * unit, f.mask(a.n - index))
 
@@ -144,13 +144,13 @@ def shuffle(f: Frame, a: Arguments) -> None:
     with f.loop(groups) as done:
         group = groups - 1 - done
         made = _words(f, group * LANES, a.seed, Purpose.SHUFFLE, a.epoch, f.integer(0))
-        for number, vector in enumerate(made):
-            (words + number * LANES).store(vector)
+        for part, vector in enumerate(made):
+            (words + part * LANES).store(vector)
         with f.loop(draws) as back:
-            at = draws - 1 - back
-            i = group * draws + at
+            draw = draws - 1 - back
+            i = group * draws + draw
             with f.when((i < a.n) & (i > 0), likely=True):
-                high, low = ((words + at * 2)[half].to(64) for half in range(2))
+                high, low = ((words + draw * 2)[half].to(64) for half in range(2))
                 product = (high << 32 | low).to(128) * (i + 1).unsigned(f.scalar).to(128)
                 j = Integer(f.builder, (product >> 64).to(64).ir)
                 swapped, other = order[i], order[j]

@@ -27,7 +27,7 @@ def expect(m, expected, batch_start):
     size = integer_at(input_of(m, 0), InputEntry.COLUMNS) * integer_at(x, ArrayEntry.ELEMENT)
     order = entry(m, Entry.ORDER)
     batch_rows = min(entry(m, Entry.BATCH), entry(m, Entry.ROWS) - batch_start)
-    first, last = share(batch_rows, ROW_BLOCK, m.number, m.team)
+    first, last = share(batch_rows, ROW_BLOCK, m.index, m.team)
     set_integer(expected, LEFT, 0)
     if order != 0 and 0 < size <= SAMPLE_BYTES and (last - first) * size <= L2_BYTES:
         set_integer(expected, ORDER, order + (batch_start + first) * 8)

@@ -151,16 +151,16 @@ class Columns:
     def array(self, fill: float) -> Pointer:
         """16 vectors, all `fill`."""
         array = self.f.scratch(LANES, self.o)
-        for number in range(LANES):
-            self.column(array, number).store(self.o.constant(fill))
+        for index in range(LANES):
+            self.column(array, index).store(self.o.constant(fill))
         return array
 
-    def column(self, array: Pointer, number: Integer | int) -> Pointer:
+    def column(self, array: Pointer, index: Integer | int) -> Pointer:
         """A vector of an array."""
-        return array.offset(number * (LANES * self.f.itemsize))
+        return array.offset(index * (LANES * self.f.itemsize))
 
     def vectors(self, array: Pointer) -> list[Value]:
-        return [self.column(array, number).load() for number in range(LANES)]
+        return [self.column(array, index).load() for index in range(LANES)]
 
     def each(self, body: Callable[[Integer], None]) -> None:
         """`body(c)` for each column."""
@@ -175,33 +175,33 @@ class Columns:
             vectors = [combine(a, b) for a, b in zip(vectors[:half], vectors[half:], strict=True)]
         return vectors[0]
 
-    def _row(self, first: Pointer, stride: Integer, number: int) -> Pointer:
-        return first + (self.left > number).select(stride * number, 0)
+    def _row(self, first: Pointer, stride: Integer, index: int) -> Pointer:
+        return first + (self.left > index).select(stride * index, 0)
 
     def load(self, first: Pointer, stride: Integer, array: Pointer) -> None:
         """Rows from the first one on as columns of an array; those past the width are 0."""
-        rows = [self._row(first, stride, number).load(self._mask) for number in range(LANES)]
-        for number, column in enumerate(exchange(rows)):
-            self.column(array, number).store(column)
+        rows = [self._row(first, stride, index).load(self._mask) for index in range(LANES)]
+        for index, column in enumerate(exchange(rows)):
+            self.column(array, index).store(column)
 
     def store(self, columns: list[Value], first: Pointer, stride: Integer) -> None:
         """Columns as rows from the first one on."""
-        for number, row in enumerate(exchange(columns)):
-            with self.f.when(self.left > number):
-                (first + stride * number).store(row, self._mask)
+        for index, row in enumerate(exchange(columns)):
+            with self.f.when(self.left > index):
+                (first + stride * index).store(row, self._mask)
 
     def load_scalars(self, first: Pointer, stride: Integer) -> Value:
         """A vector of one element of each row."""
         vector = self.o.undefined()
-        for number in range(LANES):
-            vector = vector.with_lane(number, self._row(first, stride, number)[0])
+        for index in range(LANES):
+            vector = vector.with_lane(index, self._row(first, stride, index)[0])
         return vector
 
     def store_scalars(self, vector: Value, first: Pointer, stride: Integer) -> None:
-        for number in range(LANES):
-            with self.f.when(self.left > number):
-                element = vector.lane(number)
-                (first + stride * number)[0] = element
+        for index in range(LANES):
+            with self.f.when(self.left > index):
+                element = vector.lane(index)
+                (first + stride * index)[0] = element
 
 
 def larger(a: Value, b: Value) -> Value:
@@ -218,15 +218,15 @@ class Rows:
     def __init__(self, f: Frame, a: Arguments) -> None:
         names = a._fields
         self._strides = {
-            name: a[number + 1] for number, name in enumerate(names) if isinstance(getattr(a, name), Pointer)
+            name: a[index + 1] for index, name in enumerate(names) if isinstance(getattr(a, name), Pointer)
         }
         reals = {name: f.lanes.splat(getattr(a, name)) for name in names if isinstance(getattr(a, name), Value)}
         self.arguments = a._replace(**reals)
 
-    def at(self, number: Integer) -> Arguments:
+    def at_row(self, index: Integer) -> Arguments:
         """The same at a row: its arrays begin there, its reals are vectors."""
         a = self.arguments
-        return a._replace(**{name: getattr(a, name) + number * stride for name, stride in self._strides.items()})
+        return a._replace(**{name: getattr(a, name) + index * stride for name, stride in self._strides.items()})
 
     def strides(self, a: Arguments) -> dict[Any, Integer]:
         """Of each array of `at`, by the IR value of its address."""
@@ -248,9 +248,9 @@ def by_rows(body: ByRows, by_columns: ByColumns | None = None, by_elements: bool
         rows = Rows(f, a)
 
         def loop(narrow: bool, first: Integer | int = 0) -> None:
-            with f.loop(a.rows, 1, first) as number:
+            with f.loop(a.rows, 1, first) as index:
                 row = Row(f, a.columns, narrow)
-                body(row, rows.at(number))
+                body(row, rows.at_row(index))
 
         def rows_of_several() -> None:
             with f.if_else(a.columns <= LANES) as (narrow, wide):
@@ -287,9 +287,9 @@ def _sixteens(f: Frame, rows: Rows, by_columns: ByColumns) -> Integer:
     with f.when(end > 0):
         columns = Columns(f, a.columns, a.rows)
         block = by_columns(columns, a)
-        with f.loop(end, LANES) as number:
-            columns.left = a.rows - number
-            block(rows.at(number))
+        with f.loop(end, LANES) as index:
+            columns.left = a.rows - index
+            block(rows.at_row(index))
     return end
 
 

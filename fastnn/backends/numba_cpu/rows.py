@@ -65,116 +65,116 @@ def gather_weights(m, loss, first, last, batch_start):
 @device
 def gather(m, first, last, batch_start, with_targets):
     """A member's rows of the batch into the workspace, converted."""
-    for number in range(entry(m, Entry.INPUT_COUNT)):
-        at = input_of(m, number)
-        width, whole = integer_at(at, InputEntry.COLUMNS), integer_at(at, InputEntry.WHOLE)
-        to = buffer(m, integer_at(at, InputEntry.UNIT), whole, first)
-        to += integer_at(at, InputEntry.OFFSET) * itemsize(m.dtype)
-        gather_array(m, array_of(m, number), to, padded(whole), width, first, last, batch_start)
+    for index in range(entry(m, Entry.INPUT_COUNT)):
+        op = input_of(m, index)
+        width, whole = integer_at(op, InputEntry.COLUMNS), integer_at(op, InputEntry.WHOLE)
+        to = buffer(m, integer_at(op, InputEntry.UNIT), whole, first)
+        to += integer_at(op, InputEntry.OFFSET) * itemsize(m.dtype)
+        gather_array(m, array_of(m, index), to, padded(whole), width, first, last, batch_start)
     if with_targets:
-        for number in range(entry(m, Entry.LOSS_COUNT)):
-            at = loss_of(m, number)
-            width = integer_at(at, LossEntry.TARGETS)
-            to = buffer(m, integer_at(at, LossEntry.TARGET), width, first)
-            gather_array(m, targets_of(m, number), to, padded(width), width, first, last, batch_start)
-            gather_weights(m, number, first, last, batch_start)
+        for index in range(entry(m, Entry.LOSS_COUNT)):
+            op = loss_of(m, index)
+            width = integer_at(op, LossEntry.TARGETS)
+            to = buffer(m, integer_at(op, LossEntry.TARGET), width, first)
+            gather_array(m, targets_of(m, index), to, padded(width), width, first, last, batch_start)
+            gather_weights(m, index, first, last, batch_start)
 
 
 @device
 def columns_together(m, batch, calls, slot, end):
     """An instruction's operations on all rows of the batch, of which each member takes columns."""
     barrier(m.sync, batch.team)
-    for number in range(slot, end):
-        if has_call(calls, number):
-            operate_columns(m.dtype, call_of(calls, number), batch.rows, m.number, batch.team)
+    for index in range(slot, end):
+        if has_call(calls, index):
+            operate_columns(m.dtype, call_of(calls, index), batch.rows, m.index, batch.team)
     barrier(m.sync, batch.team)
 
 
 @device
-def random_forward(m, batch, at):
+def random_forward(m, batch, op):
     """A member's rows of a RANDOM."""
-    width, counters = integer_at(at, Column.OUTPUTS), entry(m, Entry.COUNTERS)
-    dst = buffer(m, integer_at(at, Column.DST), width, batch.first)
-    key = integer_at(counters, Counter.SEED), integer_at(counters, Counter.STEP), integer_at(at, Column.LAYER)
+    width, counters = integer_at(op, Column.OUTPUTS), entry(m, Entry.COUNTERS)
+    dst = buffer(m, integer_at(op, Column.DST), width, batch.first)
+    key = integer_at(counters, Counter.SEED), integer_at(counters, Counter.STEP), integer_at(op, Column.LAYER)
     first, last = batch.start + batch.first, batch.start + batch.last
     uniform_rows(m.dtype, dst, padded(width), first, last, width, key)
 
 
 @device
-def forward(m, batch, number):
-    """The instructions in order from `number`, for a member's rows."""
+def forward(m, batch, index):
+    """The instructions in order from `index`, for a member's rows."""
     first, rows = batch.first, batch.last - batch.first
-    while number < entry(m, Entry.INSTRUCTION_COUNT):
-        at, its_calls = instruction(m, number), calls(m, number)
-        inputs, kind = integer_at(at, Column.INPUTS), integer_at(at, Column.KIND)
-        if shares_columns(m, at, batch.rows, batch.team, batch.training):
-            number += dense_together(m, batch, number, False)
+    while index < entry(m, Entry.INSTRUCTION_COUNT):
+        op, its_calls = instruction(m, index), calls(m, index)
+        inputs, kind = integer_at(op, Column.INPUTS), integer_at(op, Column.KIND)
+        if shares_columns(m, op, batch.rows, batch.team, batch.training):
+            index += dense_together(m, batch, index, False)
             continue
         if kind == Kind.DENSE:
-            src = buffer(m, integer_at(at, Column.SRC), inputs, first)
-            number += dense_forward(m, number, first, src, padded(inputs), rows, 0)
+            src = buffer(m, integer_at(op, Column.SRC), inputs, first)
+            index += dense_forward(m, index, first, src, padded(inputs), rows, 0)
             continue
-        number += 1
+        index += 1
         if kind == Kind.DROPOUT:
-            dropout_forward(m, batch, at)
+            dropout_forward(m, batch, op)
             continue
         if kind == Kind.RANDOM:
-            random_forward(m, batch, at)
+            random_forward(m, batch, op)
             continue
         if batch.training and has_call(its_calls, Slot.FORWARD_COLUMNS):
             columns_together(m, batch, its_calls, Slot.FORWARD_COLUMNS, Slot.INFERENCE_COLUMNS)
         slot = Slot.FORWARD if batch.training else Slot.INFERENCE
-        if has_call(its_calls, slot) and not (batch.with_loss and integer_at(at, Column.FUSED) == Fused.BOTH):
+        if has_call(its_calls, slot) and not (batch.with_loss and integer_at(op, Column.FUSED) == Fused.BOTH):
             operate_rows(m.dtype, call_of(its_calls, slot), first, rows, batch.rows)
 
 
 @device
 def losses(m, batch):
     """Values of the losses and of the metrics for a member's rows."""
-    pairs, number = 2 * entry(m, Entry.LOSS_COUNT), 1
-    while number < pairs + entry(m, Entry.METRIC_COUNT):
-        call = call_of(entry(m, Entry.LOSSES), number)
+    pairs, index = 2 * entry(m, Entry.LOSS_COUNT), 1
+    while index < pairs + entry(m, Entry.METRIC_COUNT):
+        call = call_of(entry(m, Entry.LOSSES), index)
         if integer_at(call, CallEntry.FAMILY) >= 0:
             operate_losses(m.dtype, call, batch.first, batch.last - batch.first)
-        number += 2 if number < pairs - 1 else 1
+        index += 2 if index < pairs - 1 else 1
 
 
 @device
 def loss_gradients(m, batch):
     """The gradients of the mean losses by what they read, for a member's rows."""
     rows, size = batch.last - batch.first, itemsize(m.dtype)
-    for number in range(entry(m, Entry.LOSS_COUNT)):
-        loss, place = loss_of(m, number), (number * entry(m, Entry.CAPACITY) + batch.first) * size
+    for index in range(entry(m, Entry.LOSS_COUNT)):
+        loss, place = loss_of(m, index), (index * entry(m, Entry.CAPACITY) + batch.first) * size
         share = 1.0 / batch.rows
         if integer_at(loss, LossEntry.MEAN) == 1:
             share = share / integer_at(loss, LossEntry.OUTPUTS)
         share = share * constant(m, integer_at(loss, LossEntry.WEIGHT))
         weights, scales = entry(m, Entry.ROW_WEIGHTS) + place, entry(m, Entry.ROW_SCALES) + place
         scale(m.dtype, scales, weights, rows, real(m.dtype, share))
-        operate_losses(m.dtype, call_of(entry(m, Entry.LOSSES), 2 * number), batch.first, rows)
+        operate_losses(m.dtype, call_of(entry(m, Entry.LOSSES), 2 * index), batch.first, rows)
 
 
 @device
 def backward(m, batch):
     """The gradients of all activations for a member's rows."""
     first, rows = batch.first, batch.last - batch.first
-    number = entry(m, Entry.INSTRUCTION_COUNT) - 1
-    while number >= 0:
-        at, its_calls = instruction(m, number), calls(m, number)
-        kind = integer_at(at, Column.KIND)
-        if integer_at(at, Column.GRAD_DST) >= 0 and has_call(its_calls, Slot.BACKWARD_COLUMNS):
+    index = entry(m, Entry.INSTRUCTION_COUNT) - 1
+    while index >= 0:
+        op, its_calls = instruction(m, index), calls(m, index)
+        kind = integer_at(op, Column.KIND)
+        if integer_at(op, Column.GRAD_DST) >= 0 and has_call(its_calls, Slot.BACKWARD_COLUMNS):
             columns_together(m, batch, its_calls, Slot.BACKWARD_COLUMNS, Slot.WIDTH)
-        if integer_at(at, Column.GRAD_SRC) < 0 and integer_at(at, Column.GRAD_SECOND) < 0:
-            number -= 1
-        elif shares_columns(m, at, batch.rows, batch.team, True):
-            number -= dense_together(m, batch, number, True)
+        if integer_at(op, Column.GRAD_SRC) < 0 and integer_at(op, Column.GRAD_SECOND) < 0:
+            index -= 1
+        elif shares_columns(m, op, batch.rows, batch.team, True):
+            index -= dense_together(m, batch, index, True)
         elif kind == Kind.DENSE:
-            number -= dense_backward(m, number, first, rows)
+            index -= dense_backward(m, index, first, rows)
         elif kind == Kind.DROPOUT:
-            dropout_backward(m, batch, at)
-            number -= 1
+            dropout_backward(m, batch, op)
+            index -= 1
         else:
             operate_rows(m.dtype, call_of(its_calls, Slot.BACKWARD), first, rows, batch.rows)
             if has_call(its_calls, Slot.BACKWARD + 1):
                 operate_rows(m.dtype, call_of(its_calls, Slot.BACKWARD + 1), first, rows, batch.rows)
-            number -= 1
+            index -= 1

@@ -9,7 +9,7 @@ from ...core.rowwise import MOST_VECTORS, ROW_WISE, Row, RowWise
 from .declare import Arguments, Body, choose
 from .frame import Frame
 from .integers import Integer, Pointer
-from .lanes import Mask, Value
+from .lanes import Lanes, Mask, Value
 from .reductions import Row as Reduction
 from .reductions import batch_fold
 
@@ -17,38 +17,36 @@ if TYPE_CHECKING:
     from ...core.algebra import Formula
 
 
+def _at_block(
+    o: Lanes, formula: Formula, read: list[Pointer], vectors: list[Pointer], of_row: Row[Value]
+) -> Callable[..., Value]:
+    """A function of a block's first column and mask, and of the lanes of a sum: what a formula makes of elements."""
+
+    def made(column: Integer, mask: Mask, *lane: Value) -> Value:
+        elements = [(place + column).load(mask) for place in read]
+        row = of_row._replace(vectors=tuple((vector + column).load(mask) for vector in vectors))
+        value: Value = formula(o, *lane, *elements, row)
+        return value
+
+    return made
+
+
 def _map_rows(layer: RowWise, formula: Formula, terms: tuple[Formula, ...], maximum: bool, names: str) -> Body:
     """The first name is what is written, the others what the formula and its terms read."""
-    out_name, *read_names = names.split()
 
     def body(f: Frame, a: Arguments) -> None:
-        o, pointers = f.lanes, tuple(getattr(a, f"vector_{number}") for number in range(len(layer.vectors)))
-        constants = tuple(o.splat(f.scalar.convert(a.h[number])) for number in range(len(layer.constants)))
-
-        def at(name: str, number: Integer) -> Pointer:
-            first: Pointer = getattr(a, name)
-            return first + number * getattr(a, f"ld{name}")
-
-        with f.loop(a.rows) as number:
-            out, read = at(out_name, number), [at(name, number) for name in read_names]
-            row = Reduction(f, a.columns, narrow=False)
-            top = o.splat(row.max(read[0])) if maximum else None
-
-            def applied(
-                to: Formula, sums: tuple[Value, ...], read: list[Pointer] = read, top: Value | None = top
-            ) -> Callable[..., Value]:
-                def at_block(index: Integer, mask: Mask, *lane: Value) -> Value:
-                    elements = [(place + index).load(mask) for place in read]
-                    vectors = tuple((pointer + index).load(mask) for pointer in pointers)
-                    value: Value = to(o, *lane, *elements, Row(top, sums, vectors, constants))
-                    return value
-
-                return at_block
-
-            sums = tuple(o.splat(row.sum(applied(term, ()))) for term in terms)
-            element = applied(formula, sums)
-            with f.blocks(a.columns) as (index, mask):
-                (out + index).store(element(index, mask), mask)
+        o, vectors = f.lanes, [getattr(a, f"vector_{index}") for index in range(len(layer.vectors))]
+        constants = tuple(o.splat(f.scalar.convert(a.h[index])) for index in range(len(layer.constants)))
+        with f.loop(a.rows) as b:
+            out, *read = (getattr(a, name) + b * getattr(a, f"ld{name}") for name in names.split())
+            reduction = Reduction(f, a.columns, narrow=False)
+            top = o.splat(reduction.max(read[0])) if maximum else None
+            row = Row(top, (), (), constants)
+            steps = [_at_block(o, term, read, vectors, row) for term in terms]
+            row = row._replace(sums=tuple(o.splat(reduction.sum(step)) for step in steps))
+            element = _at_block(o, formula, read, vectors, row)
+            with f.blocks(a.columns) as (column, mask):
+                (out + column).store(element(column, mask), mask)
 
     return body
 
@@ -63,7 +61,7 @@ def _sum_slopes(slope: Formula) -> Body:
     return body
 
 
-_VECTORS = " ".join(f"*vector_{number}" for number in range(MOST_VECTORS))
+_VECTORS = " ".join(f"*vector_{index}" for index in range(MOST_VECTORS))
 
 row_wise_forward = choose(
     "row_wise_forward",

@@ -63,9 +63,9 @@ def atomic_replace(typing: Any, address: Any, index: Any, old: Any, new: Any) ->
     """Whether the entry was the old value, and is now the new one."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        at = pointer(builder, values[0], values[1], I64)
-        found = builder.cmpxchg(at, values[2], values[3], "acq_rel", "monotonic")
-        return builder.extract_value(found, 1)
+        place = pointer(builder, values[0], values[1], I64)
+        exchanged = builder.cmpxchg(place, values[2], values[3], "acq_rel", "monotonic")
+        return builder.extract_value(exchanged, 1)
 
     return types.boolean(types.intp, types.intp, types.intp, types.intp), generate
 

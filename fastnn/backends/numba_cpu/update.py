@@ -32,8 +32,8 @@ def begin_step(m, rate):
     decays = integer_at(optimizer, OptimizerEntry.HAS_DECAY) == 1
     set_double(s, RATE, rate)
     set_double(s, DECAY, -(rate * double_at(constants, 0)) if decays else 0.0)
-    for number in range(MOST_PRODUCTS):
-        set_double(s, PRODUCTS + number, double_at(scalars, Scalar.PRODUCTS + number))
+    for index in range(MOST_PRODUCTS):
+        set_double(s, PRODUCTS + index, double_at(scalars, Scalar.PRODUCTS + index))
     prepare_step(m.dtype, integer_at(optimizer, OptimizerEntry.CODE), s, constants + 8)
     return s
 
@@ -43,8 +43,8 @@ def finish_step(m, s):
     """The step's learning rate and products and its number, to the state."""
     scalars, counters = entry(m, Entry.SCALARS), entry(m, Entry.COUNTERS)
     set_double(scalars, Scalar.LEARNING_RATE, double_at(s, RATE))
-    for number in range(MOST_PRODUCTS):
-        set_double(scalars, Scalar.PRODUCTS + number, double_at(s, PRODUCTS + number))
+    for index in range(MOST_PRODUCTS):
+        set_double(scalars, Scalar.PRODUCTS + index, double_at(s, PRODUCTS + index))
     set_integer(counters, Counter.STEP, integer_at(counters, Counter.STEP) + 1)
 
 
@@ -61,13 +61,13 @@ def clip_limit(m):
 
 
 @device
-def norm_factor(m, number):
+def norm_factor(m, index):
     """What clipping by norms multiplies a parameter's gradient by."""
     norms, count = entry(m, Entry.NORMS), 1
     if integer_at(entry(m, Entry.OPTIMIZER), OptimizerEntry.CLIP) == Clip.GLOBAL_NORM:
-        number, count = 0, entry(m, Entry.PARAMETER_COUNT)
+        index, count = 0, entry(m, Entry.PARAMETER_COUNT)
     squares = 0.0
-    for other in range(number, number + count):
+    for other in range(index, index + count):
         squares += double_at(norms, other)
     norm, limit = math.sqrt(squares), clip_limit(m)
     return limit / norm if norm > limit else 1.0
@@ -84,20 +84,20 @@ def add_squares(m):
     """The sum of squares of each parameter's gradient, from the gradient vector. Members take matrices in turn, and
     vectors, since every second parameter is small."""
     matrices, vectors = 0, 0
-    for number in range(entry(m, Entry.PARAMETER_COUNT)):
-        row = parameter(m, number)
+    for index in range(entry(m, Entry.PARAMETER_COUNT)):
+        row = parameter(m, index)
         matrix = integer_at(row, ParameterEntry.ROLE) == Role.KERNEL
         turn = matrices if matrix else vectors
         if matrix:
             matrices += 1
         else:
             vectors += 1
-        if turn % m.team == m.number:
+        if turn % m.team == m.index:
             n = integer_at(row, ParameterEntry.ROWS) * integer_at(row, ParameterEntry.COLUMNS)
             if integer_at(row, ParameterEntry.TRAINABLE) == 0:
                 n = 0
             gradient = entry(m, Entry.GRADIENT) + integer_at(row, ParameterEntry.OFFSET) * itemsize(m.dtype)
-            set_double(entry(m, Entry.NORMS), number, sum_squares(m.dtype, gradient, n))
+            set_double(entry(m, Entry.NORMS), index, sum_squares(m.dtype, gradient, n))
 
 
 @device

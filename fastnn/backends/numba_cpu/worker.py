@@ -20,7 +20,7 @@ def scan(m):
     """Each member leaves the first bad flat index of its rows, or -1, in FIRST_BAD[member]."""
     columns, row_bytes = entry(m, Entry.SCAN_COLUMNS), entry(m, Entry.SCAN_ROW)
     size = entry(m, Entry.SCAN_ITEMSIZE)
-    row, last = share(entry(m, Entry.SCAN_ROWS), 1, m.number, m.team)
+    row, last = share(entry(m, Entry.SCAN_ROWS), 1, m.index, m.team)
     first_bad = -1
     # Rows that lie one behind another are one long row.
     height = last - row if row_bytes == columns * size else 1
@@ -29,7 +29,7 @@ def scan(m):
         if at >= 0:
             first_bad = row * columns + at
         row += height
-    set_integer(entry(m, Entry.FIRST_BAD), m.number, first_bad)
+    set_integer(entry(m, Entry.FIRST_BAD), m.index, first_bad)
 
 
 @inlined

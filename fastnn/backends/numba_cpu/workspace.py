@@ -17,7 +17,7 @@ class Member(NamedTuple):
     dtype: Any  # a number of it
     call: int  # the call block
     sync: int
-    number: int
+    index: int
     team: int
     scratch: int  # its own
     laps: int  # its own, or 0
@@ -88,39 +88,39 @@ def constant(m, index):
 
 
 @device
-def instruction(m, number):
+def instruction(m, index):
     """The address of a row of the instruction table."""
-    return entry(m, Entry.INSTRUCTIONS) + number * Column.WIDTH * 8
+    return entry(m, Entry.INSTRUCTIONS) + index * Column.WIDTH * 8
 
 
 @device
-def parameter(m, number):
+def parameter(m, index):
     """The address of a row of the parameter table."""
-    return entry(m, Entry.PARAMETERS) + number * ParameterEntry.WIDTH * 8
+    return entry(m, Entry.PARAMETERS) + index * ParameterEntry.WIDTH * 8
 
 
 @device
-def loss_of(m, number):
+def loss_of(m, index):
     """The address of a row of the table of losses."""
-    return entry(m, Entry.LOSS) + number * LossEntry.WIDTH * 8
+    return entry(m, Entry.LOSS) + index * LossEntry.WIDTH * 8
 
 
 @device
-def input_of(m, number):
+def input_of(m, index):
     """The address of a row of the table of inputs."""
-    return entry(m, Entry.INPUTS) + number * InputEntry.WIDTH * 8
+    return entry(m, Entry.INPUTS) + index * InputEntry.WIDTH * 8
 
 
 @device
-def output_of(m, number):
+def output_of(m, index):
     """The address of a row of the table of outputs."""
-    return entry(m, Entry.OUTPUTS) + number * InputEntry.WIDTH * 8
+    return entry(m, Entry.OUTPUTS) + index * InputEntry.WIDTH * 8
 
 
 @device
-def array_of(m, number):
+def array_of(m, index):
     """The address of an array's entries: the inputs, the targets of each loss, the weights of each loss."""
-    return entry(m, Entry.ARRAYS) + number * ArrayEntry.WIDTH * 8
+    return entry(m, Entry.ARRAYS) + index * ArrayEntry.WIDTH * 8
 
 
 @device
@@ -136,9 +136,9 @@ def weights_of(m, loss):
 
 
 @device
-def calls(m, number):
+def calls(m, index):
     """The address of the calls of an instruction."""
-    return entry(m, Entry.CALLS) + number * Slot.WIDTH * CallEntry.WIDTH * 8
+    return entry(m, Entry.CALLS) + index * Slot.WIDTH * CallEntry.WIDTH * 8
 
 
 @device
@@ -154,18 +154,18 @@ def has_call(calls, slot):
 
 
 @device
-def address(call, number):
+def address(call, index):
     """That of an array of a call."""
-    return integer_at(call, CallEntry.ARRAYS + 2 * number)
+    return integer_at(call, CallEntry.ARRAYS + 2 * index)
 
 
 @device
-def stride(call, number):
+def stride(call, index):
     """The elements between rows of an array of a call."""
-    return integer_at(call, CallEntry.ARRAYS + 2 * number + 1)
+    return integer_at(call, CallEntry.ARRAYS + 2 * index + 1)
 
 
 @device
-def scalar(dtype, call, number):
+def scalar(dtype, call, index):
     """A scalar of a call."""
-    return real(dtype, double_at(call, CallEntry.SCALARS + number))
+    return real(dtype, double_at(call, CallEntry.SCALARS + index))

@@ -55,13 +55,13 @@ def _vector_backward(o: NumpyAlgebra, slope: Formula) -> Operation:
     return run
 
 
-def _row(o: NumpyAlgebra, layer: RowWise, others: tuple[Any, ...]) -> Row:
+def _row(o: NumpyAlgebra, layer: RowWise, others: tuple[Any, ...]) -> Row[Any]:
     """What the arguments behind the elements say: vectors, then constants."""
     vectors, constants = others[: len(layer.vectors)], others[len(layer.vectors) :]
     return Row(None, (), tuple(vector[None] for vector in vectors), tuple(o.constant(value) for value in constants))
 
 
-def _sum(o: NumpyAlgebra, term: Formula, row: Row, *elements: Array) -> Array:
+def _sum(o: NumpyAlgebra, term: Formula, row: Row[Array], *elements: Array) -> Array:
     """The sum (b, 1) of a term over each row: column c in lane c mod 16, then the lanes."""
     rows, columns = elements[0].shape
     lanes = o.value(np.zeros((rows, LANES)))
