@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _inputs(args: argparse.Namespace, model: fastnn.Sequential, trained: Schema | None) -> Array:
+def _inputs(args: argparse.Namespace, model: fastnn.Sequential | fastnn.Model, trained: Schema | None) -> Array:
     """The rows of DATA in the shape that the network takes."""
     from ..errors import FastnnError
     from . import arrays, data, schema
@@ -128,7 +128,7 @@ def _inputs(args: argparse.Namespace, model: fastnn.Sequential, trained: Schema 
     return X
 
 
-def shaped(data: str, X: Array, model: fastnn.Sequential) -> Array:
+def shaped(data: str, X: Array, model: fastnn.Sequential | fastnn.Model) -> Array:
     """Rows in the shape that a network takes.
 
     Raises:

@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from numpy.typing import ArrayLike
+
 from .arrays import Array
 
 
@@ -53,7 +55,7 @@ class CallbackModel(Protocol):
     def get_weights(self) -> list[Array]:
         """Copies of all parameters."""
 
-    def set_weights(self, weights: Sequence[object]) -> None:
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Sets all parameters."""
 
     def save(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:

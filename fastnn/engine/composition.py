@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .. import config
 from ..core.declaration import Extensible
 from ..core.symbolic import Calls, Function, Node, Shape, Tensor
+from ..core.types import Outputs, Shapes, Sizes
 from ..errors import ArgumentError, NotBuiltError
 from ..layers import InputLayer, Layer
 from .graph import Flat, Graph
+
+if TYPE_CHECKING:
+    # A checker takes a layer for Any, since each class has attributes of its own and the caller knows which it is.
+    LayerOrModel: TypeAlias = Any
+else:
+    LayerOrModel = "Layer | Sequential | Model"
 
 
 class Composition(Extensible):
@@ -33,7 +40,7 @@ class Composition(Extensible):
         raise NotImplementedError
 
     @property
-    def layers(self) -> list[Any]:
+    def layers(self) -> list[LayerOrModel]:
         """The layers and models in order, each a view of its part of the weights."""
         return [operator for operator in self.operators if not isinstance(operator, Function)]
 
@@ -44,7 +51,7 @@ class Composition(Extensible):
             found |= dict.fromkeys(layer.leaves())
         return list(found)
 
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
+    def get_layer(self, name: str | None = None, index: int | None = None) -> LayerOrModel:
         """A layer by its name or its index.
 
         Raises:
@@ -133,12 +140,12 @@ class Composition(Extensible):
         return list(self.layer_graph().outputs)
 
     @property
-    def input(self) -> Any:
+    def input(self) -> Tensor | list[Tensor]:
         """The symbolic tensor that goes in, or a list of them."""
         return self.inputs[0] if len(self.inputs) == 1 else self.inputs
 
     @property
-    def output(self) -> Any:
+    def output(self) -> Outputs:
         """The symbolic tensor that comes out, or a list or a dict of them."""
         return self.structured(self.outputs)
 
@@ -178,19 +185,19 @@ class Composition(Extensible):
         return dtypes[0] if dtypes else config.floatx()
 
     @property
-    def input_shape(self) -> Any:
+    def input_shape(self) -> Shapes:
         """(None, I): the shape of X with any number of rows; or a list of them."""
         self._require_built("input_shape")
         shapes = [tensor.shape for tensor in self.inputs]
         return shapes[0] if len(shapes) == 1 else shapes
 
     @property
-    def output_shape(self) -> Any:
+    def output_shape(self) -> Shapes:
         """(None, O): the shape of the predictions for any number of rows; or a list or a dict of them."""
         self._require_built("output_shape")
         return self.structured([tensor.shape for tensor in self.outputs])
 
-    def build(self, input_shape: object = None) -> None:
+    def build(self, input_shape: Sizes | Sequence[Sizes] | None = None) -> None:
         """Fixes the input shape, where it is not known yet."""
 
     def _build_for(self, x: object) -> None:

@@ -10,9 +10,13 @@ from typing import Any
 from ..core.declaration import Config, names
 from ..core.symbolic import Node, Tensor, added_losses, any_tensor
 from ..core.traces import Made, in_both_modes
+from ..core.types import CustomObjects, Sizes, Tensors
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from ..layers import Input, Layer
 from ..layers.composing import inner_layers, with_new_weights
+from ..losses import LossLike
+from ..metrics import Metrics
+from ..optimizers import OptimizerLike
 from . import cloning
 from .graph import Graph
 from .network import Network, input_for, rows_of_shape
@@ -52,7 +56,11 @@ class Model(Trainer):
     calls = names("build call")
 
     def __init__(
-        self, inputs: Any = None, outputs: Any = None, name: str | None = None, trainable: bool = True
+        self,
+        inputs: Tensors | None = None,
+        outputs: Tensors | None = None,
+        name: str | None = None,
+        trainable: bool = True,
     ) -> None:
         super().__init__(trainable, name)
         self._graph: Graph | None = None
@@ -127,7 +135,7 @@ class Model(Trainer):
         """Whether the input shape is known."""
         return self._graph is not None
 
-    def build(self, input_shape: object = None) -> None:
+    def build(self, input_shape: Sizes | Sequence[Sizes] | None = None) -> None:
         """Fixes the input shape of a subclass.
 
         Args:
@@ -220,7 +228,11 @@ class Model(Trainer):
         self._graph, self._operators = None, []
 
     def compile(
-        self, optimizer: object = "rmsprop", loss: object = None, metrics: object = None, **kwargs: Any
+        self,
+        optimizer: OptimizerLike = "rmsprop",
+        loss: LossLike | Sequence[LossLike | None] | Mapping[str, LossLike | None] | None = None,
+        metrics: Metrics | None = None,
+        **kwargs: Any,
     ) -> None:
         """Says how to train; see `Trainer.compile`."""
         given = {"optimizer": optimizer, "loss": loss, "metrics": metrics, **kwargs}
@@ -307,7 +319,7 @@ class Model(Trainer):
         return cloning.graph_config(self)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], custom_objects: object = None) -> Model:
+    def from_config(cls, config: Config, custom_objects: CustomObjects | None = None) -> Model:
         """A model of the layers of `get_config()`, with new weights; for `custom_objects` see `load_model`."""
         with cloning.own_classes("from_config", custom_objects):
             model: Model = cloning.graph_from_config(cls, config)

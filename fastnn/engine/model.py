@@ -60,12 +60,12 @@ class TrainableModel(LayerOwner, CallbackModel, Protocol):
 
     def compile(
         self,
-        optimizer: object,
-        loss: object,
-        metrics: object,
+        optimizer: Any,
+        loss: Any,
+        metrics: Any,
         *,
-        weighted_metrics: object = None,
-        loss_weights: object = None,
+        weighted_metrics: Any = None,
+        loss_weights: Any = None,
         backend: str | Backend | None = "auto",
     ) -> None:
         """Says how to train."""

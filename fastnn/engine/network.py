@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .. import config
 from ..core import forks
@@ -344,7 +345,7 @@ class Network(Composition):
         with self.held("get_weights"):
             return [np.array(view) for view in self.weights]
 
-    def set_weights(self, weights: Sequence[object]) -> None:
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Sets all parameters to arrays of the shapes of `get_weights()`.
 
         Raises:

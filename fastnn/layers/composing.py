@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 from ..core.declaration import names
 from ..core.symbolic import Calls, Operand, Tensor
 from ..core.traces import Made, in_both_modes, with_losses
+from ..core.types import Sizes
 from ..errors import ArgumentError, ArgumentTypeError
 
 
@@ -67,7 +68,7 @@ class Composing:
         config = {name: value for name, value in config.items() if anything or name in takes}
         return copy.deepcopy(dict(self._arguments)) | config
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Sizes | Sequence[Sizes] | None = None) -> None:
         """Makes weights by `add_weight`; subclasses with `call` say it, and it is called before that.
 
         Args:
