@@ -11,6 +11,7 @@ from typing import Any
 
 from ..core.declaration import Config, Extensible, refuse
 from ..core.model import CallbackModel
+from ..core.types import TrainedModel
 from ..errors import ArgumentError, ArgumentTypeError, FastnnError
 
 Logs = dict[str, Any] | None
@@ -39,7 +40,7 @@ class Callback(Extensible):
         self.params: Config = {}
 
     @property
-    def model(self) -> Any:
+    def model(self) -> TrainedModel:
         """The model that is trained; None before, and where nothing else holds it any more."""
         return self._watched()
 

@@ -32,7 +32,7 @@ class LayerOwner(Protocol):
     def copies_of(self, layer: Any) -> list[Array]:
         """Copies of the parameters of one layer, all of one step."""
 
-    def assign(self, layers: Sequence[Any], values: Sequence[object], where: str, part: slice = slice(None)) -> None:
+    def assign(self, layers: Sequence[Any], values: Sequence[ArrayLike], where: str, part: slice = slice(None)) -> None:
         """Sets the parameters of layers, or a part of them, to arrays, after checking all of these."""
 
     def engine(self) -> Any:

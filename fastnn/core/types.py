@@ -25,23 +25,31 @@ Sizes: TypeAlias = int | Sequence[int | None]  # a shape
 Tensors: TypeAlias = Operand | Sequence[Operand] | Mapping[str, Operand]
 # Classes of the caller's by their names, which files name.
 CustomObjects: TypeAlias = Mapping[str, type]
+# Of a function, by their names.
+Arguments: TypeAlias = dict[str, Any]
 
-# What comes back: the model or an argument says which one it is. A checker takes it for Any, since nobody could write
-# `loss, accuracy = model.evaluate(X, y)` if every call had to be narrowed.
+# What comes back: an argument or the model says which of several types it is, so that the caller knows. A checker takes
+# each for Any, since nobody could write `loss, accuracy = model.evaluate(X, y)` if every call had to be narrowed.
 if TYPE_CHECKING:
     ArrayOrTensor: TypeAlias = Any
     Outputs: TypeAlias = Any
     Shapes: TypeAlias = Any
     Predictions: TypeAlias = Any
     Scores: TypeAlias = Any
+    Gradients: TypeAlias = Any
     LossValue: TypeAlias = Any
+    LayerOrModel: TypeAlias = Any
+    TrainedModel: TypeAlias = Any
 else:
     ArrayOrTensor = Array | Tensor  # of arrays an array, of symbolic tensors one
     Outputs = Array | Tensor | list[Array] | list[Tensor] | dict[str, Array] | dict[str, Tensor]
     Shapes = tuple[int | None, ...] | list[tuple[int | None, ...]] | dict[str, tuple[int | None, ...]]
     Predictions = Array | list[Array] | dict[str, Array]
     Scores = float | list[float] | dict[str, float]
+    Gradients = dict[str, Array] | tuple[dict[str, Array], Array | list[Array]]
     LossValue = np.floating | Array | Tensor | Mean
+    LayerOrModel = "Layer | Sequential | Model"
+    TrainedModel = "Sequential | Model"
 
 
 class NamedLayerArguments(TypedDict, total=False):

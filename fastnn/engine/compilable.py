@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from .. import backends
 from ..core.declaration import refuse
 from ..errors import ArgumentError, ModelAdvice
-from ..losses import LossLike
+from ..losses import Loss, LossLike
 from ..metrics import Metrics
 from ..optimizers import OptimizerLike
 from . import compiling
@@ -142,7 +142,7 @@ class Compilable(Network):
         return self._recipe.optimizer if self._recipe else None
 
     @property
-    def loss(self) -> Any:
+    def loss(self) -> Loss | list[Loss | None] | None:
         """The loss, or a list of that of each output."""
         losses = self._recipe.losses if self._recipe else (None,)
         return losses[0] if len(losses) == 1 else list(losses)

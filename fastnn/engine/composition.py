@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TypeVar
 
 from .. import config
 from ..core.declaration import Extensible
 from ..core.symbolic import Calls, Function, Node, Shape, Tensor
-from ..core.types import Outputs, Shapes, Sizes
+from ..core.types import ArrayOrTensor, Arrays, LayerOrModel, Outputs, Shapes, Sizes, Tensors
 from ..errors import ArgumentError, NotBuiltError
 from ..layers import InputLayer, Layer
 from .graph import Flat, Graph
 
-if TYPE_CHECKING:
-    # A checker takes a layer for Any, since each class has attributes of its own and the caller knows which it is.
-    LayerOrModel: TypeAlias = Any
-else:
-    LayerOrModel = "Layer | Sequential | Model"
+T = TypeVar("T")
 
 
 class Composition(Extensible):
@@ -35,7 +31,7 @@ class Composition(Extensible):
     # layers
 
     @property
-    def operators(self) -> list[Any]:
+    def operators(self) -> list[LayerOrModel]:
         """Layers, models and functions, in order."""
         raise NotImplementedError
 
@@ -106,18 +102,18 @@ class Composition(Extensible):
             )
         return [tensor.row for tensor in self.layer_graph().outputs]
 
-    def symbolic(self, x: Any) -> Any:
+    def symbolic(self, x: Tensors) -> Outputs:
         """What comes out for symbolic tensors."""
         tensors = self.inputs_of(x)
         node = Node(self, tensors, self.rows_out([tensor.row for tensor in tensors]), self.dtype)
         self.nodes.append(node)
         return self.structured(node.outputs)
 
-    def inputs_of(self, x: Any) -> list[Any]:
+    def inputs_of(self, x: Arrays | Tensors) -> list[ArrayOrTensor]:
         """What x has for each input, in order."""
         return [x]
 
-    def alone(self, x: Any) -> Any:
+    def alone(self, x: Arrays | Tensors) -> ArrayOrTensor:
         """What x has for a model of one input: itself, or the one array or tensor in a list."""
         if isinstance(x, list | tuple) and len(x) == 1:
             axes = getattr(x[0], "ndim", 0)
@@ -125,7 +121,7 @@ class Composition(Extensible):
                 return x[0]
         return x
 
-    def structured(self, outputs: Sequence[Any]) -> Any:
+    def structured(self, outputs: Sequence[T]) -> T | list[T] | dict[str, T]:
         """Outputs as the model gives them: one, a list or a dict."""
         return outputs[0]
 
@@ -200,7 +196,7 @@ class Composition(Extensible):
     def build(self, input_shape: Sizes | Sequence[Sizes] | None = None) -> None:
         """Fixes the input shape, where it is not known yet."""
 
-    def _build_for(self, x: object) -> None:
+    def _build_for(self, x: Arrays) -> None:
         """Takes the input shape of data."""
 
     def _require_built(self, what: str) -> None:

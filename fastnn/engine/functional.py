@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal, TypeVar
 
+from ..backends.protocol import Backend
 from ..core.declaration import Config, names
-from ..core.symbolic import Node, Tensor, added_losses, any_tensor
+from ..core.symbolic import Mean, Node, Tensor, added_losses, any_tensor
 from ..core.traces import Made, in_both_modes
-from ..core.types import CustomObjects, Sizes, Tensors
+from ..core.types import Arguments, ArrayOrTensor, Arrays, CustomObjects, LayerOrModel, Sizes, Tensors
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from ..layers import Input, Layer
 from ..layers.composing import inner_layers, with_new_weights
@@ -21,6 +22,8 @@ from . import cloning
 from .graph import Graph
 from .network import Network, input_for, rows_of_shape
 from .trainer import Trainer
+
+T = TypeVar("T")
 
 
 class Model(Trainer):
@@ -99,7 +102,7 @@ class Model(Trainer):
         """Whether it is a subclass, whose `call` says what is computed."""
         return type(self).call is not Model.call
 
-    def add_loss(self, loss: object) -> None:
+    def add_loss(self, loss: Mean | Sequence[Mean]) -> None:
         """Adds to the loss: in `call` of a subclass, or of a graph before `compile`.
 
         Args:
@@ -172,7 +175,7 @@ class Model(Trainer):
         finally:
             self._in_build = False
 
-    def _build_for(self, x: object) -> None:
+    def _build_for(self, x: Arrays) -> None:
         structured = isinstance(x, Mapping) or (
             isinstance(x, list | tuple) and any(getattr(one, "ndim", 0) > 1 for one in x)
         )
@@ -232,10 +235,19 @@ class Model(Trainer):
         optimizer: OptimizerLike = "rmsprop",
         loss: LossLike | Sequence[LossLike | None] | Mapping[str, LossLike | None] | None = None,
         metrics: Metrics | None = None,
-        **kwargs: Any,
+        *,
+        weighted_metrics: Metrics | None = None,
+        loss_weights: Sequence[float] | Mapping[str, float] | None = None,
+        backend: str | Backend | None = "auto",
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | Literal["auto"] = "auto",
+        **kwargs: object,
     ) -> None:
         """Says how to train; see `Trainer.compile`."""
-        given = {"optimizer": optimizer, "loss": loss, "metrics": metrics, **kwargs}
+        given: Arguments = {"optimizer": optimizer, "loss": loss, "metrics": metrics, **kwargs}
+        given |= {"weighted_metrics": weighted_metrics, "loss_weights": loss_weights, "backend": backend}
+        given |= {"run_eagerly": run_eagerly, "steps_per_execution": steps_per_execution, "jit_compile": jit_compile}
         self._pending = given if self.call.__func__ is not Model.call else None  # type: ignore[attr-defined]
         super().compile(**given)
 
@@ -248,7 +260,7 @@ class Model(Trainer):
         return [f"output_{number}" for number, _ in enumerate(loss, 1)] if isinstance(loss, list) else [self.name]
 
     @property
-    def operators(self) -> list[Any]:
+    def operators(self) -> list[LayerOrModel]:
         """Layers, models and functions, in order."""
         return list(self._operators)
 
@@ -264,7 +276,7 @@ class Model(Trainer):
         """What the outputs are called in logs: their keys, or the names of their layers."""
         return list(self._output_keys) if self._output_keys else super().output_names
 
-    def inputs_of(self, x: Any) -> list[Any]:
+    def inputs_of(self, x: Arrays | Tensors) -> list[ArrayOrTensor]:
         """What x has for each input: by name, in order, or of one input all of it.
 
         Raises:
@@ -275,13 +287,14 @@ class Model(Trainer):
                 self._require_built(self.kind)
             self._trace(_map(x, lambda tensor: Input(tensor.row)))
         keys, names = self._input_keys or self.input_names, self.input_names
+        given: Any = x
         if isinstance(x, Mapping) or (len(names) > 1 and hasattr(x, "columns") and hasattr(x, "to_numpy")):
             found = []
             for key, name in zip(keys, names, strict=True):
-                if key not in x and name not in x:
+                if key not in given and name not in given:
                     known = ", ".join(f'"{one}"' for one in keys)
                     raise ArgumentError(f'{self.kind} "{self.name}": x has no "{key}"; the inputs are {known}')
-                found.append(x[key] if key in x else x[name])
+                found.append(given[key] if key in given else given[name])
             return found
         if len(names) == 1:
             return [self.alone(x)]
@@ -293,7 +306,7 @@ class Model(Trainer):
             )
         return list(x)
 
-    def structured(self, outputs: Sequence[Any]) -> Any:
+    def structured(self, outputs: Sequence[T]) -> T | list[T] | dict[str, T]:
         """Outputs as they were given to the model: one, a list or a dict."""
         if self._output_keys:
             return dict(zip(self._output_keys, outputs, strict=True))

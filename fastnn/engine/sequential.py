@@ -7,8 +7,7 @@ from typing import Any
 
 from ..core.declaration import Config
 from ..core.symbolic import Shape, Tensor
-from ..core.types import CustomObjects, Sizes
-from ..engine.composition import LayerOrModel
+from ..core.types import ArrayOrTensor, Arrays, CustomObjects, LayerOrModel, Sizes, Tensors
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from ..layers import Input, InputLayer, Layer
 from ..layers.composing import inner_layers, with_new_weights
@@ -58,7 +57,7 @@ class Sequential(Trainer):
             self.add(layer)
 
     @property
-    def operators(self) -> list[Any]:
+    def operators(self) -> list[LayerOrModel]:
         """The layers and models in order."""
         return list(self._stack)
 
@@ -203,7 +202,7 @@ class Sequential(Trainer):
             return
         self._build(Input(rows_of_shape(input_shape)))
 
-    def _build_for(self, x: object) -> None:
+    def _build_for(self, x: Arrays) -> None:
         self._build(input_for(self.alone(x)))
 
     def _build(self, tensor: Tensor) -> None:
@@ -232,7 +231,7 @@ class Sequential(Trainer):
             super()._unbuild()
         self._tensors = []
 
-    def inputs_of(self, x: Any) -> list[Any]:
+    def inputs_of(self, x: Arrays | Tensors) -> list[ArrayOrTensor]:
         """One; a model without an input shape takes that of a tensor."""
         x = self.alone(x)
         if isinstance(x, Tensor) and not self.built:

@@ -15,7 +15,7 @@ from ..core.arrays import Array
 from ..core.declaration import Config, refuse, whole
 from ..core.printing import say
 from ..core.symbolic import any_tensor, asks_for
-from ..core.types import Arrays, ClassWeight, Outputs, Predictions, Scores, Tensors, ValidationData, Verbose
+from ..core.types import Arrays, ClassWeight, Gradients, Outputs, Predictions, Scores, Tensors, ValidationData, Verbose
 from ..errors import ArgumentError
 from . import cloning, probes, saving, summaries, training
 from .compilable import Compilable
@@ -222,7 +222,8 @@ class Trainer(Compilable):
         if any_tensor(x):
             if (mode := asks_for(training)) is not None:
                 self._require_one_mode(mode)
-            return self.symbolic(x)
+            tensors: Any = x
+            return self.symbolic(tensors)
         refuse(self.kind, {"training": training or None}, {"training": None}, ("x",))
         return self.predict_on_batch(x)
 
@@ -326,7 +327,7 @@ class Trainer(Compilable):
         *,
         output_gradient: Arrays | None = None,
         inputs: bool = False,
-    ) -> Any:
+    ) -> Gradients:
         """The gradients of one batch in training mode, by one compiled call; weights stay as they are.
 
         Dropout is that of the next step, and moving averages move, as in every pass of training.

@@ -93,7 +93,7 @@ class Bound(Composing):
             for index, (view, weight) in enumerate(zip(views, self.parameters(), strict=False))
         ]
 
-    def _assign(self, index: int, value: object) -> None:
+    def _assign(self, index: int, value: Any) -> None:
         """Sets one parameter."""
         where = f"{self.name}/{self.parameters()[index].name}.assign"
         self._keeper("assign").assign([self], [value], where, slice(index, index + 1))

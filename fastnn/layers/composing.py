@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 from ..core.declaration import names
 from ..core.symbolic import Calls, Operand, Tensor
 from ..core.traces import Made, in_both_modes, with_losses
-from ..core.types import Sizes
+from ..core.types import LayerOrModel, Sizes
 from ..errors import ArgumentError, ArgumentTypeError
 
 
@@ -124,7 +124,7 @@ class Composing:
         self._composed, self._made = False, (Calls(), 0)
         self._added = self._added[: self._given_weights]
 
-    def leaves(self) -> list[Any]:
+    def leaves(self) -> list[LayerOrModel]:
         """The layers with weights that it is: itself, or those that it composes."""
         return [leaf for layer in inner_layers(self) for leaf in layer.leaves()] if self.composes else [self]
 

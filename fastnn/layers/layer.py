@@ -217,7 +217,7 @@ class Layer(Declaration, Bound):
         trainable: bool = True,
         regularizer: RegularizerLike | None = None,
         name: str | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> AddedWeight:
         """A weight of a subclass with `call`.
 

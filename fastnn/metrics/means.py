@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from .. import losses
 from ..backends import eager
@@ -143,7 +143,7 @@ class _Crossentropy(Metric):
     unsupported: ClassVar[dict[str, object]] = {"axis": -1}
 
     def __init__(
-        self, name: str | None = None, *, from_logits: bool = False, label_smoothing: float = 0.0, **kwargs: Any
+        self, name: str | None = None, *, from_logits: bool = False, label_smoothing: float = 0.0, **kwargs: object
     ) -> None:
         super().__init__(name, **kwargs)
         self.from_logits = flag(type(self).__name__, "from_logits", from_logits)
@@ -212,7 +212,7 @@ class SparseCategoricalCrossentropy(Metric):
     sparse = True
     unsupported: ClassVar[dict[str, object]] = {"ignore_class": None, "axis": -1}
 
-    def __init__(self, name: str | None = None, *, from_logits: bool = False, **kwargs: Any) -> None:
+    def __init__(self, name: str | None = None, *, from_logits: bool = False, **kwargs: object) -> None:
         super().__init__(name, **kwargs)
         self.from_logits = flag("SparseCategoricalCrossentropy", "from_logits", from_logits)
 
