@@ -379,6 +379,9 @@ def test_info_of_a_model_of_several_inputs_and_outputs(capsys: Capture) -> None:
     report = json.loads(run(capsys, "info", "several.safetensors", "--json")[1])
     assert report["inputs"] == [[4], [2]]
     assert [loss["class"] for loss in report["loss"]] == ["MeanSquaredError", "MeanAbsoluteError"]
+    np.savez("t.npz", X=np.zeros((4, 6)))
+    code, _, err = run(capsys, "predict", "several.safetensors", "t.npz")
+    assert code == 2 and "several.safetensors: the network has 2 inputs and 2 outputs" in err
 
 
 def test_info_of_other_files(capsys: Capture) -> None:

@@ -72,6 +72,11 @@ def run(args: argparse.Namespace) -> int:
         options.require_folder("--output", args.output)
         options.require_other("--output", args.output, args.model, args.data)
     model = load_model(args.model, backend=args.backend)
+    if len(model.inputs) > 1 or len(model.outputs) > 1:
+        has = f"{options.count(len(model.inputs), 'input')} and {options.count(len(model.outputs), 'output')}"
+        raise FastnnError(
+            f"{args.model}: the network has {has}, and tables have one of each; use model.predict in Python"
+        )
     trained = schema.of_model(args.model, model)
     if args.probabilities and (trained is None or trained.classes is None):
         raise FastnnError(f"{args.model}: --probabilities is for classes, which this network does not tell apart")
