@@ -312,7 +312,7 @@ class Model(Trainer):
             return dict(zip(self._output_keys, outputs, strict=True))
         return outputs[0] if self._single else list(outputs)
 
-    def structures(self, structure: Callable[[Any, Any, bool], Any]) -> Config:
+    def structures(self, structure: Callable[[Sequence[Tensor], Sequence[str], bool], object]) -> Config:
         """How inputs and outputs were given, as `structure(tensors, keys, single)` describes them."""
         graph = self.layer_graph()
         inputs = structure(graph.inputs, self._input_keys, self._single_input)

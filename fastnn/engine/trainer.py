@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..backends.data import Data
-from ..callbacks import Callback
 from ..core.arrays import Array
 from ..core.declaration import Config, refuse, whole
 from ..core.printing import say
@@ -23,7 +22,7 @@ from .requests import BATCH, FitRequest, Request, rows_of
 from .slices import run_steps
 
 if TYPE_CHECKING:
-    from ..callbacks import History
+    from ..callbacks import Callback, History
 
 
 class Trainer(Compilable):

@@ -15,10 +15,15 @@ from .figures import finished, line, panels, shortened, style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ..callbacks import History
     from ..core.declaration import Config
 
 Series = dict[str, list[float]]
+
+
+class WithHistory(Protocol):
+    """What `fit` returned."""
+
+    history: dict[str, list[float]]
 
 
 class WithMetadata(Protocol):
@@ -42,7 +47,7 @@ class Watch(Protocol):
     healths: list[Any]
 
 
-Source: TypeAlias = "str | os.PathLike[str] | Mapping[str, Sequence[float]] | History | WithMetadata"
+Source: TypeAlias = "str | os.PathLike[str] | Mapping[str, Sequence[float]] | WithHistory | WithMetadata"
 
 _LOGARITHMIC = 50.0  # a loss that falls to so small a part has a logarithmic axis
 
