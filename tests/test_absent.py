@@ -165,3 +165,11 @@ def test_module_paths_of_an_older_keras() -> None:
         assert found is getattr(importlib.import_module(f"fastnn.{path.partition('.')[0]}"), name)
     with pytest.raises(AbsentError, match=r"layers\.Conv2D of Keras is not supported"):
         importlib.import_module("fastnn.layers.convolutional").Conv2D(3)
+
+
+def test_first_lines_of_older_scripts() -> None:
+    for line in ("from fastnn import keras", "import fastnn.keras as keras", "from fastnn.keras.layers import Dense"):
+        with pytest.raises(ImportError, match="import fastnn as keras"):
+            exec(line)
+    with pytest.raises(AttributeError, match=r"Sequential.predict_classes has left Keras; use predict\(X\).argmax"):
+        fastnn.Sequential().predict_classes(np.ones((1, 3)))  # type: ignore[attr-defined]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import config
+from ..core.absent import LEFT
 from ..core.declaration import Extensible
 from ..core.symbolic import Calls, Function, Node, Shape, Tensor
 from ..core.types import ArrayOrTensor, Arrays, LayerOrModel, Outputs, Shapes, Sizes, Tensors
@@ -27,6 +28,18 @@ class Composition(Extensible):
     name: str
     nodes: Calls
     _flat: Flat | None
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Says what there is instead of methods that left Keras.
+
+            Raises:
+                AttributeError: there is none of this name. NotBuiltError: `super().__init__()` was forgotten.
+            """
+            if name in LEFT:
+                raise AttributeError(f"{self.kind}.{name} has left Keras; use {LEFT[name]}")
+            return super().__getattr__(name)
 
     # layers
 
