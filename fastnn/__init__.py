@@ -1,9 +1,10 @@
-"""fastnn: dense neural networks, trained as fast as the hardware allows, from a small Keras-like API.
+"""Dense neural networks, trained as fast as the hardware allows, from a small API with Keras's names.
 
 What people use first: `Sequential`, a stack of layers, and `Model`, a graph of them, with `compile`, `fit`, `evaluate`,
 `predict` and `save`; `load_model`; `layers`, `losses`, `optimizers`, `metrics` and `callbacks`, by Keras's names;
 `datasets.load_digits` to try it on; `utils.set_random_seed`, so that runs repeat; `diagnostics.gradient_health`, when a
-network does not learn; `estimators` for scikit-learn. Submodules load when they are first used.
+network does not learn; `estimators` for scikit-learn. Submodules load when they are first used. The types that
+signatures name, such as `Arrays`, stand in `fastnn.core.types`; those of one family with it, such as `losses.LossLike`.
 
     >>> import fastnn
     >>> X, y = fastnn.datasets.load_digits()

@@ -32,7 +32,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, TypeAlias
+
+from numpy.typing import ArrayLike
 
 from .backends import eager
 from .core.absent import absent
@@ -91,7 +93,7 @@ class Activation(Declaration):
     def __hash__(self) -> int:
         return hash((self.name, self.parameter))
 
-    def __call__(self, x: object) -> Array:
+    def __call__(self, x: ArrayLike) -> Array:
         """The activation of an array of any shape; float64 stays float64, other dtypes become `config.floatx()`.
 
         Raises:
@@ -191,7 +193,18 @@ NAMES = {
 } | {"identity": linear, "swish": silu, "hard_swish": hard_silu}  # fmt: skip
 
 
-def get(identifier: object) -> Activation:
+class ActivationLayer(Protocol):
+    """A layer that is an activation, such as `layers.LeakyReLU()`."""
+
+    @property
+    def as_activation(self) -> Activation:
+        """It."""
+
+
+ActivationLike: TypeAlias = str | Activation | ActivationLayer | Config
+
+
+def get(identifier: ActivationLike | None) -> Activation:
     """The activation that a name, a config, an `Activation` or an activation layer stands for; None is linear.
 
     Raises:
@@ -227,7 +240,7 @@ def serialize(activation: Activation) -> Config | str:
     return activation.name if activation.plain else {"class_name": "Activation", "config": activation.get_config()}
 
 
-def deserialize(config: object) -> Activation:
+def deserialize(config: ActivationLike | None) -> Activation:
     """The activation of what `serialize` gave; as `get`.
 
     Example:

@@ -16,6 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import DTypeLike
+
 from .core.absent import absent
 from .core.declaration import whole
 from .errors import ArgumentError
@@ -43,7 +45,7 @@ _settings = _Settings()
 _here = _Here()
 
 
-def dtype_name(where: str, dtype: object) -> str:
+def dtype_name(where: str, dtype: DTypeLike | None) -> str:
     """ "float32" or "float64".
 
     Raises:
@@ -66,7 +68,7 @@ def floatx() -> str:
     return _settings.floatx
 
 
-def set_floatx(value: object) -> None:
+def set_floatx(value: DTypeLike) -> None:
     """Sets the dtype of layers made from now on.
 
     Args:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from .callbacks import Callback
 from .core.declaration import whole
 from .core.printing import say
+from .core.types import Arrays
 from .engine.health import Examiner, Health, LayerHealth
 from .engine.requests import Rows, rows_of
 from .errors import ArgumentError
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 ROWS = 256  # whose step shows enough, where there are more
 
 
-def gradient_health(model: Trainer, x: object, y: object, sample_weight: object = None) -> Health:
+def gradient_health(model: Trainer, x: Arrays, y: Arrays, sample_weight: Arrays | None = None) -> Health:
     """What one step on a batch shows of a network's health; the model is unchanged.
 
     It takes one more step, on copies of weights and optimizer: forward and backward in training mode, and the update.

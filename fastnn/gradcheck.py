@@ -13,6 +13,7 @@ from .backends.data import Data
 from .core.declaration import number, whole
 from .core.plan import SUM_COUNT, SUM_LOSS
 from .core.printing import say
+from .core.types import Arrays
 from .engine import compiling
 from .engine.requests import rows_of
 from .errors import ArgumentError
@@ -77,9 +78,9 @@ class Result:
 
 def check(
     model: Trainer,
-    x: object,
-    y: object,
-    sample_weight: object = None,
+    x: Arrays,
+    y: Arrays,
+    sample_weight: Arrays | None = None,
     *,
     step: float = 1e-5,
     tolerance: float = 1e-6,

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from .core.absent import absent
+from .core.types import CustomObjects, Tensors
 from .engine import cloning, saving
 from .engine.functional import Model
 from .engine.sequential import Sequential
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 cloning.KINDS.update(Sequential=Sequential, Model=Model)
 
 
-def save_model(model: object, filepath: str | os.PathLike[str], overwrite: bool = True, **kwargs: object) -> None:
+def save_model(
+    model: Sequential | Model, filepath: str | os.PathLike[str], overwrite: bool = True, **kwargs: object
+) -> None:
     """`model.save(filepath, overwrite)`."""
     if not isinstance(model, Sequential | Model):
         raise ArgumentTypeError(f"save_model: model is {model!r}, expected a model")
@@ -29,12 +32,12 @@ def save_model(model: object, filepath: str | os.PathLike[str], overwrite: bool 
 
 def load_model(
     filepath: str | os.PathLike[str],
-    custom_objects: object = None,
+    custom_objects: CustomObjects | None = None,
     compile: bool = True,
     safe_mode: bool = True,
     *,
     backend: str | Backend | None = "auto",
-) -> Any:
+) -> Sequential | Model:
     """A model from a file that `Sequential.save` wrote, as it was: weights, optimizer, counters and seed.
 
     Args:
@@ -61,12 +64,16 @@ def load_model(
         True
     """
     with cloning.own_classes("load_model", custom_objects):
-        return saving.load(filepath, compile, backend)
+        made: Sequential | Model = saving.load(filepath, compile, backend)
+        return made
 
 
 def clone_model(
-    model: object, input_tensors: object = None, clone_function: Callable[[Layer], object] | None = None, **kwargs: Any
-) -> Any:
+    model: Sequential | Model,
+    input_tensors: Tensors | None = None,
+    clone_function: Callable[[Layer], Layer] | None = None,
+    **kwargs: object,
+) -> Sequential | Model:
     """A model of equal layers with new weights of its own, not compiled.
 
     Args:
@@ -82,10 +89,11 @@ def clone_model(
         >>> fastnn.models.clone_model(model).count_params()
         5
     """
-    return cloning.clone_model(model, clone_function, input_tensors=input_tensors, **kwargs)
+    made: Sequential | Model = cloning.clone_model(model, clone_function, input_tensors=input_tensors, **kwargs)
+    return made
 
 
-def model_from_json(json_string: str, custom_objects: object = None) -> Sequential | Model:
+def model_from_json(json_string: str, custom_objects: CustomObjects | None = None) -> Sequential | Model:
     """A model of a text that `Sequential.to_json` gave, with new weights; for `custom_objects` see `load_model`.
 
     Raises:

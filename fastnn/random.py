@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from . import config
 from .core import normals
 from .core import random as numbers
 from .core.absent import absent
 from .core.arrays import Array
-from .core.declaration import number, refuse, whole
+from .core.declaration import Config, number, refuse, whole
 from .core.symbolic import Tensor, noise
+from .core.types import ArrayOrTensor
 from .errors import ArgumentError, ArgumentTypeError
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ class SeedGenerator:
         False
     """
 
-    def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: object) -> None:
         refuse("SeedGenerator", kwargs, {}, ("seed", "name"))
         self.seed = config.next_seed() if seed is None else whole("SeedGenerator", "seed", seed, low=0)
         self.name = name or "seed_generator"
@@ -60,14 +62,21 @@ class SeedGenerator:
         self._draws += 1
         return self.seed, self._draws - 1
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """What makes an equal one."""
         return {"seed": self.seed, "name": self.name}
 
 
+Seed: TypeAlias = int | SeedGenerator
+
+
 def normal(
-    shape: Sequence[int | None], mean: float = 0.0, stddev: float = 1.0, dtype: object = None, seed: object = None
-) -> Any:
+    shape: Sequence[int | None],
+    mean: float = 0.0,
+    stddev: float = 1.0,
+    dtype: DTypeLike | None = None,
+    seed: Seed | None = None,
+) -> ArrayOrTensor:
     """Normal numbers; in a model each is made of 23 bits, so that they lie within 5.2 standard deviations.
 
     Args:
@@ -94,7 +103,11 @@ def normal(
 
 
 def truncated_normal(
-    shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: object = None, seed: object = None
+    shape: Sequence[int],
+    mean: float = 0.0,
+    stddev: float = 1.0,
+    dtype: DTypeLike | None = None,
+    seed: Seed | None = None,
 ) -> Array:
     """Normal numbers within two standard deviations of the mean; arrays only. See `normal`.
 
@@ -106,8 +119,12 @@ def truncated_normal(
 
 
 def uniform(
-    shape: Sequence[int | None], minval: float = 0.0, maxval: float = 1.0, dtype: object = None, seed: object = None
-) -> Any:
+    shape: Sequence[int | None],
+    minval: float = 0.0,
+    maxval: float = 1.0,
+    dtype: DTypeLike | None = None,
+    seed: Seed | None = None,
+) -> ArrayOrTensor:
     """Numbers from `minval` to `maxval`, all alike. See `normal`.
 
     >>> uniform((3,), seed=1).round(2)
@@ -119,7 +136,9 @@ def uniform(
     return _array("uniform", shape, dtype, seed, lambda *key: low + (high - low) * numbers.uniform(*key))
 
 
-def randint(shape: Sequence[int], minval: int, maxval: int, dtype: object = "int32", seed: object = None) -> Array:
+def randint(
+    shape: Sequence[int], minval: int, maxval: int, dtype: DTypeLike = "int32", seed: Seed | None = None
+) -> Array:
     """Whole numbers from `minval` to below `maxval`, all alike; arrays only. See `normal`.
 
     >>> randint((5,), 0, 10, seed=1)
@@ -130,7 +149,7 @@ def randint(shape: Sequence[int], minval: int, maxval: int, dtype: object = "int
     )
     if high <= low:
         raise ArgumentError(f"randint: maxval is {high}, minval {low}; expected more")
-    kind = np.dtype(dtype)  # type: ignore[call-overload]
+    kind = np.dtype(dtype)
     if kind.kind not in "iu" or low < np.iinfo(kind).min or high - 1 > np.iinfo(kind).max:
         raise ArgumentError(f"randint: dtype is {kind}, expected one of whole numbers that holds {low} to {high - 1}")
     draws = _draw(numbers.bits64, "randint", shape, seed)
@@ -138,7 +157,7 @@ def randint(shape: Sequence[int], minval: int, maxval: int, dtype: object = "int
     return made
 
 
-def shuffle(x: ArrayLike, axis: int = 0, seed: object = None) -> Array:
+def shuffle(x: ArrayLike, axis: int = 0, seed: Seed | None = None) -> Array:
     """A copy of an array whose rows are in another order.
 
     >>> shuffle([1, 2, 3, 4], seed=1)
@@ -169,12 +188,12 @@ def _draw(of: Any, where: str, shape: object, seed: object) -> Array:
     return made
 
 
-def _array(where: str, shape: object, dtype: object, seed: object, of: Any) -> Array:
+def _array(where: str, shape: object, dtype: DTypeLike | None, seed: object, of: Any) -> Array:
     kind = config.floatx() if dtype is None else config.dtype_name(where, dtype)
     return _draw(of, where, shape, seed).astype(kind)
 
 
-def _tensor(where: str, shape: object, dtype: object, seed: object) -> Tensor | None:
+def _tensor(where: str, shape: object, dtype: DTypeLike | None, seed: object) -> Tensor | None:
     """Numbers from -1 to 1 in a model, or None for an array."""
     sizes = _sizes(where, shape)
     if sizes[:1] != (None,):

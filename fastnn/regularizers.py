@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from .core.absent import absent
-from .core.declaration import Declaration, find, number
+from .core.declaration import Config, Declaration, find, number
 from .core.specs import Penalty
 
 
@@ -108,7 +108,10 @@ def __getattr__(name: str) -> Any:
     return absent(__name__, name, ("L1", "L2", "L1L2"))
 
 
-def get(identifier: object) -> Regularizer | None:
+RegularizerLike: TypeAlias = str | Regularizer | type[Regularizer] | Config
+
+
+def get(identifier: RegularizerLike | None) -> Regularizer | None:
     """The regularizer that a name, a config or a `Regularizer` stands for; None is none.
 
     Raises:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from . import config
 from .core.absent import absent
@@ -16,7 +17,7 @@ from .errors import ArgumentError
 __path__: list[str] = []  # of module paths of an older Keras, such as utils.np_utils; see `absent.Finder`
 
 
-def to_categorical(x: object, num_classes: int | None = None) -> npt.NDArray[np.float64]:
+def to_categorical(x: ArrayLike, num_classes: int | None = None) -> npt.NDArray[np.float64]:
     """One-hot rows of class numbers.
 
     Args:
@@ -82,7 +83,7 @@ def set_random_seed(seed: int) -> None:
     config.set_seed(seed)
 
 
-def normalize(x: object, axis: int = -1, order: float = 2) -> npt.NDArray[np.float64]:
+def normalize(x: ArrayLike, axis: int = -1, order: float = 2) -> npt.NDArray[np.float64]:
     """Divides vectors by their norm; zero vectors stay.
 
     Math: x / (sum |x|^order)^(1 / order).

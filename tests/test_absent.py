@@ -93,13 +93,13 @@ def test_placeholders_as_arguments() -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: layers.Dense(3, kernel_constraint="non_neg"),
-        lambda: layers.Embedding(3, 2, embeddings_constraint="max_norm"),
-        lambda: layers.BatchNormalization(gamma_constraint="non_neg"),
-        lambda: layers.Dense(3, activity_regularizer="l2"),
-        lambda: layers.Dropout(0.5, seed=1),
-        lambda: fastnn.optimizers.SGD(use_ema=True),
-        lambda: fastnn.optimizers.Adam(gradient_accumulation_steps=2),
+        lambda: layers.Dense(3, kernel_constraint="non_neg"),  # type: ignore[call-arg]
+        lambda: layers.Embedding(3, 2, embeddings_constraint="max_norm"),  # type: ignore[call-arg]
+        lambda: layers.BatchNormalization(gamma_constraint="non_neg"),  # type: ignore[call-arg]
+        lambda: layers.Dense(3, activity_regularizer="l2"),  # type: ignore[call-arg]
+        lambda: layers.Dropout(0.5, seed=1),  # type: ignore[call-arg]
+        lambda: fastnn.optimizers.SGD(use_ema=True),  # type: ignore[call-arg]
+        lambda: fastnn.optimizers.Adam(gradient_accumulation_steps=2),  # type: ignore[call-arg]
     ],
 )
 def test_what_changes_a_training_is_not_to_be_left_out(make: Any) -> None:
@@ -112,7 +112,8 @@ def test_what_changes_a_training_is_not_to_be_left_out(make: Any) -> None:
 def test_data_in_lists_of_one(backend: str) -> None:
     X, y, w = wave(20, 4), wave(20), 1.0 + wave(20) ** 2
     models = [net(layers.Dense(1), backend=backend), net(layers.Dense(1), backend=backend)]
-    for given, model in zip((([X], [y], [w]), (X, y, w)), models, strict=True):
+    data: list[Any] = [([X], [y], [w]), (X, y, w)]
+    for given, model in zip(data, models, strict=True):
         model.fit(given[0], given[1], sample_weight=given[2], validation_data=(given[0], given[1]), verbose=0)
         model.train_on_batch(given[0], given[1])
         model.evaluate(given[0], given[1], verbose=0)
@@ -164,3 +165,11 @@ def test_module_paths_of_an_older_keras() -> None:
         assert found is getattr(importlib.import_module(f"fastnn.{path.partition('.')[0]}"), name)
     with pytest.raises(AbsentError, match=r"layers\.Conv2D of Keras is not supported"):
         importlib.import_module("fastnn.layers.convolutional").Conv2D(3)
+
+
+def test_first_lines_of_older_scripts() -> None:
+    for line in ("from fastnn import keras", "import fastnn.keras as keras", "from fastnn.keras.layers import Dense"):
+        with pytest.raises(ImportError, match="import fastnn as keras"):
+            exec(line)
+    with pytest.raises(AttributeError, match=r"Sequential.predict_classes has left Keras; use predict\(X\).argmax"):
+        fastnn.Sequential().predict_classes(np.ones((1, 3)))  # type: ignore[attr-defined]

@@ -104,7 +104,7 @@ def test_a_loss_of_tensors_is_that_of_arrays(loss: str) -> None:
 Wrong = tuple[Callable[[Any], object], type[Exception], str]
 WRONG: dict[str, Wrong] = {
     "no mean": (lambda x: fastnn.Model(x, x).add_loss(x), ArgumentError, "give its mean"),
-    "no tensor": (lambda x: fastnn.Model(x, x).add_loss(1.0), ArgumentTypeError, "expected the mean"),
+    "no tensor": (lambda x: fastnn.Model(x, x).add_loss(1.0), ArgumentTypeError, "expected the mean"),  # type: ignore[arg-type]
     "compiled": (lambda x: trained("reference").add_loss(ops.mean(x)), ArgumentError, "before compile"),
     "not in call": (lambda x: layers.Dense(2).add_loss(ops.mean(x)), ArgumentError, "call it in `call`"),
     "computed with": (lambda x: ops.exp(ops.mean(x)), ArgumentError, r"\(test_added_losses.py, line \d+\)"),

@@ -268,9 +268,9 @@ WRONG_FUNCTIONS: list[tuple[Any, str]] = [
     (lambda: utils.set_random_seed(-1), "seed is -1"),
     (lambda: utils.set_random_seed(2**32), "expected a whole number below"),
     (lambda: fastnn.Input(batch_shape=3), "Input: batch_shape is 3, expected a tuple such as"),
-    (lambda: layers.Dense(3, batch_input_shape=3), "Dense: batch_input_shape is 3, expected a tuple such as"),
+    (lambda: layers.Dense(3, batch_input_shape=3), "Dense: batch_input_shape is 3, expected a tuple such as"),  # type: ignore[arg-type]
     (lambda: layers.Dropout(10**400), "rate is 1000"),
-    (lambda: layers.BatchNormalization(axis=np.ones(3)), r"axis=array\(\[1., 1., 1.\]\) is not supported"),
+    (lambda: layers.BatchNormalization(axis=np.ones(3)), r"axis=array\(\[1., 1., 1.\]\) is not supported"),  # type: ignore[arg-type]
     (lambda: fastnn.Sequential(name=["a"]), r"Sequential: name is list \['a'\], expected a text"),  # type: ignore[arg-type]
 ]
 

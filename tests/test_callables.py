@@ -334,7 +334,7 @@ def test_activations_of_numbers_and_lists() -> None:
         (lambda: losses.mse(np.ones((4, 3)), np.ones((3, 3))), "expected the same shape for both"),
         (lambda: losses.mse(1.0, 2.0), "expected predictions in rows"),
         (lambda: losses.mse(["a"], [1.0]), "y_true has dtype .*, expected real numbers"),
-        (lambda: losses.mse([1.0], None), "y_pred is None"),
+        (lambda: losses.mse([1.0], None), "y_pred is None"),  # type: ignore[arg-type]
         (lambda: losses.MeanSquaredError()(REAL, Z, W[:3]), r"sample_weight has shape \(3,\), expected \(7,\)"),
         (lambda: losses.MeanSquaredError()([1.0, 2.0], [1.0, 2.0], [1.0, 2.0]), r"expected \(\): one weight"),
         (lambda: losses.sparse_categorical_crossentropy(ONEHOT, P), "expected a class number for each row"),
@@ -355,8 +355,8 @@ def test_activations_of_numbers_and_lists() -> None:
         (lambda: activations.celu([1.0], alpha=0.0), "celu: parameter is 0.0, expected a number > 0"),
         (lambda: activations.relu([1.0], threshold=1), "threshold=1.0 is not supported"),
         (lambda: activations.relu("text"), "x has dtype .*, expected real numbers"),
-        (lambda: activations.get(lambda x: x), "got function .*Python code cannot run inside compiled steps"),
-        (lambda: layers.Dense(1, activation=np.tanh), "Python code cannot run inside compiled steps"),
+        (lambda: activations.get(lambda x: x), "got function .*Python code cannot run inside compiled steps"),  # type: ignore[arg-type]
+        (lambda: layers.Dense(1, activation=np.tanh), "Python code cannot run inside compiled steps"),  # type: ignore[arg-type]
     ],
 )
 def test_wrong_arguments(make: Any, message: str) -> None:

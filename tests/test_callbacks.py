@@ -204,7 +204,7 @@ def test_terminate_on_nan(
         (lambda: callbacks.ModelCheckpoint("a", save_freq=0), "save_freq is 0"),
         (lambda: callbacks.ModelCheckpoint("a", period=2), 'unknown argument "period"'),
         (lambda: callbacks.CallbackList(add_progbar=True), "add_progbar=True is not supported"),
-        (lambda: net().fit(X, Y, callbacks=[callbacks.History]), "give an object, not its class"),
+        (lambda: net().fit(X, Y, callbacks=[callbacks.History]), "give an object, not its class"),  # type: ignore[list-item]
     ],
 )
 def test_wrong_arguments(make: Any, message: str) -> None:
@@ -215,7 +215,7 @@ def test_wrong_arguments(make: Any, message: str) -> None:
 
 def test_lists_of_callbacks() -> None:
     first, second, own = Record(), Record(), callbacks.History()
-    history = net().fit(X, Y, verbose=0, callbacks=[first, [second, own]])
+    history = net().fit(X, Y, verbose=0, callbacks=[first, [second, own]])  # type: ignore[list-item]
     assert first.events == second.events and history is own
     several = callbacks.CallbackList([first])
     several.append(second)

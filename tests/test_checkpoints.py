@@ -51,7 +51,7 @@ def test_every_epoch(weights_only: bool, backend: str, tmp_path: Path) -> None:
         model = net(backend=backend, seed=2)
         model.load_weights(path)
     else:
-        model = fastnn.load_model(path, backend=load(backend))
+        model = fastnn.load_model(path, backend=load(backend))  # type: ignore[assignment]
     assert same(model.get_weights(), results.weights[1])
 
 

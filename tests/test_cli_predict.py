@@ -369,6 +369,21 @@ def test_long_lists_are_cut_and_wrapped(capsys: Capture) -> None:
     assert "and 20 more" in out and max(map(len, out.splitlines())) <= contents.WIDTH
 
 
+def test_info_of_a_model_of_several_inputs_and_outputs(capsys: Capture) -> None:
+    a, b = fastnn.Input((4,)), fastnn.Input((2,))
+    both = fastnn.layers.concatenate([a, b])
+    model = fastnn.Model([a, b], [fastnn.layers.Dense(1)(both), fastnn.layers.Dense(3)(both)])
+    model.compile("sgd", ["mse", "mae"])
+    model.save("several.safetensors")
+    assert "loss        mean_squared_error, mean_absolute_error\n" in run(capsys, "info", "several.safetensors")[1]
+    report = json.loads(run(capsys, "info", "several.safetensors", "--json")[1])
+    assert report["inputs"] == [[4], [2]]
+    assert [loss["class"] for loss in report["loss"]] == ["MeanSquaredError", "MeanAbsoluteError"]
+    np.savez("t.npz", X=np.zeros((4, 6)))
+    code, _, err = run(capsys, "predict", "several.safetensors", "t.npz")
+    assert code == 2 and "several.safetensors: the network has 2 inputs and 2 outputs" in err
+
+
 def test_info_of_other_files(capsys: Capture) -> None:
     Path("t.safetensors").write_text("hello")
     for name, message in (("absent", "there is no such file"), ("t.safetensors", "not a file of a fastnn model")):

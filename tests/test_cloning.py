@@ -149,14 +149,14 @@ def test_clones_with_other_layers() -> None:
     shared = models.clone_model(model, clone_function=lambda layer: layer)
     assert all((a == b).all() for a, b in zip(shared.get_weights(), model.get_weights(), strict=True))
     with pytest.raises(ArgumentTypeError, match="expected a layer"):
-        models.clone_model(model, clone_function=lambda layer: 3)
+        models.clone_model(model, clone_function=lambda layer: 3)  # type: ignore[arg-type, return-value]
 
 
 def test_wrong_arguments_of_clones() -> None:
     with pytest.raises(ArgumentTypeError, match="expected a model, got Dense"):
-        models.clone_model(layers.Dense(1))
+        models.clone_model(layers.Dense(1))  # type: ignore[arg-type]
     model = every_layer()
     with pytest.raises(ArgumentError, match=r"call_function=.* is not supported"):
         models.clone_model(model, call_function=print)
     with pytest.raises(ArgumentError, match="input_tensors=3 is not supported"):
-        models.clone_model(model, input_tensors=3)
+        models.clone_model(model, input_tensors=3)  # type: ignore[arg-type]

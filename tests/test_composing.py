@@ -277,7 +277,7 @@ REFUSED: list[tuple[Any, str]] = [
     (lambda: ops.matmul(fastnn.Input((4,)), Wrong((3, 4)).w), r"expected \(B, K\) and \(K, N\)"),
     (lambda: Wrong((3,))(X), "a layer with `call` takes symbolic tensors"),
     (lambda: Wrong((3,)).add_weight((3,), constraint="x"), "constraint"),
-    (lambda: Wrong((3,)).add_loss(0.0), "call it in `call`"),
+    (lambda: Wrong((3,)).add_loss(0.0), "call it in `call`"),  # type: ignore[arg-type]
     (lambda: Wrong((3,)).w.numpy(), "it has no weights before"),
 ]
 

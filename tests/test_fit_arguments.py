@@ -109,7 +109,7 @@ def test_data_batch_by_batch(given: Any) -> None:
         with pytest.raises(ArgumentTypeError, match=r"which gives its rows batch by batch; .* call train_on_batch"):
             call(given, verbose=0)
         with pytest.raises(ArgumentTypeError, match="x is missing"):
-            call(None, verbose=0)
+            call(None, verbose=0)  # type: ignore[arg-type]
 
 
 @every_backend

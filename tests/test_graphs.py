@@ -405,8 +405,8 @@ x6, x3 = fastnn.Input((6,), name="six"), fastnn.Input((3,), name="three")
     ("wrong", "message"),
     [
         (lambda: fastnn.Model(x6, layers.Dense(2)(x3)), r'depends on the input "three", which is not among: "six"'),
-        (lambda: fastnn.Model(X, layers.Dense(2)(x6)), "Model: inputs is of ndarray, expected symbolic tensors"),
-        (lambda: fastnn.Model(x6, layers.Dense(2)), "it has layers, not tensors: call them"),
+        (lambda: fastnn.Model(X, layers.Dense(2)(x6)), "Model: inputs is of ndarray, expected symbolic tensors"),  # type: ignore[arg-type]
+        (lambda: fastnn.Model(x6, layers.Dense(2)), "it has layers, not tensors: call them"),  # type: ignore[arg-type]
         (lambda: layers.Add()([x6, x3]), r"rows of shapes \(6,\), \(3,\) do not fit"),
         (lambda: layers.Add()(x6), "expected a list of tensors"),
         (lambda: layers.Subtract()([x6, x6, x6]), "called on 3 tensors, expected 2"),

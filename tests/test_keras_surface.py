@@ -145,10 +145,10 @@ def test_fused_crossentropy_is_exact(backend: str) -> None:
 def test_probabilities_that_are_said_to_be_logits(activation: str, units: int, backend: str) -> None:
     """Advised against, and the logits are used once."""
     X, y = blobs(classes=max(units, 2))
-    plain, logits = (losses.SparseCategoricalCrossentropy, losses.BinaryCrossentropy)[units == 1], {"from_logits": True}
+    plain = (losses.SparseCategoricalCrossentropy, losses.BinaryCrossentropy)[units == 1]
     right = net(layers.Dense(units, activation), loss=plain(), backend=backend)
     with pytest.warns(fastnn.ModelAdvice, match="are not logits"):
-        same = net(layers.Dense(units, activation), loss=plain(**logits), backend=backend)
+        same = net(layers.Dense(units, activation), loss=plain(from_logits=True), backend=backend)
     assert right.fit(X, y, verbose=0).history == same.fit(X, y, verbose=0).history
 
 

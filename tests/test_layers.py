@@ -21,20 +21,20 @@ from nets import Array, every_backend, net, wave
         (lambda: layers.Dense("a"), "units is str 'a'"),  # type: ignore[arg-type]
         (lambda: layers.Dense(3, activation="rleu"), 'unknown name "rleu"; did you mean "relu"'),
         (lambda: layers.Dense(3, activation="glu"), "of Keras is not supported"),
-        (lambda: layers.Dense(3, activation=np.tanh), "expected a name or a fastnn activation"),
+        (lambda: layers.Dense(3, activation=np.tanh), "expected a name or a fastnn activation"),  # type: ignore[arg-type]
         (lambda: layers.Dense(3, kernel_initializer="orthogonal"), "of Keras is not supported"),
-        (lambda: layers.Dense(3, init="zeros"), "it is called kernel_initializer"),
+        (lambda: layers.Dense(3, init="zeros"), "it is called kernel_initializer"),  # type: ignore[call-arg]
         (
-            lambda: layers.Dense(3, kernel_constraint="max_norm"),
+            lambda: layers.Dense(3, kernel_constraint="max_norm"),  # type: ignore[call-arg]
             "'max_norm' is not supported, .*; weights have",
         ),
-        (lambda: layers.Dense(3, trainable="no"), "trainable is 'no', expected True or False"),
-        (lambda: layers.Dense(3, colour="red"), 'unknown argument "colour"'),
+        (lambda: layers.Dense(3, trainable="no"), "trainable is 'no', expected True or False"),  # type: ignore[arg-type]
+        (lambda: layers.Dense(3, colour="red"), 'unknown argument "colour"'),  # type: ignore[call-arg]
         (lambda: layers.Dense(3, dtype="float16"), 'expected "float32" or "float64"'),
         (lambda: layers.Dense(3, name="a/b"), "without a slash"),
-        (lambda: layers.Dense(3, input_shape=(None,)), "sizes that vary"),
+        (lambda: layers.Dense(3, input_shape=(None,)), "sizes that vary"),  # type: ignore[arg-type]
         (lambda: layers.Dropout(1.0), r"rate is 1.0, expected a number in \[0, 1\)"),
-        (lambda: layers.Dropout(0.5, seed=1), "seed=1 is not supported"),
+        (lambda: layers.Dropout(0.5, seed=1), "seed=1 is not supported"),  # type: ignore[call-arg]
         (lambda: layers.ReLU(max_value=5.0), "max_value=5.0 is not supported"),
         (lambda: layers.ReLU(6.0, 0.1), "max_value=6.0 is not supported"),
         (lambda: layers.ReLU(threshold=0.5), "threshold=0.5 is not supported"),
@@ -42,7 +42,7 @@ from nets import Array, every_backend, net, wave
         (lambda: layers.LeakyReLU(-0.1), "negative_slope is -0.1, expected a number >= 0"),
         (lambda: layers.LeakyReLU(None), "negative_slope is NoneType None"),  # type: ignore[arg-type]
         (lambda: layers.ELU("a"), "alpha is str 'a'"),  # type: ignore[arg-type]
-        (lambda: layers.Reshape(4), "target_shape is 4, expected a tuple such as"),
+        (lambda: layers.Reshape(4), "target_shape is 4, expected a tuple such as"),  # type: ignore[arg-type]
         (lambda: layers.Reshape(()), r"target_shape is \(\), expected a tuple such as"),
         (lambda: layers.Reshape((0, 2)), "target_shape is 0, expected a whole number of at least 1"),
         (lambda: layers.Reshape((-1, -1)), r"target_shape is \(-1, -1\), expected one -1 at most"),
@@ -51,14 +51,14 @@ from nets import Array, every_backend, net, wave
             r'Reshape 0 "reshape": .* shape \(4,\), 4 elements, which do not make \(3, 2\)',
         ),
         (lambda: fastnn.Sequential([fastnn.Input((4,)), layers.Reshape((3, -1))]), r"do not make \(3, -1\)"),
-        (lambda: layers.Dense(2)(layers.Dense(3)), "expected a symbolic tensor such as Input"),
-        (lambda: fastnn.Input(64), "expected a tuple such as"),
+        (lambda: layers.Dense(2)(layers.Dense(3)), "expected a symbolic tensor such as Input"),  # type: ignore[arg-type]
+        (lambda: fastnn.Input(64), "expected a tuple such as"),  # type: ignore[arg-type]
         (lambda: fastnn.Input((0,)), "shape is 0"),
         (lambda: fastnn.Input((4,), sparse=True), "sparse=True is not supported"),
         (lambda: fastnn.Sequential([fastnn.Input((2, 3)), layers.Dense(1)]), r"add Flatten\(\)"),
         (lambda: fastnn.Sequential([fastnn.Input((2, 3)), layers.Activation("softmax")]), r"add Flatten\(\)"),
         (lambda: fastnn.Sequential([layers.Dense(1), fastnn.Input((2,))]), "Input comes first"),
-        (lambda: fastnn.Sequential([3]), "expected a layer such as"),
+        (lambda: fastnn.Sequential([3]), "expected a layer such as"),  # type: ignore[list-item]
         (lambda: fastnn.Sequential(layers.Dense(1)), "expected a list of layers"),  # type: ignore[arg-type]
         (lambda: regularizers.L1(-1), "l1 is -1"),
         (lambda: regularizers.get("l3"), "unknown name"),
@@ -74,9 +74,9 @@ def test_wrong_arguments(make: Any, message: str) -> None:
 
 
 def test_defaults_of_unsupported_arguments_are_accepted() -> None:
-    layers.Dense(3, kernel_constraint=None, trainable=True, activity_regularizer=None, lora_rank=None)
-    layers.Dropout(0.5, noise_shape=None, seed=None)
-    layers.Flatten(data_format=None)
+    layers.Dense(3, kernel_constraint=None, trainable=True, activity_regularizer=None, lora_rank=None)  # type: ignore[call-arg]
+    layers.Dropout(0.5, noise_shape=None, seed=None)  # type: ignore[call-arg]
+    layers.Flatten(data_format=None)  # type: ignore[call-arg]
     assert layers.ReLU(max_value=None, threshold=0).activation.name == "relu"
     assert layers.ReLU.from_config(layers.ReLU(6).get_config()).activation.name == "relu6"
 
@@ -140,7 +140,7 @@ def test_activation_layers(layer: layers.Activation, function: Any, backend: str
 
 def test_the_old_name_of_a_slope() -> None:
     with pytest.warns(UserWarning, match="LeakyReLU: alpha is called negative_slope now") as caught:
-        layer = layers.LeakyReLU(alpha=0.1)
+        layer = layers.LeakyReLU(alpha=0.1)  # type: ignore[call-arg]
     assert layer.negative_slope == 0.1 and layer.get_config()["negative_slope"] == 0.1
     assert caught[0].filename == __file__
     assert [layers.LeakyReLU().name, layers.ReLU().name, layers.ELU().name] == ["leaky_re_lu", "re_lu", "elu"]

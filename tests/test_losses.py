@@ -262,7 +262,7 @@ def test_names() -> None:
         (lambda: losses.get("mze"), 'unknown name "mze"; did you mean "mse"'),
         (lambda: losses.get("dice"), '"dice" of Keras is not supported'),
         (lambda: losses.get(None), "loss is missing"),
-        (lambda: losses.get(3), "expected a name or a fastnn loss object, got int 3"),
+        (lambda: losses.get(3), "expected a name or a fastnn loss object, got int 3"),  # type: ignore[arg-type]
         (lambda: losses.get(lambda a, b: a), "got function .*Python code cannot run inside compiled"),
         (lambda: losses.Lp(p=0.5), "p is 0.5, expected a number >= 1"),
         (lambda: losses.Huber(delta=0), "delta is 0, expected a number > 0"),
@@ -274,8 +274,8 @@ def test_names() -> None:
         ),
         (lambda: net(loss=losses.MeanSquaredError(reduction="sum")), "trains on the mean over the batch"),
         (lambda: losses.MeanSquaredError(dtype="float64"), "dtype='float64' is not supported"),
-        (lambda: losses.SparseCategoricalCrossentropy(ignore_class=0), "ignore_class=0 is not supported"),
-        (lambda: losses.Huber(delt=2), 'unknown argument "delt"; did you mean "delta"'),
+        (lambda: losses.SparseCategoricalCrossentropy(ignore_class=0), "ignore_class=0 is not supported"),  # type: ignore[call-arg]
+        (lambda: losses.Huber(delt=2), 'unknown argument "delt"; did you mean "delta"'),  # type: ignore[call-arg]
     ],
 )
 def test_wrong_arguments(make: Any, message: str) -> None:

@@ -269,7 +269,7 @@ def test_weighted_metrics_in_fit(backend: str) -> None:
         backend=backend,
     )
     right = model.predict(X, verbose=0).argmax(axis=1) == LABELS
-    told = {"batch_size": 4, "verbose": 0}
+    told: dict[str, Any] = {"batch_size": 4, "verbose": 0}
     history = model.fit(X, LABELS, class_weight=w, validation_data=(X, LABELS, rows[::-1]), **told).history
     assert list(history) == [
         "acc",

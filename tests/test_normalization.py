@@ -187,7 +187,7 @@ def test_weights_and_their_names() -> None:
         ({"scale": False, "center": False}, ["moving_mean", "moving_variance"]),
     ],
 )
-def test_what_is_left_out(arguments: dict[str, bool], names: list[str]) -> None:
+def test_what_is_left_out(arguments: dict[str, Any], names: list[str]) -> None:
     model = net(layers.BatchNormalization(**arguments))
     (layer,) = parts(model)
     assert [getattr(layer, name) is not None for name in names] == [True] * len(names)
@@ -220,15 +220,15 @@ def test_before_the_model_is_built() -> None:
         (lambda: layers.Softmax(axis=0), "axis=0 is not supported"),
         (lambda: layers.BatchNormalization(momentum=1.5), r"momentum is 1.5, expected a number in \[0, 1\]"),
         (lambda: layers.BatchNormalization(epsilon=-1), "epsilon is -1, expected a number >= 0"),
-        (lambda: layers.BatchNormalization(center="yes"), "center is 'yes', expected True or False"),
-        (lambda: layers.BatchNormalization(renorm=True), "renorm=True is not supported"),
-        (lambda: layers.BatchNormalization(synchronized=True), "synchronized=True is not supported"),
+        (lambda: layers.BatchNormalization(center="yes"), "center is 'yes', expected True or False"),  # type: ignore[arg-type]
+        (lambda: layers.BatchNormalization(renorm=True), "renorm=True is not supported"),  # type: ignore[call-arg]
+        (lambda: layers.BatchNormalization(synchronized=True), "synchronized=True is not supported"),  # type: ignore[call-arg]
         (
-            lambda: layers.BatchNormalization(gamma_constraint="max_norm"),
+            lambda: layers.BatchNormalization(gamma_constraint="max_norm"),  # type: ignore[call-arg]
             "gamma_constraint='max_norm' is not supported",
         ),
-        (lambda: layers.LayerNormalization(rms_scaling=True), "rms_scaling=True is not supported"),
-        (lambda: layers.LayerNormalization(momentum=0.5), 'unknown argument "momentum"'),
+        (lambda: layers.LayerNormalization(rms_scaling=True), "rms_scaling=True is not supported"),  # type: ignore[call-arg]
+        (lambda: layers.LayerNormalization(momentum=0.5), 'unknown argument "momentum"'),  # type: ignore[call-arg]
         (
             lambda: layers.Normalization(mean=[1.0, 2.0], variance=1.0),
             r"have shapes \(2,\) and \(\), expected one number",
@@ -245,10 +245,10 @@ def test_wrong_arguments(make: Any, message: str) -> None:
 
 
 def test_defaults_of_unsupported_arguments_are_accepted() -> None:
-    layers.BatchNormalization(renorm=False, renorm_clipping=None, renorm_momentum=0.99, synchronized=False)
-    layers.BatchNormalization(gamma_constraint=None, beta_constraint=None)
-    layers.LayerNormalization(rms_scaling=False)
-    layers.Normalization(invert=False)
+    layers.BatchNormalization(renorm=False, renorm_clipping=None, renorm_momentum=0.99, synchronized=False)  # type: ignore[call-arg]
+    layers.BatchNormalization(gamma_constraint=None, beta_constraint=None)  # type: ignore[call-arg]
+    layers.LayerNormalization(rms_scaling=False)  # type: ignore[call-arg]
+    layers.Normalization(invert=False)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("kind", [layers.BatchNormalization, layers.LayerNormalization, layers.Normalization])

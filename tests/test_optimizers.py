@@ -258,9 +258,9 @@ def test_an_optimizer_of_your_own_is_refused() -> None:
     [
         (lambda: optimizers.get("adm"), 'unknown name "adm"; did you mean "adam"'),
         (lambda: optimizers.get("lamb"), '"lamb" of Keras is not supported'),
-        (lambda: optimizers.get(3), "expected a name or a fastnn optimizer object"),
-        (lambda: optimizers.Adam(lr=0.1), 'unknown argument "lr"; it is called learning_rate'),
-        (lambda: optimizers.Adam(use_ema=True), "use_ema=True is not supported"),
+        (lambda: optimizers.get(3), "expected a name or a fastnn optimizer object"),  # type: ignore[arg-type]
+        (lambda: optimizers.Adam(lr=0.1), 'unknown argument "lr"; it is called learning_rate'),  # type: ignore[call-arg]
+        (lambda: optimizers.Adam(use_ema=True), "use_ema=True is not supported"),  # type: ignore[call-arg]
         (lambda: optimizers.Adam(amsgrad="yes"), "amsgrad"),  # type: ignore[arg-type]
         (lambda: optimizers.RMSprop(momentum=-0.1), r"momentum is -0.1, expected a number in \[0, 1\]"),
         (lambda: optimizers.Ftrl(learning_rate_power=0.5), "learning_rate_power is 0.5, expected a number <= 0"),

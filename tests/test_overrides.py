@@ -219,5 +219,5 @@ def test_constants_are_arrays_too(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match=r"Constant: value has shape \(2,\), the parameter \(3,\)"):
         constant((3,))
     with pytest.raises(ArgumentTypeError, match=r"got an array; give Constant\(array\)"):
-        layers.Dense(2, kernel_initializer=np.ones((3, 2)))
+        layers.Dense(2, kernel_initializer=np.ones((3, 2)))  # type: ignore[arg-type]
     assert type(layers.Dense(2, bias_initializer=None).bias_initializer) is initializers.GlorotUniform

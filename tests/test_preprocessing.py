@@ -114,7 +114,7 @@ def test_given_moments(backend: str) -> None:
     ("make", "message"),
     [
         (lambda: layers.Normalization(axis=0), "axis=0 is not supported"),
-        (lambda: layers.Normalization(invert=True), "invert=True is not supported"),
+        (lambda: layers.Normalization(invert=True), "invert=True is not supported"),  # type: ignore[call-arg]
         (lambda: layers.Normalization(mean=1.0), "mean and variance go together"),
         (lambda: layers.Normalization(axis=None, mean=[1.0], variance=[1.0]), "expected one number each"),
         (lambda: layers.Normalization(mean=0.0, variance=-1.0), "variance is -1.0, expected numbers >= 0"),

@@ -44,7 +44,7 @@ def demanding(name: str, backend: str, seed: int = 1) -> fastnn.Sequential:
     return net(*stack, backend=backend, seed=seed, weighted_metrics=["acc"], **told)
 
 
-def all_of(model: fastnn.Sequential) -> list[Array]:
+def all_of(model: fastnn.Sequential | fastnn.Model) -> list[Array]:
     """All that a training goes on from."""
     state = model.engine().state
     return [state.theta, state.statistics, *state.slots, state.scalars, state.counters]
@@ -85,7 +85,7 @@ def test_resume_in_the_middle_of_an_epoch(backend: str, tmp_path: Path) -> None:
     for first in range(0, 60, 20):
         batch = X[first : first + 20], Y[first : first + 20]
         again.save(tmp_path / "model")
-        again = fastnn.load_model(tmp_path / "model", backend=load(backend))
+        again = fastnn.load_model(tmp_path / "model", backend=load(backend))  # type: ignore[assignment]
         assert model.train_on_batch(*batch) == again.train_on_batch(*batch)
     assert same(all_of(model), all_of(again))
 
@@ -328,11 +328,11 @@ def test_arguments(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="skip_mismatch=True is not supported"):
         model.load_weights(path, skip_mismatch=True)
     with pytest.raises(ArgumentTypeError, match=r"custom_objects\['a'\] is 1; only layers with `call`"):
-        fastnn.load_model(path, custom_objects={"a": 1})
+        fastnn.load_model(path, custom_objects={"a": 1})  # type: ignore[dict-item]
     with pytest.raises(ArgumentError, match='unknown argument "save_format"'):
         model.save(path, save_format="h5")
     with pytest.raises(ArgumentTypeError, match="expected a model"):
-        models.save_model(path, path)
+        models.save_model(path, path)  # type: ignore[arg-type]
     with pytest.raises((ArgumentError, BackendError), match="abacus"):
         fastnn.load_model(path, backend="abacus")
     with pytest.raises(NotBuiltError, match="input shape"):

@@ -167,7 +167,7 @@ def same(a: list[Array], b: list[Array]) -> bool:
 def test_training_takes_the_rate_of_each_step(own: bool, backend: str) -> None:
     schedule = Steep() if own else schedules.ExponentialDecay(0.3, 2, 0.5)
     expected = weights_by_hand(backend, [schedule(step) for step in range(12)])
-    told = {"batch_size": 4, "shuffle": False, "verbose": 0}
+    told: dict[str, Any] = {"batch_size": 4, "shuffle": False, "verbose": 0}
 
     model = net(backend=backend, optimizer=optimizers.SGD(schedule, momentum=0.5))
     model.fit(X, Y, epochs=2, **told)
@@ -278,9 +278,9 @@ def test_import_paths() -> None:
         (lambda: schedules.CosineDecay(0.1, 1, warmup_target=-1), "warmup_target is -1"),
         (lambda: schedules.CosineDecay(0.1, 1, warmup_target=1, warmup_steps=-1), "warmup_steps is -1"),
         (lambda: schedules.CosineDecayRestarts(0.1, 1, t_mul=0.5), "t_mul is 0.5, expected a number >= 1"),
-        (lambda: schedules.deserialize(3), "expected a dict of serialize or a schedule, got 3"),
+        (lambda: schedules.deserialize(3), "expected a dict of serialize or a schedule, got 3"),  # type: ignore[arg-type]
         (lambda: optimizers.SGD(lambda step: 0.1), "make a subclass of schedules.LearningRateSchedule"),  # type: ignore[arg-type]
-        (lambda: optimizers.Adam(0.1, decay=1e-4), r"InverseTimeDecay\(lr, 1, decay\)"),
+        (lambda: optimizers.Adam(0.1, decay=1e-4), r"InverseTimeDecay\(lr, 1, decay\)"),  # type: ignore[call-arg]
     ],
 )
 def test_wrong_arguments(make: Any, message: str) -> None:

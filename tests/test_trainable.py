@@ -16,7 +16,7 @@ from support import load
 X, Y = blobs()
 
 
-def moved(model: fastnn.Sequential) -> list[bool]:
+def moved(model: fastnn.Sequential | fastnn.Model) -> list[bool]:
     """Whether a training changes the kernel of each layer."""
     before = [layer.get_weights()[0] for layer in model.layers]
     model.fit(X, Y, verbose=0)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import html
 import math
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from ..core.declaration import Extensible, refuse
+from ..core.declaration import Config, Extensible, refuse
 from ..core.model import CallbackModel
+from ..core.types import TrainedModel
 from ..errors import ArgumentError, ArgumentTypeError, FastnnError
 
 Logs = dict[str, Any] | None
@@ -36,20 +37,20 @@ class Callback(Extensible):
     """
 
     def __init__(self) -> None:
-        self.params: dict[str, object] = {}
+        self.params: Config = {}
 
     @property
-    def model(self) -> Any:
+    def model(self) -> TrainedModel:
         """The model that is trained; None before, and where nothing else holds it any more."""
         return self._watched()
 
     _watched: Callable[[], Any] = staticmethod(lambda: None)
 
-    def set_params(self, params: dict[str, object]) -> None:
+    def set_params(self, params: Config) -> None:
         """Sets the parameters of this run."""
         self.params = params
 
-    def set_model(self, model: object) -> None:
+    def set_model(self, model: CallbackModel) -> None:
         """Sets the model of this run."""
         self._watched = weakref.ref(model)
 
@@ -155,7 +156,7 @@ class CallbackList(Callback):
 
     def __init__(
         self,
-        callbacks: object = None,
+        callbacks: Callback | Sequence[Callback] | None = None,
         add_history: bool = False,
         add_progbar: bool = False,
         model: CallbackModel | None = None,
@@ -177,13 +178,13 @@ class CallbackList(Callback):
         """Puts one more behind the others."""
         self.callbacks.extend(_flat(callback))
 
-    def set_params(self, params: dict[str, object]) -> None:
+    def set_params(self, params: Config) -> None:
         """Sets the parameters of this run on each of them."""
         self.params = params
         for callback in self.callbacks:
             callback.set_params(params)
 
-    def set_model(self, model: object) -> None:
+    def set_model(self, model: CallbackModel) -> None:
         """Sets the model of this run on each of them."""
         self._watched = weakref.ref(model)
         for callback in self.callbacks:

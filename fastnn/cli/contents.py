@@ -44,16 +44,19 @@ def describe(path: str) -> Report:
     model = load_model(path, backend="reference")
     trained = schema.of_model(path, model)
     counters = model.engine().state.counters
+    inputs = [list(tensor.row) for tensor in model.inputs]
+    each = model.loss if isinstance(model.loss, list) else [model.loss]
+    losses = [None if loss is None else _config(loss) for loss in each]
     return {
         "file": path,
         "bytes": Path(path).stat().st_size,
         "dtype": model.dtype,
-        "inputs": list(model.input_shape[1:]),
+        "inputs": inputs[0] if len(inputs) == 1 else inputs,
         "layers": [_layer(layer) for layer in model.layers],
         "parameters": model.count_params(),
         "trainable_parameters": sum(int(weight.size) for weight in model.trainable_weights),
         "optimizer": None if model.optimizer is None else _config(model.optimizer),
-        "loss": None if model.loss is None else _config(model.loss),
+        "loss": losses[0] if len(losses) == 1 else losses,
         "metrics": model.metrics_names,
         "epochs": int(counters[Counter.EPOCH]),
         "steps": int(counters[Counter.STEP]),
@@ -86,8 +89,9 @@ def _rows(report: Report) -> list[tuple[str, str]]:
     ]
     for place, layer in enumerate(report["layers"]):
         rows.append((f"layer {place}", _layer_text(layer)))
-    if report["loss"] is not None:
-        rows.append(("loss", _name(report["loss"])))
+    losses = report["loss"] if isinstance(report["loss"], list) else [report["loss"]]
+    if names := [_name(loss) for loss in losses if loss is not None]:
+        rows.append(("loss", ", ".join(names)))
     if report["optimizer"] is not None:
         rate = report["optimizer"]["config"].get("learning_rate")
         shown = f", learning rate {rate:g}" if isinstance(rate, float) else ""

@@ -74,7 +74,7 @@ def scored(args: argparse.Namespace) -> Scores:
     return score(model, X, y, trained.target, trained.classes)
 
 
-def opened(args: argparse.Namespace) -> tuple[fastnn.Sequential, Schema]:
+def opened(args: argparse.Namespace) -> tuple[fastnn.Sequential | fastnn.Model, Schema]:
     """MODEL, and what its file says of the data.
 
     Raises:
@@ -94,7 +94,7 @@ def opened(args: argparse.Namespace) -> tuple[fastnn.Sequential, Schema]:
     return model, trained
 
 
-def rows(args: argparse.Namespace, model: fastnn.Sequential, trained: Schema) -> tuple[Array, Array]:
+def rows(args: argparse.Namespace, model: fastnn.Sequential | fastnn.Model, trained: Schema) -> tuple[Array, Array]:
     """The inputs of DATA in the shape that the network takes, and its targets: numbers of classes, or quantities."""
     from . import arrays, data, predict, schema
 

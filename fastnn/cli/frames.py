@@ -26,6 +26,7 @@ SEPARATORS = ",;\t"
 MOST_CATEGORIES = 1000
 FEW = 20  # a column of that many different texts is never taken for a key
 _CODE = re.compile(rb"0(?<![\d.eE]0)(?<![eE][+-]0)\d")  # the 0 first, which is what the search looks for
+_DATE = re.compile(r"\d{1,4}([-./])\d{1,2}\1\d{1,4}(?!\d)")  # where a text begins so
 _CHUNK = 2**20  # bytes
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -149,10 +150,16 @@ def columns_of(path: Path, frame: pandas.DataFrame) -> tuple[Column, ...]:
             continue
         categories = sorted(set(values))
         if too_many(len(categories), len(values), MOST_CATEGORIES):
+            what, instead = "a name or a key, not a category", ""
+            if _DATE.match(str(categories[0])):
+                what, instead = (
+                    "dates",
+                    ", or give what matters of them, such as the month, as numbers in other columns",
+                )
             raise FastnnError(
                 f'{path}: the column "{name}" holds {len(categories):,} different texts in '
-                f"{count(len(values), 'row')}, such as {categories[0]!r}: a name or a key, not a category; "
-                f'leave it out with --drop "{name}"'
+                f"{count(len(values), 'row')}, such as {categories[0]!r}: {what}; "
+                f'leave it out with --drop "{name}"{instead}'
             )
         columns.append(Column(name, tuple(categories)))
     return tuple(columns)

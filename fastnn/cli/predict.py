@@ -72,6 +72,11 @@ def run(args: argparse.Namespace) -> int:
         options.require_folder("--output", args.output)
         options.require_other("--output", args.output, args.model, args.data)
     model = load_model(args.model, backend=args.backend)
+    if len(model.inputs) > 1 or len(model.outputs) > 1:
+        has = f"{options.count(len(model.inputs), 'input')} and {options.count(len(model.outputs), 'output')}"
+        raise FastnnError(
+            f"{args.model}: the network has {has}, and tables have one of each; use model.predict in Python"
+        )
     trained = schema.of_model(args.model, model)
     if args.probabilities and (trained is None or trained.classes is None):
         raise FastnnError(f"{args.model}: --probabilities is for classes, which this network does not tell apart")
@@ -101,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _inputs(args: argparse.Namespace, model: fastnn.Sequential, trained: Schema | None) -> Array:
+def _inputs(args: argparse.Namespace, model: fastnn.Sequential | fastnn.Model, trained: Schema | None) -> Array:
     """The rows of DATA in the shape that the network takes."""
     from ..errors import FastnnError
     from . import arrays, data, schema
@@ -128,7 +133,7 @@ def _inputs(args: argparse.Namespace, model: fastnn.Sequential, trained: Schema 
     return X
 
 
-def shaped(data: str, X: Array, model: fastnn.Sequential) -> Array:
+def shaped(data: str, X: Array, model: fastnn.Sequential | fastnn.Model) -> Array:
     """Rows in the shape that a network takes.
 
     Raises:

@@ -75,7 +75,7 @@ class Schema:
         }
 
 
-def of_model(path: object, model: fastnn.Sequential) -> Schema | None:
+def of_model(path: object, model: fastnn.Sequential | fastnn.Model) -> Schema | None:
     """The schema in a model's metadata; None in a model that was not made by `fastnn train`.
 
     Raises:

@@ -70,6 +70,14 @@ _MOVED = {
     **dict.fromkeys(("utils.generic_utils", "utils.np_utils", "utils.vis_utils"), "utils"),
     "engine.training": "models",
 }
+# What there is instead of methods that models had in Keras 1 and 2.
+LEFT = {
+    "predict_classes": "predict(X).argmax(axis=1)",
+    "predict_proba": "predict(X)",
+    "fit_generator": "fit, with arrays of all rows, or train_on_batch for each batch",
+    "evaluate_generator": "evaluate, with arrays of all rows",
+    "predict_generator": "predict, with arrays of all rows",
+}
 
 
 class Placeholder(type):
@@ -113,7 +121,13 @@ class Finder:
 
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        """How to make the module of a namespace; None for any other."""
+        """How to make the module of a namespace; None for any other.
+
+        Raises:
+            ImportError: `from tensorflow import keras`, with only the first name changed.
+        """
+        if f"{name}.".startswith(f"{_PACKAGE}.keras."):
+            raise ImportError(f"{_PACKAGE} has Keras's names itself: import {_PACKAGE} as keras")
         known = name.startswith(f"{_PACKAGE}.") and (_namespace(name) in _MOVED or _namespace(name) in keras_names())
         if not known:
             return None

@@ -178,7 +178,7 @@ class Declaration(Extensible):
         return {name: getattr(self, name) for name in self.fields}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, object]) -> Self:
+    def from_config(cls, config: Config) -> Self:
         """The object that `config` describes."""
         return cls(**config)
 
@@ -252,7 +252,7 @@ def find(
         raise ArgumentError(f'{kind}: unknown name "{identifier}"{nearest(identifier, known)}')
     if not isinstance(found, type):
         return found
-    return found.from_config(config) if config else found()
+    return found.from_config(dict(config)) if config else found()
 
 
 def _bare(name: str) -> str:

@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from numpy.typing import ArrayLike
+
 from .arrays import Array
 
 
@@ -30,7 +32,7 @@ class LayerOwner(Protocol):
     def copies_of(self, layer: Any) -> list[Array]:
         """Copies of the parameters of one layer, all of one step."""
 
-    def assign(self, layers: Sequence[Any], values: Sequence[object], where: str, part: slice = slice(None)) -> None:
+    def assign(self, layers: Sequence[Any], values: Sequence[ArrayLike], where: str, part: slice = slice(None)) -> None:
         """Sets the parameters of layers, or a part of them, to arrays, after checking all of these."""
 
     def engine(self) -> Any:
@@ -53,7 +55,7 @@ class CallbackModel(Protocol):
     def get_weights(self) -> list[Array]:
         """Copies of all parameters."""
 
-    def set_weights(self, weights: Sequence[object]) -> None:
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Sets all parameters."""
 
     def save(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:

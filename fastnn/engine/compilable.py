@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .. import backends
 from ..core.declaration import refuse
 from ..errors import ArgumentError, ModelAdvice
+from ..losses import Loss, LossLike
+from ..metrics import Metrics
+from ..optimizers import OptimizerLike
 from . import compiling
 from .compiling import Recipe
 from .network import Network
@@ -30,17 +33,17 @@ class Compilable(Network):
 
     def compile(
         self,
-        optimizer: object = "rmsprop",
-        loss: object = None,
-        metrics: object = None,
+        optimizer: OptimizerLike = "rmsprop",
+        loss: LossLike | Sequence[LossLike | None] | Mapping[str, LossLike | None] | None = None,
+        metrics: Metrics | None = None,
         *,
-        weighted_metrics: object = None,
-        loss_weights: object = None,
+        weighted_metrics: Metrics | None = None,
+        loss_weights: Sequence[float] | Mapping[str, float] | None = None,
         backend: str | Backend | None = "auto",
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
-        jit_compile: object = "auto",
-        **kwargs: Any,
+        jit_compile: bool | Literal["auto"] = "auto",
+        **kwargs: object,
     ) -> None:
         """Says how to train; weights stay as they are.
 
@@ -139,7 +142,7 @@ class Compilable(Network):
         return self._recipe.optimizer if self._recipe else None
 
     @property
-    def loss(self) -> Any:
+    def loss(self) -> Loss | list[Loss | None] | None:
         """The loss, or a list of that of each output."""
         losses = self._recipe.losses if self._recipe else (None,)
         return losses[0] if len(losses) == 1 else list(losses)

@@ -101,7 +101,7 @@ class Recipe:
 
 
 def recipe(
-    optimizer: object,
+    optimizer: Any,
     loss: object,
     given_metrics: object,
     backend: str | Backend | None,
@@ -142,7 +142,7 @@ def recipe(
     return made
 
 
-def _losses(loss: object, outputs: Sequence[str]) -> tuple[Loss | None, ...]:
+def _losses(loss: Any, outputs: Sequence[str]) -> tuple[Loss | None, ...]:
     listed = isinstance(loss, list | tuple) or (isinstance(loss, Mapping) and "class_name" not in loss)
     several = _by_output("loss", loss, outputs) if listed else [loss] * len(outputs)
     return tuple(None if one is None else losses.get(one) for one in several)
@@ -174,7 +174,7 @@ def _by_output(argument: str, given: Any, outputs: Sequence[str]) -> list[Any]:
     return list(given)
 
 
-def _metrics(argument: str, given: object) -> tuple[Metric, ...]:
+def _metrics(argument: str, given: Any) -> tuple[Metric, ...]:
     if given is None:
         return ()
     if isinstance(given, Mapping) and "class_name" not in given:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import config
+from ..core.absent import LEFT
 from ..core.declaration import Extensible
 from ..core.symbolic import Calls, Function, Node, Shape, Tensor
+from ..core.types import ArrayOrTensor, Arrays, LayerOrModel, Outputs, Shapes, Sizes, Tensors
 from ..errors import ArgumentError, NotBuiltError
 from ..layers import InputLayer, Layer
 from .graph import Flat, Graph
+
+T = TypeVar("T")
 
 
 class Composition(Extensible):
@@ -25,15 +29,27 @@ class Composition(Extensible):
     nodes: Calls
     _flat: Flat | None
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Says what there is instead of methods that left Keras.
+
+            Raises:
+                AttributeError: there is none of this name. NotBuiltError: `super().__init__()` was forgotten.
+            """
+            if name in LEFT:
+                raise AttributeError(f"{self.kind}.{name} has left Keras; use {LEFT[name]}")
+            return super().__getattr__(name)
+
     # layers
 
     @property
-    def operators(self) -> list[Any]:
+    def operators(self) -> list[LayerOrModel]:
         """Layers, models and functions, in order."""
         raise NotImplementedError
 
     @property
-    def layers(self) -> list[Any]:
+    def layers(self) -> list[LayerOrModel]:
         """The layers and models in order, each a view of its part of the weights."""
         return [operator for operator in self.operators if not isinstance(operator, Function)]
 
@@ -44,7 +60,7 @@ class Composition(Extensible):
             found |= dict.fromkeys(layer.leaves())
         return list(found)
 
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
+    def get_layer(self, name: str | None = None, index: int | None = None) -> LayerOrModel:
         """A layer by its name or its index.
 
         Raises:
@@ -99,18 +115,18 @@ class Composition(Extensible):
             )
         return [tensor.row for tensor in self.layer_graph().outputs]
 
-    def symbolic(self, x: Any) -> Any:
+    def symbolic(self, x: Tensors) -> Outputs:
         """What comes out for symbolic tensors."""
         tensors = self.inputs_of(x)
         node = Node(self, tensors, self.rows_out([tensor.row for tensor in tensors]), self.dtype)
         self.nodes.append(node)
         return self.structured(node.outputs)
 
-    def inputs_of(self, x: Any) -> list[Any]:
+    def inputs_of(self, x: Arrays | Tensors) -> list[ArrayOrTensor]:
         """What x has for each input, in order."""
         return [x]
 
-    def alone(self, x: Any) -> Any:
+    def alone(self, x: Arrays | Tensors) -> ArrayOrTensor:
         """What x has for a model of one input: itself, or the one array or tensor in a list."""
         if isinstance(x, list | tuple) and len(x) == 1:
             axes = getattr(x[0], "ndim", 0)
@@ -118,7 +134,7 @@ class Composition(Extensible):
                 return x[0]
         return x
 
-    def structured(self, outputs: Sequence[Any]) -> Any:
+    def structured(self, outputs: Sequence[T]) -> T | list[T] | dict[str, T]:
         """Outputs as the model gives them: one, a list or a dict."""
         return outputs[0]
 
@@ -133,12 +149,12 @@ class Composition(Extensible):
         return list(self.layer_graph().outputs)
 
     @property
-    def input(self) -> Any:
+    def input(self) -> Tensor | list[Tensor]:
         """The symbolic tensor that goes in, or a list of them."""
         return self.inputs[0] if len(self.inputs) == 1 else self.inputs
 
     @property
-    def output(self) -> Any:
+    def output(self) -> Outputs:
         """The symbolic tensor that comes out, or a list or a dict of them."""
         return self.structured(self.outputs)
 
@@ -178,22 +194,22 @@ class Composition(Extensible):
         return dtypes[0] if dtypes else config.floatx()
 
     @property
-    def input_shape(self) -> Any:
+    def input_shape(self) -> Shapes:
         """(None, I): the shape of X with any number of rows; or a list of them."""
         self._require_built("input_shape")
         shapes = [tensor.shape for tensor in self.inputs]
         return shapes[0] if len(shapes) == 1 else shapes
 
     @property
-    def output_shape(self) -> Any:
+    def output_shape(self) -> Shapes:
         """(None, O): the shape of the predictions for any number of rows; or a list or a dict of them."""
         self._require_built("output_shape")
         return self.structured([tensor.shape for tensor in self.outputs])
 
-    def build(self, input_shape: object = None) -> None:
+    def build(self, input_shape: Sizes | Sequence[Sizes] | None = None) -> None:
         """Fixes the input shape, where it is not known yet."""
 
-    def _build_for(self, x: object) -> None:
+    def _build_for(self, x: Arrays) -> None:
         """Takes the input shape of data."""
 
     def _require_built(self, what: str) -> None:

@@ -5,18 +5,25 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal, TypeVar
 
+from ..backends.protocol import Backend
 from ..core.declaration import Config, names
-from ..core.symbolic import Node, Tensor, added_losses, any_tensor
+from ..core.symbolic import Mean, Node, Tensor, added_losses, any_tensor
 from ..core.traces import Made, in_both_modes
+from ..core.types import Arguments, ArrayOrTensor, Arrays, CustomObjects, LayerOrModel, Sizes, Tensors
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from ..layers import Input, Layer
 from ..layers.composing import inner_layers, with_new_weights
+from ..losses import LossLike
+from ..metrics import Metrics
+from ..optimizers import OptimizerLike
 from . import cloning
 from .graph import Graph
 from .network import Network, input_for, rows_of_shape
 from .trainer import Trainer
+
+T = TypeVar("T")
 
 
 class Model(Trainer):
@@ -52,7 +59,11 @@ class Model(Trainer):
     calls = names("build call")
 
     def __init__(
-        self, inputs: Any = None, outputs: Any = None, name: str | None = None, trainable: bool = True
+        self,
+        inputs: Tensors | None = None,
+        outputs: Tensors | None = None,
+        name: str | None = None,
+        trainable: bool = True,
     ) -> None:
         super().__init__(trainable, name)
         self._graph: Graph | None = None
@@ -91,7 +102,7 @@ class Model(Trainer):
         """Whether it is a subclass, whose `call` says what is computed."""
         return type(self).call is not Model.call
 
-    def add_loss(self, loss: object) -> None:
+    def add_loss(self, loss: Mean | Sequence[Mean]) -> None:
         """Adds to the loss: in `call` of a subclass, or of a graph before `compile`.
 
         Args:
@@ -127,7 +138,7 @@ class Model(Trainer):
         """Whether the input shape is known."""
         return self._graph is not None
 
-    def build(self, input_shape: object = None) -> None:
+    def build(self, input_shape: Sizes | Sequence[Sizes] | None = None) -> None:
         """Fixes the input shape of a subclass.
 
         Args:
@@ -164,7 +175,7 @@ class Model(Trainer):
         finally:
             self._in_build = False
 
-    def _build_for(self, x: object) -> None:
+    def _build_for(self, x: Arrays) -> None:
         structured = isinstance(x, Mapping) or (
             isinstance(x, list | tuple) and any(getattr(one, "ndim", 0) > 1 for one in x)
         )
@@ -220,10 +231,23 @@ class Model(Trainer):
         self._graph, self._operators = None, []
 
     def compile(
-        self, optimizer: object = "rmsprop", loss: object = None, metrics: object = None, **kwargs: Any
+        self,
+        optimizer: OptimizerLike = "rmsprop",
+        loss: LossLike | Sequence[LossLike | None] | Mapping[str, LossLike | None] | None = None,
+        metrics: Metrics | None = None,
+        *,
+        weighted_metrics: Metrics | None = None,
+        loss_weights: Sequence[float] | Mapping[str, float] | None = None,
+        backend: str | Backend | None = "auto",
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | Literal["auto"] = "auto",
+        **kwargs: object,
     ) -> None:
         """Says how to train; see `Trainer.compile`."""
-        given = {"optimizer": optimizer, "loss": loss, "metrics": metrics, **kwargs}
+        given: Arguments = {"optimizer": optimizer, "loss": loss, "metrics": metrics, **kwargs}
+        given |= {"weighted_metrics": weighted_metrics, "loss_weights": loss_weights, "backend": backend}
+        given |= {"run_eagerly": run_eagerly, "steps_per_execution": steps_per_execution, "jit_compile": jit_compile}
         self._pending = given if self.call.__func__ is not Model.call else None  # type: ignore[attr-defined]
         super().compile(**given)
 
@@ -236,7 +260,7 @@ class Model(Trainer):
         return [f"output_{number}" for number, _ in enumerate(loss, 1)] if isinstance(loss, list) else [self.name]
 
     @property
-    def operators(self) -> list[Any]:
+    def operators(self) -> list[LayerOrModel]:
         """Layers, models and functions, in order."""
         return list(self._operators)
 
@@ -252,7 +276,7 @@ class Model(Trainer):
         """What the outputs are called in logs: their keys, or the names of their layers."""
         return list(self._output_keys) if self._output_keys else super().output_names
 
-    def inputs_of(self, x: Any) -> list[Any]:
+    def inputs_of(self, x: Arrays | Tensors) -> list[ArrayOrTensor]:
         """What x has for each input: by name, in order, or of one input all of it.
 
         Raises:
@@ -263,13 +287,14 @@ class Model(Trainer):
                 self._require_built(self.kind)
             self._trace(_map(x, lambda tensor: Input(tensor.row)))
         keys, names = self._input_keys or self.input_names, self.input_names
+        given: Any = x
         if isinstance(x, Mapping) or (len(names) > 1 and hasattr(x, "columns") and hasattr(x, "to_numpy")):
             found = []
             for key, name in zip(keys, names, strict=True):
-                if key not in x and name not in x:
+                if key not in given and name not in given:
                     known = ", ".join(f'"{one}"' for one in keys)
                     raise ArgumentError(f'{self.kind} "{self.name}": x has no "{key}"; the inputs are {known}')
-                found.append(x[key] if key in x else x[name])
+                found.append(given[key] if key in given else given[name])
             return found
         if len(names) == 1:
             return [self.alone(x)]
@@ -281,13 +306,13 @@ class Model(Trainer):
             )
         return list(x)
 
-    def structured(self, outputs: Sequence[Any]) -> Any:
+    def structured(self, outputs: Sequence[T]) -> T | list[T] | dict[str, T]:
         """Outputs as they were given to the model: one, a list or a dict."""
         if self._output_keys:
             return dict(zip(self._output_keys, outputs, strict=True))
         return outputs[0] if self._single else list(outputs)
 
-    def structures(self, structure: Callable[[Any, Any, bool], Any]) -> Config:
+    def structures(self, structure: Callable[[Sequence[Tensor], Sequence[str], bool], object]) -> Config:
         """How inputs and outputs were given, as `structure(tensors, keys, single)` describes them."""
         graph = self.layer_graph()
         inputs = structure(graph.inputs, self._input_keys, self._single_input)
@@ -307,7 +332,7 @@ class Model(Trainer):
         return cloning.graph_config(self)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], custom_objects: object = None) -> Model:
+    def from_config(cls, config: Config, custom_objects: CustomObjects | None = None) -> Model:
         """A model of the layers of `get_config()`, with new weights; for `custom_objects` see `load_model`."""
         with cloning.own_classes("from_config", custom_objects):
             model: Model = cloning.graph_from_config(cls, config)

@@ -60,12 +60,12 @@ class TrainableModel(LayerOwner, CallbackModel, Protocol):
 
     def compile(
         self,
-        optimizer: object,
-        loss: object,
-        metrics: object,
+        optimizer: Any,
+        loss: Any,
+        metrics: Any,
         *,
-        weighted_metrics: object = None,
-        loss_weights: object = None,
+        weighted_metrics: Any = None,
+        loss_weights: Any = None,
         backend: str | Backend | None = "auto",
     ) -> None:
         """Says how to train."""
@@ -79,10 +79,10 @@ class TrainableModel(LayerOwner, CallbackModel, Protocol):
     def while_training(self) -> AbstractContextManager[None]:
         """What is called inside cannot change what the model is made of, or compiled with."""
 
-    def trainable_engine(self, x: object) -> Engine:
+    def trainable_engine(self, x: Any) -> Engine:
         """The engine of a compiled model; one without an input shape takes that of x."""
 
-    def predicting_engine(self, x: object) -> Engine:
+    def predicting_engine(self, x: Any) -> Engine:
         """The engine; a model without an input shape takes that of x."""
 
     def undone_if_refused(self) -> AbstractContextManager[None]:

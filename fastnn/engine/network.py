@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .. import config
 from ..core import forks
@@ -17,6 +18,7 @@ from ..core.arrays import Array, numeric, require_fit
 from ..core.declaration import flag, label, names
 from ..core.plan import Counter
 from ..core.symbolic import Calls, Function, Node, Shape, Tensor
+from ..core.types import Arrays
 from ..errors import ArgumentError, BusyError, FastnnError, NotBuiltError
 from ..layers import Input, Layer
 from ..layers.composing import inner_layers
@@ -154,7 +156,7 @@ class Network(Composition):
     def _new_engine(self, recipe: Recipe | None) -> Engine:
         return compiling.engine(self.flat_graph(), self.dtype, self._seed, recipe)
 
-    def predicting_engine(self, x: object) -> Engine:
+    def predicting_engine(self, x: Arrays) -> Engine:
         """The engine; a model without an input shape takes that of x."""
         if self._engine is None or self._trying:
             with self._building:
@@ -226,7 +228,7 @@ class Network(Composition):
                 f'{where}: "{self.name}" is training; do it after fit, which model.stop_training = True ends'
             )
 
-    def trainable_engine(self, x: object) -> Engine:
+    def trainable_engine(self, x: Arrays) -> Engine:
         """The engine of a compiled model.
 
         Raises:
@@ -272,7 +274,9 @@ class Network(Composition):
         with self.held(f'{type(layer).__name__} "{layer.name}"'):
             return [view.copy() for view in self.parameters_of(layer)]
 
-    def assign(self, layers: Sequence[Layer], values: Sequence[object], where: str, part: slice = slice(None)) -> None:
+    def assign(
+        self, layers: Sequence[Layer], values: Sequence[ArrayLike], where: str, part: slice = slice(None)
+    ) -> None:
         """Sets the parameters of layers, or a part of them, to arrays, after checking all of these.
 
         Raises:
@@ -321,7 +325,7 @@ class Network(Composition):
         return self._trainable
 
     @trainable.setter
-    def trainable(self, value: object) -> None:
+    def trainable(self, value: bool) -> None:
         self._trainable = flag(self.kind, "trainable", value)
         for layer in self.layers:
             layer.follow(self._trainable)
@@ -344,7 +348,7 @@ class Network(Composition):
         with self.held("get_weights"):
             return [np.array(view) for view in self.weights]
 
-    def set_weights(self, weights: Sequence[object]) -> None:
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Sets all parameters to arrays of the shapes of `get_weights()`.
 
         Raises:

@@ -6,6 +6,7 @@ import math
 from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,7 @@ class Request:
     y: object = None
     batch_size: int | None = None
     verbose: object = "auto"
-    callbacks: object = None
+    callbacks: Any = None
     sample_weight: object = None
     steps: int | None = None
 

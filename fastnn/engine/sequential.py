@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..core.declaration import Config
 from ..core.symbolic import Shape, Tensor
+from ..core.types import ArrayOrTensor, Arrays, CustomObjects, LayerOrModel, Sizes, Tensors
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from ..layers import Input, InputLayer, Layer
 from ..layers.composing import inner_layers, with_new_weights
@@ -44,7 +45,9 @@ class Sequential(Trainer):
 
     kind = "Sequential"
 
-    def __init__(self, layers: Sequence[object] | None = None, trainable: bool = True, name: str | None = None) -> None:
+    def __init__(
+        self, layers: Sequence[Layer | Network | Tensor] | None = None, trainable: bool = True, name: str | None = None
+    ) -> None:
         super().__init__(trainable, name)
         self._stack: list[Any] = []
         self._tensors: list[Tensor] = []  # what goes in, then what comes out of each layer; [] before that is known
@@ -54,11 +57,11 @@ class Sequential(Trainer):
             self.add(layer)
 
     @property
-    def operators(self) -> list[Any]:
+    def operators(self) -> list[LayerOrModel]:
         """The layers and models in order."""
         return list(self._stack)
 
-    def add(self, layer: object) -> None:
+    def add(self, layer: Layer | Network | Tensor) -> None:
         """Puts a layer on top; a compiled model must be compiled again.
 
         Raises:
@@ -140,7 +143,7 @@ class Sequential(Trainer):
         """What follows from other layers: another graph, not compiled."""
         self._flat = self._recipe = self._engine = None
 
-    def pop(self) -> Layer:
+    def pop(self) -> LayerOrModel:
         """Takes the last layer off and returns it; a compiled model must be compiled again.
 
         Raises:
@@ -178,7 +181,7 @@ class Sequential(Trainer):
         self._require_built("Sequential")
         return Graph(self._tensors[:1], self._tensors[-1:])
 
-    def build(self, input_shape: object = None) -> None:
+    def build(self, input_shape: Sizes | Sequence[Sizes] | None = None) -> None:
         """Fixes the input shape.
 
         Args:
@@ -199,7 +202,7 @@ class Sequential(Trainer):
             return
         self._build(Input(rows_of_shape(input_shape)))
 
-    def _build_for(self, x: object) -> None:
+    def _build_for(self, x: Arrays) -> None:
         self._build(input_for(self.alone(x)))
 
     def _build(self, tensor: Tensor) -> None:
@@ -228,7 +231,7 @@ class Sequential(Trainer):
             super()._unbuild()
         self._tensors = []
 
-    def inputs_of(self, x: Any) -> list[Any]:
+    def inputs_of(self, x: Arrays | Tensors) -> list[ArrayOrTensor]:
         """One; a model without an input shape takes that of a tensor."""
         x = self.alone(x)
         if isinstance(x, Tensor) and not self.built:
@@ -247,7 +250,7 @@ class Sequential(Trainer):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, object], custom_objects: object = None) -> Sequential:
+    def from_config(cls, config: Config, custom_objects: CustomObjects | None = None) -> Sequential:
         """A model of the layers of `get_config()`, with new weights; for `custom_objects` see `load_model`."""
         with cloning.own_classes("from_config", custom_objects):
             model: Sequential = cloning.sequential_from_config(cls, config)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..backends.data import Data
 from ..core.arrays import Array
 from ..core.declaration import Config, refuse, whole
 from ..core.printing import say
 from ..core.symbolic import any_tensor, asks_for
+from ..core.types import Arrays, ClassWeight, Gradients, Outputs, Predictions, Scores, Tensors, ValidationData, Verbose
 from ..errors import ArgumentError
 from . import cloning, probes, saving, summaries, training
 from .compilable import Compilable
@@ -20,7 +22,7 @@ from .requests import BATCH, FitRequest, Request, rows_of
 from .slices import run_steps
 
 if TYPE_CHECKING:
-    from ..callbacks import History
+    from ..callbacks import Callback, History
 
 
 class Trainer(Compilable):
@@ -47,22 +49,22 @@ class Trainer(Compilable):
 
     def fit(
         self,
-        x: object = None,
-        y: object = None,
+        x: Arrays | None = None,
+        y: Arrays | None = None,
         batch_size: int | None = None,
         epochs: int = 1,
-        verbose: object = "auto",
-        callbacks: object = None,
+        verbose: Verbose = "auto",
+        callbacks: Callback | Sequence[Callback] | None = None,
         validation_split: float = 0.0,
-        validation_data: object = None,
-        shuffle: object = True,
-        class_weight: object = None,
-        sample_weight: object = None,
+        validation_data: ValidationData | None = None,
+        shuffle: bool = True,
+        class_weight: ClassWeight | None = None,
+        sample_weight: Arrays | None = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
-        validation_freq: object = 1,
+        validation_freq: int | Collection[int] = 1,
         **kwargs: object,
     ) -> History:
         """Trains for `epochs - initial_epoch` epochs.
@@ -125,16 +127,16 @@ class Trainer(Compilable):
 
     def evaluate(
         self,
-        x: object = None,
-        y: object = None,
+        x: Arrays | None = None,
+        y: Arrays | None = None,
         batch_size: int | None = None,
-        verbose: object = "auto",
-        sample_weight: object = None,
+        verbose: Verbose = "auto",
+        sample_weight: Arrays | None = None,
         steps: int | None = None,
-        callbacks: object = None,
+        callbacks: Callback | Sequence[Callback] | None = None,
         return_dict: bool = False,
         **kwargs: object,
-    ) -> Any:
+    ) -> Scores:
         """The loss and metrics in inference mode.
 
         Args:
@@ -164,13 +166,13 @@ class Trainer(Compilable):
 
     def predict(
         self,
-        x: object,
+        x: Arrays,
         batch_size: int | None = None,
-        verbose: object = "auto",
+        verbose: Verbose = "auto",
         steps: int | None = None,
-        callbacks: object = None,
+        callbacks: Callback | Sequence[Callback] | None = None,
         **kwargs: object,
-    ) -> Any:
+    ) -> Predictions:
         """Predictions, the same for a row whatever rows are beside it.
 
         Args:
@@ -194,7 +196,7 @@ class Trainer(Compilable):
             refuse("predict", kwargs, {}, ("batch_size", "verbose", "callbacks"))
         return training.predict(self, Request("predict", x, None, batch_size, verbose, callbacks, steps=steps))
 
-    def predict_on_batch(self, x: object) -> Any:
+    def predict_on_batch(self, x: Arrays) -> Predictions:
         """Predictions (n, O) of the rows of x (n, I), without progress and callbacks.
 
         Example:
@@ -214,12 +216,13 @@ class Trainer(Compilable):
         engine.predictor.forward(X, outs)
         return self.structured(engine.shaped(outs))
 
-    def __call__(self, x: Any, training: object = None) -> Any:
+    def __call__(self, x: Arrays | Tensors, training: bool | None = None) -> Outputs:
         """What comes out for symbolic tensors; of arrays `predict_on_batch(x)`."""
         if any_tensor(x):
             if (mode := asks_for(training)) is not None:
                 self._require_one_mode(mode)
-            return self.symbolic(x)
+            tensors: Any = x
+            return self.symbolic(tensors)
         refuse(self.kind, {"training": training or None}, {"training": None}, ("x",))
         return self.predict_on_batch(x)
 
@@ -239,12 +242,12 @@ class Trainer(Compilable):
 
     def train_on_batch(
         self,
-        x: object,
-        y: object = None,
-        sample_weight: object = None,
-        class_weight: object = None,
+        x: Arrays,
+        y: Arrays | None = None,
+        sample_weight: Arrays | None = None,
+        class_weight: ClassWeight | None = None,
         return_dict: bool = False,
-    ) -> Any:
+    ) -> Scores:
         """One step on all rows of x; the results are of this batch, before the step.
 
         Args:
@@ -266,8 +269,8 @@ class Trainer(Compilable):
         return self._on_batch(x, y, sample_weight, class_weight, return_dict, train=True)
 
     def test_on_batch(
-        self, x: object, y: object = None, sample_weight: object = None, return_dict: bool = False
-    ) -> Any:
+        self, x: Arrays, y: Arrays | None = None, sample_weight: Arrays | None = None, return_dict: bool = False
+    ) -> Scores:
         """The loss and metrics of one batch in inference mode; see `train_on_batch`.
 
         Example:
@@ -280,7 +283,7 @@ class Trainer(Compilable):
         return self._on_batch(x, y, sample_weight, None, return_dict, train=False)
 
     def _on_batch(
-        self, x: object, y: object, sample_weight: object, class_weight: object, return_dict: bool, train: bool
+        self, x: Arrays, y: object, sample_weight: object, class_weight: object, return_dict: bool, train: bool
     ) -> Any:
         with self.undone_if_refused():
             engine = self.trainable_engine(x)
@@ -294,7 +297,7 @@ class Trainer(Compilable):
             engine.predictor.score(data, 0, 1, sums)
         return engine.scores.result(engine.scores.logs(sums), return_dict)
 
-    def activations(self, x: object) -> dict[str, Array]:
+    def activations(self, x: Arrays) -> dict[str, Array]:
         """What each layer gives for x, in inference mode, by one compiled call.
 
         Args:
@@ -317,13 +320,13 @@ class Trainer(Compilable):
 
     def gradients(
         self,
-        x: object,
-        y: object = None,
-        sample_weight: object = None,
+        x: Arrays,
+        y: Arrays | None = None,
+        sample_weight: Arrays | None = None,
         *,
-        output_gradient: object = None,
+        output_gradient: Arrays | None = None,
         inputs: bool = False,
-    ) -> Any:
+    ) -> Gradients:
         """The gradients of one batch in training mode, by one compiled call; weights stay as they are.
 
         Dropout is that of the next step, and moving averages move, as in every pass of training.
@@ -354,7 +357,7 @@ class Trainer(Compilable):
         """
         return probes.gradients(self, x, y, sample_weight, output_gradient, inputs)
 
-    def apply_gradients(self, gradients: Mapping[str, object]) -> None:
+    def apply_gradients(self, gradients: Mapping[str, ArrayLike]) -> None:
         """One step of the optimizer by gradients, which `gradients()` gave or anything else made.
 
         Args:

@@ -121,7 +121,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
         dropout: float = 0.0,
-        class_weight: Mapping[Any, float] | str | None = None,
+        class_weight: Mapping[int, float] | Mapping[str, float] | str | None = None,
         normalize: bool = False,
         monitor: str | None = None,
         time_limit: float | None = None,

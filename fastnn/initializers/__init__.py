@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..core.absent import absent
 from ..core.declaration import Config, Declaration, find, serialize
@@ -63,7 +65,10 @@ def __getattr__(name: str) -> Any:
     return absent(__name__, name, _SNAKE)
 
 
-def get(identifier: object) -> Initializer:
+InitializerLike: TypeAlias = str | Initializer | type[Initializer] | Callable[..., ArrayLike] | Config
+
+
+def get(identifier: InitializerLike | None) -> Initializer:
     """The initializer that a name, a config, a class, an `Initializer` or a function stands for; None is
     GlorotUniform.
 
@@ -81,13 +86,14 @@ def get(identifier: object) -> Initializer:
     """
     if identifier is None:
         return GlorotUniform()
-    if isinstance(identifier, type) and not issubclass(identifier, Initializer):
-        identifier = identifier()
-    if callable(identifier) and not isinstance(identifier, Declaration | type):
-        return Function(identifier)
-    if isinstance(identifier, np.ndarray | list | tuple):
+    found: Any = identifier
+    if isinstance(found, type) and not issubclass(found, Initializer):
+        found = found()
+    if callable(found) and not isinstance(found, Declaration | type):
+        return Function(found)
+    if isinstance(found, np.ndarray | list | tuple):
         raise ArgumentTypeError("initializer: expected a name or an initializer, got an array; give Constant(array)")
-    return find("initializer", identifier, Initializer, NAMES, "initializers")
+    return find("initializer", found, Initializer, NAMES, "initializers")
 
 
 def as_json(value: object) -> Config:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, Unpack
 
 from .. import activations
+from ..activations import ActivationLike
 from ..core.declaration import number
 from ..core.lowering import Lowering
+from ..core.types import LayerArguments
 from ..errors import ArgumentError
 from .layer import Layer, Rules, Shape
 from .shapes import last_axis
@@ -32,7 +35,7 @@ class Activation(Layer):
     fields: ClassVar[tuple[str, ...]] = ("activation", "name", "dtype", "trainable")
     pointwise = True
 
-    def __init__(self, activation: object, **kwargs: Any) -> None:
+    def __init__(self, activation: ActivationLike | None, **kwargs: Unpack[LayerArguments]) -> None:
         super().__init__(**kwargs)
         self.activation = activations.get(activation)
 
@@ -67,7 +70,11 @@ class ReLU(Activation):
     fields = ("max_value", "negative_slope", "name", "dtype", "trainable")
 
     def __init__(
-        self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: object
+        self,
+        max_value: float | None = None,
+        negative_slope: float = 0.0,
+        threshold: float = 0.0,
+        **kwargs: Unpack[LayerArguments],
     ) -> None:
         self.max_value = max_value
         self.negative_slope = number("ReLU", "negative_slope", negative_slope, 0.0)
@@ -92,10 +99,10 @@ class LeakyReLU(Activation):
 
     fields = ("negative_slope", "name", "dtype", "trainable")
 
-    def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
+    def __init__(self, negative_slope: float = 0.3, **kwargs: Unpack[LayerArguments]) -> None:
         if "alpha" in kwargs:
             warnings.warn("LeakyReLU: alpha is called negative_slope now", UserWarning, stacklevel=2)
-            negative_slope = kwargs.pop("alpha")
+            negative_slope = kwargs.pop("alpha")  # type: ignore[typeddict-item]
         self.negative_slope = number("LeakyReLU", "negative_slope", negative_slope, 0.0)
         super().__init__(activations.Activation("leaky_relu", self.negative_slope), **kwargs)
 
@@ -120,7 +127,7 @@ class ELU(Activation):
 
     fields = ("alpha", "name", "dtype", "trainable")
 
-    def __init__(self, alpha: float = 1.0, **kwargs: object) -> None:
+    def __init__(self, alpha: float = 1.0, **kwargs: Unpack[LayerArguments]) -> None:
         self.alpha = number("ELU", "alpha", alpha)
         super().__init__(activations.Activation("elu", self.alpha), **kwargs)
 
@@ -143,6 +150,6 @@ class Softmax(Activation):
 
     fields = ("axis", "name", "dtype", "trainable")
 
-    def __init__(self, axis: object = -1, **kwargs: object) -> None:
+    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Unpack[LayerArguments]) -> None:
         self.axis = last_axis("Softmax", axis)
         super().__init__("softmax", **kwargs)

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..core.arrays import Array, Variable
 from ..core.model import LayerOwner
@@ -92,7 +93,7 @@ class Bound(Composing):
             for index, (view, weight) in enumerate(zip(views, self.parameters(), strict=False))
         ]
 
-    def _assign(self, index: int, value: object) -> None:
+    def _assign(self, index: int, value: Any) -> None:
         """Sets one parameter."""
         where = f"{self.name}/{self.parameters()[index].name}.assign"
         self._keeper("assign").assign([self], [value], where, slice(index, index + 1))
@@ -149,7 +150,7 @@ class Bound(Composing):
             return self._model.copies_of(self)
         return [np.array(view) for view in self.weights]
 
-    def set_weights(self, weights: Sequence[object]) -> None:
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Sets its parameters.
 
         Args:
@@ -175,7 +176,7 @@ class Bound(Composing):
             raise NotBuiltError(f'{type(self).__name__} "{self.name}": {what} before the input shape is known')
         return self._model
 
-    def _set_composed(self, weights: Sequence[object]) -> None:
+    def _set_composed(self, weights: Sequence[ArrayLike]) -> None:
         """The weights of the layers that it composes, one after the other."""
         leaves = self.leaves()
         model = leaves[0]._model if leaves else None

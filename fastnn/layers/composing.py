@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 from ..core.declaration import names
 from ..core.symbolic import Calls, Operand, Tensor
 from ..core.traces import Made, in_both_modes, with_losses
+from ..core.types import LayerOrModel, Sizes
 from ..errors import ArgumentError, ArgumentTypeError
 
 
@@ -67,7 +68,7 @@ class Composing:
         config = {name: value for name, value in config.items() if anything or name in takes}
         return copy.deepcopy(dict(self._arguments)) | config
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Sizes | Sequence[Sizes] | None = None) -> None:
         """Makes weights by `add_weight`; subclasses with `call` say it, and it is called before that.
 
         Args:
@@ -123,7 +124,7 @@ class Composing:
         self._composed, self._made = False, (Calls(), 0)
         self._added = self._added[: self._given_weights]
 
-    def leaves(self) -> list[Any]:
+    def leaves(self) -> list[LayerOrModel]:
         """The layers with weights that it is: itself, or those that it composes."""
         return [leaf for layer in inner_layers(self) for leaf in layer.leaves()] if self.composes else [self]
 

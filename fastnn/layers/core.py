@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from .. import activations, initializers, regularizers
+from ..activations import ActivationLike
 from ..core.arrays import Array
 from ..core.declaration import number, whole
 from ..core.lowering import Lowering
 from ..core.symbolic import Tensor, arithmetic, noise
+from ..core.types import LayerArguments
 from ..errors import ArgumentError, ArgumentTypeError
+from ..initializers import InitializerLike
+from ..regularizers import RegularizerLike
 from .bound import Weight
 from .layer import Layer, Rules, Shape
 from .shapes import one_dimension
@@ -62,13 +66,13 @@ class Dense(Layer):
     def __init__(
         self,
         units: int,
-        activation: object = None,
+        activation: ActivationLike | None = None,
         use_bias: bool = True,
-        kernel_initializer: object = "glorot_uniform",
-        bias_initializer: object = "zeros",
-        kernel_regularizer: object = None,
-        bias_regularizer: object = None,
-        **kwargs: Any,
+        kernel_initializer: InitializerLike | None = "glorot_uniform",
+        bias_initializer: InitializerLike | None = "zeros",
+        kernel_regularizer: RegularizerLike | None = None,
+        bias_regularizer: RegularizerLike | None = None,
+        **kwargs: Unpack[LayerArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.units = whole("Dense", "units", units)
@@ -137,7 +141,7 @@ class Dropout(Layer):
     unsupported: ClassVar[dict[str, object]] = {"noise_shape": None, "seed": None}
     only_trains = pointwise = True
 
-    def __init__(self, rate: float, **kwargs: Any) -> None:
+    def __init__(self, rate: float, **kwargs: Unpack[LayerArguments]) -> None:
         super().__init__(**kwargs)
         self.rate = number("Dropout", "rate", rate, 0.0, 1.0, "[)")
 
@@ -149,13 +153,14 @@ class Dropout(Layer):
         """Whether nothing is dropped."""
         return self.rate == 0.0
 
-    def in_mode(self, tensors: Sequence[Tensor], training: bool) -> Any:
+    def in_mode(self, tensors: Sequence[Tensor], training: bool) -> Tensor:
         """A mask in training and otherwise, of functions; or nothing."""
         (x,) = tensors
         if not training or self.same_in(training):
             return x
         kept = noise(x.row, x.dtype) >= 2.0 * self.rate - 1.0
-        return (1.0 / (1.0 - self.rate)) * arithmetic("keep", x, kept)
+        made: Tensor = (1.0 / (1.0 - self.rate)) * arithmetic("keep", x, kept)
+        return made
 
 
 class Flatten(Layer):
@@ -176,7 +181,7 @@ class Flatten(Layer):
     fields = ("name", "dtype", "trainable")
     unsupported: ClassVar[dict[str, object]] = {"data_format": None}
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Unpack[LayerArguments]) -> None:
         super().__init__(**kwargs)
 
     def output_shape(self, shape: Shape, where: str) -> Shape:
@@ -206,11 +211,12 @@ class Reshape(Layer):
 
     fields = ("target_shape", "name", "dtype", "trainable")
 
-    def __init__(self, target_shape: object, **kwargs: Any) -> None:
+    def __init__(self, target_shape: Sequence[int], **kwargs: Unpack[LayerArguments]) -> None:
         super().__init__(**kwargs)
-        if not isinstance(target_shape, Sequence) or isinstance(target_shape, str) or not target_shape:
-            raise ArgumentTypeError(f"Reshape: target_shape is {target_shape!r}, expected a tuple such as (28, 28)")
-        sizes = [size if size == -1 else whole("Reshape", "target_shape", size) for size in target_shape]
+        given: Any = target_shape
+        if not isinstance(given, Sequence) or isinstance(given, str) or not given:
+            raise ArgumentTypeError(f"Reshape: target_shape is {given!r}, expected a tuple such as (28, 28)")
+        sizes = [size if size == -1 else whole("Reshape", "target_shape", size) for size in given]
         if sizes.count(-1) > 1:
             raise ArgumentError(f"Reshape: target_shape is {tuple(sizes)}, expected one -1 at most")
         self.target_shape: Shape = tuple(sizes)

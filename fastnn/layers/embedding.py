@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar, Unpack
+
+from numpy.typing import ArrayLike
 
 from .. import initializers, regularizers
 from ..core.arrays import Array
@@ -11,7 +13,10 @@ from ..core.buffers import Value
 from ..core.declaration import flag, whole
 from ..core.lowering import Lowering
 from ..core.symbolic import Tensor
+from ..core.types import LayerArguments, NamedLayerArguments, Outputs, Tensors
 from ..errors import ArgumentError, ArgumentTypeError
+from ..initializers import InitializerLike
+from ..regularizers import RegularizerLike
 from .bound import Weight
 from .layer import Layer, Rules, Shape
 
@@ -61,11 +66,11 @@ class Embedding(Layer):
         self,
         input_dim: int,
         output_dim: int,
-        embeddings_initializer: object = "uniform",
-        embeddings_regularizer: object = None,
-        mask_zero: object = False,
-        input_length: object = None,
-        **kwargs: Any,
+        embeddings_initializer: InitializerLike | None = "uniform",
+        embeddings_regularizer: RegularizerLike | None = None,
+        mask_zero: bool = False,
+        input_length: int | None = None,
+        **kwargs: Unpack[NamedLayerArguments],
     ) -> None:
         super().__init__(**kwargs)
         if flag("Embedding", "mask_zero", mask_zero):
@@ -96,7 +101,7 @@ class Embedding(Layer):
         table = self._spec("embeddings", self.embeddings_regularizer, rules)
         builder.embedding(self.name, self.input_dim, self.output_dim, table)
 
-    def __call__(self, x: Any, training: object = None) -> Any:
+    def __call__(self, x: ArrayLike | Tensors, training: bool | None = None) -> Outputs:
         """What comes out for the tensor of an `Input`.
 
         Raises:
@@ -134,7 +139,7 @@ class GlobalAveragePooling1D(Layer):
     fields = ("name", "dtype", "trainable")
     unsupported: ClassVar[dict[str, object]] = {"data_format": None, "keepdims": False}
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Unpack[LayerArguments]) -> None:
         super().__init__(**kwargs)
         self._rows: Shape = ()
 

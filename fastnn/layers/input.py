@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
+
+from numpy.typing import DTypeLike
 
 from ..core.declaration import Config, refuse
 from ..core.lowering import Lowering
@@ -37,14 +40,21 @@ class InputLayer(Layer):
         "optional": False,
     }
 
-    def __init__(self, shape: object = None, dtype: object = None, name: str | None = None, **kwargs: object) -> None:
+    def __init__(
+        self,
+        shape: Sequence[int] | None = None,
+        dtype: DTypeLike | None = None,
+        name: str | None = None,
+        **kwargs: object,
+    ) -> None:
+        given: object = shape
         batch_shape = kwargs.pop("batch_shape", None)
         if shape is None and batch_shape is not None:
-            shape = after_batch("Input", "batch_shape", batch_shape)
+            given = after_batch("Input", "batch_shape", batch_shape)
         refuse("Input", kwargs, self.unsupported | {"batch_size": None}, (*self.fields, "batch_shape"))
         super().__init__(name=name)
         self.name = name or "input_layer"
-        self.shape = () if isinstance(shape, tuple | list) and not shape else shape_of("Input", shape)
+        self.shape = () if isinstance(given, tuple | list) and not given else shape_of("Input", given)
         self.given_dtype = dtype
 
     def tensor(self) -> Tensor:
@@ -65,7 +75,9 @@ class InputLayer(Layer):
         """Nothing: rows are there already."""
 
 
-def Input(shape: object = None, dtype: object = None, name: str | None = None, **kwargs: object) -> Tensor:
+def Input(
+    shape: Sequence[int] | None = None, dtype: DTypeLike | None = None, name: str | None = None, **kwargs: object
+) -> Tensor:
     """A symbolic tensor: the first entry of a `Sequential`, or what layers are called on to make a `Model`.
 
     Args:

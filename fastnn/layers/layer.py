@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
+from numpy.typing import ArrayLike, DTypeLike
+
 from .. import activations, config, initializers, regularizers
 from ..backends import eager
 from ..core import declaration
@@ -14,11 +16,12 @@ from ..core.buffers import Value
 from ..core.declaration import Config, Declaration, flag, label, names, refuse
 from ..core.lowering import Lowering
 from ..core.specs import ParameterSpec, Penalty
-from ..core.symbolic import Calls, Node, Operand, Tensor, added_losses, any_tensor, asks_for
+from ..core.symbolic import Calls, Mean, Node, Operand, Tensor, added_losses, any_tensor, asks_for
 from ..core.symbolic import Shape as Shape
+from ..core.types import Outputs, Sizes, Tensors
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
-from ..initializers import Initializer
-from ..regularizers import Regularizer
+from ..initializers import Initializer, InitializerLike
+from ..regularizers import Regularizer, RegularizerLike
 from .bound import Bound, Weight
 from .composing import inner_layers
 from .shapes import given_shape, shape_of
@@ -66,7 +69,7 @@ class Layer(Declaration, Bound):
     pointwise: ClassVar[bool] = False  # called on an array, it takes one of any rank
 
     def __init__(
-        self, name: str | None = None, dtype: object = None, trainable: object = True, **kwargs: object
+        self, name: str | None = None, dtype: DTypeLike | None = None, trainable: bool = True, **kwargs: object
     ) -> None:
         Bound.__init__(self)
         where = type(self).__name__
@@ -147,7 +150,7 @@ class Layer(Declaration, Bound):
             raise ArgumentTypeError(f"{where}: it was called on {len(rows)} tensors, expected one")
         return [self.output_shape(rows[0], where)]
 
-    def __call__(self, x: Any, training: object = None) -> Any:
+    def __call__(self, x: ArrayLike | Tensors, training: bool | None = None) -> Outputs:
         """What comes out for a symbolic tensor; or for the rows of an array, in inference mode.
 
         Args:
@@ -164,7 +167,7 @@ class Layer(Declaration, Bound):
         if any_tensor(x):
             if self.composes:
                 return self._compose(x, training)
-            tensors = [x] if isinstance(x, Tensor) else x
+            tensors: Any = [x] if isinstance(x, Tensor) else x
             return self.symbolic(tensors) if (mode := asks_for(training)) is None else self.in_mode(tensors, mode)
         where = f'{type(self).__name__} "{self.name}"'
         if self.composes:
@@ -200,7 +203,7 @@ class Layer(Declaration, Bound):
         """Whether it does the same in this mode as in the one that its model is in."""
         return True
 
-    def in_mode(self, tensors: Sequence[Tensor], training: bool) -> Any:
+    def in_mode(self, tensors: Sequence[Tensor], training: bool) -> Tensor:
         """What comes out for symbolic tensors if it is in one mode, in training and otherwise."""
         return self.symbolic(tensors)
 
@@ -208,13 +211,13 @@ class Layer(Declaration, Bound):
 
     def add_weight(
         self,
-        shape: object = (),
-        initializer: object = "glorot_uniform",
-        dtype: object = None,
-        trainable: object = True,
-        regularizer: object = None,
+        shape: Sizes | None = (),
+        initializer: InitializerLike | None = "glorot_uniform",
+        dtype: DTypeLike | None = None,
+        trainable: bool = True,
+        regularizer: RegularizerLike | None = None,
         name: str | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> AddedWeight:
         """A weight of a subclass with `call`.
 
@@ -241,7 +244,7 @@ class Layer(Declaration, Bound):
         self._added.append(made)
         return made
 
-    def add_loss(self, loss: object) -> None:
+    def add_loss(self, loss: Mean | Sequence[Mean]) -> None:
         """Adds to the loss of the models that it is part of; for the `call` of a subclass.
 
         Args:
@@ -290,7 +293,7 @@ class Layer(Declaration, Bound):
         return self.parameter_shapes(row) == self.shapes()
 
     @property
-    def output(self) -> Any:
+    def output(self) -> Tensor:
         """The symbolic tensor that comes out of its first call.
 
         Raises:
@@ -298,11 +301,12 @@ class Layer(Declaration, Bound):
         """
         nodes, index = self._made
         if nodes:
-            return nodes[0].outputs[index]
+            first: Node = nodes[0]
+            return first.outputs[index]
         return self._first_node().outputs[0]
 
     @property
-    def input(self) -> Any:
+    def input(self) -> Tensor | list[Tensor]:
         """The symbolic tensor that goes into its first call, or a list of them."""
         inputs = self._first_node().inputs
         return inputs[0] if len(inputs) == 1 else list(inputs)
@@ -335,7 +339,11 @@ class AddedWeight(Layer, Operand):
     fields = ("shape", "initializer", "regularizer", "name", "dtype", "trainable")
 
     def __init__(
-        self, shape: object = (), initializer: object = "glorot_uniform", regularizer: object = None, **kwargs: Any
+        self,
+        shape: Sizes | None = (),
+        initializer: InitializerLike | None = "glorot_uniform",
+        regularizer: RegularizerLike | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self._given_trainable = self.trainable
@@ -405,7 +413,7 @@ class AddedWeight(Layer, Operand):
         """
         return self._weight("kernel").copy()
 
-    def assign(self, value: object) -> None:
+    def assign(self, value: ArrayLike) -> None:
         """Sets its values.
 
         Raises:

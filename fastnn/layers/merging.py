@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar, Unpack
+
+from numpy.typing import ArrayLike
 
 from ..backends import eager
 from ..core.arrays import numeric
@@ -11,6 +13,7 @@ from ..core.buffers import Value
 from ..core.declaration import flag
 from ..core.lowering import Lowering
 from ..core.symbolic import Tensor, any_tensor
+from ..core.types import LayerArguments, Outputs, Tensors
 from ..errors import ArgumentError, ArgumentTypeError
 from .layer import RULES, Layer, Rules, Shape
 
@@ -29,10 +32,10 @@ class Merge(Layer):
     least: ClassVar[int] = 2  # tensors
     most: ClassVar[int | None] = None
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Unpack[LayerArguments]) -> None:
         super().__init__(**kwargs)
 
-    def __call__(self, x: Any, training: object = None) -> Any:
+    def __call__(self, x: ArrayLike | Tensors, training: bool | None = None) -> Outputs:
         """What comes out for a list of symbolic tensors, or of arrays (B, ...)."""
         where = f'{type(self).__name__} "{self.name}"'
         if isinstance(x, Tensor) or not isinstance(x, list | tuple):
@@ -167,7 +170,7 @@ class Concatenate(Merge):
     fields = ("axis", "name", "dtype", "trainable")
     least = 1
 
-    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
+    def __init__(self, axis: int = -1, **kwargs: Unpack[LayerArguments]) -> None:
         super().__init__(**kwargs)
         if axis not in (-1, 1):
             raise ArgumentError(f"Concatenate: axis={axis!r} is not supported, expected -1 or 1")
@@ -207,7 +210,9 @@ class Dot(Merge):
     fields = ("axes", "normalize", "name", "dtype", "trainable")
     most = 2
 
-    def __init__(self, axes: object = 1, normalize: object = False, **kwargs: Any) -> None:
+    def __init__(
+        self, axes: int | Sequence[int] = 1, normalize: bool = False, **kwargs: Unpack[LayerArguments]
+    ) -> None:
         super().__init__(**kwargs)
         given = axes if isinstance(axes, list | tuple) else (axes, axes)
         if len(given) != 2 or any(axis not in (1, -1) for axis in given):
@@ -237,7 +242,7 @@ def _listed(rows: Sequence[Shape]) -> str:
     return ", ".join(map(str, rows))
 
 
-def add(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
+def add(inputs: Sequence[Tensor], **kwargs: Unpack[LayerArguments]) -> Tensor:
     """`Add(**kwargs)(inputs)`.
 
     Example:
@@ -250,7 +255,7 @@ def add(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
     return made
 
 
-def subtract(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
+def subtract(inputs: Sequence[Tensor], **kwargs: Unpack[LayerArguments]) -> Tensor:
     """`Subtract(**kwargs)(inputs)`.
 
     Example:
@@ -263,7 +268,7 @@ def subtract(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
     return made
 
 
-def multiply(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
+def multiply(inputs: Sequence[Tensor], **kwargs: Unpack[LayerArguments]) -> Tensor:
     """`Multiply(**kwargs)(inputs)`.
 
     Example:
@@ -276,7 +281,7 @@ def multiply(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
     return made
 
 
-def average(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
+def average(inputs: Sequence[Tensor], **kwargs: Unpack[LayerArguments]) -> Tensor:
     """`Average(**kwargs)(inputs)`.
 
     Example:
@@ -289,7 +294,7 @@ def average(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
     return made
 
 
-def maximum(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
+def maximum(inputs: Sequence[Tensor], **kwargs: Unpack[LayerArguments]) -> Tensor:
     """`Maximum(**kwargs)(inputs)`.
 
     Example:
@@ -302,7 +307,7 @@ def maximum(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
     return made
 
 
-def minimum(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
+def minimum(inputs: Sequence[Tensor], **kwargs: Unpack[LayerArguments]) -> Tensor:
     """`Minimum(**kwargs)(inputs)`.
 
     Example:
@@ -315,7 +320,7 @@ def minimum(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
     return made
 
 
-def concatenate(inputs: Sequence[Tensor], axis: int = -1, **kwargs: Any) -> Tensor:
+def concatenate(inputs: Sequence[Tensor], axis: int = -1, **kwargs: Unpack[LayerArguments]) -> Tensor:
     """`Concatenate(axis, **kwargs)(inputs)`.
 
     Example:
@@ -328,7 +333,7 @@ def concatenate(inputs: Sequence[Tensor], axis: int = -1, **kwargs: Any) -> Tens
     return made
 
 
-def dot(inputs: Sequence[Tensor], axes: object = -1, **kwargs: Any) -> Tensor:
+def dot(inputs: Sequence[Tensor], axes: int | Sequence[int] = -1, **kwargs: Unpack[LayerArguments]) -> Tensor:
     """`Dot(axes, **kwargs)(inputs)`.
 
     Example:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar, Unpack
 
 from .. import initializers, regularizers
 from ..core.arrays import Array
@@ -11,7 +11,10 @@ from ..core.declaration import flag, number
 from ..core.lowering import Lowering
 from ..core.specs import ParameterSpec
 from ..core.symbolic import Tensor
+from ..core.types import LayerArguments
 from ..errors import ArgumentError
+from ..initializers import InitializerLike
+from ..regularizers import RegularizerLike
 from .bound import Weight
 from .layer import Layer, Rules, Shape
 from .shapes import last_axis, one_dimension
@@ -24,15 +27,15 @@ class _Scaled(Layer):
 
     def __init__(
         self,
-        axis: object,
+        axis: int | Sequence[int],
         epsilon: float,
-        center: object,
-        scale: object,
-        beta_initializer: object,
-        gamma_initializer: object,
-        beta_regularizer: object,
-        gamma_regularizer: object,
-        **kwargs: Any,
+        center: bool,
+        scale: bool,
+        beta_initializer: InitializerLike | None,
+        gamma_initializer: InitializerLike | None,
+        beta_regularizer: RegularizerLike | None,
+        gamma_regularizer: RegularizerLike | None,
+        **kwargs: Unpack[LayerArguments],
     ) -> None:
         super().__init__(**kwargs)
         where = type(self).__name__
@@ -129,18 +132,18 @@ class BatchNormalization(_Scaled):
 
     def __init__(
         self,
-        axis: object = -1,
+        axis: int | Sequence[int] = -1,
         momentum: float = 0.99,
         epsilon: float = 1e-3,
-        center: object = True,
-        scale: object = True,
-        beta_initializer: object = "zeros",
-        gamma_initializer: object = "ones",
-        moving_mean_initializer: object = "zeros",
-        moving_variance_initializer: object = "ones",
-        beta_regularizer: object = None,
-        gamma_regularizer: object = None,
-        **kwargs: object,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: InitializerLike | None = "zeros",
+        gamma_initializer: InitializerLike | None = "ones",
+        moving_mean_initializer: InitializerLike | None = "zeros",
+        moving_variance_initializer: InitializerLike | None = "ones",
+        beta_regularizer: RegularizerLike | None = None,
+        gamma_regularizer: RegularizerLike | None = None,
+        **kwargs: Unpack[LayerArguments],
     ) -> None:
         super().__init__(
             axis,
@@ -173,7 +176,7 @@ class BatchNormalization(_Scaled):
         """Whether it uses the moving averages, and shall."""
         return not training and not self.trainable
 
-    def in_mode(self, tensors: Sequence[Tensor], training: bool) -> Any:
+    def in_mode(self, tensors: Sequence[Tensor], training: bool) -> Tensor:
         """By the moving averages where it is not trainable.
 
         Raises:
@@ -239,15 +242,15 @@ class LayerNormalization(_Scaled):
 
     def __init__(
         self,
-        axis: object = -1,
+        axis: int | Sequence[int] = -1,
         epsilon: float = 1e-3,
-        center: object = True,
-        scale: object = True,
-        beta_initializer: object = "zeros",
-        gamma_initializer: object = "ones",
-        beta_regularizer: object = None,
-        gamma_regularizer: object = None,
-        **kwargs: object,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: InitializerLike | None = "zeros",
+        gamma_initializer: InitializerLike | None = "ones",
+        beta_regularizer: RegularizerLike | None = None,
+        gamma_regularizer: RegularizerLike | None = None,
+        **kwargs: Unpack[LayerArguments],
     ) -> None:
         super().__init__(
             axis,

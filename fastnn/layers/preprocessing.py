@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar, Unpack
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .. import config, initializers
 from ..core.arrays import Array, numeric
 from ..core.declaration import Config, number
 from ..core.lowering import Lowering
+from ..core.types import LayerArguments
 from ..errors import ArgumentError, NotBuiltError
 from .bound import Weight
 from .layer import Layer, Rules, Shape
@@ -40,7 +42,7 @@ class Rescaling(Layer):
     fields = ("scale", "offset", "name", "dtype", "trainable")
     pointwise = True
 
-    def __init__(self, scale: float, offset: float = 0.0, **kwargs: Any) -> None:
+    def __init__(self, scale: float, offset: float = 0.0, **kwargs: Unpack[LayerArguments]) -> None:
         super().__init__(**kwargs)
         self.scale = number("Rescaling", "scale", scale)
         self.offset = number("Rescaling", "offset", offset)
@@ -78,7 +80,13 @@ class Normalization(Layer):
     fields = ("axis", "mean", "variance", "name", "dtype", "trainable")
     unsupported: ClassVar[dict[str, object]] = {"invert": False}
 
-    def __init__(self, axis: object = -1, mean: object = None, variance: object = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        axis: int | Sequence[int] | None = -1,
+        mean: ArrayLike | None = None,
+        variance: ArrayLike | None = None,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
         super().__init__(**kwargs)
         self.axis = None if axis is None else last_axis("Normalization", axis)
         self._given = _given(mean, variance, self.axis, self.dtype)
@@ -90,7 +98,7 @@ class Normalization(Layer):
         plain = {name: getattr(self, name) for name in ("name", "dtype", "trainable")}
         return {"axis": self.axis, "mean": mean, "variance": variance, **plain}
 
-    def adapt(self, data: object) -> None:
+    def adapt(self, data: ArrayLike) -> None:
         """Sets the mean and the variance to those of data, computed in float64; before or after it is in a model.
 
         Args:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, Unpack
 
 from .. import initializers, regularizers
 from ..core.arrays import Array
 from ..core.lowering import Lowering
+from ..core.types import LayerArguments
+from ..initializers import InitializerLike
+from ..regularizers import RegularizerLike
 from .bound import Weight
 from .layer import Layer, Rules, Shape
 from .shapes import last_axis, one_dimension
@@ -38,7 +42,12 @@ class PReLU(Layer):
     fields = ("alpha_initializer", "alpha_regularizer", "name", "dtype", "trainable")
     unsupported: ClassVar[dict[str, object]] = {"alpha_constraint": None, "shared_axes": None}
 
-    def __init__(self, alpha_initializer: object = "zeros", alpha_regularizer: object = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        alpha_initializer: InitializerLike | None = "zeros",
+        alpha_regularizer: RegularizerLike | None = None,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
         super().__init__(**kwargs)
         self.alpha_initializer = initializers.get(alpha_initializer)
         self.alpha_regularizer = regularizers.get(alpha_regularizer)
@@ -79,7 +88,7 @@ class UnitNormalization(Layer):
 
     fields = ("axis", "name", "dtype", "trainable")
 
-    def __init__(self, axis: object = -1, **kwargs: Any) -> None:
+    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Unpack[LayerArguments]) -> None:
         super().__init__(**kwargs)
         self.axis = last_axis("UnitNormalization", axis)
 

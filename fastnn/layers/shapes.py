@@ -38,7 +38,7 @@ def one_dimension(where: str, shape: Shape) -> int:
     return shape[0]
 
 
-def last_axis(where: str, axis: object) -> int:
+def last_axis(where: str, axis: int | Sequence[int]) -> int:
     """-1 for every way to name the features of a batch of rows.
 
     Raises:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 from ..core.absent import absent
 from ..core.arrays import Array
-from ..core.declaration import compiled, find, serialize
+from ..core.declaration import Config, compiled, find, serialize
+from ..core.symbolic import Tensor
 from ..errors import ArgumentError
 from .base import Loss
 from .classification import (
@@ -61,7 +62,7 @@ from .regression import (
     poisson,
 )
 
-FUNCTIONS: dict[Callable[..., Array], type[Loss]] = {
+FUNCTIONS: dict[Callable[..., Array | Tensor], type[Loss]] = {
     mean_squared_error: MeanSquaredError,
     mean_absolute_error: MeanAbsoluteError,
     mean_absolute_percentage_error: MeanAbsolutePercentageError,
@@ -82,9 +83,10 @@ CLASSES: tuple[type[Loss], ...] = (*FUNCTIONS.values(), Lp, PoissonDeviance, Qua
 NAMES: dict[str, type[Loss]] = {
     name: loss for loss in CLASSES for name in (loss.__name__, loss.spec_name, *loss.aliases) if name
 }
+LossLike: TypeAlias = str | Loss | type[Loss] | Callable[..., Array | Tensor] | Config
 
 
-def get(identifier: object) -> Loss:
+def get(identifier: LossLike | Sequence[LossLike] | None) -> Loss:
     """The loss that a name, a function of this module, a config, a class or a `Loss` stands for.
 
     Raises:
@@ -107,7 +109,7 @@ def get(identifier: object) -> Loss:
     return result
 
 
-def deserialize(config: object) -> Loss:
+def deserialize(config: LossLike) -> Loss:
     """The loss of a dict that `serialize` gave; as `get`.
 
     Example:

@@ -6,11 +6,13 @@ import math
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..backends import eager
 from ..core.declaration import Declaration, label, names, refuse
 from ..core.specs import LossSpec
 from ..core.symbolic import Mean, Tensor, any_tensor
+from ..core.types import ArrayOrTensor, LossValue
 from ..errors import ArgumentError
 
 COMMON = ("reduction", "name")
@@ -46,7 +48,7 @@ class Loss(Declaration):
     aliases: ClassVar[tuple[str, ...]] = ()
     unsupported: ClassVar[dict[str, object]] = {}
 
-    def __init__(self, *, reduction: str | None = MEAN, name: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, reduction: str | None = MEAN, name: str | None = None, **kwargs: object) -> None:
         where = type(self).__name__
         refuse(where, kwargs, {"dtype": None} | self.unsupported, (*self.fields, *self.unsupported))
         self.reduction = "none" if reduction is None else reduction
@@ -58,7 +60,7 @@ class Loss(Declaration):
         """What `Lowering.finish` takes."""
         return LossSpec(self.spec_name)
 
-    def call(self, y_true: object, y_pred: object) -> Any:
+    def call(self, y_true: ArrayLike | Tensor, y_pred: ArrayLike | Tensor) -> ArrayOrTensor:
         """The loss of each row, of the predictions' shape without the last axis; of tensors a tensor, for `add_loss`.
 
         Args:
@@ -76,7 +78,9 @@ class Loss(Declaration):
         rows = eager.pair(type(self).__name__, y_true, y_pred, eager.is_sparse(spec))
         return eager.losses(spec, rows).reshape(rows.shape)
 
-    def __call__(self, y_true: object, y_pred: object, sample_weight: object = None) -> Any:
+    def __call__(
+        self, y_true: ArrayLike | Tensor, y_pred: ArrayLike | Tensor, sample_weight: ArrayLike | None = None
+    ) -> LossValue:
         """The losses of `call`, each times its weight, reduced: a number of the predictions' dtype.
 
         Args:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar, Unpack
+
+from numpy.typing import ArrayLike
 
 from ..core.declaration import number
 from ..core.specs import LossSpec
+from ..core.symbolic import Tensor
+from ..core.types import ArrayOrTensor, LossArguments
 from ..errors import ArgumentTypeError
 from .base import COMMON, Loss
 
@@ -27,7 +31,9 @@ class _Crossentropy(Loss):
     fields = ("from_logits", "label_smoothing", *COMMON)
     unsupported: ClassVar[dict[str, object]] = {"axis": -1}
 
-    def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0, **kwargs: Any) -> None:
+    def __init__(
+        self, from_logits: bool = False, label_smoothing: float = 0.0, **kwargs: Unpack[LossArguments]
+    ) -> None:
         super().__init__(**kwargs)
         where = type(self).__name__
         if not isinstance(from_logits, bool | int):
@@ -102,7 +108,7 @@ class SparseCategoricalCrossentropy(Loss):
     spec_name = default_name = "sparse_categorical_crossentropy"
     unsupported: ClassVar[dict[str, object]] = {"ignore_class": None, "axis": -1}
 
-    def __init__(self, from_logits: bool = False, **kwargs: Any) -> None:
+    def __init__(self, from_logits: bool = False, **kwargs: Unpack[LossArguments]) -> None:
         super().__init__(**kwargs)
         if not isinstance(from_logits, bool | int):
             raise ArgumentTypeError(
@@ -157,7 +163,7 @@ class CategoricalHinge(Loss):
     spec_name = default_name = "categorical_hinge"
 
 
-def kl_divergence(y_true: object, y_pred: object) -> Any:
+def kl_divergence(y_true: ArrayLike | Tensor, y_pred: ArrayLike | Tensor) -> ArrayOrTensor:
     """`KLDivergence` of each row.
 
     Example:
@@ -169,8 +175,12 @@ def kl_divergence(y_true: object, y_pred: object) -> Any:
 
 
 def binary_crossentropy(
-    y_true: object, y_pred: object, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
-) -> Any:
+    y_true: ArrayLike | Tensor,
+    y_pred: ArrayLike | Tensor,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> ArrayOrTensor:
     """`BinaryCrossentropy` of each row; only axis -1.
 
     Example:
@@ -178,12 +188,16 @@ def binary_crossentropy(
         >>> print(fastnn.losses.binary_crossentropy([[1.0], [0.0]], [[0.5], [0.1]]).round(4))  # log 2, and -log 0.9
         [0.6931 0.1054]
     """
-    return BinaryCrossentropy(from_logits, label_smoothing, axis=axis).call(y_true, y_pred)
+    return BinaryCrossentropy(from_logits, label_smoothing, axis=axis).call(y_true, y_pred)  # type: ignore[call-arg]
 
 
 def categorical_crossentropy(
-    y_true: object, y_pred: object, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
-) -> Any:
+    y_true: ArrayLike | Tensor,
+    y_pred: ArrayLike | Tensor,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> ArrayOrTensor:
     """`CategoricalCrossentropy` of each row; only axis -1.
 
     Example:
@@ -191,12 +205,16 @@ def categorical_crossentropy(
         >>> print(fastnn.losses.categorical_crossentropy([[0.0, 1.0]], [[0.5, 0.5]]).round(4))  # log 2
         [0.6931]
     """
-    return CategoricalCrossentropy(from_logits, label_smoothing, axis=axis).call(y_true, y_pred)
+    return CategoricalCrossentropy(from_logits, label_smoothing, axis=axis).call(y_true, y_pred)  # type: ignore[call-arg]
 
 
 def sparse_categorical_crossentropy(
-    y_true: object, y_pred: object, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
-) -> Any:
+    y_true: ArrayLike | Tensor,
+    y_pred: ArrayLike | Tensor,
+    from_logits: bool = False,
+    ignore_class: int | None = None,
+    axis: int = -1,
+) -> ArrayOrTensor:
     """`SparseCategoricalCrossentropy` of each row; only axis -1, and no ignore_class.
 
     Example:
@@ -204,11 +222,11 @@ def sparse_categorical_crossentropy(
         >>> print(fastnn.losses.sparse_categorical_crossentropy([1, 0], [[0.5, 0.5], [0.9, 0.1]]).round(4))
         [0.6931 0.1054]
     """
-    loss = SparseCategoricalCrossentropy(from_logits, ignore_class=ignore_class, axis=axis)
+    loss = SparseCategoricalCrossentropy(from_logits, ignore_class=ignore_class, axis=axis)  # type: ignore[call-arg]
     return loss.call(y_true, y_pred)
 
 
-def hinge(y_true: object, y_pred: object) -> Any:
+def hinge(y_true: ArrayLike | Tensor, y_pred: ArrayLike | Tensor) -> ArrayOrTensor:
     """`Hinge` of each row.
 
     Example:
@@ -219,7 +237,7 @@ def hinge(y_true: object, y_pred: object) -> Any:
     return Hinge().call(y_true, y_pred)
 
 
-def squared_hinge(y_true: object, y_pred: object) -> Any:
+def squared_hinge(y_true: ArrayLike | Tensor, y_pred: ArrayLike | Tensor) -> ArrayOrTensor:
     """`SquaredHinge` of each row.
 
     Example:
@@ -230,7 +248,7 @@ def squared_hinge(y_true: object, y_pred: object) -> Any:
     return SquaredHinge().call(y_true, y_pred)
 
 
-def categorical_hinge(y_true: object, y_pred: object) -> Any:
+def categorical_hinge(y_true: ArrayLike | Tensor, y_pred: ArrayLike | Tensor) -> ArrayOrTensor:
     """`CategoricalHinge` of each row.
 
     Example:

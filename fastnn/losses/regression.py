@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar, Unpack
+
+from numpy.typing import ArrayLike
 
 from ..core.declaration import number
 from ..core.specs import LossSpec
+from ..core.symbolic import Tensor
+from ..core.types import ArrayOrTensor, LossArguments
 from .base import COMMON, Loss
 
 
@@ -80,7 +84,7 @@ class Lp(Loss):
     default_name = "lp"
     aliases = ("lp",)
 
-    def __init__(self, p: float = 2.0, **kwargs: Any) -> None:
+    def __init__(self, p: float = 2.0, **kwargs: Unpack[LossArguments]) -> None:
         super().__init__(**kwargs)
         self.p = number("Lp", "p", p, 1.0)
 
@@ -114,7 +118,7 @@ class Huber(Loss):
     default_name = "huber_loss"
     aliases = ("huber_loss",)
 
-    def __init__(self, delta: float = 1.0, **kwargs: Any) -> None:
+    def __init__(self, delta: float = 1.0, **kwargs: Unpack[LossArguments]) -> None:
         super().__init__(**kwargs)
         self.delta = number("Huber", "delta", delta, 0.0, ends="()")
 
@@ -196,7 +200,7 @@ class Quantile(Loss):
     spec_name = default_name = "quantile"
     aliases = ("pinball",)
 
-    def __init__(self, quantile: float = 0.5, **kwargs: Any) -> None:
+    def __init__(self, quantile: float = 0.5, **kwargs: Unpack[LossArguments]) -> None:
         super().__init__(**kwargs)
         self.quantile = number("Quantile", "quantile", quantile, 0.0, 1.0, "()")
 
@@ -220,7 +224,7 @@ class CosineSimilarity(Loss):
     unsupported: ClassVar[dict[str, object]] = {"axis": -1}
 
 
-def mean_squared_error(y_true: object, y_pred: object) -> Any:
+def mean_squared_error(y_true: ArrayLike | Tensor, y_pred: ArrayLike | Tensor) -> ArrayOrTensor:
     """`MeanSquaredError` of each row.
 
     Example:
@@ -231,7 +235,7 @@ def mean_squared_error(y_true: object, y_pred: object) -> Any:
     return MeanSquaredError().call(y_true, y_pred)
 
 
-def mean_absolute_error(y_true: object, y_pred: object) -> Any:
+def mean_absolute_error(y_true: ArrayLike | Tensor, y_pred: ArrayLike | Tensor) -> ArrayOrTensor:
     """`MeanAbsoluteError` of each row.
 
     Example:
@@ -242,7 +246,7 @@ def mean_absolute_error(y_true: object, y_pred: object) -> Any:
     return MeanAbsoluteError().call(y_true, y_pred)
 
 
-def mean_absolute_percentage_error(y_true: object, y_pred: object) -> Any:
+def mean_absolute_percentage_error(y_true: ArrayLike | Tensor, y_pred: ArrayLike | Tensor) -> ArrayOrTensor:
     """`MeanAbsolutePercentageError` of each row.
 
     Example:
@@ -253,7 +257,7 @@ def mean_absolute_percentage_error(y_true: object, y_pred: object) -> Any:
     return MeanAbsolutePercentageError().call(y_true, y_pred)
 
 
-def mean_squared_logarithmic_error(y_true: object, y_pred: object) -> Any:
+def mean_squared_logarithmic_error(y_true: ArrayLike | Tensor, y_pred: ArrayLike | Tensor) -> ArrayOrTensor:
     """`MeanSquaredLogarithmicError` of each row.
 
     Example:
@@ -264,7 +268,7 @@ def mean_squared_logarithmic_error(y_true: object, y_pred: object) -> Any:
     return MeanSquaredLogarithmicError().call(y_true, y_pred)
 
 
-def huber(y_true: object, y_pred: object, delta: float = 1.0) -> Any:
+def huber(y_true: ArrayLike | Tensor, y_pred: ArrayLike | Tensor, delta: float = 1.0) -> ArrayOrTensor:
     """`Huber` of each row.
 
     Example:
@@ -275,7 +279,7 @@ def huber(y_true: object, y_pred: object, delta: float = 1.0) -> Any:
     return Huber(delta).call(y_true, y_pred)
 
 
-def log_cosh(y_true: object, y_pred: object) -> Any:
+def log_cosh(y_true: ArrayLike | Tensor, y_pred: ArrayLike | Tensor) -> ArrayOrTensor:
     """`LogCosh` of each row.
 
     Example:
@@ -286,7 +290,7 @@ def log_cosh(y_true: object, y_pred: object) -> Any:
     return LogCosh().call(y_true, y_pred)
 
 
-def poisson(y_true: object, y_pred: object) -> Any:
+def poisson(y_true: ArrayLike | Tensor, y_pred: ArrayLike | Tensor) -> ArrayOrTensor:
     """`Poisson` of each row.
 
     Example:
@@ -297,7 +301,7 @@ def poisson(y_true: object, y_pred: object) -> Any:
     return Poisson().call(y_true, y_pred)
 
 
-def cosine_similarity(y_true: object, y_pred: object, axis: int = -1) -> Any:
+def cosine_similarity(y_true: ArrayLike | Tensor, y_pred: ArrayLike | Tensor, axis: int = -1) -> ArrayOrTensor:
     """`CosineSimilarity` of each row; only axis -1.
 
     Example:

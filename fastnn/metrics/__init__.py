@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from .. import losses
 from ..core.absent import absent
 from ..core.arrays import Array
-from ..core.declaration import compiled, find, serialize
+from ..core.declaration import Config, compiled, find, serialize
+from ..core.symbolic import Tensor
 from ..losses import (
     BCE,
     KLD,
@@ -112,9 +113,14 @@ NAMES: dict[str, type[Metric]] = {
     "kld": KLDivergence,
     "KLD": KLDivergence,
 }
+MetricLike: TypeAlias = str | Metric | type[Metric] | losses.Loss | Callable[..., Array | Tensor] | Config
+# One or a list; of several outputs a list of lists, or a dict by name.
+Metrics: TypeAlias = (
+    MetricLike | Sequence[MetricLike | Sequence[MetricLike]] | Mapping[str, MetricLike | Sequence[MetricLike]]
+)
 
 
-def get(identifier: object) -> Metric:
+def get(identifier: MetricLike) -> Metric:
     """The metric that a name, a function, a config, a class, a `Metric` or a loss stands for; a name becomes the key in
     the logs.
 
@@ -144,7 +150,7 @@ def get(identifier: object) -> Metric:
     return metric
 
 
-def deserialize(config: object) -> Metric:
+def deserialize(config: MetricLike) -> Metric:
     """The metric of a dict that `serialize` gave; as `get`.
 
     Example:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..backends import eager
 from ..core.arrays import Array
@@ -111,7 +112,7 @@ class SparseCategoricalAccuracy(Metric):
     maximize = True
 
 
-def binary_accuracy(y_true: object, y_pred: object, threshold: float = 0.5) -> Array:
+def binary_accuracy(y_true: ArrayLike, y_pred: ArrayLike, threshold: float = 0.5) -> Array:
     """1 where an element is on the right side of the threshold, else 0.
 
     Example:
@@ -125,7 +126,7 @@ def binary_accuracy(y_true: object, y_pred: object, threshold: float = 0.5) -> A
     return np.asarray(right.reshape(*rows.shape, rows.a.shape[1]), rows.a.dtype)
 
 
-def categorical_accuracy(y_true: object, y_pred: object) -> Array:
+def categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
     """`CategoricalAccuracy` of each row.
 
     Example:
@@ -136,7 +137,7 @@ def categorical_accuracy(y_true: object, y_pred: object) -> Array:
     return _by_row(CategoricalAccuracy(), y_true, y_pred)
 
 
-def sparse_categorical_accuracy(y_true: object, y_pred: object) -> Array:
+def sparse_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
     """`SparseCategoricalAccuracy` of each row.
 
     Example:
@@ -147,6 +148,6 @@ def sparse_categorical_accuracy(y_true: object, y_pred: object) -> Array:
     return _by_row(SparseCategoricalAccuracy(), y_true, y_pred)
 
 
-def _by_row(metric: Metric, y_true: object, y_pred: object) -> Array:
+def _by_row(metric: Metric, y_true: ArrayLike, y_pred: ArrayLike) -> Array:
     rows = eager.pair(type(metric).__name__, y_true, y_pred, bool(metric.sparse))
     return metric.values(rows).reshape(rows.shape)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..backends import eager
 from ..backends.data import Sums
@@ -81,7 +82,7 @@ class Metric(Declaration):
         """The metric from its slots of a program's sums, and the count of rows or the sum of their weights."""
         return float(totals[0]) / count if count else 0.0
 
-    def update_state(self, y_true: object, y_pred: object, sample_weight: object = None) -> None:
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Takes in rows.
 
         Args:
@@ -96,7 +97,7 @@ class Metric(Declaration):
         w = eager.weights(where, sample_weight, rows.shape, rows.a.dtype)
         self._totals = self._add(rows, w)
 
-    def _rows(self, y_true: object, y_pred: object) -> eager.Pair:
+    def _rows(self, y_true: ArrayLike, y_pred: ArrayLike) -> eager.Pair:
         rows = eager.pair(type(self).__name__, y_true, y_pred, bool(self.sparse))
         name = self.formula().name
         if rows.shape or not (mean_outputs(name) or name in _BY_ELEMENT):
@@ -121,7 +122,7 @@ class Metric(Declaration):
         """Forgets all rows."""
         self._totals = None
 
-    def __call__(self, y_true: object, y_pred: object, sample_weight: object = None) -> float:
+    def __call__(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """`update_state`, then `result`."""
         self.update_state(y_true, y_pred, sample_weight)
         return self.result()

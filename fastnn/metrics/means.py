@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from .. import losses
 from ..backends import eager
 from ..backends.data import Sums
-from ..core.declaration import flag, number, serialize
+from ..core.declaration import Config, flag, number, serialize
 from ..core.specs import LossSpec
 from .base import Metric
 
@@ -144,7 +143,7 @@ class _Crossentropy(Metric):
     unsupported: ClassVar[dict[str, object]] = {"axis": -1}
 
     def __init__(
-        self, name: str | None = None, *, from_logits: bool = False, label_smoothing: float = 0.0, **kwargs: Any
+        self, name: str | None = None, *, from_logits: bool = False, label_smoothing: float = 0.0, **kwargs: object
     ) -> None:
         super().__init__(name, **kwargs)
         self.from_logits = flag(type(self).__name__, "from_logits", from_logits)
@@ -213,7 +212,7 @@ class SparseCategoricalCrossentropy(Metric):
     sparse = True
     unsupported: ClassVar[dict[str, object]] = {"ignore_class": None, "axis": -1}
 
-    def __init__(self, name: str | None = None, *, from_logits: bool = False, **kwargs: Any) -> None:
+    def __init__(self, name: str | None = None, *, from_logits: bool = False, **kwargs: object) -> None:
         super().__init__(name, **kwargs)
         self.from_logits = flag("SparseCategoricalCrossentropy", "from_logits", from_logits)
 
@@ -300,12 +299,12 @@ class LossMetric(Metric):
         super().__init__(name or self.loss.name)
         self.sparse = eager.is_sparse(self.loss.spec())
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The arguments that make an equal object."""
         return {"loss": serialize(self.loss), "name": self.name}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
+    def from_config(cls, config: Config) -> Self:
         """The object that `config` describes."""
         return cls(losses.get(config["loss"]), config["name"])
 

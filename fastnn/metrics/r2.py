@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -39,7 +39,9 @@ class R2Score(Metric):
     maximize = True
     unsupported: ClassVar[dict[str, object]] = {"num_regressors": 0}
 
-    def __init__(self, class_aggregation: str = "uniform_average", *, name: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, class_aggregation: str = "uniform_average", *, name: str | None = None, **kwargs: object
+    ) -> None:
         super().__init__(name, **kwargs)
         if not isinstance(class_aggregation, str) or class_aggregation not in (
             "uniform_average",

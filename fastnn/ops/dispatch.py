@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..backends import eager
+from ..core.arrays import Array
 from ..core.symbolic import Mean, Operand, Tensor, any_tensor, arithmetic, call
+from ..core.types import ArrayOrTensor
 from ..errors import ArgumentError
 
 # Where the operation of a function has another name.
 _OPERATIONS = {"exp": "exponential"}
 
 
-def unary(function: str, name: str, x: Any, out: Any = None) -> Any:
+def unary(function: str, name: str, x: ArrayLike | Operand, out: Array | None = None) -> ArrayOrTensor:
     """A function of each element; `function` is what the caller called."""
     if isinstance(x, Operand):
         no_out(function, out)
@@ -22,7 +25,9 @@ def unary(function: str, name: str, x: Any, out: Any = None) -> Any:
     return eager.elementwise(function, _OPERATIONS.get(name, name), x, out)
 
 
-def binary(function: str, name: str, x1: Any, x2: Any, out: Any = None) -> Any:
+def binary(
+    function: str, name: str, x1: ArrayLike | Operand, x2: ArrayLike | Operand, out: Array | None = None
+) -> ArrayOrTensor:
     """A function of two elements."""
     if any_tensor([x1, x2]):
         no_out(function, out)
@@ -30,7 +35,7 @@ def binary(function: str, name: str, x1: Any, x2: Any, out: Any = None) -> Any:
     return eager.binary(function, name, x1, x2, out)
 
 
-def comparison(function: str, name: str, x1: Any, x2: Any) -> Any:
+def comparison(function: str, name: str, x1: ArrayLike | Operand, x2: ArrayLike | Operand) -> ArrayOrTensor:
     """Of arrays an array of bool."""
     found = binary(function, name, x1, x2)
     return found if isinstance(found, Tensor) else found.astype(bool)
@@ -50,7 +55,7 @@ def last_axis(function: str, x: Any, axis: object) -> None:
         raise ArgumentError(f"ops.{function}: axis={axis!r} is not supported, expected -1: the last axis")
 
 
-def by_row(function: str, x: Any, axis: int, out: Any) -> Any:
+def by_row(function: str, x: Any, axis: int, out: Array | None) -> ArrayOrTensor:
     """A function of each row."""
     if isinstance(x, Operand):
         no_out(function, out)
@@ -60,7 +65,7 @@ def by_row(function: str, x: Any, axis: int, out: Any) -> Any:
     return made if out is None else eager.binary(function, "add", made, 0.0, out)
 
 
-def summed(function: str, x: Any, axis: int | None, keepdims: bool, out: Any) -> Any:
+def summed(function: str, x: Any, axis: int | None, keepdims: bool, out: Array | None) -> Any:
     """Of arrays the sum; of a tensor the function, a sum or a mean, of each row."""
     x = x if isinstance(x, Operand) else eager.floating(x, f"ops.{function}: x")
     if axis is not None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..core.symbolic import Operand, call
+from ..core.types import ArrayOrTensor
 from .dispatch import binary, no_out, unary
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from ..core.symbolic import Tensor
 
 
-def abs(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def abs(x: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """|x|; its gradient at 0 is 0.
 
     >>> abs([-2.0, 0.0, 3.0])
@@ -23,7 +24,7 @@ def abs(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     return unary("abs", "abs", x, out)
 
 
-def arctan(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def arctan(x: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """The inverse tangent, from -pi / 2 to pi / 2.
 
     >>> arctan([0.0, 1.0])
@@ -32,7 +33,7 @@ def arctan(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     return unary("arctan", "arctan", x, out)
 
 
-def cos(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def cos(x: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """The cosine, within 4 ulp for every finite x.
 
     >>> cos([0.0, 1e22])
@@ -41,7 +42,7 @@ def cos(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     return unary("cos", "cos", x, out)
 
 
-def cosh(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def cosh(x: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """(e^x + e^-x) / 2.
 
     >>> cosh([0.0, 1.0])
@@ -50,7 +51,7 @@ def cosh(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     return unary("cosh", "cosh", x, out)
 
 
-def erf(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def erf(x: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """The error function: 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x.
 
     >>> erf([0.0, 1.0])
@@ -59,7 +60,7 @@ def erf(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     return unary("erf", "erf", x, out)
 
 
-def erfinv(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def erfinv(x: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """The number of which x is the error function; NaN beyond -1 and 1.
 
     >>> erfinv([0.0, 0.5])
@@ -68,7 +69,7 @@ def erfinv(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     return unary("erfinv", "erfinv", x, out)
 
 
-def exp(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def exp(x: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """e^x.
 
     >>> exp([0.0, 1.0])
@@ -77,7 +78,7 @@ def exp(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     return unary("exp", "exp", x, out)
 
 
-def expm1(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def expm1(x: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """e^x - 1, exact near 0.
 
     >>> expm1([0.0, 1e-5])
@@ -86,7 +87,7 @@ def expm1(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     return unary("expm1", "expm1", x, out)
 
 
-def floor(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def floor(x: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """The largest whole number not above x; its gradient is 0.
 
     >>> floor([-1.5, 1.5])
@@ -95,7 +96,7 @@ def floor(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     return unary("floor", "floor", x, out)
 
 
-def gelu(x: ArrayLike | Tensor, approximate: bool = True, out: Array | None = None) -> Any:
+def gelu(x: ArrayLike | Tensor, approximate: bool = True, out: Array | None = None) -> ArrayOrTensor:
     """x times the normal distribution function of x; `approximate`, as it is in Keras: by tanh.
 
     >>> gelu([-1.0, 1.0])
@@ -104,7 +105,7 @@ def gelu(x: ArrayLike | Tensor, approximate: bool = True, out: Array | None = No
     return unary("gelu", "gelu_tanh" if approximate else "gelu", x, out)
 
 
-def log(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def log(x: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """The natural logarithm; -inf at 0, NaN below.
 
     >>> log([1.0, 10.0])
@@ -113,7 +114,7 @@ def log(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     return unary("log", "log", x, out)
 
 
-def log1p(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def log1p(x: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """log(1 + x), exact near 0.
 
     >>> log1p([0.0, 1e-5])
@@ -122,7 +123,7 @@ def log1p(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     return unary("log1p", "log1p", x, out)
 
 
-def negative(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def negative(x: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """-x.
 
     >>> negative([1.0, -2.0])
@@ -134,7 +135,7 @@ def negative(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     return binary("negative", "multiply", x, -1, out)
 
 
-def relu(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def relu(x: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """x where x > 0, else 0.
 
     >>> relu([-1.0, 2.0])
@@ -143,7 +144,7 @@ def relu(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     return unary("relu", "relu", x, out)
 
 
-def round(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def round(x: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """The nearest whole number, of two the even one; its gradient is 0.
 
     >>> round([0.5, 1.5, 2.4])
@@ -152,7 +153,7 @@ def round(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     return unary("round", "round", x, out)
 
 
-def rsqrt(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def rsqrt(x: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """1 / sqrt(x).
 
     >>> rsqrt([1.0, 4.0])
@@ -161,7 +162,7 @@ def rsqrt(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     return unary("rsqrt", "rsqrt", x, out)
 
 
-def sigmoid(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def sigmoid(x: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """1 / (1 + e^-x).
 
     >>> sigmoid([0.0, 1.0])
@@ -170,7 +171,7 @@ def sigmoid(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     return unary("sigmoid", "sigmoid", x, out)
 
 
-def sign(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def sign(x: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """-1, 0 or 1; its gradient is 0.
 
     >>> sign([-2.0, 0.0, 3.0])
@@ -179,7 +180,7 @@ def sign(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     return unary("sign", "sign", x, out)
 
 
-def silu(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def silu(x: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """x sigmoid(x).
 
     >>> silu([0.0, 1.0])
@@ -188,7 +189,7 @@ def silu(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     return unary("silu", "silu", x, out)
 
 
-def sin(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def sin(x: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """The sine, within 4 ulp for every finite x.
 
     >>> sin([0.0, 1e22])
@@ -197,7 +198,7 @@ def sin(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     return unary("sin", "sin", x, out)
 
 
-def sinh(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def sinh(x: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """(e^x - e^-x) / 2.
 
     >>> sinh([0.0, 1.0])
@@ -206,7 +207,7 @@ def sinh(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     return unary("sinh", "sinh", x, out)
 
 
-def softplus(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def softplus(x: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """log(1 + e^x).
 
     >>> softplus([0.0, 1.0])
@@ -215,7 +216,7 @@ def softplus(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     return unary("softplus", "softplus", x, out)
 
 
-def sqrt(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def sqrt(x: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """The square root; NaN below 0.
 
     >>> sqrt([4.0, 2.0])
@@ -224,7 +225,7 @@ def sqrt(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     return unary("sqrt", "sqrt", x, out)
 
 
-def square(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def square(x: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """x x.
 
     >>> square([2.0, 3.0])
@@ -236,7 +237,7 @@ def square(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     return binary("square", "multiply", x, x, out)
 
 
-def tan(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def tan(x: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """The tangent, within 4 ulp for every finite x.
 
     >>> tan([0.0, 1.0])
@@ -245,7 +246,7 @@ def tan(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
     return unary("tan", "tan", x, out)
 
 
-def tanh(x: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def tanh(x: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """The hyperbolic tangent.
 
     >>> tanh([0.0, 1.0])

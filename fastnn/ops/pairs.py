@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..backends import eager
 from ..core.binary import POWERS
 from ..core.symbolic import Operand, any_tensor, arithmetic, call
+from ..core.types import ArrayOrTensor
 from ..errors import ArgumentTypeError
 from .dispatch import binary, comparison
 from .elementwise import rsqrt, sqrt, square
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ..core.symbolic import Tensor
 
 
-def add(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def add(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """x1 + x2.
 
     >>> add([1.0, 2.0], 10)
@@ -28,7 +29,9 @@ def add(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = None
     return binary("add", "add", x1, x2, out)
 
 
-def clip(x: ArrayLike | Tensor, x_min: ArrayLike | Tensor, x_max: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def clip(
+    x: ArrayLike | Tensor, x_min: ArrayLike | Tensor, x_max: ArrayLike | Tensor, out: Array | None = None
+) -> ArrayOrTensor:
     """x within x_min and x_max; NaN stays, and at an end the gradient is half.
 
     >>> clip([-2.0, 0.5, 2.0], 0, 1)
@@ -37,7 +40,7 @@ def clip(x: ArrayLike | Tensor, x_min: ArrayLike | Tensor, x_max: ArrayLike | Te
     return binary("clip", "minimum", binary("clip", "maximum", x, x_min), x_max, out)
 
 
-def divide(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def divide(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """x1 / x2.
 
     >>> divide(1, [2.0, 4.0])
@@ -46,7 +49,7 @@ def divide(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = N
     return binary("divide", "divide", x1, x2, out)
 
 
-def equal(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> Any:
+def equal(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> ArrayOrTensor:
     """Whether x1 = x2; NaN equals nothing.
 
     >>> equal([1.0, 2.0], 2)
@@ -55,7 +58,7 @@ def equal(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> Any:
     return comparison("equal", "equal", x1, x2)
 
 
-def greater(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> Any:
+def greater(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> ArrayOrTensor:
     """Whether x1 > x2.
 
     >>> greater([1.0, 3.0], 2)
@@ -64,7 +67,7 @@ def greater(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> Any:
     return comparison("greater", "less", x2, x1)
 
 
-def greater_equal(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> Any:
+def greater_equal(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> ArrayOrTensor:
     """Whether x1 >= x2.
 
     >>> greater_equal([1.0, 2.0], 2)
@@ -73,7 +76,7 @@ def greater_equal(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> Any:
     return comparison("greater_equal", "less_equal", x2, x1)
 
 
-def less(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> Any:
+def less(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> ArrayOrTensor:
     """Whether x1 < x2.
 
     >>> less([1.0, 3.0], 2)
@@ -82,7 +85,7 @@ def less(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> Any:
     return comparison("less", "less", x1, x2)
 
 
-def less_equal(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> Any:
+def less_equal(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> ArrayOrTensor:
     """Whether x1 <= x2.
 
     >>> less_equal([2.0, 3.0], 2)
@@ -91,7 +94,7 @@ def less_equal(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> Any:
     return comparison("less_equal", "less_equal", x1, x2)
 
 
-def logical_and(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> Any:
+def logical_and(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> ArrayOrTensor:
     """Whether both are other than 0.
 
     >>> logical_and([1.0, 2.0], [0.0, 3.0])
@@ -100,7 +103,7 @@ def logical_and(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> Any:
     return not_equal(multiply(_truth(x1), _truth(x2)), 0)
 
 
-def logical_not(x: ArrayLike | Tensor) -> Any:
+def logical_not(x: ArrayLike | Tensor) -> ArrayOrTensor:
     """Whether x = 0.
 
     >>> logical_not([0.0, 2.0])
@@ -109,7 +112,7 @@ def logical_not(x: ArrayLike | Tensor) -> Any:
     return equal(x, 0)
 
 
-def logical_or(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> Any:
+def logical_or(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> ArrayOrTensor:
     """Whether one of both is other than 0.
 
     >>> logical_or([0.0, 2.0], [0.0, 0.0])
@@ -118,7 +121,7 @@ def logical_or(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> Any:
     return not_equal(add(_truth(x1), _truth(x2)), 0)
 
 
-def maximum(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def maximum(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """The larger one, NaN where either is; of equal ones each has half of the gradient.
 
     >>> maximum([1.0, 3.0], 2)
@@ -127,7 +130,7 @@ def maximum(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = 
     return binary("maximum", "maximum", x1, x2, out)
 
 
-def minimum(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def minimum(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """The smaller one, NaN where either is; of equal ones each has half of the gradient.
 
     >>> minimum([1.0, 3.0], 2)
@@ -136,7 +139,7 @@ def minimum(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = 
     return binary("minimum", "minimum", x1, x2, out)
 
 
-def multiply(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def multiply(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """x1 x2.
 
     >>> multiply([1.0, 2.0], [3.0, 4.0])
@@ -145,7 +148,7 @@ def multiply(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None =
     return binary("multiply", "multiply", x1, x2, out)
 
 
-def not_equal(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> Any:
+def not_equal(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> ArrayOrTensor:
     """Whether x1 differs from x2.
 
     >>> not_equal([1.0, 2.0], 2)
@@ -154,7 +157,7 @@ def not_equal(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> Any:
     return comparison("not_equal", "not_equal", x1, x2)
 
 
-def power(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def power(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """x1 to the power x2; NaN for a negative x1 and an x2 that is not whole. Its error grows with |x2 log x1|.
 
     >>> power([2.0, 3.0], 2)
@@ -166,7 +169,7 @@ def power(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = No
     return binary("power", "power", x1, x2, out)
 
 
-def subtract(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def subtract(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """x1 - x2.
 
     >>> subtract(1, [2.0, 3.0])
@@ -175,7 +178,7 @@ def subtract(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None =
     return binary("subtract", "subtract", x1, x2, out)
 
 
-def where(condition: ArrayLike | Tensor, x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> Any:
+def where(condition: ArrayLike | Tensor, x1: ArrayLike | Tensor, x2: ArrayLike | Tensor) -> ArrayOrTensor:
     """x1 where the condition is other than 0, else x2; what is not chosen has no gradient, and may be NaN.
 
     >>> where([True, False], [1.0, 2.0], 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,7 +11,8 @@ from .. import config
 from ..backends import eager
 from ..core.arrays import numeric
 from ..core.declaration import whole
-from ..core.symbolic import Operand, Tensor, any_tensor, call, product
+from ..core.symbolic import Mean, Operand, Tensor, any_tensor, call, product
+from ..core.types import ArrayOrTensor
 from ..errors import ArgumentError, ArgumentTypeError
 from .dispatch import by_row, last_axis, no_out, summed
 from .pairs import multiply
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ..core.arrays import Array
 
 
-def concatenate(xs: Sequence[ArrayLike | Tensor], axis: int = 0) -> Any:
+def concatenate(xs: Sequence[ArrayLike | Tensor], axis: int = 0) -> ArrayOrTensor:
     """All behind each other along an axis, of tensors the last.
 
     >>> concatenate([[[1.0, 2.0]], [[3.0]]], axis=-1)
@@ -43,7 +44,7 @@ def concatenate(xs: Sequence[ArrayLike | Tensor], axis: int = 0) -> Any:
     return call("concatenate", *xs)
 
 
-def log_softmax(x: ArrayLike | Tensor, axis: int = -1, out: Array | None = None) -> Any:
+def log_softmax(x: ArrayLike | Tensor, axis: int = -1, out: Array | None = None) -> ArrayOrTensor:
     """The logarithm of `softmax`.
 
     >>> log_softmax([0.0, 0.0])
@@ -52,7 +53,7 @@ def log_softmax(x: ArrayLike | Tensor, axis: int = -1, out: Array | None = None)
     return by_row("log_softmax", x, axis, out)
 
 
-def matmul(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = None) -> Any:
+def matmul(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = None) -> ArrayOrTensor:
     """The product of matrices, (M, K) and (K, N); of a tensor (B, K) and a weight (K, N) of its layer.
 
     >>> matmul([[1.0, 2.0]], [[3.0], [4.0]])
@@ -64,7 +65,9 @@ def matmul(x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, out: Array | None = N
     return eager.matmul(x1, x2, out)
 
 
-def mean(x: ArrayLike | Tensor, axis: int | None = None, keepdims: bool = False, out: Array | None = None) -> Any:
+def mean(
+    x: ArrayLike | Tensor, axis: int | None = None, keepdims: bool = False, out: Array | None = None
+) -> ArrayOrTensor | Mean:
     """The mean over the last axis, or over everything: of a symbolic tensor one number for the batch, for `add_loss`.
 
     >>> mean([[1.0, 2.0], [3.0, 4.0]], axis=-1)
@@ -77,7 +80,7 @@ def mean(x: ArrayLike | Tensor, axis: int | None = None, keepdims: bool = False,
     return multiply(summed("mean", given, axis, keepdims, out), 1.0 / count if count else np.nan, out)
 
 
-def one_hot(x: ArrayLike | Tensor, num_classes: int, axis: int = -1) -> Any:
+def one_hot(x: ArrayLike | Tensor, num_classes: int, axis: int = -1) -> ArrayOrTensor:
     """1 in the column of a class number, 0 in the others; all 0 for a number out of range.
 
     >>> one_hot([0, 2], 3)
@@ -94,7 +97,7 @@ def one_hot(x: ArrayLike | Tensor, num_classes: int, axis: int = -1) -> Any:
     return (codes[..., None] == columns).astype(config.floatx())
 
 
-def shape(x: ArrayLike | Tensor) -> Any:
+def shape(x: ArrayLike | Tensor) -> tuple[int | None, ...]:
     """The shape; that of a tensor has None for the rows.
 
     >>> shape([[1.0, 2.0]])
@@ -103,7 +106,7 @@ def shape(x: ArrayLike | Tensor) -> Any:
     return x.shape if isinstance(x, Tensor) else np.shape(x)
 
 
-def softmax(x: ArrayLike | Tensor, axis: int = -1, out: Array | None = None) -> Any:
+def softmax(x: ArrayLike | Tensor, axis: int = -1, out: Array | None = None) -> ArrayOrTensor:
     """e^x / sum of e^x over the last axis, of arrays any.
 
     >>> softmax([0.0, 0.0])
@@ -112,7 +115,9 @@ def softmax(x: ArrayLike | Tensor, axis: int = -1, out: Array | None = None) -> 
     return by_row("softmax", x, axis, out)
 
 
-def sum(x: ArrayLike | Tensor, axis: int | None = None, keepdims: bool = False, out: Array | None = None) -> Any:
+def sum(
+    x: ArrayLike | Tensor, axis: int | None = None, keepdims: bool = False, out: Array | None = None
+) -> ArrayOrTensor:
     """The sum over the last axis, or of an array over everything.
 
     >>> sum([[1.0, 2.0], [3.0, 4.0]])

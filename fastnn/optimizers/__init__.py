@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..core.absent import absent
-from ..core.declaration import compiled, find, serialize
+from ..core.declaration import Config, compiled, find, serialize
 from . import schedules
 from .adaptive import Adadelta, Adagrad, Ftrl, RMSprop
 from .base import Optimizer
@@ -17,8 +17,10 @@ NAMES: dict[str, type[Optimizer]] = {
     name: optimizer for optimizer in CLASSES for name in (optimizer.__name__, optimizer.__name__.lower())
 }
 
+OptimizerLike: TypeAlias = str | Optimizer | type[Optimizer] | Config
 
-def get(identifier: object) -> Optimizer:
+
+def get(identifier: OptimizerLike) -> Optimizer:
     """The optimizer that a name, a config, a class or an `Optimizer` stands for.
 
     Raises:
@@ -38,7 +40,7 @@ def get(identifier: object) -> Optimizer:
     return result
 
 
-def deserialize(config: object) -> Optimizer:
+def deserialize(config: OptimizerLike) -> Optimizer:
     """The optimizer of a dict that `serialize` gave; as `get`.
 
     Example:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 from ..core.declaration import flag, number
+from ..core.types import OptimizerArguments
 from .base import COMMON, Optimizer
 from .schedules import LearningRateSchedule
 
@@ -46,7 +47,7 @@ class RMSprop(Optimizer):
         momentum: float = 0.0,
         epsilon: float = 1e-7,
         centered: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[OptimizerArguments],
     ) -> None:
         super().__init__(learning_rate, **kwargs)
         self.rho = number("RMSprop", "rho", rho, 0.0, 1.0, "[)")
@@ -93,7 +94,7 @@ class Adagrad(Optimizer):
         learning_rate: float | LearningRateSchedule = 0.001,
         initial_accumulator_value: float = 0.1,
         epsilon: float = 1e-7,
-        **kwargs: Any,
+        **kwargs: Unpack[OptimizerArguments],
     ) -> None:
         super().__init__(learning_rate, **kwargs)
         self.initial_accumulator_value = number("Adagrad", "initial_accumulator_value", initial_accumulator_value, 0.0)
@@ -139,7 +140,7 @@ class Adadelta(Optimizer):
         learning_rate: float | LearningRateSchedule = 0.001,
         rho: float = 0.95,
         epsilon: float = 1e-7,
-        **kwargs: Any,
+        **kwargs: Unpack[OptimizerArguments],
     ) -> None:
         super().__init__(learning_rate, **kwargs)
         self.rho = number("Adadelta", "rho", rho, 0.0, 1.0, "[)")
@@ -198,7 +199,7 @@ class Ftrl(Optimizer):
         l2_regularization_strength: float = 0.0,
         l2_shrinkage_regularization_strength: float = 0.0,
         beta: float = 0.0,
-        **kwargs: Any,
+        **kwargs: Unpack[OptimizerArguments],
     ) -> None:
         super().__init__(learning_rate, **kwargs)
         self.learning_rate_power = number("Ftrl", "learning_rate_power", learning_rate_power, high=0.0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from ..core.declaration import RENAMED, Config, Declaration, label, number, refuse, serialize
 from ..core.plan import Counter, Scalar
@@ -189,7 +190,9 @@ class Optimizer(Declaration):
             rate = math.inf
         return number(type(schedule).__name__, f"the learning rate of step {step}", rate, 0.0)
 
-    def exclude_from_weight_decay(self, var_list: object = None, var_names: Iterable[str] | None = None) -> None:
+    def exclude_from_weight_decay(
+        self, var_list: Iterable[ArrayLike] | None = None, var_names: Iterable[str] | None = None
+    ) -> None:
         """Leaves parameters out of the weight decay; call it before `compile`.
 
         Args:
@@ -226,7 +229,7 @@ class Optimizer(Declaration):
         return config
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
+    def from_config(cls, config: Config) -> Self:
         """The object that `config` describes."""
         given = dict(config)
         if isinstance(given.get("learning_rate"), Mapping):

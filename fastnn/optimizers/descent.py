@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 from ..core.declaration import number
+from ..core.types import OptimizerArguments
 from .base import COMMON, Optimizer
 from .schedules import LearningRateSchedule
 
@@ -39,7 +40,7 @@ class SGD(Optimizer):
         learning_rate: float | LearningRateSchedule = 0.01,
         momentum: float = 0.0,
         nesterov: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[OptimizerArguments],
     ) -> None:
         super().__init__(learning_rate, **kwargs)
         self.momentum = number("SGD", "momentum", momentum, 0.0, 1.0)
@@ -82,7 +83,7 @@ class Lion(Optimizer):
         learning_rate: float | LearningRateSchedule = 0.001,
         beta_1: float = 0.9,
         beta_2: float = 0.99,
-        **kwargs: Any,
+        **kwargs: Unpack[OptimizerArguments],
     ) -> None:
         super().__init__(learning_rate, **kwargs)
         self.beta_1 = number("Lion", "beta_1", beta_1, 0.0, 1.0, "(]")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar, Unpack
 
 from ..core.declaration import flag, number
+from ..core.types import ClippingArguments, OptimizerArguments
 from .base import COMMON, Optimizer
 from .schedules import LearningRateSchedule
 
@@ -20,7 +21,7 @@ class _OfMoments(Optimizer):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
-        **kwargs: Any,
+        **kwargs: Unpack[OptimizerArguments],
     ) -> None:
         super().__init__(learning_rate, **kwargs)
         where = type(self).__name__
@@ -68,7 +69,7 @@ class Adam(_OfMoments):
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
         amsgrad: bool = False,
-        **kwargs: object,
+        **kwargs: Unpack[OptimizerArguments],
     ) -> None:
         super().__init__(learning_rate, beta_1, beta_2, epsilon, **kwargs)
         self.amsgrad = flag(type(self).__name__, "amsgrad", amsgrad)
@@ -110,7 +111,7 @@ class AdamW(Adam):
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
         amsgrad: bool = False,
-        **kwargs: object,
+        **kwargs: Unpack[ClippingArguments],
     ) -> None:
         super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay, **kwargs)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..core.absent import absent
-from ..core.declaration import Declaration, find, flag, names, number, serialize
+from ..core.declaration import Config, Declaration, find, flag, names, number, serialize
 from ..errors import ArgumentError, ArgumentTypeError
 
 
@@ -339,7 +339,7 @@ CLASSES: tuple[type[LearningRateSchedule], ...] = (
 NAMES = {schedule.__name__: schedule for schedule in CLASSES}
 
 
-def deserialize(config: object) -> LearningRateSchedule:
+def deserialize(config: LearningRateSchedule | Config) -> LearningRateSchedule:
     """The schedule that a dict of `serialize`, or a schedule, stands for.
 
     Raises:

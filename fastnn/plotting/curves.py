@@ -6,7 +6,7 @@ import csv
 import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ..core.files import path_of
 from ..errors import ArgumentError, ArgumentTypeError
@@ -15,12 +15,44 @@ from .figures import finished, line, panels, shortened, style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from ..core.declaration import Config
+
 Series = dict[str, list[float]]
+
+
+class WithHistory(Protocol):
+    """What `fit` returned."""
+
+    history: dict[str, list[float]]
+
+
+class WithMetadata(Protocol):
+    """A model, whose metadata may hold the results of its training."""
+
+    metadata: Config
+
+
+class Health(Protocol):
+    """A `diagnostics.Health`."""
+
+    @property
+    def layers(self) -> Sequence[Any]:
+        """What was seen of each layer."""
+
+
+class Watch(Protocol):
+    """A `diagnostics.GradientHealth`."""
+
+    epochs: list[int]
+    healths: list[Any]
+
+
+Source: TypeAlias = "str | os.PathLike[str] | Mapping[str, Sequence[float]] | WithHistory | WithMetadata"
 
 _LOGARITHMIC = 50.0  # a loss that falls to so small a part has a logarithmic axis
 
 
-def log(source: Any) -> Series:
+def log(source: Source) -> Series:
     """Results by epoch.
 
     Args:
@@ -40,7 +72,7 @@ def log(source: Any) -> Series:
     """
     if isinstance(source, str | os.PathLike):
         return _read(source)
-    given = source if isinstance(source, Mapping) else getattr(source, "history", None)
+    given: Any = source if isinstance(source, Mapping) else getattr(source, "history", None)
     if not isinstance(given, Mapping):
         given = getattr(source, "metadata", {}).get("history") or getattr(given, "history", None)
     if not isinstance(given, Mapping):
@@ -76,7 +108,7 @@ def _number(text: str | None) -> float:
         return math.nan
 
 
-def curves(source: Any, file: str | os.PathLike[str] | None = None) -> Figure:
+def curves(source: Source, file: str | os.PathLike[str] | None = None) -> Figure:
     """Losses and metrics by epoch, those of training and of validation in one panel.
 
     Args:
@@ -144,7 +176,7 @@ _PANELS = (
 )
 
 
-def health(source: Any, file: str | os.PathLike[str] | None = None) -> Figure:
+def health(source: Health | Watch, file: str | os.PathLike[str] | None = None) -> Figure:
     """The health of layers: gradients, activations, sizes of steps, and shares of dead or saturated units.
 
     Args:
@@ -167,8 +199,9 @@ def health(source: Any, file: str | os.PathLike[str] | None = None) -> Figure:
         >>> len(fastnn.plotting.health(watch).axes)
         4
     """
-    one = hasattr(source, "layers")
-    epochs, healths = ([0], [source]) if one else (source.epochs, source.healths)
+    given: Any = source
+    one = hasattr(given, "layers")
+    epochs, healths = ([0], [given]) if one else (given.epochs, given.healths)
     if not healths:
         raise ArgumentError("plotting.health: nothing was looked at yet; give the callback to fit first")
     names = [layer.name for layer in healths[0].layers if not math.isnan(layer.weights)]

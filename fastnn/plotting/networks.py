@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ..activations import Activation
+
+
+class Layered(Protocol):
+    """A model."""
+
+    def leaves(self) -> list[Any]:
+        """Its layers."""
+
 
 _USUAL = ("sigmoid", "tanh", "relu", "leaky_relu", "gelu", "silu")
 _STEP = 1e-5
@@ -65,7 +73,7 @@ def activations(names: Sequence[str | Activation] | str = _USUAL, file: str | os
         return finished(made, file)
 
 
-def weights(model: Any, file: str | os.PathLike[str] | None = None) -> Figure:
+def weights(model: Layered, file: str | os.PathLike[str] | None = None) -> Figure:
     """Histograms of the weights of each layer that has some, biases beside kernels; statistics are no weights.
 
     Args:

@@ -21,7 +21,7 @@ _FEW = 5000  # points: of more, a part is drawn
 
 
 def confusion(
-    matrix: ArrayLike, classes: Sequence[object] | None = None, file: str | os.PathLike[str] | None = None
+    matrix: ArrayLike, classes: Sequence[str | int | float] | None = None, file: str | os.PathLike[str] | None = None
 ) -> Figure:
     """A confusion matrix: a row for each true class, a column for each prediction.
 

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import losses, optimizers, utils
 from ..core.arrays import Array
+from ..core.types import Arguments
 from ..engine.trainer import Trainer
 from ..errors import ArgumentError
 from .compiled import equal_model
@@ -57,15 +58,19 @@ class BaseWrapper(BaseEstimator):
     """
 
     def __init__(
-        self, model: Callable[..., Trainer] | None = None, build_fn: Callable[..., Trainer] | None = None, **params: Any
+        self,
+        model: Callable[..., Trainer] | None = None,
+        build_fn: Callable[..., Trainer] | None = None,
+        **params: object,
     ) -> None:
-        self._model, self.build_fn, self._params = model, build_fn, dict(params)
+        self._model, self.build_fn = model, build_fn
+        self._params: Arguments = dict(params)
         self._check(params)
 
     # --- parameters -------------------------------------------------------------------------------------------------
 
     @property
-    def model(self) -> Any:
+    def model(self) -> Callable[..., Trainer] | Trainer | None:
         """What was given; where it was called `build_fn`, the model that was fitted, as in Keras 2."""
         return vars(self).get("model_") if self.build_fn is not None else self._model
 
@@ -100,23 +105,24 @@ class BaseWrapper(BaseEstimator):
                     "model, nor of fit, predict or compile"
                 )
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
+    def get_params(self, deep: bool = True) -> Arguments:
         """All parameters by name."""
         first = {"build_fn": self.build_fn} if self._old else {"model": self._model, "build_fn": self.build_fn}
         return {**first, **self._params}
 
-    def set_params(self, **params: Any) -> Self:
+    def set_params(self, **params: object) -> Self:
         """Sets some of them.
 
         Raises:
             ArgumentError: a parameter that goes nowhere.
         """
-        if "model" in params:
-            self._model = params.pop("model")
-        if "build_fn" in params:
-            self.build_fn = params.pop("build_fn")
-        self._check(params)
-        self._params.update(params)
+        given: Arguments = dict(params)
+        if "model" in given:
+            self._model = given.pop("model")
+        if "build_fn" in given:
+            self.build_fn = given.pop("build_fn")
+        self._check(given)
+        self._params.update(given)
         return self
 
     def _for(self, prefix: str, names: frozenset[str]) -> dict[str, Any]:
@@ -174,7 +180,7 @@ class BaseWrapper(BaseEstimator):
         """What the model trains on, and what a builder may ask of it."""
         raise NotImplementedError
 
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **kwargs: Any) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **kwargs: object) -> Self:
         """Builds a model and trains it.
 
         Args:
@@ -251,12 +257,12 @@ class KerasClassifier(ClassifierMixin, BaseWrapper):
     def _loss_for(self, meta: dict[str, Any]) -> str:
         return "sparse_categorical_crossentropy" if meta["target_type_"] == "multiclass" else "binary_crossentropy"
 
-    def predict_proba(self, X: ArrayLike, **kwargs: Any) -> Array:
+    def predict_proba(self, X: ArrayLike, **kwargs: object) -> Array:
         """The probabilities (n, C) of the classes for the rows of X (n, I); kwargs: of the model's `predict`."""
         outputs = self._outputs(X, kwargs)
         return np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
 
-    def predict(self, X: ArrayLike, **kwargs: Any) -> Array:
+    def predict(self, X: ArrayLike, **kwargs: object) -> Array:
         """The labels (n,) of the rows of X (n, I); kwargs: of the model's `predict`."""
         return np.asarray(self.classes_[self.predict_proba(X, **kwargs).argmax(axis=1)])
 
@@ -287,12 +293,12 @@ class KerasRegressor(RegressorMixin, BaseWrapper):
     def _loss_for(self, meta: dict[str, Any]) -> str:
         return "mean_squared_error"
 
-    def predict(self, X: ArrayLike, **kwargs: Any) -> Array:
+    def predict(self, X: ArrayLike, **kwargs: object) -> Array:
         """The numbers (n,) or (n, O) for the rows of X (n, I); kwargs: of the model's `predict`."""
         outputs = self._outputs(X, kwargs)
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
-    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **kwargs: Any) -> float:
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **kwargs: object) -> float:
         """R^2; where the function was given as `build_fn`, less the model's loss, as in Keras 2."""
         if not self._old:
             return float(super().score(X, y, sample_weight))

@@ -17,6 +17,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..core.arrays import Array
+from ..core.types import Arguments
 from ..engine.trainer import Trainer
 from ..errors import NotBuiltError
 from ..models import clone_model
@@ -43,8 +44,8 @@ class Wrapper(BaseEstimator):
         self,
         model: Trainer | Callable[..., Trainer],
         warm_start: bool = False,
-        model_kwargs: dict[str, Any] | None = None,
-        fit_kwargs: dict[str, Any] | None = None,
+        model_kwargs: Arguments | None = None,
+        fit_kwargs: Arguments | None = None,
     ) -> None:
         self.model = model
         self.warm_start = warm_start
@@ -58,7 +59,7 @@ class Wrapper(BaseEstimator):
             return self.model if self.warm_start else equal_model(self.model)
         return self.model(X=X, y=y, **(self.model_kwargs or {}))
 
-    def fit(self, X: ArrayLike, y: ArrayLike, **kwargs: Any) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, **kwargs: object) -> Self:
         """Trains a model on all rows.
 
         Args:
