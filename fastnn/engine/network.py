@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import config
-from ..core import forks
 from ..core.arrays import Array, numeric, require_fit
 from ..core.declaration import flag, label, names
 from ..core.plan import Counter
 from ..core.symbolic import Calls, Function, Node, Shape, Tensor
+from ..core.traces import building, built_once
 from ..errors import ArgumentError, BusyError, FastnnError, NotBuiltError
 from ..layers import Input, Layer
 from ..layers.composing import inner_layers
@@ -54,16 +54,15 @@ class Network(Composition):
         self._engine: Engine | None = None
         self._flat: Flat | None = None
         self._trying = False  # data that may be refused, and with them the input shape that they gave
-        self._building = forks.lock(forks.Rank.BUILDING)
         self._trainers: list[threading.Thread] = []  # in which a fit of it runs
 
     def __getstate__(self) -> dict[str, object]:
         """Without what is of this process."""
-        return {name: value for name, value in vars(self).items() if name not in ("_building", "_trainers")}
+        return {name: value for name, value in vars(self).items() if name != "_trainers"}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(state)
-        self._building, self._trying, self._trainers = forks.lock(forks.Rank.BUILDING), False, []
+        self._trying, self._trainers = False, []
         its_state = getattr(self._engine, "state", None)  # an engine that is copied by itself has none yet
         if self._recipe is not None and its_state is not None:
             self._recipe.optimizer.bind(its_state)
@@ -113,13 +112,17 @@ class Network(Composition):
         engine = self._engine
         if engine is not None and engine.state.store.moved is None:
             return engine
-        with self._building:
+        with building:
             return self._made()
 
     def _made(self) -> Engine:
         old = self._engine
         if old is not None and old.state.store.moved is None:  # another thread was first
             return old
+        with built_once(self):
+            return self._made_once(old)
+
+    def _made_once(self, old: Engine | None) -> Engine:
         self._require_built(self.kind)
         if self._recipe is not None and self._recipe.trained is None:
             self._recipe = replace(self._recipe, trained=self._trained())
@@ -157,7 +160,7 @@ class Network(Composition):
     def predicting_engine(self, x: object) -> Engine:
         """The engine; a model without an input shape takes that of x."""
         if self._engine is None or self._trying:
-            with self._building:
+            with building:
                 if not self.built:
                     self._build_for(x)
                 return self.engine()
@@ -169,13 +172,13 @@ class Network(Composition):
 
     @contextmanager
     def _undone_if_refused(self) -> Iterator[None]:
-        with self._building:  # others wait to see whether there is an input shape
+        with building:  # others wait to see whether there is an input shape
             built, trying, recipe = self.built, self._trying, self._recipe
             self._trying = not built
             try:
                 yield
             except FastnnError:
-                if not built:
+                if not built and self.built:  # or it was refused by who builds it, whom a signal handler interrupted
                     self._unbuild()
                     self._engine = None
                     if self._recipe is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..core.declaration import Config
 from ..core.symbolic import Shape, Tensor
+from ..core.traces import built_once
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from ..layers import Input, InputLayer, Layer
 from ..layers.composing import inner_layers, with_new_weights
@@ -98,7 +99,7 @@ class Sequential(Trainer):
         if self._tensors:
             try:
                 self._tensors.append(self._called(len(self._stack) - 1, self._tensors[-1]))
-            except Exception:
+            except BaseException:
                 self._stack.pop()
                 layer.name = name
                 if isinstance(layer, Layer):
@@ -205,7 +206,7 @@ class Sequential(Trainer):
     def _build(self, tensor: Tensor) -> None:
         if not self._stack:
             raise NotBuiltError("Sequential: there are no layers")
-        with self._building:
+        with built_once(self):
             self._build_once(tensor)
 
     def _build_once(self, tensor: Tensor) -> None:
@@ -218,7 +219,7 @@ class Sequential(Trainer):
         try:
             for index in range(len(self._stack)):
                 tensors.append(self._called(index, tensors[-1]))
-        except Exception:
+        except BaseException:
             self._forget(Graph(tensors[:1], tensors[-1:]).nodes)
             raise
         self._tensors = tensors

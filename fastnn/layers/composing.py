@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 from ..core.declaration import names
 from ..core.symbolic import Calls, Operand, Tensor
-from ..core.traces import Made, in_both_modes, with_losses
+from ..core.traces import Made, built_once, in_both_modes, with_losses
 from ..errors import ArgumentError, ArgumentTypeError
 
 
@@ -75,6 +75,10 @@ class Composing:
         """
 
     def _compose(self, x: Any, training: object) -> Any:
+        with built_once(self):
+            return self._composed_once(x, training)
+
+    def _composed_once(self, x: Any, training: object) -> Any:
         if not self._composed:
             tensors = x if isinstance(x, list | tuple) else [x]
             shapes = [operand.tensor.shape for operand in tensors] if not isinstance(x, dict) else []
