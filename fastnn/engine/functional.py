@@ -202,7 +202,7 @@ class Model(Trainer):
         found = inner_layers(self)
         for operator in found:
             self._adopt(operator, found[: found.index(operator)])
-        nodes = {operator: list(operator.nodes) for operator in found}
+        nodes = {operator: list(operator._nodes) for operator in found}
 
         def make(**arguments: Any) -> Made:
             self._losses = []
@@ -331,9 +331,9 @@ class Model(Trainer):
 def _restore(nodes: Mapping[Any, list[Node]]) -> None:
     """Forgets the calls of layers that were made since."""
     for operator, before in nodes.items():
-        for node in list(operator.nodes):
+        for node in list(operator._nodes):
             if not any(node is one for one in before):
-                operator.nodes.remove(node)
+                operator._nodes.remove(node)
 
 
 def _map(structure: Any, of: Callable[[Any], Any]) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import config
 from ..core.arrays import Array, numeric, require_fit
-from ..core.declaration import flag, label, names
+from ..core.declaration import flag, label, names, whole
 from ..core.plan import Counter
 from ..core.symbolic import Calls, Function, Node, Shape, Tensor
 from ..core.traces import building, built_once
@@ -36,6 +36,12 @@ class Network(Composition):
     """
 
     spare = names("activations apply_gradients gradients save save_weights summary to_json")
+    extended = names(
+        "add compile count_params dtype evaluate fit from_config get_config get_layer get_weights kind layers "
+        "load_weights loss metrics metrics_names non_trainable_variables non_trainable_weights pop predict "
+        "predict_on_batch set_weights test_on_batch train_on_batch trainable trainable_variables trainable_weights "
+        "variables weights"
+    )
     instead: ClassVar[Mapping[str, str]] = {
         "": "steps are compiled: give compile a loss, an optimizer and metrics, and a callback what is to happen "
         "between steps; or write the loop yourself, with model.gradients and model.apply_gradients",
@@ -48,7 +54,7 @@ class Network(Composition):
         self._trainable = flag(self.kind, "trainable", trainable)
         self.named = name is not None
         self.name = label(self.kind, name, self.kind.lower() if self.kind == "Sequential" else "functional")
-        self.nodes = Calls()
+        self._nodes = Calls()
         self._seed = config.next_seed()
         self._recipe: Recipe | None = None
         self._engine: Engine | None = None
@@ -144,7 +150,10 @@ class Network(Composition):
         return self._seed
 
     @seed.setter
-    def seed(self, value: int) -> None:
+    def seed(self, value: int | None) -> None:
+        if value is None:  # as a subclass may have it from its caller: any
+            return
+        value = whole(self.kind, "seed", value, low=-(2**63))
         self._seed = value
         if self._engine is not None:
             self._engine.state.counters[Counter.SEED] = value
@@ -198,9 +207,9 @@ class Network(Composition):
         for node in nodes:
             operator = node.operator
             if not isinstance(operator, Function):
-                operator.nodes.remove(node)
-                if isinstance(operator, Layer) and not operator.nodes:
-                    operator.store = None
+                operator._nodes.remove(node)
+                if isinstance(operator, Layer) and not operator._nodes:
+                    operator._store = None
         for layer in inner_layers(self, composing=True):
             layer.forget_shape()
 

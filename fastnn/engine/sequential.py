@@ -161,7 +161,7 @@ class Sequential(Trainer):
             self.engine()
         layer: Layer = self._stack.pop()
         if len(self._tensors) > 1:
-            layer.nodes.remove(self._tensors.pop().node)
+            layer._nodes.remove(self._tensors.pop().node)
         if isinstance(layer, Layer):
             layer.release(self)
         self._changed()
