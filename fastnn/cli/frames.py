@@ -6,7 +6,7 @@ import csv
 import io
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -133,8 +133,11 @@ def require(path: Path, frame: pandas.DataFrame, names: Sequence[str]) -> None:
         raise FastnnError(f"{path}: lacks the column{'s' if len(missing) > 1 else ''} {named}{hint}")
 
 
-def columns_of(path: Path, frame: pandas.DataFrame) -> tuple[Column, ...]:
+def columns_of(path: Path, frame: pandas.DataFrame, of_dates: Mapping[str, str]) -> tuple[Column, ...]:
     """What to make of each column of a table that is trained on.
+
+    Args:
+        of_dates: what to say of columns that hold dates.
 
     Raises:
         FastnnError: an empty column, or one of so many different texts that it is a name or a key.
@@ -149,6 +152,8 @@ def columns_of(path: Path, frame: pandas.DataFrame) -> tuple[Column, ...]:
             continue
         categories = sorted(set(values))
         if too_many(len(categories), len(values), MOST_CATEGORIES):
+            if name in of_dates:
+                raise FastnnError(f"{path}: the column {of_dates[name]}")
             raise FastnnError(
                 f'{path}: the column "{name}" holds {len(categories):,} different texts in '
                 f"{count(len(values), 'row')}, such as {categories[0]!r}: a name or a key, not a category; "
