@@ -190,3 +190,47 @@ def test_few_numbers_with_units_are_texts(values: Any, said: str, capsys: Captur
     column("v", values)
     code, out, err = run(capsys, "train", "t.csv", "--target", "kind", "--epochs", "1")
     assert code == 0 and ("a number with a unit" in out + err) == bool(said) and said in out + err
+
+
+FEW, MANY = [i % 6 for i in range(60)], list(range(60))
+
+
+@pytest.mark.usefixtures("pandas")
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (
+            [f"2024-0{i + 1}-15" for i in FEW],
+            "\"v\" holds dates or times, such as '2024-01-15': each is a category",
+        ),
+        ([f"{i + 1}.{1 + i % 12}.2024" for i in FEW], "such as '1.1.2024'"),
+        ([f"{1 + i % 12}/{10 + i}/99" for i in FEW], "such as '1/10/99'"),
+        ([f"{3 + i} March 2021" if i else "n/a" for i in FEW], "such as '4 March 2021'"),
+        ([f"Jan {1 + i}, 2020 9:30 PM" for i in FEW], "such as 'Jan 1, 2020 9:30 PM'"),
+        ([f"2024-01-01T0{i}:30:00.25Z" for i in FEW], "such as '2024-01-01T00:30:00.25Z'"),
+        ([f"{i}:45" for i in FEW], "such as '0:45'"),
+        ([f"2024-W{10 + i}" for i in FEW], "such as '2024-W10'"),
+        ([20240101 + i % 30 + 100 * (i // 30) for i in MANY], '"v" holds dates written as whole numbers'),
+        ([f"{i}-13-2024" for i in FEW], ""),
+        ([f"1.{i}.12b" for i in FEW], ""),
+        (["May", "June", "Mon", "Q1", "2-3", "4:5"] * 10, ""),
+        ([20249901 + i for i in MANY], ""),
+        ([20240101 + i for i in FEW], ""),
+    ],
+)
+def test_dates_are_named(values: Any, said: str, capsys: Capture) -> None:
+    """As they are taken as categories, or as numbers, and with so many that they are no categories."""
+    column("v", values)
+    code, _, err = run(capsys, "train", "t.csv", "--target", "kind", "--epochs", "1", "--impute", "mean")
+    assert code == 0 and ("holds dates" in err) == bool(said) and said in err
+    if said:
+        options = shlex.split(err.partition("leave it out with ")[2])[:2]
+        assert run(capsys, "train", "t.csv", "--target", "kind", "--epochs", "1", *options)[::2] == (0, "")
+
+
+@pytest.mark.usefixtures("pandas")
+def test_many_dates_are_refused(capsys: Capture) -> None:
+    column("day of sale", [f"{2000 + i}-01-31" for i in MANY])
+    code, _, err = run(capsys, "train", "t.csv", "--target", "kind")
+    assert code == 2 and "t.csv: the column \"day of sale\" holds dates or times, such as '2000-01-31'" in err
+    assert "put what matters of them" in err and "--drop 'day of sale'" in err

@@ -134,12 +134,6 @@ def edited(key: str, value: Any, place: int = 7) -> list[dict[str, Any]]:
             "the column \"city\" holds 60 different texts in 60 rows, such as 'city 0': a name or a key, not a category"
             '; leave it out with --drop "city"',
         ),
-        (
-            [{**row, "day": f"2024-{1 + i % 12:02d}-{1 + i // 12:02d}"} for i, row in enumerate(flats())],
-            ("--target", "price"),
-            "60 different texts in 60 rows, such as '2024-01-01': dates; leave it out with --drop \"day\", or give "
-            "what matters of them",
-        ),
         ([{**row, "city": ""} for row in flats()], ("--target", "price"), 'the column "city" is empty; leave it out'),
         (
             edited("size", "inf"),

@@ -7,8 +7,10 @@ import copy
 import itertools
 import pickle
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -373,3 +375,80 @@ def test_stop_training_before_a_step_takes_one_step(hook: str, backend: str) -> 
     )
     assert one.optimizer is not None and one.optimizer.iterations == 9 + 1
     assert seen[-3:] == ["on_test_end", "on_epoch_end", "on_train_end"]
+
+
+class Block(layers.Layer):
+    """With all that is made while it is built."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dense = layers.Dense(3, "relu")
+
+    def build(self, input_shape: Any = None) -> None:
+        self.factor = self.add_weight(shape=(3,), initializer="ones")
+
+    def call(self, x: Any, training: bool | None = None) -> Any:
+        x = self.dense(x) * self.factor
+        self.add_loss(0.01 * fastnn.ops.mean(x))
+        return x if training else x + 0.5
+
+
+class Composed(fastnn.Model):
+    def __init__(self, block: Block) -> None:
+        super().__init__()
+        self.block, self.last = block, layers.Dense(2)
+
+    def call(self, x: Any) -> Any:
+        return self.last(self.block(x))
+
+
+def composed(backend: str, block: Block | None = None) -> Any:
+    made = Composed(block or Block())
+    made.seed = 5
+    made.compile("sgd", "mse", backend=backend)
+    return made
+
+
+def test_handlers_while_a_model_is_built() -> None:
+    """At many places in it: the answer is whole, or one error, and the model is what it is without them."""
+    made, seen = composed("reference"), set()
+    expected = made.predict(X[:3], verbose=0)
+    for place in itertools.count(0, 331):
+        made, left = composed("reference"), [place, 0]
+
+        def interrupt(frame: Any, event: str, value: object, made: Any = made, left: list[int] = left) -> None:
+            left[0] -= frame.f_globals.get("__name__", "").startswith("fastnn.")
+            if left[0] < 0:
+                sys.setprofile(None)
+                left[1] = 1
+                try:
+                    seen.add(made.predict(X[:3], verbose=0).tobytes())
+                except BusyError:
+                    seen.add("busy")
+
+        sys.setprofile(interrupt)
+        try:
+            made.build((None, 4))
+        finally:
+            sys.setprofile(None)
+        assert made.predict(X[:3], verbose=0).tobytes() == expected.tobytes() and len(made.get_weights()) == 5
+        if not left[1]:
+            break
+    assert seen == {expected.tobytes(), "busy"}
+
+
+@every_backend
+def test_models_with_one_layer_are_built_by_threads(backend: str) -> None:
+    load(backend)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(5):
+            block = Block()
+            several = [composed(backend, block), composed(backend, block), fastnn.Sequential([block, layers.Dense(2)])]
+            with ThreadPoolExecutor(3) as pool:
+                for one in [pool.submit(model.predict, X, verbose=0) for model in several]:
+                    assert one.result().shape == (96, 2)
+            assert len(block.get_weights()) == 3
+    finally:
+        sys.setswitchinterval(before)

@@ -78,6 +78,46 @@ def test_what_would_hide_a_method_of_fastnns_is_refused() -> None:
         assert isinstance(getattr(cls(name), name), layers.Layer)
 
 
+@pytest.mark.parametrize(
+    ("base", "make"),
+    [
+        (layers.Layer, lambda cls: cls()), (layers.Dense, lambda cls: cls(1)),
+        (fastnn.Model, lambda cls: cls()), (fastnn.Sequential, lambda cls: cls([layers.Dense(1)])),
+    ],
+)  # fmt: skip
+def test_names_of_fastnns_own(base: Any, make: Any) -> None:
+    """In the body of a class, or of one between, and what constructors keep."""
+    model = issubclass(base, fastnn.Model | fastnn.Sequential)
+    call = {"call": lambda self, x: x} if base in (layers.Layer, fastnn.Model) else {}
+    for name in ("leaves", "symbolic", "calls", *(("engine", "_new_engine") if model else ("bind", "_noted"))):
+        for value in (5, never, property(never)):
+            own = type("Own", (base,), {name: value, **call})
+            for cls in (own, type("Inherited", (own,), {})):
+                with pytest.raises(ArgumentTypeError, match=rf'{cls.__name__}\.{name}: "{name}" is a name that fastnn'):
+                    make(cls)
+    one = make(type("Own", (base,), call))
+    for name in ("leaves", "_nodes", "_engine" if model else "_store"):
+        with pytest.raises(ArgumentTypeError, match=f'Own.{name}: "{name}" is a name that fastnn uses in every'):
+            setattr(one, name, 5)
+
+    class Careful(base):  # type: ignore[misc]
+        def __setattr__(self, name: str, value: Any) -> None:
+            super().__setattr__(name, value)
+
+        def fit(self, *args: Any, **kwargs: Any) -> Any:
+            return super().fit(*args, **kwargs)
+
+    if call:
+        Careful.call = lambda self, x: x * self.nodes
+    free = make(Careful)
+    free.nodes, free.store, free.calls, free.kind = 5, "a shop", 0, "mine"
+    used = free if model else fastnn.Sequential([free])
+    shared = fastnn.Model(x := fastnn.Input((1,)), used(x) + used(2.0 * x))
+    shared.compile("sgd", "mse", backend="reference")
+    shared.fit(wave(9, 1), wave(9, 1), verbose=0)
+    assert free.nodes == 5 and free.store == "a shop"
+
+
 def test_what_is_set_on_an_instance_is_refused() -> None:
     for owner, name in (
         (fastnn.Sequential(), "train_step"), (layers.Dense(1), "call"), (regularizers.L2(0.1), "__call__"),

@@ -13,7 +13,7 @@ import numpy as np
 from ..core import random
 from ..core.arrays import Array
 from ..errors import FastnnError
-from . import arrays, frames, notations, options, sources
+from . import arrays, dates, frames, notations, options, sources
 from .options import count
 from .schema import USUAL, Column, Notation, Schema
 
@@ -172,10 +172,11 @@ def _of_table(
     missing = int(y.isna().sum())
     if missing:
         raise FastnnError(f'{path}: the target "{target}" is missing in {count(missing, "row")}; remove them')
-    columns = frames.columns_of(path, frame)
+    of_dates = dates.found_in(frame)
+    columns = frames.columns_of(path, frame, of_dates)
     texts = y.dtype.kind not in "iuf"
     X = frames.encode(path, frame, columns, notation)
-    return target, columns, [X, y.to_numpy(str if texts else y.dtype)], found
+    return target, columns, [X, y.to_numpy(str if texts else y.dtype)], [*found, *of_dates.values()]
 
 
 def _task(name: str, y: Array) -> tuple[str | None, str, list[str]]:

@@ -6,7 +6,7 @@ import csv
 import io
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -26,7 +26,6 @@ SEPARATORS = ",;\t"
 MOST_CATEGORIES = 1000
 FEW = 20  # a column of that many different texts is never taken for a key
 _CODE = re.compile(rb"0(?<![\d.eE]0)(?<![eE][+-]0)\d")  # the 0 first, which is what the search looks for
-_DATE = re.compile(r"\d{1,4}([-./])\d{1,2}\1\d{1,4}(?!\d)")  # where a text begins so
 _CHUNK = 2**20  # bytes
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -134,8 +133,11 @@ def require(path: Path, frame: pandas.DataFrame, names: Sequence[str]) -> None:
         raise FastnnError(f"{path}: lacks the column{'s' if len(missing) > 1 else ''} {named}{hint}")
 
 
-def columns_of(path: Path, frame: pandas.DataFrame) -> tuple[Column, ...]:
+def columns_of(path: Path, frame: pandas.DataFrame, of_dates: Mapping[str, str]) -> tuple[Column, ...]:
     """What to make of each column of a table that is trained on.
+
+    Args:
+        of_dates: what to say of columns that hold dates.
 
     Raises:
         FastnnError: an empty column, or one of so many different texts that it is a name or a key.
@@ -150,16 +152,12 @@ def columns_of(path: Path, frame: pandas.DataFrame) -> tuple[Column, ...]:
             continue
         categories = sorted(set(values))
         if too_many(len(categories), len(values), MOST_CATEGORIES):
-            what, instead = "a name or a key, not a category", ""
-            if _DATE.match(str(categories[0])):
-                what, instead = (
-                    "dates",
-                    ", or give what matters of them, such as the month, as numbers in other columns",
-                )
+            if name in of_dates:
+                raise FastnnError(f"{path}: the column {of_dates[name]}")
             raise FastnnError(
                 f'{path}: the column "{name}" holds {len(categories):,} different texts in '
-                f"{count(len(values), 'row')}, such as {categories[0]!r}: {what}; "
-                f'leave it out with --drop "{name}"{instead}'
+                f"{count(len(values), 'row')}, such as {categories[0]!r}: a name or a key, not a category; "
+                f'leave it out with --drop "{name}"'
             )
         columns.append(Column(name, tuple(categories)))
     return tuple(columns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
 
@@ -77,34 +78,47 @@ class Extensible:
 
     `calls`: what of `_KERAS_CALLS` fastnn calls, too. `traced`: what it calls of direct subclasses of this class alone.
     `instead`: what there is instead of an override, by its name, or under "" of any other. `spare`: methods that fastnn
-    does not call, so that an attribute may hide them; None of classes whose attributes may hide any.
+    does not call, so that anything may hide them; None of classes whose subclasses may hide any. `spare_beside_call`:
+    more of them, where a subclass has a `call`. `extended`: public methods that a subclass may define anew.
     """
 
     calls: ClassVar[frozenset[str]] = frozenset()
     traced: ClassVar[frozenset[str]] = frozenset()
     instead: ClassVar[Mapping[str, str]] = {}
     spare: ClassVar[frozenset[str] | None] = None
+    spare_beside_call: ClassVar[frozenset[str]] = frozenset()
+    extended: ClassVar[frozenset[str]] = frozenset()
     _hooks: ClassVar[frozenset[str]] = frozenset()  # what Keras calls of such an object
-    _taken: ClassVar[frozenset[str]] = frozenset()  # of a class of the caller's: methods that fastnn calls
+    # Of a class of the caller's: methods that fastnn calls, and its own attributes.
+    _taken: ClassVar[frozenset[str]] = frozenset()
+    _kept: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._hooks = names("").union(*(_KERAS_CALLS.get(one.__name__, ()) for one in cls.__mro__ if _is_ours(one)))
-        allowed = cls.calls | vars(_ours(cls)).get("traced", frozenset())
-        for name in _overridden(cls):
-            if name not in allowed:
-                cls.__new__ = _refusing(name)  # type: ignore[method-assign]
-                break
-        cls._taken = frozenset() if cls.spare is None else _methods(cls) - cls.spare
+        ours = _ours(cls)
+        traced = vars(ours).get("traced", frozenset())
+        for name in _defined(cls, cls._hooks):
+            if name not in ours.calls | traced:
+                cls.__new__ = _refusing(_never_called, name)  # type: ignore[method-assign]
+                return
+        if ours.spare is None or ours is cls:
+            return
+        spare = ours.spare | (ours.spare_beside_call if hasattr(cls, "call") else frozenset())
+        cls._taken = (_methods(ours) | names("fields unsupported")) - spare
+        cls._kept = frozenset(name for name in _set_by_init(ours) if name.startswith("_"))
+        free = cls._hooks | ours.calls | traced | ours.extended
+        for name in _defined(cls, (cls._taken | _constants(ours)) - free):
+            cls.__new__ = _refusing(_hides, name)  # type: ignore[method-assign]
+            return
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Sets an attribute; a method that Keras would call, and fastnn looks for in classes alone, is refused, and so
         is what would hide a method of fastnn's."""
         if name in self._hooks and callable(value):
             raise _never_called(type(self), name)
-        if name in self._taken:
-            kind, base = type(self).__name__, _ours(type(self)).__name__
-            raise ArgumentTypeError(f'{kind}.{name}: "{name}" is a name that fastnn uses in every {base}; take another')
+        if name in self._taken or (name in self._kept and not _set_by_ours()):
+            raise _hides(type(self), name)
         super().__setattr__(name, value)
 
     if not TYPE_CHECKING:  # or every attribute would be there for it
@@ -133,34 +147,61 @@ def _set_by_init(cls: type) -> frozenset[str]:
     return frozenset(instruction.argval for instruction in code if instruction.opname == "STORE_ATTR")
 
 
-def _ours(cls: type) -> type:
+def _ours(cls: type) -> Any:
     """The nearest class of the package that it is made from."""
     return next(one for one in cls.__mro__ if _is_ours(one))
 
 
-def _overridden(cls: type[Extensible]) -> list[str]:
-    """What Keras calls, and a class of the caller's defines."""
-    owners = {name: next((one for one in cls.__mro__ if name in vars(one)), object) for name in cls._hooks}
+def _defined(cls: type[Extensible], wanted: Collection[str]) -> list[str]:
+    """Which of some names a class of the caller's defines."""
+    owners = {name: next((one for one in cls.__mro__ if name in vars(one)), object) for name in wanted}
     return sorted(name for name, owner in owners.items() if owner is not object and not _is_ours(owner))
 
 
+@functools.cache
 def _methods(cls: type) -> frozenset[str]:
-    """What a class of the caller's has from the package: functions, and properties that nobody can set."""
-    ours = () if _is_ours(cls) else [one for one in cls.__mro__ if _is_ours(one)]
-    found = {name: value for one in reversed(ours) for name, value in vars(one).items() if not name.startswith("__")}
+    """What a class of the package has and its bases: functions, and properties that nobody can set."""
+    found = _members(cls)
     fixed = (name for name, value in found.items() if isinstance(value, property) and value.fset is None)
     return frozenset(name for name, value in found.items() if inspect.isfunction(value)).union(fixed)
+
+
+@functools.cache
+def _constants(cls: type) -> frozenset[str]:
+    """The names of what such classes have beside methods and properties."""
+    public = {name: value for name, value in _members(cls).items() if not name.startswith("_")}
+    return frozenset(name for name, value in public.items() if not callable(value) and not hasattr(value, "__get__"))
+
+
+def _members(cls: type) -> dict[str, Any]:
+    ours = [one for one in reversed(cls.__mro__) if _is_ours(one)]
+    return {name: value for one in ours for name, value in vars(one).items() if not name.startswith("__")}
+
+
+def _set_by_ours() -> bool:
+    """Whether code of the package sets the attribute, perhaps through a `__setattr__` of the caller's."""
+    frame: Any = sys._getframe(2)
+    while frame.f_code.co_name == "__setattr__":
+        frame = frame.f_back
+    return str(frame.f_globals.get("__name__")).partition(".")[0] == _PACKAGE
 
 
 def _is_ours(cls: type) -> bool:
     return cls.__module__.partition(".")[0] == _PACKAGE
 
 
-def _refusing(name: str) -> Callable[..., Any]:
+def _refusing(error: Callable[[type[Extensible], str], ArgumentTypeError], name: str) -> Callable[..., Any]:
     def refusing(cls: type[Extensible], *args: object, **kwargs: object) -> Any:
-        raise _never_called(cls, name)
+        raise error(cls, name)
 
     return refusing
+
+
+def _hides(cls: type[Extensible], name: str) -> ArgumentTypeError:
+    base = _ours(cls).__name__
+    return ArgumentTypeError(
+        f'{cls.__name__}.{name}: "{name}" is a name that fastnn uses in every {base}; take another'
+    )
 
 
 def _never_called(cls: type[Extensible], name: str) -> ArgumentTypeError:
@@ -204,7 +245,7 @@ def serialize(declaration: Declaration | str | None) -> Config | str | None:
     if declaration is None or isinstance(declaration, str):
         return declaration
     kind: type[Declaration] = _ours(type(declaration))
-    if kind.__name__ in _KERAS_CALLS or _overridden(type(declaration)):
+    if kind.__name__ in _KERAS_CALLS or _defined(type(declaration), declaration._hooks):
         kind = type(declaration)
     return {"class_name": kind.__name__, "config": kind.get_config(declaration)}
 

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, BusyError
+from . import forks
 from .function_table import BY_MODE, Function
 from .symbolic import Operand, Tensor, call, traced
+
+# Held by whoever makes calls on tensors of them, shapes or engines: models share layers, so one lock serves all.
+building = forks.lock(forks.Rank.BUILDING)
+_built: list[object] = []  # what the thread that holds it builds, one inside the other
+
+
+@contextmanager
+def built_once(owner: Any) -> Iterator[None]:
+    """Builds a layer or a model inside, which neither another thread nor a signal handler does meanwhile.
+
+    Raises:
+        BusyError: this thread builds it already.
+    """
+    with building:
+        if any(one is owner for one in _built):
+            raise BusyError(
+                f'{type(owner).__name__} "{owner.name}": this thread is in the middle of building it, which a signal '
+                "handler interrupted, or its own code calls; have the handler set a flag, and a callback look at it"
+            )
+        _built.append(owner)
+        try:
+            yield
+        finally:
+            _built.pop()
 
 
 class Made(NamedTuple):

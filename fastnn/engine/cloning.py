@@ -181,7 +181,7 @@ def _called(operator: Any, inputs: list[Tensor]) -> tuple[Tensor, ...]:
     if not inputs:
         return (operator.tensor(),)
     _made = operator.symbolic(inputs if isinstance(operator, Layer) or len(inputs) > 1 else inputs[0])
-    return tuple(operator.nodes[-1].outputs)
+    return tuple(operator._nodes[-1].outputs)
 
 
 def to_json(model: Any, **kwargs: Any) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .. import backends
 from ..core.declaration import refuse
+from ..core.traces import building
 from ..errors import ArgumentError, ModelAdvice
 from ..losses import Loss, LossLike
 from ..metrics import Metrics
@@ -80,7 +81,7 @@ class Compilable(Network):
 
     def take(self, recipe: Recipe) -> None:
         """Is compiled with a recipe from now on, without advice."""
-        with self._building:
+        with building:
             self._take(recipe)
 
     def _take(self, recipe: Recipe) -> None:

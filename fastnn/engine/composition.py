@@ -21,12 +21,12 @@ class Composition(Extensible):
     """The layers of a model, which may be called as one, too.
 
     Attributes:
-        kind: "Sequential" or "Model". name: what `summary` and other models call it. nodes: its calls on tensors.
+        kind: "Sequential" or "Model". name: what `summary` and other models call it. _nodes: its calls on tensors.
     """
 
     kind = "Model"
     name: str
-    nodes: Calls
+    _nodes: Calls
     _flat: Flat | None
 
     if not TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Composition(Extensible):
         """What comes out for symbolic tensors."""
         tensors = self.inputs_of(x)
         node = Node(self, tensors, self.rows_out([tensor.row for tensor in tensors]), self.dtype)
-        self.nodes.append(node)
+        self._nodes.append(node)
         return self.structured(node.outputs)
 
     def inputs_of(self, x: Arrays | Tensors) -> list[ArrayOrTensor]:

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 from ..backends.protocol import Backend
 from ..core.declaration import Config, names
 from ..core.symbolic import Mean, Node, Tensor, added_losses, any_tensor
-from ..core.traces import Made, in_both_modes
+from ..core.traces import Made, building, built_once, in_both_modes
 from ..core.types import Arguments, ArrayOrTensor, Arrays, CustomObjects, LayerOrModel, Sizes, Tensors
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from ..layers import Input, Layer
@@ -92,8 +92,25 @@ class Model(Trainer):
         for operator in graph.operators:
             self._adopt(operator, operators)
             operators.append(operator)
-        self._graph, self._operators = graph, operators
+        self._operators = self._in_order(operators) if self.traces else operators
         self._same_dtype(self.leaves())
+        self._graph = graph  # last: from now on other threads take it for built
+
+    def _in_order(self, operators: list[Any]) -> list[Any]:
+        """What a `call` used, its weights in the order of the attributes, as Keras has them.
+
+        Raises:
+            ArgumentError: it made layers with weights itself.
+        """
+        found = inner_layers(self)
+        made_inside = with_new_weights(operators, found)
+        if made_inside:
+            raise ArgumentError(
+                f"{type(self).__name__}: call makes layers of its own ({', '.join(made_inside)}), with new weights "
+                "each time; make them in __init__ and keep them as attributes"
+            )
+        others = [operator for operator in operators if not any(operator is one for one in found)]
+        return [*others, *(operator for operator in found if any(operator is one for one in operators))]
 
     # subclasses
 
@@ -150,13 +167,14 @@ class Model(Trainer):
         if input_shape is None:
             self._require_built("build")
             return
-        if self._in_build:  # the subclass calls this one
-            return
-        if self._graph is not None:
-            self._require_rows(input_shape)
-            return
-        with self._builds():
-            self._trace(_map(input_shape, lambda shape: Input(rows_of_shape(shape))))
+        with building:
+            if self._in_build:  # the subclass calls this one
+                return
+            if self._graph is not None:
+                self._require_rows(input_shape)
+                return
+            with self._builds():
+                self._trace(_map(input_shape, lambda shape: Input(rows_of_shape(shape))))
 
     def _require_rows(self, input_shape: object) -> None:
         """Raises where the model is built for rows of other shapes."""
@@ -182,14 +200,20 @@ class Model(Trainer):
         self._trace(_map(x, input_for) if structured else input_for(x))
 
     def _trace(self, inputs: Any) -> None:
-        """Calls a `build` of the subclass, then `call` for both modes, on symbolic tensors."""
+        """Calls a `build` of the subclass, then `call` for both modes, on symbolic tensors, unless another thread was
+        first."""
+        with built_once(self):
+            if self._graph is None:
+                self._trace_once(inputs)
+
+    def _trace_once(self, inputs: Any) -> None:
         if type(self).build is not Model.build and not self._in_build:
             with self._builds():
                 self.build(_map(inputs, lambda tensor: tensor.shape))
         found = inner_layers(self)
         for operator in found:
             self._adopt(operator, found[: found.index(operator)])
-        nodes = {operator: list(operator.nodes) for operator in found}
+        nodes = {operator: list(operator._nodes) for operator in found}
 
         def make(**arguments: Any) -> Made:
             self._losses = []
@@ -203,24 +227,14 @@ class Model(Trainer):
                 given = _listed("inputs", inputs)[1]
                 made = in_both_modes(type(self).__name__, lambda mode: make(training=mode), given, found)
             self._connect(inputs, made.result, made.losses)
-        except Exception:
+        except BaseException:
+            self._operators = []
             _restore(nodes)
             for layer in inner_layers(self, composing=True):
                 layer.forget_shape()
             raise
         finally:
             self._losses = None
-        found = inner_layers(self)
-        made_inside = with_new_weights(self._operators, found)
-        if made_inside:
-            self._unbuild()
-            raise ArgumentError(
-                f"{type(self).__name__}: call makes layers of its own ({', '.join(made_inside)}), with new weights "
-                "each time; make them in __init__ and keep them as attributes"
-            )
-        others = [operator for operator in self._operators if not any(operator is one for one in found)]
-        read = [operator for operator in found if any(operator is one for one in self._operators)]
-        self._operators = [*others, *read]  # weights in the order of the attributes
         if self._pending is not None:
             self._recipe = None
             super().compile(**self._pending)
@@ -342,9 +356,9 @@ class Model(Trainer):
 def _restore(nodes: Mapping[Any, list[Node]]) -> None:
     """Forgets the calls of layers that were made since."""
     for operator, before in nodes.items():
-        for node in list(operator.nodes):
+        for node in list(operator._nodes):
             if not any(node is one for one in before):
-                operator.nodes.remove(node)
+                operator._nodes.remove(node)
 
 
 def _map(structure: Any, of: Callable[[Any], Any]) -> Any:

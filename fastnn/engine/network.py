@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import config
-from ..core import forks
 from ..core.arrays import Array, numeric, require_fit
-from ..core.declaration import flag, label, names
+from ..core.declaration import flag, label, names, whole
 from ..core.plan import Counter
 from ..core.symbolic import Calls, Function, Node, Shape, Tensor
+from ..core.traces import building, built_once
 from ..core.types import Arrays
 from ..errors import ArgumentError, BusyError, FastnnError, NotBuiltError
 from ..layers import Input, Layer
@@ -38,6 +38,12 @@ class Network(Composition):
     """
 
     spare = names("activations apply_gradients gradients save save_weights summary to_json")
+    extended = names(
+        "add compile count_params dtype evaluate fit from_config get_config get_layer get_weights kind layers "
+        "load_weights loss metrics metrics_names non_trainable_variables non_trainable_weights pop predict "
+        "predict_on_batch set_weights test_on_batch train_on_batch trainable trainable_variables trainable_weights "
+        "variables weights"
+    )
     instead: ClassVar[Mapping[str, str]] = {
         "": "steps are compiled: give compile a loss, an optimizer and metrics, and a callback what is to happen "
         "between steps; or write the loop yourself, with model.gradients and model.apply_gradients",
@@ -50,22 +56,21 @@ class Network(Composition):
         self._trainable = flag(self.kind, "trainable", trainable)
         self.named = name is not None
         self.name = label(self.kind, name, self.kind.lower() if self.kind == "Sequential" else "functional")
-        self.nodes = Calls()
+        self._nodes = Calls()
         self._seed = config.next_seed()
         self._recipe: Recipe | None = None
         self._engine: Engine | None = None
         self._flat: Flat | None = None
         self._trying = False  # data that may be refused, and with them the input shape that they gave
-        self._building = forks.lock(forks.Rank.BUILDING)
         self._trainers: list[threading.Thread] = []  # in which a fit of it runs
 
     def __getstate__(self) -> dict[str, object]:
         """Without what is of this process."""
-        return {name: value for name, value in vars(self).items() if name not in ("_building", "_trainers")}
+        return {name: value for name, value in vars(self).items() if name != "_trainers"}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(state)
-        self._building, self._trying, self._trainers = forks.lock(forks.Rank.BUILDING), False, []
+        self._trying, self._trainers = False, []
         its_state = getattr(self._engine, "state", None)  # an engine that is copied by itself has none yet
         if self._recipe is not None and its_state is not None:
             self._recipe.optimizer.bind(its_state)
@@ -115,13 +120,17 @@ class Network(Composition):
         engine = self._engine
         if engine is not None and engine.state.store.moved is None:
             return engine
-        with self._building:
+        with building:
             return self._made()
 
     def _made(self) -> Engine:
         old = self._engine
         if old is not None and old.state.store.moved is None:  # another thread was first
             return old
+        with built_once(self):
+            return self._made_once(old)
+
+    def _made_once(self, old: Engine | None) -> Engine:
         self._require_built(self.kind)
         if self._recipe is not None and self._recipe.trained is None:
             self._recipe = replace(self._recipe, trained=self._trained())
@@ -143,7 +152,10 @@ class Network(Composition):
         return self._seed
 
     @seed.setter
-    def seed(self, value: int) -> None:
+    def seed(self, value: int | None) -> None:
+        if value is None:  # as a subclass may have it from its caller: any
+            return
+        value = whole(self.kind, "seed", value, low=-(2**63))
         self._seed = value
         if self._engine is not None:
             self._engine.state.counters[Counter.SEED] = value
@@ -159,7 +171,7 @@ class Network(Composition):
     def predicting_engine(self, x: Arrays) -> Engine:
         """The engine; a model without an input shape takes that of x."""
         if self._engine is None or self._trying:
-            with self._building:
+            with building:
                 if not self.built:
                     self._build_for(x)
                 return self.engine()
@@ -171,13 +183,13 @@ class Network(Composition):
 
     @contextmanager
     def _undone_if_refused(self) -> Iterator[None]:
-        with self._building:  # others wait to see whether there is an input shape
+        with building:  # others wait to see whether there is an input shape
             built, trying, recipe = self.built, self._trying, self._recipe
             self._trying = not built
             try:
                 yield
             except FastnnError:
-                if not built:
+                if not built and self.built:  # or it was refused by who builds it, whom a signal handler interrupted
                     self._unbuild()
                     self._engine = None
                     if self._recipe is not None:
@@ -197,9 +209,9 @@ class Network(Composition):
         for node in nodes:
             operator = node.operator
             if not isinstance(operator, Function):
-                operator.nodes.remove(node)
-                if isinstance(operator, Layer) and not operator.nodes:
-                    operator.store = None
+                operator._nodes.remove(node)
+                if isinstance(operator, Layer) and not operator._nodes:
+                    operator._store = None
         for layer in inner_layers(self, composing=True):
             layer.forget_shape()
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..core.declaration import Config
 from ..core.symbolic import Shape, Tensor
+from ..core.traces import built_once
 from ..core.types import ArrayOrTensor, Arrays, CustomObjects, LayerOrModel, Sizes, Tensors
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from ..layers import Input, InputLayer, Layer
@@ -101,7 +102,7 @@ class Sequential(Trainer):
         if self._tensors:
             try:
                 self._tensors.append(self._called(len(self._stack) - 1, self._tensors[-1]))
-            except Exception:
+            except BaseException:
                 self._stack.pop()
                 layer.name = name
                 if isinstance(layer, Layer):
@@ -163,7 +164,7 @@ class Sequential(Trainer):
             self.engine()
         layer: Layer = self._stack.pop()
         if len(self._tensors) > 1:
-            layer.nodes.remove(self._tensors.pop().node)
+            layer._nodes.remove(self._tensors.pop().node)
         if isinstance(layer, Layer):
             layer.release(self)
         self._changed()
@@ -208,7 +209,7 @@ class Sequential(Trainer):
     def _build(self, tensor: Tensor) -> None:
         if not self._stack:
             raise NotBuiltError("Sequential: there are no layers")
-        with self._building:
+        with built_once(self):
             self._build_once(tensor)
 
     def _build_once(self, tensor: Tensor) -> None:
@@ -221,7 +222,7 @@ class Sequential(Trainer):
         try:
             for index in range(len(self._stack)):
                 tensors.append(self._called(index, tensors[-1]))
-        except Exception:
+        except BaseException:
             self._forget(Graph(tensors[:1], tensors[-1:]).nodes)
             raise
         self._tensors = tensors

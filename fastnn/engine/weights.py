@@ -21,9 +21,9 @@ Lower = Callable[[ParameterLayout | None], Plan]
 
 def store_of(layer: Layer) -> Store | None:
     """Where the weights of a layer lie now, if they were made."""
-    store: Store | None = layer.store
+    store: Store | None = layer._store
     if store is not None and store.moved is not None:
-        store = layer.store = latest(store)
+        store = layer._store = latest(store)
     return store
 
 
@@ -79,7 +79,7 @@ def _connected(labels: Mapping[Layer, str], lower: Lower, seed: int, stores: Seq
     if moves:
         _move(stores, store)
     for layer in labels:  # last: other threads find what is complete
-        layer.store = store if layer in places else None
+        layer._store = store if layer in places else None
     return plan, store
 
 

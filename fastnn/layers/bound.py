@@ -30,12 +30,12 @@ class Weight(NamedTuple):
 class Bound(Composing):
     """The part of a `Layer` that is a view, of the first of its models that is still there."""
 
-    nodes: Calls
+    _nodes: Calls
 
     def __init__(self) -> None:
         super().__init__()
         self._owners: list[weakref.ref[LayerOwner]] = []
-        self.store: Any = None
+        self._store: Any = None
 
     def parameters(self) -> list[Weight]:
         """Its weights, in Keras's order."""
@@ -77,7 +77,7 @@ class Bound(Composing):
         """Whether its model knows its input shape; setting it, as some `build` do, changes nothing."""
         if self.composes:
             return self._composed
-        return self._model is not None and self._model.built and bool(self.nodes)
+        return self._model is not None and self._model.built and bool(self._nodes)
 
     @built.setter
     def built(self, value: object) -> None: ...
@@ -101,9 +101,9 @@ class Bound(Composing):
     def stored(self) -> list[Array]:
         """Views of its parameters where they lie now; [] before they are made. They outlive the models that it is part
         of."""
-        store = self.store
+        store = self._store
         if store is not None and store.moved is not None:
-            store = self.store = latest(store)
+            store = self._store = latest(store)
         if store is None or self not in store.places:
             return []
         places = store.places[self]
@@ -167,7 +167,7 @@ class Bound(Composing):
 
     def _keeper(self, what: str) -> LayerOwner:
         """The model whose weights these are."""
-        if self._model is None and self.store is not None:
+        if self._model is None and self._store is not None:
             raise NotBuiltError(
                 f'{type(self).__name__} "{self.name}": {what} after its model has gone; keep the model, or make '
                 "another one of it"

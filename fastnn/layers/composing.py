@@ -5,11 +5,10 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
-from ..core.declaration import names
 from ..core.symbolic import Calls, Operand, Tensor
-from ..core.traces import Made, in_both_modes, with_losses
+from ..core.traces import Made, built_once, in_both_modes, with_losses
 from ..core.types import LayerOrModel, Sizes
 from ..errors import ArgumentError, ArgumentTypeError
 
@@ -21,13 +20,7 @@ class Composing:
     dtype: str
     trainable: bool
 
-    spare: ClassVar[frozenset[str] | None] = frozenset()
     _arguments: Mapping[str, Any] | None  # what it was made with, where that is plain; of those with `call` alone
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        if hasattr(cls, "call"):
-            cls.spare = _NOT_ASKED
-        super().__init_subclass__(**kwargs)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """An object that knows what it is made with, for `get_config`."""
@@ -76,6 +69,10 @@ class Composing:
         """
 
     def _compose(self, x: Any, training: object) -> Any:
+        with built_once(self):
+            return self._composed_once(x, training)
+
+    def _composed_once(self, x: Any, training: object) -> Any:
         if not self._composed:
             tensors = x if isinstance(x, list | tuple) else [x]
             shapes = [operand.tensor.shape for operand in tensors] if not isinstance(x, dict) else []
@@ -204,9 +201,5 @@ def _look(value: Any, composing: bool, found: list[Any]) -> None:
         _look(one, composing, found)
 
 
-# What only a layer is asked that computes itself.
-_NOT_ASKED = names(
-    "lower lower_values output_shape parameter_shapes parameters rows_out same_in shapes stored takes unsupported"
-)
 # Attributes of models and layers that lead to other models and layers.
-_NOT_INNER = ("_operators", "_graph", "_flat", "_engine", "_recipe", "nodes")
+_NOT_INNER = ("_operators", "_graph", "_flat", "_engine", "_recipe", "_nodes")

@@ -59,7 +59,7 @@ class InputLayer(Layer):
 
     def tensor(self) -> Tensor:
         """What goes in, for any number of rows."""
-        return self.nodes[0].outputs[0] if self.nodes else self._noted((), self.shape)
+        return self._nodes[0].outputs[0] if self._nodes else self._noted((), self.shape)
 
     @property
     def output(self) -> Tensor:

@@ -45,7 +45,6 @@ class Layer(Declaration, Bound):
         trainable: whether training changes its parameters; a change takes effect when the model is compiled again.
         given_shape: the shape of one row, where `input_shape` or `input_dim` gave it; else None.
         named: whether its name was given.
-        nodes: its calls on symbolic tensors. store: where its weights lie, once a model has made them.
         compiled_trainable: whether it was trainable when a model was compiled last.
 
     Example:
@@ -62,7 +61,17 @@ class Layer(Declaration, Bound):
         144
     """
 
-    traced = names("__call__ add_weight build call")
+    # What only a layer is asked that computes itself.
+    spare_beside_call = names(
+        "fields lower lower_values output_shape parameter_shapes parameters rows_out same_in shapes stored takes "
+        "unsupported"
+    )
+    spare = names("")
+    traced = names("__call__ add_weight build call") | spare_beside_call
+    extended = names(
+        "count_params dtype from_config get_config get_weights non_trainable_variables non_trainable_weights "
+        "set_weights trainable trainable_variables trainable_weights variables weights"
+    )
     instead: ClassVar[Mapping[str, str]] = {"": "compose layers in `call` of a subclass of Layer, which is traced once"}
     unsupported: ClassVar[dict[str, object]] = {}  # arguments of Keras that may only have their default
     only_trains: ClassVar[bool] = False  # in inference it does nothing
@@ -77,13 +86,13 @@ class Layer(Declaration, Bound):
             raise ArgumentError(f"{where}: name is {name!r}, expected text without a slash")
         label(where, name, where)
         self.given_shape = given_shape(where, kwargs)
-        known = (*self.fields, "input_shape", "input_dim", "batch_input_shape")
-        refuse(where, kwargs, _KERAS | self.unsupported, known)
+        known = (*(() if self.composes else self.fields), "input_shape", "input_dim", "batch_input_shape")
+        refuse(where, kwargs, _KERAS | ({} if self.composes else self.unsupported), known)
         self.named = name is not None
         self.name = name or _snake(where)
         self.dtype = config.floatx() if dtype is None else config.dtype_name(where, dtype)
         self.trainable = trainable
-        self.nodes = Calls()
+        self._nodes = Calls()
         self.compiled_trainable: bool | None = None
 
     @property
@@ -181,8 +190,8 @@ class Layer(Declaration, Bound):
         if rows.ndim < 2 or not rows.shape[0]:
             raise ArgumentError(f"{where}: x has shape {array.shape}, expected (B, ...) with at least one row")
         shape = rows.shape[1:]
-        if self.nodes and self.parameters():
-            expected = self.nodes[0].inputs[0].row
+        if self._nodes and self.parameters():
+            expected = self._nodes[0].inputs[0].row
             if shape != expected:
                 raise ArgumentError(f"{where}: x has rows of shape {shape}, the model was built for {expected}")
         elif not self._fits(shape):
@@ -270,10 +279,10 @@ class Layer(Declaration, Bound):
                 raise ArgumentTypeError(f"{where}: it was called on {tensor!r} among symbolic tensors")
         rows = [tensor.row for tensor in tensors]
         (made,) = self.rows_out(rows)
-        first = self.nodes[0].inputs[0].row if self.nodes and len(rows) == 1 else ()
+        first = self._nodes[0].inputs[0].row if self._nodes and len(rows) == 1 else ()
         if first != rows[0] and first and not self.takes(rows[0]):
             raise ArgumentError(f"{where}: it was called on rows of shape {rows[0]}, its weights are for {first}")
-        if not self.nodes and len(rows) == 1 and not self._fits(rows[0]):
+        if not self._nodes and len(rows) == 1 and not self._fits(rows[0]):
             raise ArgumentError(f"{where}: it was called on rows of shape {rows[0]}, its weights have other shapes")
         return self._noted(tensors, made)
 
@@ -285,7 +294,7 @@ class Layer(Declaration, Bound):
     def _noted(self, tensors: Sequence[Tensor], row: Shape) -> Tensor:
         """What comes out of a call, which it notes."""
         node = Node(self, tensors, [row], self.dtype)
-        self.nodes.append(node)
+        self._nodes.append(node)
         return node.outputs[0]
 
     def takes(self, row: Shape) -> bool:
@@ -312,10 +321,10 @@ class Layer(Declaration, Bound):
         return inputs[0] if len(inputs) == 1 else list(inputs)
 
     def _first_node(self) -> Node:
-        if not self.nodes:
+        if not self._nodes:
             where = f'{type(self).__name__} "{self.name}"'
             raise NotBuiltError(f"{where}: it has no symbolic tensors before it is called, or its model is built")
-        first: Node = self.nodes[0]
+        first: Node = self._nodes[0]
         return first
 
     def _spec(self, name: str, regularizer: Regularizer | None, rules: Rules) -> ParameterSpec:
@@ -378,7 +387,7 @@ class AddedWeight(Layer, Operand):
             raise ArgumentError(
                 f'"{self.name}" is a matrix {self.shape}, for ops.matmul; arithmetic takes weights of shape (N,) or ()'
             )
-        node = next((node for node in self.nodes if not node.inputs), None)
+        node = next((node for node in self._nodes if not node.inputs), None)
         return self._noted((), self.shape or (1,)) if node is None else node.outputs[0]
 
     def symbolic(self, tensors: Sequence[Tensor]) -> Tensor:

@@ -117,8 +117,8 @@ class Normalization(Layer):
             raise ArgumentError(f"{where}: data has shape {rows.shape}, expected (n, I) with at least one row")
         _require_finite(rows, where, getattr(data, "columns", None))
         model = self._model if self._model is not None and self._model.built else None
-        if model is not None and self.axis is not None and rows.shape[1:] != self.nodes[0].inputs[0].row:
-            features = self.nodes[0].inputs[0].row[0]
+        if model is not None and self.axis is not None and rows.shape[1:] != self._nodes[0].inputs[0].row:
+            features = self._nodes[0].inputs[0].row[0]
             raise ArgumentError(f"{where}: data has {rows.shape[1]} features, the model was built for {features}")
         moments = _moments(rows, self.axis is None)
         _require_fit(moments, where, self.dtype if model is None else model.dtype)

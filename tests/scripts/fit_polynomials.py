@@ -88,7 +88,7 @@ def fit(
             solved.append((value - mp.fdot(zip(row, solved, strict=False))) / row[len(solved)])
         done.append(rounded(solved[-1] / factor[len(solved) - 1][len(solved) - 1], dtype))
         right = [value - done[power] * moments[p + power] for value, p in zip(right[:-1], powers, strict=False)]
-    error = max(abs(weight(x) * (function(x) - mp.polyval(done[::-1], x))) for x in chebyshev(199))
+    error = max(abs(weight(x) * (function(x) - mp.fsum(c * x**n for n, c in enumerate(done)))) for x in chebyshev(199))
     return tuple(done), float(error)
 
 
