@@ -27,6 +27,7 @@ INLINE void FN(prepare)(const fnn_member *m, bool training)
     if (any) {
         fnn_barrier(m->sync, m->team);
     }
+    fnn_lap(m, FNN_PHASE_FORWARD);
 }
 
 /* The row phase of a step that begins at row `start`. */
@@ -39,7 +40,9 @@ INLINE void FN(row_phase)(const fnn_member *m, const fnn_batch *batch, int64_t s
     FN(losses)(m, batch);
     if (batch->training) {
         FN(loss_gradients)(m, batch);
-        fnn_lap(m, FNN_PHASE_LOSS);
+    }
+    fnn_lap(m, FNN_PHASE_LOSS);
+    if (batch->training) {
         FN(backward)(m, batch);
         fnn_lap(m, FNN_PHASE_BACKWARD);
     }
@@ -163,10 +166,13 @@ KERNEL void FN(update)(const fnn_member *m)
 {
     const fnn_step s = fnn_begin_step(m->program, m->program->scalars[FNN_SCALAR_LEARNING_RATE]);
     FN(update_phase)(m, &s);
+    fnn_lap(m, FNN_PHASE_UPDATE);
     fnn_barrier(m->sync, m->team);
+    fnn_lap(m, FNN_PHASE_WAIT);
     if (m->index == 0) {
         fnn_finish_step(m->program, &s);
     }
+    fnn_lap(m, FNN_PHASE_UPDATE);
 }
 
 /* Whether a first DENSE can read the input where it lies. */
@@ -227,9 +233,11 @@ KERNEL void FN(predict)(const fnn_member *m)
                                      x->row / (int64_t)sizeof(real), rows, FNN_FAR);
         } else {
             FN(gather)(m, base, base + rows, start - base, false);
+            fnn_lap(m, FNN_PHASE_GATHER);
         }
         FN(forward)(m, &batch, done);
         FN(give)(m, start, base, rows);
+        fnn_lap(m, FNN_PHASE_FORWARD);
     }
 }
 

@@ -35,6 +35,7 @@ KERNEL void FN(work)(void *context, fnn_sync *sync, int64_t member, int64_t team
         .run = run, .program = run->program, .data = run->data, .sync = sync, .index = member, .team = team,
         .scratch = FN(scratch)(run->program, member), .laps = fnn_start_laps(run->program, member),
     };
+    const int64_t begun = m.laps != NULL ? m.laps[FNN_PHASE_SINCE] : 0;
     if (run->mode == FNN_MODE_UPDATE) {
         FN(update)(&m);
     } else if (run->mode == FNN_MODE_FORWARD) {
@@ -44,6 +45,9 @@ KERNEL void FN(work)(void *context, fnn_sync *sync, int64_t member, int64_t team
         if (member == 0 && run->taken != NULL) {
             *run->taken = taken;
         }
+    }
+    if (m.laps != NULL) {
+        m.laps[FNN_PHASE_WHOLE] += fnn_cycles() - begun;
     }
 }
 

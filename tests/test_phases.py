@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fastnn
+from fastnn import layers
 from fastnn.backends.compiled import CompiledProgram
 from fastnn.backends.data import Data
 from fastnn.core.plan import Phase
-from nets import blobs, classifier
+from nets import blobs, classifier, wave
 
 PARTS = slice(0, Phase.SINCE)
+N = 64
 
 
 def program_of(backend: str) -> tuple[CompiledProgram, Data, Any]:
@@ -43,8 +46,48 @@ def test_counting_changes_no_bit_and_parts_are_of_the_whole(backend: str) -> Non
     assert np.array_equal(alone.state.theta, counting.state.theta) and np.array_equal(sums, others)
 
 
-def test_scores_have_no_gradients(backend: str = "c") -> None:
-    program, data, sums = program_of(backend)
+def merging(backend: str) -> tuple[CompiledProgram, Data, Any]:
+    """A graph: a shared layer, merges, statistics of a batch, two losses, and a norm before the first update."""
+    a, b = fastnn.Input((4,)), fastnn.Input((4,))
+    shared = layers.Dense(24, "relu", kernel_regularizer="l2")
+    merged = layers.BatchNormalization()(layers.Add()([shared(a), shared(b)]))
+    both = layers.Concatenate()([layers.Multiply()([merged, shared(a)]), layers.Dropout(0.5)(b)])
+    model = fastnn.Model([a, b], [layers.Dense(1)(both), layers.Dense(2, "softmax")(merged)])
+    optimizer = fastnn.optimizers.Adam(global_clipnorm=1.0)
+    model.compile(optimizer, ["mse", "sparse_categorical_crossentropy"], backend=backend)
+    x = [wave(N, 4).astype("float32"), wave(N, 4, phase=1.0).astype("float32")]
+    engine = model.trainable_engine(x)
+    assert isinstance(engine.program, CompiledProgram)
+    targets = wave(N, 1), (np.arange(N) % 2)[:, None]
+    return engine.program, Data(tuple(x), targets, (), None, 16), engine.scores.sums()
+
+
+@pytest.mark.parametrize("make", [program_of, merging])
+@pytest.mark.parametrize("backend", ["c", "numba"])
+def test_the_parts_of_every_program_add_up_to_the_whole(backend: str, make: Any) -> None:
+    program, data, sums = make(backend)
+    outs = [np.empty((N, width), np.float32) for width in program.plan.widths]
     laps = program.count_phases()
-    program.score(data, 0, 3, sums)
-    assert laps[0, Phase.FORWARD] > 0 and not laps[0, [Phase.BACKWARD, Phase.UPDATE]].any()
+    runs = {
+        "steps": lambda: program.run_steps(data, 0, data.steps, sums),
+        "gradient": lambda: program.gradient(data, sums),
+        "update": program.update,
+        "score": lambda: program.score(data, 0, data.steps, sums),
+        "forward": lambda: program.forward(data.X, outs),
+    }
+    for name, run in runs.items():
+        laps[:] = 0
+        run()
+        parts, whole = laps[0, PARTS], int(laps[0, Phase.WHOLE])
+        assert 0.95 * whole <= parts.sum() <= whole and whole > 0, name
+        has = {phase.name for phase in Phase if phase < Phase.WAIT and parts[phase] > 0}
+        assert has == HAVE[name] - ({"GATHER"} if name == "forward" and program.plan.reads_in_place else set()), name
+
+
+HAVE = {
+    "steps": {"GATHER", "FORWARD", "LOSS", "BACKWARD", "UPDATE"},
+    "gradient": {"GATHER", "FORWARD", "LOSS", "BACKWARD"},
+    "update": {"UPDATE"},
+    "score": {"GATHER", "FORWARD", "LOSS"},
+    "forward": {"GATHER", "FORWARD"},
+}

@@ -37,7 +37,7 @@ code { overflow-wrap: anywhere; font-size: .92em }
   tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--line) }
   td { display: flex; justify-content: space-between; gap: 1rem; border: 0; padding: .1rem 0; text-align: right }
   td:first-child { font-weight: 700 }
-  td:not(:first-child)::before { content: attr(data-name); color: var(--soft); text-align: left }
+  td:not(:first-child)::before { content: attr(data-name); color: var(--soft); text-align: left; white-space: nowrap }
   td:empty { display: none }
 }
 """

@@ -26,9 +26,10 @@ h1 { font-size: 1.6rem; margin: 0.5rem 0; } h2 { font-size: 1.2rem; margin: 2rem
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; } th, td { padding: 0.25rem 0.75rem; border-bottom: 1px solid var(--line);
   text-align: right; } th:first-child, td:first-child { text-align: left; }
-figure { background: #ffffff; border: 1px solid var(--line); margin: 0.5rem 0; overflow-x: auto; padding: 0.5rem; }
+.charts { display: flex; flex-wrap: wrap; gap: 0.5rem; margin: 0.5rem 0; }
+figure { border: 1px solid var(--line); flex: 1 1 24rem; margin: 0; max-width: 100%; min-width: min(100%, 18rem); padding: 0.5rem; }
 svg { display: block; height: auto; margin: auto; max-width: 100%; }
-@media (max-width: 40rem) { th, td { padding: 0.25rem 0.4rem; } svg { max-width: none; width: 36rem; } }
+@media (max-width: 40rem) { th, td { padding: 0.25rem 0.4rem; } }
 """
 
 
@@ -121,9 +122,9 @@ def _by_class(scores: ClassScores) -> str:
 
 
 def _figure(picture: Any) -> str:
-    from .. import plotting
+    from ..plotting.figures import pieces
 
-    return f"<figure>{plotting.svg(picture)}</figure>"
+    return f'<div class="charts">{"".join(f"<figure>{piece}</figure>" for piece in pieces(picture))}</div>'
 
 
 def _text(text: object) -> str:

@@ -231,7 +231,7 @@ class Counter(IntEnum):
 
 
 class Phase(IntEnum):
-    """Entries of a thread's laps (int64): clock cycles that its steps spent in each phase. A row is a cache line."""
+    """Entries of a thread's laps (int64): clock cycles that it spent in each phase. A row is a cache line."""
 
     GATHER = 0
     FORWARD = 1
@@ -240,6 +240,7 @@ class Phase(IntEnum):
     UPDATE = 4
     WAIT = 5  # for the team, at the ends of both halves of a step
     SINCE = 6  # what the clock said at the last lap
+    WHOLE = 7  # all that calls took, counted once from their beginnings to their ends
     WIDTH = 8
 
 

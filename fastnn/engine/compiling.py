@@ -384,22 +384,33 @@ def carry_over(old: Engine, new: Engine | Held, optimizer: bool = True) -> None:
     """Copies the epochs of `old` to `new`, and the optimizer's state too where it is the same one."""
     new.state.counters[Counter.EPOCH] = old.state.counters[Counter.EPOCH]
     if optimizer and old.plan.slots == new.plan.slots:
-        there = {parameter[:2]: parameter for parameter in new.plan.layout.of("theta")}
         for of_old, of_new in zip(old.state.slots, new.state.slots, strict=True):
-            for parameter in old.plan.layout.of("theta"):
-                view = new.plan.layout.view(of_new, there[parameter[:2]])
-                view[...] = old.plan.layout.view(of_old, parameter)
+            _carry(old.plan.layout, of_old, new.plan.layout, of_new, "theta")
         new.state.counters[Counter.STEP] = old.state.counters[Counter.STEP]
         new.state.scalars[Scalar.PRODUCTS :] = old.state.scalars[Scalar.PRODUCTS :]
+
+
+def carry_parameters(old: Engine, new: Engine | Held) -> None:
+    """Copies weights and statistics of `old` to `new`, which is of the same layers."""
+    for vector in ("theta", "statistics"):
+        _carry(old.plan.layout, getattr(old.state, vector), new.plan.layout, getattr(new.state, vector), vector)
+
+
+def _carry(old: ParameterLayout, of_old: Array, new: ParameterLayout, of_new: Array, vector: str) -> None:
+    """Copies a vector that is laid out as one of these is, at once where both are laid out alike."""
+    if old == new:
+        of_new[...] = of_old
+        return
+    there = {parameter[:2]: parameter for parameter in old.of(vector)}
+    for parameter in new.of(vector):
+        new.view(of_new, parameter)[...] = old.view(of_old, there[parameter[:2]])
 
 
 def float64_copy(flat: Flat, old: Engine, recipe: Recipe, backend: Backend) -> Engine:
     """An engine of the same layers, weights and counters, in float64 on `backend`."""
     plan, resolved = lower(flat, "float64", recipe)
     new = _engine(flat, plan, State(plan), backend, resolved, recipe)
-    there = {parameter[:2]: parameter for parameter in old.plan.layout.parameters}
-    for parameter in plan.layout.parameters:
-        new.state.view(parameter)[...] = old.state.view(there[parameter[:2]])
+    carry_parameters(old, new)
     new.state.counters[:] = old.state.counters
     return new
 

@@ -18,7 +18,7 @@ from ..core.state import State
 from ..core.tables import as_html, as_text
 from ..layers import Layer, Rules
 from . import graph, probes
-from .compiling import Held, carry_over
+from .compiling import Held, carry_over, carry_parameters
 from .verdicts import LayerHealth, Shown
 from .verdicts import verdict as judged
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _FLAT = 0.05  # of the steepest slope: an output there is saturated
 _ALIKE = 1e-5  # of the largest element
+_BLOCK = 1 << 14  # parameters that are looked at while they lie in a cache
 
 _SATURATED: dict[str, Callable[[Array], Array]] = {
     "sigmoid": lambda a: 4 * a * (1 - a) < _FLAT,
@@ -108,13 +109,15 @@ def _share(value: float) -> str:
 
 
 class _Watched(NamedTuple):
-    """A call of a layer, the parameters that it trains, and where a step leaves what it gives and the gradient of that:
-    (unit, width)."""
+    """A call of a layer, the name of its activation, the parameters that it trains, the largest of these, and where a
+    step leaves what it gives and the gradient of that: (unit, width)."""
 
     name: str
-    layer: Layer
+    kind: str
+    activation: str
     hidden: bool
     trained: list[Any]
+    largest: Any | None
     output: tuple[int, int]
     gradient: tuple[int, int]
 
@@ -147,23 +150,28 @@ class Examiner:
         self._plan = plan = builder.finish(
             [*losses, *(None for _ in inside)], (), recipe.optimizer.spec(), values, weights, added
         )
-        trained = probes.trained(plan)
-        self._calls = [
-            _Watched(
-                name,
-                call.operator,
-                call.result not in ends,
-                [one for one in trained if one.layer == name],
-                _place(plan.outputs[places[call.result]]),
-                _place(row),
+        self._calls = []
+        for (name, call), row in zip(calls, plan.watched, strict=True):
+            trained = [one for one in probes.trained(plan) if one.layer == name]
+            self._calls.append(
+                _Watched(
+                    name,
+                    type(call.operator).__name__,
+                    _activation(call.operator),
+                    call.result not in ends,
+                    trained,
+                    max(trained, key=lambda one: one.size, default=None),
+                    _place(plan.outputs[places[call.result]]),
+                    _place(row),
+                )
             )
-            for (name, call), row in zip(calls, plan.watched, strict=True)
-        ]
         self._state = State(plan)
         self._program: Program = self._backend.program(plan, self._state)
         theta = self._state.theta
         # Memory that a look gets anew would take it as long as what it does there.
-        self._before, self._gradient, self._change = np.empty_like(theta), np.empty_like(theta), np.empty_like(theta)
+        self._before, self._gradient = np.empty_like(theta), np.empty_like(theta)
+        self._change = np.empty(min(_BLOCK, theta.size), theta.dtype)
+        self._data: tuple[Rows, Data] | None = None
 
     def fits(self, model: TrainableModel) -> bool:
         """Whether it is one for the model as it is now."""
@@ -171,10 +179,12 @@ class Examiner:
 
     def __call__(self, rows: Rows) -> Health:
         """What a step on all rows shows."""
+        if self._data is None or self._data[0] is not rows:
+            self._data = rows, Data(rows.X, rows.y, rows.w, None, rows.n)
         state, plan = self._state, self._plan
         self._copy()
         sums = np.zeros(plan.sums)
-        self._program.gradient(Data(rows.X, rows.y, rows.w, None, rows.n), sums)
+        self._program.gradient(self._data[1], sums)
         np.copyto(self._before, state.theta)
         gradient = state.gradient
         if plan.optimizer[OptimizerEntry.CLIP] != Clip.NONE:  # which writes over the gradient
@@ -190,63 +200,85 @@ class Examiner:
     def _copy(self) -> None:
         with self._model.held("gradient_health") as engine:
             self._of = engine
-            there = {parameter[:2]: parameter for parameter in engine.plan.layout.parameters}
-            for parameter in self._plan.layout.parameters:
-                self._state.view(parameter)[...] = engine.state.view(there[parameter[:2]])
-            carry_over(engine, Held(self._plan, self._state))
+            held = Held(self._plan, self._state)
+            carry_parameters(engine, held)
+            carry_over(engine, held)
             self._state.counters[:] = engine.state.counters
             self._state.scalars[:] = engine.state.scalars
 
     def _layer(self, call: _Watched, gradient: Array, rows: int) -> LayerHealth:
-        layout, before = self._plan.layout, self._before
         output = probes.buffer(self._program, call.output[0], rows, call.output[1])
-        largest = max(call.trained, key=lambda one: one.size, default=None)
         weights = gradients = update = math.nan
         alike = False
-        if largest is not None:
-            w, g = layout.view(before, largest), layout.view(gradient, largest)
-            weights, gradients = _rms(w), _rms(g)
-            changed = _rms(np.subtract(layout.view(self._state.theta, largest), w, layout.view(self._change, largest)))
+        if (largest := call.largest) is not None:
+            part = slice(largest.offset, largest.offset + largest.size)
+            gradients = _rms(gradient[part])
+            weights, changed = self._weights(part)
             update = changed / weights if weights else math.inf if changed else math.nan
-            vectors = [layout.view(vector, one) for vector in (before, gradient) for one in call.trained]
-            alike = largest.name == "kernel" and w.ndim == 2 and w.shape[1] > 1 and all(map(_columns_alike, vectors))
-        name = _activation(call.layer)
+            if largest.name == "kernel" and len(largest.shape) == 2 and largest.shape[1] > 1:
+                alike = all(
+                    _columns_alike(self._plan.layout.view(vector, one))
+                    for vector in (self._before, gradient)
+                    for one in call.trained
+                )
         unit, width = call.gradient
         zero = output == 0
         return LayerHealth(
             name=call.name,
-            kind=type(call.layer).__name__,
-            activation=name,
+            kind=call.kind,
+            activation=call.activation,
             hidden=call.hidden,
             weights=weights,
             gradients=gradients,
             outputs=_rms(output),
-            mean=float(output.mean(dtype=np.float64)),
+            mean=_mean(output),
             output_gradients=_rms(self._program.buffer(unit, rows, width)) if unit >= 0 else math.nan,
-            saturated=float(_SATURATED[name](output).mean()) if name in _SATURATED else math.nan,
-            dead=float(zero.all(axis=0).mean()) if name in _RELUS else math.nan,
-            zeros=np.count_nonzero(zero) / zero.size if zero.size else math.nan,
+            saturated=_mean(_SATURATED[call.activation](output)) if call.activation in _SATURATED else math.nan,
+            dead=_mean(zero.all(axis=0)) if call.activation in _RELUS else math.nan,
+            zeros=_mean(zero),
             update=update,
             alike=alike,
         )
+
+    def _weights(self, part: slice) -> tuple[float, float]:
+        """The RMS of parameters before a step, and of what it changed: block by block, which is read once."""
+        before, after = self._before[part], self._state.theta[part]
+        sizes, changes = 0.0, 0.0
+        for first in range(0, before.size, _BLOCK):
+            old = before[first : first + _BLOCK]
+            change = np.subtract(after[first : first + _BLOCK], old, out=self._change[: old.size])
+            sizes, changes = sizes + _squares(old), changes + _squares(change)
+        return math.sqrt(sizes / before.size), math.sqrt(changes / before.size)
 
 
 def _place(row: Array) -> tuple[int, int]:
     return int(row[InputEntry.UNIT]), int(row[InputEntry.COLUMNS])
 
 
+def _squares(array: Array) -> float:
+    """The sum of squares, in float64 where a float32 may have lost it."""
+    total = float(np.vdot(array, array))
+    return total if 1e-30 < total < math.inf else float(np.square(array, dtype=np.float64).sum())
+
+
 def _rms(array: Array) -> float:
+    return math.sqrt(_squares(array) / array.size) if array.size else math.nan
+
+
+def _mean(array: Array) -> float:
+    """The mean; of booleans the share."""
     if not array.size:
         return math.nan
-    total = float(np.vdot(array, array))
-    if not 1e-30 < total < math.inf:  # what a float32 may have lost
-        total = float(np.square(array, dtype=np.float64).sum())
-    return math.sqrt(total / array.size)
+    if array.dtype == np.bool_:
+        return np.count_nonzero(array) / array.size
+    mean = float(np.add.reduce(array, axis=None)) / array.size  # in pairs, with what a float32 has
+    return mean if math.isfinite(mean) else float(array.mean(dtype=np.float64))
 
 
 def _columns_alike(array: Array) -> bool:
     rows = np.atleast_2d(array)
-    if np.ptp(rows[0]) > _ALIKE * np.abs(rows[0]).max():  # as in most networks; all rows would take longer than a step
+    low, high = float(rows[0].min()), float(rows[0].max())
+    if high - low > _ALIKE * max(-low, high):  # as in most networks; all rows would take longer than a step
         return False
     return bool(np.ptp(rows, axis=1).max() <= _ALIKE * np.abs(rows).max())
 

@@ -111,6 +111,34 @@ def svg(made: Figure) -> str:
     return text[text.index("<svg") :]
 
 
+def pieces(made: Figure) -> list[str]:
+    """A figure as SVGs for a page that lays them out itself, in its own ink on its own paper: one for each panel, and
+    one for what explains them all; a panel with a bar of colours stays whole."""
+    with style():
+        made.draw_without_rendering()
+        made.set_layout_engine("none")  # so that panels keep their places while others are hidden
+        children = made.get_children()
+        whole = any(axes.get_label() == "<colorbar>" for axes in made.axes)
+        groups = [children] if whole else [[part] for part in (*made.axes, *made.legends)]
+        texts = []
+        for group in groups:
+            for child in children:
+                child.set_visible(child in group)
+            content = io.StringIO()
+            made.savefig(content, format="svg", metadata={"Date": None}, transparent=True, bbox_inches="tight")
+            texts.append(content.getvalue())
+        for child in children:
+            child.set_visible(True)
+    return [_inked(text[text.index("<svg") :]) for text in texts]
+
+
+def _inked(text: str) -> str:
+    """SVG whose black is the page's colour of text, and whose grid is that of its lines."""
+    for colour, of_page in (("#000000", "currentColor"), (_STYLE["grid.color"], "var(--line)")):
+        text = text.replace(str(colour), of_page)
+    return text.replace("<svg ", '<svg fill="currentColor" ', 1)  # for glyphs, which have none of their own if black
+
+
 def panels(count: int, width: float, height: float, most: int = 3) -> tuple[Any, list[Any]]:
     """An empty figure with so many axes of so many inches, at `most` as many side by side; one alone is wider."""
     columns = min(most, count) if count != 4 else 2

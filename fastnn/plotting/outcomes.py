@@ -50,10 +50,10 @@ def confusion(
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = min(10.0, max(4.6, 1.8 + 0.55 * count))
     with style():
-        made = figure(size + 0.6, size)
+        made = figure(size, size + 0.8)
         axes = made.add_subplot()
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        made.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
+        made.colorbar(image, ax=axes, location="bottom", shrink=0.8, aspect=30, label="share of the true class")
         axes.grid(False)
         if count <= _MOST_NUMBERS:
             turned = max(map(len, names)) > 3
@@ -62,7 +62,7 @@ def confusion(
             for row in range(count):
                 for column in range(count):
                     if counts[row, column]:
-                        colour = "white" if shares[row, column] > 0.55 else "black"
+                        colour = "white" if shares[row, column] > 0.55 else "#111111"  # on any paper
                         text = f"{counts[row, column]:,.0f}"
                         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=11)
         axes.set_xlabel("predicted")

@@ -77,6 +77,7 @@ def prepare(m, training):
             any_columns = True
     if any_columns:
         barrier(m.sync, m.team)
+    lap(m, Phase.FORWARD)
 
 
 @inlined
@@ -89,7 +90,8 @@ def row_phase(m, batch, start):
     losses(m, batch)
     if batch.training:
         loss_gradients(m, batch)
-        lap(m, Phase.LOSS)
+    lap(m, Phase.LOSS)
+    if batch.training:
         backward(m, batch)
         lap(m, Phase.BACKWARD)
 
@@ -206,9 +208,12 @@ def update(m):
     """One optimizer step from the gradient vector."""
     s = begin_step(m, double_at(entry(m, Entry.SCALARS), Scalar.LEARNING_RATE))
     update_phase(m, s)
+    lap(m, Phase.UPDATE)
     barrier(m.sync, m.team)
+    lap(m, Phase.WAIT)
     if m.index == 0:
         finish_step(m, s)
+    lap(m, Phase.UPDATE)
 
 
 @device
@@ -267,5 +272,7 @@ def predict(m):
             done = dense_forward(m, 0, base, data, apart // size, rows, FAR)
         else:
             gather(m, base, base + rows, start - base, False)
+            lap(m, Phase.GATHER)
         forward(m, batch, done)
         give(m, start, base, rows)
+        lap(m, Phase.FORWARD)

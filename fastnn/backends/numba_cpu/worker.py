@@ -10,7 +10,8 @@ from .memory import integer_at, itemsize, set_integer
 from .network import predict, steps, update
 from .optimizers import STEP_BYTES
 from .philox import shuffle
-from .table import Counter, Entry, Mode
+from .table import Counter, Entry, Mode, Phase
+from .threads import cycles
 from .update import scratch_size
 from .workspace import Member, entry, share, start_laps
 
@@ -37,7 +38,9 @@ def work(dtype, call, member, team):
     """What MODE says, as a thread of a team."""
     mode, sync, size = integer_at(call, Entry.MODE), integer_at(call, Entry.SYNC), itemsize(dtype)
     scratch = integer_at(call, Entry.SCRATCH) + member * (scratch_size(size) * size + STEP_BYTES)
-    m = Member(dtype, call, sync, member, team, scratch, start_laps(call, member))
+    laps = start_laps(call, member)
+    begun = integer_at(laps, Phase.SINCE) if laps != 0 else 0
+    m = Member(dtype, call, sync, member, team, scratch, laps)
     if mode <= Mode.SCORE:
         taken = steps(m, mode != Mode.SCORE, mode == Mode.STEPS)
         if member == 0:
@@ -53,6 +56,8 @@ def work(dtype, call, member, team):
             shuffle(dtype, entry(m, Entry.ORDER), entry(m, Entry.ROWS), seed, epoch)
     elif mode == Mode.FIND_NONFINITE:
         scan(m)
+    if laps != 0 and mode <= Mode.FORWARD:
+        set_integer(laps, Phase.WHOLE, integer_at(laps, Phase.WHOLE) + cycles() - begun)
 
 
 def work_float32(call, member, team):
