@@ -229,7 +229,7 @@ class Rows:
         return a._replace(**{name: getattr(a, name) + index * stride for name, stride in self._strides.items()})
 
     def strides(self, a: Arguments) -> dict[Any, Integer]:
-        """Of each array of `at`, by the IR value of its address."""
+        """Of each array of `at_row`, by the IR value of its address."""
         return {getattr(a, name).ir: stride for name, stride in self._strides.items()}
 
 
@@ -275,9 +275,9 @@ def _elements(f: Frame, rows: Rows, body: ByRows) -> None:
     """Rows of one element, sixteen at a time."""
     scratch = f.scratch(1, f.lanes)
     scratch.store(f.lanes.constant(0.0))
-    with f.loop(rows.arguments.rows, LANES) as number:
-        a = rows.at(number)
-        body(Elements(f, rows.strides(a), rows.arguments.rows - number, scratch), a)
+    with f.loop(rows.arguments.rows, LANES) as index:
+        a = rows.at_row(index)
+        body(Elements(f, rows.strides(a), rows.arguments.rows - index, scratch), a)
 
 
 def _sixteens(f: Frame, rows: Rows, by_columns: ByColumns) -> Integer:
