@@ -22,7 +22,6 @@ from fastnn.plotting.figures import require_matplotlib
 
 HERE = Path(__file__).resolve().parent
 FOLDER, PAGE, README = HERE / "results", HERE / "RESULTS.md", HERE.parent / "README.md"
-EARLIER = FOLDER / "earlier.md"  # typed, until the scripts have measured anew
 INKS = {"light": "#1c1e21", "dark": "#e8e6e3"}
 BEGIN, END = "<!-- speed: made by `python benches/results.py` -->\n", "<!-- end of speed -->"
 EXAMPLES = """\
@@ -106,8 +105,6 @@ def page(found: Results) -> str:
     begin = "Made by `python benches/results.py` from the files in `benches/results/`, which `fastnn compare` and the\n"
     begin += "scripts of this folder wrote; [README.md](README.md) says how they measure.\n"
     begin += "Figures of two runs compare by their ratios alone.\n"
-    if EARLIER.exists():
-        begin += f"[Earlier tables](results/{EARLIER.name}) have what other scripts printed.\n"
     trainings = (section(one) for one in found.comparisons)
     return "\n".join(["# Results\n", begin, *trainings, *(printed(one) for one in found.outputs)])
 

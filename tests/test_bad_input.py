@@ -49,7 +49,7 @@ WRONG_X: list[tuple[Any, str]] = [
     (np.float64(1), "give an array of rows"),
     (None, "X is None|x is missing"),
     (X.astype(complex), "X has dtype complex128, expected real numbers"),
-    (X.astype(str), "X has dtype <U.*convert the text to numbers"),
+    (X.astype(str), "X has dtype <U.*convert the text to numbers; class numbers of texts are np.unique"),
     (X.astype(object), "X has dtype object"),
     (X.astype("M8[s]"), "convert the dates to numbers"),
     ([[1, 2, 3, 4], [1, 2]], "X does not make an array"),

@@ -13,15 +13,16 @@ from ..errors import ArgumentError, ArgumentTypeError
 
 Array = npt.NDArray[Any]
 
+_OF_TEXTS = "; class numbers of texts are np.unique(texts, return_inverse=True)[1]"
 _CURES = {
     "O": "convert its columns to numbers",
-    "U": "convert the text to numbers",
-    "S": "convert the text to numbers",
+    "U": f"convert the text to numbers{_OF_TEXTS}",
+    "S": f"convert the text to numbers{_OF_TEXTS}",
     "c": "use its .real and .imag as columns",
     "M": "convert the dates to numbers",
     "m": "convert the times to numbers",
     "V": "give plain numbers",
-    "T": "convert the text to numbers",
+    "T": f"convert the text to numbers{_OF_TEXTS}",
 }
 
 
@@ -162,8 +163,9 @@ def _column(series: Any, name: str) -> Array:
             array = np.asarray(series.to_numpy(dtype=np.float64, na_value=np.nan))
         except (TypeError, ValueError):
             first = next((item for item in array if not isinstance(item, int | float)), None)
+            cure = f"convert or drop it{_OF_TEXTS if isinstance(first, str) else ''}"
             raise ArgumentTypeError(
-                f"{name} holds {type(first).__name__} such as {first!r}, expected numbers; convert or drop it"
+                f"{name} holds {type(first).__name__} such as {first!r}, expected numbers; {cure}"
             ) from None
     if array.dtype.kind not in "fiub":
         raise ArgumentTypeError(f"{name} has dtype {array.dtype}, expected numbers; convert or drop it")
