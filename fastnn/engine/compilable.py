@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ class Compilable(Network):
 
     def __init__(self, trainable: bool = True, name: str | None = None) -> None:
         super().__init__(trainable, name)
+        self._advised: Collection[str] = ()  # what it was told before its input shape was known
         self._told = False  # that layers have become trainable, or not, since it was compiled
 
     def compile(
@@ -74,7 +75,8 @@ class Compilable(Network):
         recipe = compiling.recipe(optimizer, loss, metrics, chosen, weighted_metrics, names, loss_weights)
         self.take(recipe)
         for text in self.advice():
-            warnings.warn(text, ModelAdvice, stacklevel=2 if type(self).compile is Compilable.compile else 3)
+            if text not in self._advised:
+                warnings.warn(text, ModelAdvice, stacklevel=2 if type(self).compile is Compilable.compile else 3)
 
     def take(self, recipe: Recipe) -> None:
         """Is compiled with a recipe from now on, without advice."""

@@ -196,6 +196,7 @@ class Model(Trainer):
                 self._trace_once(inputs)
 
     def _trace_once(self, inputs: Any) -> None:
+        told = self.advice() if self._recipe is not None else ()
         if type(self).build is not Model.build and not self._in_build:
             with self._builds():
                 self.build(_map(inputs, lambda tensor: tensor.shape))
@@ -225,8 +226,9 @@ class Model(Trainer):
         finally:
             self._losses = None
         if self._pending is not None:
-            self._recipe = None
+            self._recipe, self._advised = None, told
             super().compile(**self._pending)
+            self._advised = ()
 
     def _unbuild(self) -> None:
         if self._graph is not None:
