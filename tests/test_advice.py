@@ -185,7 +185,8 @@ def test_ends_of_graphs() -> None:
     x = fastnn.Input((4,))
     one, two, many = layers.Dense(1)(x), layers.Dense(1, "sigmoid")(x), layers.Dense(3, "softmax")(x)
     for out, loss in (
-        (fastnn.ops.sigmoid(one), BINARY), (1.0 - two, BINARY), (two * two, BINARY), (layers.average([two, two]), BINARY),
+        (fastnn.ops.sigmoid(one), BINARY), (1.0 - two, BINARY), (two * two, BINARY),
+        (layers.average([two, two]), BINARY),
         (layers.average([many, many]), SPARSE), (layers.concatenate([two, two]), BINARY),
     ):  # fmt: skip
         fastnn.Model(x, out).compile("sgd", loss, backend="reference")
