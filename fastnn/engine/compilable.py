@@ -147,6 +147,12 @@ class Compilable(Network):
         losses = self._recipe.losses if self._recipe else (None,)
         return losses[0] if len(losses) == 1 else list(losses)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Sets an attribute; the optimizer and the like are what `compile` was given."""
+        if name in ("optimizer", "loss", "metrics"):
+            raise AttributeError(f"{type(self).__name__}.{name} cannot be set; give it to compile({name}=...)")
+        super().__setattr__(name, value)
+
     @property
     def metrics(self) -> list[Metric]:
         """The metrics that `compile` was given, then the weighted ones."""
