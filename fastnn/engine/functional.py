@@ -226,9 +226,16 @@ class Model(Trainer):
         finally:
             self._losses = None
         if self._pending is not None:
-            self._recipe, self._advised = None, told
-            super().compile(**self._pending)
-            self._advised = ()
+            before, self._recipe, self._advised = self._recipe, None, told
+            try:
+                super().compile(**self._pending)
+            except BaseException:
+                if self._recipe is None:  # refused, or Ctrl-C: as it was
+                    self._unbuild()
+                    self._recipe = before
+                raise
+            finally:
+                self._advised = ()
 
     def _unbuild(self) -> None:
         if self._graph is not None:
