@@ -180,6 +180,51 @@ def test_does_not_warn_before_a_training(stack: Any, y: Any) -> None:
     net(*stack()).fit(X, y, verbose=0)
 
 
+def test_ends_of_graphs() -> None:
+    """Functions are activations, too; what merges values may give anything."""
+    x = fastnn.Input((4,))
+    one, two, many = layers.Dense(1)(x), layers.Dense(1, "sigmoid")(x), layers.Dense(3, "softmax")(x)
+    for out, loss in (
+        (fastnn.ops.sigmoid(one), BINARY), (1.0 - two, BINARY), (two * two, BINARY),
+        (layers.average([two, two]), BINARY),
+        (layers.average([many, many]), SPARSE), (layers.concatenate([two, two]), BINARY),
+    ):  # fmt: skip
+        fastnn.Model(x, out).compile("sgd", loss, backend="reference")
+    for out, told in (
+        (fastnn.ops.relu(one), "relu, which gives at least 0"),
+        (fastnn.ops.exp(one), "exp, which gives"),
+    ):
+        model = fastnn.Model(x, out)
+        model.compile("sgd", "mse", backend="reference")
+        with pytest.warns(fastnn.errors.ModelAdvice, match=f"the last activation is {told}"):
+            model.fit(wave(64, 4), wave(64), verbose=0)
+
+
+def test_nothing_is_trained() -> None:
+    model = net(layers.Dense(2, trainable=False), layers.Rescaling(2.0), backend="reference")
+    with pytest.warns(fastnn.errors.ModelAdvice, match="no layer is trainable, so fit changes nothing"):
+        model.fit(wave(9, 4), wave(9, 2), verbose=0)
+
+
+def test_a_subclass_is_told_once() -> None:
+    """When it is compiled what is known then, when its layers are connected the rest."""
+
+    class Own(fastnn.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = [layers.Dense(3), layers.Dense(1)]
+
+        def call(self, x: Any) -> Any:
+            return self.parts[1](self.parts[0](x))
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        model = Own()
+        model.compile(optimizers.Adam(1e10), "mse", backend="reference")
+        model.build((None, 4))
+    assert [str(one.message)[:12] for one in told] == ["the learning", '"dense" and ']
+
+
 def test_weights_that_were_set_count() -> None:
     """Not how they would have begun."""
     model = net(layers.Dense(5, **HIDDEN), layers.Dense(1))

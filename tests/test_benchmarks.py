@@ -192,6 +192,8 @@ def test_the_page_stands_alone(capsys: pytest.CaptureFixture[str], monkeypatch: 
         (["--target", "y"], "--target is for --table"),
         (["--model", "784"], "expected units from inputs to outputs such as 784-256-128-10, got '784'"),
         (["--table", "none.csv", "--target", "y"], "none.csv"),
+        (["--table", __file__, "--target", "y", "--json", __file__], f"that is {__file__}, which is read"),
+        (["--json", "a", "--html", "./a"], "--json a: --html names the same file"),
     ],
 )
 def test_compare_refuses(capsys: pytest.CaptureFixture[str], options: list[str], said: str) -> None:

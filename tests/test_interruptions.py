@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -452,3 +452,26 @@ def test_models_with_one_layer_are_built_by_threads(backend: str) -> None:
             assert len(block.get_weights()) == 3
     finally:
         sys.setswitchinterval(before)
+
+
+def test_ctrl_c_while_a_model_is_built() -> None:
+    """It can be built again, and is what it is without it."""
+    made = composed("reference")
+    expected = made.predict(X[:3], verbose=0).tobytes()
+    for place in itertools.count(0, 331):
+        made, left = composed("reference"), [place]
+
+        def interrupt(frame: Any, event: str, value: object, left: list[int] = left) -> None:
+            left[0] -= frame.f_globals.get("__name__", "").startswith("fastnn.")
+            if left[0] < 0:
+                sys.setprofile(None)
+                raise KeyboardInterrupt
+
+        sys.setprofile(interrupt)
+        with suppress(KeyboardInterrupt):
+            made.build((None, 4))
+        sys.setprofile(None)
+        assert made.predict(X[:3], verbose=0).tobytes() == expected and len(made.get_weights()) == 5
+        made.train_on_batch(X[:3], Y[:3])
+        if left[0] >= 0:
+            break

@@ -71,7 +71,7 @@ def test_what_would_hide_a_method_of_fastnns_is_refused() -> None:
         def call(self, x: Any) -> Any:
             return x
 
-    for cls, name, base in ((Block, "leaves", "Layer"), (Net, "engine", "Model"), (Net, "optimizer", "Model")):
+    for cls, name, base in ((Block, "leaves", "Layer"), (Net, "engine", "Model"), (Net, "backend", "Model")):
         with pytest.raises(ArgumentTypeError, match=f'{cls.__name__}.{name}: "{name}" is a name .* every {base}; take'):
             cls(name)
     for cls, name in ((Block, "parameters"), (Block, "bound"), (Net, "activations"), (Net, "flat"), (Net, "graph")):
@@ -125,6 +125,13 @@ def test_what_is_set_on_an_instance_is_refused() -> None:
     ):  # fmt: skip
         with pytest.raises(ArgumentTypeError, match=rf"{type(owner).__name__}\.{name} would never be called; \w"):
             setattr(owner, name, never)
+
+
+@pytest.mark.parametrize("name", ["optimizer", "loss", "metrics"])
+def test_what_compile_is_given_is_not_set(name: str) -> None:
+    for model in (net(), type("Own", (fastnn.Model,), {"call": lambda self, x: x})()):
+        with pytest.raises(AttributeError, match=rf"{name} cannot be set; give it to compile\({name}=\.\.\.\)"):
+            setattr(model, name, "sgd")
 
 
 def test_mixins_and_graphs_beside_call() -> None:

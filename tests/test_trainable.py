@@ -48,6 +48,7 @@ def test_frozen_layers_stay(backend: str) -> None:
     assert moved(again(model, backend)) == [True, True, True]
 
 
+@pytest.mark.filterwarnings("ignore:no layer is trainable")
 @every_backend
 def test_frozen_models_stay(backend: str) -> None:
     model = three(backend)

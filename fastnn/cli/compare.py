@@ -97,6 +97,9 @@ def run(args: argparse.Namespace) -> int:
     for option, path in (("--html", args.html), ("--json", None if args.json in (None, "-") else Path(args.json))):
         if path is not None:
             options.require_folder(option, path)
+            options.require_other(option, path, *([args.table] if args.table else []))
+    if args.html is not None and args.json is not None and args.html.resolve() == Path(args.json).resolve():
+        raise FastnnError(f"--json {args.json}: --html names the same file; name another one")
     if args.html is not None:
         from ..plotting.figures import require_matplotlib
 

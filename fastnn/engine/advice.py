@@ -4,13 +4,15 @@ training."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ..core.arrays import Array
+from ..core.symbolic import Function
 from ..layers import Activation, BatchNormalization, Dense, Layer, LayerNormalization, Normalization, Rescaling
+from ..layers.merging import Merge
 from ..losses import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
@@ -41,7 +43,12 @@ _RANGES = {
     "hard_sigmoid": (0.0, 1.0),
     "tanh": (-1.0, 1.0),
     "softsign": (-1.0, 1.0),
+    "exp": (0.0, math.inf),
+    "abs": (0.0, math.inf),
+    "square": (0.0, math.inf),
+    "sqrt": (0.0, math.inf),
 }
+_UNKNOWN = "unknown"  # what merges values or is another function may give anything
 _HUGE_RATE = 100.0
 _LARGE = 1e5  # of most targets
 _OUTSIDE = 0.01  # a share of targets that is no accident
@@ -76,7 +83,7 @@ def sigmoid_over_classes(last: str, units: int | None, loss: Loss) -> str | None
 
 def not_probabilities(last: str, units: int | None, loss: Loss) -> str | None:
     """A cross-entropy reads probabilities."""
-    if last in ("softmax", "sigmoid", "linear") or not _crossentropy(loss) or _from_logits(loss):
+    if last in ("softmax", "sigmoid", "linear", _UNKNOWN) or not _crossentropy(loss) or _from_logits(loss):
         return None
     cure = "softmax" if _over_classes(loss) else "sigmoid"
     return f'the last activation is {last}, but {type(loss).__name__} wants probabilities; use "{cure}"'
@@ -171,6 +178,13 @@ def never_adapted(layers: Sequence[Layer]) -> str | None:
         if not mean.any() and (variance == 1.0).all():
             return f'"{layer.name}" was never adapted, so it changes nothing; call adapt(X) before fit'
     return None
+
+
+def nothing_trains(trained: Collection[Layer] | None) -> str | None:
+    """All weights were frozen when it was compiled."""
+    if trained is None or any(layer.parameters() for layer in trained):
+        return None
+    return "no layer is trainable, so fit changes nothing; set trainable = True on some, and compile again"
 
 
 def units_alike(layers: Sequence[Layer]) -> str | None:
@@ -272,7 +286,7 @@ def advice(
     if seen is None:
         texts.append(huge_rate(recipe.optimizer))
     elif all(one.predictions is None for one in seen.values()):
-        texts.append(never_adapted(layers))
+        texts += [never_adapted(layers), nothing_trains(recipe.trained)]
     for number, (chain, loss) in enumerate(zip(chains, recipe.losses, strict=True)):
         if loss is None:
             continue
@@ -342,11 +356,18 @@ def _last(layers: Sequence[Layer]) -> tuple[str, int | None]:
     for layer in reversed(layers):
         if isinstance(layer, Dense):
             return name or layer.activation.name, layer.units
-        if not name and _activation(layer) != "linear":
-            name = _activation(layer)
-        elif not name and isinstance(layer, _MAPS):
-            name = "linear"
+        name = name or _last_name(layer)
     return name or "linear", None
+
+
+def _last_name(layer: Layer | Function) -> str:
+    """What a layer or a function at the end is; "" where it leaves values as they are."""
+    if isinstance(layer, Function):
+        known = layer.function in (*_RANGES, "softmax", "identity")
+        return layer.function.replace("identity", "") if known else _UNKNOWN
+    if isinstance(layer, Merge):
+        return _UNKNOWN
+    return "linear" if isinstance(layer, _MAPS) else _activation(layer).replace("linear", "")
 
 
 def _activation(layer: Layer) -> str:

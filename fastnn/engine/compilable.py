@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,6 +30,7 @@ class Compilable(Network):
 
     def __init__(self, trainable: bool = True, name: str | None = None) -> None:
         super().__init__(trainable, name)
+        self._advised: Collection[str] = ()  # what it was told before its input shape was known
         self._told = False  # that layers have become trainable, or not, since it was compiled
 
     def compile(
@@ -77,7 +78,8 @@ class Compilable(Network):
         recipe = compiling.recipe(optimizer, loss, metrics, chosen, weighted_metrics, names, loss_weights)
         self.take(recipe)
         for text in self.advice():
-            warnings.warn(text, ModelAdvice, stacklevel=2 if type(self).compile is Compilable.compile else 3)
+            if text not in self._advised:
+                warnings.warn(text, ModelAdvice, stacklevel=2 if type(self).compile is Compilable.compile else 3)
 
     def take(self, recipe: Recipe) -> None:
         """Is compiled with a recipe from now on, without advice."""
@@ -147,6 +149,12 @@ class Compilable(Network):
         """The loss, or a list of that of each output."""
         losses = self._recipe.losses if self._recipe else (None,)
         return losses[0] if len(losses) == 1 else list(losses)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Sets an attribute; the optimizer and the like are what `compile` was given."""
+        if name in ("optimizer", "loss", "metrics"):
+            raise AttributeError(f"{type(self).__name__}.{name} cannot be set; give it to compile({name}=...)")
+        super().__setattr__(name, value)
 
     @property
     def metrics(self) -> list[Metric]:

@@ -207,6 +207,7 @@ class Model(Trainer):
                 self._trace_once(inputs)
 
     def _trace_once(self, inputs: Any) -> None:
+        told = self.advice() if self._recipe is not None else ()
         if type(self).build is not Model.build and not self._in_build:
             with self._builds():
                 self.build(_map(inputs, lambda tensor: tensor.shape))
@@ -236,8 +237,16 @@ class Model(Trainer):
         finally:
             self._losses = None
         if self._pending is not None:
-            self._recipe = None
-            super().compile(**self._pending)
+            before, self._recipe, self._advised = self._recipe, None, told
+            try:
+                super().compile(**self._pending)
+            except BaseException:
+                if self._recipe is None:  # refused, or Ctrl-C: as it was
+                    self._unbuild()
+                    self._recipe = before
+                raise
+            finally:
+                self._advised = ()
 
     def _unbuild(self) -> None:
         if self._graph is not None:

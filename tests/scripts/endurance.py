@@ -71,6 +71,22 @@ def models(backend: str) -> Iterator[Callable[[int], object]]:
 
 
 @contextmanager
+def graphs(backend: str) -> Iterator[Callable[[int], object]]:
+    """A new graph of two inputs and a layer that both share, by name."""
+    rows = {"a": X, "b": X[::-1].copy()}
+
+    def call(number: int) -> None:
+        a, b = (fastnn.Input((20,), name=name) for name in rows)
+        shared = layers.Dense(8, "relu")
+        made = fastnn.Model({"a": a, "b": b}, layers.Dense(1)(layers.add([shared(a), shared(b)])))
+        made.compile("adam", "mse", backend=backend)
+        made.fit(rows, Y, verbose=0)
+        made.predict(rows, verbose=0)
+
+    yield call
+
+
+@contextmanager
 def saves(backend: str) -> Iterator[Callable[[int], object]]:
     """Saved over the same file, and loaded."""
     one = model(backend)
@@ -86,6 +102,7 @@ def saves(backend: str) -> Iterator[Callable[[int], object]]:
 
 
 PARTS = {"predict": (predicts, 1_000_000), "train_on_batch": (trains, 100_000), "models": (models, 10_000)}
+PARTS |= {"graphs": (graphs, 10_000)}
 PARTS |= {"saves": (saves, 1_000)}
 
 
