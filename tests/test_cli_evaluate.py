@@ -201,10 +201,13 @@ def test_report(capsys: Capture) -> None:
     """One page without a link to anywhere."""
     pytest.importorskip("matplotlib")
     write("flats.csv", flats(60))
-    for target, drop in (("kind", "price"), ("price", "kind")):
+    # A figure for each panel, which a phone sets below each other: the outcome, loss and accuracy, four of health with
+    # their legend, weights of two layers; of a quantity the loss alone.
+    for target, drop, pictures in (("kind", "price", 1 + 2 + 5 + 2), ("price", "kind", 1 + 1 + 5 + 2)):
         out = train(capsys, "flats.csv", "--target", target, "--drop", drop, "--epochs", "3", "--report", "r.html")
         page = Path("r.html").read_text()
-        assert out.endswith("report r.html\n") and page.count("<svg") == 4 and "always guessing" in page
+        assert out.endswith("report r.html\n") and page.count("<svg") == pictures and "always guessing" in page
+        assert "#000000" not in page and page.count('<svg fill="currentColor"') == pictures  # black on dark paper
         links = {link for link in re.findall(r'(?:src|href)="([^"]*)"', page) if not link.startswith(("#", "data:"))}
         assert not links
     assert run(capsys, "train", "flats.csv", "--target", "kind", "--report", "r.txt")[0] == 2
