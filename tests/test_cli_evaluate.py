@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn.cli import main
+from fastnn.cli import main, options
 from fastnn.cli.scores import ClassScores, QuantityScores
 from tables import Capture, blobs, flats, run, write
 
@@ -218,3 +218,12 @@ def test_a_report_without_matplotlib(capsys: Capture, monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     code, out, err = run(capsys, "train", "digits", "--report", "r.html")
     assert (code, out) == (2, "") and "pictures need matplotlib" in err
+
+
+def test_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets what it has room for in place of a matrix."""
+    scores = ClassScores(tuple(range(10)), 9 * np.eye(10, dtype=np.int64) + 1)
+    for columns, first in ((80, "true \\ predicted "), (40, "hardest classes ")):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        monkeypatch.setattr(options, "is_terminal", lambda stream: True)
+        assert (lines := scores.lines())[0].startswith(first) and max(map(len, lines)) <= columns
