@@ -34,7 +34,8 @@ def gradient_health(model: Trainer, x: Arrays, y: Arrays, sample_weight: Arrays 
     """What one step on a batch shows of a network's health; the model is unchanged.
 
     It takes one more step, on copies of weights and optimizer: forward and backward in training mode, and the update.
-    With the copies that costs about as much as two steps of a large network, and more of a small one.
+    With the copies, and the looking, that takes 1.2 to 1.6 times as long as a step of these rows; of a network whose
+    step takes some 0.05 ms, 0.1 ms more.
 
     Args:
         model: a compiled model. x, y, sample_weight: one batch, as for `fit`; of fewer than 16 rows it is not told

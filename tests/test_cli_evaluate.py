@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn.cli import main
+from fastnn.cli import main, options
 from fastnn.cli.scores import ClassScores, QuantityScores
 from tables import Capture, blobs, flats, run, write
 
@@ -201,10 +201,13 @@ def test_report(capsys: Capture) -> None:
     """One page without a link to anywhere."""
     pytest.importorskip("matplotlib")
     write("flats.csv", flats(60))
-    for target, drop in (("kind", "price"), ("price", "kind")):
+    # A figure for each panel, which a phone sets below each other: the outcome, loss and accuracy, four of health with
+    # their legend, weights of two layers; of a quantity the loss alone.
+    for target, drop, pictures in (("kind", "price", 1 + 2 + 5 + 2), ("price", "kind", 1 + 1 + 5 + 2)):
         out = train(capsys, "flats.csv", "--target", target, "--drop", drop, "--epochs", "3", "--report", "r.html")
         page = Path("r.html").read_text()
-        assert out.endswith("report r.html\n") and page.count("<svg") == 4 and "always guessing" in page
+        assert out.endswith("report r.html\n") and page.count("<svg") == pictures and "always guessing" in page
+        assert "#000000" not in page and page.count('<svg fill="currentColor"') == pictures  # black on dark paper
         links = {link for link in re.findall(r'(?:src|href)="([^"]*)"', page) if not link.startswith(("#", "data:"))}
         assert not links
     assert run(capsys, "train", "flats.csv", "--target", "kind", "--report", "r.txt")[0] == 2
@@ -215,3 +218,12 @@ def test_a_report_without_matplotlib(capsys: Capture, monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     code, out, err = run(capsys, "train", "digits", "--report", "r.html")
     assert (code, out) == (2, "") and "pictures need matplotlib" in err
+
+
+def test_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets what it has room for in place of a matrix."""
+    scores = ClassScores(tuple(range(10)), 9 * np.eye(10, dtype=np.int64) + 1)
+    for columns, first in ((80, "true \\ predicted "), (40, "hardest classes ")):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        monkeypatch.setattr(options, "is_terminal", lambda stream: True)
+        assert (lines := scores.lines())[0].startswith(first) and max(map(len, lines)) <= columns

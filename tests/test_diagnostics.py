@@ -73,6 +73,7 @@ HEALTHY: list[Any] = [
     lambda: network(*dense(), last="zeros"),
     lambda: network(*dense("tanh", kernel_initializer="zeros", bias_initializer="random_normal"), last="zeros"),
     lambda: network(*dense(kernel_regularizer="l2"), optimizer=optimizers.RMSprop(clipnorm=1.0)),
+    lambda: network(*dense(), optimizer=optimizers.Ftrl(0.05)),
 ]
 
 

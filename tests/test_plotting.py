@@ -127,6 +127,8 @@ def test_reprs() -> None:
     assert repr(model) == '<Sequential "sequential": 2 layers, 19 parameters>'
     assert repr(fastnn.Sequential([layers.Dense(1)])) == '<Sequential "sequential": 1 layer, not built>'
     assert "<td>dense_1 (Dense)</td><td>(None, 1)</td><td>4</td>" in model._repr_html_()
+    assert "<td>dense/kernel</td><td>4 x 3</td><td>12</td><td>yes</td>" in model.layers[0]._repr_html_()
+    assert "units=2" in (alone := layers.Dense(2)._repr_html_()) and "<table" not in alone
     history = History()
     for epoch, loss in enumerate([3.0, 1.0, 2.0]):
         history.on_epoch_end(epoch, {"loss": loss})

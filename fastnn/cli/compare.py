@@ -63,7 +63,7 @@ def add_parser(commands: options.Commands) -> None:
     what.add_argument("--table", metavar="FILE", help="train on a table, as `fastnn train` reads it")
     what.add_argument("--target", metavar="COLUMN", help="the column of the table to predict")
     beside = parser.add_argument_group("what is compared")
-    beside.add_argument("--backends", metavar="A,B", help="of fastnn (all that are available, but not reference)")
+    beside.add_argument("--backends", metavar="A,B", help="of fastnn (all that are available); reference: its bits")
     beside.add_argument("--peers", default=PEERS, metavar="A,B", help=f'({PEERS}); "": none')
     beside.add_argument("--threads", type=options.threads, metavar="N,N", help="how many (as many as fastnn takes)")
     beside.add_argument("--avx2", action="store_true", help="hold every library to AVX2")
@@ -132,7 +132,13 @@ def _comparison(args: argparse.Namespace, folder: Path) -> Comparison:
 
     reasons = timeable()
     asked = args.backends.split(",") if args.backends else usual_backends()
-    missing = {name: reasons.get(name, "there is no such backend") for name in asked if reasons.get(name, "none")}
+    wrong = [name for name in asked if name not in reasons]
+    if wrong:
+        raise FastnnError(f"--backends: unknown {', '.join(wrong)}; known: {', '.join(reasons)}")
+    missing = {name: reasons[name] for name in asked if reasons[name]}
+    if asked and len(missing) == len(asked):
+        told = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
+        raise FastnnError(f"--backends: none of them can be timed: {told}")
     peers = [name for name in args.peers.split(",") if name]
     unknown = [name for name in peers if name not in networks.PEERS]
     if unknown:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import errno
 import math
+import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.printing import encodable, put
+from ..core.printing import encodable, is_terminal, put
 from ..errors import FastnnError
 
 if TYPE_CHECKING:
@@ -164,6 +166,11 @@ def model(text: str) -> list[int]:
     if len(parts) < 2 or not all(part.isdecimal() and int(part) for part in parts):
         raise argparse.ArgumentTypeError(f"expected units from inputs to outputs such as 784-256-128-10, got {text!r}")
     return [int(part) for part in parts]
+
+
+def fits(lines: Sequence[str]) -> bool:
+    """Whether a terminal breaks none of the lines, if it is one that they go to."""
+    return not is_terminal(sys.stdout) or max(map(len, lines)) <= shutil.get_terminal_size().columns
 
 
 def positive(text: str) -> int:

@@ -27,7 +27,8 @@ h1 { font-size: 1.6rem; margin: 0.5rem 0; } h2 { font-size: 1.2rem; margin: 2rem
 table { border-collapse: collapse; } th, td { padding: 0.25rem 0.75rem; border-bottom: 1px solid var(--line);
   text-align: right; } th:first-child, td:first-child { text-align: left; }
 .charts { display: flex; flex-wrap: wrap; gap: 0.5rem; margin: 0.5rem 0; }
-figure { border: 1px solid var(--line); flex: 1 1 24rem; margin: 0; max-width: 100%; min-width: min(100%, 18rem); padding: 0.5rem; }
+figure { border: 1px solid var(--line); flex: 1 1 24rem; margin: 0; max-width: 100%; min-width: min(100%, 18rem);
+  padding: 0.5rem; }
 svg { display: block; height: auto; margin: auto; max-width: 100%; }
 @media (max-width: 40rem) { th, td { padding: 0.25rem 0.4rem; } }
 """

@@ -68,7 +68,7 @@ class ClassScores:
         return f"{self.results()} · always guessing {name!r} gives {options.number(share)}"
 
     def lines(self) -> list[str]:
-        """The matrix with precision and recall; of many classes, what is confused most."""
+        """The matrix with precision and recall; of many classes, or on a narrow terminal, what is confused most."""
         if len(self.classes) > MOST_CLASSES:
             return self._worst()
         names, table = [_shortened(name) for name in self.classes], self.by_class()
@@ -76,7 +76,8 @@ class ClassScores:
         for name, counts, one in zip(names, self.matrix, table, strict=True):
             rows.append([name, *(f"{count:,}" for count in counts), _share(one["recall"])])
         rows.append(["precision", *(_share(one["precision"]) for one in table), ""])
-        return as_text(rows)
+        lines = as_text(rows)
+        return lines if options.fits(lines) else self._worst()
 
     def _worst(self) -> list[str]:
         known = [one for one in self.by_class() if one["f1"] is not None]

@@ -6,7 +6,7 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import IO, Any, cast
 
 from ..core.printing import is_terminal, say, write
@@ -15,6 +15,7 @@ from .notebook import Notebook, in_notebook
 
 LIVE_AFTER = 0.2  # seconds: shorter work gets no live display
 BAR, LEAST_BAR = 20, 5  # characters; it gives way to the numbers
+CELL = 100  # characters of a line of a notebook
 REFRESH = 0.1  # seconds between two pictures of the live line
 MANY = 20  # epochs, from which on not each has a line
 LINES = 10  # that many of them have, about
@@ -66,7 +67,7 @@ class Progress:
             return
         self._shown = now
         if self._notebook:
-            self._shows = self._notebook.show(" · ".join([*self._head(done), *_values(logs()), self._left()]))
+            self._shows = self._notebook.show(_folded([*self._head(done), *_values(logs()), self._left()]))
         else:
             self._show(logs())
 
@@ -76,7 +77,8 @@ class Progress:
         seconds = now - self._start
         rows = self._rows * self._done / self._steps  # fewer than all where a callback ended it
         rate = f"{rows / max(self._busy or seconds, 1e-9):,.0f} samples/s"  # validation does not count
-        line = " · ".join([*self._head(self._done), *_values(logs), rate, _duration(seconds)])
+        parts = [*self._head(self._done), *_values(logs), rate, _duration(seconds)]
+        line = _folded(parts) if self._notebook else " · ".join(parts)
         if self._every > 1:
             self._note_best(logs)
         if self._notebook:
@@ -219,6 +221,17 @@ def verbosity(where: str, verbose: object) -> int:
     if isinstance(verbose, int) and verbose in (0, 1, 2):
         return int(verbose)
     raise ArgumentError(f'{where}: verbose is {verbose!r}, expected "auto", 0, 1 or 2')
+
+
+def _folded(parts: Sequence[str]) -> str:
+    """Parts in lines that a notebook's cell does not break."""
+    lines = [parts[0]]
+    for part in parts[1:]:
+        if len(lines[-1]) + len(part) + 3 <= CELL:
+            lines[-1] += f" · {part}"
+        else:
+            lines.append(f"  {part}")
+    return "\n".join(lines)
 
 
 def _values(logs: Logs) -> list[str]:

@@ -13,7 +13,9 @@ _MOST_SATURATED = 0.5  # a share of outputs
 _VANISHED, _EXPLODED = 1e-3, 1e3  # gradients of an early layer's outputs, as parts of those of the last hidden layer
 _SLOW, _FAST = 1e-7, 1e-1  # the RMS of a step's changes as a part of that of the weights
 _SQUASHING = ("sigmoid", "tanh", "softsign", "hard_sigmoid")
-_FAST_FIRST = 1.0  # the first step of Adam and others is by the learning rate in every weight, later ones are not
+# The first step of Adam and others is by the learning rate in every weight, that of FTRL leaves next to nothing of what
+# weights began with; later ones do not.
+_FAST_FIRST = 1.5
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import weakref
 from collections.abc import Sequence
 from functools import partial
@@ -14,6 +15,7 @@ from ..core.arrays import Array, Variable
 from ..core.model import LayerOwner
 from ..core.store import latest
 from ..core.symbolic import Calls, Shape
+from ..core.tables import as_html
 from ..errors import NotBuiltError
 from ..initializers import Initializer
 from .composing import Composing
@@ -131,6 +133,15 @@ class Bound(Composing):
             return []
         declared = zip(weights, self.parameters(), strict=True)
         return [(view, self.trains and not weight.statistic) for view, weight in declared]
+
+    def _repr_html_(self) -> str:
+        """What it is, and its weights as a table, once it has some."""
+        rows = [
+            [view.path, " x ".join(map(str, view.shape)), f"{view.size:,}", "yes" if trains else "no"]
+            for view, trains in self._trained()
+        ]
+        told = f"<p><b>{html.escape(self.name)}</b> <code>{html.escape(repr(self))}</code></p>"
+        return told + (as_html(["weight", "shape", "numbers", "trained"], rows) if rows else "")
 
     def _weight(self, name: str) -> Array:
         """One weight by its name.

@@ -74,7 +74,9 @@ def style() -> Any:
 
 def figure(width: float = 6.4, height: float = 4.0) -> Any:
     """An empty figure of so many inches; it belongs to no window."""
-    return _class()(figsize=(width, height), layout="constrained")
+    made = _class()(figsize=(width, height), layout="constrained")
+    made.get_layout_engine().set(h_pad=0.08, w_pad=0.06)  # a title is not taken for what stands above it
+    return made
 
 
 def finished(made: Any, file: str | os.PathLike[str] | None) -> Any:

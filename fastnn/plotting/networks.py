@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from .. import activations as known
+from ..core.arrays import Array
 from ..errors import ArgumentError
 from .figures import COLOURS, GREY, finished, panels, style
 
@@ -54,23 +55,29 @@ def activations(names: Sequence[str | Activation] | str = _USUAL, file: str | os
             raise ArgumentError(f"plotting.activations: {one.name} needs a whole row; give activations of one number")
     if not chosen:
         raise ArgumentError("plotting.activations: there are no names")
-    x = np.linspace(-5.0, 5.0, 1000)  # an even number: 0, where some have a kink, is not among them
+    # Even numbers: 0, where some have a kink, is not among them. The largest slope may lie close by.
+    x, close = np.linspace(-5.0, 5.0, 1000), np.linspace(-5.0, 5.0, 100_000)
     with style():
         made, places = panels(len(chosen), 3.6, 3.5)
         for axes, one in zip(places, chosen, strict=True):
-            slope = (one(x + _STEP) - one(x - _STEP)) / (2 * _STEP)
-            most = round(float(np.abs(slope).max()), 3)
+            slope = _slope(one, x)
+            most = round(float(np.abs(_slope(one, close)).max()), 3)
             axes.axhline(0, color=GREY, linewidth=0.8)
             axes.axvline(0, color=GREY, linewidth=0.8)
             axes.axhline(most, color=COLOURS[1], linewidth=1.0, linestyle=":")
             axes.plot(x, one(x), color=COLOURS[0], label="f")
             axes.plot(x, slope, color=COLOURS[1], linestyle="--", label=f"f′, at most {most:g}")
-            axes.set_ylim(-1.3, 2.3)
-            axes.set_yticks(sorted({-1.0, 0.0, 1.0, 2.0, *([most] if abs(most - round(most)) > 0.2 else [])}))
+            between = abs(most - round(most)) > 0.2 and most < 3
+            axes.set_yticks(sorted({-1.0, 0.0, 1.0, 2.0, 3.0, *([most] if between else [])}))
+            axes.set_ylim(-1.3, 3.4)  # with room for the legend
             axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
             axes.set_title(one.name)
-            axes.legend(loc="upper left")
+            axes.legend(loc="upper left", frameon=True, framealpha=0.9, edgecolor="none")
         return finished(made, file)
+
+
+def _slope(one: Activation, x: Array) -> Array:
+    return (one(x + _STEP) - one(x - _STEP)) / (2 * _STEP)
 
 
 def weights(model: Layered, file: str | os.PathLike[str] | None = None) -> Figure:
