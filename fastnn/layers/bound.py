@@ -85,7 +85,7 @@ class Bound(Composing):
     def built(self, value: object) -> None: ...
 
     @property
-    def weights(self) -> list[Array]:
+    def weights(self) -> list[Variable]:
         """Read-only views of its parameters, which change as the model learns; [] before the model is built."""
         if self.composes:
             return [view for leaf in self.leaves() for view in leaf.weights]
@@ -114,19 +114,19 @@ class Bound(Composing):
     variables = weights
 
     @property
-    def trainable_weights(self) -> list[Array]:
+    def trainable_weights(self) -> list[Variable]:
         """`weights` without statistics, or [] where it or its model is not trainable."""
         return [view for view, trains in self._trained() if trains]
 
     @property
-    def non_trainable_weights(self) -> list[Array]:
+    def non_trainable_weights(self) -> list[Variable]:
         """Statistics; all `weights` where it or its model is not trainable."""
         return [view for view, trains in self._trained() if not trains]
 
     trainable_variables = trainable_weights
     non_trainable_variables = non_trainable_weights
 
-    def _trained(self) -> list[tuple[Array, bool]]:
+    def _trained(self) -> list[tuple[Variable, bool]]:
         if self.composes:
             return [found for leaf in self.leaves() for found in leaf._trained()]
         if not (weights := self.weights):
