@@ -223,7 +223,7 @@ def test_a_report_without_matplotlib(capsys: Capture, monkeypatch: pytest.Monkey
 def test_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """It gets what it has room for in place of a matrix."""
     scores = ClassScores(tuple(range(10)), 9 * np.eye(10, dtype=np.int64) + 1)
-    for columns, first in ((80, "true \\ predicted "), (40, "hardest classes ")):
+    for columns, first in ((84, "true \\ predicted "), (80, "true \\ pred. "), (40, "hardest classes ")):
         monkeypatch.setenv("COLUMNS", str(columns))
         monkeypatch.setattr(options, "is_terminal", lambda stream: True)
         assert (lines := scores.lines())[0].startswith(first) and max(map(len, lines)) <= columns

@@ -72,12 +72,14 @@ class ClassScores:
         if len(self.classes) > MOST_CLASSES:
             return self._worst()
         names, table = [_shortened(name) for name in self.classes], self.by_class()
-        rows = [["true \\ predicted", *names, "recall"]]
+        rows = [["", *names, "recall"]]
         for name, counts, one in zip(names, self.matrix, table, strict=True):
             rows.append([name, *(f"{count:,}" for count in counts), _share(one["recall"])])
         rows.append(["precision", *(_share(one["precision"]) for one in table), ""])
-        lines = as_text(rows)
-        return lines if options.fits(lines) else self._worst()
+        for rows[0][0] in ("true \\ predicted", "true \\ pred."):
+            if options.fits(lines := as_text(rows)):
+                return lines
+        return self._worst()
 
     def _worst(self) -> list[str]:
         known = [one for one in self.by_class() if one["f1"] is not None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import shutil
 import sys
 import time
 import warnings
@@ -251,7 +252,8 @@ def _curve(history: dict[str, list[float]]) -> list[str]:
     """The loss by epoch, as letters."""
     from .. import plotting
 
-    text = plotting.curve({name: history[name] for name in ("loss", "val_loss") if name in history})
+    shown: dict[str, list[float]] = {name: history[name] for name in ("loss", "val_loss") if name in history}
+    text = plotting.curve(shown, width=min(64, shutil.get_terminal_size().columns))
     return text.splitlines()
 
 
