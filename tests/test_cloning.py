@@ -160,3 +160,17 @@ def test_wrong_arguments_of_clones() -> None:
         models.clone_model(model, call_function=print)
     with pytest.raises(ArgumentError, match="input_tensors=3 is not supported"):
         models.clone_model(model, input_tensors=3)  # type: ignore[arg-type]
+
+
+def test_what_two_inner_models_share_stays_one(tmp_path: Any) -> None:
+    x = fastnn.Input((3,))
+    inner = fastnn.Sequential([fastnn.Input((3,)), layers.Dense(2)], name="inner")
+    middle = fastnn.Model(x, layers.Dense(2)(inner(x)), name="middle")
+    outer = fastnn.Model(x, [middle(x), inner(x)], name="outer")
+    model = fastnn.Model(x, layers.Concatenate()([*outer(x), middle(x)]))
+    model.save(tmp_path / "model.safetensors")
+    saved = models.load_model(tmp_path / "model.safetensors")
+    for made in (saved, models.clone_model(model), models.model_from_json(model.to_json())):
+        made.set_weights(model.get_weights())
+        assert made.count_params() == model.count_params() == 14
+        assert (made.predict([[1.0, 2.0, 3.0]], verbose=0) == model.predict([[1.0, 2.0, 3.0]], verbose=0)).all()

@@ -412,7 +412,8 @@ x6, x3 = fastnn.Input((6,), name="six"), fastnn.Input((3,), name="three")
         (lambda: layers.Subtract()([x6, x6, x6]), "called on 3 tensors, expected 2"),
         (lambda: layers.Dense(2)([x6, x6]), "called on 2 tensors, expected one"),
         (lambda: x6 + x3, r"rows of shape \(6,\) and \(3,\) do not fit"),
-        (lambda: x6[:, 2], "take columns of the last axis"),
+        (lambda: x6[:, 6], "out of range, it has 6 columns"),
+        (lambda: x6[:, [1, 2]], "take columns of the last axis"),
         (lambda: x6 + "a", "expected a symbolic tensor or a number"),
         (lambda: bool(x6), "has no values, so Python cannot decide"),
         (lambda: np.sqrt(x6), "NumPy cannot compute with it|loop of ufunc"),
@@ -433,3 +434,14 @@ x6, x3 = fastnn.Input((6,), name="six"), fastnn.Input((3,), name="three")
 def test_wrong_graphs(wrong: Any, message: str) -> None:
     with pytest.raises((ArgumentError, ArgumentTypeError, TypeError), match=message):
         wrong()
+
+
+def test_embeddings_of_columns_of_an_input() -> None:
+    codes = fastnn.Input((3,), dtype="int32")
+    tables = [layers.Embedding(4, 2, name="few")(codes[:, 1]), layers.Embedding(9, 3, name="many")(codes[:, -1])]
+    model = fastnn.Model(codes, layers.Concatenate()([*tables, codes[:, :1]]))
+    X = np.array([[7, 3, 8], [50, 0, 4]])
+    few, many = (model.get_layer(name).embeddings for name in ("few", "many"))
+    assert (model.predict(X, verbose=0) == np.concatenate([few[X[:, 1]], many[X[:, 2]], X[:, :1]], axis=1)).all()
+    with pytest.raises(ArgumentError, match='is 4 at row 1, column 1; Embedding "few"'):
+        model.predict([[0, 3, 8], [0, 4, 4]], verbose=0)

@@ -101,7 +101,8 @@ FUNCTIONS: dict[str, FunctionRow] = {
     ),
     "full": FunctionRow(lambda row, number: row, lambda builder, x, number: builder.fill(number, x.width)),
     "columns": FunctionRow(
-        lambda row, start, stop: (stop - start,), lambda builder, x, start, stop: builder.columns(start, stop)
+        lambda row, start, stop, keepdims=True: (stop - start,) if keepdims else (),
+        lambda builder, x, start, stop, keepdims=True: builder.columns(start, stop),
     ),
     "square": FunctionRow(lambda row: row, lambda builder, x: builder.binary("multiply", x)),
     "concatenate": FunctionRow(_joined, lambda builder, *values: builder.join(values)),

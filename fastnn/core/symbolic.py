@@ -214,8 +214,10 @@ class Tensor(Operand):
         return f"<symbolic tensor {self.name}, shape={self.shape}, dtype={self.dtype}>"
 
     def __getitem__(self, index: object) -> Tensor:
-        start, stop = _columns(self, index)
-        return self if (start, stop) == (0, self.row[-1]) else call("columns", self, start=start, stop=stop)
+        start, stop, keepdims = _columns(self, index)
+        if keepdims and (start, stop) == (0, self.row[-1]):
+            return self
+        return call("columns", self, start=start, stop=stop, **({} if keepdims else {"keepdims": False}))
 
 
 class Mean(Operand):
@@ -372,8 +374,8 @@ def any_tensor(x: object) -> bool:
     return any(any_tensor(entry) for entry in x.values()) if isinstance(x, dict) else isinstance(x, Operand)
 
 
-def _columns(tensor: Tensor, index: object) -> tuple[int, int]:
-    """[start, stop) of an index of the last axis."""
+def _columns(tensor: Tensor, index: object) -> tuple[int, int, bool]:
+    """[start, stop) of an index of the last axis, and whether that stays: one number takes a column without it."""
     given = index if isinstance(index, tuple) else (index,)
     text = f"{tensor!r}: the index {index!r} is not supported; take columns of the last axis, such as x[:, 2:5]"
     axes = tensor.ndim
@@ -383,8 +385,13 @@ def _columns(tensor: Tensor, index: object) -> tuple[int, int]:
     if len(given) > axes or any(not isinstance(part, slice) or part != slice(None) for part in whole):
         raise ArgumentError(text)
     if len(given) < axes:
-        return 0, tensor.row[-1]
+        return 0, tensor.row[-1], True
     last = given[-1]
+    if hasattr(last, "__index__") and not isinstance(last, bool) and len(tensor.row) == 1:
+        number = int(last.__index__())
+        if not -tensor.row[0] <= number < tensor.row[0]:
+            raise ArgumentError(f"{tensor!r}: the index {index!r} is out of range, it has {tensor.row[0]} columns")
+        return number % tensor.row[0], number % tensor.row[0] + 1, False
     if not isinstance(last, slice) or last.step not in (None, 1) or len(tensor.row) != 1:
         raise ArgumentError(text)
     if any(part is not None and not hasattr(part, "__index__") for part in (last.start, last.stop)):
@@ -392,4 +399,4 @@ def _columns(tensor: Tensor, index: object) -> tuple[int, int]:
     start, stop, _ = last.indices(tensor.row[-1])
     if stop <= start:
         raise ArgumentError(f"{tensor!r}: the index {index!r} leaves no columns")
-    return start, stop
+    return start, stop, True

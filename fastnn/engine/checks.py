@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import losses
 from ..core.arrays import Array, numeric
+from ..core.function_table import Function
 from ..core.losses import METRIC_NAMES
 from ..core.plan import MetricEntry, Plan, largest, mean_outputs
 from ..errors import ArgumentError, ArgumentTypeError
@@ -45,8 +46,8 @@ class Checks:
             InputChecks(f'Input {number} "{name}"' if several else first, row, plan.dtype)
             for number, (row, name) in enumerate(zip(flat.rows, flat.names, strict=True))
         ]
-        for number, embedding in codes_of(flat).items():
-            self.inputs[number].embedding = embedding
+        for (number, start, stop), embedding in codes_of(flat).items():
+            self.inputs[number].embeddings.append((start, stop, embedding))
         self.names, self.outputs = flat.names, tuple(outputs)
         self.with_loss = [number for number, loss in enumerate(given_losses) if loss is not None]
         self.targets = [
@@ -111,24 +112,30 @@ class Checks:
         return f'{name}["{self.outputs[self.with_loss[number]]}"]' if len(self.outputs) > 1 else name
 
 
-def codes_of(flat: Flat) -> dict[int, Embedding]:
-    """The inputs that an embedding reads, with the one that has the fewest classes.
+def codes_of(flat: Flat) -> dict[tuple[int, int, int], Embedding]:
+    """The columns of inputs that an embedding reads, with the one that has the fewest classes: (input, start, stop).
 
     Raises:
         ArgumentError: an embedding that reads anything else.
     """
-    found: dict[int, Embedding] = {}
-    for call in (*flat.calls, *(flat.inference.calls if flat.inference else ())):
-        if not isinstance(call.operator, Embedding):
-            continue
-        (source,) = call.sources
-        if source not in flat.inputs:
-            raise ArgumentError(
-                f'Embedding "{call.label}": it is not called on an Input, which class numbers come from'
-            )
-        known = found.get(source)
-        if known is None or call.operator.input_dim < known.input_dim:
-            found[source] = call.operator
+    found: dict[tuple[int, int, int], Embedding] = {}
+    for graph in (flat, *([flat.inference] if flat.inference else [])):
+        places = {number: (number, 0, math.prod(row)) for number, row in zip(flat.inputs, flat.rows, strict=True)}
+        for call in graph.calls:
+            operator = call.operator
+            if isinstance(operator, Function) and operator.function == "columns" and call.sources[0] in places:
+                number, first, _ = places[call.sources[0]]
+                start, stop = operator.arguments["start"], operator.arguments["stop"]
+                places[call.result] = (number, first + start, first + stop)
+            if not isinstance(operator, Embedding):
+                continue
+            if (place := places.get(call.sources[0])) is None:
+                raise ArgumentError(
+                    f'Embedding "{call.label}": it is not called on an Input or columns of one, which class numbers '
+                    "come from"
+                )
+            if place not in found or operator.input_dim < found[place].input_dim:
+                found[place] = operator
     return found
 
 
@@ -167,7 +174,7 @@ class InputChecks(FiniteChecks):
     def __init__(self, where: str, shape: Shape, dtype: np.dtype[Any]) -> None:
         super().__init__(where, dtype)
         self.shape, self.features = shape, math.prod(shape)
-        self.embedding: Embedding | None = None  # what reads it as class numbers
+        self.embeddings: list[tuple[int, int, Embedding]] = []  # what reads columns [start, stop) as class numbers
 
     def X(self, value: object, name: str = "X", finite: bool = True) -> Array:
         """X as (n, features), a view where it can be one.
@@ -183,19 +190,20 @@ class InputChecks(FiniteChecks):
             raise ArgumentError(f"{self.where}: {name} has no rows, its shape is {X.shape}")
         if finite and X.dtype.kind == "f":
             self._finite(X, name, self.shape, value)
-        if self.embedding is not None:
-            self._codes(X, name, self.embedding)
+        for start, stop, embedding in self.embeddings:
+            self._codes(X[:, start:stop], name, embedding, start)
         return X
 
-    def _codes(self, X: Array, name: str, embedding: Embedding) -> None:
-        """Raises for what is no class number: a program takes such numbers for places in memory."""
+    def _codes(self, X: Array, name: str, embedding: Embedding, start: int) -> None:
+        """Raises for what is no class number: a program takes such numbers for places in memory. The first column of X
+        is `start` of the input."""
         low, high, limit = X.min(), X.max(), embedding.input_dim
         if low >= 0 and high < limit and (X.dtype.kind != "f" or (np.floor(X) == X).all()):
             return
         with np.errstate(invalid="ignore"):
             row, column = (int(i) for i in np.argwhere(~((X >= 0) & (limit > X) & (np.floor(X) == X)))[0])
         raise ArgumentError(
-            f'{name} is {X[row, column]:g} at row {row}, column {column}; Embedding "{embedding.name}" with '
+            f'{name} is {X[row, column]:g} at row {row}, column {start + column}; Embedding "{embedding.name}" with '
             f"input_dim={limit} takes whole class numbers from 0 to {limit - 1}"
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
@@ -21,6 +21,20 @@ from ..layers.layer import AddedWeight
 
 KINDS: dict[str, Any] = {}  # the classes of models by the names that descriptions have for them; `models.py` fills it
 _OWN: ContextVar[Mapping[str, type[Layer]]] = ContextVar("own", default=MappingProxyType({}))
+_MET: ContextVar[dict[int, Any] | None] = ContextVar("met", default=None)
+
+
+@contextmanager
+def _one_model() -> Iterator[None]:
+    """What is described meanwhile is of one model: a layer in two of the models in it stays one layer."""
+    if _MET.get() is not None:
+        yield
+        return
+    token = _MET.set({})
+    try:
+        yield
+    finally:
+        _MET.reset(token)
 
 
 @contextmanager
@@ -49,11 +63,24 @@ def own_classes(where: str, custom_objects: object) -> Iterator[None]:
 
 
 def description(operator: Any) -> Config:
-    """What a layer, a model or a function is; a layer of a class of the caller's is marked as such.
+    """What a layer, a model or a function is; a layer of a class of the caller's is marked as such, and what is met
+    again in one model has a number.
 
     Raises:
         ArgumentError: it cannot say what it was made with.
     """
+    met = _MET.get()
+    if met is None or isinstance(operator, Function):
+        return _described_alone(operator)
+    if id(operator) not in met:
+        met[id(operator)] = _described_alone(operator)
+    else:
+        met[id(operator)].setdefault("shared", sum("shared" in one for one in met.values()))
+    made: Config = met[id(operator)]
+    return made
+
+
+def _described_alone(operator: Any) -> Config:
     if isinstance(operator, Function):
         return {"class_name": "Function", "config": {"function": operator.function, "arguments": operator.arguments}}
     if isinstance(operator, Layer) and operator.composes:
@@ -69,6 +96,15 @@ def described(entry: Mapping[str, Any]) -> Any:
     Raises:
         ArgumentError: an unknown one, or arguments that it does not take.
     """
+    met, number = _MET.get(), entry.get("shared")
+    if met is None or number is None:
+        return _made_alone(entry)
+    if number not in met:
+        met[number] = _made_alone(entry)
+    return met[number]
+
+
+def _made_alone(entry: Mapping[str, Any]) -> Any:
     name, config = entry["class_name"], entry["config"]
     if name == "Function":
         if config["function"] not in FUNCTIONS:
@@ -92,13 +128,25 @@ def _own_class(name: str) -> type[Layer]:
     return kind
 
 
+def descriptions(operators: Iterable[Any]) -> list[Config]:
+    """Those of the layers, models and functions of a model, with their names."""
+    with _one_model():
+        listed = []
+        for operator in operators:
+            entry = description(operator)
+            entry["name"] = operator.name
+            listed.append(entry)
+        return listed
+
+
 def sequential_from_config(cls: Any, config: Mapping[str, Any]) -> Any:
     """A model of the layers of `Sequential.get_config()`; see `described`."""
     model = cls(name=config["name"], trainable=config.get("trainable", True))
     if config["input_shape"] is not None:
         model.add(Input(config["input_shape"]))
-    for entry in config["layers"]:
-        model.add(described(entry))
+    with _one_model():
+        for entry in config["layers"]:
+            model.add(described(entry))
     return model
 
 
@@ -119,7 +167,7 @@ def graph_config(model: Any) -> Config:
     return {
         "name": model.name,
         "trainable": model.trainable,
-        "layers": [description(operator) | {"name": operator.name} for operator in operators],
+        "layers": descriptions(operators),
         "calls": [
             {
                 "layer": next(number for number, one in enumerate(operators) if one is node.operator),
@@ -136,12 +184,13 @@ def graph_config(model: Any) -> Config:
 def graph_from_config(cls: Any, config: Mapping[str, Any], replace: Callable[[Any], Any] | None = None) -> Any:
     """A model of `Model.get_config()`; see `described`. `replace` gives other layers for some."""
     operators = []
-    for entry in config["layers"]:
-        operator = described(entry)
-        if not isinstance(operator, Function):
-            operator = operator if replace is None else replace(operator)
-        operator.name = entry["name"]
-        operators.append(operator)
+    with _one_model():
+        for entry in config["layers"]:
+            operator = described(entry)
+            if not isinstance(operator, Function):
+                operator = operator if replace is None else replace(operator)
+            operator.name = entry["name"]
+            operators.append(operator)
     made: list[tuple[Tensor, ...]] = []
 
     def tensor(place: Any) -> Tensor:
@@ -235,11 +284,14 @@ def _classes_in(model: Any, found: dict[str, type[Layer]]) -> dict[str, type[Lay
 def _clone(model: Any, clone_function: Callable[[Layer], object] | None) -> Any:
     if model.kind != "Sequential":
         return graph_from_config(type(model), model.get_config(), clone_function)
+    config = model.get_config()
+    if clone_function is None:
+        return sequential_from_config(KINDS[model.kind], config)
     clone = KINDS[model.kind](name=model.name, trainable=model.trainable)
-    if (shape := model.get_config()["input_shape"]) is not None:
-        clone.add(Input(shape))
+    if config["input_shape"] is not None:
+        clone.add(Input(config["input_shape"]))
     for layer in model.layers:
-        clone.add(described(description(layer)) if clone_function is None else clone_function(layer))
+        clone.add(clone_function(layer))
     return clone
 
 

@@ -247,7 +247,7 @@ class Sequential(Trainer):
             "name": self.name,
             "trainable": self.trainable,
             "input_shape": list(self._tensors[0].row) if self._tensors else None,
-            "layers": [cloning.description(layer) for layer in self._stack],
+            "layers": cloning.descriptions(self._stack),
         }
 
     @classmethod

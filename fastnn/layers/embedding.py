@@ -24,9 +24,9 @@ from .layer import Layer, Rules, Shape
 class Embedding(Layer):
     """A row of a table for each class number. Math: A_bnd = W_vd where v is X_bn.
 
-    It is called on an `Input`. Class numbers are whole numbers of any dtype from 0 to input_dim - 1; data with others
-    are refused. The gradient of W is plain sums over the batch, by row, then by position in the row; optimizers move
-    all of W.
+    It is called on an `Input`, or on columns of one, such as x[:, 0]. Class numbers are whole numbers of any dtype from
+    0 to input_dim - 1; data with others are refused. The gradient of W is plain sums over the batch, by row, then by
+    position in the row; optimizers move all of W.
 
     Args:
         input_dim: V, how many classes there are. output_dim: D, the width of a row of W.
