@@ -110,9 +110,9 @@ INLINE bool FN(packs_rows)(const FN(product) *p, int64_t m)
 {
     const int64_t size = sizeof(real);
     if (p->a_k == 1) {
-        return fnn_aliases(p->a_row * size) && m > 12 && (p->n > 4 * W || p->n <= W);
+        return fnn_aliases(p->a_row * size) && m > FNN_COPIED_ROWS && (p->n > 4 * W || p->n <= W);
     }
-    const bool often = m * p->k * size > 32768 || fnn_aliases(p->a_k * size);
+    const bool often = m * p->k * size > FNN_L1_BYTES || fnn_aliases(p->a_k * size);
     return (p->n > 8 * W && often) || (p->n > 2 * W && p->a_k * p->k * size > FNN_L2_BYTES);
 }
 

@@ -226,7 +226,8 @@ static inline int64_t fnn_least(int64_t a, int64_t b)
  * and a multiple of 128, or 0. */
 static inline int64_t fnn_packed_columns(int64_t chunks, int64_t size)
 {
-    return fnn_least(FNN_PACKED_CHUNKS * FNN_BLOCK_BYTES / size / chunks / 128 * 128, 512);
+    return fnn_least(FNN_PACKED_CHUNKS * FNN_BLOCK_BYTES / size / chunks / FNN_PACKED_STEP * FNN_PACKED_STEP,
+                     FNN_MOST_PACKED);
 }
 
 static inline int64_t fnn_greatest(int64_t a, int64_t b)

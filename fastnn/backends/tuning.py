@@ -4,6 +4,7 @@ result. Imports nothing."""
 
 # --- caches ---------------------------------------------------------------------------------------------------------
 
+L1_BYTES = 32_768  # of A that a product may read often as it lies
 L2_BYTES = 600_000  # that a kernel may leave to a core's second cache, beside what else has to be there
 ALIAS_BYTES = 4096  # rows that lie a multiple of it apart share few sets of a cache
 
@@ -28,6 +29,9 @@ LARGE_BYTES = 4 * L2_BYTES  # a B of more is packed from LARGE_ROWS on: packing 
 LARGE_ROWS = 3  # of A
 BLOCK_ROWS = 126  # of A that a product of large matrices packs at a time
 BLOCK_BYTES = 2048  # of a float32 row of a block of B
+COPIED_ROWS = 12  # of A, beyond which those that share few sets of the first cache are copied
+PACKED_STEP = 128  # packed columns of B are a multiple of it
+MOST_PACKED = 512  # columns of B
 PACKED_CHUNKS = 2  # blocks of B that a thread's scratch holds
 PACK_PREFETCH_ROWS = 6  # how many rows before its turn a row of B is asked for when it is packed
 

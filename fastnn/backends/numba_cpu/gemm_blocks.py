@@ -6,7 +6,19 @@ from __future__ import annotations
 from numba.extending import register_jitable
 
 from ...core.arithmetic import K_CHUNK
-from ..tuning import ALIAS_BYTES, BLOCK_BYTES, BLOCK_ROWS, FAR_BYTES, L2_BYTES, PACK_PREFETCH_ROWS, PACKED_CHUNKS
+from ..tuning import (
+    ALIAS_BYTES,
+    BLOCK_BYTES,
+    BLOCK_ROWS,
+    COPIED_ROWS,
+    FAR_BYTES,
+    L1_BYTES,
+    L2_BYTES,
+    MOST_PACKED,
+    PACK_PREFETCH_ROWS,
+    PACKED_CHUNKS,
+    PACKED_STEP,
+)
 from .declare import Arguments, Body, declare, kernel
 from .frame import Frame
 from .gemm_tile import (
@@ -35,7 +47,7 @@ COPY_STRIDE = K_CHUNK + LANES  # of copied rows of A
 def packed_columns(chunks, size):
     """Columns of B, of elements of `size` bytes, whose chunks the buffer of one thread holds beside each other: 512, or
     fewer and a multiple of 128, or 0."""
-    return min(PACKED_CHUNKS * BLOCK_BYTES // size // chunks // 128 * 128, 512)
+    return min(PACKED_CHUNKS * BLOCK_BYTES // size // chunks // PACKED_STEP * PACKED_STEP, MOST_PACKED)
 
 
 @register_jitable
@@ -147,8 +159,8 @@ def _packs_rows(size: int, a_row: Integer, a_k: Integer, m: Integer, n: Integer,
     """Whether tiles should have rows of A beside each other: those of X^T dZ where many panels read them, or where the
     steps of a tile lie far apart; those of X and dZ where they share few sets of the first cache."""
     lanes = BYTES // size
-    aliased = (a_row * size % ALIAS_BYTES == 0) & (m > 12) & ((n > 4 * lanes) | (n <= lanes))
-    often = (m * k * size > 32768) | (a_k * size % ALIAS_BYTES == 0)
+    aliased = (a_row * size % ALIAS_BYTES == 0) & (m > COPIED_ROWS) & ((n > 4 * lanes) | (n <= lanes))
+    often = (m * k * size > L1_BYTES) | (a_k * size % ALIAS_BYTES == 0)
     many = ((n > 8 * lanes) & often) | ((n > 2 * lanes) & (a_k * k * size > L2_BYTES))
     return ((a_k == 1) & aliased) | ((a_k != 1) & many)
 
