@@ -320,7 +320,7 @@ class CudaProgram(Program):
         vectors = [memory.address for memory in (self._buffers.theta, *self._buffers.slots)]
         data_there = layers.address, *places, residents.order
         tables = self._tables
-        told = tables.address("firsts"), tables.address("scalars"), tables.total(0)
+        told = tables.address("firsts"), tables.address("scalars"), tables.address("decays"), tables.total(0)
         slice_of = self._launcher.chain(made, vectors, data_there, told, tables.totals, shares, layers, room)
 
         def start(count: int, rows: int) -> None:

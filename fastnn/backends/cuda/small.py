@@ -3,24 +3,26 @@ batch lie; or by a grid with a barrier of its own, for those that do not fit the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...core import arithmetic as ar
 from ...core import formulas as fo
 from ...core.arithmetic import K_CHUNK, LANES
-from ...core.losses import LOSSES
-from ...core.steps import OPTIMIZERS
-from .chains import ACTIVATIONS, Layer
-from .compiler import TYPES, cuda, emits
+from ...core.losses import LOSSES as LOSS_FORMULAS
+from ...core.steps import OPTIMIZERS, Optimizer
+from .chains import ACTIVATIONS, LOSSES, Layer
+from .compiler import cuda, emits, repeated
 from .geometry import THREADS
 from .intrinsics import converts, folds, load, loads, offset, stores, traced
-from .scalars import I64, ITEMSIZE, Scalars
+from .scalars import FLOATS, I64, ITEMSIZE, Scalars
 from .spaces import space
 from .templates import LANE_BITS, Source, quotient
 
-_INPUTS, _OUTPUTS, _KERNEL, _BIAS, _ACTIVATION, _SOURCE, _OUTPUT, _GRADIENT, _SOURCE_GRADIENT = map(int, Layer)
+_INPUTS, _OUTPUTS, _KERNEL, _BIAS, _ACTIVATION, _SOURCE, _OUTPUT, _GRADIENT, *_REST = map(int, Layer)
+_SOURCE_GRADIENT, _KERNEL_DECAYS, _BIAS_DECAYS = _REST
 _WIDTH = len(Layer)
+ADDRESSES, NUMBERS, REALS = 15, 16, 3  # of the arguments
 
 
 def _numbers(dtype: str) -> tuple[Any, Any]:
@@ -39,52 +41,82 @@ def _numbers(dtype: str) -> tuple[Any, Any]:
 
 
 def _activations(dtype: str) -> tuple[Any, Any]:
-    """Intrinsics (z, code) -> output and (gradient, output, code) -> that of z, of the activation of a code."""
+    """Intrinsics (z, code) -> output and (gradient, output, code) -> that of z, of the activation of a code; of 0 there
+    is none."""
+    known = [None, *(fo.ACTIVATIONS[name] for name in ACTIVATIONS)]
 
     @emits(dtype, 2)
     def activated(builder: Any, z: Any, code: Any) -> Any:
-        return _chosen(builder, dtype, code, z, lambda o, one, z: one.forward(o, z, None), z)
+        return _chosen(builder, dtype, code, known, lambda o, one, z: one.forward(o, z, None) if one else z, z)
 
     @emits(dtype, 3)
     def slope(builder: Any, d: Any, saved: Any, code: Any) -> Any:
-        return _chosen(builder, dtype, code, d, lambda o, one, d, s: one.backward(o, d, s, None), d, saved)
+        return _chosen(
+            builder, dtype, code, known, lambda o, one, d, s: one.backward(o, d, s, None) if one else d, d, saved
+        )
 
     return activated, slope
 
 
-def _chosen(builder: Any, dtype: str, code: Any, otherwise: Any, formula: Any, *values: Any) -> Any:
-    """What the activation of a code makes of values, in a branch of its own; `otherwise` where there is none."""
+def _losses(dtype: str) -> tuple[Any, Any]:
+    """Intrinsics (lane, prediction, target, code) -> lane and (prediction, target, scale, code) -> slope of the loss of
+    a code."""
+    known = [LOSS_FORMULAS[name] for name in LOSSES]
+
+    @emits(dtype, 4)
+    def add(builder: Any, lane: Any, a: Any, y: Any, code: Any) -> Any:
+        return _chosen(
+            builder, dtype, code, known, lambda o, one, lane, a, y: one.sums[0].step(o, lane, a, y, None), lane, a, y
+        )
+
+    @emits(dtype, 4)
+    def slope(builder: Any, a: Any, y: Any, scale: Any, code: Any) -> Any:
+        return _chosen(builder, dtype, code, known, lambda o, one, a, y, s: one.slope(o, a, y, None) * s, a, y, scale)
+
+    return add, slope
+
+
+def _kept(builder: Any, value: Any) -> Any:
+    """A variable of the kernel, which begins as a value. It is declared where the kernel begins: elsewhere NVVM would
+    keep it in memory."""
+    with builder.goto_entry_block():
+        place = builder.alloca(value.type)
+    builder.store(value, place)
+    return place
+
+
+def _chosen(builder: Any, dtype: str, code: Any, known: Sequence[Any], formula: Any, *values: Any) -> Any:
+    """What the known of a code makes of values, in a branch of its own."""
     o = Scalars(builder, dtype)
-    kept = builder.alloca(otherwise.type)
-    builder.store(otherwise, kept)
-    for number, name in enumerate(ACTIVATIONS, 1):
+    kept = _kept(builder, o.constant(0.0).ir)
+    for number, one in enumerate(known):
         with builder.if_then(builder.icmp_signed("==", code, I64(number))):
-            made = formula(o, fo.ACTIVATIONS[name], *map(o.value, values))
-            builder.store(o.coerce(made), kept)
+            builder.store(o.coerce(formula(o, one, *map(o.value, values))), kept)
     return builder.load(kept)
 
 
-def steps(dtype: str, loss: str, optimizer: str, grid: bool = False) -> Source:
-    """All steps of a slice, for a loss of `chains.LOSSES` and an optimizer, by one block or by a `grid`.
+def steps(dtype: str, classes: bool, grid: bool = False) -> Source:
+    """All steps of a slice, for the loss of classes or those by element, by one block or by a `grid`.
 
-    Arguments: the addresses of the room that a grid works in, and of the count of its barrier, which is 0; of theta, of
-    the slots (three), of the table of layers, of inputs, targets, weights (0: 1), of the order (0: as they lie), of the
-    tables of the first rows of steps and of their scalars, of their totals; layers, steps, rows of a batch, of all;
-    float64 between the totals of steps; elements of theta; where in the room or in shared memory weights, targets,
-    losses and values of the metric of each row begin; columns of a row of targets; -1 or the first total of the metric,
-    1 where it is weighted; what the slope of a loss is multiplied by in a whole batch, and in the last.
+    Arguments, in three tuples. Addresses of: the room that a grid works in, and the count of its barrier, which is 0;
+    theta, the slots (three; 0: there is none), the table of layers, inputs, targets, weights (0: 1), the order (0: as
+    they lie), the tables of the first rows of steps, of their scalars and of their decays, their totals. Numbers:
+    layers, steps, rows of a batch, of all; float64 between the totals of steps; elements of theta; where in the room or
+    in shared memory weights, targets, losses and values of the metric of each row begin; columns of a row of targets;
+    -1 or the first total of the metric, 1 where it is weighted; the codes of the loss by element and of the optimizer,
+    1 where gradients are limited. Floats: what the slope of a loss is multiplied by in a whole batch, and in the last;
+    the limit.
     """
     get, put, pointer, meet, on_grid = space(dtype, grid)
     real, inverse = _numbers(dtype)
     activated, slope = _activations(dtype)
-    update = _update(dtype, optimizer, pointer)
+    update = _update(dtype, pointer)
     fold_sum = folds(lambda o, a, b: a + b, dtype)
     fold_largest = folds(lambda o, a, b: o.select(b > a, b, a), dtype)
     fold_least = folds(lambda o, a, b: o.select(b < a, b, a), dtype)
     integer, element, wide = loads("integer"), loads(dtype), converts(dtype, "float64")
     store, store_total = stores(dtype), stores("float64")
-    slots, softmax = len(OPTIMIZERS[optimizer].slots), loss == "sparse_softmax_crossentropy"
-    has_softmax = int(softmax)
+    has_softmax = int(classes)
     fma, fma_total = (traced(lambda o, a, b, c: o.fma(a, b, c), kind, 3) for kind in (dtype, "float64"))
     add, multiply = (traced(formula, dtype, 2) for formula in (lambda o, a, b: a + b, lambda o, a, b: a * b))
     add_total = traced(lambda o, a, b: a + b, "float64", 2)
@@ -104,15 +136,16 @@ def steps(dtype: str, loss: str, optimizer: str, grid: bool = False) -> Source:
         dtype,
         5,
     )
+    within = traced(lambda o, g, limit: ar.clip(o, g, -limit, limit), dtype, 2)
+    decayed = traced(fo.decay, dtype, 2)
     same = traced(lambda o, a, b: o.select(a == b, 1.0, o.constant(0.0)), dtype, 2)
-    by_element = LOSSES["mean_squared_error"]
-    add_error = traced(lambda o, lane, a, y: by_element.sums[0].step(o, lane, a, y, None), dtype, 3)
-    error_slope = traced(lambda o, a, y, s: by_element.slope(o, a, y, None) * s, dtype, 3)
+    add_error, error_slope = _losses(dtype)
 
-    def kernel(  # type: ignore[no-untyped-def]
-        room, counter, theta, slot_0, slot_1, slot_2, table, X, Y, W, order, firsts, scalars, totals, layers, count,
-        batch, rows_of_all, apart, size, at_w, at_y, at_l, at_r, y_width, metric, weighted, whole_share, last_share
-    ):  # fmt: skip
+    def kernel(addresses, numbers, reals):  # type: ignore[no-untyped-def]
+        room, counter, theta, slot_0, slot_1, slot_2, table, X, Y, W, order, firsts, scalars, decays, totals = addresses
+        layers, count, batch, rows_of_all, apart, size, at_w, at_y, at_l, at_r = numbers[:10]
+        y_width, metric, weighted, loss, optimizer, limited = numbers[10:]
+        whole_share, last_share, limit = reals
         thread, threads, turn = cuda.threadIdx.x + 0, THREADS, 0
         if on_grid > 0:
             thread += cuda.blockIdx.x * THREADS
@@ -122,11 +155,11 @@ def steps(dtype: str, loss: str, optimizer: str, grid: bool = False) -> Source:
         e = thread + 0
         while e < size:
             put(room, e, element(theta, e))
-            if slots > 0:
+            if slot_0 != 0:
                 put(room, size + e, element(slot_0, e))
-            if slots > 1:
+            if slot_1 != 0:
                 put(room, 2 * size + e, element(slot_1, e))
-            if slots > 2:
+            if slot_2 != 0:
                 put(room, 3 * size + e, element(slot_2, e))
             e += threads
         step = 0
@@ -221,8 +254,8 @@ def steps(dtype: str, loss: str, optimizer: str, grid: bool = False) -> Source:
                     lost, column = zero(), lane + 0
                     while column < end:
                         a, t = get(room, at + column), get(room, at_y + row * C + column)
-                        lost = add_error(lost, a, t)
-                        put(room, gradient + row * C + column, error_slope(a, t, s))
+                        lost = add_error(lost, a, t, loss)
+                        put(room, gradient + row * C + column, error_slope(a, t, s, loss))
                         column += LANES
                     lost = multiply(fold_sum(lost), inverse(C))
                 if lane == 0 and end > 0:
@@ -296,7 +329,13 @@ def steps(dtype: str, loss: str, optimizer: str, grid: bool = False) -> Source:
                                 row += 1
                         total = add(total, chunk)
                         go_on = row < rows
-                    update(room, kernel_at + e if i < I else bias_at + column, size, total, scalars, step)
+                    place = kernel_at + e if i < I else bias_at + column
+                    decaying = integer(table, entry + (_KERNEL_DECAYS if i < I else _BIAS_DECAYS))
+                    if limited != 0:
+                        total = within(total, limit)
+                    if decaying != 0:
+                        put(room, place, decayed(get(room, place), element(decays, step)))
+                    update(room, place, size, total, scalars, step, optimizer)
                     e += threads
                 layer += 1
             turn = meet(counter, turn)
@@ -304,37 +343,45 @@ def steps(dtype: str, loss: str, optimizer: str, grid: bool = False) -> Source:
         e = thread + 0
         while e < size:
             store(theta, e, get(room, e))
-            if slots > 0:
+            if slot_0 != 0:
                 store(slot_0, e, get(room, size + e))
-            if slots > 1:
+            if slot_1 != 0:
                 store(slot_1, e, get(room, 2 * size + e))
-            if slots > 2:
+            if slot_2 != 0:
                 store(slot_2, e, get(room, 3 * size + e))
             e += threads
 
-    arguments = (*(TYPES["address"],) * 14, *(TYPES["integer"],) * 13, *(TYPES[dtype],) * 2)
+    arguments = repeated("address", ADDRESSES), repeated("integer", NUMBERS), repeated(dtype, REALS)
     return Source(kernel, arguments, (THREADS, 1))
 
 
-def _update(dtype: str, name: str, pointer: Callable[..., Any]) -> Any:
-    """An intrinsic (room, element, size, gradient, table of scalars, step): a step of one parameter."""
-    optimizer, size = OPTIMIZERS[name], ITEMSIZE[dtype]
+def _update(dtype: str, pointer: Callable[..., Any]) -> Any:
+    """An intrinsic (room, element, size, gradient, table of scalars, step, code): a step of one parameter by the
+    optimizer of a code."""
+    size = ITEMSIZE[dtype]
 
-    @emits("nothing", 6)
-    def update(builder: Any, room: Any, element: Any, whole: Any, gradient: Any, table: Any, step: Any) -> None:
+    def step_of(builder: Any, optimizer: Optimizer, places: list[Any], gradient: Any, table: Any, step: Any) -> None:
         o, count = Scalars(builder, dtype), len(optimizer.scalars)
         row = builder.mul(step, I64(count))
-        values = [
+        values = tuple(
             o.value(load(builder, offset(builder, table, builder.add(row, I64(number)), size), o.type))
             for number in range(count)
-        ]
-        places = []
-        for number in range(1 + len(optimizer.slots)):
-            place = builder.add(element, builder.mul(whole, I64(number)))
-            places.append(pointer(builder, room, place, o.type))
+        )
         theta, *old = (o.value(builder.load(one, align=size)) for one in places)
-        theta, new = optimizer.step(o, theta, tuple(old), o.value(gradient), tuple(values))
+        theta, new = optimizer.step(o, theta, tuple(old), o.value(gradient), values)
         for one, value in zip(places, (theta, *new), strict=True):
             builder.store(o.coerce(value), one, align=size)
+
+    @emits("nothing", 7)
+    def update(
+        builder: Any, room: Any, element: Any, whole: Any, gradient: Any, table: Any, step: Any, code: Any
+    ) -> None:
+        for number, optimizer in enumerate(OPTIMIZERS.values()):
+            with builder.if_then(builder.icmp_signed("==", code, I64(number))):
+                places = [
+                    pointer(builder, room, builder.add(element, builder.mul(whole, I64(slot))), FLOATS[dtype])
+                    for slot in range(1 + len(optimizer.slots))
+                ]
+                step_of(builder, optimizer, places, gradient, table, step)
 
     return update
