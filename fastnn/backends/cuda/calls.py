@@ -200,8 +200,8 @@ class Launcher:
             vectors: the addresses of theta and of the slots. data: of the table of layers, inputs, targets, weights,
                 order. told: of the tables of first rows, scalars and decays, and of the totals, which lie `apart`.
                 shares: what the slope of the loss is multiplied by in a whole batch, and in the last. kept: what the
-                table of layers lies in. room: what a grid works in, whose first 8 bytes, 0 at each launch, count its barriers;
-                None: it is one block, with its shared memory.
+                table of layers lies in. room: what a grid works in, whose first 8 bytes, 0 at each launch, count its
+                barriers; None: it is one block, with its shared memory.
         """
         shared = made.elements * self._real().itemsize if room is None else 0
         kernel = self._library.kernel(chain_name(made.classes, room is not None), self._dtype, shared)
