@@ -6,7 +6,7 @@ import html
 import weakref
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -137,7 +137,7 @@ class Bound(Composing):
     def _repr_html_(self) -> str:
         """What it is, and its weights as a table, once it has some."""
         rows = [
-            [cast(Variable, view).path, " x ".join(map(str, view.shape)), f"{view.size:,}", "yes" if trains else "no"]
+            [view.path, " x ".join(map(str, view.shape)), f"{view.size:,}", "yes" if trains else "no"]
             for view, trains in self._trained()
         ]
         told = f"<p><b>{html.escape(self.name)}</b> <code>{html.escape(repr(self))}</code></p>"

@@ -14,10 +14,12 @@ import golden_nets
 import test_graph_programs as graphs
 from fastnn.backends.cuda import program, residents
 from fastnn.backends.cuda.chains import chain
-from fastnn.backends.cuda.device import card
+from fastnn.backends.cuda.device import Card, card
 from fastnn.backends.cuda.library import Library
 from fastnn.backends.protocol import Backend
+from fastnn.core.plan import OptimizerEntry
 from fastnn.core.specs import LossSpec, MetricSpec, OptimizerSpec
+from fastnn.core.steps import OPTIMIZERS
 from plans import ADAM, ENDS, MODELS, MSE, SGD, Layer, Model
 from support import DTYPES, assert_same_bits, child, load
 from traces import assert_same, trace
@@ -92,12 +94,13 @@ CHAINS = {
         Model("no bias", WIDE, CLASSES._replace(from_logits=True), (), SGD, features=70, rows=7, batch=3),
         Model("errors", (("dense", 5), ("activation", "sigmoid"), ("dense", 3)), MSE, (), SGD, weighted=True),
         Model("chunks", (("dense", 3),), MSE, (), OptimizerSpec("momentum", (0.9,)), rows=700, batch=600),
+        Model("limit", DEEP, CLASSES, (ACCURACY,), ADAM._replace(weight_decay=0.01, clip="value", limit=0.001)),
     )
 }
 
 
-@pytest.mark.parametrize("name", CHAINS)
-def test_small_chains(name: str, twin: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "dtype"), [*((name, "float32") for name in CHAINS), ("chunks", "float64")])
+def test_small_chains(name: str, dtype: str, twin: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     """One launch a slice, by a block, or by a grid as what does not fit there; and operation by operation, as larger
     ones are. All have the bits."""
     made: list[str] = []
@@ -108,26 +111,76 @@ def test_small_chains(name: str, twin: Backend, monkeypatch: pytest.MonkeyPatch)
         return before(self, kernel, *arguments)
 
     monkeypatch.setattr(Library, "kernel", watched)
-    expected = trace(twin, CHAINS[name], "float32")
-    assert_same(trace(load("cuda"), CHAINS[name], "float32"), expected, name)
+    expected = trace(twin, CHAINS[name], dtype)
+    assert_same(trace(load("cuda"), CHAINS[name], dtype), expected, name)
     assert {one for one in made if "steps_" in one} == {one for one in made if one.startswith("steps_")} != set()
     made.clear()
     monkeypatch.setattr(card(), "shared_bytes", 0)
-    assert_same(trace(load("cuda"), CHAINS[name], "float32"), expected, f"{name} by a grid")
+    assert_same(trace(load("cuda"), CHAINS[name], dtype), expected, f"{name} by a grid")
     assert {one for one in made if "steps_" in one} == {one for one in made if one.startswith("grid_steps_")} != set()
     made.clear()
     monkeypatch.setattr(program, "GRID_FLOPS", 0)
-    assert_same(trace(load("cuda"), CHAINS[name], "float32"), expected, f"{name} by operations")
+    assert_same(trace(load("cuda"), CHAINS[name], dtype), expected, f"{name} by operations")
     assert not any("steps_" in one for one in made)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_chains_by_a_grid(dtype: str, twin: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every optimizer, as `test_any_plan` trains them by one block."""
+    monkeypatch.setattr(card(), "shared_bytes", 0)
+    names: dict[int, str] = {}
+    for name, model in ALL.items():
+        plan = model.plan(dtype)
+        if chain(plan, model.batch, 1) is not None:
+            names.setdefault(int(plan.optimizer[OptimizerEntry.CODE]), name)
+    assert set(names) == set(range(len(OPTIMIZERS)))
+    for name in names.values():
+        assert_same(trace(load("cuda"), ALL[name], dtype), trace(twin, ALL[name], dtype), f"{name} {dtype}")
+
+
+@pytest.mark.parametrize("way", ["block", "grid", "graph", "pieces"])
+def test_launches_a_step(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That the host makes: one a slice, whatever its steps, for small chains; one a step else, whose kernels the second
+    step captures."""
+    cuda, model = load("cuda"), CHAINS["metric"]
+    if way != "block":
+        monkeypatch.setattr(card(), "shared_bytes", 0)
+    if way in ("graph", "pieces"):
+        monkeypatch.setattr(program, "GRID_FLOPS", 0)
+    if way == "pieces":
+        monkeypatch.setattr(residents, "SHARE", 0.0)
+        monkeypatch.setattr(residents, "PIECE_BYTES", 1)
+    plan = model._replace(rows=68).plan("float32")
+    state = model.state(plan)
+    data, sums = model._replace(rows=68, ordered=False).data(plan), np.zeros(plan.sums)
+    trained = cuda.program(plan, state)
+    for _ in range(2):  # what is made once
+        trained.run_steps(data, 0, data.steps, sums)
+    made: list[str] = []
+
+    def watch(name: str) -> None:
+        before = getattr(Card, name)
+
+        def watched(self: Card, what: Any) -> None:
+            made.append(name)
+            before(self, what)
+
+        monkeypatch.setattr(Card, name, watched)
+
+    watch("launch")
+    watch("replay")
+    trained.run_steps(data, 0, data.steps, sums)
+    assert data.steps == 4
+    assert made == (["launch"] if way in ("block", "grid") else ["replay"] * data.steps)
 
 
 def test_what_is_no_chain() -> None:
     """Whatever the kernel does not know is left to operations."""
-    wrong = ("penalties", "frozen", "dropout", "batch_norm", "value", "softmax", "sgd decay", "weighted metrics")
+    wrong = ("penalties", "frozen", "dropout", "batch_norm", "norm", "global_norm", "softmax", "weighted metrics")
     for name in wrong:
         assert chain(ALL[name].plan("float32"), 16, 1) is None, name
-    assert chain(CHAINS["metric"].plan("float64"), 16, 1) is None
-    assert chain(CHAINS["metric"].plan("float32"), 16, 1) is not None
+    for dtype in DTYPES:
+        assert chain(CHAINS["metric"].plan(dtype), 16, 1) is not None
 
 
 OTHER = """

@@ -11,7 +11,7 @@ from ...core.arithmetic import BLOCK
 from ...core.operations import Family, Operation
 from ...core.random import dropout_threshold
 from ...core.steps import MOST_SLOTS
-from .chains import Chain
+from .chains import LOSSES, Chain
 from .chains import kernel_name as chain_name
 from .device import Memory, config, resident
 from .geometry import STRIPES, THREADS, map_grid, row_blocks, thread_blocks
@@ -198,24 +198,25 @@ class Launcher:
 
         Args:
             vectors: the addresses of theta and of the slots. data: of the table of layers, inputs, targets, weights,
-                order. tables: of those of first rows and of scalars, and of the totals, which lie `apart`. shares:
-                what the slope of the loss is multiplied by in a whole batch, and in the last. memory: what the table of
-                layers lies in. room: what a grid works in, whose first 8 bytes, 0 at each launch, count its barriers;
-                None: it is one block, with its shared memory.
+                order. tables: of those of first rows, scalars and decays, and of the totals, which lie `apart`.
+                shares: what the slope of the loss is multiplied by in a whole batch, and in the last. memory: what the
+                table of layers lies in. room: what a grid works in, whose first 8 bytes, 0 at each launch, count its
+                barriers; None: it is one block, with its shared memory.
         """
         shared = made.elements * self._real().itemsize if room is None else 0
-        kernel = self._library.kernel(chain_name(made.loss, made.optimizer, room is not None), self._dtype, shared)
+        kernel = self._library.kernel(chain_name(made.classes, room is not None), self._dtype, shared)
         works = (0, 0) if room is None else (room.address + 8, room.address)
         addresses = *works, *vectors, *(0,) * (1 + MOST_SLOTS - len(vectors)), *data, *tables
         sizes = apart, made.parameters, *made.at, made.targets, made.metric, int(made.weighted)
+        codes = 0 if made.classes else LOSSES.index(made.loss), made.optimizer, int(made.limit != 0.0)
         how = config(1, THREADS, shared)
         if room is not None:  # more blocks than are resident together would wait for each other for ever
             most = self._library.multiprocessors * resident(kernel, THREADS)
             how = config(min(most, thread_blocks(made.most)), THREADS, together=True)
 
         def slice_of(count: int, rows: int) -> Launch:
-            numbers = len(made.table), count, made.batch, rows, *sizes
-            return Launch(kernel, how, (*addresses, *numbers, *self._rounded(shares)), memory)
+            numbers = len(made.table), count, made.batch, rows, *sizes, *codes
+            return Launch(kernel, how, (*addresses, *numbers, *self._rounded([*shares, made.limit])), memory)
 
         return slice_of
 

@@ -81,6 +81,7 @@ class Library:
 
     def __init__(self, owner: Card) -> None:
         self._card, self._loaded = owner, dict[tuple[str, str], Any]()
+        self._allowed: dict[tuple[str, str], int] = {}  # bytes of shared memory, of kernels that one asked more for
 
     @property
     def multiprocessors(self) -> int:
@@ -99,8 +100,9 @@ class Library:
                 arch = self._card.arch
                 image = ptx(name, dtype, arch).encode() if self._card.emulated else cubin(name, dtype, arch)
                 found = self._loaded[name, dtype] = self._card.load(image, file_name(name, dtype))
-                if shared > MOST_SHARED:
-                    self._card.allow_shared(found, shared)
+        if shared > self._allowed.get((name, dtype), MOST_SHARED):
+            self._card.allow_shared(found, shared)
+            self._allowed[name, dtype] = shared
         return found
 
     def memory(self, size: int) -> Memory:

@@ -320,8 +320,8 @@ class CudaProgram(Program):
         vectors = [memory.address for memory in (self._buffers.theta, *self._buffers.slots)]
         data_there = layers.address, *places, residents.order
         tables = self._tables
-        addresses = tables.address("firsts"), tables.address("scalars"), tables.total(0)
-        slice_of = self._launcher.chain(made, vectors, data_there, addresses, tables.totals, shares, layers, room)
+        of_steps = tables.address("firsts"), tables.address("scalars"), tables.address("decays"), tables.total(0)
+        slice_of = self._launcher.chain(made, vectors, data_there, of_steps, tables.totals, shares, layers, room)
 
         def start(count: int, rows: int) -> None:
             if room is not None:

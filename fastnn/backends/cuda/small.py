@@ -4,34 +4,34 @@ batch lie; or by a grid with a barrier of its own, for those that do not fit the
 from __future__ import annotations
 
 from ...core.arithmetic import LANES
-from ...core.steps import OPTIMIZERS
 from . import small_phases as phases
 from .compiler import TYPES, cuda, repeated
 from .geometry import THREADS
 from .templates import LANE_BITS, Source
 
 
-def steps(dtype: str, loss: str, optimizer: str, grid: bool = False) -> Source:
-    """All steps of a slice, for a loss of `chains.LOSSES` and an optimizer, by one block or by a `grid`.
+def steps(dtype: str, classes: bool, grid: bool = False) -> Source:
+    """All steps of a slice, for the loss of classes or those by element, by one block or by a `grid`.
 
-    Arguments: the addresses of the room that a grid works in, and of the count of its barrier, which is 0; of theta, of
-    the slots (three), of the table of layers, of inputs, targets, weights (0: 1), of the order (0: as they lie), of the
-    tables of the first rows of steps and of their scalars, of their totals; layers, steps, rows of a batch, of all;
-    float64 between the totals of steps; elements of theta; where in the room or in shared memory weights, targets,
-    losses and values of the metric of each row begin; columns of a row of targets; -1 or the first total of the metric,
-    1 where it is weighted; what the slope of a loss is multiplied by in a whole batch, and in the last.
+    Arguments: the addresses of the room that a grid works in, and of the count of its barrier, which is 0; of theta and
+    the slots (three; 0: there is none); of the table of layers, inputs, targets, weights (0: 1), the order (0: as they
+    lie); of the tables of the first rows of steps, of their scalars and of their decays, of their totals. Layers,
+    steps, rows of a batch, of all; float64 between the totals of steps; elements of theta. Where in the room or in
+    shared memory weights, targets, losses and values of the metric of each row begin. Columns of a row of targets; -1
+    or the first total of the metric, 1 where it is weighted. The codes of the loss by element and of the optimizer, 1
+    where gradients are limited. What the slope of a loss is multiplied by in a whole batch, and in the last; the limit.
     """
     t = phases.Tools(dtype, grid)
-    integer, meet, on_grid, slots = t.integer, t.meet, t.on_grid, len(OPTIMIZERS[optimizer].slots)
-    load, gather, forward = phases.loading(t, slots), phases.gathering(t), phases.forward_pass(t)
-    lose, add_up, backward = phases.losses(t, loss), phases.totals(t), phases.backward_pass(t)
-    update, store = phases.updates(t, optimizer), phases.storing(t, slots)
+    integer, meet, on_grid = t.integer, t.meet, t.on_grid
+    load, gather, forward = phases.loading(t), phases.gathering(t), phases.forward_pass(t)
+    lose, add_up, backward = phases.losses(t, classes), phases.totals(t), phases.backward_pass(t)
+    update, store = phases.updates(t), phases.storing(t)
 
-    def kernel(room, counter, vectors, data, tables, sizes, places, metrics, shares):  # type: ignore[no-untyped-def]
-        (table, _, _, _, _), (firsts, scalars, totals) = data, tables
+    def kernel(room, counter, vectors, data, tables, sizes, places, metrics, codes, reals):  # type: ignore[no-untyped-def]
+        (table, _, _, _, _), (firsts, scalars, decays, totals) = data, tables
         layers, count, batch, rows_of_all, apart, size = sizes
-        y_width, _, _ = metrics
-        whole_share, last_share = shares
+        (y_width, _, _), (loss, optimizer, limited) = metrics, codes
+        whole_share, last_share, limit = reals
         thread, threads, turn = cuda.threadIdx.x + 0, THREADS, 0
         if on_grid > 0:
             thread += cuda.blockIdx.x * THREADS
@@ -46,16 +46,17 @@ def steps(dtype: str, loss: str, optimizer: str, grid: bool = False) -> Source:
             gather(room, data, places, y_width, first, rows, thread, threads)
             turn = meet(counter, turn)
             turn = forward(room, counter, turn, table, layers, rows, thread, threads)
-            lose(room, table, layers, places, share, rows, lane, group, groups)
+            lose(room, table, layers, places, share, loss, rows, lane, group, groups)
             turn = meet(counter, turn)
             add_up(room, totals, step * apart, metrics, places, rows, thread, threads)
             turn = backward(room, counter, turn, table, layers, rows, thread, threads)
-            update(room, table, layers, size, scalars, step, rows, thread, threads)
+            stepping = scalars, decays, step, optimizer, limited
+            update(room, table, layers, size, stepping, limit, rows, thread, threads)
             turn = meet(counter, turn)
             step += 1
         store(room, vectors, size, thread, threads)
 
-    addresses = (TYPES["address"], TYPES["address"], *(repeated("address", count) for count in (4, 5, 3)))
-    integers = tuple(repeated("integer", count) for count in (6, 4, 3))
-    arguments = *addresses, *integers, repeated(dtype, 2)
+    addresses = (TYPES["address"], TYPES["address"], *(repeated("address", count) for count in (4, 5, 4)))
+    integers = tuple(repeated("integer", count) for count in (6, 4, 3, 3))
+    arguments = *addresses, *integers, repeated(dtype, 3)
     return Source(kernel, arguments, (THREADS, 1))

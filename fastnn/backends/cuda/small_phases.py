@@ -3,22 +3,23 @@ to it, and take elements or rows in turn."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...core import arithmetic as ar
 from ...core import formulas as fo
 from ...core.arithmetic import K_CHUNK, LANES
-from ...core.losses import LOSSES
-from ...core.steps import OPTIMIZERS
-from .chains import ACTIVATIONS, Layer
+from ...core.losses import LOSSES as LOSS_FORMULAS
+from ...core.steps import OPTIMIZERS, Optimizer
+from .chains import ACTIVATIONS, LOSSES, Layer
 from .compiler import cuda, emits
 from .intrinsics import converts, folds, load, loads, offset, stores, traced
-from .scalars import I64, ITEMSIZE, Scalars
+from .scalars import FLOATS, I64, ITEMSIZE, Scalars
 from .spaces import space
 from .templates import quotient
 
-_INPUTS, _OUTPUTS, _KERNEL, _BIAS, _ACTIVATION, _SOURCE, _OUTPUT, _GRADIENT, _SOURCE_GRADIENT = map(int, Layer)
+_INPUTS, _OUTPUTS, _KERNEL, _BIAS, _ACTIVATION, _SOURCE, _OUTPUT, _GRADIENT, *_REST = map(int, Layer)
+_SOURCE_GRADIENT, _KERNEL_DECAYS, _BIAS_DECAYS = _REST
 _WIDTH = len(Layer)
 
 
@@ -56,32 +57,55 @@ def _numbers(dtype: str) -> tuple[Any, Any]:
 
 
 def _activations(dtype: str) -> tuple[Any, Any]:
-    """Intrinsics (z, code) -> output and (gradient, output, code) -> that of z, of the activation of a code."""
+    """Intrinsics (z, code) -> output and (gradient, output, code) -> that of z, of the activation of a code; of 0 there
+    is none."""
+    known = [None, *(fo.ACTIVATIONS[name] for name in ACTIVATIONS)]
 
     @emits(dtype, 2)
     def activated(builder: Any, z: Any, code: Any) -> Any:
-        return _chosen(builder, dtype, code, z, lambda o, one, z: one.forward(o, z, None), z)
+        return _chosen(builder, dtype, code, known, lambda o, one, z: one.forward(o, z, None) if one else z, z)
 
     @emits(dtype, 3)
     def slope(builder: Any, d: Any, saved: Any, code: Any) -> Any:
-        return _chosen(builder, dtype, code, d, lambda o, one, d, s: one.backward(o, d, s, None), d, saved)
+        return _chosen(
+            builder, dtype, code, known, lambda o, one, d, s: one.backward(o, d, s, None) if one else d, d, saved
+        )
 
     return activated, slope
 
 
-def _chosen(builder: Any, dtype: str, code: Any, otherwise: Any, formula: Any, *values: Any) -> Any:
-    """What the activation of a code makes of values, in a branch of its own; `otherwise` where there is none."""
+def _losses(dtype: str) -> tuple[Any, Any]:
+    """Intrinsics (lane, prediction, target, code) -> lane and (prediction, target, scale, code) -> slope of the loss of
+    a code."""
+    known = [LOSS_FORMULAS[name] for name in LOSSES]
+
+    @emits(dtype, 4)
+    def add(builder: Any, lane: Any, a: Any, y: Any, code: Any) -> Any:
+        return _chosen(
+            builder, dtype, code, known, lambda o, one, lane, a, y: one.sums[0].step(o, lane, a, y, None), lane, a, y
+        )
+
+    @emits(dtype, 4)
+    def slope(builder: Any, a: Any, y: Any, scale: Any, code: Any) -> Any:
+        return _chosen(builder, dtype, code, known, lambda o, one, a, y, s: one.slope(o, a, y, None) * s, a, y, scale)
+
+    return add, slope
+
+
+def _chosen(builder: Any, dtype: str, code: Any, known: Sequence[Any], formula: Any, *values: Any) -> Any:
+    """What the known of a code makes of values, in a branch of its own. The variable is declared where the kernel
+    begins: elsewhere NVVM would keep it in memory."""
     o = Scalars(builder, dtype)
-    chosen = builder.alloca(otherwise.type)
-    builder.store(otherwise, chosen)
-    for index, name in enumerate(ACTIVATIONS, 1):
+    with builder.goto_entry_block():
+        chosen = builder.alloca(o.type)
+    builder.store(o.constant(0.0).ir, chosen)
+    for index, one in enumerate(known):
         with builder.if_then(builder.icmp_signed("==", code, I64(index))):
-            made = formula(o, fo.ACTIVATIONS[name], *map(o.value, values))
-            builder.store(o.coerce(made), chosen)
+            builder.store(o.coerce(formula(o, one, *map(o.value, values))), chosen)
     return builder.load(chosen)
 
 
-def loading(t: Tools, slots: int) -> Any:
+def loading(t: Tools) -> Any:
     """theta and its slots, into the room."""
     put, element = t.put, t.element
 
@@ -91,18 +115,18 @@ def loading(t: Tools, slots: int) -> Any:
         e = thread + 0
         while e < size:
             put(room, e, element(theta, e))
-            if slots > 0:
+            if slot_0 != 0:
                 put(room, size + e, element(slot_0, e))
-            if slots > 1:
+            if slot_1 != 0:
                 put(room, 2 * size + e, element(slot_1, e))
-            if slots > 2:
+            if slot_2 != 0:
                 put(room, 3 * size + e, element(slot_2, e))
             e += threads
 
     return load_all
 
 
-def storing(t: Tools, slots: int) -> Any:
+def storing(t: Tools) -> Any:
     """theta and its slots, from the room."""
     get, store = t.get, stores(t.dtype)
 
@@ -112,11 +136,11 @@ def storing(t: Tools, slots: int) -> Any:
         e = thread + 0
         while e < size:
             store(theta, e, get(room, e))
-            if slots > 0:
+            if slot_0 != 0:
                 store(slot_0, e, get(room, size + e))
-            if slots > 1:
+            if slot_1 != 0:
                 store(slot_1, e, get(room, 2 * size + e))
-            if slots > 2:
+            if slot_2 != 0:
                 store(slot_2, e, get(room, 3 * size + e))
             e += threads
 
@@ -251,33 +275,31 @@ def softmax_row(t: Tools) -> Any:
 
 
 def error_row(t: Tools) -> Any:
-    """A row of the mean squared error, and its gradient."""
+    """A row of the loss by element of a code, and its gradient."""
     dtype, get, put, zero, multiply = t.dtype, t.get, t.put, t.zero, t.multiply
     fold_sum, inverse = t.fold_sum, t.inverse
-    by_element = LOSSES["mean_squared_error"]
-    add_error = traced(lambda o, lane, a, y: by_element.sums[0].step(o, lane, a, y, None), dtype, 3)
-    error_slope = traced(lambda o, a, y, s: by_element.slope(o, a, y, None) * s, dtype, 3)
+    add_error, error_slope = _losses(dtype)
 
     @cuda.jit(device=True, inline="always")
-    def row_of_errors(room, at, gradient_at, y_at, s, end, C, lane):  # type: ignore[no-untyped-def]
+    def row_of_errors(room, at, gradient_at, y_at, s, loss, end, C, lane):  # type: ignore[no-untyped-def]
         lost, column = zero(), lane + 0
         while column < end:
             a, y = get(room, at + column), get(room, y_at + column)
-            lost = add_error(lost, a, y)
-            put(room, gradient_at + column, error_slope(a, y, s))
+            lost = add_error(lost, a, y, loss)
+            put(room, gradient_at + column, error_slope(a, y, s, loss))
             column += LANES
         return multiply(fold_sum(lost), inverse(C))
 
     return row_of_errors
 
 
-def losses(t: Tools, loss: str) -> Any:
+def losses(t: Tools, classes: bool) -> Any:
     """The loss of each row, its gradient and what the metric says: 16 threads a row."""
     get, put, integer, zero, multiply = t.get, t.put, t.integer, t.zero, t.multiply
-    by_softmax, by_errors, has_softmax = softmax_row(t), error_row(t), int(loss == "sparse_softmax_crossentropy")
+    by_softmax, by_errors, has_softmax = softmax_row(t), error_row(t), int(classes)
 
     @cuda.jit(device=True, inline="always")
-    def loss_phase(room, table, layers, places, share, rows, lane, group, groups):  # type: ignore[no-untyped-def]
+    def loss_phase(room, table, layers, places, share, loss, rows, lane, group, groups):  # type: ignore[no-untyped-def]
         at_w, at_y, at_l, at_r = places
         entry = (layers - 1) * _WIDTH
         C, output = integer(table, entry + _OUTPUTS), integer(table, entry + _OUTPUT)
@@ -292,7 +314,7 @@ def losses(t: Tools, loss: str) -> Any:
                 y = get(room, at_y + row) if end > 0 else zero()
                 lost = by_softmax(room, at, gradient + row * C, at_r + row, y, s, end, C, lane)
             else:
-                lost = by_errors(room, at, gradient + row * C, at_y + row * C, s, end, C, lane)
+                lost = by_errors(room, at, gradient + row * C, at_y + row * C, s, loss, end, C, lane)
             if lane == 0 and end > 0:
                 put(room, at_l + row, lost)
             base += groups
@@ -367,13 +389,17 @@ def backward_pass(t: Tools) -> Any:
     return backward
 
 
-def updates(t: Tools, optimizer: str) -> Any:
-    """Each thread: a parameter's gradient over the batch, then its step."""
-    get, integer, fma, add, zero, minus_zero = t.get, t.integer, t.fma, t.add, t.zero, t.minus_zero
-    update = _update(t.dtype, optimizer, t.pointer)
+def updates(t: Tools) -> Any:
+    """Each thread: a parameter's gradient over the batch, within the limit, then weight decay and its step."""
+    get, put, integer, element = t.get, t.put, t.integer, t.element
+    fma, add, zero, minus_zero = t.fma, t.add, t.zero, t.minus_zero
+    update = _update(t.dtype, t.pointer)
+    within = traced(lambda o, g, limit: ar.clip(o, g, -limit, limit), t.dtype, 2)
+    decayed = traced(fo.decay, t.dtype, 2)
 
     @cuda.jit(device=True, inline="always")
-    def update_phase(room, table, layers, size, scalars, step, rows, thread, threads):  # type: ignore[no-untyped-def]
+    def update_phase(room, table, layers, size, stepping, limit, rows, thread, threads):  # type: ignore[no-untyped-def]
+        scalars, decays, step, optimizer, limited = stepping
         layer = 0
         while layer < layers:
             entry = layer * _WIDTH
@@ -397,32 +423,45 @@ def updates(t: Tools, optimizer: str) -> Any:
                             row += 1
                     total = add(total, chunk)
                     go_on = row < rows
-                update(room, kernel_at + e if i < I else bias_at + column, size, total, scalars, step)
+                place = kernel_at + e if i < I else bias_at + column
+                if limited != 0:
+                    total = within(total, limit)
+                if integer(table, entry + (_KERNEL_DECAYS if i < I else _BIAS_DECAYS)) != 0:
+                    put(room, place, decayed(get(room, place), element(decays, step)))
+                update(room, place, size, total, scalars, step, optimizer)
                 e += threads
             layer += 1
 
     return update_phase
 
 
-def _update(dtype: str, name: str, pointer: Callable[..., Any]) -> Any:
-    """An intrinsic (room, element, size, gradient, table of scalars, step): a step of one parameter."""
-    optimizer, size = OPTIMIZERS[name], ITEMSIZE[dtype]
+def _update(dtype: str, pointer: Callable[..., Any]) -> Any:
+    """An intrinsic (room, element, size, gradient, table of scalars, step, code): a step of one parameter by the
+    optimizer of a code."""
+    size = ITEMSIZE[dtype]
 
-    @emits("nothing", 6)
-    def update(builder: Any, room: Any, element: Any, whole: Any, gradient: Any, table: Any, step: Any) -> None:
+    def step_of(builder: Any, optimizer: Optimizer, places: list[Any], gradient: Any, table: Any, step: Any) -> None:
         o, count = Scalars(builder, dtype), len(optimizer.scalars)
         row = builder.mul(step, I64(count))
-        values = [
+        values = tuple(
             o.value(load(builder, offset(builder, table, builder.add(row, I64(index)), size), o.type))
             for index in range(count)
-        ]
-        places = []
-        for index in range(1 + len(optimizer.slots)):
-            place = builder.add(element, builder.mul(whole, I64(index)))
-            places.append(pointer(builder, room, place, o.type))
+        )
         theta, *old = (o.value(builder.load(one, align=size)) for one in places)
-        theta, new = optimizer.step(o, theta, tuple(old), o.value(gradient), tuple(values))
+        theta, new = optimizer.step(o, theta, tuple(old), o.value(gradient), values)
         for one, value in zip(places, (theta, *new), strict=True):
             builder.store(o.coerce(value), one, align=size)
+
+    @emits("nothing", 7)
+    def update(
+        builder: Any, room: Any, element: Any, whole: Any, gradient: Any, table: Any, step: Any, code: Any
+    ) -> None:
+        for index, optimizer in enumerate(OPTIMIZERS.values()):
+            with builder.if_then(builder.icmp_signed("==", code, I64(index))):
+                places = [
+                    pointer(builder, room, builder.add(element, builder.mul(whole, I64(slot))), FLOATS[dtype])
+                    for slot in range(1 + len(optimizer.slots))
+                ]
+                step_of(builder, optimizer, places, gradient, table, step)
 
     return update

@@ -49,6 +49,6 @@ def names(dtype: str) -> list[str]:
     return [
         *_OWN,
         *kernels(dtype),
-        *(chain_kernels() if dtype == "float32" else ()),
+        *chain_kernels(),
         *(name for name, spec in specs().items() if not isinstance(spec, Own)),
     ]
