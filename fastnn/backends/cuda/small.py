@@ -7,6 +7,7 @@ from ...core.arithmetic import LANES
 from . import small_phases as phases
 from .compiler import TYPES, cuda, repeated
 from .geometry import THREADS
+from .small_tools import Tools
 from .templates import LANE_BITS, Source
 
 
@@ -21,7 +22,7 @@ def steps(dtype: str, classes: bool, grid: bool = False) -> Source:
     or the first total of the metric, 1 where it is weighted. The codes of the loss by element and of the optimizer, 1
     where gradients are limited. What the slope of a loss is multiplied by in a whole batch, and in the last; the limit.
     """
-    t = phases.Tools(dtype, grid)
+    t = Tools(dtype, grid)
     integer, meet, on_grid = t.integer, t.meet, t.on_grid
     load, gather, forward = phases.loading(t), phases.gathering(t), phases.forward_pass(t)
     lose, add_up, backward = phases.losses(t, classes), phases.totals(t), phases.backward_pass(t)
