@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -387,8 +387,8 @@ def _columns(tensor: Tensor, index: object) -> tuple[int, int, bool]:
     if len(given) < axes:
         return 0, tensor.row[-1], True
     last = given[-1]
-    if hasattr(last, "__index__") and not isinstance(last, bool) and len(tensor.row) == 1:
-        number = int(last.__index__())
+    if not isinstance(last, bool) and isinstance(last, Integral) and len(tensor.row) == 1:
+        number = int(last)
         if not -tensor.row[0] <= number < tensor.row[0]:
             raise ArgumentError(f"{tensor!r}: the index {index!r} is out of range, it has {tensor.row[0]} columns")
         return number % tensor.row[0], number % tensor.row[0] + 1, False
