@@ -165,7 +165,12 @@ class Composition(Extensible):
 
     @property
     def output_names(self) -> list[str]:
-        """What the outputs are called in logs."""
+        """What the outputs are called, after the layers that made them."""
+        return [tensor.name for tensor in self.outputs]
+
+    @property
+    def result_names(self) -> list[str]:
+        """What tells the outputs apart, each name once."""
         names: list[str] = []
         for tensor in self.outputs:
             count = sum(name == tensor.name or name.startswith(f"{tensor.name}_") for name in names)
@@ -202,9 +207,11 @@ class Composition(Extensible):
 
     @property
     def output_shape(self) -> Shapes:
-        """(None, O): the shape of the predictions for any number of rows; or a list or a dict of them."""
+        """(None, O): the shape of the predictions for any number of rows; or a list of them, of a dict in the order of
+        its keys, sorted."""
         self._require_built("output_shape")
-        return self.structured([tensor.shape for tensor in self.outputs])
+        shapes = [tensor.shape for tensor in self.outputs]
+        return shapes[0] if len(shapes) == 1 else shapes
 
     def build(self, input_shape: Sizes | Sequence[Sizes] | None = None) -> None:
         """Fixes the input shape, where it is not known yet."""

@@ -274,13 +274,21 @@ class Model(Trainer):
         self._pending = given if self.call.__func__ is not Model.call else None  # type: ignore[attr-defined]
         super().compile(**given)
 
-    def _names_of_outputs(self, loss: object) -> list[str]:
-        """What the outputs are called, as far as it is known."""
+    def _names_of_outputs(self, loss: object, others: Sequence[object]) -> list[str]:
+        """What the outputs are called where the arguments of `compile` name them, as far as it is known."""
         if self.built:
-            return self.output_names
-        if isinstance(loss, Mapping) and "class_name" not in loss:
-            return list(loss)
-        return [f"output_{number}" for number, _ in enumerate(loss, 1)] if isinstance(loss, list) else [self.name]
+            return self.result_names
+        given = [one for one in (loss, *others) if isinstance(one, Mapping) and "class_name" not in one]
+        names = list(dict.fromkeys(name for one in given for name in one))
+        if isinstance(loss, list | tuple):
+            names += [f"output_{number}" for number in range(len(names) + 1, len(loss) + 1)]
+        return names or [self.name]
+
+    def _names_in_logs(self) -> Sequence[str | None]:
+        """The keys of a dict, or the names of layers; what the `call` of a subclass lists has none."""
+        if self._output_keys:
+            return self._output_keys
+        return [None] * len(self.outputs) if self.traces else self.output_names
 
     @property
     def operators(self) -> list[LayerOrModel]:
@@ -295,9 +303,9 @@ class Model(Trainer):
         return self._graph
 
     @property
-    def output_names(self) -> list[str]:
-        """What the outputs are called in logs: their keys, or the names of their layers."""
-        return list(self._output_keys) if self._output_keys else super().output_names
+    def result_names(self) -> list[str]:
+        """What tells the outputs apart: their keys, or the names of their layers, each once."""
+        return list(self._output_keys) if self._output_keys else super().result_names
 
     def inputs_of(self, x: Arrays | Tensors) -> list[ArrayOrTensor]:
         """What x has for each input: by name, in order, or of one input all of it.
