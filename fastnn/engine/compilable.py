@@ -125,7 +125,7 @@ class Compilable(Network):
     def _chains(self) -> list[list[Any]]:
         """The layers that lead to each output, one after another, back to where tensors were merged or a model ends."""
         if not self.built:
-            return [self.layers] * len(self._recipe.losses) if self._recipe else []
+            return [self._called_layers()] * len(self._recipe.losses) if self._recipe else []
         flat = self.flat_graph()
         makers = {call.result: call for call in flat.calls}
         chains = []

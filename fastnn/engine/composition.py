@@ -51,12 +51,25 @@ class Composition(Extensible):
     @property
     def layers(self) -> list[LayerOrModel]:
         """The layers and models in order, each a view of its part of the weights."""
+        return self._called_layers()
+
+    def _called_layers(self) -> list[LayerOrModel]:
         return [operator for operator in self.operators if not isinstance(operator, Function)]
+
+    @property
+    def traces(self) -> bool:
+        """Whether it is a subclass, whose `call` says what is computed."""
+        return False
+
+    @property
+    def listed(self) -> list[LayerOrModel]:
+        """What `summary` lists."""
+        return self.operators
 
     def leaves(self) -> list[Layer]:
         """The layers in order, those of models in it too, each once."""
         found: dict[Layer, None] = {}
-        for layer in self.layers:
+        for layer in self._called_layers():
             found |= dict.fromkeys(layer.leaves())
         return list(found)
 
@@ -77,7 +90,7 @@ class Composition(Extensible):
             if not -len(layers) <= index < len(layers):
                 raise ArgumentError(f"get_layer: index is {index}, the model has {len(layers)} layers")
             return layers[index]
-        for layer in layers:
+        for layer in (*layers, *self._called_layers()):
             if layer.name == name:
                 return layer
         names = ", ".join(layer.name for layer in layers)

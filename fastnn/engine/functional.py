@@ -14,7 +14,8 @@ from ..core.traces import Made, building, built_once, in_both_modes
 from ..core.types import Arguments, ArrayOrTensor, Arrays, CustomObjects, LayerOrModel, Sizes, Tensors
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from ..layers import Input, Layer
-from ..layers.composing import inner_layers, with_new_weights
+from ..layers.composing import inner_layers, own_layers, with_new_weights
+from ..layers.layer import AddedWeight
 from ..losses import LossLike
 from ..metrics import Metrics
 from ..optimizers import OptimizerLike
@@ -214,6 +215,7 @@ class Model(Trainer):
         found = inner_layers(self)
         for operator in found:
             self._adopt(operator, found[: found.index(operator)])
+        self._name_composing()
         nodes = {operator: list(operator._nodes) for operator in found}
 
         def make(**arguments: Any) -> Made:
@@ -247,6 +249,17 @@ class Model(Trainer):
                 raise
             finally:
                 self._advised = ()
+
+    def _name_composing(self) -> None:
+        """Gives layers that compose others, which are not in the graph, names that are free, too."""
+        taken = {layer.name for layer in self.layers if not isinstance(layer, Layer) or not layer.composes}
+        for layer in self.layers:
+            if isinstance(layer, Layer) and layer.composes:
+                name, suffix = layer.name, 0
+                while layer.name in taken:
+                    suffix += 1
+                    layer.name = f"{name}_{suffix}"
+                taken.add(layer.name)
 
     def _unbuild(self) -> None:
         if self._graph is not None:
@@ -294,6 +307,18 @@ class Model(Trainer):
     def operators(self) -> list[LayerOrModel]:
         """Layers, models and functions, in order."""
         return list(self._operators)
+
+    @property
+    def layers(self) -> list[LayerOrModel]:
+        """The layers and models in order; of a subclass those that its attributes hold, used or not."""
+        if not self.traces:
+            return self._called_layers()
+        return [layer for layer in own_layers(self) if not isinstance(layer, AddedWeight)]
+
+    @property
+    def listed(self) -> list[LayerOrModel]:
+        """What `summary` lists: of a subclass its layers, without the functions that `call` used."""
+        return self.layers if self.traces else self.operators
 
     def layer_graph(self) -> Graph:
         """The calls between inputs and outputs."""
