@@ -98,6 +98,18 @@ def test_outputs_of_one_layer() -> None:
     assert listed == ["loss", "dense_loss", "dense_loss", "dense_1_loss", "dense_1_mae", "dense_mae", "dense_mae_1"]
 
 
+def test_outputs_of_arithmetic() -> None:
+    """They are called as Keras calls the functions behind operators and slices."""
+    x = fastnn.Input((3,))
+    h, g = layers.Dense(1)(x), layers.Dense(1)(x)
+    made = [h * g, h * 2.0, 1 - h, h - 1.0, h + 0.5, -h, h**2, x[:, :1], x[:, 1:2]]
+    names = ["multiply", "multiply_1", "subtract", "subtract_1", "add", "negative", "power", "get_item", "get_item_1"]
+    model, logged, _ = trained(fastnn.Model(x, made), [Y[0] ** 2] * len(made), MSE)
+    assert model.output_names == names
+    assert logged == sorted(["loss", *(f"{name}_loss" for name in names)])
+    assert fastnn.models.model_from_json(model.to_json()).output_names == names
+
+
 def test_outputs_in_a_dict() -> None:
     """Names are those of the layers, shapes a list, both in the order of the sorted keys; logs have the keys."""
     x = fastnn.Input((3,))
