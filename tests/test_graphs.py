@@ -198,6 +198,43 @@ class TestSharedWeights:
             assert critic.optimizer.iterations == gan.optimizer.iterations == step  # type: ignore[union-attr]
         critic.fit(X, np.ones(60), verbose=0)  # it was frozen for the other model: nothing is said
 
+    @pytest.mark.parametrize("conditional", [False, True])
+    def test_a_gan_is_what_it_was_compiled_as(self, conditional: bool) -> None:
+        """In whatever order its models are compiled, or if `trainable` is set for each step, as Keras needs it."""
+
+        def losses(way: str) -> list[Any]:
+            a, b, labels = fastnn.Input((6,)), fastnn.Input((3,)), fastnn.Input((1,))
+            told = [labels] if conditional else []
+            join = layers.Concatenate() if conditional else lambda tensors: tensors[0]
+            critic = fastnn.Model([a, *told], layers.Dense(1, "sigmoid")(layers.Dense(8, "tanh")(join([a, *told]))))
+            generator = fastnn.Model([b, *told], layers.Dense(6)(layers.Dense(8, "tanh")(join([b, *told]))))
+            made = generator([b, *told])
+            for half in (critic, generator):
+                random = np.random.default_rng(7)
+                half.set_weights([random.normal(size=array.shape) for array in half.get_weights()])
+            if way != "critic last":
+                critic.compile("adam", "binary_crossentropy")
+            critic.trainable = False
+            gan = fastnn.Model([b, *told], critic([made, *told]))
+            gan.compile("adam", "binary_crossentropy")
+            if way == "critic last":
+                critic.trainable = True
+                critic.compile("adam", "binary_crossentropy")
+            results, given = [], [np.arange(60) % 3] if conditional else []
+            for _ in range(4):
+                fake = generator.predict_on_batch([Z, *given])
+                if way == "each step":
+                    critic.trainable = True
+                results += [critic.train_on_batch([X, *given], np.ones(60))]
+                results += [critic.train_on_batch([fake, *given], np.zeros(60))]
+                if way == "each step":
+                    critic.trainable = False
+                results += [gan.train_on_batch([Z, *given], np.ones(60))]
+            return results
+
+        found = losses("critic first")
+        assert found == losses("critic last") == losses("each step") and len(set(found)) == len(found)
+
     def test_models_that_train_by_turns_on_one_layer(self) -> None:
         """Joining their weights carries the state of optimizers that have trained already."""
         shared = layers.Dense(4, "tanh")

@@ -149,7 +149,7 @@ class Operand:
     __hash__ = object.__hash__
 
     def __neg__(self) -> Tensor:
-        return call("scale", self, scale=-1.0, offset=0.0)
+        return call("scale", self, called="negative", scale=-1.0, offset=0.0)
 
     def __matmul__(self, other: object) -> Tensor:
         return product(self, other)
@@ -217,7 +217,9 @@ class Tensor(Operand):
         start, stop, keepdims = _columns(self, index)
         if keepdims and (start, stop) == (0, self.row[-1]):
             return self
-        return call("columns", self, start=start, stop=stop, **({} if keepdims else {"keepdims": False}))
+        return call(
+            "columns", self, called="get_item", start=start, stop=stop, **({} if keepdims else {"keepdims": False})
+        )
 
 
 class Mean(Operand):
@@ -280,14 +282,15 @@ def _line() -> str:
     return f" ({Path(frame.f_code.co_filename).name}, line {frame.f_lineno})"
 
 
-def call(function: str, *operands: Operand, **arguments: Any) -> Tensor:
-    """What a function makes of tensors and weights.
+def call(function: str, *operands: Operand, called: str = "", **arguments: Any) -> Tensor:
+    """What a function makes of tensors and weights; `called` is its name in a model, where Keras has another one.
 
     Raises:
         ArgumentError: shapes that do not fit.
     """
     tensors = [operand.tensor for operand in operands]
     made = Function(function, **arguments)
+    made.name = called or function
     return Node(made, tensors, made.rows_out([tensor.row for tensor in tensors]), tensors[0].dtype).outputs[0]
 
 
@@ -311,15 +314,16 @@ def arithmetic(name: str, a: object, b: object) -> Any:
     except OverflowError:
         raise ArgumentError(f"{name}: the number beside {tensor!r} is too large for a float") from None
     if name == "add":
-        return call("scale", tensor, scale=1.0, offset=number)
+        return call("scale", tensor, called=name, scale=1.0, offset=number)
     if name == "subtract":
-        return call("scale", tensor, scale=1.0 if left else -1.0, offset=-number if left else number)
+        sign, offset = (1.0, -number) if left else (-1.0, number)
+        return call("scale", tensor, called=name, scale=sign, offset=offset)
     if name == "multiply":
-        return call("scale", tensor, scale=number, offset=0.0)
+        return call("scale", tensor, called=name, scale=number, offset=0.0)
     if name == "divide" and left and abs(math.frexp(number)[0]) == 0.5 and 1e-30 < abs(number) < 1e30:
-        return call("scale", tensor, scale=1.0 / number, offset=0.0)  # a power of 2: exact
+        return call("scale", tensor, called=name, scale=1.0 / number, offset=0.0)  # a power of 2: exact
     if name == "power" and left and number in POWERS:
-        return call(POWERS[number], tensor)
+        return call(POWERS[number], tensor, called=name)
     filled = call("full", tensor, number=number)
     return call(name, tensor, filled) if left else call(name, filled, tensor)
 

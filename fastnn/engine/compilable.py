@@ -74,8 +74,9 @@ class Compilable(Network):
         refuse("compile", kwargs, {"auto_scale_loss": True}, ("optimizer", "loss", "metrics", "weighted_metrics"))
         self._require_no_training("compile")
         chosen = backends.get(backend)
-        names = self._names_of_outputs(loss)
-        recipe = compiling.recipe(optimizer, loss, metrics, chosen, weighted_metrics, names, loss_weights)
+        names = self._names_of_outputs(loss, (metrics, weighted_metrics, loss_weights))
+        called = self._names_in_logs() if self.built else None
+        recipe = compiling.recipe(optimizer, loss, metrics, chosen, weighted_metrics, names, loss_weights, called)
         self.take(recipe)
         for text in self.advice():
             if text not in self._advised:
@@ -106,9 +107,13 @@ class Compilable(Network):
         for layer in self.leaves():
             layer.compiled_trainable = layer.trains
 
-    def _names_of_outputs(self, loss: object) -> list[str]:
-        """What the outputs are called."""
-        return self.output_names if self.built else [self.name]
+    def _names_of_outputs(self, loss: object, others: Sequence[object]) -> list[str]:
+        """What the outputs are called where the arguments of `compile` name them."""
+        return self.result_names if self.built else [self.name]
+
+    def _names_in_logs(self) -> Sequence[str | None]:
+        """What stands before the results of each output in logs; None where these are called by its loss."""
+        return self.output_names
 
     def advice(self, seen: Mapping[int, Seen] | None = None) -> list[str]:
         """What `advice.advice` says of the model, or of what a training has `seen`."""
@@ -120,7 +125,7 @@ class Compilable(Network):
     def _chains(self) -> list[list[Any]]:
         """The layers that lead to each output, one after another, back to where tensors were merged or a model ends."""
         if not self.built:
-            return [self.layers] * len(self._recipe.losses) if self._recipe else []
+            return [self._called_layers()] * len(self._recipe.losses) if self._recipe else []
         flat = self.flat_graph()
         makers = {call.result: call for call in flat.calls}
         chains = []

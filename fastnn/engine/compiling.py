@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -44,8 +45,9 @@ class Recipe:
 
     Attributes:
         losses: of each output, or None. loss_weights: what each is multiplied by. entries: the metrics by output, of
-            each those that count all rows alike, then the weighted ones. outputs: their names. order: of their losses,
-            in results that are lists.
+            each those that count all rows alike, then the weighted ones. outputs: their names, each once. order: of
+            their losses, in results that are lists.
+        called: what stands before the metrics of each output, or None. loss_names: what its loss is called.
         trained: the layers that were trainable; None before the input shape is known.
     """
 
@@ -56,6 +58,8 @@ class Recipe:
     outputs: tuple[str, ...]
     loss_weights: tuple[float, ...]
     order: tuple[int, ...]
+    called: tuple[str | None, ...]
+    loss_names: tuple[str, ...]
     trained: frozenset[Layer] | None = None
 
     @property
@@ -65,35 +69,47 @@ class Recipe:
 
     @property
     def keys(self) -> list[str]:
-        """What the logs call `entries`: a second "mae" is "mae_1", a weighted one beside it "weighted_mae"."""
+        """What the logs call `entries`: a second "mae" is "mae_1", a weighted one beside it "weighted_mae"; the
+        weighted ones of all outputs are counted after the others."""
         seen: dict[str, int] = {}
-        keys = []
-        for output, metric, weighted in self.entries:
-            before = f"{self.outputs[output]}_" if self.several else ""
+        keys = [""] * len(self.entries)
+        for place in sorted(range(len(keys)), key=lambda place: self.entries[place].weighted):
+            output, metric, weighted = self.entries[place]
+            called = self.called[output] if self.several else None
+            before = "" if called is None else f"{called}_"
             name = before + metric.name
             if weighted and name in seen:
                 name = f"{before}weighted_{metric.name}"
             seen[name] = seen.get(name, 0) + 1
-            keys.append(name if seen[name] == 1 else f"{name}_{seen[name] - 1}")
+            keys[place] = name if seen[name] == 1 else f"{name}_{seen[name] - 1}"
         return keys
 
     @property
     def loss_keys(self) -> list[str]:
-        """What the logs call the loss of each output that has one, where there are several."""
-        names = [name for name, loss in zip(self.outputs, self.losses, strict=True) if loss is not None]
-        return [f"{name}_loss" for name in names] if len(names) > 1 else []
+        """What the logs call the loss of each output that has one, where there are several; of equal ones, which only
+        outputs without names of their own have, they hold the last, as in Keras."""
+        return self._loss_keys(range(len(self.losses)))
 
     @property
     def ordered_loss_keys(self) -> list[str]:
         """Those, in the order in which they were given."""
-        keys = [f"{self.outputs[number]}_loss" for number in self.order]
-        return [key for key in keys if key in self.loss_keys]
+        return self._loss_keys(self.order)
+
+    def _loss_keys(self, order: Iterable[int]) -> list[str]:
+        if sum(loss is not None for loss in self.losses) < 2:
+            return []
+        return [f"{self.loss_names[number]}_loss" for number in order if self.losses[number] is not None]
 
     @property
     def names(self) -> list[str]:
-        """What the results are called, in the order in which `evaluate` lists them."""
+        """What the results are called, in the order in which `evaluate` lists them, as Keras lists them: those of
+        several outputs that are called as their metrics are come first, and the rest is sorted."""
         keys = self.keys
-        return ["loss", *self.ordered_loss_keys, *(sorted(keys) if self.several else keys)]
+        if not self.several:
+            return ["loss", *keys]
+        of_metrics = [entry.metric.name for entry in sorted(self.entries, key=lambda entry: entry.weighted)]
+        names = ["loss", *(name for name in of_metrics if name in keys), *self.ordered_loss_keys]
+        return [*names, *sorted(key for key in keys if key not in names)]
 
     def of(self, output: int, weighted: bool) -> list[Metric]:
         """The metrics of an output, or the weighted ones."""
@@ -108,13 +124,16 @@ def recipe(
     weighted_metrics: object = None,
     outputs: Sequence[str] = ("output",),
     loss_weights: object = None,
+    called: Sequence[str | None] | None = None,
 ) -> Recipe:
-    """The objects that the arguments of `compile` stand for.
+    """The objects that the arguments of `compile` stand for; results are called by the names of outputs, or as
+    `called` says: None stands for the name of the loss.
 
     Raises:
         ArgumentError, ArgumentTypeError, BackendError: what one of them cannot be.
     """
-    given = _losses(loss, outputs)
+    each = _loss_by_output(loss, outputs)
+    given = tuple(None if one is None else losses.get(one) for one in each)
     of_each = [
         [_metrics(name, entry) for entry in _by_output(name, argument, outputs)]
         for name, argument in (("metrics", given_metrics), ("weighted_metrics", weighted_metrics))
@@ -135,17 +154,35 @@ def recipe(
     weights = _loss_weights(loss_weights, outputs)
     listed = list(loss) if isinstance(loss, Mapping) and "class_name" not in loss else list(outputs)
     order = tuple(outputs.index(name) for name in listed)
-    made = Recipe(optimizers.get(optimizer), given, entries, backends.get(backend), tuple(outputs), weights, order)
-    for name in (keys := ["loss", *made.loss_keys, *made.keys]):
+    made = Recipe(
+        optimizers.get(optimizer),
+        given,
+        entries,
+        backends.get(backend),
+        tuple(outputs),
+        weights,
+        order,
+        called := tuple(outputs if called is None else called),
+        tuple(map(_loss_name, called, each, given)),
+    )
+    for name in (keys := ["loss", *dict.fromkeys(made.loss_keys), *made.keys]):
         if keys.count(name) > 1:
             raise ArgumentError(f'compile: two results are called "{name}"; give the metric another name')
     return made
 
 
-def _losses(loss: Any, outputs: Sequence[str]) -> tuple[Loss | None, ...]:
+def _loss_by_output(loss: Any, outputs: Sequence[str]) -> list[Any]:
     listed = isinstance(loss, list | tuple) or (isinstance(loss, Mapping) and "class_name" not in loss)
-    several = _by_output("loss", loss, outputs) if listed else [loss] * len(outputs)
-    return tuple(None if one is None else losses.get(one) for one in several)
+    return _by_output("loss", loss, outputs) if listed else [loss] * len(outputs)
+
+
+def _loss_name(called: str | None, given: Any, loss: Loss | None) -> str:
+    """What the loss of an output is called, as in Keras: as the output is, else as it was given."""
+    if called is not None or loss is None:
+        return called or ""
+    if isinstance(given, str):
+        return loss.name if given == type(loss).__name__ else given
+    return given.__name__ if inspect.isfunction(given) else loss.name
 
 
 def _loss_weights(given: object, outputs: Sequence[str]) -> tuple[float, ...]:

@@ -51,12 +51,25 @@ class Composition(Extensible):
     @property
     def layers(self) -> list[LayerOrModel]:
         """The layers and models in order, each a view of its part of the weights."""
+        return self._called_layers()
+
+    def _called_layers(self) -> list[LayerOrModel]:
         return [operator for operator in self.operators if not isinstance(operator, Function)]
+
+    @property
+    def traces(self) -> bool:
+        """Whether it is a subclass, whose `call` says what is computed."""
+        return False
+
+    @property
+    def listed(self) -> list[LayerOrModel]:
+        """What `summary` lists."""
+        return self.operators
 
     def leaves(self) -> list[Layer]:
         """The layers in order, those of models in it too, each once."""
         found: dict[Layer, None] = {}
-        for layer in self.layers:
+        for layer in self._called_layers():
             found |= dict.fromkeys(layer.leaves())
         return list(found)
 
@@ -77,7 +90,7 @@ class Composition(Extensible):
             if not -len(layers) <= index < len(layers):
                 raise ArgumentError(f"get_layer: index is {index}, the model has {len(layers)} layers")
             return layers[index]
-        for layer in layers:
+        for layer in (*layers, *self._called_layers()):
             if layer.name == name:
                 return layer
         names = ", ".join(layer.name for layer in layers)
@@ -165,7 +178,12 @@ class Composition(Extensible):
 
     @property
     def output_names(self) -> list[str]:
-        """What the outputs are called in logs."""
+        """What the outputs are called, after the layers that made them."""
+        return [tensor.name for tensor in self.outputs]
+
+    @property
+    def result_names(self) -> list[str]:
+        """What tells the outputs apart, each name once."""
         names: list[str] = []
         for tensor in self.outputs:
             count = sum(name == tensor.name or name.startswith(f"{tensor.name}_") for name in names)
@@ -202,9 +220,11 @@ class Composition(Extensible):
 
     @property
     def output_shape(self) -> Shapes:
-        """(None, O): the shape of the predictions for any number of rows; or a list or a dict of them."""
+        """(None, O): the shape of the predictions for any number of rows; or a list of them, of a dict in the order of
+        its keys, sorted."""
         self._require_built("output_shape")
-        return self.structured([tensor.shape for tensor in self.outputs])
+        shapes = [tensor.shape for tensor in self.outputs]
+        return shapes[0] if len(shapes) == 1 else shapes
 
     def build(self, input_shape: Sizes | Sequence[Sizes] | None = None) -> None:
         """Fixes the input shape, where it is not known yet."""

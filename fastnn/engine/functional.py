@@ -14,7 +14,8 @@ from ..core.traces import Made, building, built_once, in_both_modes
 from ..core.types import Arguments, ArrayOrTensor, Arrays, CustomObjects, LayerOrModel, Sizes, Tensors
 from ..errors import ArgumentError, ArgumentTypeError, NotBuiltError
 from ..layers import Input, Layer
-from ..layers.composing import inner_layers, with_new_weights
+from ..layers.composing import inner_layers, own_layers, with_new_weights
+from ..layers.layer import AddedWeight
 from ..losses import LossLike
 from ..metrics import Metrics
 from ..optimizers import OptimizerLike
@@ -214,6 +215,7 @@ class Model(Trainer):
         found = inner_layers(self)
         for operator in found:
             self._adopt(operator, found[: found.index(operator)])
+        self._name_composing()
         nodes = {operator: list(operator._nodes) for operator in found}
 
         def make(**arguments: Any) -> Made:
@@ -248,6 +250,17 @@ class Model(Trainer):
             finally:
                 self._advised = ()
 
+    def _name_composing(self) -> None:
+        """Gives layers that compose others, which are not in the graph, names that are free, too."""
+        taken = {layer.name for layer in self.layers if not isinstance(layer, Layer) or not layer.composes}
+        for layer in self.layers:
+            if isinstance(layer, Layer) and layer.composes:
+                name, suffix = layer.name, 0
+                while layer.name in taken:
+                    suffix += 1
+                    layer.name = f"{name}_{suffix}"
+                taken.add(layer.name)
+
     def _unbuild(self) -> None:
         if self._graph is not None:
             super()._unbuild()
@@ -274,18 +287,38 @@ class Model(Trainer):
         self._pending = given if self.call.__func__ is not Model.call else None  # type: ignore[attr-defined]
         super().compile(**given)
 
-    def _names_of_outputs(self, loss: object) -> list[str]:
-        """What the outputs are called, as far as it is known."""
+    def _names_of_outputs(self, loss: object, others: Sequence[object]) -> list[str]:
+        """What the outputs are called where the arguments of `compile` name them, as far as it is known."""
         if self.built:
-            return self.output_names
-        if isinstance(loss, Mapping) and "class_name" not in loss:
-            return list(loss)
-        return [f"output_{number}" for number, _ in enumerate(loss, 1)] if isinstance(loss, list) else [self.name]
+            return self.result_names
+        given = [one for one in (loss, *others) if isinstance(one, Mapping) and "class_name" not in one]
+        names = list(dict.fromkeys(name for one in given for name in one))
+        if isinstance(loss, list | tuple):
+            names += [f"output_{number}" for number in range(len(names) + 1, len(loss) + 1)]
+        return names or [self.name]
+
+    def _names_in_logs(self) -> Sequence[str | None]:
+        """The keys of a dict, or the names of layers; what the `call` of a subclass lists has none."""
+        if self._output_keys:
+            return self._output_keys
+        return [None] * len(self.outputs) if self.traces else self.output_names
 
     @property
     def operators(self) -> list[LayerOrModel]:
         """Layers, models and functions, in order."""
         return list(self._operators)
+
+    @property
+    def layers(self) -> list[LayerOrModel]:
+        """The layers and models in order; of a subclass those that its attributes hold, used or not."""
+        if not self.traces:
+            return self._called_layers()
+        return [layer for layer in own_layers(self) if not isinstance(layer, AddedWeight)]
+
+    @property
+    def listed(self) -> list[LayerOrModel]:
+        """What `summary` lists: of a subclass its layers, without the functions that `call` used."""
+        return self.layers if self.traces else self.operators
 
     def layer_graph(self) -> Graph:
         """The calls between inputs and outputs."""
@@ -295,9 +328,9 @@ class Model(Trainer):
         return self._graph
 
     @property
-    def output_names(self) -> list[str]:
-        """What the outputs are called in logs: their keys, or the names of their layers."""
-        return list(self._output_keys) if self._output_keys else super().output_names
+    def result_names(self) -> list[str]:
+        """What tells the outputs apart: their keys, or the names of their layers, each once."""
+        return list(self._output_keys) if self._output_keys else super().result_names
 
     def inputs_of(self, x: Arrays | Tensors) -> list[ArrayOrTensor]:
         """What x has for each input: by name, in order, or of one input all of it.

@@ -38,8 +38,8 @@ class TrainableModel(LayerOwner, CallbackModel, Protocol):
         """The graph with the models in it taken apart."""
 
     @property
-    def output_names(self) -> list[str]:
-        """What the outputs are called."""
+    def result_names(self) -> list[str]:
+        """What tells the outputs apart, each name once."""
 
     def inputs_of(self, x: Any) -> list[Any]:
         """What x has for each input, in order."""

@@ -230,7 +230,7 @@ class Network(Composition):
     def _models(self) -> Iterator[Network]:
         """This one and those in it."""
         yield self
-        for layer in self.layers:
+        for layer in self._called_layers():
             if isinstance(layer, Network):
                 yield from layer._models()
 
@@ -339,7 +339,7 @@ class Network(Composition):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = flag(self.kind, "trainable", value)
-        for layer in self.layers:
+        for layer in (*self.layers, *self._called_layers()):
             layer.follow(self._trainable)
 
     def follow(self, trainable: bool) -> None:

@@ -151,7 +151,7 @@ def _watched_inputs(builder: Lowering, inputs: Sequence[Value]) -> list[Value]:
 
 def _by_output(model: TrainableModel, engine: Engine, given: object, rows: int) -> list[Array]:
     """What is given for each output, flat: by name, in order, or for one output all of it; None is zeros."""
-    shapes, names = engine.shapes, model.output_names
+    shapes, names = engine.shapes, model.result_names
     several: Sequence[object] = [given]
     if isinstance(given, Mapping):
         unknown = [key for key in given if key not in names]

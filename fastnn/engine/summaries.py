@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.plan import ParameterEntry
 from ..core.symbolic import Function, Tensor
 from ..core.tables import as_html, as_text
+from ..errors import NotBuiltError
 from .graph import Flat, Graph
 
 if TYPE_CHECKING:
@@ -34,8 +36,12 @@ class Summarized(Protocol):
         """Of the weights."""
 
     @property
-    def operators(self) -> list[Any]:
-        """Layers, models and functions, in order."""
+    def traces(self) -> bool:
+        """Whether it is a subclass, whose layers are listed without their sources."""
+
+    @property
+    def listed(self) -> list[Any]:
+        """What the table lists, in order."""
 
     def leaves(self) -> list[Any]:
         """The layers in order, those of models in it too."""
@@ -78,19 +84,28 @@ def page(model: Summarized) -> str:
 
 
 def _table(model: Summarized) -> tuple[list[str], list[list[str]]]:
-    known, chain = model.built, model.kind == "Sequential"
+    known, chain = model.built, model.kind == "Sequential" or model.traces
     nodes = {id(node.operator): node for node in reversed(model.layer_graph().nodes)} if known else {}
     rows = []
-    for operator in model.operators:
+    for operator in model.listed:
         node = nodes.get(id(operator))
         kind = operator.function if isinstance(operator, Function) else type(operator).__name__
-        made = node.outputs if node else [operator.output] if known else []  # of a stack, a layer that composes others
+        made = node.outputs if node else _made(operator)
         shape = ", ".join(_shape(tensor) for tensor in made) or "?"
-        sizes = counted(_leaves(operator)) if known else (0, 0)
+        used = known and bool(made)
+        sizes = counted(_leaves(operator)) if used else (0, 0)
         sources = ", ".join(dict.fromkeys(tensor.name for tensor in node.inputs)) if node else ""
-        row = [f"{operator.name} ({kind})", shape, f"{sizes[0]:,}" if known else "?"]
+        row = [f"{operator.name} ({kind})", shape, f"{sizes[0]:,}" if used else "?"]
         rows.append(row if chain else [*row, sources])
     return [*_HEADINGS, *([] if chain else ["Connected to"])], rows
+
+
+def _made(operator: Any) -> Sequence[Tensor]:
+    """What a layer gave that composes others, and is not in the graph itself; nothing of one that was not called."""
+    try:
+        return [operator.output]
+    except NotBuiltError:
+        return []
 
 
 def _counts(model: Summarized) -> list[str]:
@@ -112,7 +127,12 @@ def _costs(model: Summarized, batch: int) -> tuple[list[list[str]], list[str]]:
         name = call.label.partition("/")[0]
         of_name[name] = of_name.get(name, Cost()) + found.get(number, Cost())
     total = sum(found.values(), Cost())
-    cells = [_cells(of_name.get(operator.name, Cost())) for operator in model.operators]
+    labels = model.flat_graph().labels
+    cells = []
+    for operator in model.listed:
+        leaves = [labels[leaf] for leaf in _leaves(operator) if leaf in labels]
+        names = dict.fromkeys(label.partition("/")[0] for label in leaves or [operator.name])
+        cells.append(_cells(sum((of_name.get(name, Cost()) for name in names), Cost())))
     flops, moved = _short(total.forward_flops), _bytes(total.forward_bytes)
     said = [f"A batch of {batch:,} rows, forward: {flops} flops, {moved} read and written"]
     if not len(plan.losses):

@@ -201,5 +201,19 @@ def _look(value: Any, composing: bool, found: list[Any]) -> None:
         _look(one, composing, found)
 
 
+def own_layers(owner: object) -> list[Any]:
+    """The layers and models among the attributes of an object, in lists and dicts too, in their order, each once; not
+    those in layers that compose them, which are among them themselves."""
+    found: dict[int, Any] = {}
+    waiting = [value for name, value in reversed(vars(owner).items()) if name not in _NOT_INNER]
+    while waiting:
+        value = waiting.pop()
+        if hasattr(value, "leaves"):
+            found.setdefault(id(value), value)
+        elif isinstance(value, list | tuple | Mapping):
+            waiting += reversed(list(value.values() if isinstance(value, Mapping) else value))
+    return list(found.values())
+
+
 # Attributes of models and layers that lead to other models and layers.
 _NOT_INNER = ("_operators", "_graph", "_flat", "_engine", "_recipe", "_nodes")
