@@ -387,7 +387,12 @@ def _columns(tensor: Tensor, index: object) -> tuple[int, int, bool]:
     if len(given) < axes:
         return 0, tensor.row[-1], True
     last = given[-1]
-    if hasattr(last, "__index__") and not isinstance(last, bool) and len(tensor.row) == 1:
+    if (
+        hasattr(last, "__index__")
+        and not isinstance(last, bool)
+        and not getattr(last, "shape", ())
+        and len(tensor.row) == 1
+    ):
         number = int(last.__index__())
         if not -tensor.row[0] <= number < tensor.row[0]:
             raise ArgumentError(f"{tensor!r}: the index {index!r} is out of range, it has {tensor.row[0]} columns")
