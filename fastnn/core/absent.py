@@ -33,6 +33,7 @@ _INSTEAD = {
     "layers.Identity": 'use layers.Activation("linear")',
     "layers.Lambda": "apply functions of fastnn.ops to symbolic tensors",
     "mixed_precision": "models compute in float32 or float64; see config.set_floatx",
+    "ops.transpose": "of arrays use numpy.transpose; ops.matmul takes a weight as it is: give a decoder its own",
     "optimizers.legacy": "its optimizers are in fastnn.optimizers",
     "optimizers.experimental": "its optimizers are in fastnn.optimizers",
     "preprocessing": "give arrays",
