@@ -31,7 +31,6 @@ _INSTEAD = {
     "distribution": "a model trains on the cores of one machine; see config.set_num_threads",
     "export": "use model.save",
     "layers.Identity": 'use layers.Activation("linear")',
-    "layers.Lambda": "apply functions of fastnn.ops to symbolic tensors",
     "mixed_precision": "models compute in float32 or float64; see config.set_floatx",
     "ops.transpose": "of arrays use numpy.transpose; ops.matmul takes a weight as it is: give a decoder its own",
     "optimizers.legacy": "its optimizers are in fastnn.optimizers",

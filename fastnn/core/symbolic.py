@@ -344,9 +344,7 @@ def product(x: object, weight: object) -> Tensor:
     """
     multiply = getattr(weight, "product", None)
     if not isinstance(x, Tensor) or multiply is None:
-        told = [
-            f"{type(one).__name__} {one.shape}" if isinstance(one, np.ndarray) else one for one in (x, weight)
-        ]
+        told = [f"{type(one).__name__} {one.shape}" if isinstance(one, np.ndarray) else one for one in (x, weight)]
         raise ArgumentTypeError(
             f"matmul: {told[0]} and {told[1]}, expected a symbolic tensor and a matrix that add_weight made; the "
             "weights of another layer are shared by calling it"
