@@ -287,3 +287,68 @@ def test_refused(call: Any, message: str) -> None:
     with pytest.raises(FastnnError, match=message) as caught:
         call()
     assert isinstance(caught.value, ArgumentError | ArgumentTypeError | NotBuiltError)
+
+
+class Factors(layers.Layer):
+    """What a factorization machine sums, by a weight for each column: a matrix is taken as it is, by ops.matmul."""
+
+    def build(self, input_shape: Any = None) -> None:
+        self.w = [self.add_weight((3,), name=f"w{k}") for k in range(input_shape[-1])]
+
+    def call(self, x: Any) -> Any:
+        parts = [x[:, k : k + 1] for k in range(len(self.w))]
+        both = sum((part * w for part, w in zip(parts[1:], self.w[1:], strict=True)), parts[0] * self.w[0])
+        alone = [ops.square(part) * ops.square(w) for part, w in zip(parts, self.w, strict=True)]
+        return 0.5 * ops.sum(ops.square(both) - layers.add(alone), axis=1, keepdims=True)
+
+
+class Reader(layers.Layer):
+    """Its call reads the weights of another layer, or its own matrix, as `use` says."""
+
+    def __init__(self, use: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.use, self.dense = use, layers.Dense(3)
+
+    def build(self, input_shape: Any = None) -> None:
+        self.w = self.add_weight((6, 3), name="w")
+
+    def call(self, x: Any) -> Any:
+        return self.use(self, x, self.dense(x))
+
+
+def test_what_a_factorization_machine_does_instead_of_squaring_a_matrix() -> None:
+    x = fastnn.Input((6,))
+    model = fastnn.Model(x, Factors(dtype="float64")(x))
+    model.compile("sgd", "mse", backend="reference")
+    w = np.array(model.get_weights())
+    wanted = 0.5 * ((X @ w) ** 2 - X.astype(float) ** 2 @ w**2).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(model.predict(X, verbose=0), wanted, rtol=1e-5, atol=1e-6)
+    assert gradcheck.check(model, X[:8], Y[:8])
+
+
+@pytest.mark.parametrize(
+    ("use", "message"),
+    [
+        (
+            lambda own, x, h: x @ ops.square(own.w),
+            r"instead of ops.matmul\(x, f\(W\)\) add .* range\(6\).* shape \(3,\)",
+        ),
+        (lambda own, x, h: x @ (2 * own.w), "for ops.matmul as it is; arithmetic takes weights of shape"),
+        (lambda own, x, h: h @ own.w.T, r"products with a transposed weight .* a second weight of shape \(3, 6\)"),
+        (
+            lambda own, x, h: h @ ops.transpose(own.w),
+            "ops.transpose of Keras is not supported; .* takes a weight as it is",
+        ),
+        (
+            lambda own, x, h: x @ own.dense.kernel,
+            "a `call` cannot read them; to share them there, call the layer itself",
+        ),
+        (
+            lambda own, x, h: h @ np.ones((3, 6)),
+            r"ndarray \(3, 6\), .* weights of another layer are shared by calling it",
+        ),
+    ],
+)
+def test_weights_that_are_not_taken_as_they_are(use: Any, message: str) -> None:
+    with pytest.raises(FastnnError, match=message):
+        Reader(use)(fastnn.Input((6,)))

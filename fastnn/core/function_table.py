@@ -43,10 +43,10 @@ class Function:
 
 
 def _same(a: Shape, b: Shape) -> Shape:
-    """Equal shapes, or one column beside several."""
-    if a == b or b == (1,):
+    """Equal shapes, or one element beside several."""
+    if a == b or b in ((1,), (1,) * len(a)):
         return a
-    if a == (1,) and len(b) == 1:
+    if a == (1,) * len(b):
         return b
     raise ArgumentError(f"tensors with rows of shape {a} and {b} do not fit each other; expected the same shape")
 
@@ -60,9 +60,14 @@ def _unary(name: str) -> FunctionRow:
 
 
 def _joined(*rows: Shape) -> Shape:
-    if any(len(row) != 1 for row in rows):
+    if any(row[:-1] != rows[0][:-1] or not _is_vector(row) for row in rows):
         raise ArgumentError(f"tensors with rows of shape {', '.join(map(str, rows))} cannot stand beside each other")
-    return (sum(row[0] for row in rows),)
+    return (*rows[0][:-1], sum(row[-1] for row in rows))
+
+
+def _is_vector(row: Shape) -> bool:
+    """Whether the last axis has all elements of a row."""
+    return bool(row) and math.prod(row[:-1]) == 1
 
 
 def _sum(builder: Lowering, x: Value, keepdims: bool = True) -> None:
@@ -85,16 +90,26 @@ def _one_hot(builder: Lowering, x: Value, classes: int) -> None:
 
 
 def _one_column(row: Shape, keepdims: bool = True) -> Shape:
-    if len(row) != 1:
+    if not _is_vector(row):
         raise ArgumentError(f"a tensor with rows of shape {row} has more than one axis to sum over; flatten it first")
-    return (1,) if keepdims else ()
+    return (*row[:-1], 1) if keepdims else row[:-1]
+
+
+def _row_wise(name: str) -> FunctionRow:
+    def row_of(row: Shape) -> Shape:
+        if not _is_vector(row):
+            raise ArgumentError(f"{name} of a tensor with rows of shape {row}, expected (N,); flatten it first")
+        return row
+
+    return FunctionRow(row_of, lambda builder, x: builder.activation(name))
 
 
 _ACTIVATIONS = ("relu", "relu6", "sigmoid", "tanh", "softplus", "softsign", "silu", "gelu", "gelu_tanh")
 
 FUNCTIONS: dict[str, FunctionRow] = {
     **{name: _binary(name) for name in BINARY},
-    **{name: _unary(name) for name in (*FUNCTION_NAMES, *_ACTIVATIONS, "softmax", "log_softmax")},
+    **{name: _unary(name) for name in (*FUNCTION_NAMES, *_ACTIVATIONS)},
+    **{name: _row_wise(name) for name in ("softmax", "log_softmax")},
     "exp": _unary("exponential"),
     "scale": FunctionRow(
         lambda row, scale, offset: row, lambda builder, x, scale, offset: builder.affine(scale, offset)

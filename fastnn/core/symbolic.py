@@ -16,6 +16,8 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
+
 from ..errors import ArgumentError, ArgumentTypeError
 from .binary import POWERS
 from .function_table import Function as Function
@@ -346,8 +348,10 @@ def product(x: object, weight: object) -> Tensor:
     """
     multiply = getattr(weight, "product", None)
     if not isinstance(x, Tensor) or multiply is None:
+        told = [f"{type(one).__name__} {one.shape}" if isinstance(one, np.ndarray) else one for one in (x, weight)]
         raise ArgumentTypeError(
-            f"matmul: {x!r} and {weight!r}, expected a symbolic tensor and a matrix that add_weight made"
+            f"matmul: {told[0]} and {told[1]}, expected a symbolic tensor and a matrix that add_weight made; the "
+            "weights of another layer are shared by calling it"
         )
     made: Tensor = multiply(x)
     return made

@@ -8,6 +8,7 @@ from ..core.absent import absent
 from .activation import ELU, Activation, LeakyReLU, ReLU, Softmax
 from .core import Dense, Dropout, Flatten, Reshape
 from .embedding import Embedding, GlobalAveragePooling1D
+from .function import Lambda
 from .input import Input, InputLayer
 from .layer import Layer, Rules, Shape
 from .merging import (
@@ -84,6 +85,7 @@ __all__ = [
     "GlobalAveragePooling1D",
     "Input",
     "InputLayer",
+    "Lambda",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",

@@ -206,5 +206,11 @@ class Bound(Composing):
         return self.get_weights()
 
     def _unbuilt(self) -> NotBuiltError:
-        where = f'{type(self).__name__} "{self.name}"'
-        return NotBuiltError(f"{where}: it has no weights before its model knows the input shape")
+        where, shared = f'{type(self).__name__} "{self.name}"', ""
+        if self._nodes:  # somebody calls it on tensors, and its model is being made
+            shared = (
+                ", and a `call` cannot read them; to share them there, call the layer itself, or use a weight of "
+                "add_weight in several places by ops.matmul, as it is: products with a transposed weight are not "
+                "supported"
+            )
+        return NotBuiltError(f"{where}: it has no weights before its model knows the input shape{shared}")

@@ -18,7 +18,7 @@ from ..initializers import InitializerLike
 from ..regularizers import RegularizerLike
 from .bound import Weight
 from .layer import Layer, Rules, Shape
-from .shapes import one_dimension
+from .shapes import features
 
 
 class Dense(Layer):
@@ -84,9 +84,9 @@ class Dense(Layer):
         self.bias_regularizer = regularizers.get(bias_regularizer)
 
     def output_shape(self, shape: Shape, where: str) -> Shape:
-        """(units,)."""
-        one_dimension(where, shape)
-        return (self.units,)
+        """(units,); (1, units) for rows of shape (1, I)."""
+        features(where, shape)
+        return (*shape[:-1], self.units)
 
     def parameters(self) -> list[Weight]:
         """The kernel, and the bias where there is one."""
@@ -95,7 +95,7 @@ class Dense(Layer):
 
     def parameter_shapes(self, shape: Shape) -> list[Shape]:
         """(I, O), and (O,)."""
-        kernel = (shape[0], self.units)
+        kernel = (shape[-1], self.units)
         return [kernel, (self.units,)] if self.use_bias else [kernel]
 
     def lower(self, builder: Lowering, rules: Rules) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, NoReturn
 
 from numpy.typing import ArrayLike, DTypeLike
 
@@ -384,11 +384,26 @@ class AddedWeight(Layer, Operand):
             ArgumentError: it is a matrix.
         """
         if len(self.shape) == 2:
+            rows, columns = self.shape
             raise ArgumentError(
-                f'"{self.name}" is a matrix {self.shape}, for ops.matmul; arithmetic takes weights of shape (N,) or ()'
+                f'"{self.name}" is a matrix {self.shape}, for ops.matmul as it is; arithmetic takes weights of shape '
+                f"(N,) or (): instead of ops.matmul(x, f(W)) add x[:, k:k + 1] * f(w[k]) for k in range({rows}), of a "
+                f"list w of weights of shape ({columns},)"
             )
         node = next((node for node in self._nodes if not node.inputs), None)
         return self._noted((), self.shape or (1,)) if node is None else node.outputs[0]
+
+    @property
+    def T(self) -> NoReturn:
+        """It has none.
+
+        Raises:
+            ArgumentError: always.
+        """
+        raise ArgumentError(
+            f'"{self.name}" {self.shape}: products with a transposed weight are not supported; make a second weight of '
+            f"shape {self.shape[::-1]}"
+        )
 
     def symbolic(self, tensors: Sequence[Tensor]) -> Tensor:
         """`product`, as a call."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar, Unpack
 
@@ -60,9 +61,9 @@ class Merge(Layer):
         return [self._row(rows, where)]
 
     def _row(self, rows: Sequence[Shape], where: str) -> Shape:
-        """Equal shapes; a column beside several fits each of them."""
+        """Equal shapes; one element beside several fits each of them."""
         whole = max(rows, key=lambda row: (len(row), row))
-        if any(row not in (whole, (1,)) or (row != whole and len(whole) > 1) for row in rows):
+        if any(row not in (whole, (1,) * len(whole)) for row in rows):
             raise ArgumentError(f"{where}: rows of shapes {_listed(rows)} do not fit each other; expected equal ones")
         return whole
 
@@ -154,7 +155,7 @@ class Concatenate(Merge):
     """The columns of all beside each other.
 
     Args:
-        axis: -1, or 1 for rows of one axis, or the first axis of a row.
+        axis: of the batch, where 0 is the rows: -1 is the last. Axes between have size 1, since rows are flat.
         name, dtype, trainable: see `Layer`.
 
     Raises:
@@ -172,16 +173,21 @@ class Concatenate(Merge):
 
     def __init__(self, axis: int = -1, **kwargs: Unpack[LayerArguments]) -> None:
         super().__init__(**kwargs)
-        if axis not in (-1, 1):
-            raise ArgumentError(f"Concatenate: axis={axis!r} is not supported, expected -1 or 1")
+        if not _names_axis(axis):
+            raise ArgumentError(f"Concatenate: axis={axis!r} is not supported, expected -1 or an axis from 1 on")
         self.axis = axis
 
     def _row(self, rows: Sequence[Shape], where: str) -> Shape:
-        deep = len(rows[0]) > 1
-        if any(len(row) != len(rows[0]) or row[1:] != rows[0][1:] for row in rows) or (deep and self.axis == -1):
-            cure = "; add Flatten() before it" if deep else ""
-            raise ArgumentError(f"{where}: rows of shapes {_listed(rows)} cannot stand beside each other{cure}")
-        return (sum(row[0] for row in rows), *rows[0][1:])
+        first = rows[0]
+        at = _place(where, self.axis, first)
+        if any((row[:at], row[at + 1 :]) != (first[:at], first[at + 1 :]) or len(row) != len(first) for row in rows):
+            raise ArgumentError(f"{where}: rows of shapes {_listed(rows)} cannot stand beside each other")
+        if math.prod(first[:at]) != 1:
+            raise ArgumentError(
+                f"{where}: rows of shapes {_listed(rows)} cannot stand beside each other along axis {self.axis}; add "
+                "Flatten() before it"
+            )
+        return (*first[:at], sum(row[at] for row in rows), *first[at + 1 :])
 
     def lower_values(self, builder: Lowering, values: Sequence[Value], rules: Rules) -> None:
         """Copies beside each other."""
@@ -192,7 +198,8 @@ class Dot(Merge):
     """The product of two vectors in each row, one column. Math: a_b = sum over i of X_bi Y_bi.
 
     Args:
-        axes: 1 or -1, or a pair of them: the features.
+        axes: an axis of the batch, where 0 is the rows, or a pair of them: the features, 1 of (B, I), 2 of (B, 1, I),
+            -1 of both. The other axes of a row have size 1, and stay: of (B, 1, I) comes (B, 1, 1).
         normalize: whether each vector is divided by its length first: the cosine of their angle.
         name, dtype, trainable: see `Layer`.
 
@@ -215,15 +222,22 @@ class Dot(Merge):
     ) -> None:
         super().__init__(**kwargs)
         given = axes if isinstance(axes, list | tuple) else (axes, axes)
-        if len(given) != 2 or any(axis not in (1, -1) for axis in given):
-            raise ArgumentError(f"Dot: axes={axes!r} is not supported, expected 1: the features of each row")
+        if len(given) != 2 or not all(map(_names_axis, given)):
+            raise ArgumentError(f"Dot: axes={axes!r} is not supported, expected -1: the features of each row")
         self.axes = axes
         self.normalize = flag("Dot", "normalize", normalize)
 
     def _row(self, rows: Sequence[Shape], where: str) -> Shape:
-        if rows[0] != rows[1] or len(rows[0]) != 1:
-            raise ArgumentError(f"{where}: rows of shapes {_listed(rows)}, expected two vectors of one length")
-        return (1,)
+        axes = self.axes if isinstance(self.axes, list | tuple) else (self.axes, self.axes)
+        places = [_place(where, axis, row) for axis, row in zip(axes, rows, strict=True)]
+        lengths = {row[at] for at, row in zip(places, rows, strict=True)}
+        if lengths != {math.prod(row) for row in rows} or len(lengths) != 1:
+            raise ArgumentError(
+                f"{where}: rows of shapes {_listed(rows)} and axes={self.axes!r}, expected two vectors of one length: "
+                "axes that have all elements of each row"
+            )
+        kept = [size for at, row in zip(places, rows, strict=True) for size in (*row[:at], *row[at + 1 :])]
+        return tuple(kept) or (1,)
 
     def lower_values(self, builder: Lowering, values: Sequence[Value], rules: Rules) -> None:
         """A product of elements, and its sum over the row."""
@@ -236,6 +250,18 @@ class Dot(Merge):
         builder.value = made[0]
         builder.binary("multiply", made[1])
         builder.row_sum()
+
+
+def _names_axis(axis: object) -> bool:
+    return isinstance(axis, int) and not isinstance(axis, bool) and axis != 0
+
+
+def _place(where: str, axis: int, row: Shape) -> int:
+    """Where in the shape of a row an axis of the batch is."""
+    at = axis - 1 if axis > 0 else axis + len(row)
+    if not 0 <= at < len(row):
+        raise ArgumentError(f"{where}: axis {axis} of rows of shape {row}, expected -1 or one from 1 to {len(row)}")
+    return at
 
 
 def _listed(rows: Sequence[Shape]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from ..core.declaration import whole
@@ -36,6 +37,15 @@ def one_dimension(where: str, shape: Shape) -> int:
             f"{where}: the rows that come in have shape {shape}, expected (I,); add Flatten() before it"
         )
     return shape[0]
+
+
+def features(where: str, shape: Shape) -> int:
+    """The features of rows that may have axes of size 1 before them, such as an Embedding's of one number.
+
+    Raises:
+        ArgumentError: they have several vectors.
+    """
+    return one_dimension(where, shape[-1:] if math.prod(shape[:-1]) == 1 else shape)
 
 
 def last_axis(where: str, axis: int | Sequence[int]) -> int:
