@@ -239,13 +239,14 @@ class Model(Trainer):
         finally:
             self._losses = None
         if self._pending is not None:
-            before, self._recipe, self._advised = self._recipe, None, told
+            before = self._recipe
             try:
+                self._recipe, self._advised = None, told
                 super().compile(**self._pending)
             except BaseException:
-                if self._recipe is None:  # refused, or Ctrl-C: as it was
+                if self._recipe is None or self._recipe is before:  # refused, or Ctrl-C: as it was
                     self._unbuild()
-                    self._recipe = before
+                    self._engine, self._recipe = None, before
                 raise
             finally:
                 self._advised = ()
